@@ -1,0 +1,102 @@
+# Everything here sets up what it needs: a .venv with the exact pins of requirements.txt and the project itself.
+
+# The Python that makes the .venv: the first of these that is 3.11 or newer. `make PYTHON=/path/to/python3.12` overrules.
+PYTHON ?=
+PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+HOST ?= 127.0.0.1
+PORT ?= 5000
+BACKEND ?= sqlite:///mlflow.db
+ARTIFACTS ?= mlartifacts
+WORKERS ?= 1
+
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+	--annotation-style line --custom-compile-command "make lock" $(LOCK_ARGS)
+
+# What a recipe starts finds the .venv's programs first: nothing needs to be activated.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Tools that would report home do not.
+export MLFLOW_DISABLE_TELEMETRY := true
+export GX_ANALYTICS_ENABLED := false
+# The server's runners of background jobs (for language models) are eight processes that nothing here needs.
+MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check lock server bench clean
+
+help: ## show what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/run.stamp ## train, judge and register both models, and print their table
+	@$(BIN)/mlflow run . --env-manager local
+
+test: .venv/dev.stamp ## run the tests in parallel (PYTEST_ARGS="-k sources" runs some)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope $(PYTEST_ARGS)
+
+check: .venv/dev.stamp ## lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock: .venv/run.stamp ## compile requirements*.txt and conda.yaml from pyproject.toml (LOCK_ARGS=--upgrade)
+	@$(LOCK) pyproject.toml -o requirements.txt
+	@$(LOCK) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	@{ printf '# Compiled from requirements.txt by: make lock\n'; \
+		printf 'name: model-lifecycle\nchannels:\n  - conda-forge\ndependencies:\n  - python=3.11\n  - pip\n  - pip:\n'; \
+		sed -n -e 's/ *#.*//' -e 's/^[a-z].*/      - &/p' requirements.txt; } > conda.yaml
+
+server: .venv/run.stamp ## an MLflow tracking server with UI (BACKEND=postgresql://... ARTIFACTS=s3://... HOST= PORT=)
+	@exec $(BIN)/mlflow server --backend-store-uri "$(BACKEND)" --artifacts-destination "$(ARTIFACTS)" \
+		--host "$(HOST)" --port "$(PORT)" --workers "$(WORKERS)"
+
+bench: .venv/dev.stamp ## run the benchmarks, print their tables and write build/bench.json
+	@rm -rf build/bench; mkdir -p build/bench
+	@set -e; for script in tests/benchmarks/bench_*.py; do \
+		PYTHONDONTWRITEBYTECODE= $(BIN)/python "$$script" --json "build/bench/$$(basename "$$script" .py).json"; done
+	@$(BIN)/python -c 'import json, pathlib; \
+		files = sorted(pathlib.Path("build/bench").glob("bench_*.json")); \
+		whole = {file.stem: json.loads(file.read_text()) for file in files}; \
+		pathlib.Path("build/bench.json").write_text(json.dumps(whole, indent=1) + "\n")'
+	@echo "written: build/bench.json"
+
+clean: ## remove the .venv and all that the tools made; the tracking store stays
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/run.stamp: requirements.txt pyproject.toml
+	$(call install,requirements.txt)
+
+.venv/dev.stamp: requirements-dev.txt pyproject.toml
+	$(call install,requirements-dev.txt)
+	@touch .venv/run.stamp
+
+# Set up the .venv from the pins in $(1). The file `unfinished` is there as long as it runs: a set-up that was cut
+# short is thrown away and done again. Bytecode is compiled at the end, by all cores.
+define install
+@set -e; \
+if [ -e .venv/unfinished ]; then rm -rf .venv; fi; \
+if ! [ -x $(BIN)/python ]; then \
+	for python in "$(PYTHON)" $(if $(PYTHON),,$(PYTHONS)); do \
+		[ -n "$$python" ] && "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+		python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "make: Python 3.11 or newer is needed, and $(if $(PYTHON),$(PYTHON) is not,none of $(PYTHONS) is): install one," \
+			"or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "make: $$(command -v "$$python") cannot make virtual environments: install its venv package" \
+			"(Debian, Ubuntu: apt-get install python3-venv), or name another: make PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
+	mkdir -p .venv; touch .venv/unfinished; \
+	"$$python" -m venv .venv; \
+fi; \
+touch .venv/unfinished; \
+echo "Setting up .venv from $(1) ..."; \
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r $(1); \
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
+$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true; \
+rm .venv/unfinished; touch $@
+endef

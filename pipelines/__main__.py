@@ -1,0 +1,169 @@
+"""``python -m pipelines``: from a table to a judged, registered model version."""
+
+import click
+
+from pipelines.commands import Command, Names, Option, Switch, merged, option, pairs, run
+
+_SEED = option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of folds, bootstrap and estimator.")
+_EXPERIMENT = option("--experiment", help="MLflow experiment. [default: MLflow's]")
+_JSON = click.option("--json", "as_json", is_flag=True, cls=Option, help="Print the result as JSON.")
+
+
+def _table(command):
+    """The options that say which table, and what its columns are for."""
+    for one in reversed(
+        (
+            option("--data", required=True, help="A file (CSV, TSV, Parquet, JSON lines; .gz), a SQLAlchemy URL, "
+                   "s3://bucket/key, or a table that comes with scikit-learn: diabetes, breast_cancer, iris, wine, digits."),
+            option("--target", help="The column to predict. [default: target, label, class or y]"),
+            option("--query", help="With a database: the name of a table, or a SELECT."),
+            option("--task", type=click.Choice(["auto", "regression", "classification"]), default="auto",
+                   help="Inferred from the estimator or the target unless given."),
+            option("--drop", type=Names(), multiple=True, help="Columns to leave out: a,b."),
+            option("--keep", type=Names(), multiple=True, help="Columns to keep though they look like identifiers."),
+            option("--id", "row_id", type=Names(), multiple=True,
+                   help="Columns that name a row; its place in the holdout hangs on them."),
+            option("--group", help="Column of what belongs together: all on one side of the split."),
+            option("--time", help="Column of when a row was seen: the latest rows are held out."),
+            option("--test-size", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.2,
+                   help="Share of the rows to hold out."),
+        )
+    ):  # fmt: skip
+        command = one(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Train linear and logistic models on tables, judge them, and register what was made of them in MLflow."""
+
+
+@cli.command(cls=Command)
+@_SEED
+@_EXPERIMENT
+@_JSON
+def main(seed: int, experiment: str | None, as_json: bool) -> None:
+    """Train the two default models: `linear` on diabetes and `logistic` on breast cancer."""
+    from pipelines import terminal
+    from pipelines.training import train_defaults
+
+    terminal.show(train_defaults(seed=seed, experiment=experiment, **terminal.watching()), as_json=as_json)
+
+
+@cli.command(cls=Command)
+@_table
+@option("--estimator", default="auto", help="linear, ridge, lasso, elastic-net, huber, poisson, linear-svr, logistic, "
+        "linear-svm or mlp. [auto: linear or logistic]")  # fmt: skip
+@option("--param", multiple=True, help="The estimator's own parameters: alpha=0.1.")
+@option("--name", help="Registered model. [default: after the table]")
+@_EXPERIMENT
+@_SEED
+@option("--folds", type=click.IntRange(0), default=5, help="Folds of cross-validation; 0 switches it off.")
+@option("--intervals", type=click.IntRange(0), default=1000, help="Bootstrap resamples behind the intervals; 0: none.")
+@option("--pictures", type=Switch(), default="yes", help="Draw the pictures.")
+@option("--suite", default="auto", help="Expectation suite: a file, the name of a shipped one, or none. "
+        "[auto: the table's own, else that of the version in Production, else drafted]")  # fmt: skip
+@option("--sensitive", type=Names(), multiple=True, help="Columns by whose values the metrics are shown apart.")
+@option("--positive", help="The positive one of two classes. [default: the second]")
+@option("--class-weight", help="balanced, or weights: bad=5,good=1.")
+@option("--threshold", help="When to answer the positive class: 0.3, recall=0.9, or cost=1:20 (false alarm : miss).")
+@_JSON
+def train(as_json: bool, **given) -> None:
+    """Train one model on a table, judge it on held-out rows, and register the version."""
+    from pipelines import terminal
+    from pipelines.planning import Settings
+    from pipelines.training import train as train_one
+
+    settings = Settings(
+        data=given["data"],
+        query=given["query"],
+        roles=_roles(given),
+        estimator=given["estimator"],
+        parameters=pairs(given["param"], "--param"),
+        name=given["name"],
+        experiment=given["experiment"],
+        seed=given["seed"],
+        test_size=given["test_size"],
+        folds=given["folds"],
+        resamples=given["intervals"],
+        suite=given["suite"],
+        positive=given["positive"],
+        class_weight=given["class_weight"],
+        threshold=given["threshold"],
+        pictures=given["pictures"],
+    )
+    terminal.show([train_one(settings, **terminal.watching())], as_json=as_json)
+
+
+@cli.command(cls=Command)
+@option("--model", required=True, help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its newest.")
+@option("--data", required=True, help="The table to judge by; see `train`.")
+@option("--query", help="With a database: the name of a table, or a SELECT.")
+@option("--target", help="The column that holds the truth. [default: as in training]")
+@option("--rows", type=click.Choice(["auto", "all", "holdout"]), default="auto",
+        help="Which rows: auto takes those held out of a table that the version was trained on, all of another.")  # fmt: skip
+@option("--against", default="champion", help="The version to judge beside, on the same rows; or none.")
+@option("--sensitive", type=Names(), multiple=True, help="Columns by whose values the metrics are shown apart.")
+@option("--positive", help="The positive one of two classes. [default: as in training]")
+@option("--intervals", type=click.IntRange(0), default=1000, help="Bootstrap resamples behind the intervals; 0: none.")
+@_SEED
+@_JSON
+def evaluate(as_json: bool, **given) -> None:
+    """Judge a registered version on a table, beside the champion, and keep the evidence with its run."""
+    from pipelines import terminal
+    from pipelines.judging import Question
+    from pipelines.judging import evaluate as evaluate_one
+
+    question = Question(
+        model=given["model"],
+        data=given["data"],
+        query=given["query"],
+        target=given["target"],
+        rows=given["rows"],
+        against=given["against"],
+        sensitive=merged(given["sensitive"]),
+        positive=given["positive"],
+        resamples=given["intervals"],
+        seed=given["seed"],
+    )
+    terminal.show_verdict(evaluate_one(question, say=terminal.say), as_json=as_json)
+
+
+@cli.command(cls=Command)
+@option("--data", required=True, help="The table to check; see `train`.")
+@option("--query", help="With a database: the name of a table, or a SELECT.")
+@option("--target", help="The target's column, about which a drafted suite is stricter.")
+@option("--suite", default="auto", help="A file, or the name of a shipped suite. "
+        "[auto: the table's own, else that of the version in Production]")  # fmt: skip
+@option("--profile", type=Switch(), default="no", help="Draft a suite from the training rows, judged on the held-out ones.")
+@option("--output", help="Where a drafted suite is written. [default: pipelines/expectations/NAME.json]")
+@option("--overwrite", type=Switch(), default="no", help="Replace a suite that is there.")
+@option("--name", help="Registered model, and the drafted suite. [default: after the table]")
+@_EXPERIMENT
+@_JSON
+def validate(as_json: bool, **given) -> None:
+    """Check a table against its expectation suite, or draft the suite."""
+    from pipelines import terminal
+    from pipelines.checking import check
+
+    given["draft"] = given.pop("profile")
+    terminal.show_check(check(**given, say=terminal.say), as_json=as_json)
+
+
+def _roles(given: dict):
+    from pipelines.dataset import Roles
+
+    return Roles(
+        target=given["target"],
+        task=given["task"],
+        drop=merged(given["drop"]),
+        keep=merged(given["keep"]),
+        id=merged(given["row_id"]),
+        group=given["group"],
+        time=given["time"],
+        sensitive=merged(given.get("sensitive") or ()),
+    )
+
+
+if __name__ == "__main__":
+    run(cli)

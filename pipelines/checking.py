@@ -1,0 +1,119 @@
+"""Check a table against a suite, or draft the suite: ``python -m pipelines validate``."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipelines import columns, lineage, runs, splitting, suites, tracking, validation
+from pipelines.errors import PipelineError
+from pipelines.planning import CLEANING, model_name
+from pipelines.sources import Table, read
+from pipelines.validation.suites import FOLDER
+from registry import client as registry_client
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found.
+
+    Parameters
+    ----------
+    origin : where the suite is from.
+    rows : how many rows were judged.
+    run_id : the run that keeps the suite, the result and the Data Docs page.
+    drafted : where the drafted suite was written; None where none was drafted.
+    """
+
+    result: validation.SuiteResult
+    origin: str
+    rows: int
+    run_id: str
+    drafted: Path | None = None
+
+
+def check(
+    data: str,
+    *,
+    query: str | None = None,
+    target: str | None = None,
+    suite: str = suites.AUTO,
+    draft: bool = False,
+    output: str | None = None,
+    overwrite: bool = False,
+    name: str | None = None,
+    experiment: str | None = None,
+    test_size: float = 0.2,
+    say: Callable[[str], None] = lambda text: None,
+) -> Checked:
+    """Judge a table by a suite; with ``draft``, write one by the training rows and judge it on the held-out ones.
+
+    Parameters
+    ----------
+    target : the target's column, about which a drafted suite is stricter.
+    output : where a drafted suite is written; by default among the shipped ones, where training finds it.
+
+    Raises
+    ------
+    PipelineError
+        where the table or the suite cannot be read, or the draft would overwrite a file.
+    RegistryError
+        where the tracking server refuses.
+    """
+    registry_client.settle()
+    registry_client.probe()
+    say(f"reading {lineage.without_password(data)}")
+    table = read(data, query=query)
+    model = model_name(name or table.name)
+    target = target or table.target
+    if target and target not in table.columns.column_names:
+        raise PipelineError(f"--target: no column {target!r} in the table")
+    whole = typed(table)
+    path = Path(output) if output else FOLDER / f"{model}.json"
+    if draft and path.exists() and not overwrite:
+        raise PipelineError(f"{path} is there already, and may have been edited; give --output, or --overwrite yes")
+    client = registry_client.connect()
+    with (
+        runs.interruptible(),
+        runs.run(client, experiment=experiment, name=f"validate {table.name}", tags=runs.tags()) as run,
+        tempfile.TemporaryDirectory(prefix="lifecycle-") as folder,
+    ):
+        if draft:
+            training, held = _halves(whole, target, test_size)
+            chosen = validation.draft(training, model, target=target)
+            origin, judged = f"drafted from {len(training)} rows", held
+        else:
+            found, origin = suites.find(suite, table=table, model=model, client=client)
+            if found is None:
+                raise PipelineError(
+                    f"{table.name} has no suite yet; draft one with --profile yes, or name a file with --suite"
+                )
+            chosen, judged = found, whole
+        result = validation.validate(judged, chosen)
+        suites.write(chosen, result, Path(folder) / suites.ARTIFACTS)
+        tracking.log_files(Path(folder))
+        say(f"{result.summary()} ({origin})")
+        if draft:
+            validation.write_suite(chosen, path)
+        else:
+            validation.raise_for_critical(result)
+    return Checked(result, origin, len(judged), run.info.run_id, path if draft else None)
+
+
+def typed(table: Table) -> pd.DataFrame:
+    """All columns of a table by their types."""
+    found = {name: columns.infer(name, table.columns[name], CLEANING) for name in table.columns.column_names}
+    return pd.DataFrame({name: column.values for name, column in found.items()}, copy=False)
+
+
+def _halves(whole: pd.DataFrame, target: str | None, test_size: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    features = whole.drop(columns=[target] if target else [])
+    held = splitting.held_out_as(
+        {"key_columns": list(features.columns), "by": "row", "test_size": test_size}, lambda name: features[name]
+    )[1]
+    if held.all() or not held.any():
+        raise PipelineError(f"expected rows to draft from and rows to judge by, found {len(whole)} in all; add rows")
+    return whole[~held], whole[np.asarray(held)]

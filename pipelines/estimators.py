@@ -1,0 +1,179 @@
+"""The catalogue of estimators, and how one is built with a user's parameters."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.errors import PipelineError, closest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One estimator of the catalogue.
+
+    Parameters
+    ----------
+    name : what it is called on the command line, beside the name of its class.
+    path : the scikit-learn class, ``module.Class``.
+    task : ``"regression"`` or ``"classification"``.
+    defaults : parameters that differ from scikit-learn's.
+    target : what a target must be, beyond its task: ``""`` or ``"non-negative"``.
+    calibrated : its decision function becomes probabilities by a sigmoid (Platt scaling).
+    """
+
+    name: str
+    path: str
+    task: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    target: str = ""
+    calibrated: bool = False
+
+    @property
+    def class_name(self) -> str:
+        return self.path.rpartition(".")[2]
+
+    def load(self) -> type:
+        """The scikit-learn class."""
+        module, _, name = self.path.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+
+# A line adds an estimator; the scorecard's compiler says whether it can be served without scikit-learn.
+CATALOGUE = (
+    Entry("linear", "sklearn.linear_model.LinearRegression", "regression"),
+    Entry("ridge", "sklearn.linear_model.Ridge", "regression"),
+    Entry("lasso", "sklearn.linear_model.Lasso", "regression"),
+    Entry("elastic-net", "sklearn.linear_model.ElasticNet", "regression"),
+    Entry("huber", "sklearn.linear_model.HuberRegressor", "regression", {"max_iter": 1000}),
+    Entry("poisson", "sklearn.linear_model.PoissonRegressor", "regression", {"max_iter": 1000}, target="non-negative"),
+    Entry("linear-svr", "sklearn.svm.LinearSVR", "regression", {"max_iter": 10_000}),
+    Entry("mlp-regressor", "sklearn.neural_network.MLPRegressor", "regression", {"max_iter": 1000}),
+    Entry("logistic", "sklearn.linear_model.LogisticRegression", "classification", {"max_iter": 1000}),
+    Entry("linear-svm", "sklearn.svm.LinearSVC", "classification", {"max_iter": 10_000}, calibrated=True),
+    Entry("mlp-classifier", "sklearn.neural_network.MLPClassifier", "classification", {"max_iter": 1000}),
+)
+DEFAULTS = {"regression": "linear", "classification": "logistic"}
+_BOTH = {"mlp": {"regression": "mlp-regressor", "classification": "mlp-classifier"}}
+
+
+def find(name: str) -> Entry:
+    """The entry of a name: ``ridge``, ``Ridge``, ``elastic_net`` or ``ElasticNet``.
+
+    Raises
+    ------
+    PipelineError
+        where the catalogue has none.
+    """
+    by_name = {entry.name.replace("-", ""): entry for entry in CATALOGUE}
+    by_name |= {entry.class_name.lower(): entry for entry in CATALOGUE}
+    plain = name.lower().replace("-", "").replace("_", "")
+    if plain in by_name:
+        return by_name[plain]
+    names = [entry.name for entry in CATALOGUE]
+    close = closest(name, [*names, *(entry.class_name for entry in CATALOGUE)])
+    hint = f"did you mean {close}?" if close else f"expected one of {', '.join(names)}"
+    raise PipelineError(f"--estimator {name} is not in the catalogue; {hint}")
+
+
+def choose(name: str, task: str) -> Entry:
+    """The entry for a task: the one named, or the task's default where the name is ``"auto"``.
+
+    Raises
+    ------
+    PipelineError
+        where the estimator is of another task.
+    """
+    entry = find(DEFAULTS[task] if name == "auto" else _BOTH.get(name.lower(), {}).get(task, name))
+    if entry.task != task:
+        fitting = ", ".join(other.name for other in CATALOGUE if other.task == task)
+        raise PipelineError(f"--estimator {name} is for {entry.task}, the task is {task}; choose one of {fitting}")
+    return entry
+
+
+def task_of(name: str) -> str | None:
+    """The task that an estimator's name decides; None for ``"auto"`` and for a name of both tasks."""
+    return None if name == "auto" or name.lower() in _BOTH else find(name).task
+
+
+def parameters(entry: Entry, given: Mapping[str, str]) -> dict[str, Any]:
+    """A user's parameters as Python values, checked by scikit-learn's own constraints.
+
+    Parameters
+    ----------
+    given : name -> text, as typed: ``{"alpha": "0.1"}``.
+
+    Raises
+    ------
+    PipelineError
+        where the estimator has no such parameter, or refuses the value.
+    """
+    from sklearn.utils._param_validation import InvalidParameterError
+
+    known = entry.load()().get_params()
+    values = {name: _value(text) for name, text in given.items()}
+    for name in values:
+        if name not in known:
+            close = closest(name, known)
+            hint = f"did you mean {close}?" if close else f"it has {', '.join(sorted(known))}"
+            raise PipelineError(f"--param {name}: {entry.class_name} has no such parameter; {hint}")
+    if "random_state" in values:
+        raise PipelineError("--param random_state is set by --seed; give --seed")
+    try:
+        entry.load()(**{**entry.defaults, **values})._validate_params()
+    except InvalidParameterError as error:
+        raise PipelineError(f"--param: {' '.join(str(error).split())}") from None
+    return values
+
+
+def build(
+    entry: Entry, values: Mapping[str, Any], *, seed: int, class_weight: Any = None, threshold: tuple | None = None
+):
+    """An unfitted estimator.
+
+    Parameters
+    ----------
+    values : the user's parameters, as :func:`parameters` gives them.
+    seed : for estimators that draw random numbers.
+    class_weight : ``None``, ``"balanced"`` or a dict of class -> weight.
+    threshold : ``(value, positive label)``: predict the positive label where its probability is at least the value.
+
+    Raises
+    ------
+    PipelineError
+        where class weights do not apply to the estimator.
+    """
+    chosen = {**entry.defaults, **values}
+    names = entry.load()().get_params()
+    if "random_state" in names:
+        chosen["random_state"] = seed
+    if class_weight is not None:
+        if "class_weight" not in names:
+            raise PipelineError(f"--class-weight: {entry.class_name} takes none; leave it out or choose logistic")
+        chosen["class_weight"] = class_weight
+    estimator = entry.load()(**chosen)
+    if entry.calibrated:
+        from sklearn.calibration import CalibratedClassifierCV
+
+        estimator = CalibratedClassifierCV(estimator, ensemble=False, method="sigmoid")
+    if threshold is not None:
+        from sklearn.model_selection import FixedThresholdClassifier
+
+        value, positive = threshold
+        estimator = FixedThresholdClassifier(
+            estimator, threshold=value, pos_label=positive, response_method="predict_proba"
+        )
+    return estimator
+
+
+def _value(text: str) -> Any:
+    """``0.1`` -> 0.1, ``true`` -> True, ``none`` -> None, ``(64, 32)`` -> a tuple, other text as it is."""
+    import ast
+
+    plain = {"true": True, "false": False, "none": None, "null": None}
+    if text.strip().lower() in plain:
+        return plain[text.strip().lower()]
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text.strip()

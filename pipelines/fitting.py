@@ -1,0 +1,136 @@
+"""Fit a pipeline, let it answer, cross-validate it: scikit-learn's work, with its failures in one line."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+
+from pipelines import features, metrics
+from pipelines.dataset import REGRESSION, Dataset
+from pipelines.errors import PipelineError, one_line
+from pipelines.metrics import Answers
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What cross-validation on the training rows gave.
+
+    Parameters
+    ----------
+    kind : ``"k-fold"``, ``"stratified"``, ``"group"`` or ``"time"``.
+    folds : the answers on each fold's rows, by a model that did not see them.
+    """
+
+    kind: str
+    folds: tuple[Answers, ...]
+
+    def to_evidence(self) -> dict:
+        """Each metric's values by fold, their mean and their standard deviation (over folds, ddof 1)."""
+        by_fold = [metrics.measure(answers) for answers in self.folds]
+        summary = {}
+        for name in by_fold[0]:
+            values = [fold[name] for fold in by_fold]
+            known = [value for value in values if value is not None]
+            summary[name] = {
+                "mean": float(np.mean(known)) if known else None,
+                "std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+                "folds": values,
+            }
+        return {"kind": self.kind, "folds": len(self.folds), "metrics": summary}
+
+    def with_threshold(self, threshold: float) -> "CrossValidation":
+        """The same answers, each row called positive where its probability is at least the threshold."""
+        return CrossValidation(self.kind, tuple(decide(answers, threshold) for answers in self.folds))
+
+
+def decide(answers: Answers, threshold: float) -> Answers:
+    """Answers of two classes with the labels that a threshold gives."""
+    place = answers.classes.index(answers.positive)
+    labels = np.array([answers.classes[1 - place], answers.positive], dtype=answers.predicted.dtype)
+    predicted = labels[(answers.probabilities[:, place] >= threshold).astype(int)]
+    return replace(answers, predicted=predicted)
+
+
+def pipeline(dataset: Dataset, estimator) -> Pipeline:
+    """An unfitted pipeline: the features of the table's columns, then the estimator."""
+    return Pipeline([("features", features.build(dataset.inputs)), ("estimator", estimator)])
+
+
+def fit(model: Pipeline, table: pd.DataFrame, target: pd.Series) -> list[str]:
+    """Fit in place; what a person should know of it, a sentence each.
+
+    Raises
+    ------
+    PipelineError
+        where scikit-learn refuses the data or the parameters.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model.fit(table, target.to_numpy())
+        except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
+            raise PipelineError(f"the model cannot be fitted: {one_line(error)}") from error
+    found = {one_line(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning)}
+    return [f"did not converge: {text}" for text in sorted(found)]
+
+
+def answer(model, table: pd.DataFrame, target: np.ndarray, *, classes: Iterable = (), positive=None) -> Answers:
+    """What a fitted model says of a table, beside the truth."""
+    classes = tuple(classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not classes:
+            return Answers(target, np.asarray(model.predict(table), dtype="float64"))
+        probabilities = _in_order(model, np.asarray(model.predict_proba(table)), classes)
+        return Answers(target, model.predict(table), probabilities, classes, positive)
+
+
+def _in_order(model, probabilities: np.ndarray, classes: tuple) -> np.ndarray:
+    """Probabilities with a column for every class, 0 for one that the model's own training rows lacked."""
+    known = model.classes_.tolist()
+    if known == list(classes):
+        return probabilities
+    whole = np.zeros((len(probabilities), len(classes)))
+    whole[:, [classes.index(label) for label in known]] = probabilities
+    return whole
+
+
+def cross_validate(
+    make: Callable[[], Pipeline],
+    dataset: Dataset,
+    training: np.ndarray,
+    folds: tuple[str, list[tuple[np.ndarray, np.ndarray]]],
+    *,
+    positive=None,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> CrossValidation:
+    """Fit and measure once a fold; the preprocessing is fitted in each fold anew.
+
+    Parameters
+    ----------
+    training : positions of the training rows; the folds are positions within them.
+    """
+    table, target = dataset.features.iloc[training], dataset.target.iloc[training]
+    kind, pairs = folds
+    found = []
+    for fitted_on, judged_on in progress(pairs):
+        model = make()
+        fit(model, table.iloc[fitted_on], target.iloc[fitted_on])
+        truth = target.iloc[judged_on].to_numpy()
+        found.append(answer(model, table.iloc[judged_on], truth, classes=dataset.classes, positive=positive))
+    return CrossValidation(kind, tuple(found))
+
+
+def baseline(dataset: Dataset, training: np.ndarray, holdout: np.ndarray, *, positive=None) -> tuple[str, dict]:
+    """The dummy that knows the target alone: its strategy, and its metrics on the held-out rows."""
+    strategy = "mean" if dataset.task == REGRESSION else "prior"
+    dummy = DummyRegressor(strategy=strategy) if dataset.task == REGRESSION else DummyClassifier(strategy=strategy)
+    dummy.fit(np.zeros((len(training), 1)), dataset.target.iloc[training].to_numpy())
+    truth = dataset.target.iloc[holdout].to_numpy()
+    found = answer(dummy, np.zeros((len(holdout), 1)), truth, classes=dataset.classes, positive=positive)
+    return strategy, metrics.measure(found)

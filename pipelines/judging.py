@@ -1,0 +1,366 @@
+"""Judge a registered version on any table, beside the champion on the same rows, and keep it as evidence."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pipelines import columns, evaluation, lineage, metrics, profile, splitting, tracking
+from pipelines import versions as registered
+from pipelines.dataset import CLASSIFICATION, REGRESSION
+from pipelines.errors import PipelineError, listed
+from pipelines.metrics import Answers
+from pipelines.planning import CLEANING
+from pipelines.sources import Table, read
+from pipelines.versions import Version
+from registry import client as registry_client
+from registry import evidence, stages
+from registry.client import speaking
+from serving.scorecard import InputError, parity
+from serving.scorecard.inputs import CATEGORY
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: Which rows of a table are judged: ``auto`` is ``holdout`` on a table that the version was trained on, else ``all``.
+ROWS = ("auto", "all", "holdout")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a user asks of an evaluation; see ``python -m pipelines evaluate --help``."""
+
+    model: str
+    data: str
+    query: str | None = None
+    target: str | None = None
+    rows: str = "auto"
+    against: str = "champion"
+    sensitive: Sequence[str] = ()
+    positive: str | None = None
+    resamples: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a version, and the champion where there is another, are worth on the same rows.
+
+    Parameters
+    ----------
+    metrics, baseline : of the version, by name.
+    other, other_metrics : the version it was judged beside, and its metrics on the same rows; None where there is none.
+    artifacts : where the evidence was put in the version's run.
+    """
+
+    name: str
+    version: str
+    task: str
+    rows: int
+    metrics: dict
+    baseline: dict
+    other: str | None = None
+    other_metrics: dict = field(default_factory=dict)
+    artifacts: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def evaluate(question: Question, *, say: Callable[[str], None] = lambda text: None) -> Verdict:
+    """Judge a version, and the champion of its model, on a table.
+
+    The evidence goes to ``evidence/evaluations/<table digest>/`` of the version's run; to ``evidence/training/`` where
+    the version has none, as one that was logged by other means.
+
+    Raises
+    ------
+    PipelineError, RegistryError
+        where anything is refused; then nothing is written.
+    """
+    registry_client.settle()
+    registry_client.probe()
+    table = read(question.data, query=question.query)
+    client = registry_client.connect()
+    with tempfile.TemporaryDirectory(prefix="lifecycle-") as name:
+        folder = Path(name)
+        version = registered.fetch(client, question.model, folder / "candidate")
+        other = _other(client, question.against, version, folder / "other")
+        say(f"judging {version.title}" + (f" beside version {other.number}" if other else "") + f" on {table.source}")
+        rows = _judged_rows(table, version, other, question)
+        for note in rows.notes:
+            say(note)
+        answers = _answers(version, table, rows, question)
+        document = _document(question, table, version, rows, answers)
+        beside = metrics.measure(_answers(other, table, rows, question)) if other else {}
+        place = f"{evidence.EVALUATIONS}/{table.digest.removeprefix('sha256:')[:16]}"
+        if version.document is None:
+            place = evidence.TRAINING
+        kept = _keep(client, version, document, answers, rows.keys, place, folder / "written")
+    return Verdict(
+        name=version.name,
+        version=version.number,
+        task=document["model"]["task"],
+        rows=len(answers),
+        metrics=document["metrics"],
+        baseline=document["baseline"]["metrics"],
+        other=other.number if other else None,
+        other_metrics=beside,
+        artifacts=kept,
+        notes=rows.notes,
+    )
+
+
+def _other(client: "MlflowClient", against: str, version: Version, folder: Path) -> Version | None:
+    """The version to judge beside: the champion where it is another one, a version that is named, or none."""
+    if against == "none":
+        return None
+    uri = against
+    if against == "champion":
+        champion = stages.champion(client, version.name)
+        if champion is None or str(champion.version) == version.number:
+            return None
+        uri = f"models:/{version.name}/{champion.version}"
+    other = registered.fetch(client, uri, folder)
+    if (other.name, other.number) == (version.name, version.number):
+        raise PipelineError(f"--against {against} is the version itself; name another, or none")
+    if (other.classes or ()) != (version.classes or ()):
+        raise PipelineError(f"--against: {other.title} predicts something else than {version.title}; name another, or none")
+    return other
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a table that are judged: their positions, keys, truth, and what a person should know."""
+
+    positions: np.ndarray
+    keys: np.ndarray
+    truth: np.ndarray
+    target: str
+    task: str
+    classes: tuple
+    notes: tuple[str, ...]
+
+
+def _judged_rows(table: Table, version: Version, other: Version | None, question: Question) -> _Rows:
+    target = _target_name(table, version, question)
+    column = columns.infer(target, table.columns[target], CLEANING)
+    known = column.values.notna().to_numpy()
+    notes = [f"{(~known).sum()} rows without a value of {target!r} are left out"] if not known.all() else []
+    task, classes = _task(version, column, known)
+    chosen = known.copy()
+    keys, _ = _keys(table, version)
+    for one in (version, other):
+        if one is not None:
+            chosen &= _allowed(table, one, question.rows, notes)
+    positions = np.flatnonzero(chosen)
+    if len(positions) < 2:
+        raise PipelineError(f"expected rows to judge, found {len(positions)} of {len(known)}; {'; '.join(notes) or '--rows all takes all'}")
+    truth = column.values.iloc[positions]
+    labels = _labels(truth, classes, target, version) if task == CLASSIFICATION else truth.to_numpy(dtype="float64")
+    return _Rows(positions, keys[positions], labels, target, task, classes, tuple(notes))
+
+
+def _target_name(table: Table, version: Version, question: Question) -> str:
+    name = question.target or (version.document and version.document["model"]["target"]) or table.target
+    if not name:
+        raise PipelineError(f"--target is needed: {version.title} does not tell what it predicts")
+    if name not in table.columns.column_names:
+        raise PipelineError(f"no column {name!r} to judge by; the table has {listed(table.columns.column_names)}")
+    return name
+
+
+def _task(version: Version, column: columns.Column, known: np.ndarray) -> tuple[str, tuple]:
+    """The task of a version, and its classes: those of the table where the model does not tell."""
+    if version.document:
+        return version.document["model"]["task"], tuple(version.document["model"]["classes"] or ())
+    if version.classes is not None:
+        return (CLASSIFICATION if version.classes else REGRESSION), version.classes
+    if column.type == CATEGORY:
+        return CLASSIFICATION, tuple(sorted(column.values[known].unique().tolist()))
+    return REGRESSION, ()
+
+
+def _typed(table: Table, name: str) -> pd.Series:
+    return columns.infer(name, table.columns[name], CLEANING).values
+
+
+def _keys(table: Table, version: Version) -> tuple[np.ndarray, np.ndarray]:
+    """The key of every row, as the version's training made them, and which it held out."""
+    if version.document is None:
+        frame = version.read(table)
+        return splitting.hash_rows(frame), np.ones(len(frame), dtype=bool)
+    holdout = version.document["holdout"]
+    needed = {*holdout["key_columns"], *holdout["columns"]}
+    if missing := sorted(needed - set(table.columns.column_names)):
+        raise PipelineError(f"{version.title} keys its rows by columns that the table lacks: {listed(missing)}")
+    inputs = {one.name: one for one in version.inputs}
+
+    def column(name: str) -> pd.Series:
+        if name not in inputs:
+            return _typed(table, name)
+        try:
+            return columns.convert(table.columns[name], inputs[name], version.cleaning)
+        except InputError as error:
+            raise PipelineError(f"{error}; {version.title} was not trained on such values") from None
+
+    return splitting.held_out_as(holdout, column)
+
+
+def _allowed(table: Table, version: Version, rows: str, notes: list[str]) -> np.ndarray:
+    """Which rows may be judged by: all, or those that the version's training held out."""
+    trained_here = version.document is not None and version.document["lineage"]["data"]["digest"] == table.digest
+    if rows == "all" or (rows == "auto" and not trained_here):
+        if trained_here:
+            notes.append(f"{version.title} was trained on rows of this table: its metrics flatter it")
+        return np.ones(table.columns.num_rows, dtype=bool)
+    if version.document is None:
+        raise PipelineError(f"--rows holdout: {version.title} does not tell what it held out; use --rows all")
+    held = _keys(table, version)[1]
+    notes.append(f"{version.title} held out {held.sum()} of these {len(held)} rows; the others are not judged")
+    return held
+
+
+def _labels(truth: pd.Series, classes: tuple, target: str, version: Version) -> np.ndarray:
+    """The truth as labels of the version's own type."""
+    by_text = {str(label): label for label in classes}
+    by_text |= {str(float(label)): label for label in classes if isinstance(label, (int, float))}
+    texts = truth.map(str)
+    if unknown := sorted(set(texts.unique()) - by_text.keys()):
+        raise PipelineError(
+            f"target {target!r} holds classes that {version.title} does not know: {listed(unknown)}; "
+            f"it knows {listed(classes)}"
+        )
+    labels = texts.map(by_text)
+    return labels.to_numpy(dtype=object if isinstance(classes[0], str) else np.asarray(classes).dtype)
+
+
+def _answers(version: Version, table: Table, rows: _Rows, question: Question) -> Answers:
+    frame = version.read(Table(table.columns.take(rows.positions), table.name, table.source, table.digest))
+    predicted = np.asarray(version.predict(frame))
+    if rows.task == REGRESSION:
+        return Answers(rows.truth, predicted.astype("float64"))
+    if not version.probabilities:
+        raise PipelineError(f"{version.title} gives no probabilities; log it with its sklearn flavor to have it judged")
+    return Answers(
+        rows.truth, predicted, np.asarray(version.probabilities(frame)), rows.classes, _positive(version, rows, question)
+    )
+
+
+def _positive(version: Version, rows: _Rows, question: Question) -> object:
+    if len(rows.classes) != 2:
+        return None
+    if question.positive is not None:
+        found = [label for label in rows.classes if str(label).lower() == question.positive.lower()]
+        if not found:
+            raise PipelineError(f"--positive: no class {question.positive!r}; the classes are {listed(rows.classes)}")
+        return found[0]
+    return version.document["model"]["positive"] if version.document else rows.classes[1]
+
+
+def _document(question: Question, table: Table, version: Version, rows: _Rows, answers: Answers) -> dict:
+    """Evidence of the shape that training writes; what only training can tell is null, or carried over from it."""
+    judged = evaluation.judge(answers, resamples=question.resamples, seed=question.seed)
+    strategy, baseline = _baseline(version, answers)
+    part = Table(table.columns.take(rows.positions), table.name, table.source, table.digest)
+    frame = version.read(part)
+    groups = [_typed(part, name).rename(name) for name in _named(question.sensitive, table)]
+    trained = version.document
+    model = trained["model"] if trained else _model(version, rows, answers)
+    return {
+        "schema_version": evidence.SCHEMA_VERSION,
+        "model": {**model, "positive": answers.positive},
+        "metrics": judged.to_evidence(),
+        "baseline": {"strategy": strategy, "metrics": baseline},
+        "cross_validation": None,
+        "holdout": _holdout(question, version, rows),
+        "suite": None,
+        "fairness": [metrics.by_group(answers, group) for group in groups],
+        "parity": _parity(version, frame),
+        "schema": trained["schema"] if trained else _schema(version, rows),
+        "lineage": lineage.of(
+            table,
+            dropped_rows=table.columns.num_rows - len(rows.positions),
+            seed=question.seed,
+            command=lineage.command_line(),
+        ),
+        "profile": profile.of(frame),
+    }
+
+
+def _named(names: Sequence[str], table: Table) -> Sequence[str]:
+    if missing := [name for name in names if name not in table.columns.column_names]:
+        raise PipelineError(f"--sensitive: no column {listed(missing)}; found {listed(table.columns.column_names)}")
+    return names
+
+
+def _baseline(version: Version, answers: Answers) -> tuple[str, dict]:
+    """The dummy that answers what the training rows' target was like; these rows' own where that is not known."""
+    target = version.document and version.document["profile"].get(version.document["model"]["target"])
+    if not answers.classes:
+        mean = target["mean"] if target else float(np.mean(answers.target))
+        return "mean", metrics.measure(Answers(answers.target, np.full(len(answers), mean)))
+    counts = target["top"] if target else pd.Series(answers.target).map(str).value_counts().to_dict()
+    weights = np.array([counts.get(str(label), 0) for label in answers.classes], dtype="float64")
+    shares = np.tile(weights / weights.sum(), (len(answers), 1))
+    label = np.array([answers.classes[int(weights.argmax())]], dtype=answers.target.dtype)
+    said = Answers(answers.target, np.repeat(label, len(answers)), shares, answers.classes, answers.positive)
+    return "prior", metrics.measure(said)
+
+
+def _holdout(question: Question, version: Version, rows: _Rows) -> dict:
+    drawn = {
+        "resamples": question.resamples,
+        "rows": min(len(rows.positions), metrics.BOOTSTRAP_ROWS),
+        "level": metrics.LEVEL,
+    }
+    known = version.document["holdout"] if version.document else {
+        "by": "given", "columns": [], "key_columns": [one.name for one in version.inputs],
+        "test_size": None, "cut": None, "training_rows": None,
+    }  # fmt: skip
+    return {**known, "rows": len(rows.positions), "bootstrap": drawn if question.resamples else None}
+
+
+def _model(version: Version, rows: _Rows, answers: Answers) -> dict:
+    pipeline = version.pipeline()
+    estimator = pipeline[-1] if hasattr(pipeline, "steps") else pipeline
+    return {
+        "name": version.name,
+        "task": rows.task,
+        "estimator": type(estimator).__name__ if estimator is not None else "pyfunc",
+        "parameters": {},
+        "target": rows.target,
+        "classes": list(rows.classes) or None,
+        "positive": answers.positive,
+        "threshold": None,
+        "threshold_rule": None,
+    }
+
+
+def _schema(version: Version, rows: _Rows) -> dict:
+    return {"inputs": [one.to_dict() for one in version.inputs], "left_out": [], "target": rows.target}
+
+
+def _parity(version: Version, frame: pd.DataFrame) -> dict | None:
+    pipeline = version.pipeline() if version.scorecard else None
+    return parity.measure(pipeline, version.scorecard, frame) if pipeline is not None else None
+
+
+def _keep(
+    client: "MlflowClient", version: Version, document: dict, answers: Answers, keys: np.ndarray, place: str, folder: Path
+) -> str | None:
+    """Put the evidence into the version's run; where, as a URI; None where the version has no run."""
+    written = folder / place
+    evaluation.write_holdout(answers, keys, written)
+    evidence.write(document, written)
+    if not version.run_id:
+        return None
+    with speaking():
+        client.log_artifacts(version.run_id, str(written), place)
+        if place == evidence.TRAINING:
+            tags = tracking.tags_of(document, evidence.digest(written), version.run_id)
+            for name, value in tags.items():
+                client.set_model_version_tag(version.name, version.number, name, value)
+    return f"runs:/{version.run_id}/{place}"

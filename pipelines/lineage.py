@@ -1,0 +1,57 @@
+"""Where a version comes from: code, data, seed, software."""
+
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from pipelines.sources import Table
+
+#: The packages whose releases decide what a model answers.
+PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "great-expectations")
+
+
+def of(table: Table, *, dropped_rows: int, seed: int, command: str) -> dict:
+    """The lineage section of evidence."""
+    return {
+        "data": {
+            "source": table.source,
+            "digest": table.digest,
+            "rows": table.columns.num_rows,
+            "columns": table.columns.num_columns,
+            "dropped_rows": dropped_rows,
+        },
+        "git": git(),
+        "seed": seed,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": command,
+    }
+
+
+def git() -> dict:
+    """The commit of the working directory and whether files differ from it; None where it is no git checkout."""
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no") if commit else None
+    return {"commit": commit, "dirty": None if changed is None else bool(changed)}
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def command_line(package: str = "pipelines") -> str:
+    """The command as a person would type it again, without the passwords of URLs."""
+    return shlex.join(["python", "-m", package, *(without_password(word) for word in sys.argv[1:])])
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords of URLs in it starred out."""
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)

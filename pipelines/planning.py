@@ -1,0 +1,137 @@
+"""What a user asks of a training run, and all that is decided before anything is fitted."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipelines import estimators, splitting, suites, thresholds
+from pipelines.dataset import CLASSIFICATION, Dataset, Roles, prepare
+from pipelines.errors import PipelineError, listed
+from pipelines.sources import Table, read
+from pipelines.splitting import Split
+from serving.scorecard.inputs import Cleaning
+
+#: How raw text is read, in training and wherever the model answers.
+CLEANING = Cleaning()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user asks of a training run; see ``python -m pipelines train --help``."""
+
+    data: str
+    query: str | None = None
+    roles: Roles = field(default_factory=Roles)
+    estimator: str = "auto"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    experiment: str | None = None
+    seed: int = 0
+    test_size: float = 0.2
+    folds: int = 5
+    resamples: int = 1000
+    suite: str = suites.AUTO
+    positive: str | None = None
+    class_weight: str | None = None
+    threshold: str | None = None
+    pictures: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided before anything is fitted."""
+
+    table: Table
+    dataset: Dataset
+    split: Split
+    entry: estimators.Entry
+    values: Mapping[str, object]
+    name: str
+    positive: object
+    class_weight: object
+    rule: thresholds.Rule | None
+
+
+def decide(settings: Settings) -> Plan:
+    """Read the table and decide all that can be decided before a run begins.
+
+    Raises
+    ------
+    PipelineError
+        where the settings, the table, or the two together are refused.
+    """
+    if not 0 < settings.test_size < 1:
+        raise PipelineError(f"--test-size is between 0 and 1, found {settings.test_size:g}")
+    rule = thresholds.parse(settings.threshold) if settings.threshold else None
+    asked = estimators.task_of(settings.estimator)
+    if settings.roles.task != "auto":
+        estimators.choose(settings.estimator, settings.roles.task)
+    table = read(settings.data, query=settings.query)
+    dataset = prepare(table, settings.roles, cleaning=CLEANING, task_of_estimator=asked)
+    entry = estimators.choose(settings.estimator, dataset.task)
+    if entry.target == "non-negative" and (dataset.target < 0).any():
+        raise PipelineError(
+            f"--estimator {entry.name} needs a target of 0 or more, found negative values in {dataset.target_name!r}"
+        )
+    return Plan(
+        table=table,
+        dataset=dataset,
+        split=splitting.split(dataset, settings.roles, test_size=settings.test_size),
+        entry=entry,
+        values=estimators.parameters(entry, settings.parameters),
+        name=model_name(settings.name or table.name),
+        positive=_positive(settings.positive, dataset),
+        class_weight=_class_weight(settings.class_weight, dataset),
+        rule=_applicable(rule, dataset),
+    )
+
+
+def model_name(text: str) -> str:
+    """A name that MLflow's registry and its logged models take: without ``/ : . % " '``."""
+    name = re.sub(r"[/:.%\"'\s]+", "-", text).strip("-")
+    if not name:
+        raise PipelineError(f"--name: expected a name for the model, found {text!r}")
+    return name
+
+
+def _positive(asked: str | None, dataset: Dataset) -> object:
+    """The positive class: the one asked for, else the second of two, as scikit-learn has it; None without two."""
+    classes = dataset.classes
+    if asked is None:
+        return classes[1] if len(classes) == 2 else None
+    if len(classes) != 2:
+        raise PipelineError(f"--positive {asked} goes with two classes, found {len(classes) or 'a regression'}")
+    return _label(asked, classes, "--positive")
+
+
+def _label(text: str, classes: list, option: str) -> object:
+    for label in classes:
+        if str(label).lower() == text.lower():
+            return label
+    raise PipelineError(f"{option}: no class {text!r}; the classes are {listed(classes)}")
+
+
+def _class_weight(asked: str | None, dataset: Dataset) -> object:
+    """None, ``"balanced"``, or class -> weight from ``bad=5,good=1``."""
+    if asked is None:
+        return None
+    if dataset.task != CLASSIFICATION:
+        raise PipelineError("--class-weight goes with a classification; leave it out")
+    if asked == "balanced":
+        return asked
+    weights = {}
+    for part in asked.split(","):
+        label, _, weight = part.rpartition("=")
+        try:
+            weights[_label(label.strip(), dataset.classes, "--class-weight")] = float(weight)
+        except ValueError:
+            raise PipelineError(f"--class-weight: expected balanced, or bad=5,good=1, found {asked!r}") from None
+    return weights
+
+
+def _applicable(rule: thresholds.Rule | None, dataset: Dataset) -> thresholds.Rule | None:
+    if rule and len(dataset.classes) != 2:
+        raise PipelineError(
+            f"--threshold goes with two classes, found {len(dataset.classes) or 'a regression'}; leave it out"
+        )
+    return rule

@@ -1,0 +1,60 @@
+"""The reference profile of a table's columns: what they looked like in training, for drift later."""
+
+import numpy as np
+import pandas as pd
+
+_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_BINS = 20
+_TOP = 50
+#: Quantiles and histograms are of at most this many rows, evenly spread over the table.
+_ROWS = 100_000
+
+
+def of(table: pd.DataFrame) -> dict[str, dict]:
+    """Each column's profile.
+
+    Parameters
+    ----------
+    table : float64 and ``str`` columns, NaN missing.
+
+    Returns
+    -------
+    dict : column -> for numbers ``count``, ``missing``, ``mean``, ``std``, ``min``, ``max``, ``quantiles`` and
+        ``histogram`` (``edges``, ``counts``: bins of equal frequency, so that outliers do not empty them);
+        for text ``count``, ``missing``, ``distinct`` and ``top`` (the most frequent values and how often).
+    """
+    return {
+        str(name): _numbers(values) if values.dtype.kind == "f" else _texts(values) for name, values in table.items()
+    }
+
+
+def _numbers(values: pd.Series) -> dict:
+    numbers = values.to_numpy()
+    known = numbers[~np.isnan(numbers)]
+    profile: dict = {"type": "number", "count": len(numbers), "missing": len(numbers) - len(known)}
+    if not len(known):
+        return {**profile, "mean": None, "std": None, "min": None, "max": None, "quantiles": {}, "histogram": None}
+    sample = known[:: -(-len(known) // _ROWS)]
+    edges = np.unique(np.quantile(sample, np.linspace(0, 1, _BINS + 1)))
+    counts = np.histogram(sample, edges)[0] if len(edges) > 1 else [len(sample)]
+    quantiles = np.quantile(sample, _QUANTILES)
+    return {
+        **profile,
+        "mean": float(known.mean()),
+        "std": float(known.std()),
+        "min": float(known.min()),
+        "max": float(known.max()),
+        "quantiles": {f"{share:g}": float(value) for share, value in zip(_QUANTILES, quantiles, strict=True)},
+        "histogram": {"edges": edges.tolist(), "counts": [int(count) for count in counts]},
+    }
+
+
+def _texts(values: pd.Series) -> dict:
+    counts = values.value_counts()
+    return {
+        "type": "category",
+        "count": len(values),
+        "missing": int(values.isna().sum()),
+        "distinct": len(counts),
+        "top": {str(text): int(count) for text, count in counts.head(_TOP).items()},
+    }

@@ -1,0 +1,88 @@
+"""The pictures and the model card of a version, as files of its run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from pipelines import card, coefficients, pictures
+from pipelines.coefficients import Coefficient
+from pipelines.comparison import Comparison
+from pipelines.dataset import Dataset
+from pipelines.metrics import Answers
+from pipelines.splitting import Split
+
+PICTURES = "pictures"
+CARD = "model_card.html"
+
+
+def draw(
+    pipeline: Pipeline,
+    dataset: Dataset,
+    split: Split,
+    answers: Answers,
+    *,
+    threshold: float | None,
+    seed: int,
+    folder: Path,
+) -> tuple[list[Coefficient], dict[str, bytes]]:
+    """Draw the pictures of held-out answers, and of what the model learned, into a folder.
+
+    Returns
+    -------
+    what the model learned (coefficients by the training rows, else importances), and each picture's bytes by name.
+    """
+    if answers.classes:
+        figures = pictures.classification(
+            answers.target, answers.probabilities, answers.predicted, answers.classes, answers.positive, threshold
+        )
+    else:
+        figures = pictures.regression(answers.target, answers.predicted, target=dataset.target_name)
+    table, target = dataset.features.iloc[split.training], dataset.target.iloc[split.training]
+    found = coefficients.table(pipeline, table, target, seed=seed, positive=answers.positive)
+    score = coefficients.score_name(pipeline, dataset.target_name)
+    if found:
+        figures |= pictures.coefficients(found, score=score)
+    else:
+        held, truth = dataset.features.iloc[split.holdout], dataset.target.iloc[split.holdout]
+        found = coefficients.importances(pipeline, held, truth, seed=seed)
+        figures |= pictures.coefficients(found, score=score, importance=True)
+    paths = pictures.write(figures, folder / PICTURES)
+    return found, {path.stem: path.read_bytes() for path in paths}
+
+
+def write_card(
+    folder: Path,
+    document: dict,
+    *,
+    drawn: dict[str, bytes],
+    found: Sequence[Coefficient],
+    score: str,
+    against: Comparison | None,
+    example: pd.DataFrame,
+    docs: str | None,
+    run_id: str,
+    model_uri: str,
+) -> Path:
+    """Write the model card into a folder; its path."""
+    text = card.render(
+        document,
+        pictures=drawn,
+        coefficients=found,
+        score=score,
+        data_docs_link=docs,
+        champion=against.to_card() if against else None,
+        model_uri=model_uri,
+        run_id=run_id,
+        example=_json_row(example),
+    )
+    path = folder / CARD
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _json_row(example: pd.DataFrame) -> dict[str, Any]:
+    row = example.iloc[0]
+    return {str(name): None if value != value else value for name, value in row.items()}

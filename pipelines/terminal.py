@@ -1,0 +1,118 @@
+"""What a person sees at the terminal: steps and progress on standard error, results as a table on standard output."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipelines.checking import Checked
+    from pipelines.judging import Verdict
+    from pipelines.training import Trained
+
+#: The metrics of the final table, of those that a task has.
+SHOWN = {"regression": ("mse", "rmse", "r2"), "classification": ("accuracy", "roc_auc", "log_loss")}
+
+
+def watching() -> dict[str, Callable]:
+    """The two ways in which long work reports: ``say`` a step, ``progress`` through what is waited for."""
+    return {"say": say, "progress": progress}
+
+
+def say(text: str) -> None:
+    """A step, or something to know, on standard error."""
+    click.echo(f"  {text}", err=True)
+
+
+def progress(items: Iterable) -> Iterable:
+    """A bar over items where standard error is a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, desc="  cross-validating", leave=False, file=sys.stderr, disable=not sys.stderr.isatty())
+
+
+def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
+    """Print registered versions: a table with the baseline beside each metric, and what to type next; or JSON."""
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in trained], indent=1))
+        return
+    rows = [("model", "version", "estimator", "metric", "held out", "95 % interval", "baseline")]
+    for one in trained:
+        head = (one.name, one.version, one.estimator)
+        for name in SHOWN[one.task]:
+            found = one.metrics[name]
+            rows.append((*head, name, figure(found["value"]), interval(found), figure(one.baseline[name])))
+            head = ("", "", "")
+    click.echo()
+    for line in aligned(rows):
+        click.echo(line)
+    click.echo()
+    for line in next_steps(trained[0]):
+        click.echo(line)
+
+
+def show_verdict(verdict: "Verdict", *, as_json: bool) -> None:
+    """Print an evaluation: each metric beside the other version's and the baseline's; or JSON."""
+    if as_json:
+        click.echo(json.dumps(asdict(verdict), indent=1))
+        return
+    beside = [f"version {verdict.other}"] if verdict.other else []
+    rows = [("metric", f"version {verdict.version}", "95 % interval", *beside, "baseline")]
+    for name, found in verdict.metrics.items():
+        other = [figure(verdict.other_metrics[name])] if verdict.other else []
+        rows.append((name, figure(found["value"]), interval(found), *other, figure(verdict.baseline[name])))
+    click.echo(f"\n{verdict.name}, {verdict.rows} rows\n")
+    click.echo("\n".join(aligned(rows)))
+    if verdict.artifacts:
+        click.echo(f"\nEvidence: {verdict.artifacts}")
+
+
+def show_check(checked: "Checked", *, as_json: bool) -> None:
+    """Print what a suite found: the expectations that failed, or that none did; or JSON."""
+    result = checked.result
+    if as_json:
+        click.echo(json.dumps({**result.to_evidence(), "rows": checked.rows, "run_id": checked.run_id}, indent=1))
+        return
+    if result.failures:
+        rows = [("severity", "column", "expectation", "expected", "found")]
+        rows += [
+            (one.severity, one.column or "", one.expectation, one.expected[:60], one.observed[:60])
+            for one in result.failures
+        ]
+        click.echo()
+        click.echo("\n".join(aligned(rows)))
+    click.echo(f"\n{result.summary()}, on {checked.rows} rows")
+    if checked.drafted:
+        click.echo(f"Suite: {checked.drafted} (edit it; `train` will use it)")
+    click.echo(f"Data Docs: runs:/{checked.run_id}/validation/data-docs.html")
+
+
+def next_steps(one: "Trained") -> list[str]:
+    """The commands that come next, to be pasted."""
+    return [
+        "Next:",
+        "  mlflow ui                                                        # look at the runs, promote in the registry",
+        f"  mlflow models serve -m {one.model_uri} --env-manager local -p 5001",
+    ]
+
+
+def figure(value: float | None) -> str:
+    """A number for people: four significant digits; a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def interval(found: dict) -> str:
+    """The ends of an interval; nothing where there is none."""
+    return "" if found["low"] is None else f"{figure(found['low'])} to {figure(found['high'])}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table: columns two spaces apart, a rule under the first row."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]

@@ -1,0 +1,79 @@
+"""The decision threshold of a binary classifier: given, or chosen on cross-validated probabilities."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.errors import PipelineError
+
+_HELP = "expected a probability (0.3), recall=R (recall=0.9) or cost=FALSE_ALARM:MISS (cost=1:20)"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the threshold is found.
+
+    Parameters
+    ----------
+    text : as the user wrote it.
+    value : the threshold itself, where it is given.
+    recall : the share of positives to be found at the least.
+    cost : what a false alarm and what a miss cost, in one unit.
+    """
+
+    text: str
+    value: float | None = None
+    recall: float | None = None
+    cost: tuple[float, float] | None = None
+
+
+def parse(text: str) -> Rule:
+    """A rule from ``0.3``, ``recall=0.9`` or ``cost=1:20``.
+
+    Raises
+    ------
+    PipelineError
+        where the text is none of these.
+    """
+    name, equals, given = text.strip().partition("=")
+    try:
+        numbers = [float(part) for part in re.split(":", given if equals else name)]
+    except ValueError:
+        raise PipelineError(f"--threshold {text}: {_HELP}") from None
+    if not equals and len(numbers) == 1 and 0 < numbers[0] < 1:
+        return Rule(text, value=numbers[0])
+    if name == "recall" and len(numbers) == 1 and 0 < numbers[0] <= 1:
+        return Rule(text, recall=numbers[0])
+    if name == "cost" and len(numbers) == 2 and all(0 < number < float("inf") for number in numbers):
+        return Rule(text, cost=(numbers[0], numbers[1]))
+    raise PipelineError(f"--threshold {text}: {_HELP}, each within its bounds")
+
+
+def choose(rule: Rule, probabilities: np.ndarray, positive: np.ndarray) -> float:
+    """The threshold of a rule: a row is called positive where its probability is at least this.
+
+    Parameters
+    ----------
+    probabilities : shape (n_rows,), of the positive class, by models that did not see the row.
+    positive : shape (n_rows,), bool: which rows are.
+    """
+    if rule.value is not None:
+        return rule.value
+    if rule.recall is not None:
+        scores = np.sort(probabilities[positive])[::-1]
+        needed = int(np.ceil(rule.recall * len(scores) - 1e-9))
+        return float(scores[max(needed, 1) - 1])
+    assert rule.cost is not None
+    alarm, miss = rule.cost
+    order = np.argsort(-probabilities, kind="stable")
+    scores, hits = probabilities[order], positive[order]
+    # Calling the first k rows positive, k = 0 ... n; rows of one probability are called together.
+    cost = np.r_[0, np.cumsum(~hits)] * alarm + (positive.sum() - np.r_[0, np.cumsum(hits)]) * miss
+    possible = np.r_[True, scores[1:] != scores[:-1], True]
+    best = int(np.flatnonzero(possible)[np.argmin(cost[possible])])
+    if best == 0:
+        return float((1 + scores[0]) / 2)
+    if best == len(scores):
+        return float(scores[-1])
+    return float((scores[best - 1] + scores[best]) / 2)

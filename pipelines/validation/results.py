@@ -1,0 +1,115 @@
+"""What a validation found: findings for gates and people, Great Expectations' own result, and the error that stops."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipelines.errors import PipelineError
+from pipelines.validation.suites import CRITICAL, WARNING
+
+#: How many failed expectations an error message names.
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One expectation, judged.
+
+    Parameters
+    ----------
+    expectation : its type, such as ``expect_column_values_to_be_between``.
+    column : the column it is about (several joined by a comma), None for one about the table.
+    severity : ``critical``, ``warning`` or ``info``.
+    success : whether the table met it.
+    observed, expected : in words, each at most 300 characters, with at most five values of the table in them.
+    """
+
+    expectation: str
+    column: str | None
+    severity: str
+    success: bool
+    observed: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """A table judged by a suite.
+
+    Parameters
+    ----------
+    name : the suite's name.
+    success : no critical expectation failed.
+    findings : one an expectation, in the suite's order.
+    result : Great Expectations' own validation result as JSON, without traces, not-finite numbers as text, and at most
+        20 items of any list of the table's values.
+    """
+
+    name: str
+    success: bool
+    findings: tuple[Finding, ...]
+    result: dict
+
+    @property
+    def failures(self) -> tuple[Finding, ...]:
+        """The findings that failed: critical ones first, then warnings, then information."""
+        order = {CRITICAL: 0, WARNING: 1}
+        return tuple(sorted((f for f in self.findings if not f.success), key=lambda f: order.get(f.severity, 2)))
+
+    def to_evidence(self) -> dict:
+        """The ``suite`` section of an evidence document."""
+        return {
+            "name": self.name,
+            "success": self.success,
+            "evaluated": len(self.findings),
+            "failed": len(self.failures),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+    def summary(self) -> str:
+        """One line for people: the verdict and the counts."""
+        failures = self.failures
+        if not failures:
+            return f"suite {self.name!r}: all {len(self.findings)} expectations met"
+        counts: dict[str, int] = {}
+        for finding in failures:
+            counts[finding.severity] = counts.get(finding.severity, 0) + 1
+        parts = ", ".join(f"{count} {severity}" for severity, count in counts.items())
+        verdict = "passed" if self.success else "failed"
+        return f"suite {self.name!r} {verdict}: {len(failures)} of {len(self.findings)} expectations not met ({parts})"
+
+
+def raise_for_critical(result: SuiteResult) -> None:
+    """Raise PipelineError, on one line, where a critical expectation failed: what was expected, what was found."""
+    if result.success:
+        return
+    failed = [finding for finding in result.failures if finding.severity == CRITICAL]
+    # A column that is not there fails all that is expected of it: told once.
+    distinct = list({(finding.column, finding.observed): finding for finding in reversed(failed)}.values())[::-1]
+    told = []
+    for finding in distinct[:NAMED]:
+        place = "table" if finding.column is None else f"column {finding.column!r}"
+        told.append(f"{place} ({finding.expectation}): expected {finding.expected}, found {finding.observed}")
+    more = "; and more" if len(distinct) > NAMED else ""
+    raise PipelineError(
+        f"the data fails {len(failed)} critical expectation{'s' * (len(failed) > 1)} of suite {result.name!r}: "
+        f"{'; '.join(told)}{more}; mend the table, or edit the suite where it is wrong"
+    )
+
+
+def write_result(result: SuiteResult, path: str | Path) -> Path:
+    """Write Great Expectations' own result as JSON.
+
+    Raises
+    ------
+    PipelineError
+        where the file cannot be written.
+    """
+    path = Path(path)
+    text = json.dumps(result.result, indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise PipelineError(f"the result cannot be written to {str(path)!r}: {error.strerror or error}") from None
+    return path

@@ -1,0 +1,156 @@
+"""The MLflow model: ``python_function`` answered by the scorecard, ``sklearn`` the native pipeline."""
+
+import hashlib
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from registry.client import speaking
+from serving.scorecard import Scorecard
+from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
+from serving.scorecard.loader import OUTPUTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.models.model import Model, ModelInfo
+    from sklearn.pipeline import Pipeline
+
+#: The scorecard's file in a model.
+SCORECARD = "scorecard.json"
+#: What a model needs to be served, by the releases that it was trained with.
+PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
+#: Packages whose types a reader of the native pipeline may trust; the list of those used travels in the model.
+TRUSTED = ("numpy", "scipy", "sklearn")
+
+_FORMAT_VERSION = 1
+# What only training and exporting need stays behind.
+_LEFT_BEHIND = ("compiler", "parity.py", "exports", "python.py", "__pycache__")
+
+
+def log_model(
+    pipeline: "Pipeline",
+    scorecard: Scorecard | None,
+    *,
+    inputs: Sequence[Input],
+    classes: Sequence[Any],
+    example: "pd.DataFrame",
+) -> "ModelInfo":
+    """Log a fitted pipeline, and its scorecard, as one model of the active run.
+
+    Parameters
+    ----------
+    scorecard : None where the pipeline has none; then ``python_function`` is the pipeline too.
+    inputs : the columns of the signature, in order.
+    classes : the labels in order; empty for a regression.
+    example : a few rows of input, shape (n_rows, n_inputs).
+
+    Raises
+    ------
+    RegistryError
+        where the tracking server or the artifact store refuses.
+    """
+    import sys
+
+    from mlflow.models.model import Model
+
+    with speaking():
+        return Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=sys.modules[__name__],
+            pipeline=pipeline,
+            scorecard=scorecard,
+            signature=signature(inputs, classes, with_params=scorecard is not None),
+            input_example=example,
+        )
+
+
+def save_model(
+    path: str,
+    pipeline: "Pipeline",
+    scorecard: Scorecard | None,
+    signature: "ModelSignature",
+    input_example: "pd.DataFrame",
+    mlflow_model: "Model | None" = None,
+    **_: Any,
+) -> None:
+    """Write a model into a folder that is not there yet; ``Model.log`` calls it."""
+    import mlflow
+    import mlflow.sklearn
+    from mlflow.models.model import MLMODEL_FILE_NAME, Model
+
+    mlflow_model = mlflow_model or Model()
+    with tempfile.TemporaryDirectory() as folder:
+        code = carry(Path(folder)) if scorecard else None
+        mlflow.sklearn.save_model(
+            pipeline,
+            path,
+            mlflow_model=mlflow_model,
+            signature=signature,
+            input_example=input_example,
+            code_paths=[str(code)] if code else None,
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in PACKAGES],
+            serialization_format="skops",
+            skops_trusted_types=_trusted(pipeline),
+        )
+    if scorecard and code:
+        Path(path, SCORECARD).write_text(scorecard.dumps(), encoding="utf-8")
+        native = mlflow_model.flavors["python_function"]
+        mlflow.pyfunc.add_to_model(
+            mlflow_model,
+            loader_module=f"{code.name}.loader",
+            data=SCORECARD,
+            code=native["code"],
+            conda_env=native["env"]["conda"],
+            python_env=native["env"]["virtualenv"],
+        )
+        mlflow_model.save(str(Path(path, MLMODEL_FILE_NAME)))
+
+
+def _trusted(pipeline: "Pipeline") -> list[str]:
+    import skops.io
+
+    found = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
+    return [name for name in found if name.split(".")[0] in TRUSTED]
+
+
+def carry(folder: Path) -> Path:
+    """Copy the scoring code into a folder under a name of its own, made of its version and a hash of its content.
+
+    Two models of different releases load side by side, and neither meets another ``serving`` package.
+    """
+    source = Path(__file__).parent / "scorecard"
+    files = sorted(
+        file
+        for file in source.rglob("*")
+        if file.suffix in (".py", ".json") and not any(part in _LEFT_BEHIND for part in file.relative_to(source).parts)
+    )
+    total = hashlib.sha256()
+    for file in files:
+        total.update(f"{file.relative_to(source)}\n".encode())
+        total.update(file.read_bytes())
+    package = folder / f"scorecard_{_FORMAT_VERSION}_{total.hexdigest()[:8]}"
+    for file in files:
+        target = package / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    return package
+
+
+def signature(inputs: Sequence[Input], classes: Sequence[Any], *, with_params: bool = True) -> "ModelSignature":
+    """The signature: numbers as ``double``, also whole ones, so that a missing value is possible; text as ``string``."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    types = {CATEGORY: DataType.string, BOOLEAN: DataType.boolean}
+    columns = [ColSpec(types.get(column.type, DataType.double), column.name) for column in inputs]
+    answer = DataType.double
+    if classes:
+        kinds = {bool: DataType.boolean, int: DataType.long, float: DataType.double}
+        answer = kinds.get(type(classes[0]), DataType.string)
+    params = ParamSchema([ParamSpec("output", DataType.string, OUTPUTS[0])]) if with_params else None
+    return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(answer)]), params=params)

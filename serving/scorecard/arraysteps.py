@@ -1,0 +1,236 @@
+"""The steps of a column on blocks of float64 numbers with NumPy: the same operations as ``steps``, in the same order.
+
+Each step is a function of (block, target): it may write its answer to the target, which may be the block itself,
+and gives back the array that holds the answer. A missing number is NaN.
+"""
+
+import math
+
+import numpy as np
+
+from . import steps
+
+_UFUNCS = {name: getattr(np, name) for name in steps.FUNCTIONS}
+
+
+def chain(items: list):
+    """One function (block, target) -> array for the steps of a column.
+
+    The array may be the block itself where the steps leave it as it is: it is not to be written to.
+    """
+    functions = [_STEPS[name](value) for step in items for name, value in step.items()]
+
+    def run(block, target):
+        current = block
+        for function in functions:
+            current = function(current, target)
+        return current
+
+    return run
+
+
+def two_valued(items: list):
+    """For steps that begin by asking ``is``: (what is asked for, answer where it is not, answer where it is)."""
+    if not items or "is" not in items[0]:
+        return None
+    rest = steps.chain(items[1:], "")
+    no, yes = (0.0, 1.0) if rest is None else (rest(0.0), rest(1.0))
+    return items[0]["is"], no, yes
+
+
+def codes(item: dict):
+    """The function from a block of numbers to their places in a one-hot group.
+
+    A place is -1 where all of the group's columns are zero, and -2 where the number is refused.
+    """
+    table: dict = {}
+    for place, group in enumerate(item["one_hot"]):
+        table.update(dict.fromkeys(group["of"], place))
+    table.update(dict.fromkeys(item["zero"], -1))
+    otherwise = item["otherwise"]
+    other = -2 if otherwise.get("do") == "refuse" else -1
+    if "is" in otherwise:
+        other = next(place for place, group in enumerate(item["one_hot"]) if group["name"] == otherwise["is"])
+    return _find(table, other, np.intp)
+
+
+def _find(table: dict, other, dtype):
+    """Looks numbers up in a table with None for missing; ``other`` where they are not in it."""
+    keys = np.array(sorted(float(key) for key in table if key is not None), dtype=np.float64)
+    values = np.array([table[key] for key in keys.tolist()] + [other], dtype=dtype)
+    missing = table.get(None, other)
+
+    def find(block):
+        places = np.searchsorted(keys, block)
+        places[places == len(keys)] = len(keys) - 1 if len(keys) else 0
+        known = keys[places] == block if len(keys) else np.zeros(len(block), dtype=bool)
+        places[~known] = len(keys)
+        found = values[places]
+        found[block != block] = missing
+        return found
+
+    return find
+
+
+def _impute(value):
+    value = float(value) if not isinstance(value, str) else value
+
+    def impute(block, target):
+        mask = block != block
+        if not mask.any():
+            return block
+        if target is not block:
+            np.copyto(target, block)
+        np.copyto(target, value, where=mask)
+        return target
+
+    return impute
+
+
+def _replace(value):
+    old, new = float(value["value"]), float(value["by"])
+
+    def replace(block, target):
+        mask = block == old
+        if target is not block:
+            np.copyto(target, block)
+        np.copyto(target, new, where=mask)
+        return target
+
+    return replace
+
+
+def _is(value):
+    def ask(block, target):
+        mask = block != block if value is None else block == float(value)
+        np.copyto(target, mask)
+        return target
+
+    return ask
+
+
+def _with(ufunc):
+    def make(value):
+        value = float(value)
+        return lambda block, target: ufunc(block, value, out=target)
+
+    return make
+
+
+def _spoil(block, target):
+    """NaN where the step takes finite numbers only, so that the score refuses the row."""
+    infinite = np.isinf(block)
+    if infinite.any():
+        np.copyto(target, block)
+        np.copyto(target, np.nan, where=infinite)
+        return target
+    return block
+
+
+def _clip(value):
+    low, high = map(float, value)
+    return lambda block, target: np.clip(_spoil(block, target), low, high, out=target)
+
+
+def _function(value):
+    ufunc = _UFUNCS[value]
+    return lambda block, target: ufunc(block, out=target)
+
+
+def _bin(value):
+    edges = np.array(value, dtype=np.float64)
+
+    def find(block, target):
+        bad = ~np.isfinite(block)
+        places = np.searchsorted(edges, block, side="right")
+        np.copyto(target, places)
+        np.copyto(target, np.nan, where=bad)
+        return target
+
+    return find
+
+
+def _lookup(value):
+    values = [math.nan if item is None else float(item) for item in value["values"]]
+    other = value["otherwise"]
+    # An infinity stands for a refusal: nothing else in a lookup is infinite, and no score with one is finite.
+    other = math.inf if other == "refuse" else math.nan if other is None else float(other)
+    find = _find(dict(zip(value["keys"], values, strict=True)), other, np.float64)
+
+    def look(block, target):
+        np.copyto(target, find(block))
+        return target
+
+    return look
+
+
+def _power(scalar):
+    """A power transform; its formula has cases by sign, and is done one number at a time only at its edges."""
+
+    def make(value):
+        return lambda block, target: scalar(block, float(value), target)
+
+    return make
+
+
+def _yeo_johnson(block, lmbda, target):
+    spacing = np.finfo(np.float64).eps
+    positive = block >= 0.0
+    up, down = block[positive], block[~positive]
+    up = np.log1p(up) if abs(lmbda) < spacing else np.expm1(lmbda * np.log1p(up)) / lmbda
+    if abs(lmbda - 2.0) > spacing:
+        down = -np.expm1((2.0 - lmbda) * np.log1p(-down)) / (2.0 - lmbda)
+    else:
+        down = -np.log1p(-down)
+    target[positive], target[~positive] = up, down
+    return target
+
+
+def _inverse_yeo_johnson(block, lmbda, target):
+    spacing = np.finfo(np.float64).eps
+    positive = block >= 0.0
+    up, down = block[positive], block[~positive]
+    up = np.exp(up) - 1.0 if abs(lmbda) < spacing else np.power(up * lmbda + 1.0, 1.0 / lmbda) - 1.0
+    if abs(lmbda - 2.0) > spacing:
+        down = 1.0 - np.power(-(2.0 - lmbda) * down + 1.0, 1.0 / (2.0 - lmbda))
+    else:
+        down = 1.0 - np.exp(-down)
+    target[positive], target[~positive] = up, down
+    return target
+
+
+def _box_cox(block, lmbda, target):
+    bad = block <= 0.0
+    logarithm = np.log(np.where(bad, 1.0, block))
+    if abs(lmbda) < steps.SMALLEST_LAMBDA:
+        np.copyto(target, logarithm)
+    else:
+        np.copyto(target, np.expm1(lmbda * logarithm) / lmbda)
+    np.copyto(target, np.inf, where=bad)
+    return target
+
+
+def _inverse_box_cox(block, lmbda, target):
+    if lmbda == 0.0:
+        return np.exp(block, out=target)
+    np.copyto(target, np.exp(np.log1p(lmbda * block) / lmbda))
+    return target
+
+
+_STEPS = {
+    "impute": _impute,
+    "replace": _replace,
+    "is": _is,
+    "add": _with(np.add),
+    "subtract": _with(np.subtract),
+    "multiply": _with(np.multiply),
+    "divide": _with(np.divide),
+    "clip": _clip,
+    "function": _function,
+    "bin": _bin,
+    "lookup": _lookup,
+    "box_cox": _power(_box_cox),
+    "yeo_johnson": _power(_yeo_johnson),
+    "inverse_box_cox": _power(_inverse_box_cox),
+    "inverse_yeo_johnson": _power(_inverse_yeo_johnson),
+}

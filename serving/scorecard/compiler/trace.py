@@ -1,0 +1,153 @@
+"""Columns on their way through a pipeline: what was done to each so far, and what that asks of the inputs."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+from ..document import NUMBER, TEXT
+from ..errors import Unsupported
+from ..inputs import BOOLEAN, CATEGORY
+from ..inputs import NUMBER as NUMBER_TYPE
+
+ELSEWHERE = "serve it with `mlflow models serve`, or package it for the container target"
+
+
+def unsupported(path: str, step, reason: str) -> Unsupported:
+    """The refusal of a step (or of its class name) at a path, with what to do instead."""
+    name = step if isinstance(step, str) else type(step).__name__
+    return Unsupported(path, name, f"{reason}; a scorecard cannot say it exactly: {ELSEWHERE}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the matrix a step sees.
+
+    Parameters
+    ----------
+    source : ("input", name) or ("column", name of a column the document defines already).
+    label : the column in words, for names of terms.
+    kind : ``number`` or ``text``; None for an input whose type nothing has shown yet.
+    steps : the document's steps done to the source so far.
+    missing : inputs that make this column missing where they are.
+    """
+
+    source: tuple[str, str]
+    label: str
+    kind: str | None
+    steps: tuple = ()
+    missing: frozenset = frozenset()
+
+
+@dataclass
+class Trace:
+    """What compiling has found out: types of inputs, those that must have a value, and columns to write down.
+
+    ``types`` maps each input to its type, None while unknown; a given type is never changed.
+    """
+
+    types: dict[str, str | None]
+    columns: list[dict] = field(default_factory=list)
+    required: set[str] = field(default_factory=set)
+    _names: set[str] = field(default_factory=set)
+    _made: dict = field(default_factory=dict)
+
+    def start(self, name: str) -> Column:
+        """An input as it comes."""
+        kind = {None: None, CATEGORY: TEXT}.get(self.types[name], NUMBER)
+        return Column(("input", name), name, kind, missing=frozenset({name}))
+
+    def kind(self, column: Column) -> str | None:
+        """Number, text, or None where nothing has shown it yet."""
+        if column.kind is None and column.source[0] == "input":
+            known = self.types[column.source[1]]
+            return None if known is None else TEXT if known == CATEGORY else NUMBER
+        return column.kind
+
+    def numeric(self, column: Column, path: str, step, *, boolean: bool = False) -> Column:
+        """The column as a number, which its input is from now on if nothing was known of it."""
+        kind = self.kind(column)
+        if kind == TEXT:
+            raise unsupported(path, step, f"it takes numbers, and {column.label!r} is text")
+        if kind is None:
+            self.types[column.source[1]] = BOOLEAN if boolean else NUMBER_TYPE
+        return replace(column, kind=NUMBER)
+
+    def textual(self, column: Column, path: str, step) -> Column:
+        """The column as text, which its input is from now on if nothing was known of it."""
+        kind = self.kind(column)
+        if kind == NUMBER:
+            raise unsupported(path, step, f"it takes text, and {column.label!r} is a number")
+        if kind is None:
+            self.types[column.source[1]] = CATEGORY
+        return replace(column, kind=TEXT)
+
+    def then(self, column: Column, *steps: dict, label: str | None = None, filled: bool = False) -> Column:
+        """The column after more steps; ``filled`` where they leave no missing value."""
+        return replace(
+            column,
+            steps=(*column.steps, *steps),
+            label=column.label if label is None else label,
+            missing=frozenset() if filled else column.missing,
+        )
+
+    def require(self, column: Column) -> Column:
+        """The column where a step takes no missing value: its inputs must have one."""
+        self.required |= column.missing
+        return replace(column, missing=frozenset())
+
+    def name(self, label: str) -> str:
+        """A name for a column of the document, as near to the label as is free."""
+        name, number = label, 1
+        while name in self._names:
+            number += 1
+            name = f"{label} ({number})"
+        self._names.add(name)
+        return name
+
+    def write(self, column: Column, *, fresh: bool = False) -> str:
+        """The name of the column in the document, written there if it is not; ``fresh`` for one of its own."""
+        if column.source[0] == "column" and not column.steps and not fresh:
+            return column.source[1]
+        key = (column.source, repr(column.steps))
+        if key not in self._made or fresh:
+            name = self.name(column.label)
+            self.columns.append({"name": name, column.source[0]: column.source[1], "steps": list(column.steps)})
+            self._made.setdefault(key, name)
+            return name
+        return self._made[key]
+
+    def product(self, columns: list[Column], label: str) -> Column:
+        """The product of columns, in this order."""
+        names = [self.write(column) for column in columns]
+        name = self.name(label)
+        self.columns.append({"name": name, "product": names})
+        missing = frozenset().union(*(column.missing for column in columns))
+        return Column(("column", name), label, NUMBER, missing=missing)
+
+    def one_hot(
+        self, column: Column, groups: list[tuple[str, list]], zero: list, otherwise: dict | int
+    ) -> list[Column]:
+        """One 0/1 column for each (label, categories); ``otherwise`` may be the place of one of them."""
+        named = [{"name": self.name(label), "of": of} for label, of in groups]
+        if isinstance(otherwise, int):
+            otherwise = {"is": named[otherwise]["name"]}
+        self.columns.append(
+            {
+                column.source[0]: column.source[1],
+                "steps": list(column.steps),
+                "one_hot": named,
+                "zero": zero,
+                "otherwise": otherwise,
+            }
+        )
+        return [Column(("column", group["name"]), group["name"], NUMBER) for group in named]
+
+
+def finite(value, path: str, step, what: str) -> float:
+    """A fitted parameter as a float."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise unsupported(path, step, f"its {what} is {type(value).__name__}, not a number") from None
+    if not math.isfinite(number):
+        raise unsupported(path, step, f"its {what} is {number}")
+    return number

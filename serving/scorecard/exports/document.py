@@ -1,0 +1,8 @@
+"""The scorecard as its own document."""
+
+from ..scorecard import Scorecard
+
+
+def write(scorecard: Scorecard) -> str:
+    """The document as JSON for people."""
+    return scorecard.dumps()

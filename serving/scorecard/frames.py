@@ -1,0 +1,213 @@
+"""Raw table columns, of whatever library, as float64 arrays or as coded categories, with what they refuse.
+
+Imports NumPy and no table library: pandas, PyArrow and polars columns are known by what they can do.
+"""
+
+import numpy as np
+
+from .inputs import (
+    ABSENT,
+    BOOLEAN,
+    CATEGORY,
+    FRACTION,
+    INFINITE,
+    REQUIRED,
+    Cleaning,
+    Input,
+    InputError,
+)
+
+
+class Coded:
+    """A column as codes into a short list of values, so that steps run once a value and not once a row."""
+
+    __slots__ = ("codes", "values")
+
+    def __init__(self, codes, values: list):
+        self.codes, self.values = codes, values
+
+
+class Refusals:
+    """Rows that are refused, each with the first reason found for it."""
+
+    def __init__(self):
+        self._found: list[tuple] = []
+
+    def add(self, rows, column: str, reason: str) -> None:
+        """Refuses rows, given by their numbers."""
+        if len(rows):
+            self._found.append((rows, column, reason))
+
+    def first(self) -> InputError | None:
+        """The error of the first refused row; None where there is none."""
+        if not self._found:
+            return None
+        rows, column, reason = min(self._found, key=lambda item: item[0].min())
+        return InputError(column, reason, int(rows.min()))
+
+    def by_row(self) -> dict[int, InputError]:
+        """Each refused row's error."""
+        errors: dict[int, InputError] = {}
+        for rows, column, reason in self._found:
+            for row in rows.tolist():
+                if row not in errors:
+                    errors[row] = InputError(column, reason, row)
+        return errors
+
+
+def names(table) -> list:
+    """The column names of a table."""
+    found = getattr(table, "column_names", None)
+    if found is None:
+        found = getattr(table, "columns", None)
+    return list(table if found is None else found)
+
+
+def length(table) -> int:
+    """How many rows a table has.
+
+    Raises
+    ------
+    InputError
+        where its columns are not all of one length.
+    """
+    if not hasattr(table, "keys") or hasattr(table, "columns"):
+        return len(table)
+    sizes = {name: len(table[name]) for name in table}
+    size = next(iter(sizes.values()), 0)
+    for name, other in sizes.items():
+        if other != size:
+            raise InputError(str(name), f"expected {size} values as in the other columns, found {other}")
+    return size
+
+
+def column(table, known: set, name: str):
+    """One column of a table."""
+    if name not in known:
+        raise InputError(name, ABSENT)
+    found = table[name]
+    if getattr(found, "ndim", 1) != 1:
+        raise InputError(name, "expected one column of this name, found several")
+    return found
+
+
+def cells(values) -> list:
+    """A column as a list of Python's own values."""
+    if isinstance(values, list):
+        return values
+    for method in ("to_pylist", "tolist", "to_list"):
+        if hasattr(values, method):
+            return getattr(values, method)()
+    return list(values)
+
+
+def read(spec: Input, values, cleaning: Cleaning, refusals: Refusals):
+    """A raw column: a float64 array (missing is NaN), or ``Coded`` text (missing is None). Refused cells are missing."""
+    return (
+        _text(spec, values, cleaning, refusals) if spec.type == CATEGORY else _numbers(spec, values, cleaning, refusals)
+    )
+
+
+def _numbers(spec, values, cleaning, refusals):
+    array = _float64(spec, values)
+    if array is None:
+        array = _one_by_one(spec, values, cleaning, refusals)
+    if not len(array):
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum()
+    if total - total != 0.0:  # one pass finds that there is nothing to look for
+        infinite = np.flatnonzero(np.isinf(array))
+        if len(infinite):
+            refusals.add(infinite, spec.name, INFINITE)
+        missing = np.flatnonzero(array != array)
+        if len(missing) and not spec.null:
+            refusals.add(missing, spec.name, REQUIRED)
+    if spec.type == BOOLEAN:
+        rows = np.flatnonzero((array != 0.0) & (array != 1.0) & (array == array) & ~np.isinf(array))
+        refusals.add(rows, spec.name, "expected true or false, found a number")
+    elif spec.integer:
+        rows = np.flatnonzero((np.floor(array) != array) & np.isfinite(array))
+        refusals.add(rows, spec.name, FRACTION)
+    return array
+
+
+def _float64(spec, values):
+    """The column as float64 where its own type says that all of it is numbers; None where it has to be looked at."""
+    dtype = getattr(values, "dtype", None)
+    kind = getattr(dtype, "kind", None)
+    if kind in ("f", "i", "u") or (kind == "b" and spec.type == BOOLEAN):
+        if isinstance(dtype, np.dtype):
+            return np.asarray(values).astype(np.float64, copy=False)
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    if isinstance(values, list) and set(map(type, values)) <= {float, int, type(None)}:
+        try:
+            return np.array(values, dtype=np.float64)
+        except OverflowError:
+            return None
+    return None
+
+
+def _one_by_one(spec, values, cleaning, refusals):
+    lenient = Input(spec.name, spec.type)  # what is refused for being missing, infinite or no whole number comes after
+    found = np.empty(len(values), dtype=np.float64)
+    bad: dict[str, list] = {}
+    known: dict = {}
+    for row, raw in enumerate(cells(values)):
+        key = raw if isinstance(raw, str) else None
+        value = known.get(key) if key is not None else None
+        if value is None:
+            try:
+                value = lenient.read(raw, cleaning)
+            except InputError as error:
+                bad.setdefault(error.reason, []).append(row)
+                value = None
+            value = np.nan if value is None else value
+            if key is not None and not bad:
+                known[key] = value
+        found[row] = value
+    strict: list = []
+    for reason, rows in bad.items():
+        refusals.add(np.array(rows), spec.name, reason)
+        strict += rows
+    if strict and not spec.null:
+        # Refused already, with the better reason.
+        found[strict] = 0.0
+    return found
+
+
+def _text(spec, values, cleaning, refusals) -> Coded:
+    codes, uniques = _factorized(values)
+    missing = len(uniques)
+    texts: list = []
+    refused: dict[str, list] = {}
+    lenient = Input(spec.name, spec.type)
+    for place, raw in enumerate(uniques):
+        try:
+            texts.append(lenient.read(raw, cleaning))
+        except InputError as error:
+            texts.append(None)
+            refused.setdefault(error.reason, []).append(place)
+    texts.append(None)
+    codes[codes < 0] = missing
+    for reason, places in refused.items():
+        refusals.add(np.flatnonzero(np.isin(codes, places)), spec.name, reason)
+    if not spec.null:
+        places = [place for place, text in enumerate(texts) if text is None]
+        refusals.add(np.flatnonzero(np.isin(codes, places)), spec.name, REQUIRED)
+    return Coded(codes, texts)
+
+
+def _factorized(values):
+    """Codes (-1 for missing) and the list of different values."""
+    try:
+        if hasattr(values, "factorize"):
+            codes, uniques = values.factorize()
+            return np.array(codes, dtype=np.intp), cells(uniques)
+        listed = cells(values)
+        uniques = list(dict.fromkeys(listed))
+        places = {value: place for place, value in enumerate(uniques)}
+        return np.fromiter(map(places.__getitem__, listed), dtype=np.intp, count=len(listed)), uniques
+    except TypeError:  # values that cannot be hashed, a list in a cell: no text either
+        listed = cells(values)
+        return np.arange(len(listed), dtype=np.intp), listed

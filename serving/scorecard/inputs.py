@@ -1,0 +1,231 @@
+"""What an input column is, and how one raw value of it becomes a number, a category or a missing value.
+
+Training and serving share these rules, so that a raw row scores as it was trained. Standard library only, and of it
+only what costs nothing to import: ``re`` and ``dataclasses`` would take longer than a whole answer does.
+"""
+
+import math
+
+#: Text that stands for a missing value once it is trimmed: what ``pandas.read_csv`` takes as missing, and ``?``.
+MISSING_TEXT = frozenset(
+    {
+        *("", "?", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "n/a", "NULL", "null", "None"),
+        *("NaN", "nan", "-NaN", "-nan", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN"),
+    }
+)
+
+NUMBER = "number"
+BOOLEAN = "boolean"
+CATEGORY = "category"
+TYPES = (NUMBER, BOOLEAN, CATEGORY)
+
+_DECIMAL_CHARACTERS = frozenset("0123456789+-.eE")
+_INFINITE = frozenset({"inf", "infinity", "+inf", "+infinity", "-inf", "-infinity"})
+_TRUTH = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
+
+REQUIRED = "a value is required, found none"
+ABSENT = "the column is required, found no such column"
+INFINITE = "expected a finite number, found one that is infinite or too large"
+FRACTION = "expected a whole number, found a fraction"
+
+
+class InputError(ValueError):
+    """A value, or a column, that a model cannot take: says the column and what was expected, never the data."""
+
+    def __init__(self, column: str, reason: str, row: int | None = None):
+        self.column, self.reason, self.row = column, reason, row
+        where = f"column {column!r}" if row is None else f"row {row}, column {column!r}"
+        super().__init__(f"{where}: {reason}")
+
+    def __reduce__(self):
+        return type(self), (self.column, self.reason, self.row)
+
+    def at(self, row: int) -> "InputError":
+        """The same error, naming the row (counted from 0) it was found in."""
+        return InputError(self.column, self.reason, row)
+
+
+class _Frozen:
+    """A value made of its slots: compared, hashed and shown by them, and never changed."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{type(self).__name__} is frozen: make a new one to change {name!r}")
+
+    def __delattr__(self, name):
+        raise AttributeError(f"{type(self).__name__} is frozen: {name!r} stays")
+
+    def _values(self) -> tuple:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __eq__(self, other):
+        return self._values() == other._values() if type(other) is type(self) else NotImplemented
+
+    def __hash__(self):
+        return hash(self._values())
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
+
+    def __reduce__(self):
+        return type(self), self._values()
+
+
+class Cleaning(_Frozen):
+    """How text is read: trimmed or as it stands, and which words mean that the value is missing."""
+
+    __slots__ = ("trim", "missing")
+
+    def __init__(self, trim: bool = True, missing: frozenset[str] = MISSING_TEXT):
+        object.__setattr__(self, "trim", trim)
+        object.__setattr__(self, "missing", frozenset(missing))
+
+    def text(self, raw: str) -> str | None:
+        """The text without its surrounding white space, or None where it stands for a missing value."""
+        value = raw.strip() if self.trim else raw
+        return None if value in self.missing else value
+
+
+#: Text as it stands, nothing but None and NaN missing: how scikit-learn itself reads a column.
+AS_IS = Cleaning(trim=False, missing=frozenset())
+
+
+class Input(_Frozen):
+    """One raw input column of a model.
+
+    Parameters
+    ----------
+    name : the column's name, as in the table.
+    type : ``"number"`` (float64), ``"boolean"`` (0.0 or 1.0) or ``"category"`` (text).
+    integer : only whole numbers are taken: 3.0 is 3, and 3.5 is refused.
+    null : whether a missing value is taken; it is wherever the pipeline imputes.
+    """
+
+    __slots__ = ("name", "type", "integer", "null")
+
+    def __init__(self, name: str, type: str, integer: bool = False, null: bool = True):
+        if type not in TYPES:
+            raise InputError(name, f"the type is one of {', '.join(TYPES)}, found {type!r}")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "type", type)
+        object.__setattr__(self, "integer", integer)
+        object.__setattr__(self, "null", null)
+
+    def to_dict(self) -> dict:
+        """The four fields, ready for JSON."""
+        return {"name": self.name, "type": self.type, "integer": self.integer, "null": self.null}
+
+    def read(self, raw, cleaning: Cleaning = AS_IS) -> float | str | None:
+        """One raw value, cleaned: a float (number, boolean), a text (category), or None where it is missing.
+
+        Python's own values, their NumPy scalars and ``Decimal`` are read; None, NaN, ``pandas.NA`` and ``NaT`` are
+        missing.
+
+        Raises
+        ------
+        InputError
+            where the value is of another type, infinite, not whole though the column is, or missing
+            though the column has no place for it.
+        """
+        if isinstance(raw, str):
+            raw = cleaning.text(raw)
+        elif raw is not None and type(raw) not in _PLAIN:
+            raw = _plain(raw)
+        if raw is None or raw != raw:
+            if not self.null:
+                raise InputError(self.name, REQUIRED)
+            return None
+        if self.type == CATEGORY:
+            if not isinstance(raw, str):
+                raise InputError(self.name, f"expected text, found {kind(raw)}")
+            return raw
+        return self._boolean(raw) if self.type == BOOLEAN else self._number(raw)
+
+    def reader(self, cleaning: Cleaning = AS_IS):
+        """``read`` as a plain function for one kind of row after another: a missing number is NaN, a missing text None."""
+        read, integer = self.read, self.integer
+        if self.type == CATEGORY:
+            return lambda raw: read(raw, cleaning)
+
+        def numbers(raw):
+            if type(raw) is float and raw - raw == 0.0 and not integer:  # the difference is NaN for NaN and infinity
+                return raw
+            value = read(raw, cleaning)
+            return math.nan if value is None else value
+
+        def booleans(raw):
+            value = read(raw, cleaning)
+            return math.nan if value is None else value
+
+        return numbers if self.type == NUMBER else booleans
+
+    def _boolean(self, raw) -> float:
+        if isinstance(raw, str):
+            raw = _TRUTH.get(raw.lower(), raw)
+        if isinstance(raw, (bool, int, float)) and raw in (0, 1):
+            return float(raw)
+        raise InputError(self.name, f"expected true or false, found {kind(raw)}")
+
+    def _number(self, raw) -> float:
+        if isinstance(raw, str):
+            raw = number(raw, self.name)
+        if isinstance(raw, bool) or not isinstance(raw, (int, float)):
+            raise InputError(self.name, f"expected a number, found {kind(raw)}")
+        try:
+            value = float(raw)
+        except OverflowError:
+            value = math.inf
+        if math.isinf(value):
+            raise InputError(self.name, INFINITE)
+        if self.integer and not value.is_integer():
+            raise InputError(self.name, FRACTION)
+        return value
+
+
+_PLAIN = frozenset({float, int, bool, list, dict, tuple})
+
+
+def _plain(raw):
+    """A scalar of NumPy, pandas or ``decimal`` as Python's own, and anything else as it is; imports none of them."""
+    name = type(raw).__name__
+    if name in ("NAType", "NaTType"):
+        return None
+    if name == "Decimal":
+        return float(raw)
+    if hasattr(raw, "dtype") and getattr(raw, "shape", None) == ():
+        return raw.item()
+    return raw
+
+
+def number(text: str, column: str) -> float:
+    """The float64 nearest to a decimal number in trimmed text; +-inf where it says so or is too large.
+
+    Raises
+    ------
+    InputError
+        where the text is not a decimal number (``1_000``, ``1,000`` and ``0x1f`` are none).
+    """
+    if _DECIMAL_CHARACTERS.issuperset(text):
+        try:
+            return float(text)
+        except ValueError:
+            pass
+    elif text.lower() in _INFINITE:
+        return -math.inf if text[0] == "-" else math.inf
+    raise InputError(column, "expected a number, found text")
+
+
+def kind(raw) -> str:
+    """What a raw value is, in words for an error message that must not echo it."""
+    if isinstance(raw, bool):
+        return "a boolean"
+    if isinstance(raw, (int, float)):
+        return "a number"
+    if isinstance(raw, str):
+        return "text"
+    if isinstance(raw, (list, tuple)):
+        return "a list"
+    if isinstance(raw, dict):
+        return "an object"
+    return f"a {type(raw).__name__}"

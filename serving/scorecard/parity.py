@@ -1,0 +1,325 @@
+"""The one measure of whether a scorecard answers as the scikit-learn pipeline it was compiled from.
+
+Two ways to add up the same terms differ by rounding, and by more the larger the terms are. With the score z a sum of
+terms, ``tau = 1e-12 (1 + sum of |terms|)`` and answers agree where
+
+- scores: ``|dz| <= tau``; a calibrated score is a sum of terms too,
+- probabilities: ``|dp| <= max(1e-12, tau)``,
+- predictions with a log link: ``|dmu| <= 1e-12 + tau mu``; with a transformed target, what z +- tau is turned into, and
+  1e-12 of it,
+- labels: always, but where the margin of the decision is within tau,
+- an MLP: the tau of a unit and those of the units below it, times the absolute weights.
+
+Rows with ``tau > 1e-6`` are *ill-conditioned*: there scikit-learn's own answers for a table and for one row differ. They
+are counted, and have to agree on refusing only. Where scikit-learn raises, or gives an answer that is not finite, the
+scorecard has to refuse.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from . import frames, steps
+from .inputs import InputError
+from .rows import OVERFLOW
+from .scorecard import UNPREDICTABLE, Scorecard
+
+UNIT = 1e-12
+ILL_CONDITIONED = 1e-6
+#: Reasons to refuse that are the model's own; the others are the contract's (a fraction in a whole column, infinity).
+OWN = frozenset({steps.UNKNOWN, steps.UNUSABLE, OVERFLOW, UNPREDICTABLE})
+METHODS = ("predict", "predict_proba", "decision_function")
+
+
+def measure(
+    pipeline,
+    scorecard: Scorecard,
+    table,
+    *,
+    rows: int = 2000,
+    refused: int = 100,
+    others: Mapping[str, Callable] | None = None,
+) -> dict:
+    """How far a scorecard's answers are from the pipeline's, by each way of asking it.
+
+    Parameters
+    ----------
+    pipeline : the fitted pipeline.
+    table : DataFrame, or array (rows, inputs); what the pipeline's ``predict`` takes. float32 and nullable numbers are
+        widened to float64 for both, as the contract has it.
+    rows : how many rows to ask one by one, evenly spaced; the table path takes all of them.
+    refused : how many of the refused rows to ask the pipeline about, one by one.
+    others : further ways of answering by name: functions from a list of rows (mappings) to a list of answers, each a
+        mapping with some of ``predict``, ``predict_proba`` and ``decision_function``, or the InputError of that row.
+
+    Returns
+    -------
+    dict
+        Ready for JSON. ``rows``; ``rows_one_by_one``; ``ill_conditioned``; ``refusals``: rows ``refused``, how many were
+        ``checked`` against the pipeline, ``missed`` (the pipeline raises, the scorecard answers), ``needless`` (the
+        scorecard refuses for a reason of the model's and the pipeline answers), ``stricter`` (it refuses by the contract),
+        ``paths_differ`` (paths disagree on refusing); ``paths``: for each path and method the number ``compared``, the
+        ``worst`` difference, ``worst_ratio`` to its tolerance and how many are ``outside`` of it (labels: ``different``
+        and ``outside``); ``tolerance`` in words; ``passed``.
+    """
+    reference = _widened(table)
+    columns = _columns(scorecard, reference)
+    count = frames.length(columns)
+    scores, found, sizes = scorecard.tables.scores(columns, sizes=True)
+    errors = found.by_row()
+    _refuse_predictions(scorecard, scores, errors)
+    accepted = np.array([row for row in range(count) if row not in errors], dtype=np.intp)
+    answers, raised = _asked(pipeline, reference, accepted)
+    missed = len(raised)
+    accepted = np.setdiff1d(accepted, raised)
+    answers = {name: values[np.isin(answers["rows"], accepted)] for name, values in answers.items()}
+    judge = _Judge(scorecard, scores[:, accepted], sizes[:, accepted], answers)
+    sample = _spread(count, rows)
+    paths = {"table": judge.compare(_of_table(scorecard, scores[:, accepted]), np.arange(len(accepted)))}
+    differ = 0
+    listed = list(_rows(scorecard, columns, sample))
+    ways = {"row": lambda listed: [_of_row(scorecard, row) for row in listed], **(others or {})}
+    at = {row: place for place, row in enumerate(accepted.tolist())}
+    for name, way in ways.items():
+        given = way(listed)
+        both = [(at[row], answer) for row, answer in zip(sample, given, strict=True) if row in at]
+        fine = [(place, answer) for place, answer in both if not isinstance(answer, Exception)]
+        differ += len(both) - len(fine)
+        differ += sum(row in errors and not isinstance(a, Exception) for row, a in zip(sample, given, strict=True))
+        stacked = {m: np.array([a[m] for _, a in fine]) for m in METHODS if fine and m in fine[0][1]}
+        paths[name] = judge.compare(stacked, np.array([place for place, _ in fine], dtype=np.intp))
+    checked, needless, stricter = _refusals(pipeline, reference, errors, refused)
+    outside = sum(result["outside"] for path in paths.values() for result in path.values())
+    return {
+        "schema_version": 1,
+        "rows": count,
+        "rows_one_by_one": len(sample),
+        "ill_conditioned": int(judge.ill.sum()),
+        "refusals": {
+            "refused": len(errors),
+            "checked": checked,
+            "missed": missed,
+            "needless": needless,
+            "stricter": stricter,
+            "paths_differ": differ,
+        },
+        "paths": paths,
+        "tolerance": "tau = 1e-12 (1 + sum of |terms|); probabilities max(1e-12, tau); log link 1e-12 + tau mu",
+        "passed": not (outside or missed or needless or differ),
+    }
+
+
+def _widened(table):
+    """The table with numbers as float64."""
+    if isinstance(table, np.ndarray):
+        return table.astype(np.float64) if table.dtype.kind in "fiu" else table
+    changed = {}
+    for name in table.columns:
+        dtype = table[name].dtype
+        if getattr(dtype, "kind", "O") in "fiub" and not isinstance(dtype, np.dtype):
+            changed[name] = table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        elif dtype == np.float32 or dtype == np.float16:
+            changed[name] = table[name].to_numpy().astype(np.float64)
+    return table.assign(**changed) if changed else table
+
+
+def _columns(scorecard, table):
+    if not isinstance(table, np.ndarray):
+        return table
+    return {item.name: table[:, place] for place, item in enumerate(scorecard.inputs)}
+
+
+def _take(table, rows):
+    return table[rows] if isinstance(table, np.ndarray) else table.iloc[rows]
+
+
+def _rows(scorecard, columns, sample):
+    names = [item.name for item in scorecard.inputs if item.name in set(frames.names(columns))]
+    lists = [frames.cells(columns[name]) for name in names]
+    return ({name: values[row] for name, values in zip(names, lists, strict=True)} for row in sample)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    return sorted(set(np.linspace(0, count - 1, min(count, most)).astype(int).tolist())) if count else []
+
+
+def _answers(pipeline, table) -> dict:
+    import warnings
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return {name: np.asarray(getattr(pipeline, name)(table)) for name in METHODS if hasattr(pipeline, name)}
+
+
+def _finite(answers: dict):
+    """Whether all numbers of each row's answers are finite."""
+    fine = None
+    for values in answers.values():
+        if values.dtype.kind == "f":
+            good = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+            fine = good if fine is None else fine & good
+    return np.ones(len(next(iter(answers.values()))), dtype=bool) if fine is None else fine
+
+
+def _asked(pipeline, table, rows, budget: int = 400):
+    """The pipeline's answers to rows (with their numbers as ``rows``), and the rows it raises at or answers without a number.
+
+    Halves the table where it raises; after ``budget`` calls what is still unanswered counts as raised.
+    """
+    parts, raised = [], []
+    todo = [rows] if len(rows) else []
+    while todo:
+        part = todo.pop()
+        budget -= 1
+        try:
+            parts.append((part, _answers(pipeline, _take(table, part))))
+        except (ValueError, TypeError, FloatingPointError, OverflowError):
+            if len(part) == 1 or budget <= 0:
+                raised.append(part)
+            else:
+                todo += [part[len(part) // 2 :], part[: len(part) // 2]]
+    answers = {"rows": np.concatenate([part for part, _ in parts]) if parts else np.empty(0, dtype=np.intp)}
+    for name in parts[0][1] if parts else ():
+        answers[name] = np.concatenate([found[name] for _, found in parts])
+    if len(answers) > 1:
+        raised.append(answers["rows"][~_finite({name: answers[name] for name in answers if name != "rows"})])
+    return answers, np.concatenate(raised) if raised else np.empty(0, dtype=np.intp)
+
+
+def _refusals(pipeline, table, errors: dict, most: int):
+    """Of rows the scorecard refuses: how many were checked, refused without need, refused by the contract only."""
+    rows = sorted(errors)
+    chosen = [rows[place] for place in _spread(len(rows), most)]
+    needless = stricter = 0
+    for row in chosen:
+        try:
+            answers = _answers(pipeline, _take(table, np.array([row])))
+        except (ValueError, TypeError, FloatingPointError, OverflowError):
+            continue
+        if _finite(answers).all():
+            own = errors[row].reason in OWN
+            needless, stricter = needless + own, stricter + (not own)
+    return len(chosen), needless, stricter
+
+
+def _refuse_predictions(scorecard, scores, errors: dict) -> None:
+    """Adds the rows whose score is finite and whose prediction is not."""
+    if scorecard.task == "regression":
+        values = scorecard.tables.predicted(scores)
+        for row in np.flatnonzero(~np.isfinite(values)).tolist():
+            errors.setdefault(row, InputError(scorecard.inputs[0].name, UNPREDICTABLE, row))
+
+
+def _of_table(scorecard, scores) -> dict:
+    tables = scorecard.tables
+    if scorecard.task == "regression":
+        return {"predict": tables.predicted(scores)}
+    found = {"predict": tables.labels(scores)}
+    if scorecard.has_probabilities:
+        found["predict_proba"] = tables.likelihoods(scores)
+    if scorecard.has_decision:
+        found["decision_function"] = scores[0] if len(scores) == 1 else scores.T
+    return found
+
+
+def _of_row(scorecard, row):
+    try:
+        found = {"predict": scorecard.predict_row(row)}
+        if scorecard.has_probabilities:
+            found["predict_proba"] = scorecard.probabilities_row(row)
+        if scorecard.has_decision:
+            found["decision_function"] = scorecard.decision_row(row)
+    except InputError as error:
+        return error
+    return found
+
+
+class _Judge:
+    """Tolerances of rows, and the pipeline's answers to them."""
+
+    def __init__(self, scorecard, scores, sizes, answers):
+        self.scorecard, self.scores, self.answers = scorecard, scores, answers
+        model = scorecard.document["model"]
+        tables = scorecard.tables
+        with np.errstate(all="ignore"):
+            self.margins = tables.margins(scores)
+            self.tau = UNIT * sizes
+            self.link_tau = self.tau
+            if model["calibration"] is not None:
+                slopes = np.abs([item["slope"] for item in model["calibration"]])[:, None]
+                offsets = np.abs([item["offset"] for item in model["calibration"]])[:, None]
+                self.link_tau = UNIT * (1.0 + slopes * sizes + offsets)
+            self.worst_tau = np.maximum(self.tau, self.link_tau).max(axis=0)
+            self.ill = ~(self.worst_tau <= ILL_CONDITIONED)
+            if model["link"] == "one-vs-rest":
+                # Where all of the probabilities to normalise vanish, so do their digits.
+                self.ill |= self.margins.max(axis=0) < -600.0
+
+    def compare(self, given: dict, places) -> dict:
+        """Answers of one path for some of the rows against the pipeline's."""
+        results = {}
+        for method in METHODS:
+            if method in given and method in self.answers:
+                expected = self.answers[method][places]
+                if method == "predict" and self.scorecard.task == "classification":
+                    results[method] = self._labels(given[method], expected, places)
+                else:
+                    results[method] = self._numbers(method, given[method], expected, places)
+        return results
+
+    def _numbers(self, method, given, expected, places) -> dict:
+        well = ~self.ill[places]
+        given = np.asarray(given, dtype=np.float64).reshape(expected.shape)
+        with np.errstate(all="ignore"):
+            difference = np.abs(given - expected)
+            tolerance = self._tolerance(method, expected, places)
+            ratio = difference / tolerance
+        difference, ratio = difference[well], ratio[well]
+        return {
+            "compared": int(well.sum()),
+            "worst": float(difference.max(initial=0.0)),
+            "worst_ratio": float(ratio.max(initial=0.0)),
+            "outside": int((~(ratio <= 1.0)).reshape(len(ratio), -1).any(axis=1).sum()),
+        }
+
+    def _tolerance(self, method, expected, places):
+        if method == "decision_function":
+            tau = self.tau[:, places].T
+            return tau.reshape(expected.shape)
+        if method == "predict_proba":
+            return np.maximum(UNIT, self.worst_tau[places])[:, None]
+        model, tau = self.scorecard.document["model"], self.tau[0, places]
+        if model["target"]:
+            predicted, scores = self.scorecard.tables.predicted, self.scores[:, places]
+            middle = predicted(scores)
+            turned = [np.abs(predicted(scores + sign * tau) - middle) for sign in (-1.0, 1.0)]
+            return np.fmax(*turned) + UNIT * (1.0 + np.abs(middle))
+        return UNIT + tau * np.abs(expected) if model["link"] == "log" else tau
+
+    def _labels(self, given, expected, places) -> dict:
+        well = ~self.ill[places]
+        given = np.asarray(given, dtype=expected.dtype if expected.dtype.kind in "biuf" else object)
+        different = (given != expected) & well
+        return {
+            "compared": int(well.sum()),
+            "different": int(different.sum()),
+            "outside": int((different & ~self._undecided()[places]).sum()),
+        }
+
+    def _undecided(self):
+        """Rows whose margin is within tau."""
+        chosen = self.scorecard.document["decision"]["threshold"]
+        tau = np.maximum(UNIT, self.worst_tau)
+        if chosen is not None and chosen["on"] == "probability":
+            place = self.scorecard.classes.index(chosen["positive"])
+            return np.abs(self.scorecard.tables.likelihoods(self.scores)[:, place] - chosen["value"]) <= tau
+        if len(self.margins) == 1:
+            value = 0.0
+            if chosen is not None:
+                value = chosen["value"] if chosen["positive"] == self.scorecard.classes[1] else -chosen["value"]
+            return np.abs(self.margins[0] - value) <= tau
+        margins = self.margins
+        if self.scorecard.document["model"]["calibration"] is not None:
+            margins = self.scorecard.tables.likelihoods(self.scores).T
+        ordered = np.sort(margins, axis=0)
+        return ordered[-1] - ordered[-2] <= 2.0 * tau
