@@ -33,6 +33,33 @@ def _table(command):
     return command
 
 
+def _judged(command):
+    """The options that say how a model is made and judged; those of the table are :func:`_table`'s."""
+    for one in reversed(
+        (
+            option("--param", multiple=True, help="The estimator's own parameters: alpha=0.1."),
+            option("--name", help="Registered model. [default: after the table]"),
+            _EXPERIMENT,
+            _SEED,
+            option("--folds", type=click.IntRange(0), default=5,
+                   help="Folds of cross-validation; 0 switches it off."),
+            option("--intervals", type=click.IntRange(0), default=1000,
+                   help="Bootstrap resamples behind the intervals; 0: none."),
+            option("--pictures", type=Switch(), default="yes", help="Draw the pictures."),
+            option("--suite", default="auto", help="Expectation suite: a file, the name of a shipped one, or none. "
+                   "[auto: the table's own, else that of the version in Production, else drafted]"),
+            option("--sensitive", type=Names(), multiple=True,
+                   help="Columns by whose values the metrics are shown apart."),
+            option("--positive", help="The positive one of two classes. [default: the second]"),
+            option("--class-weight", help="balanced, or weights: bad=5,good=1."),
+            option("--threshold",
+                   help="When to answer the positive class: 0.3, recall=0.9, or cost=1:20 (false alarm : miss)."),
+        )
+    ):  # fmt: skip
+        command = one(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Train linear and logistic models on tables, judge them, and register what was made of them in MLflow."""
@@ -54,45 +81,52 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
 @_table
 @option("--estimator", default="auto", help="linear, ridge, lasso, elastic-net, huber, poisson, linear-svr, logistic, "
         "linear-svm or mlp. [auto: linear or logistic]")  # fmt: skip
-@option("--param", multiple=True, help="The estimator's own parameters: alpha=0.1.")
-@option("--name", help="Registered model. [default: after the table]")
-@_EXPERIMENT
-@_SEED
-@option("--folds", type=click.IntRange(0), default=5, help="Folds of cross-validation; 0 switches it off.")
-@option("--intervals", type=click.IntRange(0), default=1000, help="Bootstrap resamples behind the intervals; 0: none.")
-@option("--pictures", type=Switch(), default="yes", help="Draw the pictures.")
-@option("--suite", default="auto", help="Expectation suite: a file, the name of a shipped one, or none. "
-        "[auto: the table's own, else that of the version in Production, else drafted]")  # fmt: skip
-@option("--sensitive", type=Names(), multiple=True, help="Columns by whose values the metrics are shown apart.")
-@option("--positive", help="The positive one of two classes. [default: the second]")
-@option("--class-weight", help="balanced, or weights: bad=5,good=1.")
-@option("--threshold", help="When to answer the positive class: 0.3, recall=0.9, or cost=1:20 (false alarm : miss).")
+@_judged
 @_JSON
 def train(as_json: bool, **given) -> None:
     """Train one model on a table, judge it on held-out rows, and register the version."""
     from pipelines import terminal
-    from pipelines.planning import Settings
     from pipelines.training import train as train_one
 
-    settings = Settings(
-        data=given["data"],
-        query=given["query"],
-        roles=_roles(given),
-        estimator=given["estimator"],
-        parameters=pairs(given["param"], "--param"),
-        name=given["name"],
-        experiment=given["experiment"],
-        seed=given["seed"],
-        test_size=given["test_size"],
-        folds=given["folds"],
-        resamples=given["intervals"],
-        suite=given["suite"],
-        positive=given["positive"],
-        class_weight=given["class_weight"],
-        threshold=given["threshold"],
-        pictures=given["pictures"],
+    terminal.show([train_one(_settings(given), **terminal.watching())], as_json=as_json)
+
+
+@cli.command(cls=Command)
+@_table
+@option("--estimator", default="auto", help="What to tune, or several to choose between: ridge,lasso. "
+        "[auto: ridge and elastic-net, or logistic]")  # fmt: skip
+@option("--trials", type=click.IntRange(1), default=30, help="Trials in all, those of an interrupted search included.")
+@option("--timeout", type=click.FloatRange(0), help="Seconds after which no further trial is begun.")
+@option("--metric", help="What to optimise, cross-validated. [default: rmse or log_loss]")
+@option("--search", multiple=True, help="What to try of a parameter, instead of what is usual: "
+        "alpha=0.001:10:log, l1_ratio=0:1, or C=0.1,1,10.")  # fmt: skip
+@option("--storage", default="sqlite:///tuning.db", help="Optuna's database, where an interrupted search goes on.")
+@option("--study", help="Its name there. [default: after the model and all that is asked]")
+@_judged
+@_JSON
+def tune(as_json: bool, **given) -> None:
+    """Search an estimator's parameters by cross-validation, and train and register the winner."""
+    from pipelines import terminal
+    from pipelines.errors import PipelineError
+    from pipelines.tuning import spaces, view
+    from pipelines.tuning.planning import Search
+    from pipelines.tuning.search import SearchInterrupted
+    from pipelines.tuning.search import tune as tune_one
+
+    search = Search(
+        settings=_settings(given),
+        trials=given["trials"],
+        timeout=given["timeout"],
+        metric=given["metric"],
+        storage=given["storage"],
+        study=given["study"],
+        space=spaces.parse(given["search"]),
     )
-    terminal.show([train_one(settings, **terminal.watching())], as_json=as_json)
+    try:
+        tuned = tune_one(search, bar=view.bar, **terminal.watching())
+    except SearchInterrupted as stopped:
+        raise PipelineError(str(stopped)) from None
+    view.show(tuned, as_json=as_json)
 
 
 @cli.command(cls=Command)
@@ -148,6 +182,29 @@ def validate(as_json: bool, **given) -> None:
 
     given["draft"] = given.pop("profile")
     terminal.show_check(check(**given, say=terminal.say), as_json=as_json)
+
+
+def _settings(given: dict):
+    from pipelines.planning import Settings
+
+    return Settings(
+        data=given["data"],
+        query=given["query"],
+        roles=_roles(given),
+        estimator=given["estimator"],
+        parameters=pairs(given["param"], "--param"),
+        name=given["name"],
+        experiment=given["experiment"],
+        seed=given["seed"],
+        test_size=given["test_size"],
+        folds=given["folds"],
+        resamples=given["intervals"],
+        suite=given["suite"],
+        positive=given["positive"],
+        class_weight=given["class_weight"],
+        threshold=given["threshold"],
+        pictures=given["pictures"],
+    )
 
 
 def _roles(given: dict):

@@ -97,7 +97,7 @@ def render(
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     name, version = _version(model_uri, model.get("name"))
     row = dict(example) if example is not None else _typical(document)
-    return page.render(
+    html = page.render(
         name=name,
         version=version,
         model=_keyed(model, "task estimator target classes positive threshold threshold_rule"),
@@ -125,6 +125,8 @@ def render(
         model_uri=model_uri,
         commands=_commands(model_uri, row, document),
     )
+    # Half of a surrogate pair, which a file of names may hold, has no UTF-8.
+    return html.encode("utf-8", "replace").decode("utf-8")
 
 
 def _part(document: Mapping, name: str) -> dict:
@@ -375,10 +377,12 @@ def _pictures(pictures: Mapping[str, bytes]) -> list[dict]:
 
 def _size(picture: bytes) -> tuple[float, float]:
     """Width and height of a PNG (of 144 dots an inch) or an SVG, in inches."""
+    width = height = 0.0
     if picture.startswith(_PNG):
-        return int.from_bytes(picture[16:20]) / 144, int.from_bytes(picture[20:24]) / 144
-    found = re.search(rb'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', picture[:2000])
-    return (float(found[1]) / 72, float(found[2]) / 72) if found else (6.4, 4.8)
+        width, height = int.from_bytes(picture[16:20]) / 144, int.from_bytes(picture[20:24]) / 144
+    elif found := re.search(rb'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', picture[:2000]):
+        width, height = float(found[1]) / 72, float(found[2]) / 72
+    return (width, height) if width > 0 and height > 0 else (6.4, 4.8)
 
 
 def _typical(document: dict) -> dict | None:

@@ -3,27 +3,29 @@
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.errors import PipelineError
+from pipelines import dates
+from pipelines.errors import PipelineError, one_line
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input, InputError, number
 
 #: Types beside those of an input: left out of the features.
 DATE = "date"
 NESTED = "nested"
 
-_PLAIN_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_PLAIN_WHOLE = r"^[+-]?[0-9]+$"
-_DATE = (
-    r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$|^\d{1,2}[/.]\d{1,2}[/.]\d{4}$"
-)
+_WHOLE = r"^[+-]?[0-9]+$"
+_LIKE_A_NUMBER = r"^[+-]?\.?[0-9]"
 _TRUTH = {"true": 1.0, "false": 0.0}
 # A column of this many different numbers is a measurement, and text in it a mistake rather than a category.
 _MEASUREMENT = 20
+_MOSTLY = 0.8
+_DATES = 0.9
+_EXAMPLE = 20
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Column:
     ----------
     name : the column's name.
     type : ``"number"``, ``"boolean"``, ``"category"``, ``"date"`` or ``"nested"``.
-    values : pandas Series: float64 (number, boolean; NaN missing), ``str`` (category; NaN missing), else the raw values.
+    values : pandas Series: float64 (number, boolean; NaN missing), ``str`` (category, dates written as text; NaN
+        missing), datetime64 (dates), all missing (nested).
     integer : every number is written as a whole number.
     """
 
@@ -62,18 +65,28 @@ def infer(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
     raw = _plain(raw)
     kind = raw.type
     if pa.types.is_null(kind):
-        return Column(name, CATEGORY, pd.Series([np.nan] * len(raw), dtype="str"))
+        return Column(name, CATEGORY, _texts(raw.cast(pa.string())))
     if pa.types.is_boolean(kind):
         return Column(name, BOOLEAN, _floats(raw))
-    if pa.types.is_integer(kind):
-        return Column(name, NUMBER, _floats(raw), integer=True)
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return Column(name, NUMBER, _floats(raw))
+    if _is_number(kind):
+        return Column(name, NUMBER, _floats(raw), integer=pa.types.is_integer(kind))
     if pa.types.is_temporal(kind):
-        return Column(name, DATE, raw.to_pandas())
-    if pa.types.is_string(kind):
+        return Column(name, DATE, _moments(raw))
+    if _is_text(kind):
         return _infer_text(name, raw, cleaning)
     return Column(name, NESTED, pd.Series(np.full(len(raw), np.nan)))
+
+
+def text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
+    """A column of values that are names, whatever they look like: each as its trimmed text."""
+    raw = _plain(raw)
+    if not _is_text(raw.type):
+        try:
+            raw = raw.cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return Column(name, NESTED, pd.Series(np.full(len(raw), np.nan)))
+    codes, distinct = _distinct(raw)
+    return Column(name, CATEGORY, _laid_out(codes, [cleaning.text(value) for value in distinct]))
 
 
 def convert(raw: pa.ChunkedArray, wanted: Input, cleaning: Cleaning) -> pd.Series:
@@ -86,122 +99,206 @@ def convert(raw: pa.ChunkedArray, wanted: Input, cleaning: Cleaning) -> pd.Serie
     Raises
     ------
     InputError
-        where a value is not of the input's type, naming its row.
+        where a value is not of the input's type, naming the first such row.
     """
     raw = _plain(raw)
-    if wanted.type == NUMBER and (pa.types.is_integer(raw.type) or pa.types.is_floating(raw.type)):
-        return _checked_floats(raw, wanted)
+    if wanted.type == NUMBER:
+        if _is_number(raw.type):
+            return _checked(_floats(raw), wanted)
+        if _is_text(raw.type) and (found := _numbers(raw, cleaning)) is not None:
+            return _checked(pd.Series(found[0]), wanted)
     codes, distinct = _distinct(raw)
-    read = []
-    for place, value in enumerate(distinct):
+    read: list = []
+    refused: dict[int, InputError] = {}
+    for place, value in enumerate([*distinct, None]):
         try:
             read.append(wanted.read(float(value) if isinstance(value, Decimal) else value, cleaning))
         except InputError as error:
-            raise error.at(int(np.argmax(codes == place))) from None
-    if (codes < 0).any():
-        _refuse_first(codes < 0, wanted, None)
-    return _taken(codes, read, category=wanted.type == CATEGORY)
+            refused[place] = error
+            read.append(None)
+    places = np.where(codes < 0, len(distinct), codes)
+    if refused and (bad := np.isin(places, list(refused))).any():
+        row = int(np.argmax(bad))
+        raise refused[int(places[row])].at(row)
+    return _laid_out(codes, read[:-1]) if wanted.type == CATEGORY else _numbers_laid_out(codes, read[:-1])
 
 
-def _checked_floats(raw: pa.ChunkedArray, wanted: Input) -> pd.Series:
-    values = _floats(raw)
-    _refuse_first(values.isna(), wanted, None)
-    _refuse_first(np.isinf(values), wanted, math.inf)
+def _checked(values: pd.Series, wanted: Input) -> pd.Series:
+    """The values where the input takes them all; else it says itself what it does not take, of the first such row."""
+    numbers = values.to_numpy()
+    bad = np.isinf(numbers)
+    if not wanted.null:
+        bad |= np.isnan(numbers)
     if wanted.integer:
-        _refuse_first(values.notna() & (values != np.floor(values)), wanted, 0.5)
+        bad |= ~np.isnan(numbers) & (numbers != np.floor(numbers))
+    if bad.any():
+        row = int(np.argmax(bad))
+        try:
+            wanted.read(float(numbers[row]))
+        except InputError as error:
+            raise error.at(row) from None
     return values
 
 
-def _refuse_first(found, wanted: Input, example) -> None:
-    """Let the input itself say whether it takes values like the example, and name the first row they are found in."""
-    if found.any():
-        try:
-            wanted.read(example)
-        except InputError as error:
-            raise error.at(int(np.argmax(found))) from None
-
-
 def _plain(raw: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column without its encoding: dictionaries decoded, every kind of string one kind."""
-    if pa.types.is_dictionary(raw.type):
-        raw = raw.cast(raw.type.value_type)
-    if pa.types.is_large_string(raw.type) or pa.types.is_string_view(raw.type):
-        raw = raw.cast(pa.string()) if raw.nbytes < 2**31 - 1 else raw
+    """The column without its encoding: dictionaries and runs decoded, bytes that are text as text."""
+    kind = raw.type
+    if isinstance(kind, pa.BaseExtensionType):
+        raw = pa.chunked_array([chunk.storage for chunk in raw.chunks], kind.storage_type)
+        kind = raw.type
+    if pa.types.is_dictionary(kind):
+        raw = raw.cast(kind.value_type)
+    elif pa.types.is_run_end_encoded(kind):
+        raw = pa.chunked_array([pc.run_end_decode(chunk) for chunk in raw.chunks], kind.value_type)
+    kind = raw.type
+    if pa.types.is_string_view(kind):
+        return raw.cast(pa.large_string())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        # Some writers of Parquet do not say that their bytes are text.
+        try:
+            return raw.cast(pa.large_binary()).cast(pa.large_string())
+        except pa.ArrowInvalid:
+            return raw
     return raw
 
 
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _floats(raw: pa.ChunkedArray) -> pd.Series:
-    if pa.types.is_float64(raw.type) or pa.types.is_boolean(raw.type) or raw.type.bit_width <= 32:
-        return pd.Series(raw.to_pandas().to_numpy(dtype="float64", na_value=np.nan))
-    return pd.Series(raw.cast(pa.float64(), safe=False).to_pandas().to_numpy(dtype="float64"))
+    """Numbers or booleans as float64, each the nearest; null as NaN. Without a copy where there is nothing to change."""
+    if pa.types.is_decimal(raw.type):
+        raw = raw.cast(pa.string())  # Arrow's own way from decimal to float64 is not always the nearest
+    return pd.Series(raw.cast(pa.float64(), safe=False).to_numpy())
+
+
+def _moments(raw: pa.ChunkedArray) -> pd.Series:
+    if pa.types.is_timestamp(raw.type) or pa.types.is_date(raw.type):
+        try:
+            return raw.to_pandas(date_as_object=False)
+        except (pa.ArrowException, ValueError, OverflowError):
+            pass
+    return pd.Series([None if value is None else str(value) for value in raw.to_pylist()], dtype="str")
+
+
+def _texts(raw: pa.ChunkedArray) -> pd.Series:
+    return raw.to_pandas().astype("str")
+
+
+def _infer_text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
+    if (found := _numbers(raw, cleaning)) is not None and not np.isnan(found[0]).all():
+        values, written = found
+        whole = bool((np.floor(values) == values).sum() == len(values) - written.null_count)
+        whole = whole and pc.all(pc.match_substring_regex(written, _WHOLE)).as_py()
+        return Column(name, NUMBER, pd.Series(values), integer=whole)
+    codes, distinct = _distinct(raw)
+    trimmed = [cleaning.text(value) for value in distinct]
+    present = {value for value in trimmed if value is not None}
+    numbers = {value: read for value in present if (read := _number(value)) is not None}
+    if present and len(numbers) == len(present):
+        # What is left of numbers here says infinite, or is too large.
+        return Column(name, NUMBER, _numbers_laid_out(codes, [numbers.get(value) for value in trimmed]))
+    if present and {value.lower() for value in present} <= _TRUTH.keys():
+        read = [None if value is None else _TRUTH[value.lower()] for value in trimmed]
+        return Column(name, BOOLEAN, _numbers_laid_out(codes, read))
+    _refuse_mixture(name, codes, trimmed, numbers.keys())
+    return Column(name, DATE if _are_dates(present) else CATEGORY, _laid_out(codes, trimmed))
+
+
+def _numbers(raw: pa.ChunkedArray, cleaning: Cleaning) -> tuple[np.ndarray, pa.ChunkedArray] | None:
+    """Text that is finite decimal numbers but for what is missing: as float64, and as text with nulls.
+
+    None where anything else is among it. Arrow's cast takes exactly the finite numbers that ``inputs.number`` takes, and
+    gives the same float64; its notion of white space is that of ``str.strip``.
+    """
+    if _missing_numbers(cleaning):
+        return None
+    if (values := _cast(raw)) is not None:
+        return values, raw
+    for trimmed in (False, True) if cleaning.trim else (False,):
+        if trimmed:
+            raw = pc.utf8_trim_whitespace(raw)
+        like = pc.match_substring_regex(raw, _LIKE_A_NUMBER)
+        others = pc.unique(raw.filter(pc.invert(like))).to_pylist()
+        if all(cleaning.text(value) is None for value in others):
+            written = pc.if_else(like, raw, pa.scalar(None, raw.type))
+            if (values := _cast(written)) is not None:
+                return values, written
+    return None
+
+
+def _cast(raw: pa.ChunkedArray) -> np.ndarray | None:
+    try:
+        values = raw.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    numbers = values.to_numpy()
+    return numbers if int(np.isfinite(numbers).sum()) == len(raw) - raw.null_count else None
+
+
+@cache
+def _missing_numbers(cleaning: Cleaning) -> bool:
+    """Whether a word that stands for a missing value is a number (-999)."""
+    return any(_number(word) is not None for word in cleaning.missing)
+
+
+def _number(value: str) -> float | None:
+    try:
+        return number(value, "")
+    except InputError:
+        return None
 
 
 def _distinct(raw: pa.ChunkedArray) -> tuple[np.ndarray, list]:
-    """The code of each row's value, shape (n_rows,), -1 where it is null, and the distinct values in order."""
-    encoded = raw.combine_chunks().dictionary_encode() if not pa.types.is_null(raw.type) else None
-    if encoded is None:
+    """The code of each row's value, shape (n_rows,), -1 where it is null, and the distinct values."""
+    if pa.types.is_null(raw.type):
         return np.full(len(raw), -1), []
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
-    return codes, encoded.dictionary.to_pylist()
+    try:
+        encoded = raw.dictionary_encode()
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # lists, objects and the like
+        return np.arange(len(raw)), raw.to_pylist()
+    if not encoded.num_chunks:
+        return np.array([], dtype="int64"), []
+    # All chunks share one dictionary.
+    codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks])
+    return codes, encoded.chunk(encoded.num_chunks - 1).dictionary.to_pylist()
 
 
-def _taken(codes: np.ndarray, read: list, *, category: bool) -> pd.Series:
-    """The read distinct values laid out by row; None and the code -1 give a missing value."""
-    if category:
-        known = np.array([*read, None], dtype=object)
-        return pd.Series(known[codes], dtype="str")
+def _numbers_laid_out(codes: np.ndarray, read: list[float | None]) -> pd.Series:
+    """The distinct values by row; None and the code -1 give NaN."""
     known = np.array([*(math.nan if value is None else value for value in read), math.nan], dtype="float64")
     return pd.Series(known[codes])
 
 
-def _infer_text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
-    codes, distinct = _distinct(raw)
-    trimmed = [cleaning.text(text) for text in distinct]
-    present = pa.array([text for text in trimmed if text is not None], pa.string())
-    if not len(present):
-        return Column(name, CATEGORY, _taken(codes, trimmed, category=True))
-    numeric, infinite = _numbers(present.to_pylist(), name)
-    if len(numeric) + len(infinite) == len(present) and numeric:
-        read = [None if text is None else number(text, name) for text in trimmed]
-        whole = not infinite and pc.all(pc.match_substring_regex(present, _PLAIN_WHOLE)).as_py()
-        return Column(name, NUMBER, _taken(codes, read, category=False), integer=whole)
-    if {text.lower() for text in present.to_pylist()} <= _TRUTH.keys():
-        read = [None if text is None else _TRUTH[text.lower()] for text in trimmed]
-        return Column(name, BOOLEAN, _taken(codes, read, category=False))
-    _refuse_mixture(name, codes, trimmed, set(numeric))
-    values = _taken(codes, trimmed, category=True)
-    if pc.mean(pc.match_substring_regex(present, _DATE).cast(pa.float64())).as_py() >= 0.9:
-        return Column(name, DATE, values)
-    return Column(name, CATEGORY, values)
+def _laid_out(codes: np.ndarray, read: list[str | None]) -> pd.Series:
+    """The distinct texts by row; None and the code -1 give a missing value."""
+    known = pa.array([*read, None], pa.large_string())
+    return _texts(pa.chunked_array([known.take(pa.array(np.where(codes < 0, len(read), codes)))]))
 
 
-def _numbers(texts: list[str], name: str) -> tuple[list[str], list[str]]:
-    """The texts that are finite decimal numbers, and those that say infinite."""
-    plain = pc.match_substring_regex(pa.array(texts, pa.string()), _PLAIN_NUMBER).to_numpy(zero_copy_only=False)
-    numeric, infinite = [], []
-    for text, is_plain in zip(texts, plain, strict=True):
-        if is_plain:
-            numeric.append(text)
-            continue
-        try:
-            number(text, name)
-        except InputError:
-            continue
-        infinite.append(text)
-    return numeric, infinite
+def _are_dates(present: set[str]) -> bool:
+    like = pc.match_substring_regex(pa.array(sorted(present), pa.string()), dates.PATTERN)
+    return bool(present) and pc.mean(like.cast(pa.float64())).as_py() >= _DATES
 
 
-def _refuse_mixture(name: str, codes: np.ndarray, trimmed: list, numeric: set[str]) -> None:
-    if len(numeric) <= _MEASUREMENT:
+def _refuse_mixture(name: str, codes: np.ndarray, trimmed: list, numbers) -> None:
+    if len(numbers) <= _MEASUREMENT:
         return
-    counts = np.bincount(codes[codes >= 0], minlength=len(trimmed))
-    numbers = int(sum(count for count, text in zip(counts, trimmed, strict=True) if text in numeric))
-    texts = {text: int(count) for count, text in zip(counts, trimmed, strict=True) if text and text not in numeric}
-    if numbers >= 0.8 * (numbers + sum(texts.values())):
-        examples = ", ".join(repr(text[:20]) for text in sorted(texts, key=texts.get, reverse=True)[:3])
+    counts = np.bincount(codes[codes >= 0], minlength=len(trimmed)).tolist()
+    measured = sum(count for count, value in zip(counts, trimmed, strict=True) if value in numbers)
+    texts: dict[str, int] = {}
+    for count, value in zip(counts, trimmed, strict=True):
+        if value is not None and value not in numbers:
+            texts[value] = texts.get(value, 0) + count
+    words = sum(texts.values())
+    if measured >= _MOSTLY * (measured + words):
+        examples = ", ".join(repr(one_line(each, _EXAMPLE)) for each in sorted(texts, key=texts.__getitem__)[-3:][::-1])
         raise PipelineError(
-            f"column {name!r} cannot be read as one type: {numbers} values are numbers and {sum(texts.values())} are "
-            f"text ({examples}); correct those, or leave the column out with --drop"
+            f"column {name!r} cannot be read as one type: {measured} values are numbers and {words} "
+            f"{'is' if words == 1 else 'are'} text ({examples}); correct those, or leave the column out with --drop"
         )

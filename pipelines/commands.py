@@ -18,7 +18,9 @@ class Option(click.Option):
         if self.multiple:
             value = tuple(part for part in value or () if part != "")
         elif value == "":
-            value = self.get_default(ctx)
+            default = self.get_default(ctx)
+            # Click's own mark for "no default" is no value.
+            value = default if isinstance(default, (str, int, float)) else None
         return super().type_cast_value(ctx, value)
 
 

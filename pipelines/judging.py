@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipelines import columns, evaluation, lineage, metrics, profile, splitting, tracking
 from pipelines import versions as registered
-from pipelines.dataset import CLASSIFICATION, REGRESSION
+from pipelines.dataset import CLASSIFICATION, REGRESSION, TARGET_NAMES
 from pipelines.errors import PipelineError, listed
 from pipelines.metrics import Answers
 from pipelines.planning import CLEANING
@@ -21,7 +21,7 @@ from registry import client as registry_client
 from registry import evidence, stages
 from registry.client import speaking
 from serving.scorecard import InputError, parity
-from serving.scorecard.inputs import CATEGORY
+from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -158,13 +158,17 @@ def _judged_rows(table: Table, version: Version, other: Version | None, question
     positions = np.flatnonzero(chosen)
     if len(positions) < 2:
         raise PipelineError(f"expected rows to judge, found {len(positions)} of {len(known)}; {'; '.join(notes) or '--rows all takes all'}")
+    if task == REGRESSION and column.type not in (NUMBER, BOOLEAN):
+        raise PipelineError(f"target {target!r} holds {column.type} values, {version.title} predicts numbers")
     truth = column.values.iloc[positions]
     labels = _labels(truth, classes, target, version) if task == CLASSIFICATION else truth.to_numpy(dtype="float64")
     return _Rows(positions, keys[positions], labels, target, task, classes, tuple(notes))
 
 
 def _target_name(table: Table, version: Version, question: Question) -> str:
-    name = question.target or (version.document and version.document["model"]["target"]) or table.target
+    known = version.document["model"]["target"] if version.document else table.target
+    usual = (name for wanted in TARGET_NAMES for name in table.columns.column_names if name.lower() == wanted)
+    name = question.target or known or next(usual, None)
     if not name:
         raise PipelineError(f"--target is needed: {version.title} does not tell what it predicts")
     if name not in table.columns.column_names:

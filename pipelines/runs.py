@@ -1,44 +1,28 @@
 """An MLflow run that always ends: finished, failed or killed, and marked later where it could not say so itself."""
 
+import contextlib
+import hashlib
 import os
-import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import lineage
-from registry.client import speaking
+from pipelines import interrupts, lineage
+from pipelines.interrupts import interruptible
+from registry.client import one_try, speaking
+from registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-#: Tag of a run: the process that writes it, as ``host:pid:start``.
+__all__ = ["PROCESS_TAG", "interruptible", "mark_killed", "run", "tags"]
+
+#: Tag of a run: the process that writes it, as ``machine:pid:start``.
 PROCESS_TAG = "lifecycle.process"
-
-
-class Interrupted(KeyboardInterrupt):
-    """The process was told to stop (SIGINT or SIGTERM)."""
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that a run is closed either way."""
-
-    def stop(number, frame):
-        raise Interrupted(f"stopped by {signal.Signals(number).name}")
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread, where no handler can be set
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def tags() -> dict[str, str]:
@@ -51,54 +35,70 @@ def run(client: "MlflowClient", *, experiment: str | None, name: str, tags: dict
     """An active run for the block; a child of the active one where there is one.
 
     Under ``mlflow run`` it is the project's own run (``MLFLOW_RUN_ID``), unless an experiment is named that differs.
-    A run left behind by a process that is gone is marked KILLED first.
+    A run left behind by a process that is gone is marked KILLED first. The run ends with the block: FINISHED, FAILED
+    where it raises, KILLED where it is interrupted.
 
     Parameters
     ----------
     experiment : the experiment's name; None for the project run's, or MLflow's default.
     """
-    import mlflow
-
-    mark_killed(client)
-    with speaking():
-        outer = mlflow.active_run()
-        run_id = None if outer else _project_run(client, experiment)
-        experiment_id = None
-        if experiment and not run_id:
-            experiment_id = mlflow.set_experiment(experiment).experiment_id
-        # Once taken, or passed over: else MLflow would take it for the next run that is started, a child say.
-        os.environ.pop("MLFLOW_RUN_ID", None)
-        tags = {**tags, PROCESS_TAG: _process(os.getpid())}
-        active = mlflow.start_run(
-            run_id=run_id,
-            experiment_id=experiment_id or (outer.info.experiment_id if outer else None),
-            run_name=None if run_id else name,
-            nested=outer is not None,
-            tags=tags,
-        )
-        if run_id:
-            client.set_tag(run_id, "mlflow.runName", name)
-    status = "FAILED"
-    try:
-        yield active
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        _end(status, failing=sys.exc_info()[0] is not None)
-
-
-def _end(status: str, *, failing: bool) -> None:
-    import mlflow
-
+    # Runs that cannot be marked, those of others say, are no reason not to work.
+    with contextlib.suppress(RegistryError):
+        mark_killed(client)
+    interrupts.check()
+    # Held, so that no run is begun by the server and unknown to us.
+    interrupts.hold()
     try:
         with speaking():
+            active = _start(client, experiment, name, tags)
+    except BaseException:
+        interrupts.release(deliver=False)
+        raise
+    status = "FAILED"
+    try:
+        interrupts.release()
+        yield active
+        status = "FINISHED"
+    except BaseException as error:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) or interrupts.asked() else "FAILED"
+        raise
+    finally:
+        with interrupts.held():
+            _end(status)
+
+
+def _start(client: "MlflowClient", experiment: str | None, name: str, tags: dict[str, str]) -> "Run":
+    import mlflow
+
+    outer = mlflow.active_run()
+    run_id = None if outer else _project_run(client, experiment)
+    experiment_id = outer.info.experiment_id if outer else None
+    if experiment and not run_id:
+        experiment_id = mlflow.set_experiment(experiment).experiment_id
+    # Once taken, or passed over: else MLflow would take it for the next run that is started, a child say.
+    os.environ.pop("MLFLOW_RUN_ID", None)
+    active = mlflow.start_run(
+        run_id=run_id,
+        experiment_id=experiment_id,
+        run_name=None if run_id else name,
+        nested=outer is not None,
+        tags={**tags, PROCESS_TAG: _process(os.getpid())},
+    )
+    if run_id:
+        client.set_tag(run_id, "mlflow.runName", name)
+    return active
+
+
+def _end(status: str) -> None:
+    import mlflow
+
+    if status == "FINISHED":
+        with speaking():
             mlflow.end_run(status)
-    except Exception:
-        # The cause that made the run fail is worth more than a server that cannot be told of it now.
-        if not failing:
-            raise
+        return
+    # The cause that made the run fail is worth more than a server that cannot be told of it now: the next start marks it.
+    with contextlib.suppress(RegistryError), speaking(), one_try():
+        mlflow.end_run(status)
 
 
 def _project_run(client: "MlflowClient", experiment: str | None) -> str | None:
@@ -110,27 +110,57 @@ def _project_run(client: "MlflowClient", experiment: str | None) -> str | None:
 
 
 def mark_killed(client: "MlflowClient") -> list[str]:
-    """Mark every RUNNING run of this machine whose process is gone as KILLED; the ids of those."""
+    """Mark every RUNNING run of this machine whose process is gone as KILLED; the ids of those.
+
+    Raises
+    ------
+    RegistryError
+        where the tracking server refuses.
+    """
+    # The text is a pattern, in which an underscore is any character: what it finds is looked at again.
+    running = f"attributes.status = 'RUNNING' and tags.`{PROCESS_TAG}` LIKE '{_machine()}:%'"
+    marked = []
     with speaking():
-        experiments = [found.experiment_id for found in client.search_experiments()]
-        here = f"attributes.status = 'RUNNING' and tags.`{PROCESS_TAG}` LIKE '{socket.gethostname()}:%'"
-        marked = []
-        for found in client.search_runs(experiments, filter_string=here, max_results=1000):
-            said = found.data.tags[PROCESS_TAG]
-            if said != _process(int(said.split(":")[1])):
-                client.set_terminated(found.info.run_id, "KILLED")
-                marked.append(found.info.run_id)
+        for experiments in _experiments(client):
+            for found in client.search_runs(experiments, filter_string=running, max_results=1000):
+                machine, _, rest = found.data.tags[PROCESS_TAG].partition(":")
+                pid = rest.partition(":")[0]
+                if machine == _machine() and pid.isdigit() and f"{machine}:{rest}" != _process(int(pid)):
+                    client.set_terminated(found.info.run_id, "KILLED")
+                    marked.append(found.info.run_id)
     return marked
 
 
+def _experiments(client: "MlflowClient") -> Iterator[list[str]]:
+    token = None
+    while True:
+        page = client.search_experiments(page_token=token)
+        yield [found.experiment_id for found in page]
+        token = page.token
+        if not token:
+            return
+
+
 def _process(pid: int) -> str:
-    """``host:pid:start``; the start tells a process from a later one of the same number."""
+    """``machine:pid:start``; the start tells a process from a later one of the same number."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            start = file.read().rpartition(")")[2].split()[19]
+        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         start = _alive(pid)
-    return f"{socket.gethostname()}:{pid}:{start}"
+    return f"{_machine()}:{pid}:{start}"
+
+
+@cache
+def _machine() -> str:
+    """The host's name, and a mark of what else decides whose process numbers these are: machine and container.
+
+    Two machines, or two containers, may have one name.
+    """
+    told = [socket.gethostname()]
+    for path in ("/etc/machine-id", "/proc/self/ns/pid"):
+        with contextlib.suppress(OSError):
+            told.append(str(os.stat(path).st_ino) if path.startswith("/proc") else Path(path).read_text().strip())
+    return f"{told[0]}-{hashlib.sha256(' '.join(told).encode()).hexdigest()[:8]}"
 
 
 def _alive(pid: int) -> str:

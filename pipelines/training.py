@@ -252,7 +252,8 @@ def _document(
     dataset, split = plan.dataset, plan.split
     judged = evaluation.judge(answers, resamples=settings.resamples, seed=settings.seed)
     strategy, baseline = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
-    groups = (dataset.column(name).iloc[split.holdout].reset_index(drop=True) for name in settings.roles.sensitive)
+    held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
+    groups = [values.reset_index(drop=True).rename(name) for name, values in held]
     return {
         "schema_version": evidence.SCHEMA_VERSION,
         "model": {

@@ -2,10 +2,12 @@
 
 import logging
 import os
-import socket
+import re
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,9 +18,11 @@ if TYPE_CHECKING:
 
 #: A tracking server that is away, or does not answer, is reported within this time; in seconds.
 PATIENCE = 15
-_CONNECT_SECONDS = 5
+#: How long a first sign of life may take, and how long a locked SQLite database is waited for; in seconds.
+_SIGN_OF_LIFE = 4
+_LOCKED = 8
 
-# MLflow's own settings, read when it is imported. A user's own values win. Two tries of 7 s stay within PATIENCE.
+# MLflow's own settings, read whenever it makes a request. A user's own values win. Two tries of 7 s stay within PATIENCE.
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "7",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -31,14 +35,19 @@ _SETTINGS = {
     "GIT_PYTHON_REFRESH": "quiet",
     "AWS_MAX_ATTEMPTS": "2",
 }
+_ONE_TRY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+# MLflow's own, in the working folder.
+_DEFAULT = "sqlite:///mlflow.db"
 
 
 def settle() -> None:
     """Apply the platform's settings of MLflow; call it before MLflow is imported."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    # Whatever they would say is in the error that is raised, or is nothing that a person can act on.
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def connect() -> "MlflowClient":
@@ -51,100 +60,221 @@ def connect() -> "MlflowClient":
     """
     settle()
     probe()
-    with speaking():
+    with speaking(), one_try():
         import mlflow
 
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        # Importing MLflow sets the level of its own logger.
+        settle()
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
     return client
 
 
+@contextmanager
+def one_try() -> Iterator[None]:
+    """Ask a server of which it is not known whether it answers: once, and not for long."""
+    before = {name: os.environ.get(name) for name in _ONE_TRY}
+    os.environ.update(_ONE_TRY)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 def probe() -> None:
-    """Open a connection to where the tracking URI points, before MLflow, slow to import, tries for minutes.
+    """Look for a sign of life where the tracking URI, and the registry's, point: MLflow itself would try for minutes.
 
     Raises
     ------
     RegistryError
-        where nothing answers there.
+        where nothing answers there, or a database refuses.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    parts = urlsplit(uri)
-    scheme = parts.scheme.split("+")[0]
+    for variable in _VARIABLES:
+        uri = os.environ.get(variable, "")
+        if uri or variable == _VARIABLES[0]:
+            _probe(uri or _DEFAULT, variable)
+
+
+def _probe(uri: str, variable: str) -> None:
+    scheme = uri.partition(":")[0].partition("+")[0].lower()
     if scheme in ("http", "https"):
-        port = parts.port or (443 if scheme == "https" else 80)
-    elif scheme in ("postgresql", "mysql", "mssql"):
-        # A database may be reached through a socket in the file system (?host=/path); then there is no host to try.
-        if not parts.hostname:
-            return
-        port = parts.port or {"postgresql": 5432, "mysql": 3306, "mssql": 1433}[scheme]
+        _probe_server(uri, variable)
     elif scheme == "sqlite":
-        _probe_sqlite(uri.partition("sqlite:///")[2].partition("?")[0])
-        return
-    elif scheme in ("file", "") and uri:
+        _probe_sqlite(uri, variable)
+    elif scheme in ("postgresql", "mysql", "mssql"):
+        _probe_database(uri, variable)
+    elif scheme not in _others():
         raise RegistryError(
-            f"the tracking server is a database or an http address, found {uri!r}; set MLFLOW_TRACKING_URI to "
-            "sqlite:///mlflow.db or http://host:port"
+            f"the tracking server is a database or an http address, found {variable}={masked(uri)}; "
+            "set it to sqlite:///mlflow.db or http://host:port"
         )
-    else:
-        return
-    try:
-        socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()
-    except OSError as error:
-        raise RegistryError(
-            f"the tracking server at {parts.hostname}:{port} does not answer ({error.strerror or error}); "
-            "start it (`make server`), or correct MLFLOW_TRACKING_URI"
-        ) from None
 
 
-def _probe_sqlite(path: str) -> None:
-    if not path or path == ":memory:":
-        return
-    folder = os.path.dirname(path) or "."
+def _others() -> set[str]:
+    """The schemes that MLflow knows beside its own server and SQL: Databricks' and those of plugins."""
+    from importlib.metadata import entry_points
+
+    groups = ("mlflow.tracking_store", "mlflow.model_registry_store")
+    plugins = {one.name for name in groups for one in entry_points(group=name)}
+    return {"databricks", "databricks-uc", "uc"} | plugins - {"", "file"}
+
+
+def _probe_server(uri: str, variable: str) -> None:
+    import requests
+
     try:
-        if os.path.exists(path):
-            connection = sqlite3.connect(path, timeout=_CONNECT_SECONDS)
-            connection.execute("PRAGMA schema_version").fetchone()
-            connection.close()
-        elif os.path.isdir(folder) and not os.access(folder, os.W_OK):
-            raise PermissionError(f"no right to write in {folder}")
+        if not urlsplit(uri).hostname:
+            raise ValueError("it has no host")
+        # Whatever it answers, it lives; MLflow asks it with the user's credentials, and tells what it refuses.
+        requests.get(f"{uri.rstrip('/')}/health", timeout=_SIGN_OF_LIFE, stream=True, allow_redirects=False).close()
+    except requests.exceptions.SSLError:
+        return  # MLflow has settings for certificates, which this has not: it tells what is wrong with this one
+    except requests.exceptions.ConnectionError as error:
+        raise _away(uri, variable, _cause(error)) from None
+    except requests.exceptions.Timeout:
+        raise _away(uri, variable, f"silent for {_SIGN_OF_LIFE} s") from None
+    except (requests.exceptions.RequestException, ValueError) as error:
+        raise RegistryError(f"{variable}={masked(uri)} is no address of a server: {_reason(error)}; correct it") from None
+
+
+def _away(uri: str, variable: str, reason: str) -> RegistryError:
+    return RegistryError(
+        f"the tracking server at {masked(uri)} does not answer ({reason}); start it (`make server`), or correct {variable}"
+    )
+
+
+def _probe_sqlite(uri: str, variable: str) -> None:
+    """Whether the file, or where it is absent its folder, can be written, and is not locked by another process."""
+    path = Path(uri.partition("sqlite:///")[2] or uri.partition(":///")[2]).expanduser()
+    path = Path(str(path).partition("?")[0])
+    if str(path) in (".", ":memory:"):
+        return
+    folder = next((parent for parent in path.parents if parent.exists()), Path("."))
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if path.exists() and path.stat().st_size:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_LOCKED)) as connection:
+                connection.execute("PRAGMA schema_version").fetchone()
+                connection.execute("BEGIN IMMEDIATE")
+                connection.rollback()
     except (sqlite3.Error, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        advice = f"correct {variable}, or the rights to it"
+        if "locked" in str(error):
+            advice = "another process is writing to it: wait for that to end"
+        elif "full" in str(reason) or "No space" in str(reason):
+            advice = "free some space"
+        raise RegistryError(f"the tracking database {path} cannot be written: {reason}; {advice}") from None
+
+
+def _probe_database(uri: str, variable: str) -> None:
+    import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        url = sqlalchemy.make_url(uri)
+        patience = {} if url.get_backend_name() == "mssql" else {"connect_timeout": _SIGN_OF_LIFE}
+        engine = sqlalchemy.create_engine(url, connect_args=patience, poolclass=sqlalchemy.NullPool)
+        engine.connect().close()
+    except (SQLAlchemyError, ImportError, ValueError) as error:
         raise RegistryError(
-            f"the tracking database {path} cannot be opened: {error}; correct MLFLOW_TRACKING_URI"
+            f"the tracking database {masked(uri)} cannot be reached: {_reason(error)}; start it, or correct {variable}"
         ) from None
 
 
 @contextmanager
 def speaking() -> Iterator[None]:
     """Turn what MLflow and its transports raise inside the block into a RegistryError of one line."""
-    import requests
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
-    except (requests.exceptions.RequestException, SQLAlchemyError) as error:
-        raise RegistryError(f"the tracking server failed: {_reason(error)}") from error
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("mlflow", "botocore", "boto3"):
+        if type(error).__module__.split(".")[0] not in _TOLD:
             raise
-        raise RegistryError(_refusal(error)) from error
+        raise RegistryError(_told(error)) from error
 
 
-def _refusal(error: Exception) -> str:
-    text = _reason(error)
-    code = getattr(error, "error_code", "")
-    status = getattr(error, "get_http_status_code", lambda: 0)()
-    if code in ("PERMISSION_DENIED", "UNAUTHENTICATED") or status in (401, 403) or "Permission denied" in text:
+_TOLD = ("mlflow", "requests", "urllib3", "sqlalchemy", "botocore", "boto3")
+
+
+def _told(error: Exception) -> str:
+    """The line for an error: who failed, how, and what to do."""
+    text = str(error)
+    status = _status(error, text)
+    if "botocore" in text or "boto3" in text or type(error).__module__.startswith(("botocore", "boto3")):
+        return f"the artifact store refused: {_reason(error)}; check its address, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if status in (401, 403) or getattr(error, "error_code", "") in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
         return (
-            f"the tracking server refused: {text}; "
+            f"{_server()} refused ({status or 403}): {_body(text)}; "
             "check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD and the rights"
         )
-    if "Max retries exceeded" in text or "timed out" in text or "API request to" in text:
-        return f"the tracking server does not answer: {text}"
-    return text
+    if status and _TRANSPORT.search(text):
+        return f"{_server()} failed ({status}): {_body(text)}; look at its log, or correct MLFLOW_TRACKING_URI"
+    if "valid JSON" in text:
+        return f"{_server()} answers, but not as MLflow does: {_body(text)}; correct MLFLOW_TRACKING_URI"
+    if "Max retries exceeded" in text or "timed out" in text or _TRANSPORT.search(text):
+        return f"{_server()} does not answer ({_cause(error)}); see that it runs, and try again"
+    if "OperationalError" in text or type(error).__module__.startswith("sqlalchemy"):
+        return f"the tracking database failed: {_reason(error)}; {_remedy(text)}"
+    return _reason(error)
 
 
-def _reason(error: Exception, most: int = 300) -> str:
-    text = " ".join(str(getattr(error, "orig", None) or error).split())
+_TRANSPORT = re.compile(r"API request to (endpoint )?\S+ (failed|was successful)")
+
+
+def _status(error: Exception, text: str) -> int:
+    """The HTTP status that a server answered; 0 where it did not."""
+    found = re.search(r"failed with error code (\d+)|too many (\d+) error responses|(?:^|\W)(\d{3}) (?:Client|Server) Error", text)
+    return int(next(filter(None, found.groups()))) if found else 0
+
+
+def _server() -> str:
+    return f"the tracking server {masked(os.environ.get('MLFLOW_TRACKING_URI', ''))}".rstrip()
+
+
+def _body(text: str) -> str:
+    """What a server's answer says, without the tags of a page and the words around it."""
+    body = text.partition("Response body: ")[2].strip("'\" ")
+    plain = " ".join(re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", body).split())
+    return _cut(plain or _reason(Exception(text)), 160)
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason of a request that failed: ``Connection refused``."""
+    text = str(error)
+    for pattern in (r"\[Errno -?\d+\] ([^'\")]+)", r"read timeout=(\d+)", r"Caused by \w+\((.*)\)", r"\('([^']+)'"):
+        if found := re.search(pattern, text):
+            said = found.group(1)
+            return _cut(f"silent for {said} s" if said.isdigit() else said.strip("'\" "), 160)
+    return _reason(error)
+
+
+def _remedy(text: str) -> str:
+    if "locked" in text:
+        return "another process is writing to it: wait for that to end"
+    if "full" in text or "disk I/O" in text or "readonly" in text:
+        return "see that its disk has space and may be written"
+    return "see that it runs, and try again"
+
+
+def _reason(error: BaseException, most: int = 300) -> str:
+    """What an error says, on one line, without passwords and the SQL that failed."""
+    text = str(getattr(error, "orig", None) or error)
+    text = text.partition("[SQL: ")[0].partition("(Background on this error")[0]
+    return _cut(masked(re.sub(r"^\([\w.]+\) ", "", " ".join(text.split()))), most)
+
+
+def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def masked(text: str) -> str:
+    """A text with the passwords of the URLs in it starred out, also those that hold an ``@`` or a ``/``."""
+    return re.sub(r"(://[^:/?#@\s]*):\S*@", r"\1:***@", text)

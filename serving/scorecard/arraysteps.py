@@ -13,12 +13,27 @@ from . import steps
 _UFUNCS = {name: getattr(np, name) for name in steps.FUNCTIONS}
 
 
-def chain(items: list):
+#: Functions that IEEE 754 leaves no choice in; the others differ in their last digits from library to library.
+EXACT = frozenset({"sqrt", "square", "abs", "sign", "negative"})
+
+
+def inexact(name: str, value) -> bool:
+    """Whether NumPy and ``math`` may round a step differently."""
+    return name in ("box_cox", "yeo_johnson") or (name == "function" and value not in EXACT)
+
+
+def chain(items: list, *, change: float = 0.0):
     """One function (block, target) -> array for the steps of a column.
 
-    The array may be the block itself where the steps leave it as it is: it is not to be written to.
+    The array may be the block itself where the steps leave it as it is: it is not to be written to. ``change`` is by
+    how much, relatively, to move the answers of inexact functions: to learn what their rounding does to a score.
     """
-    functions = [_STEPS[name](value) for step in items for name, value in step.items()]
+    functions = []
+    for step in items:
+        for name, value in step.items():
+            functions.append(_STEPS[name](value))
+            if change and inexact(name, value):
+                functions.append(_with(np.multiply)(1.0 + change))
 
     def run(block, target):
         current = block

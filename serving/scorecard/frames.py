@@ -108,15 +108,19 @@ def read(spec: Input, values, cleaning: Cleaning, refusals: Refusals):
     )
 
 
+def finite_sum(array) -> bool:
+    """Whether the sum of an array is finite: then so are all of its numbers, and one pass was enough to know."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum()))
+
+
 def _numbers(spec, values, cleaning, refusals):
     array = _float64(spec, values)
     if array is None:
         array = _one_by_one(spec, values, cleaning, refusals)
     if not len(array):
         return array
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = array.sum()
-    if total - total != 0.0:  # one pass finds that there is nothing to look for
+    if not finite_sum(array):
         infinite = np.flatnonzero(np.isinf(array))
         if len(infinite):
             refusals.add(infinite, spec.name, INFINITE)

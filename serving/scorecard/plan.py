@@ -17,13 +17,22 @@ class Op:
         self.steps, self.item, self.place = steps, item, place
 
 
+class Check:
+    """A slot that has to hold a finite number where the inputs at ``places`` are given; ``ops`` fill it."""
+
+    __slots__ = ("blame", "ops", "places", "slot")
+
+    def __init__(self, slot, places, ops, blame):
+        self.slot, self.places, self.ops, self.blame = slot, places, ops, blame
+
+
 class Plan:
     """What to read and to compute for one document.
 
     Attributes
     ----------
     inputs, cleaning : the raw columns, in the signature's order, and how their text is read.
-    ops : the operations scores depend on, in order; ``checks`` those they do not.
+    ops : the operations that scores depend on, in order.
     slots : how many slots there are; the first ``len(inputs)`` hold the inputs.
     reads : places of the inputs that ``ops`` needs; ``optional`` the names of those it does without.
     columns : for each column of the model's matrix, in the document's order: (name, slot). Linear models only list
@@ -31,7 +40,7 @@ class Plan:
     weights : for a linear model, one tuple a column of ``columns``: a weight for each score.
     groups : for a linear model, one-hot groups that go straight into the scores: (slot of the code, one tuple of
         weights a place and then one of zeros, names of the places).
-    check_slots : slots that must be finite numbers where their inputs are given.
+    checks : columns that only have to be usable, as ``Check``.
     origin : the names of the inputs each column is computed from.
     """
 
@@ -50,8 +59,8 @@ class Plan:
             else:
                 self._define(item["name"], item, 0)
         self.ops: list[Op] = []
-        self.checks: list[Op] = []
-        self.check_slots: list[int] = []
+        self._unweighted: list[Op] = []
+        self._unweighted_slots: list[int] = []
         self._made: dict = {}
         self.columns: list[tuple] = []
         self.weights: list[tuple] = []
@@ -64,6 +73,7 @@ class Plan:
         used = {source for op in self.ops for source in op.sources} | {slot for _, slot in self.columns}
         self.reads = [place for place in range(len(self.inputs)) if place in used]
         self.optional = frozenset(item.name for place, item in enumerate(self.inputs) if place not in used)
+        self.checks = self._checks()
 
     def blame(self, name: str) -> str:
         """The input to name where a column has no usable value."""
@@ -96,8 +106,28 @@ class Plan:
             name = term["column"]
             item, _ = self._defined[name]
             if name not in live and id(item) not in grouped:
-                slot = self._code(item, self.checks) if "one_hot" in item else self._slot(name, self.checks)
-                self.check_slots.append(slot)
+                into = self._unweighted
+                slot = self._code(item, into) if "one_hot" in item else self._slot(name, into)
+                if slot not in self._unweighted_slots:
+                    self._unweighted_slots.append(slot)
+
+    def _checks(self) -> list[Check]:
+        made = {op.slot: op for op in self._unweighted}
+        blames = {place: item.name for place, item in enumerate(self.inputs)}
+        blames |= {op.slot: op.blame for op in (*self.ops, *self._unweighted)}
+        found = []
+        for slot in self._unweighted_slots:
+            places, ops, todo = set(), {}, [slot]
+            while todo:
+                current = todo.pop()
+                if current < len(self.inputs):
+                    places.add(current)
+                elif current in made:
+                    ops[current] = made[current]
+                    todo.extend(made[current].sources)
+            extra = [place for place in sorted(places) if place not in self.reads]
+            found.append(Check(slot, extra, [ops[current] for current in sorted(ops)], blames[slot]))
+        return found
 
     def _new(self, kind, sources, into, **facts) -> int:
         slot = self.slots

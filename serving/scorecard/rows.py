@@ -23,12 +23,18 @@ class Rows:
     def __init__(self, plan: Plan):
         self.plan = plan
         readers = [item.reader(plan.cleaning) for item in plan.inputs]
-        self._readers = readers
         self._reads = [(plan.inputs[place].name, place, readers[place]) for place in plan.reads]
         self._ops = [self._operation(op) for op in plan.ops]
-        self._checks = [self._operation(op) for op in plan.checks]
         self._tail = [None] * plan.slots
-        self._check_reads = self._inputs_of_checks()
+        self._checks = [
+            (
+                check.slot,
+                [(plan.inputs[place].name, place, readers[place]) for place in check.places],
+                [self._operation(op) for op in check.ops],
+                check.blame,
+            )
+            for check in plan.checks
+        ]
         model = plan.document["model"]
         self._slots = [slot for _, slot in plan.columns]
         if model["kind"] == "linear":
@@ -53,7 +59,7 @@ class Rows:
             values[place] = read(raw)
         for kind, slot, source, call in self._ops:
             values[slot] = call(values[source]) if kind else call(values)
-        if self._check_reads:
+        if self._checks:
             self._check(row, values)
         return values
 
@@ -79,30 +85,8 @@ class Rows:
             return True, op.slot, source, find if run is None else lambda x: find(run(x))
         return True, op.slot, source, run
 
-    def _inputs_of_checks(self) -> list[tuple]:
-        """For each slot to check: the inputs it is computed from (name, place, reader) and its operations."""
-        made = {op.slot: (op, call) for op, call in zip(self.plan.checks, self._checks, strict=True)}
-        found = []
-        for slot in self.plan.check_slots:
-            places, calls, todo = set(), [], [slot]
-            while todo:
-                current = todo.pop()
-                if current < len(self.plan.inputs):
-                    places.add(current)
-                elif current in made:
-                    op, call = made[current]
-                    calls.append(call)
-                    todo.extend(op.sources)
-            reads = [
-                (self.plan.inputs[p].name, p, self._readers[p]) for p in sorted(places) if p not in self.plan.reads
-            ]
-            blame = made[slot][0].blame if slot in made else self.plan.inputs[slot].name
-            calls.sort(key=lambda call: call[1])
-            found.append((slot, reads, calls, blame))
-        return found
-
     def _check(self, row, values) -> None:
-        for slot, reads, calls, blame in self._check_reads:
+        for slot, reads, calls, blame in self._checks:
             if any(name not in row for name, _, _ in reads):
                 continue
             for name, place, read in reads:

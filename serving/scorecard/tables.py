@@ -19,7 +19,6 @@ class Tables:
         self.plan = plan
         self._model = plan.document["model"]
         self._decision = plan.document["decision"]
-        self._order = _check_order(plan)
         if self._model["kind"] == "linear":
             outputs = len(self._model["intercepts"])
             self._weights = np.array(plan.weights, dtype=np.float64).reshape(len(plan.columns), outputs).T.copy()
@@ -31,12 +30,14 @@ class Tables:
                 for layer in self._model["layers"]
             ]
 
-    def scores(self, table, *, sizes: bool = False):
+    def scores(self, table, *, sizes: bool = False, changed: int | None = None, change: float = 0.0):
         """The scores of a table, and the rows refused.
 
         Parameters
         ----------
         sizes : also give the size of each score's terms, by which two ways to sum them may differ.
+
+        changed, change : the slot of an operation whose inexact functions are to be off by this much, relatively.
 
         Returns
         -------
@@ -48,16 +49,14 @@ class Tables:
         refusals = frames.Refusals()
         count = frames.length(table)
         plan, slots = self.plan, {}
-        reads = list(plan.reads)
-        reads += [p for p, item in enumerate(plan.inputs) if p in self._order.inputs and item.name in known]
-        for place in reads:
+        checks = [check for check in plan.checks if all(plan.inputs[place].name in known for place in check.places)]
+        for place in sorted({*plan.reads, *(place for check in checks for place in check.places)}):
             item = plan.inputs[place]
             raw = frames.column(table, known, item.name)
             slots[place] = frames.read(item, raw, plan.cleaning, refusals)
-        ops = [*plan.ops, *(op for op in plan.checks if self._order.needs[op.slot] <= set(slots))]
+        ops = list({op.slot: op for op in (*plan.ops, *(op for check in checks for op in check.ops))}.values())
         later = [op for op in ops if not self._coded(op, slots, refusals)]
-        checks = [slot for slot in plan.check_slots if self._order.needs.get(slot, {slot}) <= set(reads)]
-        scores, found = self._blocks(slots, later, checks, count, refusals, sizes)
+        scores, found = self._blocks(slots, later, checks, count, refusals, sizes, (changed, change))
         return (scores, refusals, found) if sizes else (scores, refusals)
 
     def _coded(self, op, slots, refusals) -> bool:
@@ -85,14 +84,14 @@ class Tables:
         slots[op.slot] = frames.Coded(source.codes, values)
         return True
 
-    def _blocks(self, slots, ops, checks, count, refusals, sizes):
+    def _blocks(self, slots, ops, checks, count, refusals, sizes, change):
         plan = self.plan
         width = len(plan.columns)
         rows = max(256, min(count, BLOCK // max(1, width)))
         matrix = np.empty((width, rows))
         places = {slot: place for place, (_, slot) in enumerate(plan.columns)}
         whole = {place for place, column in slots.items() if isinstance(column, np.ndarray) and _no_missing(column)}
-        ready, constant = self._prepare(ops, places, whole, matrix, rows)
+        ready, constant = self._prepare(ops, places, whole, matrix, rows, *change)
         coded = {slot: _numbers(column) for slot, column in slots.items() if isinstance(column, frames.Coded)}
         groups = []
         if self._model["kind"] == "linear":
@@ -113,18 +112,19 @@ class Tables:
                 ]
                 self._score(inputs, hot, target)
                 self._refuse(inputs, target, start, refusals)
-                for slot in checks:
-                    bad = np.flatnonzero(~np.isfinite(values(slot)))
-                    refusals.add(bad + start, self._order.blame[slot], steps.UNUSABLE)
+                for check in checks:
+                    bad = np.flatnonzero(~np.isfinite(values(check.slot)))
+                    refusals.add(bad + start, check.blame, steps.UNUSABLE)
                 if found is not None:
                     self._size(inputs, hot, found[:, start:stop])
         return scores, found
 
-    def _prepare(self, ops, places, whole, matrix, rows):
+    def _prepare(self, ops, places, whole, matrix, rows, changed, by):
         """Operations with their functions and where they write; columns that are constant in this table."""
         ready, constant = [], set()
         for op in ops:
             target = matrix[places[op.slot]] if op.slot in places else np.empty(rows)
+            change = by if op.slot == changed else 0.0
             if op.kind == "chain":
                 asked = arraysteps.two_valued(op.steps)
                 if asked and asked[0] is None and op.sources[0] in whole:
@@ -137,9 +137,9 @@ class Tables:
                     items = op.steps
                     if op.sources[0] in whole and items and "impute" in items[0]:
                         items = items[1:]
-                    ready.append((op, "chain", arraysteps.chain(items), target))
+                    ready.append((op, "chain", arraysteps.chain(items, change=change), target))
             elif op.kind == "code":
-                inner = arraysteps.chain(op.steps)
+                inner = arraysteps.chain(op.steps, change=change)
                 ready.append((op, "code", (inner, arraysteps.codes(op.item)), target))
             else:
                 ready.append((op, op.kind, None, target))
@@ -240,8 +240,7 @@ class Tables:
 
     def _refuse(self, inputs, target, start, refusals) -> None:
         """Refuses the rows of a block whose scores are not finite, each by the input that spoils it."""
-        total = target.sum()
-        if total - total == 0.0:
+        if frames.finite_sum(target):
             return
         bad = np.flatnonzero(~np.isfinite(target).all(axis=0))
         if not len(bad):
@@ -344,18 +343,6 @@ class Tables:
         return np.array(classes, dtype=object if isinstance(classes[0], str) else None)[chosen]
 
 
-class _check_order:
-    """For each slot of the checks: which inputs it needs, and which of them to blame."""
-
-    def __init__(self, plan: Plan):
-        self.needs = {place: {place} for place in range(len(plan.inputs))}
-        self.blame = {place: item.name for place, item in enumerate(plan.inputs)}
-        for op in [*plan.ops, *plan.checks]:
-            self.needs[op.slot] = set().union(*(self.needs[source] for source in op.sources))
-            self.blame[op.slot] = op.blame
-        self.inputs = set().union(*(self.needs[slot] for slot in plan.check_slots)) - set(plan.reads)
-
-
 def _numbers(column: frames.Coded):
     """The values of a coded column as an array to take from; text gives none."""
     if any(isinstance(value, str) for value in column.values):
@@ -364,9 +351,7 @@ def _numbers(column: frames.Coded):
 
 
 def _no_missing(column) -> bool:
-    with np.errstate(all="ignore"):
-        total = column.sum()
-    return bool(total == total) if total - total == 0.0 else not np.isnan(column).any()
+    return frames.finite_sum(column) or not np.isnan(column).any()
 
 
 def _logistic(z):

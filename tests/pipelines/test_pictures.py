@@ -40,13 +40,15 @@ def test_regression_draws_every_row_and_says_its_error():
     figures = pictures.regression(actual, predicted, target="price")
     assert list(figures) == ["predicted_vs_actual", "residuals"]
     (axes,) = figures["predicted_vs_actual"].axes
-    assert axes.collections[0].get_offsets() == pytest.approx(np.column_stack([actual, predicted]))
+    assert np.asarray(axes.collections[0].get_offsets()) == pytest.approx(np.column_stack([actual, predicted]))
     assert axes.get_xlim() == axes.get_ylim(), "the line of exact predictions is the diagonal"
-    assert f"RMSE {np.sqrt(np.mean((actual - predicted) ** 2)):.3g}" in texts(axes).replace(".00", "")
+    assert f"RMSE {pictures.readable(np.sqrt(np.mean((actual - predicted) ** 2)))}" in texts(axes)
     assert "300 rows" in texts(axes)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Actual price", "Predicted price")
     main, side = figures["residuals"].axes
-    assert main.collections[0].get_offsets() == pytest.approx(np.column_stack([predicted, actual - predicted]))
+    assert np.asarray(main.collections[0].get_offsets()) == pytest.approx(
+        np.column_stack([predicted, actual - predicted])
+    )
     assert sum(bar.get_width() for bar in side.patches) == 300
 
 
@@ -73,6 +75,11 @@ def test_binary_curves_agree_with_scikit_learn_and_mark_the_threshold():
     roc, curve = figures["roc"].axes[0], figures["precision_recall"].axes[0]
     assert f"AUC {roc_auc_score(actual == 'bad', bad):.3f}" in texts(roc)
     assert f"AP {average_precision_score(actual == 'bad', bad):.3f}" in texts(curve)
+    # The curve as drawn, step by step, has the area that its legend says.
+    stepped = curve.lines[0]
+    assert stepped.get_drawstyle() == "steps-pre"
+    area = np.sum(np.diff(stepped.get_xdata()) * stepped.get_ydata()[1:])
+    assert area == pytest.approx(average_precision_score(actual == "bad", bad))
     alarms = float(np.mean(predicted[actual == "good"] == "bad"))
     assert roc.lines[-1].get_xydata()[0] == pytest.approx([alarms, recall])
     (mark,) = [line for line in curve.lines if len(line.get_xdata()) == 1]
@@ -258,7 +265,7 @@ def test_files_are_what_their_names_say_and_repeat_to_the_byte(tmp_path):
 
 def test_nothing_global_is_left_behind_or_obeyed(tmp_path):
     plainly = pictures.write(pictures.regression([1, 2, 3], [1, 2, 4]), tmp_path / "plain")
-    with matplotlib.rc_context({"text.usetex": True, "font.size": 40, "figure.dpi": 17}):
+    with matplotlib.rc_context({"text.usetex": True, "xtick.major.size": 40, "lines.linestyle": ":"}):
         before = dict(matplotlib.rcParams)
         figures = pictures.regression([1, 2, 3], [1, 2, 4])
         styled = pictures.write(figures, tmp_path / "styled")

@@ -149,27 +149,16 @@ class _File:
         return f"{self._helper('_' + name)}(x, {literal(float(value))})"
 
     def _checks(self, plan: Plan) -> None:
-        made = {op.slot: op for op in plan.checks}
-        for slot in plan.check_slots:
-            ops, places, todo = {}, set(), [slot]
-            while todo:
-                current = todo.pop()
-                if current < len(plan.inputs):
-                    places.add(current)
-                elif current in made:
-                    ops[current] = made[current]
-                    todo.extend(made[current].sources)
-            reads = [place for place in sorted(places) if place not in plan.reads]
+        for check in plan.checks:
             indent = "    "
-            if reads:
-                given = " and ".join(f"{literal(plan.inputs[place].name)} in row" for place in reads)
+            if check.places:
+                given = " and ".join(f"{literal(plan.inputs[place].name)} in row" for place in check.places)
                 self.lines.append(f"    if {given}:  # no weight hangs on it, and it has to be usable")
                 indent += "    "
-            self.lines += [f"{indent}{_slot(place)} = {self._read(place)}" for place in reads]
-            for current in sorted(ops):
-                self._operation(ops[current], indent)
-            blame = made[slot].blame if slot in made else plan.inputs[slot].name
-            self.lines.append(f"{indent}{self._helper('_usable')}({_slot(slot)}, {literal(blame)})")
+            self.lines += [f"{indent}{_slot(place)} = {self._read(place)}" for place in check.places]
+            for op in check.ops:
+                self._operation(op, indent)
+            self.lines.append(f"{indent}{self._helper('_usable')}({_slot(check.slot)}, {literal(check.blame)})")
 
     def _scores(self, plan: Plan) -> None:
         blames = self._constant(

@@ -1,0 +1,157 @@
+"""Ctrl-C and SIGTERM: heard wherever they fall, and only once; never in the middle of what must be whole."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+#: The signals by which a person, a terminal or a scheduler asks a program to stop.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+# A library's `except:`, or a destructor, may swallow the exception: it is raised again after this time, in seconds.
+_REMINDER = 0.5
+
+
+class Interrupted(KeyboardInterrupt):
+    """The process was told to stop."""
+
+
+class _Listener:
+    """What was asked of this process, and whether it may be said now."""
+
+    def __init__(self, before: dict[int, Any]) -> None:
+        self.before = before
+        self.heard: signal.Signals | None = None
+        self.reminding = False
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        if self.heard is None:
+            self.heard = signal.Signals(number)
+            self._remind()
+        # While an interrupt is on its way out, files are removed and the run is closed: a second one waits for that.
+        if not _held and not _unwinding(sys.exc_info()[1]):
+            raise self.interrupted()
+
+    def interrupted(self) -> Interrupted:
+        name = self.heard.name if self.heard else "a signal"
+        return Interrupted(f"interrupted by {name}: what was not finished is not registered; run the command again")
+
+    def _remind(self) -> None:
+        # A timer, not a thread: the code that was interrupted may hold the locks that a thread needs to start.
+        if hasattr(signal, "setitimer") and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
+            signal.signal(signal.SIGALRM, self.hear)
+            signal.setitimer(signal.ITIMER_REAL, _REMINDER, _REMINDER)
+            self.reminding = True
+
+    def end(self, *, last: bool) -> None:
+        if self.reminding:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        for number, handler in self.before.items():
+            signal.signal(number, signal.SIG_IGN if last else handler)
+
+
+_listener: _Listener | None = None
+_held = 0
+
+
+@contextmanager
+def interruptible(*, last: bool = False) -> Iterator[None]:
+    """Raise :class:`Interrupted` in the block where the process is told to stop; once, also if it is told twice.
+
+    Blocks may be nested; the outermost listens. Outside the main thread, where no handler can be set, nothing is
+    changed. A signal that is ignored (``nohup``, a background job) stays ignored.
+
+    Parameters
+    ----------
+    last : the process ends after the block; then signals are ignored from its end on, so that Python's own end, which
+        would print a trace, is not interrupted.
+    """
+    global _listener
+    if _listener is not None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    hook = sys.unraisablehook
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    _listener = listener = _Listener({number: one for number, one in handlers.items() if one not in (None, signal.SIG_IGN)})
+    try:
+        sys.unraisablehook = _quiet(hook)
+        for number in listener.before:
+            signal.signal(number, listener.hear)
+        yield
+    finally:
+        with held():
+            listener.end(last=last)
+            if not last:
+                sys.unraisablehook = hook
+            _listener = None
+
+
+def asked() -> bool:
+    """Whether the process was told to stop, in the present :func:`interruptible` block."""
+    return _listener is not None and _listener.heard is not None
+
+
+def hold() -> None:
+    """From here to :func:`release`, signals wait: what is being written is finished, or undone, first."""
+    global _held
+    _held += 1
+
+
+def release(*, deliver: bool = True) -> None:
+    """Let signals in again.
+
+    Raises
+    ------
+    Interrupted
+        where one has come since :func:`hold`, and ``deliver``.
+    """
+    global _held
+    _held -= 1
+    if deliver:
+        check()
+
+
+def check() -> None:
+    """Raise where the process was told to stop.
+
+    Raises
+    ------
+    Interrupted
+    """
+    if _listener is not None and _listener.heard is not None:
+        raise _listener.interrupted()
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """:func:`hold` for the block; a signal that has come is not raised at its end, but soon after."""
+    hold()
+    try:
+        yield
+    finally:
+        release(deliver=False)
+
+
+def _unwinding(error: BaseException | None) -> bool:
+    """Whether an interrupt is being handled: itself, or as the cause of another error."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _quiet(hook):
+    """An unraisable hook that does not print an interrupt which fell into a destructor: it comes again."""
+
+    def unraisable(found) -> None:
+        if not issubclass(found.exc_type, KeyboardInterrupt):
+            hook(found)
+
+    return unraisable

@@ -1,0 +1,47 @@
+"""A raw table from a name, a file, a SQL database or S3, as an Arrow table with where it came from."""
+
+import os
+from pathlib import Path
+
+from pipelines.errors import PipelineError
+from pipelines.sources import bundled, files
+from pipelines.sources.bundled import BUNDLED
+from pipelines.sources.files import parse
+from pipelines.sources.table import Table, checked
+
+__all__ = ["BUNDLED", "Table", "parse", "read"]
+
+
+def read(data: str, *, query: str | None = None) -> Table:
+    """Read a table.
+
+    Parameters
+    ----------
+    data : the name of a bundled table (``diabetes``), the path of a CSV, TSV, Parquet or JSON lines file (text
+        also gzipped), a SQLAlchemy URL, or ``s3://bucket/key``.
+    query : for a database, the name of a table or a SELECT.
+
+    Raises
+    ------
+    PipelineError
+        where there is nothing to read, or it cannot be read as a table.
+    """
+    scheme, separator, rest = data.partition("://")
+    scheme = scheme.lower() if separator else ""
+    if query and scheme in ("", "s3", "file"):
+        raise PipelineError(f"--query goes with a database URL, found --data {data}; leave it out")
+    if scheme == "s3":
+        from pipelines.sources import s3
+
+        return checked(s3.read(data))
+    if scheme in ("http", "https"):
+        raise PipelineError(f"--data takes a file, a database URL or s3://, found {scheme}://; download the file first")
+    if scheme not in ("", "file"):
+        from pipelines.sources import sql
+
+        return checked(sql.read(data, query))
+    path = os.path.expanduser(rest if scheme else data)
+    name = data.lower().replace("-", "_")
+    if name in BUNDLED and not os.path.exists(path):
+        return checked(bundled.read(name))
+    return checked(files.read(Path(path)))

@@ -1,0 +1,26 @@
+"""The tables that come with scikit-learn."""
+
+import pyarrow as pa
+
+from pipelines.sources.table import Table, rows_digest
+
+#: scikit-learn's bundled tables: name -> task. ``linnerud`` has three targets, of which the user chooses one.
+BUNDLED = {
+    "diabetes": "regression",
+    "breast_cancer": "classification",
+    "iris": "classification",
+    "wine": "classification",
+    "digits": "classification",
+    "linnerud": "regression",
+}
+
+
+def read(name: str) -> Table:
+    """A bundled table, in its raw units."""
+    import sklearn.datasets
+
+    load = getattr(sklearn.datasets, f"load_{name}")
+    frame = load(as_frame=True, **({"scaled": False} if name == "diabetes" else {})).frame
+    columns = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    target = "target" if "target" in columns.column_names else None
+    return Table(columns, name, f"scikit-learn:{name}", rows_digest(columns), target, BUNDLED[name])

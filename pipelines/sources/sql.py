@@ -1,0 +1,140 @@
+"""A table from a SQL database, by SQLAlchemy: a table's name, or a query."""
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipelines.errors import PipelineError, listed, one_line
+from pipelines.sources.table import Table, rows_digest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, CursorResult, Engine, TableClause
+    from sqlalchemy.engine import URL
+
+# A host's name may stand for two addresses, and each is tried this long.
+_CONNECT_SECONDS = 6
+_ROWS_AT_ONCE = 10_000
+
+
+def read(url: str, query: str | None) -> Table:
+    """A table from a database; the password is in nothing that is returned or raised.
+
+    Parameters
+    ----------
+    query : the name of a table or view (``name`` or ``schema.name``), or a SELECT, which is passed on as it is.
+
+    Raises
+    ------
+    PipelineError
+        where the database cannot be reached, or refuses.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if not query or not query.strip():
+        raise PipelineError("--query is needed with a database: the name of a table, or a SELECT")
+    query = query.strip().rstrip(";")
+    address, safe = _address(url)
+    engine = _engine(address, safe)
+    try:
+        with engine.connect() as connection:
+            table = _table(connection, query)
+            # No parameters: colons and percent signs mean nothing but themselves.
+            patient = connection.execution_options(stream_results=True, no_parameters=True)
+            result = patient.exec_driver_sql(query) if table is None else patient.execute(table.select())
+            names = list(result.keys())
+            columns = _columns(result, len(names))
+    except (SQLAlchemyError, sqlite3.Warning, ValueError, OverflowError) as error:
+        raise PipelineError(f"{safe} refused: {_reason(error, address)}") from None
+    finally:
+        engine.dispose()
+    rows = pa.Table.from_arrays([_arrow(values) for values in columns], names=[str(name) for name in names])
+    name = Path(address.database or "query").stem if table is None else table.name
+    return Table(rows, name, f"{safe}#{query}", rows_digest(rows))
+
+
+def _address(url: str) -> "tuple[URL, str]":
+    """The database's address, and how it is shown: without password and options."""
+    import sqlalchemy
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        address = sqlalchemy.engine.make_url(url)
+    except (ArgumentError, ValueError):
+        raise PipelineError("--data is not a SQLAlchemy URL; expected dialect://user:password@host/database") from None
+    safe = address.set(query={}).render_as_string(hide_password=True)
+    path = address.database or ""
+    lite = address.get_backend_name() == "sqlite" and not path.startswith("file:")
+    if lite and path not in ("", ":memory:") and not Path(path).is_file():
+        raise PipelineError(f"--data {safe} is not there: no file {path}")
+    return address, safe
+
+
+def _engine(address: "URL", safe: str) -> "Engine":
+    import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
+
+    networked = address.get_backend_name() in ("postgresql", "mysql", "mariadb")
+    patience = {"connect_timeout": _CONNECT_SECONDS} if networked and "connect_timeout" not in address.query else {}
+    try:
+        return sqlalchemy.create_engine(address, connect_args=patience, poolclass=sqlalchemy.NullPool)
+    except (ImportError, SQLAlchemyError) as error:
+        raise PipelineError(
+            f"--data {safe}: no driver for {address.drivername}; pip install one ({one_line(error)})"
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise PipelineError(f"--data {safe}: the URL's options are refused: {_reason(error, address)}") from None
+
+
+def _reason(error: BaseException, address: "URL") -> str:
+    reason = one_line(getattr(error, "orig", None) or error)
+    password = str(address.password or "")
+    return reason.replace(password, "***") if password else reason
+
+
+def _table(connection: "Connection", query: str) -> "TableClause | None":
+    """The table or view that a query names; None where it is a statement of its own."""
+    import sqlalchemy
+
+    if re.match(r"(select|with|values|table|from)\s|[(/-]", query, re.IGNORECASE):
+        return None
+    inspector = sqlalchemy.inspect(connection)
+    schema, _, bare = query.rpartition(".")
+    schemas: list[tuple[str | None, str]] = [(None, query)]
+    if schema in inspector.get_schema_names():
+        schemas.append((schema, bare))
+    for within, name in schemas:
+        if inspector.has_table(name, schema=within):
+            names = [column["name"] for column in inspector.get_columns(name, schema=within)]
+            return sqlalchemy.table(name, *(sqlalchemy.column(each) for each in names), schema=within)
+    if not re.search(r"\s", query):
+        names = sorted(inspector.get_table_names())
+        raise PipelineError(f"--query {query}: no such table; found {listed(names) if names else 'no table at all'}")
+    return None
+
+
+def _columns(result: "CursorResult", width: int) -> list[list]:
+    """The values of each column."""
+    columns: list[list] = [[] for _ in range(width)]
+    for rows in result.partitions(_ROWS_AT_ONCE):
+        for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+            column.extend(values)
+    return columns
+
+
+def _arrow(values: list) -> pa.Array:
+    """A column of one type; of text where the database's values have several, as SQLite's may."""
+    if any(isinstance(value, Decimal) for value in values):
+        values = [float(value) if isinstance(value, Decimal) else value for value in values]
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, ValueError):
+        return pa.array(_texts(values), pa.string())
+
+
+def _texts(values: Iterable) -> list[str | None]:
+    return [None if value is None else value if isinstance(value, str) else str(value) for value in values]

@@ -1,0 +1,153 @@
+"""What a user asks of a search, and all that is decided before its first trial."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines import estimators, lineage, metrics, planning, splitting, suites, validation
+from pipelines.dataset import REGRESSION
+from pipelines.errors import PipelineError
+from pipelines.planning import Plan, Settings
+from pipelines.tuning import spaces
+from pipelines.tuning.spaces import Scale, SearchSpace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: What is optimised unless another metric is named.
+METRICS = {"regression": "rmse", "classification": "log_loss"}
+MAXIMIZED = frozenset({"r2", "accuracy", "precision", "recall", "f1", "roc_auc"})
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a user asks of a search; see ``python -m pipelines tune --help``.
+
+    Parameters
+    ----------
+    settings : as for training; ``estimator`` may name several, with commas between them.
+    trials : how many there are to be in all, those of an interrupted search included.
+    timeout : seconds after which no further trial is begun.
+    space : parameter -> ``low:high``, ``low:high:log`` or ``a,b,c``.
+    study : None for a name that hangs on all that the search's values hang on.
+    """
+
+    settings: Settings
+    trials: int = 30
+    timeout: float | None = None
+    metric: str | None = None
+    storage: str = "sqlite:///tuning.db"
+    study: str | None = None
+    space: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that is decided before the first trial."""
+
+    search: Search
+    plan: Plan
+    space: SearchSpace
+    folds: tuple[str, list[tuple[np.ndarray, np.ndarray]]]
+    metric: str
+    total: int
+
+    @property
+    def maximized(self) -> bool:
+        """Whether more of the metric is better."""
+        return self.metric in MAXIMIZED
+
+    def searched(self) -> dict[str, str]:
+        """All that the values of trials hang on."""
+        settings, roles, plan = self.search.settings, self.search.settings.roles, self.plan
+        parts = {
+            "data": plan.table.digest[:19],
+            "target": plan.dataset.target_name,
+            "task": plan.dataset.task,
+            **self.space.described(),
+            "metric": self.metric,
+            "folds": settings.folds,
+            "seed": settings.seed,
+            "test size": settings.test_size,
+            "split": plan.split.by,
+            "id": ",".join(roles.id),
+            "group": roles.group,
+            "time": roles.time,
+            "drop": ",".join(sorted(roles.drop)),
+            "keep": ",".join(sorted(roles.keep)),
+            "class weight": settings.class_weight,
+            "positive": plan.positive,
+            "threshold": plan.rule.text if plan.rule else None,
+        }
+        return {name: str(value) for name, value in parts.items() if value not in (None, "")}
+
+
+def decide(search: Search, say: Callable[[str], None]) -> Task:
+    settings = search.settings
+    if settings.folds < 2:
+        raise PipelineError(f"tune compares by cross-validation: expected --folds of 2 or more, found {settings.folds}")
+    if search.trials < 1:
+        raise PipelineError(f"--trials: expected 1 or more, found {search.trials}")
+    names = spaces.names(settings.estimator)
+    tasks = {name: estimators.task_of(name) for name in names}
+    if len(set(tasks.values()) - {None}) > 1:
+        told = ", ".join(f"{name} is for {task}" for name, task in tasks.items() if task)
+        raise PipelineError(f"--estimator: expected estimators of one task, found that {told}")
+    deciding = next((name for name in names if tasks[name]), names[0])
+
+    say(f"reading {lineage.without_password(settings.data)}")
+    plan = planning.decide(replace(settings, estimator=deciding, parameters={}))
+    for note in plan.dataset.notes:
+        say(note)
+    for column, reason in plan.dataset.left_out.items():
+        say(f"left out: {column!r}: {reason}")
+    task = plan.dataset.task
+    entries = [estimators.choose(name, task) for name in (spaces.AUTO[task] if names == ["auto"] else names)]
+    space = _space(search, plan, entries)
+    total = min(search.trials, space.size() or search.trials)
+    if total < search.trials:
+        say(f"there are {total} points to try: {total} trials are all")
+    folds = splitting.folds(plan.dataset, plan.split, count=settings.folds, seed=settings.seed)
+    return Task(search, plan, space, folds, _metric(search.metric, task), total)
+
+
+def _space(search: Search, plan: Plan, entries: Sequence[estimators.Entry]) -> SearchSpace:
+    target = plan.dataset.target.iloc[plan.split.training].to_numpy()
+    regression = plan.dataset.task == REGRESSION
+    for entry in entries:
+        if entry.target == "non-negative" and (plan.dataset.target < 0).any():
+            raise PipelineError(
+                f"--estimator {entry.name} needs a target of 0 or more, found negative values in "
+                f"{plan.dataset.target_name!r}; leave it out"
+            )
+    space = spaces.build(
+        entries,
+        scale=Scale.of(target) if regression else Scale(len(target)),
+        fixed=search.settings.parameters,
+        narrowed=search.space,
+    )
+    for candidate in space.candidates:
+        if plan.class_weight is not None and "class_weight" in {**candidate.fixed, **candidate.space}:
+            raise PipelineError("class_weight is given by --class-weight and searched or fixed; give one of them")
+        fixed = estimators.parameters(candidate.entry, candidate.fixed)
+        estimators.build(candidate.entry, fixed, seed=0, class_weight=plan.class_weight)
+    return space
+
+
+def _metric(asked: str | None, task: str) -> str:
+    known = metrics.REGRESSION_METRICS if task == REGRESSION else metrics.CLASSIFICATION_METRICS
+    if asked is not None and asked not in known:
+        raise PipelineError(f"--metric {asked}: a {task} has {', '.join(known)}")
+    return asked or METRICS[task]
+
+
+def check_table(task: Task, client: "MlflowClient", say: Callable[[str], None]) -> None:
+    """Stop before the first trial where the winner's training would be stopped by the table's suite."""
+    plan, settings = task.plan, task.search.settings
+    if settings.suite != suites.NONE:
+        suite, origin = suites.find(settings.suite, table=plan.table, model=plan.name, client=client)
+        _, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=settings.roles)
+        say(f"{found.summary()} ({origin})")
+        validation.raise_for_critical(found)

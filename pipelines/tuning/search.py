@@ -1,0 +1,299 @@
+"""A search over estimators and their parameters: an MLflow run a trial, and the winner trained and registered."""
+
+import csv
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines import report, runs, tracking, training
+from pipelines.errors import PipelineError
+from pipelines.training import Trained
+from pipelines.tuning import studies, trials, view
+from pipelines.tuning.planning import Search, Task, check_table, decide
+from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
+from registry import client as registry_client
+from registry.client import speaking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Parameters
+    ----------
+    value : the winner's mean of the metric over the folds.
+    parameters : the winner's, as they are given to ``train``.
+    trials, pruned, failed : all that count, and of these those given up after some folds, and those not measured.
+    run_id : the search's own run.
+    """
+
+    study: str
+    storage: str
+    metric: str
+    value: float
+    estimator: str
+    parameters: dict[str, str]
+    trial: int
+    trials: int
+    pruned: int
+    failed: int
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A search and the version that was trained as its winner says."""
+
+    trained: Trained
+    search: Found
+
+
+class SearchInterrupted(KeyboardInterrupt):
+    """A search was told to stop; its message says how to go on."""
+
+
+def tune(
+    search: Search,
+    *,
+    say: Callable[[str], None] = lambda text: None,
+    progress: Callable[[Iterable], Iterable] = iter,
+    bar: Callable[[int, int], Any] | None = None,
+) -> Tuned:
+    """Search by cross-validation on the training rows, then train, judge and register the winner.
+
+    The held-out rows are not looked at before the winner is judged. A search that was interrupted goes on where it
+    was: with one process at a time and the same releases of all packages, it tries the same points, and finds the
+    same values, as in one go.
+
+    Parameters
+    ----------
+    say, progress : as for :func:`pipelines.training.train`.
+    bar : a context manager of (trials in all, trials done), whose value is told of each trial; see :mod:`pipelines.tuning.view`.
+
+    Raises
+    ------
+    PipelineError, RegistryError
+        where anything is refused, or no trial could be measured.
+    SearchInterrupted
+        where the process is told to stop; the runs are KILLED then.
+    """
+    registry_client.settle()
+    registry_client.probe()
+    say = _once(say)
+    task = decide(search, say)
+    storage = studies.connect(search.storage)
+    client = registry_client.connect()
+    searched = task.searched()
+    name = search.study or f"{task.plan.name}-{_digest(searched)[:8]}"
+    with studies.storing(search.storage):
+        study = studies.open_study(
+            storage, name, direction="maximize" if task.maximized else "minimize", searched=searched
+        )
+    _refuse_busy(client, study)
+    check_table(task, client, say)
+    before = study.user_attrs.get(studies.SEARCH_RUN)
+    tags = {**runs.tags(), STUDY_TAG: name, **({CONTINUES_TAG: before} if before else {})}
+    with runs.interruptible():
+        try:
+            with runs.run(
+                client, experiment=search.settings.experiment, name=f"tune {task.plan.name}", tags=tags
+            ) as run:
+                return _run(task, study, client, run.info.run_id, say, progress, bar or view.silent)
+        except KeyboardInterrupt:
+            raise SearchInterrupted(_kept(task, study)) from None
+
+
+def _run(task: Task, study: "Study", client: "MlflowClient", run_id: str, say, progress, bar) -> Tuned:
+    search = task.search
+    with studies.storing(search.storage):
+        study.set_user_attr(studies.SEARCH_RUN, run_id)
+        if left := studies.release(study):
+            say(f"interrupted before, and done again: trial {', '.join(str(number) for number in left)}")
+        done = len(studies.done(study))
+    tracking.log_parameters(_parameters(task, study))
+    if done >= task.total:
+        say(f"study {study.study_name} has its {done} trials: none is added, the winner is trained again")
+    else:
+        begun = f" goes on: {done} of {task.total} trials are done" if done else f": {task.total} trials"
+        say(f"study {study.study_name}{begun}, for the {'highest' if task.maximized else 'lowest'} {task.metric}")
+    _search(task, study, client, run_id, bar)
+    best = studies.best(study)
+    if best is None:
+        raise PipelineError(_nothing(task, study))
+    found = _found(task, study, best, run_id)
+    _log_search(task, study, found)
+    say(f"best of {found.trials} trials: {view.told(found)}")
+
+    settings = replace(search.settings, estimator=found.estimator, parameters=found.parameters)
+    trained = training.train(settings, say=say, progress=progress)
+    with speaking():
+        client.set_model_version_tag(trained.name, trained.version, SEARCH_TAG, run_id)
+        client.set_model_version_tag(trained.name, trained.version, STUDY_TAG, study.study_name)
+    return Tuned(trained, found)
+
+
+def _refuse_busy(client: "MlflowClient", study: "Study") -> None:
+    """Refuse a study that a search which has not ended works on; one whose process is gone has, and is marked so."""
+    from mlflow.exceptions import MlflowException
+
+    run_id = study.user_attrs.get(studies.SEARCH_RUN)
+    if not run_id:
+        return
+    runs.mark_killed(client)
+    with speaking():
+        try:
+            run = client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return
+    if run.info.status == "RUNNING" and run.info.lifecycle_stage == "active":
+        process = run.data.tags.get(runs.PROCESS_TAG, "unknown").rpartition(":")[0]
+        raise PipelineError(
+            f"study {study.study_name!r} is being searched by run {run_id} (process {process}); wait for it, or give "
+            f"--study another name; if that process is gone: mlflow runs delete --run-id {run_id}"
+        )
+
+
+def _search(task: Task, study: "Study", client: "MlflowClient", run_id: str, bar) -> None:
+    """Do the trials that are missing."""
+    seed, timeout = task.search.settings.seed, task.search.timeout
+    planned = task.space.planned(seed)
+    began = time.monotonic()
+    with studies.storing(task.search.storage):
+        study.pruner = trials.pruner(task)
+        done = len(studies.done(study))
+        with bar(task.total, done) as tell:
+            while done < task.total and (timeout is None or time.monotonic() - began < timeout):
+                study.sampler = studies.sampler(seed, done)
+                trial = studies.ask(study, planned[done] if done < len(planned) else None)
+                task.space.suggest(trial)
+                trials.run(task, study, trial, client)
+                done += 1
+                best = studies.best(study)
+                if best is not None:
+                    with speaking():
+                        client.log_metric(run_id, "best_value", best.value, step=done)
+                tell(done, best and best.value)
+
+
+def _found(task: Task, study: "Study", best: "FrozenTrial", run_id: str) -> Found:
+    candidate, texts = task.space.read(best.params)
+    done = studies.done(study)
+    states = [trial.state.name for trial in done]
+    return Found(
+        study=study.study_name,
+        storage=studies.shown(task.search.storage),
+        metric=task.metric,
+        value=best.value,
+        estimator=candidate.entry.name,
+        parameters=texts,
+        trial=best.number,
+        trials=len(done),
+        pruned=states.count("PRUNED"),
+        failed=states.count("FAIL"),
+        run_id=run_id,
+    )
+
+
+def _nothing(task: Task, study: "Study") -> str:
+    """Why no trial has a value, on one line."""
+    done = studies.done(study)
+    reasons = list(
+        dict.fromkeys(trial.user_attrs[studies.REASON] for trial in done if studies.REASON in trial.user_attrs)
+    )
+    if not reasons:
+        return f"--timeout {task.search.timeout:g}: no trial was begun in that time; give more"
+    more = f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
+    return (
+        f"none of the {len(done)} trials of study {study.study_name} could be measured: {reasons[0]}{more}; "
+        "narrow --search, set --param, or choose another --estimator"
+    )
+
+
+def _kept(task: Task, study: "Study") -> str:
+    """What is left of a search that was told to stop; its running trial is given back."""
+    with studies.storing(task.search.storage):
+        studies.release(study)
+        done = len(studies.done(study))
+    return (
+        f"interrupted after {done} of {task.total} trials, nothing was registered; the same command goes on with "
+        f"study {study.study_name} in {studies.shown(task.search.storage)}"
+    )
+
+
+def _parameters(task: Task, study: "Study") -> dict[str, Any]:
+    """What MLflow shows of a search."""
+    return {
+        "search.study": study.study_name,
+        "search.storage": studies.shown(task.search.storage),
+        "search.trials": task.search.trials,
+        "search.timeout": task.search.timeout,
+        "search.direction": "maximize" if task.maximized else "minimize",
+        **{f"search.{name.replace(' ', '_')}": value for name, value in task.searched().items()},
+        "data.name": task.plan.table.name,
+        "data.source": task.plan.table.source,
+    }
+
+
+def _log_search(task: Task, study: "Study", found: Found) -> None:
+    """Log the winner, a table of all trials and the pictures to the search's run."""
+    import mlflow
+
+    with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
+        (Path(folder) / "search").mkdir()
+        (Path(folder) / "search" / "found.json").write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
+        _write_trials(study, Path(folder) / "search" / "trials.csv")
+        if task.search.settings.pictures:
+            with studies.storing(task.search.storage):
+                view.draw(study, metric=task.metric, folder=Path(folder) / report.PICTURES)
+        tracking.log_files(Path(folder))
+    winner = {f"best.{name}": text for name, text in found.parameters.items()}
+    tracking.log_parameters({"best.estimator": found.estimator, "best.trial": found.trial, **winner})
+    with speaking():
+        counts = {"trials": found.trials, "trials_pruned": found.pruned, "trials_failed": found.failed}
+        mlflow.log_metrics({f"cv_{found.metric}_mean": found.value, **counts})
+
+
+def _write_trials(study: "Study", path: Path) -> None:
+    """All trials of the study, those of earlier runs of the search too."""
+    rows = study.get_trials(deepcopy=False)
+    names = sorted({name for trial in rows for name in trial.params})
+    means = sorted({name for trial in rows for name in trial.user_attrs.get(studies.METRICS, {})})
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trial", "state", "value", *names, *means, "reason", "run"])
+        for trial in rows:
+            attributes = trial.user_attrs
+            measured = attributes.get(studies.METRICS, {})
+            reason = attributes.get(studies.REASON, "interrupted" if trial.state.name == "FAIL" else "")
+            writer.writerow(
+                [trial.number, trial.state.name.lower(), trial.value, *(trial.params.get(name) for name in names)]
+                + [*(measured.get(name) for name in means), reason, attributes.get(studies.RUN)]
+            )
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Say what was not said yet: the winner's training reads the same table again."""
+    said = set()
+
+    def new(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return new
+
+
+def _digest(parts: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

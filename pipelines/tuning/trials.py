@@ -1,0 +1,156 @@
+"""One trial of a search: a point of the space, cross-validated on the training rows, as an MLflow run of its own."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines import estimators, fitting, metrics, runs, thresholds, tracking
+from pipelines.errors import PipelineError, one_line
+from pipelines.fitting import CrossValidation
+from pipelines.metrics import Answers
+from pipelines.tuning import studies
+from pipelines.tuning.planning import Task
+from registry.client import speaking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+#: Metrics that a decision threshold does not move.
+_UNTHRESHOLDED = frozenset({"roc_auc", "log_loss"})
+#: Metrics that are not defined on a fold whose target is constant.
+_NEEDS_TWO_VALUES = frozenset({"r2", "roc_auc"})
+
+#: Tags of a trial's run, of a search's, and of the version that was found.
+STUDY_TAG, TRIAL_TAG, STATE_TAG, REASON_TAG = "tuning.study", "tuning.trial", "tuning.state", "tuning.reason"
+SEARCH_TAG, CONTINUES_TAG = "tuning.search_run", "tuning.continues"
+
+# A trial is judged by its folds so far once this many trials are complete, and from the second fold on.
+_PRUNE_AFTER_TRIALS = 5
+_PRUNE_AFTER_FOLDS = 1
+
+
+class _Pruned(Exception):
+    """The folds so far are worse than those of half the trials."""
+
+
+class _Failed(Exception):
+    """A trial cannot be measured; the message is the reason."""
+
+
+def run(task: Task, study: "Study", trial: "Trial", client: "MlflowClient") -> None:
+    """Measure one point, as a run of its own, and tell the study."""
+    import mlflow
+    from optuna.trial import TrialState
+
+    candidate, texts = task.space.read(trial.params)
+    tags = {**runs.tags(), STUDY_TAG: study.study_name, TRIAL_TAG: str(trial.number)}
+    state, value = TrialState.COMPLETE, None
+    try:
+        with runs.run(client, experiment=None, name=f"trial {trial.number}", tags=tags) as run:
+            trial.set_user_attr(studies.RUN, run.info.run_id)
+            chosen = {f"estimator.{name}": text for name, text in texts.items()}
+            tracking.log_parameters({"estimator.class": candidate.entry.class_name, **chosen})
+            folds: list[Answers] = []
+            told = "complete"
+            try:
+                if same := _same(study, trial):
+                    value, found, told = same.value, same.user_attrs[studies.METRICS], f"as trial {same.number}"
+                else:
+                    value = _measure(task, trial, folds)
+                    found = _means(task, folds)
+            except _Pruned:
+                state, told, found = TrialState.PRUNED, f"pruned after {len(folds)} folds", _means(task, folds)
+            except _Failed as error:
+                with speaking():
+                    mlflow.set_tags({STATE_TAG: "failed", REASON_TAG: str(error)})
+                raise
+            trial.set_user_attr(studies.METRICS, found)
+            with speaking():
+                mlflow.set_tag(STATE_TAG, told)
+                mlflow.log_metrics(found)
+    except _Failed as error:
+        state = TrialState.FAIL
+        trial.set_user_attr(studies.REASON, str(error))
+    study.tell(trial, value, state=state)
+
+
+def _same(study: "Study", trial: "Trial") -> "FrozenTrial | None":
+    """An earlier trial of the same point, whose value is this one's: small spaces have few points."""
+    return next((other for other in studies.measured(study) if other.params == trial.params), None)
+
+
+def _measure(task: Task, trial: "Trial", folds: list[Answers]) -> float:
+    """The mean of the metric over the folds; the answers of each fold are added to ``folds``."""
+    dataset, rows = task.plan.dataset, task.plan.split.training
+    table, target = dataset.features.iloc[rows], dataset.target.iloc[rows]
+    candidate, texts = task.space.read(trial.params)
+    try:
+        values = estimators.parameters(candidate.entry, texts)
+        for step, (fitted_on, judged_on) in enumerate(task.folds[1]):
+            estimator = estimators.build(
+                candidate.entry, values, seed=task.search.settings.seed, class_weight=task.plan.class_weight
+            )
+            model = fitting.pipeline(dataset, estimator)
+            for note in fitting.fit(model, table.iloc[fitted_on], target.iloc[fitted_on]):
+                raise _Failed(note)
+            truth = target.iloc[judged_on].to_numpy()
+            judged = table.iloc[judged_on]
+            folds.append(fitting.answer(model, judged, truth, classes=dataset.classes, positive=task.plan.positive))
+            if _by_fold(task) and step + 1 < len(task.folds[1]):
+                trial.report(_mean(task, folds), step)
+                if trial.should_prune():
+                    raise _Pruned
+        return _mean(task, folds)
+    except (PipelineError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        raise _Failed(one_line(error)) from error
+
+
+def _by_fold(task: Task) -> bool:
+    """Whether the metric is known of a fold alone: not where a threshold is chosen on all of them."""
+    rule = task.plan.rule
+    return rule is None or rule.value is not None or task.metric in _UNTHRESHOLDED
+
+
+def _judged(task: Task, folds: Sequence[Answers]) -> CrossValidation:
+    """The folds' answers, with the decision threshold that training would choose by them."""
+    whole = CrossValidation(task.folds[0], tuple(folds))
+    rule, positive = task.plan.rule, task.plan.positive
+    if rule is None:
+        return whole
+    place = task.plan.dataset.classes.index(positive)
+    probabilities = np.concatenate([answers.probabilities[:, place] for answers in folds])
+    truth = np.concatenate([answers.target for answers in folds])
+    return whole.with_threshold(thresholds.choose(rule, probabilities, truth == positive))
+
+
+def _mean(task: Task, folds: Sequence[Answers]) -> float:
+    values = []
+    for number, answers in enumerate(_judged(task, folds).folds, start=1):
+        value = metrics.measure(answers)[task.metric]
+        if value is not None:
+            values.append(value)
+        elif task.metric not in _NEEDS_TWO_VALUES or len(np.unique(answers.target)) > 1:
+            raise _Failed(f"{task.metric} is no finite number in fold {number}")
+    if not values:
+        raise _Failed(f"{task.metric} is not defined: the target is constant in every fold")
+    return float(np.mean(values))
+
+
+def _means(task: Task, folds: Sequence[Answers]) -> dict[str, float]:
+    """All metrics of the folds, by the names that training gives them."""
+    found = {}
+    for name, over in _judged(task, folds).to_evidence()["metrics"].items():
+        found |= {f"cv_{name}_mean": over["mean"], f"cv_{name}_std": over["std"]}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def pruner(task: Task):
+    """Give a trial up where its folds so far are worse than those of half the trials (the median stopping rule)."""
+    import optuna
+
+    if not _by_fold(task):
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.MedianPruner(n_startup_trials=_PRUNE_AFTER_TRIALS, n_warmup_steps=_PRUNE_AFTER_FOLDS)

@@ -1,0 +1,176 @@
+"""What a person sees of a search: the bar while it runs, what it found, and its two pictures."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines import pictures
+from pipelines.pictures import BLUE, GREY, RED
+from pipelines.tuning import studies
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from optuna import Study
+
+    from pipelines.tuning.search import Found, Tuned
+
+#: Told of each trial: how many are done, and the best value so far.
+Tell = Callable[[int, float | None], None]
+
+# Beyond this spread a few bad trials would press all others into one line.
+_OUTLYING = 3.0
+
+
+@contextmanager
+def silent(total: int, done: int) -> Iterator[Tell]:
+    """Show nothing."""
+    yield lambda done, best: None
+
+
+@contextmanager
+def bar(total: int, done: int) -> Iterator[Tell]:
+    """A bar with the best value so far; where standard error is no terminal, a line for each better value."""
+    from tqdm import tqdm
+
+    watched = sys.stderr.isatty()
+    found: list[float | None] = [None]
+    with tqdm(
+        total=total, initial=done, desc="  trials", unit="", leave=False, file=sys.stderr, disable=not watched
+    ) as shown:
+
+        def tell(done: int, best: float | None) -> None:
+            if best is not None and best != found[0]:
+                found[0] = best
+                shown.set_postfix_str(f"best {best:.6g}", refresh=False)
+                if not watched:
+                    print(f"  trial {done} of {total}: best {best:.6g}", file=sys.stderr, flush=True)
+            shown.update(done - shown.n if watched else 0)
+
+        yield tell
+
+
+def told(found: "Found") -> str:
+    """The winner, on one line."""
+    chosen = ", ".join(f"{name}={text}" for name, text in found.parameters.items())
+    return f"{found.metric} {found.value:.6g}, cross-validated, by {found.estimator} {chosen}".rstrip()
+
+
+def show(tuned: "Tuned", *, as_json: bool) -> None:
+    """Print the search and the version it led to: as `train` does, with the trials above; or JSON."""
+    import json
+    from dataclasses import asdict
+
+    import click
+
+    from pipelines import terminal
+
+    found = tuned.search
+    if as_json:
+        click.echo(json.dumps([{**asdict(tuned.trained), "search": asdict(found)}], indent=1))
+        return
+    others = ", ".join(
+        f"{count} {word}" for count, word in ((found.pruned, "pruned"), (found.failed, "failed")) if count
+    )
+    click.echo()
+    click.echo(f"{found.trials} trials{f' ({others})' if others else ''} of study {found.study} in {found.storage}")
+    click.echo(f"Best, trial {found.trial}: {told(found)}")
+    terminal.show([tuned.trained], as_json=False)
+
+
+def draw(study: "Study", *, metric: str, folder: Path) -> list[Path]:
+    """Draw the search's history, and how much each parameter mattered, into a folder; the paths."""
+    figures = {"optimization_history": history(study, metric=metric)}
+    weights = importances(study)
+    if weights:
+        figures["parameter_importances"] = bars(weights, metric=metric)
+    return pictures.write(figures, folder)
+
+
+def importances(study: "Study") -> dict[str, float]:
+    """The share of each parameter in what made trials good, most first (PED-ANOVA, Watanabe et al. 2023).
+
+    Empty where fewer than two trials differ in value.
+    """
+    import optuna
+
+    complete = studies.measured(study)
+    if len({trial.value for trial in complete}) < 2:
+        return {}
+    return optuna.importance.get_param_importances(study)
+
+
+def history(study: "Study", *, metric: str) -> "Figure":
+    """Each trial's value and the best so far; pruned trials at their last value, as rings, failed ones as ticks."""
+    import numpy as np
+    from optuna.study import StudyDirection
+
+    figure, axes = _axes(7.5, 4.2)
+    done = studies.done(study)
+    places = {trial.number: place for place, trial in enumerate(done, start=1)}
+    complete = studies.measured(study)
+    pruned = [trial for trial in done if trial.state.name == "PRUNED" and trial.intermediate_values]
+    failed = [trial for trial in done if trial.state.name == "FAIL"]
+    values = np.array([trial.value for trial in complete])
+    lowest = study.direction == StudyDirection.MINIMIZE
+    so_far = np.minimum.accumulate(values) if lowest else np.maximum.accumulate(values)
+    x = [places[trial.number] for trial in complete]
+    axes.scatter(x, values, s=22, color=BLUE, label="measured", zorder=3)
+    last = [trial.intermediate_values[max(trial.intermediate_values)] for trial in pruned]
+    if pruned:
+        places_pruned = [places[trial.number] for trial in pruned]
+        axes.scatter(places_pruned, last, s=22, facecolors="none", edgecolors=GREY, label="pruned, its folds so far")
+    axes.step([*x, len(done)], [*so_far, so_far[-1]], where="post", color=RED, linewidth=1.6, label="best so far")
+    if failed:
+        for trial in failed:
+            axes.axvline(places[trial.number], ymax=0.04, color=GREY, linewidth=1.2)
+        axes.plot([], [], "|", color=GREY, label="failed")
+    hidden = _focus(axes, np.array([*values, *last]), lowest=lowest)
+    axes.set_title(f"Search: {metric}, cross-validated", loc="left", fontweight="bold")
+    axes.set_xlabel("trial" + (f" ({hidden} worse values are outside)" if hidden else ""))
+    axes.set_ylabel(f"{metric} ({'lower' if lowest else 'higher'} is better)")
+    axes.set_xlim(0.5, max(len(done), 2) + 0.5)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def bars(weights: dict[str, float], *, metric: str) -> "Figure":
+    """How much each parameter mattered, as bars."""
+    figure, axes = _axes(7.5, 1.3 + 0.4 * len(weights))
+    names, shares = list(weights)[::-1], list(weights.values())[::-1]
+    drawn = axes.barh([pictures.plain(name) for name in names], shares, color=BLUE, height=0.6)
+    axes.bar_label(drawn, [f"{share:.0%}" for share in shares], padding=4, fontsize=9)
+    axes.set_xlim(0, 1.1 * max(shares))
+    axes.set_title(f"What moved {metric}", loc="left", fontweight="bold")
+    axes.set_xlabel("share of importance (PED-ANOVA)")
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+def _focus(axes, values, *, lowest: bool) -> int:
+    """Show the better values wide, where some are far worse than most; how many lie outside."""
+    import numpy as np
+
+    badness = values if lowest else -values
+    best, middle = badness.min(), np.median(badness)
+    limit = middle + _OUTLYING * (middle - best)
+    outside = int((badness > limit).sum())
+    if not outside or middle == best:
+        return 0
+    margin = 0.05 * (limit - best)
+    ends = (best - margin, limit + margin)
+    axes.set_ylim(*(ends if lowest else (-ends[1], -ends[0])))
+    return outside
+
+
+def _axes(width: float, height: float):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e8ecf0", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes

@@ -1,0 +1,128 @@
+"""Evaluation of registered versions: rows, evidence, the champion beside, versions logged by other means."""
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from pipelines.dataset import Roles
+from pipelines.errors import PipelineError
+from pipelines.judging import Question, evaluate
+from pipelines.planning import Settings
+from pipelines.training import train
+from registry import evidence
+from tests.pipelines import tables
+
+QUICK = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False}
+
+
+def test_on_its_own_table_only_the_held_out_rows_are_judged(tracking: str, tmp_path: Path) -> None:
+    path = tables.hostile(tmp_path / "t.csv")
+    trained = train(Settings(str(path), name="made", roles=Roles(target="outcome"), **QUICK))
+
+    verdict = evaluate(Question("models:/made/1", str(path)))
+
+    assert verdict.rows == trained.rows
+    assert {name: found["value"] for name, found in verdict.metrics.items()} == pytest.approx(
+        {name: found["value"] for name, found in trained.metrics.items()}
+    )
+    assert verdict.baseline == pytest.approx(trained.baseline)
+    assert "/evidence/evaluations/" in verdict.artifacts
+
+
+def test_training_evidence_is_not_rewritten(tracking: str, tmp_path: Path) -> None:
+    path = tables.linear(tmp_path / "t.csv")
+    trained = train(Settings(str(path), name="made", **QUICK))
+    tag = mlflow.MlflowClient().get_model_version("made", "1").tags[evidence.DIGEST_TAG]
+
+    evaluate(Question("made", str(tables.linear(tmp_path / "other.csv", seed=9)), resamples=0))
+
+    kept = mlflow.artifacts.download_artifacts(run_id=trained.run_id, artifact_path=evidence.TRAINING)
+    assert evidence.digest(Path(kept)) == tag
+
+
+def test_another_table_is_judged_whole_and_the_champion_beside(tracking: str, tmp_path: Path) -> None:
+    path, new = tables.linear(tmp_path / "t.csv"), tables.linear(tmp_path / "new.csv", seed=3, rows=120)
+    train(Settings(str(path), name="made", **QUICK))
+    train(Settings(str(path), name="made", estimator="lasso", parameters={"alpha": "0.5"}, **QUICK))
+    mlflow.MlflowClient().transition_model_version_stage("made", "1", "Production")
+
+    verdict = evaluate(Question("models:/made/2", str(new), resamples=0))
+
+    assert (verdict.rows, verdict.other) == (120, "1")
+    assert verdict.other_metrics["rmse"] < verdict.metrics["rmse"]["value"]
+    target = pd.read_csv(new)
+    said = mlflow.pyfunc.load_model("models:/made/1").predict(target[["x", "colour"]])
+    assert verdict.other_metrics["mse"] == pytest.approx(float(np.mean((target["target"] - said) ** 2)))
+
+
+def test_a_version_logged_by_other_means_gets_training_evidence(tracking: str, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame(draw.normal(size=(200, 2)), columns=["a", "b"]).assign(n=draw.integers(0, 9, 200))
+    table["label"] = np.where(table["a"] + table["n"] > 4, "up", "down")
+    model = LogisticRegression().fit(table[["a", "b", "n"]], table["label"])
+    with mlflow.start_run() as run:
+        signature = mlflow.models.infer_signature(table[["a", "b", "n"]], model.predict(table[["a", "b", "n"]]))
+        mlflow.sklearn.log_model(
+            model, name="model", signature=signature, registered_model_name="plain", pip_requirements=["scikit-learn"]
+        )
+    table.to_csv(tmp_path / "t.csv", index=False)
+
+    verdict = evaluate(Question("models:/plain/1", str(tmp_path / "t.csv"), target="label"))
+
+    assert verdict.metrics["accuracy"]["value"] == pytest.approx(model.score(table[["a", "b", "n"]], table["label"]))
+    kept = Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path=evidence.TRAINING))
+    document = evidence.read(kept)
+    assert document["holdout"]["by"] == "given"
+    tags = mlflow.MlflowClient().get_model_version("plain", "1").tags
+    assert tags[evidence.DIGEST_TAG] == evidence.digest(kept)
+
+
+@pytest.mark.parametrize(
+    ("change", "question", "message"),
+    [
+        (lambda table: table.drop(columns="colour"), {}, "lacks: 'colour'"),
+        (lambda table: table.assign(x="abc"), {}, "column 'x'.*expected a number"),
+        (lambda table: table.assign(target="abc"), {}, "target"),
+        (lambda table: table, {"model": "models:/made/99"}, "99"),
+        (lambda table: table, {"model": "nosuch"}, "no such registered model"),
+        (lambda table: table, {"model": "models:/made/Production"}, "no version of 'made' is in stage"),
+        (lambda table: table, {"target": "nothere"}, "no column 'nothere'"),
+        (lambda table: table, {"sensitive": ["nothere"]}, "no column 'nothere'"),
+        (lambda table: table, {"against": "models:/made/1"}, "is the version itself"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(change, question: dict, message: str, tracking: str, tmp_path: Path) -> None:
+    train(Settings(str(tables.linear(tmp_path / "t.csv")), name="made", **QUICK))
+    change(pd.read_csv(tables.linear(tmp_path / "new.csv", seed=3))).to_csv(tmp_path / "new.csv", index=False)
+
+    with pytest.raises(Exception, match=message) as found:
+        evaluate(Question(**{"model": "models:/made/1", "data": str(tmp_path / "new.csv"), **question}))
+
+    assert type(found.value).__name__ in ("PipelineError", "RegistryError")
+
+
+def test_a_class_that_the_version_does_not_know_is_named(tracking: str, tmp_path: Path) -> None:
+    path = tables.hostile(tmp_path / "t.csv")
+    train(Settings(str(path), name="made", roles=Roles(target="outcome"), **QUICK))
+    (tmp_path / "new.csv").write_text(path.read_text().replace(",yes\n", ",perhaps\n", 3))
+
+    with pytest.raises(PipelineError, match=r"classes that made version 1 does not know: 'perhaps'"):
+        evaluate(Question("made", str(tmp_path / "new.csv")))
+
+
+def test_a_regression_without_evidence_is_judged_by_its_pyfunc(tracking: str, tmp_path: Path) -> None:
+    table = pd.read_csv(tables.linear(tmp_path / "t.csv"))
+    model = LinearRegression().fit(table[["x"]], table["target"])
+    with mlflow.start_run():
+        signature = mlflow.models.infer_signature(table[["x"]], table["target"])
+        mlflow.sklearn.log_model(
+            model, name="model", signature=signature, registered_model_name="plain", pip_requirements=["scikit-learn"]
+        )
+
+    verdict = evaluate(Question("plain", str(tmp_path / "t.csv")))
+
+    assert verdict.metrics["r2"]["value"] == pytest.approx(model.score(table[["x"]], table["target"]))

@@ -1,0 +1,236 @@
+"""Training through its public door: what is registered, logged and kept as evidence."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines import estimators
+from pipelines.dataset import Roles
+from pipelines.errors import PipelineError
+from pipelines.planning import Settings
+from pipelines.training import Trained, train
+from registry import evidence
+from tests.pipelines import tables
+
+QUICK = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False}
+
+
+def artifacts(trained: Trained, tmp_path: Path) -> Path:
+    return Path(mlflow.artifacts.download_artifacts(run_id=trained.run_id, dst_path=str(tmp_path / trained.run_id)))
+
+
+def test_a_regression_is_registered_with_all_that_was_measured(tracking: str, tmp_path: Path) -> None:
+    trained = train(Settings("diabetes", estimator="linear"))
+
+    client = mlflow.MlflowClient()
+    version = client.get_model_version("diabetes", trained.version)
+    run = client.get_run(trained.run_id)
+    assert (trained.name, trained.version, trained.task) == ("diabetes", "1", "regression")
+    assert run.info.status == "FINISHED"
+    assert {"mse", "rmse", "r2", "mae", "baseline_rmse", "cv_rmse_mean", "training_rmse"} <= run.data.metrics.keys()
+    assert run.data.metrics["rmse"] < run.data.metrics["baseline_rmse"]
+    assert run.data.metrics["rmse_low"] < run.data.metrics["rmse"] < run.data.metrics["rmse_high"]
+    assert run.data.metrics["rmse"] == pytest.approx(run.data.metrics["mse"] ** 0.5)
+    assert run.data.params["estimator.class"] == "LinearRegression"
+    assert run.data.params["estimator.fit_intercept"] == "True"
+    assert run.inputs.dataset_inputs[0].dataset.name == "diabetes"
+    assert version.run_id == trained.run_id
+    assert "LinearRegression" in version.description
+
+    files = artifacts(trained, tmp_path)
+    document = evidence.read(files / evidence.TRAINING)
+    assert version.tags[evidence.DIGEST_TAG] == evidence.digest(files / evidence.TRAINING)
+    assert version.tags["data.digest"] == document["lineage"]["data"]["digest"]
+    assert document["suite"]["success"]
+    assert document["parity"]["passed"]
+    assert document["cross_validation"]["folds"] == 5
+    assert {path.name for path in (files / "pictures").iterdir()} >= {"residuals.png", "coefficients.png"}
+    assert (files / "validation" / "data-docs.html").exists()
+    assert "<html" in (files / "model_card.html").read_text()
+
+
+def test_the_held_out_answers_are_those_of_the_registered_model(tracking: str, tmp_path: Path) -> None:
+    trained = train(Settings(str(tables.linear(tmp_path / "made.csv")), **QUICK))
+
+    held = pd.read_parquet(artifacts(trained, tmp_path) / evidence.TRAINING / evidence.HOLDOUT)
+    table = pd.read_csv(tmp_path / "made.csv")
+    predicted = mlflow.pyfunc.load_model(trained.model_uri).predict(table[["x", "colour"]])
+    everywhere = pd.DataFrame({"target": table["target"], "said": predicted})
+    merged = held.merge(everywhere, on="target")
+    assert len(merged) == len(held) == trained.rows
+    np.testing.assert_allclose(merged["prediction"], merged["said"], atol=1e-12)
+    assert trained.metrics["mse"]["value"] == pytest.approx(((held["target"] - held["prediction"]) ** 2).mean())
+
+
+def test_a_hostile_table_becomes_a_model_and_says_what_it_left_out(tracking: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    table = tables.hostile(tmp_path / "hostile.csv")
+
+    trained = train(Settings(str(table), roles=Roles(target="outcome"), resamples=50), say=said.append)
+
+    told = "\n".join(said)
+    for column in ("customer_id", "opened", "branch", "note"):
+        assert f"left out: '{column}'" in told
+    assert "2 rows without a value of 'outcome' are dropped" in told
+    document = evidence.read(artifacts(trained, tmp_path) / evidence.TRAINING)
+    inputs = {one["name"]: one for one in document["schema"]["inputs"]}
+    assert {name: one["type"] for name, one in inputs.items()} == {
+        "age": "number",
+        tables.ODD: "number",
+        tables.COMMA: "number",
+        "owns.car": "boolean",
+        "region": "category",
+    }
+    assert inputs["age"]["integer"]
+    assert document["lineage"]["data"]["dropped_rows"] == 2
+    assert document["parity"]["passed"]
+    assert trained.metrics["accuracy"]["value"] > trained.baseline["accuracy"]
+
+
+@pytest.mark.parametrize("entry", estimators.CATALOGUE, ids=lambda entry: entry.name)
+def test_every_estimator_of_the_catalogue_trains_with_a_scorecard(
+    entry: estimators.Entry, tracking: str, tmp_path: Path
+) -> None:
+    path = tables.hostile(tmp_path / "t.csv", task=entry.task)
+    if entry.target == "non-negative":
+        table = pd.read_csv(path, dtype=str)
+        table["outcome"] = pd.to_numeric(table["outcome"]).clip(lower=0).round()
+        table.to_csv(path, index=False)
+    parameters = {"max_iter": "60"} if "mlp" in entry.name else {}
+
+    trained = train(
+        Settings(str(path), estimator=entry.name, parameters=parameters, roles=Roles(target="outcome"), **QUICK)
+    )
+
+    document = evidence.read(artifacts(trained, tmp_path) / evidence.TRAINING)
+    assert document["model"]["estimator"] == entry.class_name
+    assert document["parity"] is not None
+    assert document["parity"]["passed"]
+
+
+def test_a_threshold_for_recall_is_kept_wherever_the_model_answers(tracking: str, tmp_path: Path) -> None:
+    path = tables.hostile(tmp_path / "t.csv")
+    settings = Settings(
+        str(path), roles=Roles(target="outcome"), threshold="recall=0.95", positive="yes", **{**QUICK, "folds": 5}
+    )
+
+    trained = train(settings)
+
+    document = evidence.read(artifacts(trained, tmp_path) / evidence.TRAINING)
+    threshold = document["model"]["threshold"]
+    assert document["model"]["threshold_rule"] == "recall=0.95"
+    assert trained.metrics["recall"]["value"] > 0.85
+    held = pd.read_parquet(artifacts(trained, tmp_path) / evidence.TRAINING / evidence.HOLDOUT)
+    assert ((held["probability_yes"] >= threshold) == (held["prediction"] == "yes")).all()
+    assert document["cross_validation"]["metrics"]["recall"]["mean"] == pytest.approx(0.95, abs=0.02)
+    assert {"yes", "no"} == set(mlflow.pyfunc.load_model(trained.model_uri).predict(_frame(path)))
+    native = mlflow.sklearn.load_model(trained.model_uri)
+    np.testing.assert_array_equal(native.predict(_frame(path)), mlflow.pyfunc.load_model(trained.model_uri).predict(_frame(path)))
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, na_values=["?"], skipinitialspace=True)
+    return table.astype({"age": "float64"})
+
+
+def test_metrics_by_group_are_kept_where_a_sensitive_column_is_named(tracking: str, tmp_path: Path) -> None:
+    path = tables.hostile(tmp_path / "t.csv")
+
+    trained = train(Settings(str(path), roles=Roles(target="outcome", sensitive=["region"], drop=["region"]), **QUICK))
+
+    document = evidence.read(artifacts(trained, tmp_path) / evidence.TRAINING)
+    (fairness,) = document["fairness"]
+    assert fairness["column"] == "region"
+    assert {"north", "south", "east"} <= {group["group"] for group in fairness["groups"]}
+    assert sum(group["rows"] for group in fairness["groups"]) == trained.rows
+    assert "region" not in {one["name"] for one in document["schema"]["inputs"]}
+
+
+def test_a_suite_that_fails_stops_the_run_before_anything_is_fitted(tracking: str, tmp_path: Path) -> None:
+    suite = {
+        "name": "strict",
+        "expectations": [
+            {
+                "type": "expect_column_values_to_be_between",
+                "kwargs": {"column": "x", "min_value": 100},
+                "severity": "critical",
+            }
+        ],
+    }
+    (tmp_path / "strict.json").write_text(json.dumps(suite))
+
+    with pytest.raises(PipelineError, match="fails 1 critical expectation of suite 'strict'.*column 'x'"):
+        train(Settings(str(tables.linear(tmp_path / "made.csv")), suite=str(tmp_path / "strict.json")))
+
+    client = mlflow.MlflowClient()
+    (run,) = client.search_runs(["0"])
+    assert run.info.status == "FAILED"
+    assert not run.data.metrics
+    assert not client.search_registered_models()
+    assert {found.path for found in client.list_artifacts(run.info.run_id, "validation")} >= {"validation/data-docs.html"}
+
+
+def test_a_new_table_is_checked_against_the_suite_of_production(tracking: str, tmp_path: Path) -> None:
+    first = train(Settings(str(tables.linear(tmp_path / "a.csv")), name="made", **{**QUICK, "suite": "auto"}))
+    mlflow.MlflowClient().transition_model_version_stage("made", first.version, "Production")
+    text = tables.linear(tmp_path / "b.csv").read_text().replace("colour", "paint")
+    (tmp_path / "b.csv").write_text(text)
+
+    with pytest.raises(PipelineError, match="colour"):
+        train(Settings(str(tmp_path / "b.csv"), name="made", **{**QUICK, "suite": "auto"}))
+
+
+def test_the_champion_is_compared_on_shared_rows_and_changed_keys_are_told(tracking: str, tmp_path: Path) -> None:
+    path = tables.linear(tmp_path / "a.csv", rows=600)
+    first = train(Settings(str(path), name="made", **QUICK))
+    mlflow.MlflowClient().transition_model_version_stage("made", first.version, "Production")
+
+    second = train(Settings(str(path), name="made", estimator="ridge", **QUICK))
+    card = (artifacts(second, tmp_path) / "model_card.html").read_text()
+    said: list[str] = []
+    train(Settings(str(path), name="made", roles=Roles(drop=["colour"]), **QUICK), say=said.append)
+
+    assert "hampion" in card
+    assert any("columns that key the rows have changed (gone colour)" in line for line in said)
+
+
+def test_rows_stay_held_out_when_the_table_grows_and_whatever_the_seed(tracking: str, tmp_path: Path) -> None:
+    path = tables.linear(tmp_path / "a.csv", rows=200)
+    first = train(Settings(str(path), name="made", **QUICK))
+    more = tables.linear(tmp_path / "more.csv", rows=100, seed=1).read_text().split("\n", 1)[1]
+    path.write_text(path.read_text() + more)
+
+    second = train(Settings(str(path), name="made", seed=5, **QUICK))
+
+    keys = [set(pd.read_parquet(artifacts(one, tmp_path) / evidence.TRAINING / evidence.HOLDOUT)["key"]) for one in (first, second)]
+    assert keys[0] < keys[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"estimator": "ridge", "parameters": {"alfa": "1"}}, "no such parameter; did you mean alpha"),
+        ({"estimator": "ridge", "parameters": {"alpha": "-1"}}, "alpha"),
+        ({"estimator": "logistic", "roles": Roles(task="regression")}, "is for classification, the task is regression"),
+        ({"estimator": "lassoo"}, "did you mean"),
+        ({"threshold": "0.5"}, "--threshold goes with two classes"),
+        ({"class_weight": "balanced"}, "--class-weight goes with a classification"),
+        ({"positive": "yes"}, "--positive yes goes with two classes"),
+        ({"test_size": 1.5}, "--test-size is between 0 and 1"),
+        ({"roles": Roles(target="tarket")}, "no column 'tarket'; did you mean 'target'"),
+        ({"suite": "nothere.json"}, "nothere.json"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_registered(
+    settings: dict, message: str, tracking: str, tmp_path: Path
+) -> None:
+    path = tables.linear(tmp_path / "a.csv")
+
+    with pytest.raises(PipelineError, match=message):
+        train(Settings(str(path), **settings))
+
+    assert not mlflow.MlflowClient().search_registered_models()
