@@ -2,7 +2,7 @@
 
 import click
 
-from pipelines.commands import Command, Names, Option, Switch, merged, option, pairs, run
+from pipelines.commands import Group, Names, Option, Switch, merged, option, pairs, run
 
 _SEED = option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of folds, bootstrap and estimator.")
 _EXPERIMENT = option("--experiment", help="MLflow experiment. [default: MLflow's]")
@@ -60,12 +60,12 @@ def _judged(command):
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Train linear and logistic models on tables, judge them, and register what was made of them in MLflow."""
 
 
-@cli.command(cls=Command)
+@cli.command()
 @_SEED
 @_EXPERIMENT
 @_JSON
@@ -77,7 +77,7 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
     terminal.show(train_defaults(seed=seed, experiment=experiment, **terminal.watching()), as_json=as_json)
 
 
-@cli.command(cls=Command)
+@cli.command()
 @_table
 @option("--estimator", default="auto", help="linear, ridge, lasso, elastic-net, huber, poisson, linear-svr, logistic, "
         "linear-svm or mlp. [auto: linear or logistic]")  # fmt: skip
@@ -91,7 +91,7 @@ def train(as_json: bool, **given) -> None:
     terminal.show([train_one(_settings(given), **terminal.watching())], as_json=as_json)
 
 
-@cli.command(cls=Command)
+@cli.command()
 @_table
 @option("--estimator", default="auto", help="What to tune, or several to choose between: ridge,lasso. "
         "[auto: ridge and elastic-net, or logistic]")  # fmt: skip
@@ -129,7 +129,7 @@ def tune(as_json: bool, **given) -> None:
     view.show(tuned, as_json=as_json)
 
 
-@cli.command(cls=Command)
+@cli.command()
 @option("--model", required=True, help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its newest.")
 @option("--data", required=True, help="The table to judge by; see `train`.")
 @option("--query", help="With a database: the name of a table, or a SELECT.")
@@ -163,7 +163,7 @@ def evaluate(as_json: bool, **given) -> None:
     terminal.show_verdict(evaluate_one(question, say=terminal.say), as_json=as_json)
 
 
-@cli.command(cls=Command)
+@cli.command()
 @option("--data", required=True, help="The table to check; see `train`.")
 @option("--query", help="With a database: the name of a table, or a SELECT.")
 @option("--target", help="The target's column, about which a drafted suite is stricter.")

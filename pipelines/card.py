@@ -32,7 +32,10 @@ PICTURES = {
         "A median that leaves zero is bias; a band that widens is error that grows with the prediction.",
     ),
     "roc": ("ROC curve", "Share of the class that is found against false alarms, over all thresholds."),
-    "precision_recall": ("Precision and recall", "The dot is the decision threshold that the model applies."),
+    "precision_recall": (
+        "Precision and recall",
+        "Of two classes, the dot is the decision threshold that the model applies.",
+    ),
     "calibration": (
         "Calibration",
         "Among rows given a probability of 0.7, 70 % should belong to the class. Below: how many rows got which.",
@@ -110,7 +113,7 @@ def render(
         holdout=_keyed(_part(document, "holdout"), "by columns test_size cut rows training_rows bootstrap"),
         suite=_suite(document.get("suite")),
         fairness=[_fairness(column) for column in document.get("fairness") or []],
-        parity=_flat(document.get("parity") or {}),
+        parity=_parity(document.get("parity")),
         inputs=_inputs(document),
         left_out=[_keyed(gone, "column reason") for gone in _part(document, "schema").get("left_out") or []],
         lineage=_lineage(document),
@@ -254,6 +257,15 @@ def _flat(section: Mapping, prefix: str = "") -> list[tuple[str, Any]]:
     return rows
 
 
+def _parity(section: dict | None) -> dict | None:
+    """Whether the scorecard agrees, the section's own facts, and the details that are nested in it."""
+    if not section:
+        return None
+    nested = {key: value for key, value in section.items() if isinstance(value, Mapping)}
+    facts = {key: value for key, value in section.items() if key not in nested and key != "passed"}
+    return {"passed": section.get("passed"), "facts": _flat(facts), "details": _flat(nested)}
+
+
 def _inputs(document: dict) -> list[dict]:
     profiles = _part(document, "profile")
     rows = []
@@ -350,6 +362,8 @@ def _caveats(document: dict) -> list[str]:
         found.append("No sensitive column was named, so nothing is known about groups of people or things.")
     if lineage["git"]["dirty"]:
         found.append("The working directory had uncommitted changes: the commit alone does not reproduce this version.")
+    if (document.get("parity") or {}).get("passed") is False:
+        found.append("The portable scorecard answers some rows otherwise than the fitted pipeline does.")
     if not document.get("parity"):
         found.append("Nothing shows that the portable scorecard answers as the fitted pipeline does.")
     if (

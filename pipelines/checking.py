@@ -1,6 +1,5 @@
 """Check a table against a suite, or draft the suite: ``python -m pipelines validate``."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +71,9 @@ def check(
     if target and target not in table.columns.column_names:
         raise PipelineError(f"--target: no column {target!r} in the table")
     whole = typed(table)
+    if target:
+        # As in training, where a row without a target teaches nothing.
+        whole = whole[whole[target].notna()]
     path = Path(output) if output else FOLDER / f"{model}.json"
     if draft and path.exists() and not overwrite:
         raise PipelineError(f"{path} is there already, and may have been edited; give --output, or --overwrite yes")
@@ -79,7 +81,7 @@ def check(
     with (
         runs.interruptible(),
         runs.run(client, experiment=experiment, name=f"validate {table.name}", tags=runs.tags()) as run,
-        tempfile.TemporaryDirectory(prefix="lifecycle-") as folder,
+        runs.folder() as folder,
     ):
         if draft:
             training, held = _halves(whole, target, test_size)
@@ -93,8 +95,8 @@ def check(
                 )
             chosen, judged = found, whole
         result = validation.validate(judged, chosen)
-        suites.write(chosen, result, Path(folder) / suites.ARTIFACTS)
-        tracking.log_files(Path(folder))
+        suites.write(chosen, result, folder / suites.ARTIFACTS)
+        tracking.log_files(folder)
         say(f"{result.summary()} ({origin})")
         if draft:
             validation.write_suite(chosen, path)

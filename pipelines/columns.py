@@ -1,6 +1,7 @@
 """A raw column -> a typed column, by the rules that serving applies too (``serving.scorecard.inputs``)."""
 
 import math
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -18,7 +19,7 @@ from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input,
 DATE = "date"
 NESTED = "nested"
 
-_WHOLE = r"^[+-]?[0-9]+$"
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 _LIKE_A_NUMBER = r"^[+-]?\.?[0-9]"
 _TRUTH = {"true": 1.0, "false": 0.0}
 # A column of this many different numbers is a measurement, and text in it a mistake rather than a category.
@@ -26,6 +27,19 @@ _MEASUREMENT = 20
 _MOSTLY = 0.8
 _DATES = 0.9
 _EXAMPLE = 20
+# Whole numbers beyond this are not told apart by float64.
+_EXACT = 2**53
+
+
+# How people write numbers that no machine reads, and what to call it.
+_SPELLINGS = {
+    "numbers with thousands separators": r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?",
+    "numbers with a decimal comma": r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+",
+    "percentages with their sign": r"[+-]?\d+([.,]\d+)?\s?%",
+    "amounts with their currency": r"[+-]?([$€£¥]|[A-Z]{3})\s?[+-]?\d[\d.,]*|[+-]?\d[\d.,]*\s?([$€£¥]|[A-Z]{3})",
+    "numbers with their digits grouped": r"[+-]?\d{1,3}([ _'’\x{a0}\x{202f}]\d{3})+([.,]\d+)?",
+}
+_SPELT = 0.9
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,17 @@ def infer(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
     return Column(name, NESTED, pd.Series(np.full(len(raw), np.nan)))
 
 
+def infer_key(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
+    """Type a column that names rows: as :func:`infer` does, but as text where float64 would not tell all apart."""
+    try:
+        column = infer(name, raw, cleaning)
+    except PipelineError:
+        return text(name, raw, cleaning)
+    if column.integer and np.nanmax(np.abs(column.values.to_numpy()), initial=0) > _EXACT:
+        return text(name, raw, cleaning)
+    return column
+
+
 def text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
     """A column of values that are names, whatever they look like: each as its trimmed text."""
     raw = _plain(raw)
@@ -106,7 +131,7 @@ def convert(raw: pa.ChunkedArray, wanted: Input, cleaning: Cleaning) -> pd.Serie
         if _is_number(raw.type):
             return _checked(_floats(raw), wanted)
         if _is_text(raw.type) and (found := _numbers(raw, cleaning)) is not None:
-            return _checked(pd.Series(found[0]), wanted)
+            return _checked(pd.Series(found[0], copy=False), wanted)
     codes, distinct = _distinct(raw)
     read: list = []
     refused: dict[int, InputError] = {}
@@ -121,6 +146,23 @@ def convert(raw: pa.ChunkedArray, wanted: Input, cleaning: Cleaning) -> pd.Serie
         row = int(np.argmax(bad))
         raise refused[int(places[row])].at(row)
     return _laid_out(codes, read[:-1]) if wanted.type == CATEGORY else _numbers_laid_out(codes, read[:-1])
+
+
+def spelling(known: pd.Series) -> str:
+    """What text is, where nearly all of it is numbers in a spelling that is not read; empty where it is not.
+
+    Parameters
+    ----------
+    known : shape (n_known,): text, none of it missing.
+    """
+    distinct = pa.array(known.unique().tolist(), pa.large_string())
+    spelt = distinct.filter(pc.invert(pc.match_substring_regex(distinct, r"^[+-]?\d*\.?\d*$")))
+    plain = len(distinct) - len(spelt)
+    for what, pattern in _SPELLINGS.items():
+        found = pc.sum(pc.match_substring_regex(spelt, f"^({pattern})$")).as_py() or 0
+        if found and found + plain >= _SPELT * len(distinct):
+            return f"{what} ({one_line(spelt[0].as_py(), _EXAMPLE)!r})"
+    return ""
 
 
 def _checked(values: pd.Series, wanted: Input) -> pd.Series:
@@ -171,10 +213,12 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _floats(raw: pa.ChunkedArray) -> pd.Series:
-    """Numbers or booleans as float64, each the nearest; null as NaN. Without a copy where there is nothing to change."""
+    """Numbers or booleans as float64, each the nearest; null as NaN. No copy where there is nothing to change."""
     if pa.types.is_decimal(raw.type):
         raw = raw.cast(pa.string())  # Arrow's own way from decimal to float64 is not always the nearest
-    return pd.Series(raw.cast(pa.float64(), safe=False).to_numpy())
+    if not pa.types.is_float64(raw.type):
+        raw = raw.cast(pa.float64(), safe=False)
+    return pd.Series(raw.to_numpy(), copy=False)
 
 
 def _moments(raw: pa.ChunkedArray) -> pd.Series:
@@ -194,18 +238,19 @@ def _infer_text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
     if (found := _numbers(raw, cleaning)) is not None and not np.isnan(found[0]).all():
         values, written = found
         whole = bool((np.floor(values) == values).sum() == len(values) - written.null_count)
-        whole = whole and pc.all(pc.match_substring_regex(written, _WHOLE)).as_py()
-        return Column(name, NUMBER, pd.Series(values), integer=whole)
+        whole = whole and pc.all(pc.match_substring_regex(written, f"^{_WHOLE.pattern}$")).as_py()
+        return Column(name, NUMBER, pd.Series(values, copy=False), integer=whole)
     codes, distinct = _distinct(raw)
     trimmed = [cleaning.text(value) for value in distinct]
     present = {value for value in trimmed if value is not None}
     numbers = {value: read for value in present if (read := _number(value)) is not None}
     if present and len(numbers) == len(present):
-        # What is left of numbers here says infinite, or is too large.
-        return Column(name, NUMBER, _numbers_laid_out(codes, [numbers.get(value) for value in trimmed]))
+        found_numbers = [None if value is None else numbers[value] for value in trimmed]
+        whole = all(math.isfinite(value) for value in numbers.values()) and all(map(_WHOLE.fullmatch, present))
+        return Column(name, NUMBER, _numbers_laid_out(codes, found_numbers), integer=whole)
     if present and {value.lower() for value in present} <= _TRUTH.keys():
-        read = [None if value is None else _TRUTH[value.lower()] for value in trimmed]
-        return Column(name, BOOLEAN, _numbers_laid_out(codes, read))
+        truths = [None if value is None else _TRUTH[value.lower()] for value in trimmed]
+        return Column(name, BOOLEAN, _numbers_laid_out(codes, truths))
     _refuse_mixture(name, codes, trimmed, numbers.keys())
     return Column(name, DATE if _are_dates(present) else CATEGORY, _laid_out(codes, trimmed))
 
@@ -213,8 +258,8 @@ def _infer_text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
 def _numbers(raw: pa.ChunkedArray, cleaning: Cleaning) -> tuple[np.ndarray, pa.ChunkedArray] | None:
     """Text that is finite decimal numbers but for what is missing: as float64, and as text with nulls.
 
-    None where anything else is among it. Arrow's cast takes exactly the finite numbers that ``inputs.number`` takes, and
-    gives the same float64; its notion of white space is that of ``str.strip``.
+    None where anything else is among it. Arrow's cast takes exactly the finite numbers that ``inputs.number`` takes,
+    and gives the same float64; its notion of white space is that of ``str.strip``.
     """
     if _missing_numbers(cleaning):
         return None
@@ -272,7 +317,7 @@ def _distinct(raw: pa.ChunkedArray) -> tuple[np.ndarray, list]:
 def _numbers_laid_out(codes: np.ndarray, read: list[float | None]) -> pd.Series:
     """The distinct values by row; None and the code -1 give NaN."""
     known = np.array([*(math.nan if value is None else value for value in read), math.nan], dtype="float64")
-    return pd.Series(known[codes])
+    return pd.Series(known[codes], copy=False)
 
 
 def _laid_out(codes: np.ndarray, read: list[str | None]) -> pd.Series:

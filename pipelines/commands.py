@@ -2,13 +2,17 @@
 
 import csv
 import errno
+import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import click
+
+from pipelines import interrupts
 
 
 class Option(click.Option):
@@ -50,62 +54,113 @@ class Switch(click.ParamType):
 
 
 class Command(click.Command):
-    """A command whose failures are one line on standard error and exit code 2; ``--debug`` shows the trace."""
+    """A command that takes ``--debug``, as its group does."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        debug = Option(["--debug"], is_flag=True, expose_value=False, callback=_remember, help="Show the trace of an error.")
-        self.params.append(debug)
+        self.params.append(_debug())
+
+
+class Group(click.Group):
+    """A group of commands whose failures are one line on standard error and exit code 2; ``--debug`` adds the trace."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.params.append(_debug())
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except BaseException as error:
-            if isinstance(error, SystemExit):
-                raise
-            if ctx.meta.get("debug"):
-                traceback.print_exc()
-            click.echo(f"error: {told(error)}", err=True)
-            ctx.exit(2)
+        except KeyboardInterrupt as error:
+            # Click's own answer is an empty line, and an error that does not say what was.
+            raise click.ClickException(told(error)) from error
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, and end the process: click's own ``main`` with other words for what goes wrong."""
+        kwargs |= {"standalone_mode": False, "obj": (debug := _Debug())}
+        try:
+            with interrupts.interruptible():
+                sys.exit(super().main(*args, **kwargs) or 0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+        except BrokenPipeError:
+            # Whoever read the output has seen enough: a page's reader was closed, say.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (Exception, KeyboardInterrupt) as error:
+            with interrupts.held():
+                if debug.asked:
+                    traceback.print_exc()
+                click.echo(f"error: {told(error)}", err=True)
+        sys.exit(2)
 
 
-def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    ctx.meta["debug"] = value
+@dataclass
+class _Debug:
+    """Whether ``--debug`` was given, to the group or to the command."""
+
+    asked: bool = False
+
+
+def _debug() -> click.Option:
+    def remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value and isinstance(ctx.obj, _Debug):
+            ctx.obj.asked = True
+
+    # Eager: an option that is refused beside it shows its trace, too.
+    return Option(
+        ["--debug"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=remember,
+        help="Show the trace of an error.",
+    )
+
+
+def run(group: click.Group) -> None:
+    """Run a group as the program: nothing is heard any more when it has said how it ended."""
+    with interrupts.interruptible(last=True):
+        group()
+
+
+#: What is raised with a line for a person in it; the packages' own errors.
+_OWN = ("PipelineError", "RegistryError", "ServingError", "InputError", "ScorecardError", "Unsupported")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def told(error: BaseException) -> str:
     """What an error says to the person at the terminal, on one line."""
     text = " ".join(str(error).split())
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted; nothing was registered"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"no space left to write {error.filename or 'a file'}; free some, or set TMPDIR to a larger disk"
-    if "disk is full" in text or "disk I/O error" in text:
-        return "no space left for the tracking database; free some"
+    if isinstance(error, click.ClickException):
+        text = " ".join(error.format_message().split())
+        place = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+        return f"{text} (see {place} --help)" if place else text
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return text or "interrupted: what was not finished is not registered; run the command again"
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return f"no space left to write {cause.filename or 'a file'}; free some, or set TMPDIR to a larger disk"
+    if any(one.__name__ in _OWN for one in type(error).__mro__):
+        return text
+    if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+        # A library made another error of it.
+        return told(KeyboardInterrupt())
     if isinstance(error, MemoryError):
         return "not enough memory for this table; take fewer rows or columns"
-    own = {"PipelineError", "RegistryError", "InputError", "ScorecardError", "Unsupported"}
-    if type(error).__name__ in own:
-        return text
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: {error.strerror}; see that it is there and may be used (--debug: where)"
     return f"unexpected {type(error).__name__}: {text[:300]}; --debug shows where"
 
 
-def run(group: click.Group) -> None:
-    """Run a command group; a word it cannot take is one line too."""
-    try:
-        sys.exit(group.main(standalone_mode=False))
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        sys.exit(2)
-    except click.ClickException as error:
-        place = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
-        click.echo(f"error: {' '.join(error.format_message().split())}{place}", err=True)
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("error: interrupted", err=True)
-        sys.exit(2)
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
 
 
 def option(*names: str, **settings: Any) -> Callable:

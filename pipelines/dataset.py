@@ -1,33 +1,20 @@
 """A raw table -> what a model is fitted on: typed features, a target, row roles, and the columns left out with why."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from pipelines import columns
-from pipelines.columns import DATE, NESTED, Column
+from pipelines import columns, selection, targets
+from pipelines.columns import NESTED, Column
 from pipelines.errors import PipelineError, closest, listed
 from pipelines.sources import Table
-from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input
+from pipelines.targets import CLASSIFICATION, REGRESSION, TARGET_NAMES, TASKS
+from serving.scorecard.inputs import NUMBER, Cleaning, Input
 
-REGRESSION = "regression"
-CLASSIFICATION = "classification"
-TASKS = (REGRESSION, CLASSIFICATION)
-
-#: Names that a target goes by, tried in this order where none is given.
-TARGET_NAMES = ("target", "label", "class", "y")
-
-# Beyond this the sums of squares in a scaler or a metric leave float64.
-_LARGEST = 1e150
-# Names of identifiers, and names that are those of identifiers where every value differs.
-_IDENTIFIER = re.compile(r"(^|[\s_.-])(ids?|uuid|guid)$|[a-z](Id|ID|Uuid|UUID)$|^(id|uuid)[\s_.-]", re.ASCII)
-_NUMBERING = re.compile(r"(^|[\s_.-])(no|nr|number|key|index|idx|row)$|^Unnamed: \d+$", re.ASCII | re.IGNORECASE)
-_MOST_IDENTIFIERS = 50
-_NEARLY_UNIQUE = 0.5
-_FEW = 20
+__all__ = ["CLASSIFICATION", "REGRESSION", "TARGET_NAMES", "TASKS", "Dataset", "Roles", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +66,7 @@ class Dataset:
     dropped_rows: int = 0
     notes: tuple[str, ...] = field(default=())
 
-    @property
+    @cached_property
     def classes(self) -> list:
         """The labels in order, as Python values; empty for a regression."""
         return [] if self.task == REGRESSION else sorted(self.target.unique().tolist())
@@ -107,194 +94,95 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
     PipelineError
         where a named column is not there, the target cannot be learned, or no feature is left.
     """
-    names = table.columns.column_names
-    target_name = _target_name(table, roles)
-    for option, given in (("--drop", roles.drop), ("--keep", roles.keep), ("--id", roles.id)):
-        _present(option, given, names)
-    for option, one in (("--target", target_name), ("--group", roles.group), ("--time", roles.time)):
-        _present(option, [one] if one else [], names)
-    _present("--sensitive", roles.sensitive, names)
-    if target_name in {*roles.drop, *roles.id, *roles.sensitive, roles.group, roles.time}:
-        raise PipelineError(f"--target {target_name} has another role too; give the column one role")
-
-    raw_target = columns.infer(target_name, table.columns[target_name], cleaning)
-    known = raw_target.values.notna().to_numpy()
-    if not known.any():
-        raise PipelineError(f"target {target_name!r} is missing throughout; choose another --target")
-    rows = table.columns if known.all() else table.columns.filter(known)
-    task, why = _task(raw_target, known, roles.task, table, task_of_estimator)
-    target = _target(raw_target, known, task)
+    target_name = targets.name(roles.target, table)
+    _check_names(target_name, roles, table.columns.column_names)
+    asked = task_of_estimator if roles.task == "auto" and task_of_estimator else roles.task
+    raw_target = targets.read(target_name, table, cleaning, asked)
+    task, why = targets.task(raw_target, roles.task, table, task_of_estimator)
+    target = targets.values(raw_target, task)
     notes = [f"task: {task} ({why})"]
-    if dropped := int((~known).sum()):
-        notes.append(f"{dropped} rows without a value of {target_name!r} are dropped")
+    known = raw_target.values.notna().to_numpy()
+    dropped = len(known) - len(target)
+    if dropped:
+        notes.append(f"{dropped} row{'s'[: dropped > 1]} without a value of {target_name!r} dropped")
 
-    special = {*roles.id, roles.group, roles.time} - {None}
     features: dict[str, Column] = {}
     others: dict[str, pd.Series] = {}
     left_out: dict[str, str] = {}
-    for name in names:
+    for name in table.columns.column_names:
         if name == target_name:
             continue
-        column = _typed(name, rows[name], cleaning, lenient=name in roles.drop)
-        if reason := _reason(column, roles, special):
+        raw = table.columns[name].filter(pa.array(known)) if dropped else table.columns[name]
+        column = _typed(name, raw, roles, cleaning)
+        role = name in (*roles.id, roles.group, roles.time)
+        if role:
+            notes += _role_notes(column)
+        reason = selection.reason(
+            column, dropped=name in roles.drop, role=role, kept=name in roles.keep, rows=len(known)
+        )
+        if reason:
             left_out[name] = reason
             others[name] = column.values
         else:
-            _finite(column)
+            if column.type == NUMBER:
+                targets.check_size(column, "correct them, or leave the column out with --drop")
             features[name] = column
+            notes += filter(None, [selection.note(column)])
     if not features:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise PipelineError(f"expected at least one feature, found none ({reasons or 'only the target'}); see --keep")
-    frame = pd.DataFrame({name: column.values for name, column in features.items()}, copy=False)
     return Dataset(
-        features=frame,
+        features=pd.DataFrame({name: column.values for name, column in features.items()}, copy=False),
         target=target,
         target_name=target_name,
         task=task,
         inputs=tuple(column.as_input() for column in features.values()),
         left_out=left_out,
         others=others,
-        order=tuple(names),
+        order=tuple(table.columns.column_names),
         dropped_rows=dropped,
         notes=tuple(notes),
     )
 
 
-def _typed(name: str, raw, cleaning: Cleaning, *, lenient: bool) -> Column:
-    """A column by its type; where it is dropped anyway, as text if it is of no one type."""
+def _typed(name: str, raw: pa.ChunkedArray, roles: Roles, cleaning: Cleaning) -> Column:
+    """A column by its type; where it is no feature anyway, as text if it is of no one type."""
+    if name in (*roles.id, roles.group):
+        return columns.infer_key(name, raw, cleaning)
     try:
         return columns.infer(name, raw, cleaning)
     except PipelineError:
-        if not lenient:
+        if name not in roles.drop and not selection.is_identifier_by_name(name):
             raise
-        return Column(name, CATEGORY, raw.to_pandas().astype("str"))
+        return columns.text(name, raw, cleaning)
 
 
-def _target_name(table: Table, roles: Roles) -> str:
-    names = table.columns.column_names
-    if roles.target or table.target:
-        return roles.target or table.target
-    for candidate in TARGET_NAMES:
-        for name in names:
-            if name.lower() == candidate:
-                return name
-    raise PipelineError(f"--target is needed: the column to predict, one of {listed(names)}")
-
-
-def _present(option: str, given: Sequence[str], names: Sequence[str]) -> None:
-    for name in given:
-        if name not in names:
-            close = closest(name, names)
-            raise PipelineError(
-                f"{option}: no column {name!r}; " + (f"did you mean {close!r}?" if close else f"found {listed(names)}")
-            )
-
-
-def _task(
-    target: Column, known: np.ndarray, asked: str, table: Table, task_of_estimator: str | None
-) -> tuple[str, str]:
-    if asked != "auto":
-        return asked, "as asked"
-    if task_of_estimator:
-        return task_of_estimator, "the estimator's"
-    if table.task and target.name == table.target:
-        return table.task, "the bundled table's"
-    if target.type in (CATEGORY, BOOLEAN):
-        return CLASSIFICATION, f"{target.name!r} holds {'labels' if target.type == CATEGORY else 'true and false'}"
-    distinct = np.unique(target.values.to_numpy()[known]) if target.type == NUMBER else np.array([])
-    whole = len(distinct) > 0 and np.isfinite(distinct).all() and (distinct == np.floor(distinct)).all()
-    if whole and len(distinct) == 2:
-        return CLASSIFICATION, f"{target.name!r} holds two whole numbers"
-    if whole and target.integer and len(distinct) <= _FEW and np.array_equal(distinct, np.arange(len(distinct))):
-        return CLASSIFICATION, f"{target.name!r} holds the codes 0 to {len(distinct) - 1}; --task regression overrules"
-    return REGRESSION, f"{target.name!r} holds numbers; --task classification overrules"
-
-
-def _target(column: Column, known: np.ndarray, task: str) -> pd.Series:
-    name = column.name
-    if column.type in (DATE, NESTED):
-        raise PipelineError(
-            f"target {name!r} holds {column.type}s, expected numbers or labels; choose another --target"
-        )
-    values = column.values[known].reset_index(drop=True)
-    if column.type != CATEGORY:
-        _finite(Column(name, column.type, values))
-    if values.nunique() < 2:
-        raise PipelineError(f"target {name!r} is constant, nothing can be learned; choose another --target")
-    if task == REGRESSION:
-        if column.type == CATEGORY:
-            raise PipelineError(f"target {name!r} holds text, a regression needs numbers; use --task classification")
-        return values
-    if column.type == BOOLEAN:
-        labels = values.astype("bool")
-    elif column.type == NUMBER:
-        if (values != np.floor(values)).any() or values.abs().max() > 2**53:
-            raise PipelineError(f"target {name!r} holds fractions, expected class labels; use --task regression")
-        labels = values.astype("int64")
-    else:
-        labels = values.astype(object)
-    counts = labels.value_counts()
-    if len(counts) > _FEW and len(counts) > _NEARLY_UNIQUE * len(labels):
-        raise PipelineError(
-            f"target {name!r} has {len(counts)} classes in {len(labels)} rows, too many to learn; choose another --target"
-        )
-    if counts.min() < 2:
-        alone = listed([label for label, count in counts.items() if count == 1])
-        raise PipelineError(
-            f"every class needs at least 2 rows, found a single row of {alone} in {name!r}; add rows or merge the class"
-        )
-    return labels
-
-
-def _finite(column: Column) -> None:
-    if column.type != NUMBER:
-        return
-    values = column.values.to_numpy()
-    if infinite := int(np.isinf(values).sum()):
-        raise PipelineError(
-            f"column {column.name!r} holds {infinite} infinite value{'s'[: infinite > 1]}, expected finite numbers; "
-            "correct them, or leave the column out with --drop"
-        )
-    if np.nanmax(np.abs(values), initial=0) > _LARGEST:
-        raise PipelineError(
-            f"column {column.name!r} holds numbers beyond {_LARGEST:g}, whose squares float64 cannot hold; "
-            "rescale it, or leave the column out with --drop"
-        )
-
-
-def _reason(column: Column, roles: Roles, special: set[str]) -> str | None:
-    """Why a column is not a feature; None where it is one."""
-    name, values = column.name, column.values
-    if name in roles.drop:
-        return "dropped as asked"
-    if name in special:
-        return "it tells rows apart (--id, --group or --time)"
+def _role_notes(column: Column) -> list[str]:
     if column.type == NESTED:
-        return "its values are not single numbers or texts"
-    if column.type == DATE:
-        return "dates; derive numbers from them to use them"
-    known = values.dropna()
-    if known.empty:
-        return "missing throughout"
-    distinct = known.nunique()
-    if distinct == 1 and len(known) == len(values):
-        return "constant"
-    if name in roles.keep:
-        return None
-    if _is_identifier(column, known, distinct):
-        return "an identifier; --keep overrules"
-    if column.type == CATEGORY and distinct > _FEW and distinct > _NEARLY_UNIQUE * len(known):
-        return f"nearly unique text ({distinct} different in {len(known)}); --keep overrules"
-    return None
+        raise PipelineError(
+            f"column {column.name!r} holds lists, objects or bytes, expected numbers, text or dates; give it no role"
+        )
+    missing = int(column.values.isna().sum())
+    if missing == len(column.values):
+        raise PipelineError(f"column {column.name!r} is missing throughout and tells no rows apart; give it no role")
+    return [f"{missing} rows have no value of {column.name!r} and count as one"] if missing else []
 
 
-def _is_identifier(column: Column, known: pd.Series, distinct: int) -> bool:
-    if column.type == BOOLEAN or (column.type == NUMBER and not column.integer):
-        return False
-    unique = distinct == len(known) and len(known) > _FEW
-    if _IDENTIFIER.search(column.name):
-        return unique or distinct > _MOST_IDENTIFIERS
-    if _NUMBERING.search(column.name):
-        return unique
-    # A row number: each one more than the one before.
-    return column.type == NUMBER and unique and len(known) == len(column.values) and bool((known.diff()[1:] == 1).all())
+def _check_names(target: str, roles: Roles, names: Sequence[str]) -> None:
+    """Every named column is there, and the target has no other role."""
+    for option, given in (
+        ("--drop", roles.drop),
+        ("--keep", roles.keep),
+        ("--id", roles.id),
+        ("--target", [target]),
+        ("--group", [roles.group] if roles.group else []),
+        ("--time", [roles.time] if roles.time else []),
+        ("--sensitive", roles.sensitive),
+    ):
+        for name in given:
+            if name not in names:
+                close = closest(name, names)
+                hint = f"did you mean {close!r}?" if close else f"found {listed(names)}"
+                raise PipelineError(f"{option}: no column {name!r}; {hint}")
+    if target in {*roles.drop, *roles.id, *roles.sensitive, roles.group, roles.time}:
+        raise PipelineError(f"--target {target} has another role too; give the column one role")

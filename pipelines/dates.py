@@ -20,7 +20,7 @@ _PARTS = re.compile(r"\s*(\d{1,2})([-/.])(\d{1,2})\2\d{2,4}")
 def moments(values: pd.Series, name: str) -> np.ndarray:
     """What can be put in order of time: numbers as they are, dates as datetime64 in UTC, shape (n_rows,).
 
-    A date without a zone is taken as UTC. Whether 01/02/2020 begins with the day is told by the other dates of the column.
+    A date without a zone is taken as UTC. Whether 01/02/2020 begins with the day, the column's other dates tell.
 
     Raises
     ------

@@ -175,5 +175,5 @@ def _value(text: str) -> Any:
         return plain[text.strip().lower()]
     try:
         return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return text.strip()

@@ -32,7 +32,7 @@ class _Listener:
             self.heard = signal.Signals(number)
             self._remind()
         # While an interrupt is on its way out, files are removed and the run is closed: a second one waits for that.
-        if not _held and not _unwinding(sys.exc_info()[1]):
+        if not _held and not _late and not _unwinding(sys.exc_info()[1]):
             raise self.interrupted()
 
     def interrupted(self) -> Interrupted:
@@ -56,6 +56,7 @@ class _Listener:
 
 _listener: _Listener | None = None
 _held = 0
+_late = False
 
 
 @contextmanager
@@ -70,16 +71,18 @@ def interruptible(*, last: bool = False) -> Iterator[None]:
     last : the process ends after the block; then signals are ignored from its end on, so that Python's own end, which
         would print a trace, is not interrupted.
     """
-    global _listener
+    global _late, _listener
     if _listener is not None or threading.current_thread() is not threading.main_thread():
         yield
         return
+    _late = False
     hook = sys.unraisablehook
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    _listener = listener = _Listener({number: one for number, one in handlers.items() if one not in (None, signal.SIG_IGN)})
+    ours = {number: handler for number, handler in handlers.items() if handler not in (None, signal.SIG_IGN)}
+    _listener = listener = _Listener(ours)
     try:
         sys.unraisablehook = _quiet(hook)
-        for number in listener.before:
+        for number in ours:
             signal.signal(number, listener.hear)
         yield
     finally:
@@ -91,8 +94,30 @@ def interruptible(*, last: bool = False) -> Iterator[None]:
 
 
 def asked() -> bool:
-    """Whether the process was told to stop, in the present :func:`interruptible` block."""
-    return _listener is not None and _listener.heard is not None
+    """Whether the process was told to stop, in the present :func:`interruptible` block and before :func:`close`."""
+    return _listener is not None and _listener.heard is not None and not _late
+
+
+def close() -> None:
+    """From here on it is too late to stop: what was asked for is done, and only has to be told.
+
+    A signal that comes now stops the next piece of work, at its :func:`reopen`; there may be none.
+    """
+    global _late
+    _late = True
+
+
+def reopen() -> None:
+    """A new piece of work begins, which can be stopped.
+
+    Raises
+    ------
+    Interrupted
+        where the process was told to stop before.
+    """
+    global _late
+    _late = False
+    check()
 
 
 def hold() -> None:
@@ -122,7 +147,7 @@ def check() -> None:
     ------
     Interrupted
     """
-    if _listener is not None and _listener.heard is not None:
+    if _listener is not None and asked():
         raise _listener.interrupted()
 
 

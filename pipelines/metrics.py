@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipelines.dataset import REGRESSION
-
 REGRESSION_METRICS = ("mse", "rmse", "r2", "mae")
 CLASSIFICATION_METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss")
 
@@ -49,8 +47,8 @@ class Answers:
 def measure(answers: Answers) -> dict[str, float | None]:
     """The metrics of a task, each once; None where it is not defined (R² of a constant target, AUC of one class).
 
-    For more than two classes precision, recall and f1 are means over the classes, and roc_auc is the mean of each
-    class against the rest.
+    For more than two classes precision, recall and f1 are means over the classes that occur in the target or the
+    answers, as scikit-learn's macro averages are, and roc_auc is the mean of each class against the rest.
     """
     values = _weighted(answers, np.ones((1, len(answers))))
     return {name: float(value[0]) if np.isfinite(value[0]) else None for name, value in values.items()}
@@ -125,7 +123,7 @@ def _weighted(answers: Answers, weights: np.ndarray) -> Mapping[str, np.ndarray]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if answers.probabilities is None:
             return _regression(answers, weights)
-        return _classification(answers, weights)
+        return _classification(answers, answers.probabilities, weights)
 
 
 def _regression(answers: Answers, weights: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -133,8 +131,9 @@ def _regression(answers: Answers, weights: np.ndarray) -> Mapping[str, np.ndarra
     error = target - answers.predicted
     total = weights.sum(axis=1)
     squares = weights @ error**2
-    # Centred first: the spread of values far from zero would drown in rounding.
-    centred = target - target.mean()
+    # Centred first: the spread of values far from zero would drown in rounding. By the median: one row far out
+    # leaves the others where they are.
+    centred = target - np.median(target) if len(target) else target
     spread = weights @ centred**2 - (weights @ centred) ** 2 / total
     constant = spread <= 1e-14 * (weights @ centred**2)
     mse = squares / total
@@ -142,7 +141,7 @@ def _regression(answers: Answers, weights: np.ndarray) -> Mapping[str, np.ndarra
     return {"mse": mse, "rmse": np.sqrt(mse), "r2": r2, "mae": weights @ np.abs(error) / total}
 
 
-def _classification(answers: Answers, weights: np.ndarray) -> Mapping[str, np.ndarray]:
+def _classification(answers: Answers, probabilities: np.ndarray, weights: np.ndarray) -> Mapping[str, np.ndarray]:
     classes = list(answers.classes)
     codes = pd.Index(classes).get_indexer(pd.Index(answers.target))
     predicted = pd.Index(classes).get_indexer(pd.Index(answers.predicted))
@@ -153,17 +152,20 @@ def _classification(answers: Answers, weights: np.ndarray) -> Mapping[str, np.nd
     for place in wanted:
         actual, said = codes == place, predicted == place
         hits, positives, calls = (weights @ flags.astype("float64") for flags in (actual & said, actual, said))
-        precision.append(np.where(calls > 0, hits / calls, 0.0))
-        recall.append(np.where(positives > 0, hits / positives, 0.0))
-        f1.append(np.where(positives + calls > 0, 2 * hits / (positives + calls), 0.0))
-        auc.append(_auc(actual, answers.probabilities[:, place], weights))
+        # A class that is nowhere says nothing of a mean; of the one positive class zero, as scikit-learn has it.
+        nowhere = 0.0 if one_of_two else np.nan
+        occurs = positives + calls > 0
+        precision.append(np.where(occurs, np.where(calls > 0, hits / calls, 0.0), nowhere))
+        recall.append(np.where(occurs, np.where(positives > 0, hits / positives, 0.0), nowhere))
+        f1.append(np.where(occurs, 2 * hits / (positives + calls), nowhere))
+        auc.append(_auc(actual, probabilities[:, place], weights))
     # As sklearn.metrics.log_loss does: probabilities are kept off zero by the precision of float64.
-    chosen = np.clip(answers.probabilities[np.arange(len(codes)), codes], np.finfo("float64").eps, 1)
+    chosen = np.clip(probabilities[np.arange(len(codes)), codes], np.finfo("float64").eps, 1)
     return {
         "accuracy": weights @ (codes == predicted).astype("float64") / total,
-        "precision": np.mean(precision, axis=0),
-        "recall": np.mean(recall, axis=0),
-        "f1": np.mean(f1, axis=0),
+        "precision": np.nanmean(precision, axis=0),
+        "recall": np.nanmean(recall, axis=0),
+        "f1": np.nanmean(f1, axis=0),
         "roc_auc": np.mean(auc, axis=0),
         "log_loss": weights @ -np.log(chosen) / total,
     }

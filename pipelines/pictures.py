@@ -366,7 +366,7 @@ def _forest(rows: list[Coefficient], score: str, importance: bool, limit: int) -
     features = sorted(strongest, key=lambda f: -strongest[f])[:limit]
 
     names = [plain(feature) for feature in features]
-    across = min(len(panels), 3)
+    across = min(len(panels), 2)
     down = math.ceil(len(panels) / across)
     height = 0.3 * len(features) + 0.4
     longest = max(len(_in_raw_units(groups[label][f])) for label in panels for f in features if f in groups[label])

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["PROCESS_TAG", "interruptible", "mark_killed", "run", "tags"]
+__all__ = ["PROCESS_TAG", "folder", "interruptible", "mark_killed", "run", "tags"]
 
 #: Tag of a run: the process that writes it, as ``machine:pid:start``.
 PROCESS_TAG = "lifecycle.process"
@@ -45,7 +46,7 @@ def run(client: "MlflowClient", *, experiment: str | None, name: str, tags: dict
     # Runs that cannot be marked, those of others say, are no reason not to work.
     with contextlib.suppress(RegistryError):
         mark_killed(client)
-    interrupts.check()
+    interrupts.reopen()
     # Held, so that no run is begun by the server and unknown to us.
     interrupts.hold()
     try:
@@ -65,6 +66,23 @@ def run(client: "MlflowClient", *, experiment: str | None, name: str, tags: dict
     finally:
         with interrupts.held():
             _end(status)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder for the block's files, removed with the block, also where it is interrupted.
+
+    Raises
+    ------
+    OSError
+        where none can be made.
+    """
+    made = tempfile.TemporaryDirectory(prefix="lifecycle-", ignore_cleanup_errors=True)
+    try:
+        yield Path(made.name)
+    finally:
+        with interrupts.held():
+            made.cleanup()
 
 
 def _start(client: "MlflowClient", experiment: str | None, name: str, tags: dict[str, str]) -> "Run":
@@ -96,7 +114,7 @@ def _end(status: str) -> None:
         with speaking():
             mlflow.end_run(status)
         return
-    # The cause that made the run fail is worth more than a server that cannot be told of it now: the next start marks it.
+    # What made the run fail is worth more than a server that cannot be told of it now; the next start marks it.
     with contextlib.suppress(RegistryError), speaking(), one_try():
         mlflow.end_run(status)
 
@@ -144,7 +162,9 @@ def _experiments(client: "MlflowClient") -> Iterator[list[str]]:
 def _process(pid: int) -> str:
     """``machine:pid:start``; the start tells a process from a later one of the same number."""
     try:
-        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        # A zombie is over, though nobody has asked how it ended.
+        start = "gone" if state in "ZX" else rest[18]
     except OSError:
         start = _alive(pid)
     return f"{_machine()}:{pid}:{start}"

@@ -1,18 +1,21 @@
 """The stable holdout, by a hash of each row's key, and the folds of cross-validation."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from pipelines import dates
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles
 from pipelines.errors import PipelineError, listed
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))
 _FEWEST_TRAINING = 10
 _FEWEST_HELD_OUT = 2
+_MOST_STRATIFIED_GROUPS = 20_000
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,11 @@ def split(dataset: Dataset, roles: Roles, *, test_size: float) -> Split:
     row_columns = tuple(roles.id) or tuple(features.columns)
     keys = hash_rows(pd.DataFrame({name: dataset.column(name) for name in roles.id}) if roles.id else features)
     cut = None
+    by: str
+    columns: tuple[str, ...]
     if roles.time:
         by, columns = "time", (roles.time,)
-        moments = _moments(dataset.column(roles.time), roles.time)
+        moments = dates.moments(dataset.column(roles.time), roles.time)
         held, cut = _after_cut(moments, test_size)
     elif roles.group:
         by, columns = "group", (roles.group,)
@@ -115,18 +120,7 @@ def _after_cut(moments: np.ndarray, test_size: float) -> tuple[np.ndarray, str]:
     cut = ordered[max(int(np.ceil(len(ordered) * (1 - test_size))) - 1, 0)]
     if cut == ordered[-1] and ordered[0] < cut:
         cut = ordered[np.searchsorted(ordered, cut) - 1]
-    return moments > cut, str(cut)
-
-
-def _moments(values: pd.Series, name: str) -> np.ndarray:
-    if values.isna().any():
-        raise PipelineError(f"--time {name}: {int(values.isna().sum())} rows have no time; drop or complete them")
-    if values.dtype.kind == "f":
-        return values.to_numpy()
-    try:
-        return pd.to_datetime(values, format="mixed", utc=True).to_numpy()
-    except (ValueError, TypeError):
-        raise PipelineError(f"--time {name}: expected dates or numbers, found text; name another column") from None
+    return moments > cut, dates.shown(cut)
 
 
 def _check(result: Split, dataset: Dataset) -> None:
@@ -152,32 +146,26 @@ def _check(result: Split, dataset: Dataset) -> None:
 def folds(dataset: Dataset, split: Split, *, count: int, seed: int) -> tuple[str, list[tuple[np.ndarray, np.ndarray]]]:
     """Folds over the training rows: their kind, and pairs of positions within the training rows.
 
-    By time where the split is by time, by group where it is by group, stratified for a classification; else shuffled
-    by the seed. Fewer folds where a class or the groups are too few.
-    """
-    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
+    By time where the split is by time; by group where it is by group, or by an id that several rows share; stratified
+    for a classification; else shuffled by the seed. Fewer folds where a class, the groups or the moments are too few.
 
-    target = dataset.target.iloc[split.training]
+    Raises
+    ------
+    PipelineError
+        where there are not two folds, or the rows beside a fold hold one class only.
+    """
+    target = dataset.target.iloc[split.training].to_numpy()
     classes = dataset.task == CLASSIFICATION
-    fewest = int(target.value_counts().min()) if classes else len(target)
-    groups = None
     if split.by == "time":
-        moments = _moments(dataset.column(split.columns[0]).iloc[split.training], split.columns[0])
-        order = np.argsort(moments, kind="stable")
-        return "time", [(order[a], order[b]) for a, b in TimeSeriesSplit(count).split(order)]
-    if split.by == "group":
-        groups = pd.factorize(dataset.column(split.columns[0]).iloc[split.training])[0]
-        count = min(count, len(np.unique(groups)))
-        kind = "group"
-        maker = StratifiedGroupKFold if classes else GroupKFold
+        kind, pairs = "time", _by_time(dataset, split, count)
+    elif split.by == "group" or (split.by == "id" and len(np.unique(split.keys[split.training])) < len(target)):
+        groups = split.keys if split.by == "id" else hash_rows(dataset.column(split.columns[0]).to_frame())
+        kind, pairs = "group", _by_group(target, groups[split.training], classes, count, seed)
     else:
-        kind = "stratified" if classes else "k-fold"
-        maker = StratifiedKFold if classes else KFold
-    count = min(count, fewest)
-    if count < 2:
-        raise PipelineError("cross-validation needs 2 folds, and a class or the groups are too few; give --folds 0")
-    pairs = maker(count, shuffle=True, random_state=seed).split(np.zeros(len(target)), target, groups)
-    return kind, [(np.asarray(a), np.asarray(b)) for a, b in pairs]
+        kind, pairs = ("stratified" if classes else "k-fold"), _shuffled(target, classes, count, seed)
+    if classes and any(len(pd.unique(target[beside])) < 2 for beside, _ in pairs):
+        raise PipelineError(f"the rows beside a fold ({kind}) hold one class only; give --folds 0, or add rows")
+    return kind, pairs
 
 
 def held_out_as(holdout: Mapping, column: Callable[[str], pd.Series]) -> tuple[np.ndarray, np.ndarray]:
@@ -192,11 +180,65 @@ def held_out_as(holdout: Mapping, column: Callable[[str], pd.Series]) -> tuple[n
     -------
     keys, shape (n_rows,), uint64; held, shape (n_rows,), bool.
     """
-    keys = hash_rows(pd.DataFrame({name: column(name) for name in holdout["key_columns"]}))
+    keys = hash_rows(pd.DataFrame({name: column(name) for name in holdout["key_columns"]}, copy=False))
     if holdout["by"] == "time":
         name = holdout["columns"][0]
-        moments = _moments(column(name), name)
+        moments = dates.moments(column(name), name)
         return keys, moments > np.array(holdout["cut"]).astype(moments.dtype)
     if holdout["by"] == "group":
         return keys, _share(hash_rows(column(holdout["columns"][0]).to_frame())) < holdout["test_size"]
     return keys, _share(keys) < holdout["test_size"]
+
+
+def _by_time(dataset: Dataset, split: Split, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each fold later than the rows before it; rows of one moment stay together."""
+    from sklearn.model_selection import TimeSeriesSplit
+
+    name = split.columns[0]
+    moments, codes = np.unique(dates.moments(dataset.column(name), name)[split.training], return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    pairs = TimeSeriesSplit(_enough(count, len(moments) - 1)).split(moments)
+    return [
+        (
+            order[: np.searchsorted(ordered, after[0])],
+            order[slice(*np.searchsorted(ordered, [after[0], after[-1] + 1]))],
+        )
+        for _, after in pairs
+    ]
+
+
+def _by_group(
+    target: np.ndarray, groups: np.ndarray, classes: bool, count: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    codes = pd.factorize(groups, sort=True)[0]
+    many = int(codes.max()) + 1
+    count = _enough(count, many)
+    # The stratified one looks at each group in Python.
+    fewest = int(pd.Series(target).value_counts().min()) if classes else 0
+    stratified = classes and many <= _MOST_STRATIFIED_GROUPS and fewest >= count
+    maker = (StratifiedGroupKFold if stratified else GroupKFold)(count, shuffle=True, random_state=seed)
+    return [(beside, within) for beside, within in maker.split(np.zeros(len(target)), target, codes) if len(within)]
+
+
+def _shuffled(target: np.ndarray, classes: bool, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    if not classes:
+        return list(KFold(_enough(count, len(target)), shuffle=True, random_state=seed).split(target))
+    count = _enough(count, max(int(pd.Series(target).value_counts().min()), 2))
+    with warnings.catch_warnings():
+        # A class with a single row is in one fold only.
+        warnings.simplefilter("ignore", UserWarning)
+        return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(target, target))
+
+
+def _enough(count: int, most: int) -> int:
+    if min(count, most) < 2:
+        raise PipelineError(
+            f"cross-validation needs at least 2 folds, found room for {max(min(count, most), 0)} "
+            "(a fold needs groups, moments or rows of its own); give --folds 0"
+        )
+    return min(count, most)

@@ -1,9 +1,11 @@
 """What a person sees at the terminal: steps and progress on standard error, results as a table on standard output."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -92,9 +94,11 @@ def show_check(checked: "Checked", *, as_json: bool) -> None:
 
 def next_steps(one: "Trained") -> list[str]:
     """The commands that come next, to be pasted."""
+    activate = [] if os.environ.get("VIRTUAL_ENV") else [f"  . {Path(sys.prefix) / 'bin' / 'activate'}"]
     return [
         "Next:",
-        "  mlflow ui                                                        # look at the runs, promote in the registry",
+        *activate,
+        "  mlflow ui        # the runs, their pictures and model cards; the registry, to promote in",
         f"  mlflow models serve -m {one.model_uri} --env-manager local -p 5001",
     ]
 

@@ -1,6 +1,5 @@
 """The decision threshold of a binary classifier: given, or chosen on cross-validated probabilities."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,9 +35,9 @@ def parse(text: str) -> Rule:
     PipelineError
         where the text is none of these.
     """
-    name, equals, given = text.strip().partition("=")
+    name, equals, given = (part.strip() for part in text.partition("="))
     try:
-        numbers = [float(part) for part in re.split(":", given if equals else name)]
+        numbers = [float(part) for part in (given if equals else name).split(":")]
     except ValueError:
         raise PipelineError(f"--threshold {text}: {_HELP}") from None
     if not equals and len(numbers) == 1 and 0 < numbers[0] < 1:
@@ -57,9 +56,21 @@ def choose(rule: Rule, probabilities: np.ndarray, positive: np.ndarray) -> float
     ----------
     probabilities : shape (n_rows,), of the positive class, by models that did not see the row.
     positive : shape (n_rows,), bool: which rows are.
+
+    Returns
+    -------
+    float : for a recall the highest threshold that reaches it; for a cost one of the least cost, between two
+        probabilities where it can be, so that neither is on its edge.
+
+    Raises
+    ------
+    PipelineError
+        where it is to be chosen and no row is positive.
     """
     if rule.value is not None:
         return rule.value
+    if not len(probabilities) or not positive.any():
+        raise PipelineError(f"--threshold {rule.text}: no positive rows to choose it on; give a probability instead")
     if rule.recall is not None:
         scores = np.sort(probabilities[positive])[::-1]
         needed = int(np.ceil(rule.recall * len(scores) - 1e-9))
@@ -73,7 +84,13 @@ def choose(rule: Rule, probabilities: np.ndarray, positive: np.ndarray) -> float
     possible = np.r_[True, scores[1:] != scores[:-1], True]
     best = int(np.flatnonzero(possible)[np.argmin(cost[possible])])
     if best == 0:
-        return float((1 + scores[0]) / 2)
+        return _between(scores[0], max(1.0, float(np.nextafter(scores[0], 2))))
     if best == len(scores):
         return float(scores[-1])
-    return float((scores[best - 1] + scores[best]) / 2)
+    return _between(scores[best], scores[best - 1])
+
+
+def _between(low: float, high: float) -> float:
+    """The middle of two probabilities, or the higher one where float64 has nothing between them."""
+    middle = (float(low) + float(high)) / 2
+    return middle if middle > low else float(high)

@@ -1,12 +1,15 @@
 """What a training run tells MLflow: parameters, metrics, the dataset, files, and the registered version."""
 
+import contextlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines import interrupts
 from registry import evidence
-from registry.client import speaking
+from registry.client import one_try, speaking
+from registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,23 +86,48 @@ def register(
 ) -> str:
     """Register a model that was logged, all at once with its description and tags; the version's number.
 
+    It is the last that a run does: an interrupt waits for it, and undoes it or comes too late.
+
     Raises
     ------
     RegistryError
-        where the registry refuses.
+        where the registry refuses; then neither a version nor an empty registered model is left.
+    Interrupted
+        where the process was told to stop meanwhile; likewise.
     """
     from mlflow.exceptions import MlflowException
 
-    with speaking():
+    made = False
+    with interrupts.held():
         try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        version = client.create_model_version(
-            name, model_uri, run_id, tags=tags, description=description, model_id=model_id
-        )
+            with speaking():
+                try:
+                    client.create_registered_model(name)
+                    made = True
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                        raise
+                version = client.create_model_version(
+                    name, model_uri, run_id, tags=tags, description=description, model_id=model_id
+                )
+            interrupts.check()
+        except BaseException:
+            _unregister(client, name, run_id, made=made)
+            raise
+        interrupts.close()
     return str(version.version)
+
+
+def _unregister(client: "MlflowClient", name: str, run_id: str, *, made: bool) -> None:
+    """Undo what a registration did before it failed, as far as the server still answers."""
+    ours = "name = '{}'".format(name.replace("'", "''"))
+    with contextlib.suppress(RegistryError), speaking(), one_try():
+        # An answer that was lost leaves a version that nobody knows of.
+        for version in client.search_model_versions(f"{ours} and run_id = '{run_id}'"):
+            client.delete_model_version(name, version.version)
+        # Somebody else may have registered a version of the same name since.
+        if made and not client.search_model_versions(ours, max_results=1):
+            client.delete_registered_model(name)
 
 
 def tags_of(document: dict, digest: str, run_id: str) -> dict[str, str]:

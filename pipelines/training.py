@@ -1,9 +1,7 @@
 """One training run: read, validate, split, fit, evaluate, log, register."""
 
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -101,9 +99,9 @@ def train(
     with (
         runs.interruptible(),
         runs.run(client, experiment=settings.experiment, name=f"train {plan.name}", tags=runs.tags()) as run,
-        tempfile.TemporaryDirectory(prefix="lifecycle-") as folder,
+        runs.folder() as folder,
     ):
-        return _run(settings, plan, client, run.info.run_id, Path(folder), say, progress)
+        return _run(settings, plan, client, run.info.run_id, folder, say, progress)
 
 
 def _run(settings, plan, client, run_id, folder, say, progress) -> Trained:

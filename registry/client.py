@@ -22,7 +22,7 @@ PATIENCE = 15
 _SIGN_OF_LIFE = 4
 _LOCKED = 8
 
-# MLflow's own settings, read whenever it makes a request. A user's own values win. Two tries of 7 s stay within PATIENCE.
+# MLflow's own settings, read whenever it makes a request; a user's own values win. Two tries of 7 s are PATIENCE.
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "7",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -139,12 +139,14 @@ def _probe_server(uri: str, variable: str) -> None:
     except requests.exceptions.Timeout:
         raise _away(uri, variable, f"silent for {_SIGN_OF_LIFE} s") from None
     except (requests.exceptions.RequestException, ValueError) as error:
-        raise RegistryError(f"{variable}={masked(uri)} is no address of a server: {_reason(error)}; correct it") from None
+        raise RegistryError(
+            f"{variable}={masked(uri)} is no address of a server: {_reason(error)}; correct it"
+        ) from None
 
 
 def _away(uri: str, variable: str, reason: str) -> RegistryError:
     return RegistryError(
-        f"the tracking server at {masked(uri)} does not answer ({reason}); start it (`make server`), or correct {variable}"
+        f"the tracking server {masked(uri)} does not answer ({reason}); start it (`make server`), or correct {variable}"
     )
 
 
@@ -161,7 +163,8 @@ def _probe_sqlite(uri: str, variable: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
         if path.exists() and path.stat().st_size:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_LOCKED)) as connection:
+            existing = f"{path.absolute().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(existing, uri=True, timeout=_LOCKED)) as connection:
                 connection.execute("PRAGMA schema_version").fetchone()
                 connection.execute("BEGIN IMMEDIATE")
                 connection.rollback()
@@ -181,6 +184,8 @@ def _probe_database(uri: str, variable: str) -> None:
 
     try:
         url = sqlalchemy.make_url(uri)
+        if "@" in (url.host or ""):
+            raise ValueError("its password holds an @, which is written %40")
         patience = {} if url.get_backend_name() == "mssql" else {"connect_timeout": _SIGN_OF_LIFE}
         engine = sqlalchemy.create_engine(url, connect_args=patience, poolclass=sqlalchemy.NullPool)
         engine.connect().close()
@@ -209,14 +214,18 @@ def _told(error: Exception) -> str:
     text = str(error)
     status = _status(error, text)
     if "botocore" in text or "boto3" in text or type(error).__module__.startswith(("botocore", "boto3")):
-        return f"the artifact store refused: {_reason(error)}; check its address, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return (
+            f"the artifact store refused: {_reason(error)}; "
+            "check its address, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     if status in (401, 403) or getattr(error, "error_code", "") in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
         return (
             f"{_server()} refused ({status or 403}): {_body(text)}; "
             "check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD and the rights"
         )
     if status and _TRANSPORT.search(text):
-        return f"{_server()} failed ({status}): {_body(text)}; look at its log, or correct MLFLOW_TRACKING_URI"
+        said = f": {_body(text)}" if "Response body: " in text else ""
+        return f"{_server()} failed ({status}){said}; look at its log, or correct MLFLOW_TRACKING_URI"
     if "valid JSON" in text:
         return f"{_server()} answers, but not as MLflow does: {_body(text)}; correct MLFLOW_TRACKING_URI"
     if "Max retries exceeded" in text or "timed out" in text or _TRANSPORT.search(text):
@@ -231,7 +240,9 @@ _TRANSPORT = re.compile(r"API request to (endpoint )?\S+ (failed|was successful)
 
 def _status(error: Exception, text: str) -> int:
     """The HTTP status that a server answered; 0 where it did not."""
-    found = re.search(r"failed with error code (\d+)|too many (\d+) error responses|(?:^|\W)(\d{3}) (?:Client|Server) Error", text)
+    found = re.search(
+        r"failed with error code (\d+)|too many (\d+) error responses|\b(\d{3}) (?:Client|Server) Error", text
+    )
     return int(next(filter(None, found.groups()))) if found else 0
 
 

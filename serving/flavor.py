@@ -64,7 +64,7 @@ def log_model(
             flavor=sys.modules[__name__],
             pipeline=pipeline,
             scorecard=scorecard,
-            signature=signature(inputs, classes, with_params=scorecard is not None),
+            signature=signature(inputs, classes, scorecard),
             input_example=example,
         )
 
@@ -141,16 +141,24 @@ def carry(folder: Path) -> Path:
     return package
 
 
-def signature(inputs: Sequence[Input], classes: Sequence[Any], *, with_params: bool = True) -> "ModelSignature":
-    """The signature: numbers as ``double``, also whole ones, so that a missing value is possible; text as ``string``."""
+def signature(inputs: Sequence[Input], classes: Sequence[Any], scorecard: Scorecard | None = None) -> "ModelSignature":
+    """The signature of a model.
+
+    Numbers are ``double``, also whole ones, so that a missing value is possible; text is ``string``. Columns that no
+    weight hangs on are optional. A model with a scorecard takes ``params={"output": ...}``.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     types = {CATEGORY: DataType.string, BOOLEAN: DataType.boolean}
-    columns = [ColSpec(types.get(column.type, DataType.double), column.name) for column in inputs]
+    optional = scorecard.optional if scorecard else frozenset()
+    columns = [
+        ColSpec(types.get(column.type, DataType.double), column.name, required=column.name not in optional)
+        for column in inputs
+    ]
     answer = DataType.double
     if classes:
         kinds = {bool: DataType.boolean, int: DataType.long, float: DataType.double}
         answer = kinds.get(type(classes[0]), DataType.string)
-    params = ParamSchema([ParamSpec("output", DataType.string, OUTPUTS[0])]) if with_params else None
+    params = ParamSchema([ParamSpec("output", DataType.string, OUTPUTS[0])]) if scorecard else None
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(answer)]), params=params)

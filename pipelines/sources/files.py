@@ -56,10 +56,11 @@ def read(path: Path) -> Table:
     PipelineError
         where there is no file, or it is no table.
     """
-    if path.is_dir():
-        raise PipelineError(f"--data takes a file, found the folder {path}; name the file in it")
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe can be read once only
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise PipelineError(f"--data takes a file, found the folder {path}; name the file in it")
+        if not stat.S_ISREG(mode):  # a pipe can be read once only
             return parse(path.read_bytes(), path.name, str(path))
         with open(path, "rb"):  # its errors carry a reason, Arrow's do not
             pass

@@ -40,7 +40,8 @@ def read(uri: str) -> Table:
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         path = Path(folder) / "object"
         try:
-            boto3.client("s3", endpoint_url=endpoint, config=patience).download_file(bucket, key, str(path))
+            # A session of its own: the default one keeps the credentials it saw first.
+            boto3.Session().client("s3", endpoint_url=endpoint, config=patience).download_file(bucket, key, str(path))
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             raise PipelineError(f"--data {uri}: {_REASONS.get(code) or one_line(error)}") from None

@@ -43,9 +43,12 @@ def read(url: str, query: str | None) -> Table:
     try:
         with engine.connect() as connection:
             table = _table(connection, query)
-            # No parameters: colons and percent signs mean nothing but themselves.
-            patient = connection.execution_options(stream_results=True, no_parameters=True)
-            result = patient.exec_driver_sql(query) if table is None else patient.execute(table.select())
+            patient = connection.execution_options(stream_results=True)
+            if table is None:
+                # No parameters: colons and percent signs mean nothing but themselves.
+                result = patient.execution_options(no_parameters=True).exec_driver_sql(query)
+            else:
+                result = patient.execute(table.select())
             names = list(result.keys())
             columns = _columns(result, len(names))
     except (SQLAlchemyError, sqlite3.Warning, ValueError, OverflowError) as error:

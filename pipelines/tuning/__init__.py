@@ -1,1 +1,1 @@
-"""A search over estimators and their parameters, whose winner is trained and registered: ``python -m pipelines tune``."""
+"""A search over estimators and their parameters, whose winner is trained and registered."""

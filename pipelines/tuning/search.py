@@ -78,7 +78,8 @@ def tune(
     Parameters
     ----------
     say, progress : as for :func:`pipelines.training.train`.
-    bar : a context manager of (trials in all, trials done), whose value is told of each trial; see :mod:`pipelines.tuning.view`.
+    bar : a context manager of (trials in all, trials done) whose value is told of each trial, such as
+        :func:`pipelines.tuning.view.bar`.
 
     Raises
     ------
@@ -96,9 +97,7 @@ def tune(
     searched = task.searched()
     name = search.study or f"{task.plan.name}-{_digest(searched)[:8]}"
     with studies.storing(search.storage):
-        study = studies.open_study(
-            storage, name, direction="maximize" if task.maximized else "minimize", searched=searched
-        )
+        study = studies.open_study(storage, name, maximized=task.maximized, searched=searched)
     _refuse_busy(client, study)
     check_table(task, client, say)
     before = study.user_attrs.get(studies.SEARCH_RUN)
@@ -170,6 +169,7 @@ def _search(task: Task, study: "Study", client: "MlflowClient", run_id: str, bar
     seed, timeout = task.search.settings.seed, task.search.timeout
     planned = task.space.planned(seed)
     began = time.monotonic()
+    folds = trials.Folds(task)
     with studies.storing(task.search.storage):
         study.pruner = trials.pruner(task)
         done = len(studies.done(study))
@@ -178,13 +178,13 @@ def _search(task: Task, study: "Study", client: "MlflowClient", run_id: str, bar
                 study.sampler = studies.sampler(seed, done)
                 trial = studies.ask(study, planned[done] if done < len(planned) else None)
                 task.space.suggest(trial)
-                trials.run(task, study, trial, client)
+                trials.run(task, folds, study, trial, client)
                 done += 1
                 best = studies.best(study)
                 if best is not None:
                     with speaking():
-                        client.log_metric(run_id, "best_value", best.value, step=done)
-                tell(done, best and best.value)
+                        client.log_metric(run_id, "best_value", studies.value(best), step=done)
+                tell(done, None if best is None else best.value)
 
 
 def _found(task: Task, study: "Study", best: "FrozenTrial", run_id: str) -> Found:
@@ -195,7 +195,7 @@ def _found(task: Task, study: "Study", best: "FrozenTrial", run_id: str) -> Foun
         study=study.study_name,
         storage=studies.shown(task.search.storage),
         metric=task.metric,
-        value=best.value,
+        value=studies.value(best),
         estimator=candidate.entry.name,
         parameters=texts,
         trial=best.number,

@@ -256,13 +256,13 @@ def sensible(entry: Entry, scale: Scale) -> dict[str, Range | Choices]:
         "poisson": {"alpha": _log(1e-5 * level, 10 * level)},
         # A sum of absolute errors against squares of coefficients.
         "linear-svr": {
-            "C": _log(1e-2 * spread / rows, 1e4 * spread / rows),
+            "C": _log(1e-2 * spread / rows, 1e3 * spread / rows),
             "epsilon": Range(0.0, _rounded(spread / 2)),
         },
         "logistic": {"C": _log(1e-4, 1e3)},
         "linear-svm": {"C": _log(1e-4, 1e2)},
     }
-    layers = {
+    layers: dict[str, Range | Choices] = {
         "hidden_layer_sizes": Choices(_MLP_LAYERS),
         "alpha": _log(1e-6, 10),
         "learning_rate_init": _log(1e-4, 3e-2),

@@ -88,7 +88,7 @@ def shown(url: str) -> str:
         return url.rpartition("@")[2]
 
 
-def open_study(storage: "BaseStorage", name: str, *, direction: str, searched: Mapping[str, str]) -> "Study":
+def open_study(storage: "BaseStorage", name: str, *, maximized: bool, searched: Mapping[str, str]) -> "Study":
     """The study of a name, new or as it was left.
 
     Parameters
@@ -102,6 +102,7 @@ def open_study(storage: "BaseStorage", name: str, *, direction: str, searched: M
     """
     import optuna
 
+    direction = optuna.study.StudyDirection.MAXIMIZE if maximized else optuna.study.StudyDirection.MINIMIZE
     known = name in optuna.get_all_study_names(storage)
     if known:
         study = optuna.load_study(study_name=name, storage=storage)
@@ -149,7 +150,13 @@ def best(study: "Study") -> "FrozenTrial | None":
     from optuna.study import StudyDirection
 
     sign = 1 if study.direction == StudyDirection.MINIMIZE else -1
-    return min(measured(study), key=lambda trial: (sign * trial.value, trial.number), default=None)
+    return min(measured(study), key=lambda trial: (sign * value(trial), trial.number), default=None)
+
+
+def value(trial: "FrozenTrial") -> float:
+    """The value of a measured trial."""
+    assert trial.value is not None
+    return trial.value
 
 
 def release(study: "Study") -> list[int]:

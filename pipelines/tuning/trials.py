@@ -1,11 +1,14 @@
 """One trial of a search: a point of the space, cross-validated on the training rows, as an MLflow run of its own."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from pipelines import estimators, fitting, metrics, runs, thresholds, tracking
+from pipelines import estimators, features, fitting, metrics, runs, thresholds, tracking
 from pipelines.errors import PipelineError, one_line
 from pipelines.fitting import CrossValidation
 from pipelines.metrics import Answers
@@ -27,9 +30,68 @@ _NEEDS_TWO_VALUES = frozenset({"r2", "roc_auc"})
 STUDY_TAG, TRIAL_TAG, STATE_TAG, REASON_TAG = "tuning.study", "tuning.trial", "tuning.state", "tuning.reason"
 SEARCH_TAG, CONTINUES_TAG = "tuning.search_run", "tuning.continues"
 
+#: Features of all folds are kept in up to this many bytes.
+MOST_BYTES = 512 * 2**20
+
 # A trial is judged by its folds so far once this many trials are complete, and from the second fold on.
 _PRUNE_AFTER_TRIALS = 5
 _PRUNE_AFTER_FOLDS = 1
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one fit needs: rows to fit on and rows to judge by, as tables, or as features where `ready`."""
+
+    table: Any
+    target: pd.Series
+    judged: Any
+    truth: np.ndarray
+    ready: bool
+
+
+class Folds:
+    """The folds of a search; their features are made once where they fit into memory, instead of in each trial.
+
+    The preprocessing is fitted on each fold's own rows either way, so that the values are the same.
+
+    Parameters
+    ----------
+    most : bytes that all features together may take.
+    """
+
+    def __init__(self, task: Task, *, most: int = MOST_BYTES) -> None:
+        rows, dataset = task.plan.split.training, task.plan.dataset
+        self._table, self._target = dataset.features.iloc[rows], dataset.target.iloc[rows]
+        self._inputs, self._pairs = dataset.inputs, task.folds[1]
+        self._made: list[Fold] = []
+        while len(self._made) < len(self._pairs):
+            self._made.append(self._ready(*self._pairs[len(self._made)]))
+            if sum(_bytes(fold.table) + _bytes(fold.judged) for fold in self._made[:1]) * len(self._pairs) > most:
+                self._made = []
+                break
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __iter__(self) -> Iterator[Fold]:
+        return iter(self._made) if self._made else (self._raw(*pair) for pair in self._pairs)
+
+    def _raw(self, fitted_on: np.ndarray, judged_on: np.ndarray) -> Fold:
+        table, target = self._table, self._target
+        truth = target.iloc[judged_on].to_numpy()
+        return Fold(table.iloc[fitted_on], target.iloc[fitted_on], table.iloc[judged_on], truth, ready=False)
+
+    def _ready(self, fitted_on: np.ndarray, judged_on: np.ndarray) -> Fold:
+        raw = self._raw(fitted_on, judged_on)
+        made = features.build(self._inputs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            table = made.fit_transform(raw.table)
+            return replace(raw, table=table, judged=made.transform(raw.judged), ready=True)
+
+
+def _bytes(matrix: Any) -> int:
+    return matrix.data.nbytes  # of an array, and of a sparse matrix, whose indices take as much again
 
 
 class _Pruned(Exception):
@@ -40,7 +102,7 @@ class _Failed(Exception):
     """A trial cannot be measured; the message is the reason."""
 
 
-def run(task: Task, study: "Study", trial: "Trial", client: "MlflowClient") -> None:
+def run(task: Task, folds: Folds, study: "Study", trial: "Trial", client: "MlflowClient") -> None:
     """Measure one point, as a run of its own, and tell the study."""
     import mlflow
     from optuna.trial import TrialState
@@ -53,16 +115,16 @@ def run(task: Task, study: "Study", trial: "Trial", client: "MlflowClient") -> N
             trial.set_user_attr(studies.RUN, run.info.run_id)
             chosen = {f"estimator.{name}": text for name, text in texts.items()}
             tracking.log_parameters({"estimator.class": candidate.entry.class_name, **chosen})
-            folds: list[Answers] = []
+            answers: list[Answers] = []
             told = "complete"
             try:
                 if same := _same(study, trial):
                     value, found, told = same.value, same.user_attrs[studies.METRICS], f"as trial {same.number}"
                 else:
-                    value = _measure(task, trial, folds)
-                    found = _means(task, folds)
+                    value = _measure(task, trial, folds, answers)
+                    found = _means(task, answers)
             except _Pruned:
-                state, told, found = TrialState.PRUNED, f"pruned after {len(folds)} folds", _means(task, folds)
+                state, told, found = TrialState.PRUNED, f"pruned after {len(answers)} folds", _means(task, answers)
             except _Failed as error:
                 with speaking():
                     mlflow.set_tags({STATE_TAG: "failed", REASON_TAG: str(error)})
@@ -82,28 +144,28 @@ def _same(study: "Study", trial: "Trial") -> "FrozenTrial | None":
     return next((other for other in studies.measured(study) if other.params == trial.params), None)
 
 
-def _measure(task: Task, trial: "Trial", folds: list[Answers]) -> float:
-    """The mean of the metric over the folds; the answers of each fold are added to ``folds``."""
-    dataset, rows = task.plan.dataset, task.plan.split.training
-    table, target = dataset.features.iloc[rows], dataset.target.iloc[rows]
+def _measure(task: Task, trial: "Trial", folds: Folds, answers: list[Answers]) -> float:
+    """The mean of the metric over the folds; the answers of each fold are added to ``answers``."""
+    dataset, seed = task.plan.dataset, task.search.settings.seed
     candidate, texts = task.space.read(trial.params)
     try:
         values = estimators.parameters(candidate.entry, texts)
-        for step, (fitted_on, judged_on) in enumerate(task.folds[1]):
-            estimator = estimators.build(
-                candidate.entry, values, seed=task.search.settings.seed, class_weight=task.plan.class_weight
-            )
-            model = fitting.pipeline(dataset, estimator)
-            for note in fitting.fit(model, table.iloc[fitted_on], target.iloc[fitted_on]):
-                raise _Failed(note)
-            truth = target.iloc[judged_on].to_numpy()
-            judged = table.iloc[judged_on]
-            folds.append(fitting.answer(model, judged, truth, classes=dataset.classes, positive=task.plan.positive))
-            if _by_fold(task) and step + 1 < len(task.folds[1]):
-                trial.report(_mean(task, folds), step)
+        stochastic = "n_iter_no_change" in candidate.entry.load()().get_params()
+        for step, fold in enumerate(folds):
+            model = estimators.build(candidate.entry, values, seed=seed, class_weight=task.plan.class_weight)
+            if not fold.ready:
+                model = fitting.pipeline(dataset, model)
+            notes = fitting.fit(model, fold.table, fold.target)
+            # Short of its optimum a linear model is not the one its parameters name; a network always stops short.
+            if notes and not stochastic:
+                raise _Failed(notes[0])
+            classes, positive = dataset.classes, task.plan.positive
+            answers.append(fitting.answer(model, fold.judged, fold.truth, classes=classes, positive=positive))
+            if _by_fold(task) and step + 1 < len(folds):
+                trial.report(_mean(task, answers), step)
                 if trial.should_prune():
                     raise _Pruned
-        return _mean(task, folds)
+        return _mean(task, answers)
     except (PipelineError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise _Failed(one_line(error)) from error
 
@@ -121,7 +183,7 @@ def _judged(task: Task, folds: Sequence[Answers]) -> CrossValidation:
     if rule is None:
         return whole
     place = task.plan.dataset.classes.index(positive)
-    probabilities = np.concatenate([answers.probabilities[:, place] for answers in folds])
+    probabilities = np.concatenate([np.asarray(answers.probabilities)[:, place] for answers in folds])
     truth = np.concatenate([answers.target for answers in folds])
     return whole.with_threshold(thresholds.choose(rule, probabilities, truth == positive))
 
@@ -141,7 +203,7 @@ def _mean(task: Task, folds: Sequence[Answers]) -> float:
 
 def _means(task: Task, folds: Sequence[Answers]) -> dict[str, float]:
     """All metrics of the folds, by the names that training gives them."""
-    found = {}
+    found: dict[str, float | None] = {}
     for name, over in _judged(task, folds).to_evidence()["metrics"].items():
         found |= {f"cv_{name}_mean": over["mean"], f"cv_{name}_std": over["std"]}
     return {name: value for name, value in found.items() if value is not None}

@@ -209,7 +209,7 @@ def _function(value, at, kind):
 def _bin(value, at, kind):
     _needs_number(kind, at)
     edges = _numbers(value, at, None)
-    if any(low > high for low, high in zip(edges, edges[1:], strict=False)):
+    if edges != sorted(edges):
         raise ScorecardError(f"{at}: expected rising edges")
     return NUMBER
 

@@ -21,10 +21,10 @@ def explain(scorecard, row, *, label=None, reasons: int = 4) -> dict:
     -------
     dict
         ``prediction``; ``class`` (None for a regression); ``scale``, what the score is: ``target``,
-        ``transformed target``, ``log of the target``, ``log-odds`` or ``decision score``; ``score``; ``baseline``, the score without
-        any term; ``terms``, a list of ``{"term", "inputs", "contribution"}`` without those that contribute nothing:
-        ``score == math.fsum([baseline, *contributions])``, exactly. ``reasons``, strongest first, gathers the terms
-        of the same inputs: ``{"inputs", "contribution", "text"}``.
+        ``transformed target``, ``log of the target``, ``log-odds`` or ``decision score``; ``score``; ``baseline``,
+        the score without any term; ``terms``, a list of ``{"term", "inputs", "contribution"}`` without those that
+        contribute nothing: ``score == math.fsum([baseline, *contributions])``, exactly; ``reasons``, the terms of
+        the same inputs together, strongest first: ``{"inputs", "contribution", "text"}``.
 
     Raises
     ------

@@ -102,10 +102,9 @@ def cells(values) -> list:
 
 
 def read(spec: Input, values, cleaning: Cleaning, refusals: Refusals):
-    """A raw column: a float64 array (missing is NaN), or ``Coded`` text (missing is None). Refused cells are missing."""
-    return (
-        _text(spec, values, cleaning, refusals) if spec.type == CATEGORY else _numbers(spec, values, cleaning, refusals)
-    )
+    """A raw column as a float64 array (missing is NaN), or as ``Coded`` text (missing is None)."""
+    reader = _text if spec.type == CATEGORY else _numbers
+    return reader(spec, values, cleaning, refusals)
 
 
 def finite_sum(array) -> bool:
@@ -153,30 +152,26 @@ def _float64(spec, values):
 
 
 def _one_by_one(spec, values, cleaning, refusals):
-    lenient = Input(spec.name, spec.type)  # what is refused for being missing, infinite or no whole number comes after
+    # What is refused for being missing, infinite or no whole number comes after, for the whole column.
+    read = Input(spec.name, spec.type).read
     found = np.empty(len(values), dtype=np.float64)
-    bad: dict[str, list] = {}
-    known: dict = {}
+    refused: dict[str, list] = {}
+    known: dict[str, float] = {}
     for row, raw in enumerate(cells(values)):
-        key = raw if isinstance(raw, str) else None
-        value = known.get(key) if key is not None else None
-        if value is None:
-            try:
-                value = lenient.read(raw, cleaning)
-            except InputError as error:
-                bad.setdefault(error.reason, []).append(row)
-                value = None
-            value = np.nan if value is None else value
-            if key is not None and not bad:
-                known[key] = value
-        found[row] = value
-    strict: list = []
-    for reason, rows in bad.items():
+        if type(raw) is str and raw in known:
+            found[row] = known[raw]
+            continue
+        try:
+            value = read(raw, cleaning)
+        except InputError as error:
+            refused.setdefault(error.reason, []).append(row)
+            found[row] = 0.0  # refused once is enough: 0 is refused for nothing more
+            continue
+        found[row] = np.nan if value is None else value
+        if type(raw) is str:
+            known[raw] = found[row]
+    for reason, rows in refused.items():
         refusals.add(np.array(rows), spec.name, reason)
-        strict += rows
-    if strict and not spec.null:
-        # Refused already, with the better reason.
-        found[strict] = 0.0
     return found
 
 

@@ -48,7 +48,7 @@ class InputError(ValueError):
 class _Frozen:
     """A value made of its slots: compared, hashed and shown by them, and never changed."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def __setattr__(self, name, value):
         raise AttributeError(f"{type(self).__name__} is frozen: make a new one to change {name!r}")
@@ -76,6 +76,8 @@ class Cleaning(_Frozen):
     """How text is read: trimmed or as it stands, and which words mean that the value is missing."""
 
     __slots__ = ("trim", "missing")
+    trim: bool
+    missing: frozenset[str]
 
     def __init__(self, trim: bool = True, missing: frozenset[str] = MISSING_TEXT):
         object.__setattr__(self, "trim", trim)
@@ -103,6 +105,10 @@ class Input(_Frozen):
     """
 
     __slots__ = ("name", "type", "integer", "null")
+    name: str
+    type: str
+    integer: bool
+    null: bool
 
     def __init__(self, name: str, type: str, integer: bool = False, null: bool = True):
         if type not in TYPES:
@@ -132,7 +138,7 @@ class Input(_Frozen):
             raw = cleaning.text(raw)
         elif raw is not None and type(raw) not in _PLAIN:
             raw = _plain(raw)
-        if raw is None or raw != raw:
+        if raw is None or (isinstance(raw, float) and raw != raw):
             if not self.null:
                 raise InputError(self.name, REQUIRED)
             return None
@@ -143,7 +149,7 @@ class Input(_Frozen):
         return self._boolean(raw) if self.type == BOOLEAN else self._number(raw)
 
     def reader(self, cleaning: Cleaning = AS_IS):
-        """``read`` as a plain function for one kind of row after another: a missing number is NaN, a missing text None."""
+        """``read`` as a function for one value after another: a missing number is NaN, a missing text None."""
         read, integer = self.read, self.integer
         if self.type == CATEGORY:
             return lambda raw: read(raw, cleaning)

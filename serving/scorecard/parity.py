@@ -13,9 +13,9 @@ terms, ``tau = 1e-12 (1 + sum of |terms|)`` and answers agree where
 A logarithm or a power is rounded differently by different libraries, and taking a mean from it may leave little but
 that: for each column with such a function, tau grows by what moving the function's value by 1e-12 of it does to z.
 
-Rows with ``tau > 1e-6`` are *ill-conditioned*: there scikit-learn's own answers for a table and for one row differ. They
-are counted, and have to agree on refusing only. Where scikit-learn raises, or gives an answer that is not finite, the
-scorecard has to refuse.
+Rows with ``tau > 1e-6`` are *ill-conditioned*: there scikit-learn's own answers for a table and for one row differ.
+They are counted, and have to agree on refusing only. Where scikit-learn raises, or gives an answer that is not finite,
+the scorecard has to refuse.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,12 +58,13 @@ def measure(
     Returns
     -------
     dict
-        Ready for JSON. ``rows``; ``rows_one_by_one``; ``ill_conditioned``; ``refusals``: rows ``refused``, how many were
-        ``checked`` against the pipeline, ``missed`` (the pipeline raises, the scorecard answers), ``needless`` (the
-        scorecard refuses for a reason of the model's and the pipeline answers), ``stricter`` (it refuses by the contract),
-        ``paths_differ`` (paths disagree on refusing); ``paths``: for each path and method the number ``compared``, the
-        ``worst`` difference, ``worst_ratio`` to its tolerance and how many are ``outside`` of it (labels: ``different``
-        and ``outside``); ``tolerance`` in words; ``passed``.
+        Ready for JSON. ``rows``, ``rows_one_by_one``, ``ill_conditioned``: how many. ``refusals``: rows ``refused``;
+        how many of them were ``checked`` against the pipeline; ``missed`` (the pipeline raises, the scorecard
+        answers), ``needless`` (the scorecard refuses for a reason of the model's, the pipeline answers),
+        ``stricter`` (it refuses by the contract), ``paths_differ`` (its paths disagree on refusing). ``paths``: for
+        each path and method the number ``compared``, the ``worst`` difference, its ``worst_ratio`` to the tolerance
+        and how many are ``outside`` of that; for labels how many are ``different`` and ``outside``. ``tolerance`` in
+        words. ``passed``.
     """
     reference = _widened(table)
     columns = _columns(scorecard, reference)
@@ -166,7 +167,7 @@ def _finite(answers: dict):
 
 
 def _asked(pipeline, table, rows, budget: int = 400):
-    """The pipeline's answers to rows (with their numbers as ``rows``), and the rows it raises at or answers without a number.
+    """The pipeline's answers to rows, whose numbers are ``rows``, and the rows it raises at or has no number for.
 
     Halves the table where it raises; after ``budget`` calls what is still unanswered counts as raised.
     """

@@ -85,7 +85,8 @@ class Plan:
             self.origin[name] = (item["input"],)
         else:
             above = item["product"] if "product" in item else [item["column"]]
-            self.origin[name] = tuple(dict.fromkeys(source for column in above for source in self.origin[column]))
+            sources = {source for column in above for source in self.origin[column]}
+            self.origin[name] = tuple(sorted(sources, key=self._places.__getitem__))
 
     def _linear(self, model) -> None:
         zeros = (0.0,) * len(model["intercepts"])

@@ -22,7 +22,9 @@ class Scorecard:
         self._plan = Plan(document)
         self._model = document["model"]
         self._decision = document["decision"]
-        self._lazy_rows = self._lazy_tables = self._lazy_target = None
+        self._lazy_rows: Rows | None = None
+        self._lazy_tables = None
+        self._target = steps.chain(document["model"]["target"], "target")
 
     @classmethod
     def loads(cls, text: str) -> "Scorecard":
@@ -195,7 +197,7 @@ class Scorecard:
         if self._lazy_tables is None:
             from .tables import Tables
 
-            self._lazy_tables = Tables(self._plan)
+            self._lazy_tables = Tables(self._plan)  # type: ignore[assignment]
         return self._lazy_tables
 
     def needs_probabilities(self) -> None:
@@ -214,10 +216,8 @@ class Scorecard:
         (value,) = scores
         if self._model["link"] == "log":
             value = steps.FUNCTIONS["exp"](value)
-        if self._model["target"]:
-            if self._lazy_target is None:
-                self._lazy_target = steps.chain(self._model["target"], "target")
-            value = self._lazy_target(value)
+        if self._target is not None:
+            value = self._target(value)
         if value - value != 0.0:
             name = max(self._plan.columns, default=("the model", 0))[0]
             raise InputError(self._plan.blame(name) if self._plan.columns else name, UNPREDICTABLE)

@@ -12,7 +12,8 @@ try:
     from _json import encode_basestring, encode_basestring_ascii, make_scanner
 except ImportError:  # an interpreter without the C accelerator
     from json.encoder import encode_basestring, encode_basestring_ascii
-    from json.scanner import make_scanner
+
+    make_scanner = None
 
 #: A number longer than this is no parameter of a model, and Python itself would take quadratic time to read it.
 LONGEST_NUMBER = 400
@@ -25,7 +26,6 @@ class _Strict:
 
     strict = True
     object_hook = None
-    memo: dict = {}
 
     @staticmethod
     def object_pairs_hook(pairs):
@@ -56,26 +56,17 @@ class _Strict:
     def parse_constant(text):
         raise ScorecardError(f"numbers are finite, found {text}")
 
-    @staticmethod
-    def parse_object(*args):
-        from json.decoder import JSONObject
 
-        return JSONObject(*args)
+def _scanner():
+    if make_scanner is not None:
+        return make_scanner(_Strict)  # type: ignore[arg-type]
+    from json.decoder import JSONDecoder
 
-    @staticmethod
-    def parse_array(*args):
-        from json.decoder import JSONArray
-
-        return JSONArray(*args)
-
-    @staticmethod
-    def parse_string(*args):
-        from json.decoder import scanstring
-
-        return scanstring(*args)
+    hooks = ("object_pairs_hook", "parse_float", "parse_int", "parse_constant")
+    return JSONDecoder(**{name: getattr(_Strict, name) for name in hooks}).scan_once
 
 
-_scan = make_scanner(_Strict)
+_scan = _scanner()
 
 
 def loads(text: str):

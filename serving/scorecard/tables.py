@@ -70,17 +70,18 @@ class Tables:
         calls = [steps.chain(op.steps, op.blame)]
         if op.kind == "code":
             calls.append(steps.codes(op.item, op.blame))
-        values, refused = [], []
+        values: list = []
+        refused: dict[tuple, list] = {}
         for place, value in enumerate(source.values):
             try:
                 for call in calls:
                     value = value if call is None else call(value)
             except InputError as error:
-                refused.append((place, error))
+                refused.setdefault((error.column, error.reason), []).append(place)
                 value = -1 if op.kind == "code" else np.nan
             values.append(value)
-        for place, error in refused:
-            refusals.add(np.flatnonzero(source.codes == place), error.column, error.reason)
+        for why, places in refused.items():
+            refusals.add(np.flatnonzero(np.isin(source.codes, places)), *why)
         slots[op.slot] = frames.Coded(source.codes, values)
         return True
 
@@ -121,7 +122,8 @@ class Tables:
 
     def _prepare(self, ops, places, whole, matrix, rows, changed, by):
         """Operations with their functions and where they write; columns that are constant in this table."""
-        ready, constant = [], set()
+        ready: list[tuple] = []
+        constant = set()
         for op in ops:
             target = matrix[places[op.slot]] if op.slot in places else np.empty(rows)
             change = by if op.slot == changed else 0.0

@@ -62,7 +62,7 @@ EVIDENCE = {
             "gaps": {"rmse": 6.67},
         }
     ],
-    "parity": {"rows": 88, "largest": {"score": 2.81e-14}, "agrees": True},
+    "parity": {"rows": 88, "paths": {"row": {"worst": 2.81e-14}}, "passed": True},
     "schema": {
         "inputs": [
             {"name": "age", "type": "number", "integer": True, "null": True},
@@ -184,7 +184,14 @@ def test_every_number_of_the_evidence_is_on_the_card_to_its_last_digit(section):
         *("1,234 resamples of 77 rows", "2024-01-01", "visited", "diabetes_suite", "7 rows above 50", "15 to 50"),
         *("Male 46 55.3 0.361", "Female 43 61.9 –", "patient identifier: another value in every row"),
         *("19 to 79", "18.5 to 42.2", "12.5 %", "no 75.0 %", "s3://bucket/d.parquet", "sha256:0f4b", "3f1c9d2"),
-        *("scikit-learn 1.9.1", "python -m pipelines train", "55.1 · 52.4 · –", "largest, score 2.81e−14"),
+        *(
+            "scikit-learn 1.9.1",
+            "python -m pipelines train",
+            "55.1 · 52.4 · –",
+            "passed The portable scorecard's answers",
+            "rows 88",
+            "paths, row, worst 2.81e−14",
+        ),
         *("bmi 5.60 4.11 to 6.98 24.7", "smoker = yes 1.27 – 0.546", "abc123"),
     ],
 )
@@ -225,7 +232,8 @@ def test_caveats_come_from_the_evidence():
     assert "interval of R² reaches the baseline's −0.00213" in text
     assert "not checked against a suite" in text
     assert "No sensitive column" in text
-    assert "scorecard answers" in text
+    assert "Nothing shows that the portable scorecard answers" in text
+    assert "scorecard answers some rows otherwise" in page({**EVIDENCE, "parity": {"passed": False}}).text
 
 
 def test_a_classifier_says_its_threshold_and_rule():

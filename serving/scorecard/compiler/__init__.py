@@ -97,7 +97,7 @@ def _keeps_columns(step) -> bool:
 
 def _content(fitted: Fitted, trace: Trace) -> dict:
     """The columns, the model and the decision, as the document says them."""
-    model = {"kind": "linear" if fitted.layers is None else "mlp", "link": fitted.link}
+    model: dict = {"kind": "linear" if fitted.layers is None else "mlp", "link": fitted.link}
     model |= {"calibration": fitted.calibration, "target": fitted.target}
     if fitted.layers is None:
         terms, seen = [], set()

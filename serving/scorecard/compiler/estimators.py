@@ -226,9 +226,10 @@ def _threshold(step, columns, trace, path):
         response = "predict_proba" if inner.link != "none" else "decision_function"
     if isinstance(value, str):
         value = 0.5 if response == "predict_proba" else 0.0
-    label = inner.classes[1]
+    classes = _labels(step, path)
+    label = classes[1]
     if positive is not None:
-        label = next((known for known in inner.classes if known == positive), None)
+        label = next((known for known in classes if known == positive), None)
         if label is None:
             raise unsupported(path, step, "its positive label is none of the classes")
     on = "probability" if response == "predict_proba" else "score"

@@ -127,19 +127,19 @@ class Trace:
         self, column: Column, groups: list[tuple[str, list]], zero: list, otherwise: dict | int
     ) -> list[Column]:
         """One 0/1 column for each (label, categories); ``otherwise`` may be the place of one of them."""
-        named = [{"name": self.name(label), "of": of} for label, of in groups]
+        names = [self.name(label) for label, _ in groups]
         if isinstance(otherwise, int):
-            otherwise = {"is": named[otherwise]["name"]}
+            otherwise = {"is": names[otherwise]}
         self.columns.append(
             {
                 column.source[0]: column.source[1],
                 "steps": list(column.steps),
-                "one_hot": named,
+                "one_hot": [{"name": name, "of": of} for name, (_, of) in zip(names, groups, strict=True)],
                 "zero": zero,
                 "otherwise": otherwise,
             }
         )
-        return [Column(("column", group["name"]), group["name"], NUMBER) for group in named]
+        return [Column(("column", name), name, NUMBER) for name in names]
 
 
 def finite(value, path: str, step, what: str) -> float:

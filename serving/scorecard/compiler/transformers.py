@@ -1,5 +1,7 @@
 """Fitted scikit-learn transformers as steps of a scorecard's columns."""
 
+from itertools import pairwise
+
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import SelectorMixin
@@ -95,8 +97,8 @@ def _places(selected, names, width, path, step) -> list[int]:
     if selected and all(isinstance(item, (bool, np.bool_)) for item in selected):
         return [place for place, chosen in enumerate(selected) if chosen]
     if any(isinstance(item, str) for item in selected):
-        known = {name: place for place, name in enumerate(names)}
-        return [known[item] for item in selected]
+        place_of = {name: place for place, name in enumerate(names)}
+        return [place_of[item] for item in selected]
     return [int(item) % width for item in selected]
 
 
@@ -119,7 +121,8 @@ def _union(step, columns, trace, path):
 
 def _function(step, columns, trace, path):
     func, arguments = step.func, dict(step.kw_args or {})
-    steps, numeric = (), step.validate
+    steps: tuple[dict, ...] = ()
+    numeric = step.validate
     if func in (np.asarray, np.array):
         dtype = arguments.pop("dtype", None)
         if dtype is not None:
@@ -250,8 +253,7 @@ def _bins(step, columns, trace, path):
             continue
         limits = [None, *inner, None]
         groups = [
-            (_interval(column.label, low, high), [float(place)])
-            for place, (low, high) in enumerate(zip(limits, limits[1:], strict=False))
+            (_interval(column.label, low, high), [float(place)]) for place, (low, high) in enumerate(pairwise(limits))
         ]
         found += trace.one_hot(binned, groups, [], {"do": "refuse"})
     return found

@@ -195,7 +195,7 @@ class _File:
             lines = ["    x = scores(row)[0]"]
             if self.model["link"] == "log":
                 lines.append(f"    x = {self._helper('_exp')}(x)")
-            final = []
+            final: list[str] = []
             self.lines, kept = final, self.lines
             result = self._steps(self.model["target"], "x", "target", "    ")
             self.lines = kept
@@ -217,13 +217,13 @@ class _File:
         if self.scorecard.has_probabilities:
             link = self._helper({"logistic": "_binary", "softmax": "_softmax"}.get(self.model["link"], "_normalised"))
             answers.append(
-                'def probabilities(row):\n    """One probability a class, in the order of CLASSES; raises InputError."""\n'
+                'def probabilities(row):\n    """One probability a class, as in CLASSES; raises InputError."""\n'
                 f"    return {link}(_margins(row))\n"
             )
         if self.scorecard.has_decision:
             several = len(self.model["intercepts"]) > 1
             answers.append(
-                'def decision(row):\n    """The score before any link: a number, or one a class; raises InputError."""\n'
+                'def decision(row):\n    """The score before any link, or one a class; raises InputError."""\n'
                 f"    return scores(row){'' if several else '[0]'}\n"
             )
         answers.append(

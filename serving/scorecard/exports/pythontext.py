@@ -31,7 +31,7 @@ _RAW = """def _raw(row, name, null):
         raw = None
     elif type(raw).__name__ == "Decimal":
         raw = float(raw)
-    if raw is None or raw != raw:
+    if raw is None or (isinstance(raw, float) and raw != raw):
         if not null:
             raise InputError(name, REQUIRED)
         return None

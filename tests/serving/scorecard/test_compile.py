@@ -121,7 +121,7 @@ CLASSIFIERS = {
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_decisions_between_two_classes(name):
-    labels = np.where(Y > Y.median(), "red", "blue")
+    labels = np.where(Y.gt(Y.median()), "red", "blue")
     pipeline = CLASSIFIERS[name].fit(X, labels)
     agrees(pipeline, X)
     scorecard = compile(pipeline)
@@ -193,7 +193,7 @@ def test_a_subclass_of_a_known_step_may_do_anything_and_is_refused():
         def transform(self, X, copy=None):
             return super().transform(X, copy) + 1
 
-    with pytest.raises(Unsupported, match="mine.*Mine"):
+    with pytest.raises(Unsupported, match=r"mine.*Mine"):
         compile(Pipeline([("mine", Mine()), ("model", Ridge())]).fit(X, Y))
 
 

@@ -1,5 +1,6 @@
 """The reader takes a scorecard to the letter and refuses everything else; it runs no code."""
 
+import contextlib
 import copy
 import json
 import math
@@ -29,7 +30,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from serving.scorecard import Scorecard, ScorecardError, compile, document, strictjson
+from serving.scorecard import InputError, Scorecard, ScorecardError, compile, document, strictjson
 
 SCHEMA = json.loads((Path(document.__file__).parent / "schema.json").read_text(encoding="utf-8"))
 FROZEN = Path(__file__).parent / "frozen"
@@ -181,9 +182,10 @@ def test_a_damaged_text_is_refused_or_says_the_same(data):
     )
     changed = text[:start] + put + text[stop:]
     try:
-        assert Scorecard.loads(changed).document == LINEAR.document
+        found = Scorecard.loads(changed)
     except ScorecardError as error:
-        assert "\n" not in str(error)
+        found = error
+    assert "\n" not in str(found) if isinstance(found, ScorecardError) else found.document == LINEAR.document
 
 
 JSON = st.recursive(
@@ -204,10 +206,8 @@ def test_strange_values_anywhere_are_refused_or_answer_in_a_typed_way(data):
     except ScorecardError:
         return
     row = {"age": 40.0, "pay": 20.0, "job": "cook", "town": "Aa"}
-    try:
+    with contextlib.suppress(InputError):
         assert scorecard.predict_row(row) in scorecard.classes
-    except ValueError as error:
-        assert type(error).__name__ == "InputError"
 
 
 @given(st.text(max_size=40) | JSON.map(json.dumps) | st.binary(max_size=30))
@@ -247,8 +247,7 @@ def change(path, value):
     return sealed(changed)
 
 
-def term(name):
-    return next(i for i, item in enumerate(LINEAR.document["model"]["terms"]) if item["column"] == name)
+AGE = next(place for place, item in enumerate(LINEAR.document["columns"]) if item.get("name") == "age")
 
 
 @pytest.mark.parametrize(
@@ -258,15 +257,15 @@ def term(name):
         (("scorecard",), 1.0, "scorecard: expected the version 1"),
         (("inputs", 1, "name"), "age", "two inputs named 'age'"),
         (("inputs", 0, "type"), "date", r"inputs\[0\].type"),
-        (("columns", 0, "input"), "agee", "no 'agee' above"),
-        (("columns", 0, "steps"), [{"halve": 2}], "one of the steps impute"),
-        (("columns", 0, "steps"), [{"divide": 0.0}], "other than zero"),
-        (("columns", 0, "steps"), [{"clip": [2.0, 1.0]}], "lower limit first"),
-        (("columns", 0, "steps"), [{"bin": [2.0, 1.0]}], "rising edges"),
-        (("columns", 0, "steps"), [{"function": "system"}], "function: expected one of log"),
-        (("columns", 0, "steps"), [{"lookup": {"keys": [1.0], "values": [], "otherwise": 0.0}}], "expected 1 values"),
-        (("columns", 0, "steps"), [{"lookup": {"keys": [1, 1.0], "values": [1, 2], "otherwise": 0.0}}], "twice"),
-        (("columns", 0, "name"), "pay", "two columns named"),
+        (("columns", AGE, "input"), "agee", "no 'agee' above"),
+        (("columns", AGE, "steps"), [{"halve": 2}], "one of the steps impute"),
+        (("columns", AGE, "steps"), [{"divide": 0.0}], "other than zero"),
+        (("columns", AGE, "steps"), [{"clip": [2.0, 1.0]}], "lower limit first"),
+        (("columns", AGE, "steps"), [{"bin": [2.0, 1.0]}], "rising edges"),
+        (("columns", AGE, "steps"), [{"function": "system"}], "function: expected one of log"),
+        (("columns", AGE, "steps"), [{"lookup": {"keys": [1.0], "values": [], "otherwise": 0.0}}], "expected 1 values"),
+        (("columns", AGE, "steps"), [{"lookup": {"keys": [1, 1.0], "values": [1, 2], "otherwise": 0.0}}], "twice"),
+        (("columns", AGE, "name"), "pay", "two columns named"),
         (("inputs", 0, "type"), "category", "expected text, found|wants a number"),
         (("model", "intercepts"), [], "expected 0 numbers|a score"),
         (("model", "terms", 0, "weights"), [1.0, 2.0], "expected 1 numbers, found 2"),
@@ -322,17 +321,22 @@ def test_reading_runs_no_code():
     assert not {"exec", "compile", "open", "os.system", "subprocess.Popen", "pickle.find_class"} & set(seen)
 
 
+def near(answer):
+    """Labels to the letter, numbers to the last digits."""
+    return answer if isinstance(answer, str) else pytest.approx(answer, rel=1e-12)
+
+
 @pytest.mark.parametrize("path", sorted(FROZEN.glob("*.json")), ids=lambda path: path.stem)
 def test_a_document_of_an_earlier_day_still_gives_the_same_answers(path):
     frozen = json.loads(path.read_text(encoding="utf-8"))
     scorecard = Scorecard.loads(json.dumps(frozen["document"]))
     for row, answer in zip(frozen["rows"], frozen["answers"], strict=True):
-        assert scorecard.predict_row(row) == pytest.approx(answer["predict"], rel=1e-12)
+        assert scorecard.predict_row(row) == near(answer["predict"])
         if scorecard.has_probabilities:
             assert scorecard.probabilities_row(row) == pytest.approx(answer["probabilities"], rel=0, abs=1e-12)
     columns = {item.name: [row[item.name] for row in frozen["rows"]] for item in scorecard.inputs}
     answers = [answer["predict"] for answer in frozen["answers"]]
-    assert scorecard.predict(columns).tolist() == pytest.approx(answers, rel=1e-12)
+    assert scorecard.predict(columns).tolist() == [near(answer) for answer in answers]
 
 
 def test_there_are_frozen_documents():

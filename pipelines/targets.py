@@ -1,0 +1,165 @@
+"""The column to predict: which it is, the task it makes, and its values as numbers or labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipelines import columns
+from pipelines.columns import DATE, NESTED, Column
+from pipelines.errors import PipelineError, listed
+from pipelines.sources import Table
+from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning
+
+REGRESSION = "regression"
+CLASSIFICATION = "classification"
+TASKS = (REGRESSION, CLASSIFICATION)
+
+#: Names that a target goes by, tried in this order where none is given.
+TARGET_NAMES = ("target", "label", "class", "y")
+
+# At most this many codes 0, 1, 2, ... are classes rather than counts, and text with this many classes is suspect.
+_FEW = 20
+_TOO_MANY = 0.5
+_EXACT = 2**53
+# Beyond this the sums of squares in a scaler or a metric leave float64.
+_LARGEST = 1e150
+
+
+def name(asked: str | None, table: Table) -> str:
+    """The target's name: the one asked for, the table's own, or one that targets go by.
+
+    Raises
+    ------
+    PipelineError
+        where there is none.
+    """
+    names = table.columns.column_names
+    if asked or table.target:
+        return asked or table.target  # type: ignore[return-value]  # one of them is there
+    for candidate in TARGET_NAMES:
+        for each in names:
+            if each.lower() == candidate:
+                return each
+    raise PipelineError(f"--target is needed: the column to predict, one of {listed(names)}")
+
+
+def read(name: str, table: Table, cleaning: Cleaning, task: str) -> Column:
+    """The typed target, with its missing values.
+
+    Parameters
+    ----------
+    task : as asked; where labels are asked for, a column of numbers and text is labels.
+
+    Raises
+    ------
+    PipelineError
+        where no row has a value, or the values are of no one type.
+    """
+    try:
+        target = columns.infer(name, table.columns[name], cleaning)
+    except PipelineError as error:
+        if task != CLASSIFICATION:
+            raise PipelineError(
+                f"target: {str(error).partition(', or leave')[0]}, or choose another --target"
+            ) from None
+        target = columns.text(name, table.columns[name], cleaning)
+    if target.type == NESTED:
+        raise PipelineError(f"target {name!r} holds lists, objects or bytes, expected numbers or labels")
+    if target.values.isna().all():
+        raise PipelineError(f"target {name!r} is missing throughout; choose another --target")
+    if target.type == DATE:
+        raise PipelineError(f"target {name!r} holds dates, expected numbers or labels; choose another --target")
+    return target
+
+
+def task(target: Column, asked: str, table: Table, task_of_estimator: str | None) -> tuple[str, str]:
+    """The task, and why."""
+    if asked != "auto":
+        return asked, "as asked"
+    if task_of_estimator:
+        return task_of_estimator, "the estimator's"
+    if table.task and target.name == table.target:
+        return table.task, "the bundled table's"
+    if target.type == CATEGORY:
+        return CLASSIFICATION, f"{target.name!r} holds labels"
+    if target.type == BOOLEAN:
+        return CLASSIFICATION, f"{target.name!r} holds true and false"
+    distinct = np.sort(target.values.dropna().unique())
+    if (distinct == np.floor(distinct)).all() and np.isfinite(distinct).all():
+        if len(distinct) == 2:
+            return CLASSIFICATION, f"{target.name!r} holds two whole numbers"
+        if target.integer and len(distinct) <= _FEW and np.array_equal(distinct, np.arange(len(distinct))):
+            why = f"{target.name!r} holds the codes 0 to {len(distinct) - 1}; --task regression overrules"
+            return CLASSIFICATION, why
+    return REGRESSION, f"{target.name!r} holds numbers; --task classification overrules"
+
+
+def values(target: Column, task: str) -> pd.Series:
+    """The values that are there, for a task: float64 for a regression, else labels (str, int64 or bool).
+
+    Raises
+    ------
+    PipelineError
+        where they do not fit the task, or nothing can be learned from them.
+    """
+    name = target.name
+    known = target.values.dropna().reset_index(drop=True)
+    if target.type == NUMBER:
+        check_size(target, "choose another --target, or correct them")
+    distinct = known.nunique()
+    if distinct < 2:
+        raise PipelineError(f"target {name!r} is constant, nothing can be learned; choose another --target")
+    if task == REGRESSION:
+        if target.type == CATEGORY:
+            hint = columns.spelling(known)
+            found = hint or f"text ({listed([known.iloc[0]])})"
+            remedy = "write them as 1234.5" if hint else "use --task classification"
+            raise PipelineError(f"target {name!r} holds {found}, a regression needs numbers; {remedy}")
+        return known
+    labels = _labels(target, known)
+    if distinct > _FEW and distinct > _TOO_MANY * len(labels):
+        hint = columns.spelling(known) if target.type == CATEGORY else ""
+        raise PipelineError(
+            f"target {name!r} has {distinct} classes in {len(labels)} rows, too many to learn; "
+            + (f"it holds {hint}: write them as 1234.5 for a regression" if hint else "choose another --target")
+        )
+    counts = labels.value_counts()
+    if counts.min() < 2:
+        alone: Sequence = counts.index[counts == 1].tolist()
+        raise PipelineError(
+            f"every class needs at least 2 rows, found a single row of {listed(alone)} in {name!r}; "
+            "add rows or merge the class"
+        )
+    return labels
+
+
+def _labels(target: Column, known: pd.Series) -> pd.Series:
+    if target.type == BOOLEAN:
+        return known.astype("bool")
+    if target.type == CATEGORY:
+        return known.astype(object)
+    if (known != np.floor(known)).any():
+        raise PipelineError(f"target {target.name!r} holds fractions, expected class labels; use --task regression")
+    if known.abs().max() > _EXACT:
+        raise PipelineError(
+            f"target {target.name!r} holds whole numbers beyond 2^53, which run together as labels; "
+            "write them as text, or use --task regression"
+        )
+    return known.astype("int64")
+
+
+def check_size(column: Column, remedy: str) -> None:
+    """Raise where a column of numbers holds infinite ones, or such as cannot be squared and summed up."""
+    numbers = column.values.to_numpy()
+    low, high = np.fmin.reduce(numbers, initial=np.inf), np.fmax.reduce(numbers, initial=-np.inf)
+    if max(high, -low) <= _LARGEST:
+        return
+    if infinite := int(np.isinf(numbers).sum()):
+        raise PipelineError(
+            f"column {column.name!r} holds {infinite} infinite value{'s'[: infinite > 1]}, "
+            f"expected finite numbers; {remedy}"
+        )
+    raise PipelineError(
+        f"column {column.name!r} holds numbers beyond {_LARGEST:g}, whose squares float64 cannot hold; {remedy}"
+    )

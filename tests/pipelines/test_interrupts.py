@@ -1,0 +1,195 @@
+"""Signals: heard wherever they fall, told once, and never in the middle of what must be whole."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines import interrupts
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(body: str, *signals: signal.Signals, pause: float = 0.1, ignored: tuple = ()) -> tuple[int, str, str]:
+    """Run a script in a process; send it signals once it has printed a line. Its exit code, output and errors."""
+    head = "import gc, os, signal, sys, time\nfrom pipelines import interrupts\ndef ready(): print('ready', flush=True)\n"
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    try:
+        script = subprocess.Popen(
+            [sys.executable, "-c", head + textwrap.dedent(body)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert script.stdout is not None
+    assert script.stdout.readline() == "ready\n"
+    for number in signals:
+        script.send_signal(number)
+        time.sleep(pause)
+    out, err = script.communicate(timeout=30)
+    return script.returncode, out, err
+
+
+@pytest.mark.parametrize("number", interrupts.SIGNALS)
+def test_a_signal_raises_where_the_block_is(number):
+    code, out, err = python(
+        """
+        try:
+            with interrupts.interruptible():
+                ready()
+                time.sleep(20)
+        except interrupts.Interrupted as error:
+            print(error)
+        """,
+        number,
+    )
+    assert (code, err) == (0, "")
+    assert out.startswith(f"interrupted by {number.name}: ")
+
+
+def test_an_interrupt_that_a_library_swallows_comes_again():
+    code, out, err = python(
+        """
+        with interrupts.interruptible():
+            try:
+                try:
+                    ready()
+                    time.sleep(20)
+                except:
+                    print("swallowed")
+                time.sleep(20)
+            except interrupts.Interrupted:
+                print("heard")
+        """,
+        signal.SIGINT,
+    )
+    assert (code, out, err) == (0, "swallowed\nheard\n", "")
+
+
+def test_an_interrupt_in_a_destructor_comes_again_and_python_prints_nothing():
+    code, out, err = python(
+        """
+        class Slow:
+            def __del__(self):
+                ready()
+                time.sleep(0.3)
+        try:
+            with interrupts.interruptible():
+                del [Slow()][0]
+                print("ignored")
+                time.sleep(20)
+        except interrupts.Interrupted:
+            print("heard")
+        """,
+        signal.SIGINT,
+    )
+    assert (code, out, err) == (0, "ignored\nheard\n", "")
+
+
+def test_a_second_signal_does_not_disturb_what_the_first_began():
+    code, out, err = python(
+        """
+        try:
+            with interrupts.interruptible():
+                try:
+                    ready()
+                    time.sleep(20)
+                finally:
+                    time.sleep(0.7)
+                    print("cleaned")
+        except interrupts.Interrupted as error:
+            print(type(error).__name__)
+        """,
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGINT,
+    )
+    assert (code, out, err) == (0, "cleaned\nInterrupted\n", "")
+
+
+def test_what_is_held_is_finished_first():
+    code, out, err = python(
+        """
+        try:
+            with interrupts.interruptible():
+                interrupts.hold()
+                ready()
+                time.sleep(0.7)
+                print("written", interrupts.asked())
+                interrupts.release()
+                print("never")
+        except interrupts.Interrupted:
+            print("heard")
+        """,
+        signal.SIGTERM,
+    )
+    assert (code, out, err) == (0, "written True\nheard\n", "")
+
+
+def test_a_signal_that_is_too_late_stops_the_next_piece_of_work_only():
+    code, out, err = python(
+        """
+        try:
+            with interrupts.interruptible():
+                interrupts.close()
+                ready()
+                time.sleep(0.7)
+                print("told", interrupts.asked())
+                interrupts.reopen()
+                print("never")
+        except interrupts.Interrupted:
+            print("stopped")
+        """,
+        signal.SIGINT,
+    )
+    assert (code, out, err) == (0, "told False\nstopped\n", "")
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    code, out, err = python(
+        """
+        with interrupts.interruptible():
+            ready()
+            time.sleep(0.4)
+        print("went on")
+        """,
+        signal.SIGHUP,
+        ignored=(signal.SIGHUP,),
+    )
+    assert (code, out, err) == (0, "went on\n", "")
+
+
+def test_the_end_of_a_program_is_not_interrupted():
+    code, out, err = python(
+        """
+        import atexit
+        atexit.register(lambda: (ready(), time.sleep(0.4), print("ended")))
+        with interrupts.interruptible(last=True):
+            pass
+        """,
+        signal.SIGINT,
+        signal.SIGTERM,
+    )
+    assert (code, out, err) == (0, "ended\n", "")
+
+
+def test_handlers_are_put_back():
+    before = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
+    hook = sys.unraisablehook
+    with interrupts.interruptible(), interrupts.interruptible():
+        assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
+    assert {number: signal.getsignal(number) for number in interrupts.SIGNALS} == before
+    assert sys.unraisablehook is hook
+
+
+def test_nothing_is_asked_outside_of_a_block():
+    interrupts.check()
+    assert not interrupts.asked()

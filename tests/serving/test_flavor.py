@@ -1,0 +1,125 @@
+"""The logged model: two flavors, loading without this project, side by side with other releases."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pipelines.dataset import Roles
+from pipelines.planning import Settings
+from pipelines.training import train
+from tests.pipelines import tables
+
+QUICK = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False}
+
+
+@pytest.fixture
+def model(tracking: str, tmp_path: Path) -> Path:
+    """The folder of a logged classifier of a hostile table."""
+    train(Settings(str(tables.hostile(tmp_path / "t.csv")), name="made", roles=Roles(target="outcome"), **QUICK))
+    return Path(mlflow.artifacts.download_artifacts("models:/made/1", dst_path=str(tmp_path / "downloaded")))
+
+
+def test_it_has_exact_pins_a_signature_and_an_example(model: Path) -> None:
+    meta = yaml.safe_load((model / "MLmodel").read_text())
+    pins = (model / "requirements.txt").read_text().split()
+
+    assert set(meta["flavors"]) == {"python_function", "sklearn"}
+    assert all("==" in pin for pin in pins)
+    assert "pytest" not in " ".join(pins)
+    types = {one["name"]: one["type"] for one in json.loads(meta["signature"]["inputs"])}
+    assert types == {
+        "age": "double",
+        tables.ODD: "double",
+        tables.COMMA: "double",
+        "owns.car": "boolean",
+        "region": "string",
+    }
+    assert json.loads(meta["signature"]["outputs"])[0]["type"] == "string"
+    assert (model / "input_example.json").exists()
+
+
+def test_it_loads_and_answers_where_this_project_and_scikit_learn_are_not(model: Path, tmp_path: Path) -> None:
+    script = f"""
+import sys, mlflow.pyfunc, pandas as pd
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("serving", "pipelines", "registry"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+before = "sklearn" in sys.modules
+model = mlflow.pyfunc.load_model({str(model)!r})
+row = {{"age": 30.0, {tables.ODD!r}: 1000001.5, {tables.COMMA!r}: 1.7, "owns.car": True, "region": "north"}}
+print(model.predict(pd.DataFrame([row])).tolist(), before, "sklearn" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[0] in ("['yes'] False False", "['no'] False False")
+
+
+def test_two_releases_of_the_scoring_code_load_side_by_side(model: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(model, tmp_path / "other")
+    (package,) = (other / "code").iterdir()
+    renamed = package.rename(other / "code" / "scorecard_1_0000000b")
+    loader = renamed / "loader.py"
+    loader.write_text(loader.read_text().replace("return self.scorecard.predict(model_input)", "return ['other'] * len(model_input)"))
+    meta = (other / "MLmodel").read_text().replace(package.name, renamed.name)
+    (other / "MLmodel").write_text(meta)
+    row = pd.DataFrame([{"age": 30.0, tables.ODD: 1e6, tables.COMMA: 1.7, "owns.car": True, "region": "north"}])
+
+    first, second = mlflow.pyfunc.load_model(str(model)), mlflow.pyfunc.load_model(str(other))
+
+    assert first.predict(row)[0] in ("yes", "no")
+    assert list(second.predict(row)) == ["other"]
+
+
+def test_a_regression_answers_numbers_and_refuses_probabilities(tracking: str, tmp_path: Path) -> None:
+    train(Settings(str(tables.linear(tmp_path / "t.csv")), name="made", **QUICK))
+    model = mlflow.pyfunc.load_model("models:/made/1")
+    row = pd.DataFrame([{"x": 1.0, "colour": "red"}])
+
+    np.testing.assert_allclose(model.predict(row), [5.0], atol=0.1)
+    with pytest.raises(Exception, match="probabilities are for classifiers"):
+        model.predict(row, params={"output": "probabilities"})
+    with pytest.raises(Exception, match="output is one of predictions, probabilities, explain"):
+        model.predict(row, params={"output": "sorcery"})
+
+
+def test_labels_keep_their_type(tracking: str, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=200)
+    for name, labels in (("ints", (x > 0).astype(int) * 7), ("bools", x > 0)):
+        pd.DataFrame({"x": x, "target": labels}).to_parquet(tmp_path / f"{name}.parquet")
+        train(Settings(str(tmp_path / f"{name}.parquet"), **QUICK))
+
+    ints = mlflow.pyfunc.load_model("models:/ints/1").predict(pd.DataFrame({"x": [-3.0, 3.0]}))
+    bools = mlflow.pyfunc.load_model("models:/bools/1").predict(pd.DataFrame({"x": [-3.0, 3.0]}))
+
+    assert ints.tolist() == [0, 7]
+    assert ints.dtype == np.int64
+    assert bools.tolist() == [False, True]
+    assert bools.dtype == bool
+
+
+def test_columns_without_weight_may_be_left_out(tracking: str, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame(draw.normal(size=(300, 2)), columns=["matters", "noise"])
+    table["target"] = 5 * table["matters"] + draw.normal(size=300) * 0.01
+    table.to_csv(tmp_path / "t.csv", index=False)
+    train(Settings(str(tmp_path / "t.csv"), name="made", estimator="lasso", parameters={"alpha": "0.5"}, **QUICK))
+    model = mlflow.pyfunc.load_model("models:/made/1")
+
+    whole = model.predict(pd.DataFrame([{"matters": 1.0, "noise": 1.0}]))
+    without = model.predict(pd.DataFrame([{"matters": 1.0}]))
+
+    np.testing.assert_array_equal(whole, without)
+    with pytest.raises(Exception, match="matters"):
+        model.predict(pd.DataFrame([{"noise": 1.0}]))
