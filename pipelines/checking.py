@@ -71,9 +71,6 @@ def check(
     if target and target not in table.columns.column_names:
         raise PipelineError(f"--target: no column {target!r} in the table")
     whole = typed(table)
-    if target:
-        # As in training, where a row without a target teaches nothing.
-        whole = whole[whole[target].notna()]
     path = Path(output) if output else FOLDER / f"{model}.json"
     if draft and path.exists() and not overwrite:
         raise PipelineError(f"{path} is there already, and may have been edited; give --output, or --overwrite yes")
@@ -84,7 +81,7 @@ def check(
         runs.folder() as folder,
     ):
         if draft:
-            training, held = _halves(whole, target, test_size)
+            training, held = _halves(_with_target(whole, target), target, test_size)
             chosen = validation.draft(training, model, target=target)
             origin, judged = f"drafted from {len(training)} rows", held
         else:
@@ -93,7 +90,7 @@ def check(
                 raise PipelineError(
                     f"{table.name} has no suite yet; draft one with --profile yes, or name a file with --suite"
                 )
-            chosen, judged = found, whole
+            chosen, judged = found, _with_target(whole, target or found.meta.get("target"))
         result = validation.validate(judged, chosen)
         suites.write(chosen, result, folder / suites.ARTIFACTS)
         tracking.log_files(folder)
@@ -109,6 +106,11 @@ def typed(table: Table) -> pd.DataFrame:
     """All columns of a table by their types."""
     found = {name: columns.infer(name, table.columns[name], CLEANING) for name in table.columns.column_names}
     return pd.DataFrame({name: column.values for name, column in found.items()}, copy=False)
+
+
+def _with_target(whole: pd.DataFrame, target: str | None) -> pd.DataFrame:
+    """The rows that training takes: one without a target teaches nothing."""
+    return whole[whole[target].notna()] if target in whole.columns else whole
 
 
 def _halves(whole: pd.DataFrame, target: str | None, test_size: float) -> tuple[pd.DataFrame, pd.DataFrame]:

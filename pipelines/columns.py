@@ -27,7 +27,7 @@ _MEASUREMENT = 20
 _MOSTLY = 0.8
 _DATES = 0.9
 _EXAMPLE = 20
-# Whole numbers beyond this are not told apart by float64.
+# From here on float64 does not tell all whole numbers apart.
 _EXACT = 2**53
 
 
@@ -97,7 +97,7 @@ def infer_key(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
         column = infer(name, raw, cleaning)
     except PipelineError:
         return text(name, raw, cleaning)
-    if column.integer and np.nanmax(np.abs(column.values.to_numpy()), initial=0) > _EXACT:
+    if column.integer and np.nanmax(np.abs(column.values.to_numpy()), initial=0) >= _EXACT:
         return text(name, raw, cleaning)
     return column
 

@@ -56,7 +56,7 @@ def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
         return "constant"
     if kept or column.type != NUMBER or not column.integer:
         return None
-    if max(high, -low) > _EXACT:
+    if max(high, -low) >= _EXACT:
         return f"whole numbers beyond 2^53, which float64 cannot tell apart; {_OVERRULE}"
     known = len(numbers) - missing
     named, numbered = _IDENTIFIER.search(column.name), _numbering(column.name)

@@ -24,7 +24,7 @@ def test_a_drafted_suite_is_written_judged_on_held_out_rows_and_then_used(tracki
     assert drafted.drafted == suite
     assert 0 < drafted.rows < 400
     assert drafted.result.success
-    assert used.rows == 400
+    assert used.rows == 398, "two rows have no target"
     files = {found.path for found in mlflow.MlflowClient().list_artifacts(used.run_id, "validation")}
     assert files == {"validation/suite.json", "validation/result.json", "validation/data-docs.html"}
     assert mlflow.get_run(used.run_id).info.status == "FINISHED"

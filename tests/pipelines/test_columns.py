@@ -45,7 +45,7 @@ def listed(values: pd.Series) -> list:
         (["NaN", "nan", "1.#IND", "-nan", "2"], [None, None, None, None, 2], True),
         (
             ["9007199254740993", "123456789012345678901234567890"],
-            [9007199254740992, 123456789012345678901234567890],
+            [9007199254740992, 123456789012345678901234567890.0],
             True,
         ),
         (["0.1", "0.30000000000000004", "4.9e-324", "1e-400"], [0.1, 0.30000000000000004, 5e-324, 0.0], False),
@@ -160,7 +160,7 @@ def test_a_few_words_among_few_numbers_are_categories():
         ([0.1, None], pa.float32(), NUMBER, [float(np.float32(0.1)), None], False),
         ([1e300, -math.inf], pa.float64(), NUMBER, [1e300, -math.inf], False),
         ([Decimal("0.10"), None], pa.decimal128(38, 2), NUMBER, [0.1, None], False),
-        ([Decimal("12345678901234567890.123"), Decimal("0.001")], pa.decimal256(60, 3), NUMBER, [12345678901234567890.123, 0.001], False),
+        ([Decimal("123456789012345678.9"), Decimal("0.1")], pa.decimal256(60, 1), NUMBER, [123456789012345678.9, 0.1], False),
         ([True, None, False], pa.bool_(), BOOLEAN, [1, None, 0], False),
         ([" a", None, "NA"], pa.large_string(), CATEGORY, ["a", None, None], False),
         (["1", None], pa.string_view(), NUMBER, [1, None], True),
@@ -180,7 +180,7 @@ def test_typed_columns(values, kind, type, expected, integer):
     [
         ([datetime.date(2020, 1, 1), None], pa.date32()),
         ([datetime.date(9999, 1, 1), None], pa.date64()),
-        ([datetime.datetime(9999, 1, 1), None], pa.timestamp("ns") if False else pa.timestamp("us")),
+        ([datetime.datetime(9999, 1, 1), None], pa.timestamp("us")),
         ([datetime.datetime(2020, 1, 1)], pa.timestamp("ms", tz="Europe/Vienna")),
         ([datetime.time(12, 30), None], pa.time64("us")),
         ([datetime.timedelta(1), None], pa.duration("s")),
@@ -243,7 +243,8 @@ def test_spellings_of_numbers_are_named(values, what):
 #: Raw text of every sort that a file holds.
 words = st.one_of(
     st.sampled_from(sorted(MISSING_TEXT)),
-    st.sampled_from(["true", "FALSE", "yes", "inf", "-Infinity", "1e400", "1_0", "1,0", "0x1", "1e", ".", "+", "--1", "nan(1)", "٣"]),
+    st.sampled_from(["true", "FALSE", "yes", "inf", "-Infinity", "1e400", "1_0", "1,0", "0x1", "1e", ".", "+", "--1"]),
+    st.sampled_from(["nan(1)", "٣", "1\x002"]),
     st.floats(allow_nan=False).map(repr),
     st.integers(-(10**20), 10**20).map(str),
     st.text("0123456789+-.eE_ inf", max_size=6),

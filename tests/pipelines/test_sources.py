@@ -425,7 +425,7 @@ def test_a_wrong_password_is_refused_and_not_told(filled):
     import sqlalchemy
 
     wrong = sqlalchemy.engine.make_url(filled).set(password="s3cr:t@")
-    with pytest.raises(PipelineError, match="refused: .*password authentication failed") as caught:
+    with pytest.raises(PipelineError, match=r"refused: .*password authentication failed") as caught:
         read(wrong.render_as_string(hide_password=False), query="t")
     assert "s3cr" not in str(caught.value)
     table = read(filled, query="SELECT 1 AS a")

@@ -1,0 +1,51 @@
+"""Words and figures for people: numbers, lists of names, the name that was meant, and aligned tables."""
+
+from collections.abc import Iterable, Sequence
+
+
+def figure(value: float | None) -> str:
+    """A number for people: four significant digits; a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def listed(names: Iterable[object], most: int = 8) -> str:
+    """Names for a message: quoted, the first few."""
+    quoted = [repr(name) for name in names]
+    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
+
+
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant; None where none is close."""
+    import difflib
+
+    by_lower = {other.lower(): other for other in names}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else None
+
+
+def one_line(text: object, most: int = 300) -> str:
+    """A text on one line, cut where it is too long."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def width(text: str) -> int:
+    """How many places a text takes at a terminal: two for an East Asian wide character, none for an accent alone."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
+    return len(text) + wide - sum(unicodedata.combining(sign) != 0 for sign in text)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table: columns two spaces apart, a rule under the first row."""
+    widths = [max(width(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return [lines[0], "  ".join("-" * size for size in widths), *lines[1:]]
