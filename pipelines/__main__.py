@@ -107,10 +107,8 @@ def train(as_json: bool, **given) -> None:
 def tune(as_json: bool, **given) -> None:
     """Search an estimator's parameters by cross-validation, and train and register the winner."""
     from pipelines import terminal
-    from pipelines.errors import PipelineError
     from pipelines.tuning import spaces, view
     from pipelines.tuning.planning import Search
-    from pipelines.tuning.search import SearchInterrupted
     from pipelines.tuning.search import tune as tune_one
 
     search = Search(
@@ -122,11 +120,7 @@ def tune(as_json: bool, **given) -> None:
         study=given["study"],
         space=spaces.parse(given["search"]),
     )
-    try:
-        tuned = tune_one(search, bar=view.bar, **terminal.watching())
-    except SearchInterrupted as stopped:
-        raise PipelineError(str(stopped)) from None
-    view.show(tuned, as_json=as_json)
+    view.show(tune_one(search, bar=view.bar, **terminal.watching()), as_json=as_json)
 
 
 @cli.command()

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipelines.coefficients import Coefficient
-from pipelines.pictures import readable
+from pipelines.wording import readable
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.html"
 

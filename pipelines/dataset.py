@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines import columns, selection, targets
 from pipelines.columns import NESTED, Column
-from pipelines.errors import PipelineError, closest, listed
+from pipelines.errors import PipelineError, closest, listed, one_line
 from pipelines.sources import Table
 from pipelines.targets import CLASSIFICATION, REGRESSION, TARGET_NAMES, TASKS
 from serving.scorecard.inputs import NUMBER, Cleaning, Input
@@ -129,7 +129,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
             features[name] = column
             notes += filter(None, [selection.note(column)])
     if not features:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        reasons = one_line("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
         raise PipelineError(f"expected at least one feature, found none ({reasons or 'only the target'}); see --keep")
     return Dataset(
         features=pd.DataFrame({name: column.values for name, column in features.items()}, copy=False),

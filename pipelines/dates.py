@@ -14,6 +14,7 @@ PATTERN = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}/\d{1,2}/\d{2}"
     rf"|\d{{1,2}}[ -]{_MONTH}[ -]\d{{2,4}}|{_MONTH} \d{{1,2}},? \d{{4}}){_CLOCK}$"
 )
+_DATED = re.compile(rf"{PATTERN}|(?<!\d)\d{{4}}(?!\d)")
 _PARTS = re.compile(r"\s*(\d{1,2})([-/.])(\d{1,2})\2\d{2,4}")
 
 
@@ -37,6 +38,8 @@ def moments(values: pd.Series, name: str) -> np.ndarray:
             read = pd.to_datetime(pd.Series(distinct), utc=True)
         else:
             texts = [str(value) for value in distinct]
+            if not all(map(_DATED.search, texts)):  # a time of day alone would be taken as today's
+                raise ValueError
             read = pd.to_datetime(pd.Series(texts), format="mixed", dayfirst=_day_first(texts, name), utc=True)
     except (ValueError, TypeError, OverflowError):
         raise PipelineError(f"--time {name}: expected dates or numbers, found text; name another column") from None

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 
+# A name longer than this is cut in a message.
+_LONGEST = 80
+
 
 class PipelineError(Exception):
     """Anything a pipeline refuses or cannot do; a command prints it on one line and exits with 2."""
 
 
 def listed(names: Iterable, most: int = 8) -> str:
-    """Names for a message: quoted, the first few."""
-    quoted = [repr(name) for name in names]
+    """Names for a message: quoted, the first few, long ones cut."""
+    quoted = [one_line(repr(name), _LONGEST) for name in names]
     return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.errors import PipelineError, closest
+from pipelines.errors import PipelineError, closest, one_line
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def find(name: str) -> Entry:
     if plain in by_name:
         return by_name[plain]
     names = [entry.name for entry in CATALOGUE]
-    close = closest(name, [*names, *(entry.class_name for entry in CATALOGUE)])
+    close = closest(name, [*(entry.class_name for entry in CATALOGUE), *names])
     hint = f"did you mean {close}?" if close else f"expected one of {', '.join(names)}"
     raise PipelineError(f"--estimator {name} is not in the catalogue; {hint}")
 
@@ -122,7 +122,7 @@ def parameters(entry: Entry, given: Mapping[str, str]) -> dict[str, Any]:
     try:
         entry.load()(**{**entry.defaults, **values})._validate_params()
     except InvalidParameterError as error:
-        raise PipelineError(f"--param: {' '.join(str(error).split())}") from None
+        raise PipelineError(f"--param: {one_line(error)}") from None
     return values
 
 

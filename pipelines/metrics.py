@@ -172,12 +172,18 @@ def _classification(answers: Answers, probabilities: np.ndarray, weights: np.nda
 
 
 def _auc(actual: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted share of pairs that the score orders rightly, ties half (Mann and Whitney 1947)."""
+    """The weighted share of pairs that the score orders rightly, ties half (Mann and Whitney 1947).
+
+    Each positive row counts the rows below it and half of those beside it; of these, the positive ones make half the
+    square of the positives' weight.
+    """
     order = np.argsort(score, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
-    sorted_weights = weights[:, order]
-    positive = np.add.reduceat(sorted_weights * actual[order], starts, axis=1)
-    negative = np.add.reduceat(sorted_weights * ~actual[order], starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative
-    right = (positive * (below + negative / 2)).sum(axis=1)
-    return right / (positive.sum(axis=1) * negative.sum(axis=1))
+    ranked = score[order]
+    found = np.flatnonzero(actual[order])
+    first, last = (np.searchsorted(ranked, ranked[found], side) for side in ("left", "right"))
+    below = np.zeros((len(weights), len(score) + 1))
+    np.cumsum(weights[:, order], axis=1, out=below[:, 1:])
+    own = weights[:, order[found]]
+    positive = own.sum(axis=1)
+    pairs = (own * (below[:, first] + below[:, last])).sum(axis=1) / 2 - positive**2 / 2
+    return pairs / (positive * (below[:, -1] - positive))

@@ -51,10 +51,13 @@ def _numbers(values: pd.Series) -> dict:
 
 def _texts(values: pd.Series) -> dict:
     counts = values.value_counts()
+    # Of texts that are equally frequent the first by name: the same profile whatever the order of the rows.
+    least = counts.iloc[min(_TOP, len(counts)) - 1] if len(counts) else 0
+    top = sorted(counts[counts >= least].items(), key=lambda pair: (-pair[1], str(pair[0])))[:_TOP]
     return {
         "type": "category",
         "count": len(values),
         "missing": int(values.isna().sum()),
         "distinct": len(counts),
-        "top": {str(text): int(count) for text, count in counts.head(_TOP).items()},
+        "top": {str(text): int(count) for text, count in top},
     }

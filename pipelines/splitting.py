@@ -81,8 +81,8 @@ def split(dataset: Dataset, roles: Roles, *, test_size: float) -> Split:
 def hash_rows(frame: pd.DataFrame) -> np.ndarray:
     """A hash of each row's values and their columns' names, shape (n_rows,), uint64; columns in any order.
 
-    Numbers are hashed as float64 (-0.0 as 0.0, every NaN alike), text as UTF-8 by BLAKE2b; the columns' hashes are
-    mixed by the finaliser of SplitMix64 (Steele, Lea and Flood 2014) and added modulo 2**64.
+    Numbers are hashed as float64 (-0.0 as 0.0, every NaN alike), text as UTF-8 by BLAKE2b (missing as empty); the
+    columns' hashes are mixed by the finaliser of SplitMix64 (Steele, Lea and Flood 2014) and added modulo 2**64.
     """
     total = np.zeros(len(frame), dtype="uint64")
     for name in frame.columns:

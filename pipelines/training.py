@@ -2,29 +2,25 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from pipelines import (
     comparison,
-    estimators,
     evaluation,
-    fitting,
     lineage,
     metrics,
+    modelling,
+    record,
     report,
     runs,
-    splitting,
     suites,
-    thresholds,
     tracking,
     validation,
 )
 from pipelines.coefficients import score_name
-from pipelines.dataset import CLASSIFICATION
-from pipelines.fitting import CrossValidation
 from pipelines.metrics import Answers
 from pipelines.planning import CLEANING, Plan, Settings, decide
 from registry import client as registry_client
@@ -32,18 +28,8 @@ from registry import evidence
 from serving import flavor, scorecard
 from serving.scorecard import Scorecard, Unsupported, parity
 
-#: The folds that a threshold is chosen on where cross-validation is switched off.
-_THRESHOLD_FOLDS = 5
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted pipeline and what is known of it before it is judged."""
-
-    pipeline: Pipeline
-    folds: CrossValidation | None
-    threshold: float | None
-    notes: tuple[str, ...]
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 @dataclass(frozen=True)
@@ -101,84 +87,64 @@ def train(
         runs.run(client, experiment=settings.experiment, name=f"train {plan.name}", tags=runs.tags()) as run,
         runs.folder() as folder,
     ):
-        return _run(settings, plan, client, run.info.run_id, folder, say, progress)
+        return _run(_Job(settings, plan, client, run.info.run_id, folder, say, progress))
 
 
-def _run(settings, plan, client, run_id, folder, say, progress) -> Trained:
-    dataset, split = plan.dataset, plan.split
-    found = docs = None
-    if settings.suite != suites.NONE:
-        suite, origin = suites.find(settings.suite, table=plan.table, model=plan.name, client=client)
-        suite, found = suites.check(suite, dataset, split, name=plan.name, roles=settings.roles)
-        docs = f"{suites.ARTIFACTS}/{suites.write(suite, found, folder / suites.ARTIFACTS).name}"
-        tracking.log_files(folder)
-        say(f"{found.summary()} ({origin})")
-        validation.raise_for_critical(found)
-    tracking.log_parameters(_parameters(settings, plan))
-    tracking.log_dataset(plan.table, dataset)
+@dataclass(frozen=True)
+class _Job:
+    """One training run under way: what was decided, and where its results go."""
 
-    say(f"fitting {plan.entry.class_name} on {len(split.training)} rows, {len(split.holdout)} are held out")
-    fitted = fit(settings, plan, progress)
+    settings: Settings
+    plan: Plan
+    client: "MlflowClient"
+    run_id: str
+    folder: Path
+    say: Callable[[str], None]
+    progress: Callable[[Iterable], Iterable]
+
+
+def _run(job: _Job) -> Trained:
+    plan, split = job.plan, job.plan.split
+    suite, docs = _validated(job)
+    tracking.log_parameters(record.parameters(job.settings, plan))
+    tracking.log_dataset(plan.table, plan.dataset)
+
+    job.say(f"fitting {plan.entry.class_name} on {len(split.training)} rows, {len(split.holdout)} are held out")
+    fitted = modelling.fit(job.settings, plan, job.progress)
     for note in fitted.notes:
-        say(note)
-    holdout = dataset.features.iloc[split.holdout]
-    truth = dataset.target.iloc[split.holdout].to_numpy()
-    answers = fitting.answer(fitted.pipeline, holdout, truth, classes=dataset.classes, positive=plan.positive)
-
-    card, agreed = _portable(fitted.pipeline, plan, holdout, say)
-    document = _document(settings, plan, fitted, answers, found, agreed)
-    training = folder / evidence.TRAINING
+        job.say(note)
+    answers = modelling.answer(fitted, plan, split.holdout)
+    card, agreed = _portable(job, fitted.pipeline)
+    document = record.document(job.settings, plan, fitted, answers, suite=suite, parity=agreed)
+    training = job.folder / evidence.TRAINING
     evaluation.write_holdout(answers, split.keys[split.holdout], training)
     evidence.write(document, training)
-    against = comparison.with_champion(client, plan.name, document, evaluation.read_holdout(training / evidence.HOLDOUT))
-    if against and against.note:
-        say(against.note)
 
-    say("logging")
-    tracking.log_metrics(document, _training_metrics(fitted.pipeline, plan))
+    job.say("logging")
+    tracking.log_metrics(document, metrics.measure(modelling.answer(fitted, plan, split.training)))
+    holdout = plan.dataset.features.iloc[split.holdout]
     model = flavor.log_model(
-        fitted.pipeline,
-        card,
-        inputs=dataset.inputs,
-        classes=dataset.classes,
-        example=holdout.iloc[:5],
+        fitted.pipeline, card, inputs=plan.dataset.inputs, classes=plan.dataset.classes, example=holdout.iloc[:5]
     )
-    drawn, learned = {}, []
-    if settings.pictures:
-        learned, drawn = report.draw(
-            fitted.pipeline, dataset, split, answers, threshold=fitted.threshold, seed=settings.seed, folder=folder
-        )
-    report.write_card(
-        folder,
-        document,
-        drawn=drawn,
-        found=learned,
-        score=score_name(fitted.pipeline, dataset.target_name),
-        against=against,
-        example=holdout,
-        docs=docs,
-        run_id=run_id,
-        model_uri=model.model_uri,
-    )
-    tracking.log_files(folder)
-    tags = tracking.tags_of(document, evidence.digest(training), run_id)
+    _report(job, fitted, answers, document, docs, model.model_uri)
+    tracking.log_files(job.folder)
     version = tracking.register(
-        client,
+        job.client,
         name=plan.name,
         model_uri=model.model_uri,
-        run_id=run_id,
+        run_id=job.run_id,
         model_id=model.model_id,
-        description=_description(document),
-        tags=tags,
+        description=record.description(document),
+        tags=tracking.tags_of(document, evidence.digest(training), job.run_id),
     )
     return Trained(
         name=plan.name,
         version=version,
-        run_id=run_id,
+        run_id=job.run_id,
         model_uri=f"models:/{plan.name}/{version}",
-        task=dataset.task,
+        task=plan.dataset.task,
         estimator=plan.entry.class_name,
-        target=dataset.target_name,
+        target=plan.dataset.target_name,
         rows=len(split.holdout),
         metrics=document["metrics"],
         baseline=document["baseline"]["metrics"],
@@ -186,138 +152,63 @@ def _run(settings, plan, client, run_id, folder, say, progress) -> Trained:
     )
 
 
-def _portable(
-    pipeline: Pipeline, plan: Plan, holdout: pd.DataFrame, say: Callable[[str], None]
-) -> tuple[Scorecard | None, dict | None]:
-    """The scorecard of a pipeline and how far the two agree on the held-out rows; None and None where it has none."""
-    try:
-        card = scorecard.compile(pipeline, plan.dataset.inputs, cleaning=CLEANING)
-    except Unsupported as error:
-        say(f"no scorecard, the model runs where scikit-learn does: {error}")
+def _validated(job: _Job) -> tuple[validation.SuiteResult | None, str | None]:
+    """What the suite found, and where its page is among the run's artifacts; None and None where none is wanted."""
+    settings, plan = job.settings, job.plan
+    if settings.suite == suites.NONE:
         return None, None
-    return card, parity.measure(pipeline, card, holdout)
+    suite, origin = suites.find(settings.suite, table=plan.table, model=plan.name, client=job.client)
+    suite, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=settings.roles)
+    page = suites.write(suite, found, job.folder / suites.ARTIFACTS)
+    tracking.log_files(job.folder)
+    job.say(f"{found.summary()} ({origin})")
+    validation.raise_for_critical(found)
+    return found, f"{suites.ARTIFACTS}/{page.name}"
 
 
-def fit(settings: Settings, plan: Plan, progress: Callable[[Iterable], Iterable] = iter) -> Fitted:
-    """Cross-validate, choose the threshold, and fit on the training rows, as far as each is asked for."""
-    dataset, training = plan.dataset, plan.split.training
+def _portable(job: _Job, pipeline: Pipeline) -> tuple[Scorecard | None, dict | None]:
+    """The scorecard of a pipeline and how far the two agree on the held-out rows; None and None where it has none."""
+    dataset = job.plan.dataset
+    try:
+        card = scorecard.compile(pipeline, dataset.inputs, cleaning=CLEANING)
+    except Unsupported as error:
+        job.say(f"no scorecard, the model runs where scikit-learn does: {error}")
+        return None, None
+    return card, parity.measure(pipeline, card, dataset.features.iloc[job.plan.split.holdout])
 
-    def make(threshold: float | None = None) -> Pipeline:
-        decision = None if threshold is None else (threshold, plan.positive)
-        estimator = estimators.build(
-            plan.entry, plan.values, seed=settings.seed, class_weight=plan.class_weight, threshold=decision
+
+def _report(
+    job: _Job, fitted: modelling.Fitted, answers: Answers, document: dict, docs: str | None, model_uri: str
+) -> None:
+    """The pictures, the comparison with the champion, and the model card, into the run's folder."""
+    plan = job.plan
+    answered = evaluation.read_holdout(job.folder / evidence.TRAINING / evidence.HOLDOUT)
+    against = comparison.with_champion(job.client, plan.name, document, answered)
+    if against and against.note:
+        job.say(against.note)
+    drawn, learned = {}, []
+    if job.settings.pictures:
+        learned, drawn = report.draw(
+            fitted.pipeline,
+            plan.dataset,
+            plan.split,
+            answers,
+            threshold=fitted.threshold,
+            seed=job.settings.seed,
+            folder=job.folder,
         )
-        return fitting.pipeline(dataset, estimator)
-
-    chosen_here = plan.rule is not None and plan.rule.value is None
-    folds = None
-    if count := settings.folds or (_THRESHOLD_FOLDS if chosen_here else 0):
-        pairs = splitting.folds(dataset, plan.split, count=count, seed=settings.seed)
-        folds = fitting.cross_validate(make, dataset, training, pairs, positive=plan.positive, progress=progress)
-    threshold, notes = None, []
-    if plan.rule:
-        threshold = _threshold(plan, folds)
-        folds = folds and folds.with_threshold(threshold)
-        if chosen_here:
-            notes.append(f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows")
-    pipeline = make(threshold)
-    notes += fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training])
-    return Fitted(pipeline, folds, threshold, tuple(notes))
-
-
-def _threshold(plan: Plan, folds: CrossValidation | None) -> float:
-    assert plan.rule is not None
-    if folds is None:
-        return thresholds.choose(plan.rule, np.array([]), np.array([], dtype=bool))
-    place = plan.dataset.classes.index(plan.positive)
-    probabilities = np.concatenate([answers.probabilities[:, place] for answers in folds.folds])
-    truth = np.concatenate([answers.target for answers in folds.folds])
-    return thresholds.choose(plan.rule, probabilities, truth == plan.positive)
-
-
-def _training_metrics(pipeline: Pipeline, plan: Plan) -> dict[str, float | None]:
-    rows = plan.split.training
-    truth = plan.dataset.target.iloc[rows].to_numpy()
-    table = plan.dataset.features.iloc[rows]
-    return metrics.measure(
-        fitting.answer(pipeline, table, truth, classes=plan.dataset.classes, positive=plan.positive)
+    report.write_card(
+        job.folder,
+        document,
+        drawn=drawn,
+        found=learned,
+        score=score_name(fitted.pipeline, plan.dataset.target_name),
+        against=against,
+        example=plan.dataset.features.iloc[plan.split.holdout],
+        docs=docs,
+        run_id=job.run_id,
+        model_uri=model_uri,
     )
-
-
-def _document(
-    settings: Settings, plan: Plan, fitted: Fitted, answers: Answers, found: validation.SuiteResult | None, parity: dict | None
-) -> dict:
-    dataset, split = plan.dataset, plan.split
-    judged = evaluation.judge(answers, resamples=settings.resamples, seed=settings.seed)
-    strategy, baseline = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
-    held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
-    groups = [values.reset_index(drop=True).rename(name) for name, values in held]
-    return {
-        "schema_version": evidence.SCHEMA_VERSION,
-        "model": {
-            "name": plan.name,
-            "task": dataset.task,
-            "estimator": plan.entry.class_name,
-            "parameters": {name: _json_value(value) for name, value in plan.values.items()},
-            "target": dataset.target_name,
-            "classes": dataset.classes or None,
-            "positive": plan.positive,
-            "threshold": fitted.threshold,
-            "threshold_rule": plan.rule.text if plan.rule else None,
-        },
-        "metrics": judged.to_evidence(),
-        "baseline": {"strategy": strategy, "metrics": baseline},
-        "cross_validation": fitted.folds.to_evidence() if fitted.folds and settings.folds else None,
-        "holdout": evaluation.holdout_section(split, resamples=settings.resamples),
-        "suite": found.to_evidence() if found else None,
-        "fairness": [metrics.by_group(answers, group) for group in groups],
-        "parity": parity,
-        "schema": evaluation.schema_section(dataset),
-        "lineage": lineage.of(
-            plan.table, dropped_rows=dataset.dropped_rows, seed=settings.seed, command=lineage.command_line()
-        ),
-        "profile": evaluation.profile_section(dataset, split.training),
-    }
-
-
-def _json_value(value: object) -> object:
-    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
-
-
-def _parameters(settings: Settings, plan: Plan) -> dict[str, object]:
-    """What MLflow's run comparison shows; the names differ from the project's own parameters, which it logs itself."""
-    pipeline_defaults = estimators.build(plan.entry, plan.values, seed=settings.seed, class_weight=plan.class_weight)
-    given = {f"estimator.{name}": value for name, value in pipeline_defaults.get_params(deep=False).items()}
-    return {
-        "estimator.class": plan.entry.class_name,
-        **{name: value for name, value in given.items() if name != "estimator.estimator"},
-        "data.name": plan.table.name,
-        "data.source": plan.table.source,
-        "data.rows": len(plan.dataset.features),
-        "data.features": len(plan.dataset.inputs),
-        "data.target": plan.dataset.target_name,
-        "data.task": plan.dataset.task,
-        "split.by": plan.split.by,
-        "split.test_size": plan.split.test_size,
-        "split.cut": plan.split.cut,
-        "split.folds": settings.folds,
-        "split.seed": settings.seed,
-        "decision.threshold": plan.rule.text if plan.rule else None,
-        "decision.positive": plan.positive,
-    }
-
-
-def _description(document: dict) -> str:
-    """What the registry shows of a version, in one sentence."""
-    model, rows = document["model"], document["holdout"]["rows"]
-    names = ("rmse", "r2") if model["task"] != CLASSIFICATION else ("accuracy", "log_loss")
-    found = ", ".join(
-        f"{name} {document['metrics'][name]['value']:.4g} (baseline {document['baseline']['metrics'][name]:.4g})"
-        for name in names
-        if document["metrics"][name]["value"] is not None and document["baseline"]["metrics"][name] is not None
-    )
-    inputs, source = len(document["schema"]["inputs"]), document["lineage"]["data"]["source"]
-    return f"{model['estimator']} of {model['target']} from {inputs} columns of {source}: {found} on {rows} held-out rows."
 
 
 def train_defaults(

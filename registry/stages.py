@@ -1,9 +1,13 @@
 """The stages of a version's life, and which version is in one: every stage call to MLflow is behind this module."""
 
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from registry.client import speaking
+from registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -14,23 +18,181 @@ PRODUCTION = "Production"
 ARCHIVED = "Archived"
 NONE = "None"
 
+#: All stages, the furthest first.
+STAGES = (PRODUCTION, STAGING, ARCHIVED, NONE)
+
 #: The alias that mirrors a stage.
 ALIASES = {PRODUCTION: "champion", STAGING: "challenger"}
+
+_PAGE = 1000
+
+
+class NoModel(RegistryError):
+    """There is no registered model of a name."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version as the registry has it.
+
+    Parameters
+    ----------
+    created, updated : milliseconds since 1970, by the server's clock. ``created`` tells a version from one of the same
+        number that a deleted model of the same name had.
+    """
+
+    number: str
+    stage: str
+    created: int
+    updated: int
+    run_id: str | None
+    description: str
+    tags: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class State:
+    """A model's versions by number, the oldest first, and its aliases with the numbers they point at."""
+
+    name: str
+    versions: Mapping[str, Version]
+    aliases: Mapping[str, str]
+
+    def in_stage(self, stage: str) -> tuple[Version, ...]:
+        """The versions in a stage, newest first."""
+        return tuple(version for version in reversed([*self.versions.values()]) if version.stage == stage)
+
+    @property
+    def champion(self) -> str | None:
+        """The number of the version in Production; of several, as there may be by hand, the one the alias names."""
+        found = [version.number for version in self.in_stage(PRODUCTION)]
+        named = self.aliases.get(ALIASES[PRODUCTION])
+        return named if named in found else next(iter(found), None)
+
+    def version(self, number: str) -> Version:
+        """A version by its number.
+
+        Raises
+        ------
+        RegistryError
+            where there is no such version.
+        """
+        if number not in self.versions:
+            there = ", ".join(list(self.versions)[-10:]) or "none"
+            raise RegistryError(f"model {self.name!r} has no version {number!r}; there are: {there}")
+        return self.versions[number]
+
+
+def read(client: "MlflowClient", name: str) -> State:
+    """A model's versions, stages and aliases, as they are now.
+
+    Raises
+    ------
+    NoModel
+        where there is no such model.
+    RegistryError
+        where the registry does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with _calling():
+        try:
+            # `search_model_versions` tells no aliases.
+            aliases = dict(client.get_registered_model(name).aliases)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise NoModel(f"no registered model {name!r}; see `python -m registry list`") from None
+            raise
+    versions = {str(found.version): _version(found) for found in _search(client, name)}
+    return State(name, versions, {alias: str(number) for alias, number in aliases.items()})
+
+
+def models(client: "MlflowClient") -> list[str]:
+    """The names of all registered models."""
+    names: list[str] = []
+    token = None
+    with _calling():
+        while True:
+            page = client.search_registered_models(max_results=_PAGE, page_token=token)
+            names += [found.name for found in page]
+            token = page.token
+            if not token:
+                return names
 
 
 def versions_in(client: "MlflowClient", name: str, stage: str) -> list["ModelVersion"]:
     """The versions of a model that are in a stage, newest first; none where there is no such model."""
-    with warnings.catch_warnings(), speaking():
-        warnings.simplefilter("ignore", FutureWarning)
-        quoted = name.replace("'", "''")
-        found = client.search_model_versions(f"name = '{quoted}'", max_results=1000)
-        return sorted(
-            (version for version in found if version.current_stage == stage),
-            key=lambda version: int(version.version),
-            reverse=True,
-        )
+    return [version for version in reversed(_search(client, name)) if version.current_stage == stage]
 
 
 def champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
     """The version of a model in Production; None where there is none."""
     return next(iter(versions_in(client, name, PRODUCTION)), None)
+
+
+def move(client: "MlflowClient", name: str, number: str, stage: str) -> None:
+    """Move a version to a stage; whatever else is in Production or Staging then is archived in the same transaction.
+
+    Raises
+    ------
+    RegistryError
+        where the registry refuses or does not answer.
+    """
+    with _calling():
+        # With Archived and None the server would answer 500 to archive_existing_versions.
+        client.transition_model_version_stage(name, number, stage, archive_existing_versions=stage in ALIASES)
+
+
+def point(client: "MlflowClient", name: str, alias: str, number: str | None) -> None:
+    """Point an alias at a version; take it away where there is none."""
+    with _calling():
+        if number is None:
+            client.delete_registered_model_alias(name, alias)
+        else:
+            client.set_registered_model_alias(name, alias, number)
+
+
+def matching(name: str) -> str:
+    """The filter that finds the versions of a model, and maybe others: what it finds is looked at again.
+
+    MLflow's filters have no way to write a quote inside quotes.
+    """
+    if "'" not in name:
+        return f"name = '{name}'"
+    if '"' not in name:
+        return f'name = "{name}"'
+    # An underscore is any character.
+    return "name LIKE '{}'".format(name.replace("'", "_"))
+
+
+def _search(client: "MlflowClient", name: str) -> list["ModelVersion"]:
+    """All versions of a model, oldest first."""
+    found: list[ModelVersion] = []
+    token = None
+    with _calling():
+        while True:
+            page = client.search_model_versions(matching(name), max_results=_PAGE, page_token=token)
+            found += [version for version in page if version.name == name]
+            token = page.token
+            if not token:
+                return sorted(found, key=lambda version: int(version.version))
+
+
+def _version(found: "ModelVersion") -> Version:
+    return Version(
+        number=str(found.version),
+        stage=found.current_stage or NONE,
+        created=int(found.creation_timestamp or 0),
+        updated=int(found.last_updated_timestamp or 0),
+        run_id=found.run_id or None,
+        description=found.description or "",
+        tags=dict(found.tags or {}),
+    )
+
+
+@contextmanager
+def _calling() -> Iterator[None]:
+    """What MLflow raises becomes a RegistryError; that stages are deprecated is known here."""
+    with warnings.catch_warnings(), speaking():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

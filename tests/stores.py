@@ -75,7 +75,12 @@ class ObjectStore:
 
 @contextlib.contextmanager
 def tracking_server(
-    folder: Path, *, backend: str | None = None, artifacts: str | None = None, env: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    backend: str | None = None,
+    artifacts: str | None = None,
+    env: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[str]:
     """An MLflow tracking server; yields its address.
 
@@ -87,11 +92,13 @@ def tracking_server(
         the backend store and the place of the artifacts, as ``mlflow server`` takes them.
     env : mapping of str to str, optional
         added to its environment.
+    options : sequence of str, optional
+        more words for ``mlflow server``.
     """
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", backend or f"sqlite:///{folder}/tracking.db"]
-    command += ["--artifacts-destination", artifacts or str(folder / "artifacts")]
+    command += ["--artifacts-destination", artifacts or str(folder / "artifacts"), *options]
     with process(command, folder=folder, env=LEAN_SERVER | dict(env or {})) as server:
         address = f"http://{HOST}:{port}"
         server.wait(lambda: answers(f"{address}/health"))

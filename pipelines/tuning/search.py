@@ -3,14 +3,13 @@
 import csv
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import report, runs, tracking, training
+from pipelines import interrupts, report, runs, tracking, training
 from pipelines.errors import PipelineError
 from pipelines.training import Trained
 from pipelines.tuning import studies, trials, view
@@ -98,9 +97,10 @@ def tune(
     name = search.study or f"{task.plan.name}-{_digest(searched)[:8]}"
     with studies.storing(search.storage):
         study = studies.open_study(storage, name, maximized=task.maximized, searched=searched)
-    _refuse_busy(client, study)
+        before = study.user_attrs.get(studies.SEARCH_RUN)
+    if before:
+        _refuse_busy(client, name, before)
     check_table(task, client, say)
-    before = study.user_attrs.get(studies.SEARCH_RUN)
     tags = {**runs.tags(), STUDY_TAG: name, **({CONTINUES_TAG: before} if before else {})}
     with runs.interruptible():
         try:
@@ -141,13 +141,10 @@ def _run(task: Task, study: "Study", client: "MlflowClient", run_id: str, say, p
     return Tuned(trained, found)
 
 
-def _refuse_busy(client: "MlflowClient", study: "Study") -> None:
+def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
     """Refuse a study that a search which has not ended works on; one whose process is gone has, and is marked so."""
     from mlflow.exceptions import MlflowException
 
-    run_id = study.user_attrs.get(studies.SEARCH_RUN)
-    if not run_id:
-        return
     runs.mark_killed(client)
     with speaking():
         try:
@@ -159,7 +156,7 @@ def _refuse_busy(client: "MlflowClient", study: "Study") -> None:
     if run.info.status == "RUNNING" and run.info.lifecycle_stage == "active":
         process = run.data.tags.get(runs.PROCESS_TAG, "unknown").rpartition(":")[0]
         raise PipelineError(
-            f"study {study.study_name!r} is being searched by run {run_id} (process {process}); wait for it, or give "
+            f"study {name!r} is being searched by run {run_id} (process {process}); wait for it, or give "
             f"--study another name; if that process is gone: mlflow runs delete --run-id {run_id}"
         )
 
@@ -223,11 +220,11 @@ def _nothing(task: Task, study: "Study") -> str:
 
 def _kept(task: Task, study: "Study") -> str:
     """What is left of a search that was told to stop; its running trial is given back."""
-    with studies.storing(task.search.storage):
+    with interrupts.held(), studies.storing(task.search.storage):
         studies.release(study)
         done = len(studies.done(study))
     return (
-        f"interrupted after {done} of {task.total} trials, nothing was registered; the same command goes on with "
+        f"interrupted after {done} of {task.total} trials, no version is registered; the same command goes on with "
         f"study {study.study_name} in {studies.shown(task.search.storage)}"
     )
 
@@ -250,14 +247,14 @@ def _log_search(task: Task, study: "Study", found: Found) -> None:
     """Log the winner, a table of all trials and the pictures to the search's run."""
     import mlflow
 
-    with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
-        (Path(folder) / "search").mkdir()
-        (Path(folder) / "search" / "found.json").write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
-        _write_trials(study, Path(folder) / "search" / "trials.csv")
+    with runs.folder() as folder:
+        (folder / "search").mkdir()
+        (folder / "search" / "found.json").write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
+        _write_trials(study, folder / "search" / "trials.csv")
         if task.search.settings.pictures:
             with studies.storing(task.search.storage):
-                view.draw(study, metric=task.metric, folder=Path(folder) / report.PICTURES)
-        tracking.log_files(Path(folder))
+                view.draw(study, metric=task.metric, folder=folder / report.PICTURES)
+        tracking.log_files(folder)
     winner = {f"best.{name}": text for name, text in found.parameters.items()}
     tracking.log_parameters({"best.estimator": found.estimator, "best.trial": found.trial, **winner})
     with speaking():

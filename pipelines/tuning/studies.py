@@ -69,7 +69,8 @@ def storing(url: str) -> Iterator[None]:
             f"found {shown(url)!r} ({one_line(error, 120)})"
         ) from error
     except (SQLAlchemyError, OptunaError, CommandError) as error:
-        cause = getattr(error.__cause__ or error, "orig", None) or error
+        # What the database's own driver said.
+        cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
         raise PipelineError(f"--storage {shown(url)} failed: {one_line(cause)}; correct it, or give another") from error
     except RuntimeError as error:
         if "table schema" not in str(error):

@@ -1,6 +1,7 @@
 """What a person sees of a search: the bar while it runs, what it found, and its two pictures."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipelines import pictures
 from pipelines.pictures import BLUE, GREY, RED
+from pipelines.pictures.look import blank, style
 from pipelines.tuning import studies
 
 if TYPE_CHECKING:
@@ -81,10 +83,10 @@ def show(tuned: "Tuned", *, as_json: bool) -> None:
 
 def draw(study: "Study", *, metric: str, folder: Path) -> list[Path]:
     """Draw the search's history, and how much each parameter mattered, into a folder; the paths."""
-    figures = {"optimization_history": history(study, metric=metric)}
-    weights = importances(study)
-    if weights:
-        figures["parameter_importances"] = bars(weights, metric=metric)
+    with style():
+        figures = {"optimization_history": history(study, metric=metric)}
+        if weights := importances(study):
+            figures["parameter_importances"] = bars(weights, metric=metric)
     return pictures.write(figures, folder)
 
 
@@ -98,15 +100,20 @@ def importances(study: "Study") -> dict[str, float]:
     complete = studies.measured(study)
     if len({trial.value for trial in complete}) < 2:
         return {}
-    return optuna.importance.get_param_importances(study)
+    with warnings.catch_warnings():
+        # That a choice was tried less than twice is seen in the table of trials.
+        warnings.simplefilter("ignore", UserWarning)
+        return optuna.importance.get_param_importances(study)
 
 
 def history(study: "Study", *, metric: str) -> "Figure":
     """Each trial's value and the best so far; pruned trials at their last value, as rings, failed ones as ticks."""
     import numpy as np
+    from matplotlib.ticker import MaxNLocator
     from optuna.study import StudyDirection
 
-    figure, axes = _axes(7.5, 4.2)
+    figure = blank(7.5, 4.2)
+    axes = figure.subplots()
     done = studies.done(study)
     places = {trial.number: place for place, trial in enumerate(done, start=1)}
     complete = studies.measured(study)
@@ -126,51 +133,42 @@ def history(study: "Study", *, metric: str) -> "Figure":
         for trial in failed:
             axes.axvline(places[trial.number], ymax=0.04, color=GREY, linewidth=1.2)
         axes.plot([], [], "|", color=GREY, label="failed")
-    hidden = _focus(axes, np.array([*values, *last]), lowest=lowest)
-    axes.set_title(f"Search: {metric}, cross-validated", loc="left", fontweight="bold")
+    hidden = _focus(axes, values, np.array(last), lowest=lowest)
+    axes.set_title(f"Search: {metric}, cross-validated")
     axes.set_xlabel("trial" + (f" ({hidden} worse values are outside)" if hidden else ""))
     axes.set_ylabel(f"{metric} ({'lower' if lowest else 'higher'} is better)")
     axes.set_xlim(0.5, max(len(done), 2) + 0.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(frameon=False, fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
     return figure
 
 
 def bars(weights: dict[str, float], *, metric: str) -> "Figure":
     """How much each parameter mattered, as bars."""
-    figure, axes = _axes(7.5, 1.3 + 0.4 * len(weights))
+    figure = blank(7.5, 1.3 + 0.4 * len(weights))
+    axes = figure.subplots()
     names, shares = list(weights)[::-1], list(weights.values())[::-1]
     drawn = axes.barh([pictures.plain(name) for name in names], shares, color=BLUE, height=0.6)
     axes.bar_label(drawn, [f"{share:.0%}" for share in shares], padding=4, fontsize=9)
     axes.set_xlim(0, 1.1 * max(shares))
-    axes.set_title(f"What moved {metric}", loc="left", fontweight="bold")
+    axes.set_title(f"What moved {metric}")
     axes.set_xlabel("share of importance (PED-ANOVA)")
     axes.grid(axis="y", visible=False)
     return figure
 
 
-def _focus(axes, values, *, lowest: bool) -> int:
-    """Show the better values wide, where some are far worse than most; how many lie outside."""
+def _focus(axes, values, others, *, lowest: bool) -> int:
+    """Show the better values wide, where some are far worse than most; how many of both lie outside."""
     import numpy as np
 
-    badness = values if lowest else -values
+    badness, more = (values, others) if lowest else (-values, -others)
     best, middle = badness.min(), np.median(badness)
     limit = middle + _OUTLYING * (middle - best)
-    outside = int((badness > limit).sum())
+    outside = int((badness > limit).sum() + (more > limit).sum())
     if not outside or middle == best:
         return 0
-    margin = 0.05 * (limit - best)
-    ends = (best - margin, limit + margin)
+    lower = min(best, more.min(initial=best))
+    margin = 0.05 * (limit - lower)
+    ends = (lower - margin, limit + margin)
     axes.set_ylim(*(ends if lowest else (-ends[1], -ends[0])))
     return outside
-
-
-def _axes(width: float, height: float):
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e8ecf0", linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes

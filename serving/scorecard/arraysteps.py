@@ -1,7 +1,8 @@
 """The steps of a column on blocks of float64 numbers with NumPy: the same operations as ``steps``, in the same order.
 
-Each step is a function of (block, target): it may write its answer to the target, which may be the block itself,
-and gives back the array that holds the answer. A missing number is NaN.
+Each step is a function of (block, target, refuse): it may write its answer to the target, which may be the block
+itself, and gives back the array that holds the answer. It calls ``refuse(rows, reason)`` with the places of numbers it
+does not take. A missing number is NaN.
 """
 
 import math
@@ -9,10 +10,13 @@ import math
 import numpy as np
 
 from . import steps
+from .inputs import InputError
 
 _UFUNCS = {name: getattr(np, name) for name in steps.FUNCTIONS}
 
 
+#: Places in a one-hot group that stand for a refusal.
+UNKNOWN, UNUSABLE = -2, -3
 #: Functions that IEEE 754 leaves no choice in; the others differ in their last digits from library to library.
 EXACT = frozenset({"sqrt", "square", "abs", "sign", "negative"})
 
@@ -23,7 +27,7 @@ def inexact(name: str, value) -> bool:
 
 
 def chain(items: list, *, change: float = 0.0):
-    """One function (block, target) -> array for the steps of a column.
+    """One function (block, target, refuse) -> array for the steps of a column.
 
     The array may be the block itself where the steps leave it as it is: it is not to be written to. ``change`` is by
     how much, relatively, to move the answers of inexact functions: to learn what their rounding does to a score.
@@ -35,38 +39,51 @@ def chain(items: list, *, change: float = 0.0):
             if change and inexact(name, value):
                 functions.append(_with(np.multiply)(1.0 + change))
 
-    def run(block, target):
+    def run(block, target, refuse):
         current = block
         for function in functions:
-            current = function(current, target)
+            current = function(current, target, refuse)
         return current
 
     return run
 
 
 def two_valued(items: list):
-    """For steps that begin by asking ``is``: (what is asked for, answer where it is not, answer where it is)."""
+    """For steps that begin by asking ``is``: (what is asked for, answer where it is not, answer where it is).
+
+    None for other steps, and where they refuse one of the two answers.
+    """
     if not items or "is" not in items[0]:
         return None
     rest = steps.chain(items[1:], "")
-    no, yes = (0.0, 1.0) if rest is None else (rest(0.0), rest(1.0))
+    try:
+        no, yes = (0.0, 1.0) if rest is None else (rest(0.0), rest(1.0))
+    except InputError:  # a lookup that knows one of the two only
+        return None
     return items[0]["is"], no, yes
 
 
 def codes(item: dict):
     """The function from a block of numbers to their places in a one-hot group.
 
-    A place is -1 where all of the group's columns are zero, and -2 where the number is refused.
+    A place is -1 where all of the group's columns are zero, ``UNKNOWN`` and ``UNUSABLE`` where a number is refused.
     """
     table: dict = {}
     for place, group in enumerate(item["one_hot"]):
         table.update(dict.fromkeys(group["of"], place))
     table.update(dict.fromkeys(item["zero"], -1))
     otherwise = item["otherwise"]
-    other = -2 if otherwise.get("do") == "refuse" else -1
+    other = UNKNOWN if otherwise.get("do") == "refuse" else -1
     if "is" in otherwise:
         other = next(place for place, group in enumerate(item["one_hot"]) if group["name"] == otherwise["is"])
-    return _find(table, other, np.intp)
+    find = _find(table, other, np.intp)
+
+    def places(block):
+        found = find(block)
+        found[np.isinf(block)] = UNUSABLE
+        return found
+
+    return places
 
 
 def _find(table: dict, other, dtype):
@@ -90,7 +107,7 @@ def _find(table: dict, other, dtype):
 def _impute(value):
     value = float(value) if not isinstance(value, str) else value
 
-    def impute(block, target):
+    def impute(block, target, refuse):
         mask = block != block
         if not mask.any():
             return block
@@ -105,7 +122,7 @@ def _impute(value):
 def _replace(value):
     old, new = float(value["value"]), float(value["by"])
 
-    def replace(block, target):
+    def replace(block, target, refuse):
         mask = block == old
         if target is not block:
             np.copyto(target, block)
@@ -116,7 +133,8 @@ def _replace(value):
 
 
 def _is(value):
-    def ask(block, target):
+    def ask(block, target, refuse):
+        refuse(np.flatnonzero(np.isinf(block)), steps.UNUSABLE)
         mask = block != block if value is None else block == float(value)
         np.copyto(target, mask)
         return target
@@ -127,39 +145,32 @@ def _is(value):
 def _with(ufunc):
     def make(value):
         value = float(value)
-        return lambda block, target: ufunc(block, value, out=target)
+        return lambda block, target, refuse: ufunc(block, value, out=target)
 
     return make
 
 
-def _spoil(block, target):
-    """NaN where the step takes finite numbers only, so that the score refuses the row."""
-    infinite = np.isinf(block)
-    if infinite.any():
-        np.copyto(target, block)
-        np.copyto(target, np.nan, where=infinite)
-        return target
-    return block
-
-
 def _clip(value):
     low, high = map(float, value)
-    return lambda block, target: np.clip(_spoil(block, target), low, high, out=target)
+
+    def clip(block, target, refuse):
+        refuse(np.flatnonzero(np.isinf(block)), steps.UNUSABLE)
+        return np.clip(block, low, high, out=target)
+
+    return clip
 
 
 def _function(value):
     ufunc = _UFUNCS[value]
-    return lambda block, target: ufunc(block, out=target)
+    return lambda block, target, refuse: ufunc(block, out=target)
 
 
 def _bin(value):
     edges = np.array(value, dtype=np.float64)
 
-    def find(block, target):
-        bad = ~np.isfinite(block)
-        places = np.searchsorted(edges, block, side="right")
-        np.copyto(target, places)
-        np.copyto(target, np.nan, where=bad)
+    def find(block, target, refuse):
+        refuse(np.flatnonzero(~np.isfinite(block)), steps.UNUSABLE)
+        np.copyto(target, np.searchsorted(edges, block, side="right"))
         return target
 
     return find
@@ -168,12 +179,14 @@ def _bin(value):
 def _lookup(value):
     values = [math.nan if item is None else float(item) for item in value["values"]]
     other = value["otherwise"]
-    # An infinity stands for a refusal: nothing else in a lookup is infinite, and no score with one is finite.
+    # An infinity stands for a refusal: nothing else in a lookup is infinite.
     other = math.inf if other == "refuse" else math.nan if other is None else float(other)
     find = _find(dict(zip(value["keys"], values, strict=True)), other, np.float64)
 
-    def look(block, target):
+    def look(block, target, refuse):
+        refuse(np.flatnonzero(np.isinf(block)), steps.UNUSABLE)
         np.copyto(target, find(block))
+        refuse(np.flatnonzero(np.isinf(target)), steps.UNKNOWN)
         return target
 
     return look
@@ -183,7 +196,7 @@ def _power(scalar):
     """A power transform; its formula has cases by sign, and is done one number at a time only at its edges."""
 
     def make(value):
-        return lambda block, target: scalar(block, float(value), target)
+        return lambda block, target, refuse: scalar(block, float(value), target)
 
     return make
 
@@ -197,7 +210,9 @@ def _yeo_johnson(block, lmbda, target):
         down = -np.expm1((2.0 - lmbda) * np.log1p(-down)) / (2.0 - lmbda)
     else:
         down = -np.log1p(-down)
+    infinite = np.isinf(block)
     target[positive], target[~positive] = up, down
+    np.copyto(target, np.inf, where=infinite)
     return target
 
 
@@ -215,7 +230,7 @@ def _inverse_yeo_johnson(block, lmbda, target):
 
 
 def _box_cox(block, lmbda, target):
-    bad = block <= 0.0
+    bad = (block <= 0.0) | np.isinf(block)
     logarithm = np.log(np.where(bad, 1.0, block))
     if abs(lmbda) < steps.SMALLEST_LAMBDA:
         np.copyto(target, logarithm)

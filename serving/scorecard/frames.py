@@ -15,7 +15,10 @@ from .inputs import (
     Cleaning,
     Input,
     InputError,
+    kind,
 )
+
+SEVERAL = "expected one column of this name, found several"
 
 
 class Coded:
@@ -55,6 +58,16 @@ class Refusals:
         return errors
 
 
+def named(table, inputs):
+    """The table with its columns by name: an array (rows, inputs) has them in the signature's order."""
+    if getattr(table, "ndim", None) != 2 or hasattr(table, "columns"):
+        return table
+    if table.shape[1] != len(inputs):
+        name = inputs[min(table.shape[1], len(inputs) - 1)].name if inputs else "the model"
+        raise InputError(name, f"expected {len(inputs)} columns, found {table.shape[1]}")
+    return {item.name: table[:, place] for place, item in enumerate(inputs)}
+
+
 def names(table) -> list:
     """The column names of a table."""
     found = getattr(table, "column_names", None)
@@ -69,25 +82,31 @@ def length(table) -> int:
     Raises
     ------
     InputError
-        where its columns are not all of one length.
+        where a column is no sequence, or they are not all of one length.
     """
     if not hasattr(table, "keys") or hasattr(table, "columns"):
         return len(table)
-    sizes = {name: len(table[name]) for name in table}
-    size = next(iter(sizes.values()), 0)
-    for name, other in sizes.items():
-        if other != size:
-            raise InputError(str(name), f"expected {size} values as in the other columns, found {other}")
-    return size
+    size = None
+    for name in table:
+        values = table[name]
+        if not hasattr(values, "__len__") or isinstance(values, (str, bytes)) or getattr(values, "shape", None) == ():
+            raise InputError(str(name), f"expected a list of values, found {kind(values)}")
+        size = len(values) if size is None else size
+        if len(values) != size:
+            raise InputError(str(name), f"expected {size} values as in the other columns, found {len(values)}")
+    return size or 0
 
 
 def column(table, known: set, name: str):
     """One column of a table."""
     if name not in known:
         raise InputError(name, ABSENT)
-    found = table[name]
+    try:
+        found = table[name]
+    except KeyError:  # PyArrow, where there are two
+        raise InputError(name, SEVERAL) from None
     if getattr(found, "ndim", 1) != 1:
-        raise InputError(name, "expected one column of this name, found several")
+        raise InputError(name, SEVERAL)
     return found
 
 
@@ -137,9 +156,11 @@ def _numbers(spec, values, cleaning, refusals):
 
 def _float64(spec, values):
     """The column as float64 where its own type says that all of it is numbers; None where it has to be looked at."""
+    if not hasattr(values, "dtype") and hasattr(values, "to_numpy"):  # PyArrow
+        values = values.to_numpy()
     dtype = getattr(values, "dtype", None)
-    kind = getattr(dtype, "kind", None)
-    if kind in ("f", "i", "u") or (kind == "b" and spec.type == BOOLEAN):
+    letter = getattr(dtype, "kind", None)
+    if letter in ("f", "i", "u") or (letter == "b" and spec.type == BOOLEAN):
         if isinstance(dtype, np.dtype):
             return np.asarray(values).astype(np.float64, copy=False)
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -200,6 +221,11 @@ def _text(spec, values, cleaning, refusals) -> Coded:
 def _factorized(values):
     """Codes (-1 for missing) and the list of different values."""
     try:
+        if hasattr(values, "dictionary_encode"):  # PyArrow
+            encoded = values.dictionary_encode()
+            encoded = encoded.combine_chunks() if hasattr(encoded, "chunks") else encoded
+            codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            return codes.astype(np.intp), encoded.dictionary.to_pylist()
         if hasattr(values, "factorize"):
             codes, uniques = values.factorize()
             return np.array(codes, dtype=np.intp), cells(uniques)

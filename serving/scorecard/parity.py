@@ -24,8 +24,8 @@ import numpy as np
 
 from . import arraysteps, frames, steps
 from .inputs import InputError
-from .rows import OVERFLOW
-from .scorecard import UNPREDICTABLE, Scorecard
+from .rows import OVERFLOW, UNPREDICTABLE
+from .scorecard import Scorecard
 
 UNIT = 1e-12
 ILL_CONDITIONED = 1e-6
@@ -72,7 +72,6 @@ def measure(
     scores, found, sizes = scorecard.tables.scores(columns, sizes=True)
     errors = found.by_row()
     sizes += _sensitivities(scorecard, columns, scores)
-    _refuse_predictions(scorecard, scores, errors)
     accepted = np.array([row for row in range(count) if row not in errors], dtype=np.intp)
     answers, raised = _asked(pipeline, reference, accepted)
     missed = len(raised)
@@ -216,14 +215,6 @@ def _sensitivities(scorecard, columns, scores):
             with np.errstate(all="ignore"):
                 found += np.abs(moved - scores) / UNIT
     return found
-
-
-def _refuse_predictions(scorecard, scores, errors: dict) -> None:
-    """Adds the rows whose score is finite and whose prediction is not."""
-    if scorecard.task == "regression":
-        values = scorecard.tables.predicted(scores)
-        for row in np.flatnonzero(~np.isfinite(values)).tolist():
-            errors.setdefault(row, InputError(scorecard.inputs[0].name, UNPREDICTABLE, row))
 
 
 def _of_table(scorecard, scores) -> dict:

@@ -79,6 +79,12 @@ class Plan:
         """The input to name where a column has no usable value."""
         return self.origin[name][0] if self.origin[name] else name
 
+    def magnitudes(self) -> list[float]:
+        """How much each of ``columns`` weighs at most: to name the one that makes a score too large."""
+        if not self.weights:
+            return [1.0] * len(self.columns)
+        return [max(map(abs, weights)) for weights in self.weights]
+
     def _define(self, name, item, place) -> None:
         self._defined[name] = (item, place)
         if "input" in item:

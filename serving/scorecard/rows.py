@@ -12,6 +12,7 @@ except ImportError:
     from operator import mul
 
 OVERFLOW = "expected numbers whose score is finite, found one too large"
+UNPREDICTABLE = "expected numbers whose prediction is finite, found some outside of the model's range"
 
 
 class Rows:
@@ -102,8 +103,15 @@ class Rows:
         for name, slot in self.plan.columns:
             if values[slot] - values[slot] != 0.0:
                 return InputError(self.plan.blame(name), steps.UNUSABLE)
-        largest = max(self.plan.columns, key=lambda column: abs(values[column[1]]), default=None)
-        return InputError(self.plan.blame(largest[0]) if largest else self.plan.inputs[0].name, OVERFLOW)
+        return InputError(self.largest(values), OVERFLOW)
+
+    def largest(self, values) -> str:
+        """The input that the largest term is computed from."""
+        terms = zip(self.plan.columns, self.plan.magnitudes(), strict=True)
+        sizes = [(abs(values[slot]) * most, name) for (name, slot), most in terms]
+        if not sizes:
+            return self.plan.inputs[0].name
+        return self.plan.blame(max(sizes, key=lambda item: item[0])[1])
 
     def _linear(self, model):
         """The function from a row to its scores: the exactly rounded sum of the terms."""

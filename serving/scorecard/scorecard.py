@@ -5,7 +5,7 @@ from . import steps, strictjson
 from .errors import Unsupported
 from .inputs import Cleaning, Input, InputError
 from .plan import Plan
-from .rows import Rows, logistic, softmax
+from .rows import UNPREDICTABLE, Rows, logistic, softmax
 
 
 class Scorecard:
@@ -36,6 +36,9 @@ class Scorecard:
             where the text is not a version 1 document to the letter, or was changed since it was written.
         """
         return cls(documents.read(text))
+
+    def __reduce__(self):
+        return type(self), (self._document,)
 
     def dumps(self) -> str:
         """The document as JSON for people: the same model, the same text."""
@@ -119,7 +122,12 @@ class Scorecard:
             where a value cannot be taken; names the column.
         """
         scores = self.rows.scores(row)
-        return self._predicted(scores) if self._decision is None else self._label(scores)
+        if self._decision is not None:
+            return self._label(scores)
+        value = self._predicted(scores)
+        if value - value != 0.0:
+            raise InputError(self.rows.largest(self.rows.fill(row)), UNPREDICTABLE)
+        return value
 
     def probabilities_row(self, row) -> list[float]:
         """One probability a class, in the order of ``classes``.
@@ -218,9 +226,6 @@ class Scorecard:
             value = steps.FUNCTIONS["exp"](value)
         if self._target is not None:
             value = self._target(value)
-        if value - value != 0.0:
-            name = max(self._plan.columns, default=("the model", 0))[0]
-            raise InputError(self._plan.blame(name) if self._plan.columns else name, UNPREDICTABLE)
         return value
 
     def _margins(self, scores) -> list[float]:
@@ -257,6 +262,3 @@ class Scorecard:
         if self._model["calibration"] is not None:
             margins = self._probabilities(scores)
         return classes[margins.index(max(margins))]
-
-
-UNPREDICTABLE = "expected numbers whose prediction is finite, found some outside of the model's range"

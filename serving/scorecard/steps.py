@@ -60,9 +60,19 @@ def _replace(value, column):
 
 
 def _is(value, column):
-    if value is None:
-        return lambda x: 1.0 if x is None or x != x else 0.0
-    return lambda x: 1.0 if x == value else 0.0
+    if isinstance(value, str):
+        return lambda x: 1.0 if x == value else 0.0
+
+    def ask(x):
+        if x is None:
+            return 1.0 if value is None else 0.0
+        if type(x) is float and x - x != 0.0:
+            if x == x:
+                raise InputError(column, UNUSABLE)
+            return 1.0 if value is None else 0.0
+        return 1.0 if x == value else 0.0
+
+    return ask
 
 
 def _clip(value, column):
@@ -95,7 +105,9 @@ def _lookup(value, column):
         otherwise = math.nan
 
     def find(x):
-        if x is not None and x != x:
+        if type(x) is float and x - x != 0.0:
+            if x == x:
+                raise InputError(column, UNUSABLE)
             x = None
         found = table.get(x, otherwise)
         if found == "refuse":
@@ -122,7 +134,9 @@ def codes(item: dict, column: str):
         found = table.get(x)
         if found is not None:
             return found
-        if x is not None and x != x:
+        if type(x) is float and x - x != 0.0:
+            if x == x:
+                raise InputError(column, UNUSABLE)
             found = table.get(None)
             if found is not None:
                 return found
@@ -188,7 +202,7 @@ def power(base: float, exponent: float) -> float:
 
 def box_cox(x: float, lmbda: float) -> float:
     """Box and Cox (1964), as ``scipy.special.boxcox`` computes it; infinity, which is refused, unless x is positive."""
-    if x != x:
+    if x - x != 0.0:  # missing stays missing, and what is infinite stays refused
         return x
     if x <= 0.0:
         return math.inf
@@ -200,7 +214,7 @@ def box_cox(x: float, lmbda: float) -> float:
 
 def yeo_johnson(x: float, lmbda: float) -> float:
     """Yeo and Johnson (2000), as ``scipy.stats.yeojohnson`` computes it."""
-    if x != x:
+    if x - x != 0.0:
         return x
     expm1 = FUNCTIONS["expm1"]
     if x >= 0.0:

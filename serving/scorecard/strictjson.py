@@ -13,7 +13,7 @@ try:
 except ImportError:  # an interpreter without the C accelerator
     from json.encoder import encode_basestring, encode_basestring_ascii
 
-    make_scanner = None
+    make_scanner = None  # type: ignore[assignment, misc]
 
 #: A number longer than this is no parameter of a model, and Python itself would take quadratic time to read it.
 LONGEST_NUMBER = 400
@@ -63,7 +63,7 @@ def _scanner():
     from json.decoder import JSONDecoder
 
     hooks = ("object_pairs_hook", "parse_float", "parse_int", "parse_constant")
-    return JSONDecoder(**{name: getattr(_Strict, name) for name in hooks}).scan_once
+    return JSONDecoder(**{name: getattr(_Strict, name) for name in hooks}).scan_once  # type: ignore[attr-defined]
 
 
 _scan = _scanner()

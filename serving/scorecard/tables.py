@@ -3,13 +3,9 @@
 import numpy as np
 
 from . import arraysteps, frames, steps
-from .inputs import InputError
+from .blocks import Blocks
 from .plan import Plan
-from .rows import OVERFLOW
-from .scorecard import UNPREDICTABLE
-
-#: Numbers in a block of the model's matrix: 1 MiB, about a second-level cache.
-BLOCK = 131_072
+from .rows import OVERFLOW, UNPREDICTABLE
 
 
 class Tables:
@@ -19,16 +15,20 @@ class Tables:
         self.plan = plan
         self._model = plan.document["model"]
         self._decision = plan.document["decision"]
+        self._target = arraysteps.chain(self._model["target"])
+        self._magnitudes = np.array(plan.magnitudes() or [0.0])[:, None]
         if self._model["kind"] == "linear":
-            outputs = len(self._model["intercepts"])
-            self._weights = np.array(plan.weights, dtype=np.float64).reshape(len(plan.columns), outputs).T.copy()
+            self._outputs = len(self._model["intercepts"])
+            self._weights = np.array(plan.weights, dtype=np.float64).reshape(len(plan.columns), self._outputs).T.copy()
             self._intercepts = np.array(self._model["intercepts"], dtype=np.float64)[:, None]
-            self._tables = [np.array(table, dtype=np.float64) for _, table, _ in plan.groups]
+            self._groups = [(slot, np.array(table, dtype=np.float64)) for slot, table, _ in plan.groups]
         else:
+            self._groups = []
             self._layers = [
                 (np.array(layer["weights"], dtype=np.float64), np.array(layer["intercepts"], dtype=np.float64))
                 for layer in self._model["layers"]
             ]
+            self._outputs = len(self._layers[-1][1])
 
     def scores(self, table, *, sizes: bool = False, changed: int | None = None, change: float = 0.0):
         """The scores of a table, and the rows refused.
@@ -36,7 +36,6 @@ class Tables:
         Parameters
         ----------
         sizes : also give the size of each score's terms, by which two ways to sum them may differ.
-
         changed, change : the slot of an operation whose inexact functions are to be off by this much, relatively.
 
         Returns
@@ -45,160 +44,34 @@ class Tables:
             A refused row's scores are not to be used. A size is 1 + the sum of the terms' absolute values; in an MLP
             that of a unit, and those of the units below it times the absolute weights.
         """
+        plan = self.plan
+        table = frames.named(table, plan.inputs)
         known = set(frames.names(table))
         refusals = frames.Refusals()
-        count = frames.length(table)
-        plan, slots = self.plan, {}
         checks = [check for check in plan.checks if all(plan.inputs[place].name in known for place in check.places)]
+        columns = {}
         for place in sorted({*plan.reads, *(place for check in checks for place in check.places)}):
             item = plan.inputs[place]
-            raw = frames.column(table, known, item.name)
-            slots[place] = frames.read(item, raw, plan.cleaning, refusals)
-        ops = list({op.slot: op for op in (*plan.ops, *(op for check in checks for op in check.ops))}.values())
-        later = [op for op in ops if not self._coded(op, slots, refusals)]
-        scores, found = self._blocks(slots, later, checks, count, refusals, sizes, (changed, change))
-        return (scores, refusals, found) if sizes else (scores, refusals)
-
-    def _coded(self, op, slots, refusals) -> bool:
-        """Does an operation once a value of a coded column; False where it has to be done once a row."""
-        source = slots.get(op.sources[0]) if op.sources else None
-        if op.kind == "product" or not isinstance(source, frames.Coded):
-            return False
-        if op.kind == "hot":
-            slots[op.slot] = frames.Coded(source.codes, [1.0 if code == op.place else 0.0 for code in source.values])
-            return True
-        calls = [steps.chain(op.steps, op.blame)]
-        if op.kind == "code":
-            calls.append(steps.codes(op.item, op.blame))
-        values: list = []
-        refused: dict[tuple, list] = {}
-        for place, value in enumerate(source.values):
-            try:
-                for call in calls:
-                    value = value if call is None else call(value)
-            except InputError as error:
-                refused.setdefault((error.column, error.reason), []).append(place)
-                value = -1 if op.kind == "code" else np.nan
-            values.append(value)
-        for why, places in refused.items():
-            refusals.add(np.flatnonzero(np.isin(source.codes, places)), *why)
-        slots[op.slot] = frames.Coded(source.codes, values)
-        return True
-
-    def _blocks(self, slots, ops, checks, count, refusals, sizes, change):
-        plan = self.plan
-        width = len(plan.columns)
-        rows = max(256, min(count, BLOCK // max(1, width)))
-        matrix = np.empty((width, rows))
-        places = {slot: place for place, (_, slot) in enumerate(plan.columns)}
-        whole = {place for place, column in slots.items() if isinstance(column, np.ndarray) and _no_missing(column)}
-        ready, constant = self._prepare(ops, places, whole, matrix, rows, *change)
-        coded = {slot: _numbers(column) for slot, column in slots.items() if isinstance(column, frames.Coded)}
-        groups = []
-        if self._model["kind"] == "linear":
-            for (slot, _, _), weights in zip(plan.groups, self._tables, strict=True):
-                groups.append((slot, weights if slot not in coded else weights[coded[slot].astype(np.intp)].T.copy()))
-            scores = np.empty((len(self._model["intercepts"]), count))
-        else:
-            scores = np.empty((len(self._layers[-1][1]), count))
+            columns[place] = frames.read(item, frames.column(table, known, item.name), plan.cleaning, refusals)
+        count = frames.length(table)
+        scores = np.empty((self._outputs, count))
         found = np.empty_like(scores) if sizes else None
         with np.errstate(all="ignore"):
-            for start in range(0, count, rows):
-                stop = min(count, start + rows)
-                target = scores[:, start:stop]
-                inputs, values = self._matrix(start, stop, slots, coded, ready, constant, matrix, places, refusals)
-                hot = [
-                    weights[:, slots[slot].codes[start:stop]] if slot in coded else weights[values(slot)].T
-                    for slot, weights in groups
-                ]
+            blocks = Blocks(plan, columns, checks, count, refusals, changed=changed, change=change)
+            tables = [weights if (c := blocks.codes(slot)) is None else weights[c] for slot, weights in self._groups]
+            for start in range(0, count, blocks.rows):
+                block = slice(start, min(count, start + blocks.rows))
+                inputs, target = blocks.matrix(block), scores[:, block]
+                hot = [weights[blocks.places(slot)].T for (slot, _), weights in zip(self._groups, tables, strict=True)]
                 self._score(inputs, hot, target)
                 self._refuse(inputs, target, start, refusals)
                 for check in checks:
-                    bad = np.flatnonzero(~np.isfinite(values(check.slot)))
-                    refusals.add(bad + start, check.blame, steps.UNUSABLE)
+                    refusals.add(
+                        np.flatnonzero(~np.isfinite(blocks.value(check.slot))) + start, check.blame, steps.UNUSABLE
+                    )
                 if found is not None:
-                    self._size(inputs, hot, found[:, start:stop])
-        return scores, found
-
-    def _prepare(self, ops, places, whole, matrix, rows, changed, by):
-        """Operations with their functions and where they write; columns that are constant in this table."""
-        ready: list[tuple] = []
-        constant = set()
-        for op in ops:
-            target = matrix[places[op.slot]] if op.slot in places else np.empty(rows)
-            change = by if op.slot == changed else 0.0
-            if op.kind == "chain":
-                asked = arraysteps.two_valued(op.steps)
-                if asked and asked[0] is None and op.sources[0] in whole:
-                    target[:] = asked[1]
-                    constant.add(op.slot)
-                    ready.append((op, "constant", None, target))
-                elif asked and asked[0] is None:
-                    ready.append((op, "missing", asked[1:], target))
-                else:
-                    items = op.steps
-                    if op.sources[0] in whole and items and "impute" in items[0]:
-                        items = items[1:]
-                    ready.append((op, "chain", arraysteps.chain(items, change=change), target))
-            elif op.kind == "code":
-                inner = arraysteps.chain(op.steps, change=change)
-                ready.append((op, "code", (inner, arraysteps.codes(op.item)), target))
-            else:
-                ready.append((op, op.kind, None, target))
-        return ready, constant
-
-    def _matrix(self, start, stop, slots, coded, ready, constant, matrix, places, refusals):
-        """The model's matrix (columns, rows) for a block of rows, and the function from a slot to its values."""
-        size = stop - start
-        values: dict = {}
-
-        def value(slot):
-            if slot not in values:
-                column = slots[slot]
-                if isinstance(column, frames.Coded):
-                    values[slot] = coded[slot][column.codes[start:stop]]
-                else:
-                    values[slot] = column[start:stop]
-            return values[slot]
-
-        masks: dict = {}
-        for op, kind, function, target in ready:
-            target = target[:size]
-            if kind == "missing":
-                (source,) = op.sources
-                if source not in masks:
-                    masks[source] = np.isnan(value(source))
-                no, yes = function
-                target[:] = no
-                np.copyto(target, yes, where=masks[source])
-                values[op.slot] = target
-            elif kind == "chain":
-                values[op.slot] = function(value(op.sources[0]), target)
-            elif kind == "code":
-                inner, find = function
-                found = find(inner(value(op.sources[0]), target))
-                refused = np.flatnonzero(found == -2)
-                if len(refused):
-                    refusals.add(refused + start, op.blame, steps.UNKNOWN)
-                    found[refused] = -1
-                values[op.slot] = found
-            elif kind == "hot":
-                np.copyto(target, value(op.sources[0]) == op.place)
-                values[op.slot] = target
-            elif kind == "product":
-                target[:] = 1.0
-                for source in op.sources:
-                    np.multiply(target, value(source), out=target)
-                values[op.slot] = target
-            else:
-                values[op.slot] = target
-        for _, slot in self.plan.columns:
-            row = matrix[places[slot]][:size]
-            if slot not in constant and not np.may_share_memory(value(slot), row):
-                np.copyto(row, value(slot))
-        if len(places) != len(self.plan.columns):  # one slot is several columns
-            matrix = matrix[[places[slot] for _, slot in self.plan.columns]]
-        return matrix[:, :size], value
+                    self._size(inputs, hot, found[:, block])
+        return (scores, refusals, found) if sizes else (scores, refusals)
 
     def _score(self, inputs, hot, target) -> None:
         if self._model["kind"] != "linear":
@@ -241,23 +114,22 @@ class Tables:
         target[:, spoiled] = np.nan
 
     def _refuse(self, inputs, target, start, refusals) -> None:
-        """Refuses the rows of a block whose scores are not finite, each by the input that spoils it."""
-        if frames.finite_sum(target):
+        """Refuses the rows of a block whose answer is not finite, each by the input that spoils it."""
+        answers = self.predicted(target) if self._decision is None else target
+        if frames.finite_sum(answers) and frames.finite_sum(target):
             return
-        bad = np.flatnonzero(~np.isfinite(target).all(axis=0))
-        if not len(bad):
-            return
-        names = [name for name, _ in self.plan.columns]
-        if not names:
-            refusals.add(bad + start, self.plan.inputs[0].name, OVERFLOW)
-            return
-        spoiled = ~np.isfinite(inputs[:, bad])
-        culprit = np.where(spoiled.any(axis=0), spoiled.argmax(axis=0), np.abs(inputs[:, bad]).argmax(axis=0))
-        reason = spoiled.any(axis=0)
-        for place in np.unique(culprit).tolist():
-            for flag, text in ((True, steps.UNUSABLE), (False, OVERFLOW)):
-                rows = bad[(culprit == place) & (reason == flag)]
-                refusals.add(rows + start, self.plan.blame(names[place]), text)
+        overflown = ~np.isfinite(target).all(axis=0)
+        bad = np.flatnonzero(overflown | ~np.isfinite(answers.reshape(-1, target.shape[1])).all(axis=0))
+        names = [self.plan.blame(name) for name, _ in self.plan.columns] or [item.name for item in self.plan.inputs]
+        if not self.plan.columns:
+            inputs = np.zeros((1, target.shape[1]))
+        unusable = ~np.isfinite(inputs[:, bad])
+        largest = (np.abs(inputs[:, bad]) * self._magnitudes).argmax(axis=0)
+        culprits = np.where(unusable.any(axis=0), unusable.argmax(axis=0), largest)
+        reasons = np.where(unusable.any(axis=0), 0, np.where(overflown[bad], 1, 2))
+        for place in np.unique(culprits).tolist():
+            for reason, text in enumerate((steps.UNUSABLE, OVERFLOW, UNPREDICTABLE)):
+                refusals.add(bad[(culprits == place) & (reasons == reason)] + start, names[place], text)
 
     def _scores(self, table):
         scores, refusals = self.scores(table)
@@ -268,6 +140,7 @@ class Tables:
 
     def rows(self, table):
         """Each row of a table as a mapping of input name to raw value."""
+        table = frames.named(table, self.plan.inputs)
         known = set(frames.names(table))
         present = [item.name for item in self.plan.inputs if item.name in known]
         columns = [frames.cells(frames.column(table, known, name)) for name in present]
@@ -277,14 +150,7 @@ class Tables:
     def predict(self, table):
         """See ``Scorecard.predict``."""
         scores = self._scores(table)
-        if self._decision is not None:
-            return self.labels(scores)
-        values = self.predicted(scores)
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            name = self.plan.blame(self.plan.columns[0][0]) if self.plan.columns else "the model"
-            raise InputError(name, UNPREDICTABLE, int(bad[0]))
-        return values
+        return self.predicted(scores) if self._decision is None else self.labels(scores)
 
     def predicted(self, scores):
         """The predictions of a regression from its scores; not finite where they are out of range."""
@@ -292,7 +158,7 @@ class Tables:
         with np.errstate(all="ignore"):
             if self._model["link"] == "log":
                 np.exp(values, out=values)
-            return arraysteps.chain(self._model["target"])(values, values)
+            return self._target(values, values, None)
 
     def probabilities(self, table):
         """See ``Scorecard.probabilities``."""
@@ -343,17 +209,6 @@ class Tables:
         else:
             chosen = scores.argmax(axis=0)
         return np.array(classes, dtype=object if isinstance(classes[0], str) else None)[chosen]
-
-
-def _numbers(column: frames.Coded):
-    """The values of a coded column as an array to take from; text gives none."""
-    if any(isinstance(value, str) for value in column.values):
-        return None
-    return np.array([np.nan if value is None else value for value in column.values], dtype=np.float64)
-
-
-def _no_missing(column) -> bool:
-    return frames.finite_sum(column) or not np.isnan(column).any()
 
 
 def _logistic(z):

@@ -58,7 +58,10 @@ def invoke(*words: str) -> Result:
         ("full", "error: no space left to write /somewhere/model.skops; free some, or set TMPDIR to a larger disk"),
         ("memory", "error: not enough memory for this table; take fewer rows or columns"),
         ("interrupt", "error: interrupted: what was not finished is not registered; run the command again"),
-        ("absent", "error: /somewhere: No such file or directory; see that it is there and may be used (--debug: where)"),
+        (
+            "absent",
+            "error: /somewhere: No such file or directory; see that it is there and may be used (--debug: where)",
+        ),
     ],
 )
 def test_an_error_is_one_line_and_2(error: str, line: str):

@@ -1,12 +1,16 @@
 """From a raw table to features and a target: roles, what is left out and why, and the targets that are refused."""
 
 import datetime
+import json
 import uuid
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from pipelines import profile
 from pipelines.dataset import CLASSIFICATION, REGRESSION, Dataset, Roles, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import Table, parse, read
@@ -210,6 +214,12 @@ def test_numbers_whose_squares_overflow_are_refused():
     assert "x" in prepared({"a": [1e140, None] * 30}).features
 
 
+def test_a_table_of_many_columns_and_long_names_still_fails_on_one_short_line():
+    many = {f"{'n' * 200}{place}": [1.0] * ROWS for place in range(50)}
+    assert len(refused(many, drop=("x",))) < 500
+    assert len(refused(many, target="zzzz")) < 1000
+
+
 # --- targets
 
 
@@ -293,6 +303,62 @@ def test_many_classes_with_rows_enough_are_taken():
     table = pa.table({"x": np.arange(4000) / 7, "y": [f"class {place % 1000}" for place in range(4000)]})
     dataset = prepare(Table(table, "t", "t", "d"), Roles(), cleaning=Cleaning())
     assert len(dataset.classes) == 1000
+
+
+# --- laws of any table
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from([0, 1, 2, "", "?", "1,5", "true", "yes", "2020-01-01", "inf", " x ", datetime.date(2020, 1, 1)]),
+    st.text(max_size=3),
+)
+
+
+@st.composite
+def tables(draw) -> pa.Table:
+    """Columns of one sort of value each, most of them repeated."""
+    rows = draw(st.integers(1, 60))
+    found = {}
+    for name in draw(st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=4, unique=True)):
+        sort = draw(st.sampled_from(["text", "float", "int", "bool", "date", "mixed"]))
+        few = draw(st.lists(values, min_size=1, max_size=6))
+        cells = [few[draw(st.integers(0, len(few) - 1))] for _ in range(rows)]
+        kinds = {"float": float, "int": int, "bool": bool, "date": datetime.date}
+        if sort in kinds:
+            kind = kinds[sort]
+            found[name] = pa.array([cell if type(cell) is kind else None for cell in cells])
+        else:
+            found[name] = pa.array([None if cell is None else str(cell) for cell in cells], pa.string())
+    return pa.table(found)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(tables(), st.sampled_from(["auto", REGRESSION, CLASSIFICATION]))
+def test_any_table_is_a_dataset_or_one_line(table, task):
+    target = table.column_names[0]
+    found: Dataset | str
+    try:
+        found = prepare(Table(table, "t", "t", "d"), Roles(target=target, task=task), cleaning=Cleaning())
+    except PipelineError as error:
+        found = str(error)
+    if isinstance(found, str):
+        assert len(found.splitlines()) == 1
+        return
+    assert len(found.features) == len(found.target) == table.num_rows - found.dropped_rows
+    assert [column.name for column in found.inputs] == list(found.features)
+    assert {target, *found.features, *found.left_out} == set(table.column_names)
+    for column in found.inputs:
+        dtype = found.features[column.name].dtype
+        assert dtype == ("str" if column.type == "category" else "float64")
+        if dtype == "float64":
+            assert not np.isinf(found.features[column.name]).any()
+    assert found.target.notna().all()
+    assert found.target.nunique() >= 2
+    assert list(found.whole()) == table.column_names
+    json.dumps(profile.of(found.features), allow_nan=False)
 
 
 # --- whole tables

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import PipelineError
@@ -302,6 +302,29 @@ def test_what_is_no_json_lines_is_one_line(text, line):
     import re
 
     assert re.search(line, refused(text, "t.jsonl"))
+
+
+# --- laws of any bytes
+
+junk = st.one_of(
+    st.binary(max_size=60),
+    st.text(max_size=60).map(str.encode),
+    st.text('ab,;|\t"\n\r 1.{}[]:', max_size=60).map(str.encode),
+    st.binary(max_size=40).map(lambda rest: b"PAR1" + rest + b"PAR1"),
+    st.binary(max_size=40).map(lambda rest: gzip.compress(rest)[:-3]),
+    st.text(max_size=40).map(lambda rest: gzip.compress(rest.encode())),
+)
+
+
+@settings(max_examples=300)
+@given(junk, st.sampled_from(["t.csv", "t.tsv", "t.parquet", "t.jsonl", "t", "t.csv.gz", "t.parquet.gz", ".csv"]))
+def test_any_bytes_are_a_table_or_one_line(content, filename):
+    found: pa.Table | str
+    try:
+        found = parse(content, filename, filename).columns
+    except PipelineError as error:
+        found = str(error)
+    assert isinstance(found, pa.Table) or len(found.splitlines()) == 1
 
 
 # --- SQL

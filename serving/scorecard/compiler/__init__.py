@@ -5,7 +5,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import document as documents
 from ..errors import ScorecardError
-from ..inputs import AS_IS, NUMBER, Cleaning, Input
+from ..inputs import AS_IS, CATEGORY, NUMBER, Cleaning, Input
 from ..scorecard import Scorecard
 from .estimators import Fitted, estimate
 from .trace import Trace
@@ -49,8 +49,26 @@ def compile_pipeline(pipeline, inputs=None, *, cleaning: Cleaning = AS_IS) -> Sc
         for item in given
     ]
     body["cleaning"] = {"trim": cleaning.trim, "missing": sorted(cleaning.missing)}
+    _check_cleaning(body, given, cleaning)
     order = ("task", "inputs", "cleaning", "columns", "model", "decision")
     return Scorecard(documents.seal({key: body[key] for key in order}))
+
+
+def _check_cleaning(body, given, cleaning) -> None:
+    """Refuses categories that no cleaned text can be: they say that training read its text otherwise."""
+    texts = {item.name for item in given if item.type == CATEGORY}
+    for item in body["columns"]:
+        if item.get("input") not in texts:
+            continue
+        filled = {step["impute"] for step in item["steps"] if "impute" in step}
+        keys = [key for group in item.get("one_hot", ()) for key in group["of"]] + item.get("zero", [])
+        keys += [key for step in item["steps"] if "lookup" in step for key in step["lookup"]["keys"]]
+        for key in keys:
+            if isinstance(key, str) and key not in filled and cleaning.text(key) != key:
+                raise ScorecardError(
+                    f"cleaning: the pipeline knows a category of {item['input']!r} that the cleaning changes: "
+                    "compile it with the cleaning that its training table was read with"
+                )
 
 
 def _names(pipeline, given) -> list[str]:
@@ -107,10 +125,16 @@ def _content(fitted: Fitted, trace: Trace) -> dict:
                 name = trace.write(column, fresh=True)
             seen.add(name)
             terms.append({"column": name, "weights": [weights[place] for weights in fitted.weights]})
+        for name in dict.fromkeys(map(trace.write, trace.checked)):
+            if name not in seen:
+                terms.append({"column": name, "weights": [0.0] * len(fitted.intercepts)})
         model |= {"intercepts": fitted.intercepts, "terms": terms}
     else:
         columns = [trace.write(column) for column in fitted.columns]
-        model |= {"columns": columns, "activation": fitted.activation, "layers": fitted.layers}
+        unweighted = [name for name in dict.fromkeys(map(trace.write, trace.checked)) if name not in columns]
+        first, *others = fitted.layers
+        first = {**first, "weights": [[*unit, *[0.0] * len(unweighted)] for unit in first["weights"]]}
+        model |= {"columns": columns + unweighted, "activation": fitted.activation, "layers": [first, *others]}
     decision = None
     if fitted.classes is not None:
         decision = {"classes": fitted.classes, "threshold": fitted.threshold}

@@ -36,6 +36,11 @@ def one_hot_encoder(step, columns, trace, path):
             otherwise = len(groups) - 1
         if None not in categories and step.handle_unknown == "error":
             column = trace.require(column)
+        if not groups:  # nothing is left of the column but that it has to be a known category
+            other = "refuse" if step.handle_unknown == "error" else 0.0
+            keys = {"keys": categories, "values": [0.0] * len(categories), "otherwise": other}
+            trace.check(trace.then(column, {"lookup": keys}, filled=True))
+            continue
         found += trace.one_hot(column, groups, zero, otherwise)
     return found
 

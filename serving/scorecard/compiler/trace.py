@@ -41,12 +41,14 @@ class Column:
 class Trace:
     """What compiling has found out: types of inputs, those that must have a value, and columns to write down.
 
-    ``types`` maps each input to its type, None while unknown; a given type is never changed.
+    ``types`` maps each input to its type, None while unknown; a given type is never changed. ``checked`` columns carry
+    no weight and have to be usable.
     """
 
     types: dict[str, str | None]
     columns: list[dict] = field(default_factory=list)
     required: set[str] = field(default_factory=set)
+    checked: list[Column] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
     _made: dict = field(default_factory=dict)
 
@@ -93,6 +95,12 @@ class Trace:
         """The column where a step takes no missing value: its inputs must have one."""
         self.required |= column.missing
         return replace(column, missing=frozenset())
+
+    def check(self, column: Column, *, missing: bool = False) -> None:
+        """A column that a step looks at and then drops: it has to be a finite number, or ``missing``, all the same."""
+        if missing:
+            column = self.then(column, {"is": None}, filled=True)
+        self.checked.append(replace(column, kind=NUMBER))
 
     def name(self, label: str) -> str:
         """A name for a column of the document, as near to the label as is free."""

@@ -22,6 +22,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils import get_tags
 
+from ..document import NUMBER
 from .encoders import one_hot_encoder, ordinal_encoder
 from .trace import Column, Trace, finite, unsupported
 
@@ -155,6 +156,7 @@ def _is_missing(value) -> bool:
 
 def _imputer(step, columns, trace, path):
     marker = None if _is_missing(step.missing_values) else step.missing_values
+    marker = str(marker) if isinstance(marker, str) else marker
     single = getattr(step, "_fill_dtype", None) == np.float32
     ready, found = [], []
     for column, statistic in zip(columns, step.statistics_, strict=True):
@@ -162,7 +164,10 @@ def _imputer(step, columns, trace, path):
         fill = statistic
         if isinstance(fill, str) or isinstance(marker, str):
             column = trace.textual(column, path, step)
-        elif not dropped:
+            fill = str(fill)
+        elif dropped:
+            column = trace.numeric(column, path, step) if step.strategy in ("mean", "median") else column
+        else:
             column = trace.numeric(column, path, step)
             fill = finite(np.float32(fill) if single else fill, path, step, "fill value")
         old = marker if marker is None or isinstance(marker, str) else finite(marker, path, step, "missing_values")
@@ -172,6 +177,8 @@ def _imputer(step, columns, trace, path):
         if not dropped:
             done = {"impute": fill} if old is None else {"replace": {"value": old, "by": fill}}
             found.append(trace.then(column, done, filled=True))
+        elif trace.kind(column) == NUMBER:
+            trace.check(column, missing=True)
     if step.add_indicator:
         found += _indicators(step.indicator_, ready, trace)
     return found
@@ -182,7 +189,7 @@ def _indicators(indicator, ready, trace):
         Column(
             ready[place][0].source,
             f"{ready[place][0].label} is missing",
-            "number",
+            NUMBER,
             (*ready[place][0].steps, {"is": ready[place][1]}),
         )
         for place in indicator.features_
@@ -200,8 +207,12 @@ def _missing_indicator(step, columns, trace, path):
 
 
 def _selector(step, columns, trace, path):
-    if not get_tags(step).input_tags.allow_nan:
-        columns = [trace.require(trace.numeric(column, path, step)) for column in columns]
+    missing = get_tags(step).input_tags.allow_nan
+    columns = [trace.numeric(column, path, step) for column in columns]
+    columns = columns if missing else [trace.require(column) for column in columns]
+    for column, chosen in zip(columns, step.get_support(), strict=True):
+        if not chosen:
+            trace.check(column, missing=missing)
     return [column for column, chosen in zip(columns, step.get_support(), strict=True) if chosen]
 
 

@@ -5,8 +5,8 @@ Every name and text of the model goes into the file through ``ascii``, as a lite
 
 from ..inputs import ABSENT, BOOLEAN, CATEGORY, FRACTION, INFINITE, REQUIRED
 from ..plan import Op, Plan
-from ..rows import OVERFLOW
-from ..scorecard import UNPREDICTABLE, Scorecard
+from ..rows import OVERFLOW, UNPREDICTABLE
+from ..scorecard import Scorecard
 from ..steps import UNKNOWN, UNUSABLE
 from . import pythontext as text
 
@@ -44,6 +44,7 @@ class _File:
         self.helpers: set[str] = set()
         self.constants: list[str] = []
         self.lines: list[str] = []
+        self.blames = ""
 
     def source(self) -> str:
         plan = self.plan
@@ -68,9 +69,9 @@ class _File:
             + "".join(f"{name} = {literal(reason)}\n" for name, reason in reasons.items())
             + "".join(self.constants),
             *known,
+            "def _scores(row):\n" + "\n".join(self.lines) + "\n",
             'def scores(row):\n    """The scores of a row before any link; raises InputError."""\n'
-            + "\n".join(self.lines)
-            + "\n",
+            "    return _scores(row)[1]\n",
             *answers,
         ]
         return "\n\n".join(parts)
@@ -131,8 +132,8 @@ class _File:
         if name == "replace":
             return f"({literal(_plain(value['by']))} if x == {literal(_plain(value['value']))} else x)"
         if name == "is":
-            asked = "x is None or x != x" if value is None else f"x == {literal(_plain(value))}"
-            return f"(1.0 if {asked} else 0.0)"
+            asked = None if value is None else _plain(value)
+            return f"{self._helper('_is')}(x, {literal(asked)}, {literal(blame)})"
         if name == "clip":
             low, high = map(float, value)
             return f"{self._helper('_clip')}(x, {literal(low)}, {literal(high)}, {literal(blame)})"
@@ -161,9 +162,9 @@ class _File:
             self.lines.append(f"{indent}{self._helper('_usable')}({_slot(check.slot)}, {literal(check.blame)})")
 
     def _scores(self, plan: Plan) -> None:
-        blames = self._constant(
-            [plan.blame(name) for name, _ in plan.columns] or [plan.inputs[0].name if plan.inputs else ""]
-        )
+        pairs = [(plan.blame(name), most) for (name, _), most in zip(plan.columns, plan.magnitudes(), strict=True)]
+        blames = self._constant(pairs or [(plan.inputs[0].name if plan.inputs else "the model", 0.0)])
+        self.blames = blames
         values = ", ".join(_slot(slot) for _, slot in plan.columns)
         self.lines.append(f"    values = [{values}]")
         if self.model["kind"] == "mlp":
@@ -173,9 +174,8 @@ class _File:
             ]
             self.helpers.add(f"_{self.model['activation']}")
             activation = f"_{self.model['activation']}"
-            self.lines.append(
-                f"    return {self._helper('_forward')}(values, {self._constant(layers)}, {activation}, {blames})"
-            )
+            arguments = f"values, {self._constant(layers)}, {activation}, {blames}"
+            self.lines.append(f"    return values, {self._helper('_forward')}({arguments})")
             return
         found = []
         groups = [(slot, self._constant(list(table))) for slot, table, _ in plan.groups]
@@ -188,22 +188,22 @@ class _File:
             terms += [f"{table}[{_slot(slot)}][{k}]" for slot, table in groups]
             inner = ",\n            ".join(terms)
             found.append(f"        {self._helper('_sum')}([\n            {inner},\n        ], values, {blames}),\n")
-        self.lines.append("    return [\n" + "".join(found) + "    ]")
+        self.lines.append("    return values, [\n" + "".join(found) + "    ]")
 
     def _answers(self) -> list[str]:
         if self.decision is None:
-            lines = ["    x = scores(row)[0]"]
+            lines = ["    values, (x,) = _scores(row)"]
             if self.model["link"] == "log":
                 lines.append(f"    x = {self._helper('_exp')}(x)")
             final: list[str] = []
             self.lines, kept = final, self.lines
             result = self._steps(self.model["target"], "x", "target", "    ")
             self.lines = kept
-            name = self.plan.blame(self.plan.columns[0][0]) if self.plan.columns else "the model"
             lines += [
                 *final,
                 f"    x = {result}" if result != "x" else "",
-                f"    if x - x != 0.0:\n        raise InputError({literal(name)}, UNPREDICTABLE)",
+                "    if x - x != 0.0:",
+                f"        raise InputError({self._helper('_largest')}(values, {self.blames}), UNPREDICTABLE)",
                 "    return x\n",
             ]
             body = "\n".join(line for line in lines if line)

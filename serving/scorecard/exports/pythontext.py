@@ -92,12 +92,22 @@ _CATEGORY = """def _category(row, name, integer, null):
 """
 
 _FIND = """def _find(table, x, other, name):
-    if x is not None and x != x:
+    if type(x) is float and x - x != 0.0:
+        if x == x:
+            raise InputError(name, UNUSABLE)
         x = None
     found = table.get(x, other)
     if found is None:
         raise InputError(name, UNKNOWN)
     return found
+"""
+
+_IS = """def _is(x, value, name):
+    if type(x) is float and x - x != 0.0:
+        if x == x:
+            raise InputError(name, UNUSABLE)
+        x = None
+    return 1.0 if x == value else 0.0
 """
 
 _USABLE = """def _usable(x, name):
@@ -124,32 +134,36 @@ _BIN = """def _bin(edges, x, name):
     return float(low)
 """
 
-_REFUSE = """def _refuse(values, names):
-    for value, name in zip(values, names):
-        if value - value != 0.0:
-            return InputError(name, UNUSABLE)
-    largest = max(range(len(values)), key=lambda place: abs(values[place]), default=0)
-    return InputError(names[largest], OVERFLOW)
+_LARGEST = """def _largest(values, blames):
+    sizes = [abs(value) * most for value, (_, most) in zip(values, blames)]
+    return blames[sizes.index(max(sizes)) if sizes else 0][0]
 """
 
-_SUM = """def _sum(terms, values, names):
+_REFUSE = """def _refuse(values, blames):
+    for value, (name, _) in zip(values, blames):
+        if value - value != 0.0:
+            return InputError(name, UNUSABLE)
+    return InputError(_largest(values, blames), OVERFLOW)
+"""
+
+_SUM = """def _sum(terms, values, blames):
     try:
         total = math.fsum(terms)
     except (OverflowError, ValueError):
         total = math.nan
     if total - total != 0.0:
-        raise _refuse(values, names)
+        raise _refuse(values, blames)
     return total
 """
 
-_FORWARD = """def _forward(values, layers, activation, names):
+_FORWARD = """def _forward(values, layers, activation, blames):
     current = values
     for place, (weights, intercepts) in enumerate(layers):
         found = []
         for row, intercept in zip(weights, intercepts):
-            unit = _sum([w * x for w, x in zip(row, current)], values, names) + intercept
+            unit = _sum([w * x for w, x in zip(row, current)], values, blames) + intercept
             if unit - unit != 0.0:
-                raise _refuse(values, names)
+                raise _refuse(values, blames)
             found.append(unit)
         current = found if place == len(layers) - 1 else [activation(unit) for unit in found]
     return current
@@ -181,7 +195,7 @@ _NORMALISED = """def _normalised(margins):
 """
 
 _YEO_JOHNSON = """def _yeo_johnson(x, lmbda):
-    if x != x:
+    if x - x != 0.0:
         return x
     if x >= 0.0:
         if abs(lmbda) < 2.220446049250313e-16:
@@ -193,7 +207,7 @@ _YEO_JOHNSON = """def _yeo_johnson(x, lmbda):
 """
 
 _BOX_COX = """def _box_cox(x, lmbda):
-    if x != x:
+    if x - x != 0.0:
         return x
     if x <= 0.0:
         return math.inf
@@ -249,10 +263,12 @@ PARTS = {
     "_boolean": (_BOOLEAN, ("_raw", "_kind")),
     "_category": (_CATEGORY, ("_raw", "_kind")),
     "_find": (_FIND, ("InputError",)),
+    "_is": (_IS, ("InputError",)),
     "_usable": (_USABLE, ("InputError",)),
     "_clip": (_CLIP, ("InputError",)),
     "_bin": (_BIN, ("InputError",)),
-    "_refuse": (_REFUSE, ("InputError",)),
+    "_largest": (_LARGEST, ()),
+    "_refuse": (_REFUSE, ("InputError", "_largest")),
     "_sum": (_SUM, ("_refuse",)),
     "_forward": (_FORWARD, ("_sum",)),
     "_logistic": (_LOGISTIC, ()),

@@ -136,6 +136,7 @@ REGRESSORS = (
     TweedieRegressor(power=0),
     MLPRegressor(hidden_layer_sizes=(4,), max_iter=15, random_state=0),
     MLPRegressor(hidden_layer_sizes=(3, 2), activation="tanh", max_iter=15, random_state=0),
+    MLPRegressor(loss="poisson", hidden_layer_sizes=(3,), max_iter=15, random_state=0),
     TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1),
     TransformedTargetRegressor(LinearRegression(), transformer=StandardScaler()),
     TransformedTargetRegressor(Ridge(), transformer=PowerTransformer()),

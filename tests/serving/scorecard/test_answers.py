@@ -1,6 +1,7 @@
 """What a scorecard answers to rows and tables, how it explains itself, and what it refuses."""
 
 import math
+import pickle
 import threading
 
 import numpy as np
@@ -20,6 +21,9 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, Polynomial
 from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupported, compile
+
+# What is fitted here need not be a good model.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 COUNT = 80
 RNG = np.random.default_rng(7)
@@ -322,6 +326,13 @@ def test_the_threshold_decides():
     assert 0 < scorecard.predict(TABLE).sum() < BINARY.predict(TABLE).sum()
 
 
+def test_a_scorecard_travels_to_other_processes():
+    BINARY.predict(TABLE)
+    again = pickle.loads(pickle.dumps(BINARY))
+    assert again.digest == BINARY.digest
+    assert again.predict_row(ROW) is BINARY.predict_row(ROW)
+
+
 def test_threads_may_share_a_scorecard():
     fresh = Scorecard.loads(SEVERAL.dumps())
     rows = TABLE.to_dict("records")
@@ -339,3 +350,44 @@ def test_threads_may_share_a_scorecard():
     for by_row, by_table in found:
         assert by_row == expected
         np.testing.assert_array_equal(by_table, SEVERAL.probabilities(TABLE))
+
+
+def test_an_array_has_its_columns_in_the_order_of_the_signature():
+    pipeline = make_pipeline(StandardScaler(), Ridge()).fit(TABLE[["age", "rooms"]], PRICE)
+    scorecard = compile(pipeline)
+    np.testing.assert_array_equal(scorecard.predict(TABLE[["age", "rooms"]].to_numpy()), scorecard.predict(TABLE))
+    assert len(scorecard.explain(TABLE[["age", "rooms"]].to_numpy()[:2])) == 2
+    with pytest.raises(InputError, match="expected 2 columns, found 3"):
+        scorecard.predict(np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize("cell", [5, "abc", None, np.float64(1)])
+def test_a_column_that_is_no_list_is_refused(cell):
+    with pytest.raises(InputError, match="column 'age': expected a list of values"):
+        REGRESSION.predict({**TABLES["lists"](TABLE), "age": cell})
+
+
+def test_two_arrow_columns_of_one_name_are_refused():
+    table = pa.table(
+        [pa.array([1.0]), pa.array([1.0]), pa.array(["York"]), pa.array([2.0])], ["age", "age", "town", "rooms"]
+    )
+    with pytest.raises(InputError, match=r"'age': .*several"):
+        REGRESSION.predict(table)
+
+
+def test_arrow_columns_of_several_chunks_are_read_as_one():
+    table = pa.concat_tables([pa.Table.from_pandas(TABLE[:30]), pa.Table.from_pandas(TABLE[30:])])
+    np.testing.assert_array_equal(REGRESSION.predict(table), REGRESSION.predict(TABLE))
+
+
+def test_the_column_to_blame_is_the_one_that_weighs_most():
+    pipeline = PoissonRegressor().fit(TABLE[["noise", "rooms", "age"]], np.round(PRICE / 50))
+    scorecard = compile(pipeline)
+    for name in ("noise", "rooms", "age"):
+        size = math.copysign(1e4 / abs(pipeline.coef_[["noise", "rooms", "age"].index(name)]), 1)
+        value = size * math.copysign(1, pipeline.coef_[["noise", "rooms", "age"].index(name)])
+        row = {"noise": 0.0, "rooms": 1.0, "age": 40.0, name: value}
+        with pytest.raises(InputError, match=f"^column '{name}': expected numbers whose prediction is finite"):
+            scorecard.predict_row(row)
+        with pytest.raises(InputError, match=f"^row 0, column '{name}': expected numbers whose prediction is finite"):
+            scorecard.predict({key: [cell] for key, cell in row.items()})

@@ -9,9 +9,11 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     Binarizer,
@@ -22,6 +24,7 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
+    PowerTransformer,
     QuantileTransformer,
     SplineTransformer,
     StandardScaler,
@@ -30,6 +33,9 @@ from sklearn.svm import SVC, LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, ScorecardError, Unsupported, compile
 from serving.scorecard.parity import measure
+
+# What is fitted here need not be a good model.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 X, Y = load_diabetes(return_X_y=True, as_frame=True)
 FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
@@ -142,6 +148,38 @@ def test_labels_keep_the_type_they_had_in_training(labels, kind):
     assert type(scorecard.predict_row(row)) is kind
     assert scorecard.predict(X).dtype.kind == {str: "O", int: "i", bool: "b", float: "f"}[kind]
     assert (scorecard.predict(X) == pipeline.predict(X)).all()
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_ties_go_where_scikit_learn_lets_them_go(positive):
+    table, labels = X[["age", "bmi"]], Y.gt(Y.median()).to_numpy()
+    plain = LogisticRegression().fit(table, labels)
+    three = np.arange(len(X)) % 3
+    for model in (plain, LinearSVC().fit(table, labels), LogisticRegression().fit(table, three)):
+        model.coef_[:], model.intercept_[:] = 0.0, 0.0
+        assert list(compile(model).predict(table)) == list(model.predict(table))
+        assert compile(model).predict_row(table.iloc[0]) == model.predict(table)[0]
+    for response, tie in (("predict_proba", 0.5), ("decision_function", 0.0)):
+        chosen = FixedThresholdClassifier(
+            FrozenEstimator(plain), threshold=tie, pos_label=positive, response_method=response
+        )
+        chosen.fit(table, labels)
+        assert chosen.predict(table)[0] == positive
+        assert compile(chosen).predict_row(table.iloc[0]) is positive
+        assert compile(chosen).predict(table)[0] == positive
+
+
+def test_categories_that_the_cleaning_would_change_are_refused():
+    table = frame(c=pd.Series(["a", " b", "NA"] * 4, dtype="str"))
+    pipeline = make_pipeline(OneHotEncoder(), Ridge()).fit(table, np.arange(12.0))
+    with pytest.raises(ScorecardError, match="a category of 'c' that the cleaning changes"):
+        compile(pipeline, [Input("c", "category")], cleaning=Cleaning())
+    assert compile(pipeline).predict_row({"c": " b"}) == pytest.approx(pipeline.predict(table)[1])
+    filled = make_pipeline(SimpleImputer(strategy="constant", fill_value="NA"), OneHotEncoder(), Ridge())
+    filled.fit(frame(c=pd.Series(["a", None, "b"] * 4, dtype="str")), np.arange(12.0))
+    assert compile(filled, [Input("c", "category")], cleaning=Cleaning()).predict_row({"c": "?"}) == pytest.approx(
+        filled.predict(frame(c=["NA"]))[0]
+    )
 
 
 REFUSED = {
@@ -318,3 +356,47 @@ def test_the_same_pipeline_makes_the_same_document():
     pipeline = make_pipeline(StandardScaler(), Ridge()).fit(X, Y)
     assert compile(pipeline).dumps() == compile(pipeline).dumps()
     assert compile(pipeline).digest != compile(make_pipeline(StandardScaler(), Ridge(2.0)).fit(X, Y)).digest
+
+
+@pytest.mark.parametrize("last", [Ridge(), MLPRegressor(hidden_layer_sizes=(2,), max_iter=5, random_state=0)])
+def test_what_a_step_looks_at_and_drops_is_refused_as_it_refuses_it(last):
+    table = X.assign(constant=2.0, empty=np.nan, word="one")
+    features = ColumnTransformer(
+        [
+            (
+                "best",
+                make_pipeline(FunctionTransformer(np.abs), FunctionTransformer(np.log1p), SelectKBest(k=2)),
+                ["age", "bmi", "s1", "constant"],
+            ),
+            ("varied", make_pipeline(VarianceThreshold(), SimpleImputer()), ["constant", "s2"]),
+            ("filled", SimpleImputer(), ["empty", "s3"]),
+            ("word", OneHotEncoder(drop="first"), ["word"]),
+            ("ignored", "drop", ["s4"]),
+        ]
+    )
+    pipeline = make_pipeline(features, last).fit(table, Y)
+    rows = table.head(12).reset_index(drop=True)
+    rows.loc[1, "age"] = np.nan
+    rows.loc[2, "s1"] = np.nan
+    rows.loc[3, "constant"] = np.nan
+    rows.loc[4, "constant"] = np.inf
+    rows.loc[5, "empty"] = np.inf
+    rows.loc[6, "word"] = "two"
+    rows.loc[7, "s4"] = np.nan
+    rows.loc[8, "s2"] = np.nan
+    rows.loc[9, "bmi"] = -np.inf
+    found = agrees(pipeline, rows)
+    assert found["refusals"]["refused"] == 7
+    assert found["refusals"]["missed"] == found["refusals"]["stricter"] == 0
+
+
+@pytest.mark.parametrize("method", ["box-cox", "yeo-johnson"])
+@pytest.mark.parametrize("standardize", [True, False])
+def test_power_transforms(method, standardize):
+    table = frame(a=np.exp(np.linspace(-2, 3, 50)), b=np.linspace(1, 2, 50) ** 3)
+    pipeline = make_pipeline(PowerTransformer(method=method, standardize=standardize), Ridge()).fit(
+        table, np.arange(50.0)
+    )
+    rows = pd.concat([table, frame(a=[0.0, -1.0, 1e-300, np.nan, 1e30], b=[1.0] * 5)], ignore_index=True)
+    found = agrees(pipeline, rows)
+    assert found["refusals"]["refused"] == (3 if method == "box-cox" else 1)

@@ -5,6 +5,7 @@ import copy
 import json
 import math
 import string
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,6 +32,9 @@ from sklearn.preprocessing import (
 )
 
 from serving.scorecard import InputError, Scorecard, ScorecardError, compile, document, strictjson
+
+# What is fitted here need not be a good model.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 SCHEMA = json.loads((Path(document.__file__).parent / "schema.json").read_text(encoding="utf-8"))
 FROZEN = Path(__file__).parent / "frozen"
@@ -324,6 +328,29 @@ def test_reading_runs_no_code():
 def near(answer):
     """Labels to the letter, numbers to the last digits."""
     return answer if isinstance(answer, str) else pytest.approx(answer, rel=1e-12)
+
+
+def test_an_interpreter_without_accelerators_reads_the_same(tmp_path):
+    path = tmp_path / "card.json"
+    path.write_text(LINEAR.dumps(), encoding="utf-8")
+    row = {"age": 40.0, "pay": 20.0, "job": "cook", "town": "Aa"}
+    program = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('_json', '_sha2', '_sha256')))\n"
+        "from serving.scorecard import Scorecard, ScorecardError\n"
+        "text = open(sys.argv[1], encoding='utf-8').read()\n"
+        f"print(Scorecard.loads(text).probabilities_row({row!r}))\n"
+        "for bad in (text.replace('1', '2'), '{\"a\": NaN}', '{', '{\"a\": 1, \"a\": 2}', '1e999', '[' * 100000):\n"
+        "    try:\n"
+        "        Scorecard.loads(bad)\n"
+        "    except ScorecardError:\n"
+        "        print('refused')\n"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    answer, *refused = found.stdout.splitlines()
+    assert json.loads(answer) == LINEAR.probabilities_row(row)
+    assert refused == ["refused"] * 6
 
 
 @pytest.mark.parametrize("path", sorted(FROZEN.glob("*.json")), ids=lambda path: path.stem)

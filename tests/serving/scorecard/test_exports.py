@@ -31,6 +31,9 @@ from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, ScorecardError, compile, exports
 
+# What is fitted here need not be a good model.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 ODD = "a\"\n'\\ {0} %s #"
 RNG = np.random.default_rng(1)
 TABLE = pd.DataFrame({ODD: RNG.normal(3, 1, 60) ** 2, "n": RNG.integers(0, 9, 60) * 1.0, "w": RNG.normal(size=60)})

@@ -19,6 +19,9 @@ from serving.scorecard import Scorecard, Unsupported, compile, exports
 from serving.scorecard.parity import measure
 from tests.serving.scorecard import generated
 
+# What is fitted here need not be a good model.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 
 def exported(scorecard):
     """The exported Python file as a way of answering, for ``measure``."""

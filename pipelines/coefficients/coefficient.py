@@ -1,0 +1,45 @@
+"""One coefficient or importance with its interval."""
+
+import math
+from dataclasses import dataclass
+
+#: The name of the coefficient that belongs to no column.
+INTERCEPT = "(intercept)"
+
+#: The level of every interval.
+LEVEL = 0.95
+#: The quantiles at its ends.
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """How the score moves when one thing about a row changes.
+
+    Parameters
+    ----------
+    class_label : the class whose score moves; None for a regressor.
+    feature : what changes, for people: ``bmi``, ``sex = Male``, ``bill_length_mm missing``, ``(intercept)``.
+    value : change of the score per unit of the raw column, or from "not so" to "so".
+    low, high : 95 % interval, low <= value <= high; None where there is none.
+    column : the raw column behind it; None for the intercept.
+    deviation : standard deviation of the feature over the rows given, in the units of the raw column.
+    """
+
+    class_label: object | None
+    feature: str
+    value: float
+    low: float | None
+    high: float | None
+    column: str | None
+    deviation: float
+
+    @property
+    def effect(self) -> float:
+        """Change of the score per standard deviation of the feature: what makes features comparable."""
+        return self.value * self.deviation
+
+
+def ends(low: float, high: float) -> tuple[float | None, float | None]:
+    """Both ends of an interval; None and None where one of them is not finite."""
+    return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else (None, None)

@@ -1,0 +1,71 @@
+"""A plan -> a fitted pipeline: cross-validate, choose the decision threshold, fit on the training rows."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from pipelines import estimators, fitting, splitting, thresholds
+from pipelines.fitting import CrossValidation
+from pipelines.metrics import Answers
+from pipelines.planning import Plan, Settings
+
+#: The folds that a threshold is chosen on where cross-validation is switched off.
+_THRESHOLD_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted pipeline and what is known of it before it is judged."""
+
+    pipeline: Pipeline
+    folds: CrossValidation | None
+    threshold: float | None
+    notes: tuple[str, ...]
+
+
+def fit(settings: Settings, plan: Plan, progress: Callable[[Iterable], Iterable] = iter) -> Fitted:
+    """Cross-validate, choose the threshold, and fit on the training rows, as far as each is asked for."""
+    dataset, training = plan.dataset, plan.split.training
+
+    def make(threshold: float | None = None) -> Pipeline:
+        decision = None if threshold is None else (threshold, plan.positive)
+        estimator = estimators.build(
+            plan.entry, plan.values, seed=settings.seed, class_weight=plan.class_weight, threshold=decision
+        )
+        return fitting.pipeline(dataset, estimator)
+
+    chosen_here = plan.rule is not None and plan.rule.value is None
+    folds = None
+    if count := settings.folds or (_THRESHOLD_FOLDS if chosen_here else 0):
+        pairs = splitting.folds(dataset, plan.split, count=count, seed=settings.seed)
+        folds = fitting.cross_validate(make, dataset, training, pairs, positive=plan.positive, progress=progress)
+    threshold, notes = None, []
+    if plan.rule:
+        threshold = _threshold(plan, folds)
+        folds = folds and folds.with_threshold(threshold)
+        if chosen_here:
+            notes.append(f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows")
+    pipeline = make(threshold)
+    notes += fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training])
+    return Fitted(pipeline, folds, threshold, tuple(notes))
+
+
+def _threshold(plan: Plan, folds: CrossValidation | None) -> float:
+    assert plan.rule is not None
+    if folds is None:
+        return thresholds.choose(plan.rule, np.array([]), np.array([], dtype=bool))
+    place = plan.dataset.classes.index(plan.positive)
+    probabilities = np.concatenate([answers.probabilities[:, place] for answers in folds.folds])
+    truth = np.concatenate([answers.target for answers in folds.folds])
+    return thresholds.choose(plan.rule, probabilities, truth == plan.positive)
+
+
+def answer(fitted: Fitted, plan: Plan, rows: np.ndarray) -> Answers:
+    """What a fitted pipeline says of rows of the table, by their positions, beside the truth."""
+    dataset = plan.dataset
+    truth = dataset.target.iloc[rows].to_numpy()
+    return fitting.answer(
+        fitted.pipeline, dataset.features.iloc[rows], truth, classes=dataset.classes, positive=plan.positive
+    )

@@ -1,0 +1,97 @@
+"""What a training run says of itself: its evidence, its parameters, and the sentence that the registry shows."""
+
+from pipelines import estimators, evaluation, fitting, lineage, metrics
+from pipelines.dataset import CLASSIFICATION
+from pipelines.metrics import Answers
+from pipelines.modelling import Fitted
+from pipelines.planning import Plan, Settings
+from pipelines.validation import SuiteResult
+from registry import evidence
+
+
+def document(
+    settings: Settings,
+    plan: Plan,
+    fitted: Fitted,
+    answers: Answers,
+    *,
+    suite: SuiteResult | None,
+    parity: dict | None,
+) -> dict:
+    """The training evidence of a version; the shape is ``registry.evidence``'s."""
+    dataset, split = plan.dataset, plan.split
+    judged = evaluation.judge(answers, resamples=settings.resamples, seed=settings.seed)
+    strategy, baseline = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
+    held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
+    groups = [values.reset_index(drop=True).rename(name) for name, values in held]
+    return {
+        "schema_version": evidence.SCHEMA_VERSION,
+        "model": {
+            "name": plan.name,
+            "task": dataset.task,
+            "estimator": plan.entry.class_name,
+            "parameters": {name: _json_value(value) for name, value in plan.values.items()},
+            "target": dataset.target_name,
+            "classes": dataset.classes or None,
+            "positive": plan.positive,
+            "threshold": fitted.threshold,
+            "threshold_rule": plan.rule.text if plan.rule else None,
+        },
+        "metrics": judged.to_evidence(),
+        "baseline": {"strategy": strategy, "metrics": baseline},
+        "cross_validation": fitted.folds.to_evidence() if fitted.folds and settings.folds else None,
+        "holdout": evaluation.holdout_section(split, resamples=settings.resamples),
+        "suite": suite.to_evidence() if suite else None,
+        "fairness": [metrics.by_group(answers, group) for group in groups],
+        "parity": parity,
+        "schema": evaluation.schema_section(dataset),
+        "lineage": lineage.of(
+            plan.table, dropped_rows=dataset.dropped_rows, seed=settings.seed, command=lineage.command_line()
+        ),
+        "profile": evaluation.profile_section(dataset, split.training),
+    }
+
+
+def _json_value(value: object) -> object:
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+
+
+def parameters(settings: Settings, plan: Plan) -> dict[str, object]:
+    """What MLflow's run comparison shows; the names differ from the project's own parameters, which it logs itself."""
+    pipeline_defaults = estimators.build(plan.entry, plan.values, seed=settings.seed, class_weight=plan.class_weight)
+    given = {f"estimator.{name}": value for name, value in pipeline_defaults.get_params(deep=False).items()}
+    return {
+        "estimator.class": plan.entry.class_name,
+        **{name: value for name, value in given.items() if name != "estimator.estimator"},
+        "data.name": plan.table.name,
+        "data.source": plan.table.source,
+        "data.rows": len(plan.dataset.features),
+        "data.features": len(plan.dataset.inputs),
+        "data.target": plan.dataset.target_name,
+        "data.task": plan.dataset.task,
+        "split.by": plan.split.by,
+        "split.test_size": plan.split.test_size,
+        "split.cut": plan.split.cut,
+        "split.folds": settings.folds,
+        "split.seed": settings.seed,
+        "decision.threshold": plan.rule.text if plan.rule else None,
+        "decision.positive": plan.positive,
+    }
+
+
+def description(evidence_document: dict) -> str:
+    """What the registry shows of a version, in one sentence."""
+    found = evidence_document
+    model, rows = found["model"], found["holdout"]["rows"]
+    names = ("rmse", "r2") if model["task"] != CLASSIFICATION else ("accuracy", "log_loss")
+    dummies = found["baseline"]["metrics"]
+    beside = ((name, found["metrics"][name]["value"], dummies[name]) for name in names)
+    told = ", ".join(
+        f"{name} {value:.4g} (baseline {dummy:.4g})"
+        for name, value, dummy in beside
+        if value is not None and dummy is not None
+    )
+    inputs, source = len(found["schema"]["inputs"]), found["lineage"]["data"]["source"]
+    return (
+        f"{model['estimator']} of {model['target']} from {inputs} columns of {source}: {told} on {rows} held-out rows."
+    )

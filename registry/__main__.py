@@ -1,0 +1,108 @@
+"""``python -m registry``: what is registered, what the gates say of it, and its way through the stages."""
+
+import click
+
+from registry.commands import Group, Option, Switch, option, run
+from registry.moves import promote, reject, rollback
+
+_JSON = click.option("--json", "as_json", is_flag=True, cls=Option, help="Print the result as JSON.")
+_POLICY = option("--policy", help="The policy's file. [default: LIFECYCLE_POLICY, else the one that is shipped]")
+
+
+def _switch(name: str, text: str):
+    """A flag that can be given as ``yes`` or ``no``, too, as MLproject has to."""
+    return option(name, type=Switch(), default="no", is_flag=False, flag_value="yes", help=text, show_default=False)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """A version's way through the stages of MLflow's registry: judged, written into a ledger, and reversible."""
+
+
+for _command in (promote, reject, rollback):
+    cli.add_command(_command)
+
+
+@cli.command("list")
+@click.argument("name", required=False)
+@_POLICY
+@_JSON
+def list_(name: str | None, policy: str | None, as_json: bool) -> None:
+    """Show the registered models, or one: their versions, stages, aliases and metrics side by side."""
+    from registry import client, listing, terminal
+    from registry import policy as policies
+
+    terminal.show_list(listing.rows(client.connect(), policies.read(policy), name or None), as_json=as_json)
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("version")
+@option("--stage", type=click.Choice(["Staging", "Production"], case_sensitive=False), default="Production",
+        help="The stage whose gates count.")  # fmt: skip
+@_switch("--breaking", "Callers know that the columns change: let that pass.")
+@_POLICY
+@_JSON
+def gates(name: str, version: str, stage: str, breaking: bool, policy: str | None, as_json: bool) -> int:
+    """Show what the gates say of a version, and why. It exits with 1 where one that counts is not passed."""
+    from registry import client, stages, terminal, verdicts
+    from registry import policy as policies
+
+    own = policies.read(policy).for_model(name)
+    connected = client.connect()
+    champion = stages.read(connected, name).champion
+    verdict = verdicts.judge(connected, name, version, own, champion=champion, stage=stage, breaking=breaking)
+    terminal.show_verdict(name, version, verdict, as_json=as_json)
+    return 0 if verdict.passed else 1
+
+
+@cli.command()
+@click.argument("name")
+@_switch("--verify", "Check that no row of the ledger was changed; exits with 1 where one was.")
+@_JSON
+def history(name: str, verify: bool, as_json: bool) -> int:
+    """Show what the ledger tells of a model: every move, when, by whom, why."""
+    from registry import client, ledger, stages, telling, terminal
+
+    with ledger.open() as opened:
+        entries = opened.entries(name)
+        if not verify:
+            if not entries:
+                # It says so where there is no such model.
+                stages.read(client.connect(), name)
+            terminal.show_history(entries, as_json=as_json)
+            return 0
+        witnesses = telling.witnesses(stages.read(client.connect(), name))
+        broken = opened.verify(witnesses)
+        if not as_json:
+            terminal.show_history(entries, as_json=False)
+        terminal.show_verified(broken, len(opened.entries()), as_json=as_json)
+        return 1 if broken else 0
+
+
+@cli.command()
+@_switch("--once", "Settle what was changed by hand until now, and end.")
+@option("--interval", type=click.FloatRange(0.1, 60), help="Seconds between two looks. [default: the policy's]")
+@_POLICY
+def watch(once: bool, interval: float | None, policy: str | None) -> None:
+    """See stages and aliases that are changed by hand, in MLflow's pages say, and judge them by the same gates.
+
+    One that passes is adopted, one that fails is put back or flagged, as the policy says; stage and alias are brought
+    into line, and the ledger tells it. Of several watchers one is at work, the others stand by.
+    """
+    from registry import client, ledger, terminal
+    from registry import policy as policies
+    from registry.watch import Watch
+
+    read = policies.read(policy)
+    with ledger.open() as opened:
+        watcher = Watch(client.connect(), opened, read, poll=interval, say=terminal.log)
+        if once:
+            if not watcher.once():
+                terminal.say("nothing was changed by hand")
+            return
+        watcher.run()
+
+
+if __name__ == "__main__":
+    run(cli)

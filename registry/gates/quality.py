@@ -1,0 +1,133 @@
+"""Gates about how good a version is: by itself, beside a dummy, beside the champion, and for each group."""
+
+from collections.abc import Mapping
+
+from registry.gates import paired
+from registry.gates.case import Answer, Case
+from registry.gates.scores import HIGHER_IS_BETTER
+from registry.gates.verdict import Evidence
+from registry.text import figure, listed
+
+
+def bound(case: Case) -> Answer:
+    """The metric is beyond its absolute bound."""
+    value, limit = case.value, case.policy.bounds.get(case.metric)
+    if value is None:
+        return False, f"{case.metric} is not defined on the held-out rows; choose another metric in the policy"
+    if limit is None:
+        return True, f"{case.metric} is {figure(value)}; the policy sets no bound for it"
+    if HIGHER_IS_BETTER[case.metric]:
+        passed, word = value >= limit, "reaches" if value >= limit else "is below"
+    else:
+        passed, word = value <= limit, "is within" if value <= limit else "is above"
+    return passed, f"{case.metric} {figure(value)} {word} {figure(limit)}"
+
+
+def baseline(case: Case) -> Answer:
+    """The metric is better than that of a dummy which does not look at the inputs."""
+    value, found = case.value, case.document["baseline"]
+    dummy, named = found["metrics"][case.metric], f"the baseline's ({found['strategy']})"
+    if value is None or dummy is None:
+        whose = "the version's" if value is None else named
+        return False, f"{whose} {case.metric} is not defined on the held-out rows; choose another metric in the policy"
+    if value > dummy if HIGHER_IS_BETTER[case.metric] else value < dummy:
+        return True, f"{case.metric} {figure(value)} is better than {named} {figure(dummy)}"
+    reason = f"{case.metric} {figure(value)} is not better than {named} {figure(dummy)}"
+    if rule := case.document["model"]["threshold_rule"]:
+        reason += f"; its threshold was chosen for {rule}: set a `metric` in the policy that tells what it is worth"
+    return False, reason
+
+
+def champion(case: Case) -> Answer:
+    """The version is not worse than the champion on the rows that both held out."""
+    other, rules = case.champion, case.policy.champion
+    if other is None:
+        return True, "no other version is in Production"
+    if why := _incomparable(case, other):
+        return False, f"not comparable with {other.title}: {why}"
+    rows = paired.shared(case.candidate, other)
+    if len(rows) < rules.fewest:
+        return False, f"not comparable with {other.title}: {_too_few(case, other, rows)}"
+    found = paired.difference(rows, case.metric, level=rules.level)
+    if found.value != found.value or found.low != found.low:
+        undefined = f"{case.metric} is not defined on the {len(rows)} shared held-out rows"
+        return False, f"not comparable with {other.title}: {undefined}"
+    return _against(case, other, found, changed=rows.changed)
+
+
+def _against(case: Case, other: Evidence, found: paired.Difference, *, changed: int) -> Answer:
+    rules = case.policy.champion
+    if found.low == found.high == found.value == 0:
+        return True, f"as good as {other.title}: the same {case.metric} on {found.rows} shared held-out rows"
+    # How much worse the candidate is at least, and at most.
+    least, most = (-found.high, -found.low) if HIGHER_IS_BETTER[case.metric] else (found.low, found.high)
+    passed = least <= rules.margin
+    word = "better than" if most < 0 else "not worse than" if passed else "worse than"
+    lies = "holds 0" if found.low <= 0 <= found.high else f"lies {'above' if found.low > 0 else 'below'} 0"
+    if passed and least > 0:
+        lies += f", within the margin of {figure(rules.margin)}"
+    far = f"{figure(abs(found.value))} {'higher' if found.value > 0 else 'lower'}" if found.value else "the same"
+    remark = f"; {changed} rows whose {case.document['model']['target']!r} has changed are left out" if changed else ""
+    return passed, (
+        f"{word} {other.title}: {case.metric} is {far} on {found.rows} shared held-out rows, "
+        f"{100 * rules.level:g} % interval {figure(found.low)} to {figure(found.high)} {lies}{remark}"
+    )
+
+
+def _incomparable(case: Case, other: Evidence) -> str:
+    """Why two versions cannot be compared by what they are; empty where they can."""
+    ours, theirs = case.document["model"], other.document["model"]
+    if ours["task"] != theirs["task"]:
+        return f"it is a {theirs['task']}, this one a {ours['task']}; register this one under another name"
+    if ours["target"] != theirs["target"]:
+        told = f"it predicts {theirs['target']!r}, this one {ours['target']!r}"
+        return f"{told}; register this one under another name"
+    if set(ours["classes"] or ()) != set(theirs["classes"] or ()):
+        return f"its classes are {listed(theirs['classes'] or ())}, this one's {listed(ours['classes'] or ())}"
+    return ""
+
+
+def _too_few(case: Case, other: Evidence, rows: paired.Shared) -> str:
+    """How many rows they share, why they are so few where that can be seen, and what to do."""
+    ours, theirs = (set(one.document["holdout"]["key_columns"]) for one in (case.candidate, other))
+    parts = [f"added {listed(sorted(ours - theirs))}"] if ours - theirs else []
+    parts += [f"gone {listed(sorted(theirs - ours))}"] if theirs - ours else []
+    why = f" (the columns that name a row have changed: {'; '.join(parts)})" if parts else ""
+    if rows.changed:
+        why += f" ({rows.changed} more have another {case.document['model']['target']!r} now)"
+    return (
+        f"they share {len(rows)} held-out rows{why}, {case.policy.champion.fewest} are needed; run {case.evaluate} "
+        "on a table that neither was trained on, and train with `--id` so that a row keeps its name"
+    )
+
+
+def fairness(case: Case) -> Answer:
+    """The metric is alike for all groups of each sensitive column that was named in training."""
+    if not case.document["fairness"]:
+        return True, "no sensitive column was named in training (`--sensitive`)"
+    answers = [_spread(case, column) for column in case.document["fairness"]]
+    # What failed is told first.
+    answers.sort(key=lambda answer: answer[0])
+    return answers[0][0], "; ".join(reason for _, reason in answers)
+
+
+def _spread(case: Case, column: Mapping) -> Answer:
+    """The widest gap between two groups of one column; of an error, as a share of the error on all rows."""
+    metric, rules = case.metric, case.policy.fairness
+    groups = [(one["metrics"][metric], one["group"], one["rows"]) for one in column["groups"]]
+    large = sorted(one for one in groups if one[0] is not None and one[2] >= rules.fewest)
+    small = len(groups) - len(large)
+    remark = f" ({small} of {len(groups)} groups are too small to tell)" if small else ""
+    if len(large) < 2:
+        return True, f"{column['column']!r} has no two groups of {rules.fewest} held-out rows to compare{remark}"
+    (low, lowest, _), (high, highest, _) = large[0], large[-1]
+    size, told, limit = high - low, figure(high - low), figure(rules.gap)
+    if not HIGHER_IS_BETTER[metric] and case.value:
+        # Errors are in the units of the target: only their share means the same for every model.
+        size /= case.value
+        told, limit = f"{100 * size:.3g} % of the {metric} on all rows", f"{100 * rules.gap:.3g} %"
+    word = "is within" if size <= rules.gap else "is more than"
+    return size <= rules.gap, (
+        f"{metric} is {figure(low)} for {column['column']}={lowest} and {figure(high)} for {highest}: "
+        f"the gap of {told} {word} {limit}{remark}"
+    )

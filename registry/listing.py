@@ -1,0 +1,119 @@
+"""What is registered: models, their versions, stages, aliases and metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from registry import stages
+from registry.client import speaking
+from registry.errors import RegistryError
+from registry.text import closest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from registry.policy import Policies
+
+#: What is shown of a task beside the metric that the policy judges by.
+SHOWN = {"regression": ("rmse", "mae", "r2"), "classification": ("accuracy", "roc_auc", "log_loss")}
+
+#: Runs are asked for by so many at once, and registered models and versions fetched.
+_RUNS, _PAGE = 100, 200
+
+
+@dataclass(frozen=True)
+class Row:
+    """A registered version.
+
+    Parameters
+    ----------
+    aliases : those that point to it.
+    metrics : on its held-out rows, by name; empty where its run tells none.
+    created : UTC, to the minute.
+    """
+
+    model: str
+    version: str
+    stage: str
+    aliases: tuple[str, ...]
+    task: str
+    estimator: str
+    metrics: Mapping[str, float]
+    created: str
+
+    @property
+    def champion(self) -> bool:
+        """Whether it is the version in Production."""
+        return self.stage == stages.PRODUCTION
+
+
+def rows(client: "MlflowClient", policies: "Policies", name: str | None = None) -> list[Row]:
+    """All versions of a model, or of all models: models by name, the newest version first.
+
+    Raises
+    ------
+    RegistryError
+        where there is no such model, or the registry refuses.
+    """
+    with speaking():
+        models = {model.name: model for model in _pages(client.search_registered_models)}
+        if name is not None and name not in models:
+            near = closest(name, models)
+            hint = f"did you mean {near!r}?" if near else "`python -m registry list` shows what there is"
+            raise RegistryError(f"no registered model {name!r}; {hint}")
+        wanted = stages.matching(name) if name is not None else None
+        versions = _pages(lambda **page: client.search_model_versions(wanted, **page))
+        versions = [version for version in versions if name in (None, version.name)]
+        measured = _metrics(client, {version.run_id for version in versions if version.run_id})
+    found = []
+    for version in versions:
+        aliases = models[version.name].aliases if version.name in models else {}
+        tags, metrics = version.tags or {}, measured.get(version.run_id or "", {})
+        task = tags.get("task") or next((task for task, names in SHOWN.items() if names[0] in metrics), "")
+        shown = _shown(policies, version.name, task)
+        found.append(
+            Row(
+                model=version.name,
+                version=str(version.version),
+                stage=version.current_stage,
+                aliases=tuple(
+                    sorted(alias for alias, number in aliases.items() if str(number) == str(version.version))
+                ),
+                task=task,
+                estimator=tags.get("estimator", ""),
+                metrics={metric: metrics[metric] for metric in shown if metric in metrics},
+                created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).strftime("%Y-%m-%d %H:%M"),
+            )
+        )
+    return sorted(found, key=lambda row: (row.model, -int(row.version)))
+
+
+def _shown(policies: "Policies", name: str, task: str) -> tuple[str, ...]:
+    if task not in SHOWN:
+        return ()
+    return tuple(dict.fromkeys((policies.for_model(name).metric(task), *SHOWN[task])))
+
+
+def _metrics(client: "MlflowClient", run_ids: set[str]) -> dict[str, Mapping[str, float]]:
+    """The metrics of runs, many in one call."""
+    if not run_ids:
+        return {}
+    experiments = [one.experiment_id for one in _pages(client.search_experiments)]
+    found, ordered = {}, sorted(run_ids)
+    for start in range(0, len(ordered), _RUNS):
+        quoted = ", ".join(f"'{run_id}'" for run_id in ordered[start : start + _RUNS])
+        for run in client.search_runs(experiments, f"attributes.run_id IN ({quoted})", max_results=_RUNS):
+            found[run.info.run_id] = run.data.metrics
+    return found
+
+
+def _pages(search) -> list:
+    """All that a search of MLflow finds, page by page."""
+    found, token = [], None
+    while True:
+        page = search(max_results=_PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found

@@ -1,0 +1,180 @@
+"""The commands that move versions: ``promote``, ``reject``, ``rollback``."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from registry.commands import Switch, option
+
+if TYPE_CHECKING:
+    from registry.promotion import Transition
+
+_NAME = click.argument("name")
+_VERSION = click.argument("version")
+_REASON = option("--reason", required=True, help="Why, in words; it stays in the ledger and on the version.")
+_JSON = option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_POLICY = option(
+    "--policy", metavar="FILE", help="The policy; by default LIFECYCLE_POLICY, or the one that is shipped."
+)
+
+
+def _switch(name: str, text: str) -> Any:
+    """A flag that can be given as ``yes`` or ``no``, too, as MLproject has to."""
+    return option(name, type=Switch(), default="no", is_flag=False, flag_value="yes", help=text, show_default=False)
+
+
+_DRY_RUN = _switch("--dry-run", "Show what would be done, and write nothing.")
+
+
+@click.command()
+@_NAME
+@_VERSION
+@option("--stage", type=click.Choice(["Staging", "Production"], case_sensitive=False), required=True, help="Where to.")
+@_REASON
+@_switch("--breaking", "The schema may be incompatible with the champion's.")
+@_DRY_RUN
+@_POLICY
+@_JSON
+@click.pass_context
+def promote(
+    ctx: click.Context,
+    name: str,
+    version: str,
+    stage: str,
+    reason: str,
+    breaking: bool,
+    dry_run: bool,
+    policy: str | None,
+    as_json: bool,
+) -> None:
+    """Move a VERSION of model NAME to a stage, where the gates let it; exit code 1 where they do not.
+
+    The version that was in the stage is archived, and the alias moves along. A version may go to Production from any
+    stage: the gates of Production ask for all that it needs.
+    """
+    from registry import ledger, promotion, terminal, verdicts
+    from registry import policy as policies
+    from registry.client import connect
+    from registry.reading import EvidenceError
+
+    rules = policies.read(policy).for_model(name)
+    client = connect()
+
+    def judge(number: str, champion: str | None):
+        try:
+            return verdicts.judge(client, name, number, rules, champion=champion, stage=stage, breaking=breaking)
+        except EvidenceError as error:
+            return verdicts.unreadable(error, stage=stage, champion=champion)
+
+    with ledger.open() as book:
+        try:
+            transition = promotion.promote(
+                client,
+                book,
+                name,
+                version,
+                stage=stage,
+                reason=reason,
+                actor=promotion.who(),
+                judge=judge,
+                breaking=breaking,
+                dry_run=dry_run,
+                followers=rules.follow,
+            )
+        except promotion.Refused as refusal:
+            click.echo(f"error: {refusal}", err=True)
+            ctx.exit(1)
+    if transition.verdict and dry_run and not as_json:
+        terminal.show_verdict(name, version, transition.verdict, as_json=False)
+    _show(transition, dry_run=dry_run, as_json=as_json)
+    ctx.exit(0 if transition.verdict is None or transition.verdict.passed else 1)
+
+
+@click.command()
+@_NAME
+@_VERSION
+@_REASON
+@_DRY_RUN
+@_POLICY
+@_JSON
+def reject(name: str, version: str, reason: str, dry_run: bool, policy: str | None, as_json: bool) -> None:
+    """Archive a VERSION of model NAME for good: no rollback ever leads to it. Not the one in Production."""
+    from registry import ledger, promotion
+    from registry import policy as policies
+    from registry.client import connect
+
+    rules = policies.read(policy).for_model(name)
+    client = connect()
+    with ledger.open() as book:
+        transition = promotion.reject(
+            client,
+            book,
+            name,
+            version,
+            reason=reason,
+            actor=promotion.who(),
+            dry_run=dry_run,
+            followers=rules.follow,
+        )
+    _show(transition, dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@_NAME
+@_REASON
+@_DRY_RUN
+@_POLICY
+@_JSON
+def rollback(name: str, reason: str, dry_run: bool, policy: str | None, as_json: bool) -> None:
+    """Bring back the version of model NAME that was in Production before, after it was loaded and has answered.
+
+    Versions that were rolled back from, or rejected, are passed over.
+    """
+    from registry import ledger, promotion
+    from registry import policy as policies
+    from registry.client import connect
+
+    rules = policies.read(policy).for_model(name)
+    client = connect()
+    with ledger.open() as book:
+        transition = promotion.rollback(
+            client, book, name, reason=reason, actor=promotion.who(), dry_run=dry_run, followers=rules.follow
+        )
+    _show(transition, dry_run=dry_run, as_json=as_json)
+
+
+def _show(transition: "Transition", *, dry_run: bool, as_json: bool) -> None:
+    """Print what was done, or would be; or JSON."""
+    from dataclasses import asdict
+
+    from registry import terminal
+
+    plan, verdict = transition.plan, transition.verdict
+    if as_json:
+        terminal.show_json(
+            {
+                "model": plan.name,
+                "version": plan.version,
+                "kind": plan.kind,
+                "dry_run": dry_run,
+                "ledger_id": transition.id,
+                **{key: value for key, value in plan.to_dict().items() if key in ("moves", "aliases")},
+                "verdict": verdict.to_dict() if verdict else None,
+                "followed": [asdict(outcome) for outcome in transition.outcomes],
+                "notes": list(transition.notes),
+            }
+        )
+        return
+    for note in transition.notes:
+        terminal.say(note)
+    would = "would move " if dry_run else ""
+    for move in plan.moves:
+        click.echo(f"{would}{plan.name} version {move.version}: {move.source} → {move.target}")
+    for pointing in plan.aliases:
+        where = f"version {pointing.after}" if pointing.after else "no version"
+        click.echo(f"{'would point ' if dry_run else ''}alias {pointing.alias} → {where}")
+    if transition.id is not None:
+        click.echo(f"ledger entry {transition.id}")
+    for outcome in transition.outcomes:
+        word = "followed by" if outcome.followed else f"failed after {outcome.tries} tries ({outcome.said}):"
+        click.echo(f"{word} {outcome.follower}", err=not outcome.followed)

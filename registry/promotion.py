@@ -1,0 +1,392 @@
+"""Promote, reject, roll back: each is planned, then carried out under the ledger's lock, then followed."""
+
+import getpass
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from registry import evidence, follow, history, stages, trial
+from registry.errors import RegistryError
+from registry.ledger import INTENT, Entry, Ledger
+from registry.ledger.locks import Lock
+from registry.stages import ALIASES, ARCHIVED, PRODUCTION, STAGING, State
+from registry.text import one_line
+from registry.transitions import Observer, Plan, execute, planned, recover, recover_locked, unobserved
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from registry.gates import Verdict
+    from registry.policy import Follow
+
+PROMOTE, BY_HAND = "promote", "by-hand"
+
+#: The actor of what was done by hand, in MLflow's pages or by another program.
+UI = "UI"
+
+#: Judges a version (its number) against the champion (its number; None where there is none).
+Judge = Callable[[str, str | None], "Verdict"]
+
+# How often a rollback looks again, where versions move while it tries one.
+_AGAIN = 3
+
+
+class Refused(RegistryError):
+    """A version did not pass its gates.
+
+    Parameters
+    ----------
+    plan, verdict : what would have been done, and what the gates said.
+    """
+
+    def __init__(self, plan: Plan, verdict: "Verdict"):
+        self.plan, self.verdict = plan, verdict
+        super().__init__(
+            f"version {plan.version} of {plan.name!r} is not promoted to {plan.target}: {verdict.summary()}"
+        )
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What was done, or on a dry run would be.
+
+    Parameters
+    ----------
+    id : of the ledger's row; None where nothing was done.
+    verdict : what the gates said; None where they were not asked.
+    outcomes : what came of the commands and webhooks that follow.
+    notes : what else there is to say, in words.
+    """
+
+    plan: Plan
+    id: int | None = None
+    verdict: "Verdict | None" = None
+    outcomes: Sequence[follow.Outcome] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _Mover:
+    """What all ways of moving a version share."""
+
+    client: "MlflowClient"
+    ledger: Ledger
+    name: str
+    reason: str
+    actor: str
+    followers: Sequence["Follow"] = ()
+    observe: Observer = unobserved
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def move(self, lock: Lock, state: State, plan: Plan, verdict: "Verdict | None" = None, **details: Any) -> Entry:
+        """Carry out a plan; its intent."""
+        following = follow.titles(self.followers, plan.target)
+        entry = Entry(
+            kind=plan.kind,
+            state=INTENT,
+            model=plan.name,
+            version=plan.version,
+            source=plan.source,
+            target=plan.target,
+            actor=self.actor,
+            reason=self.reason,
+            digest=(verdict and verdict.digest) or state.versions[plan.version].tags.get(evidence.DIGEST_TAG),
+            verdict=verdict.to_dict() if verdict else None,
+            details={**self.details, **details, **({"follow": following} if following else {})},
+        )
+        return execute(self.client, self.ledger, lock, plan, entry, observe=self.observe)
+
+    def mend(self) -> list[str]:
+        """Finish what was cut short; what became of it, in words."""
+        rows = recover(self.client, self.ledger, self.name)
+        return [
+            f"{row.kind} of version {row.version} (ledger {row.intent}) was cut short: {row.details['recovered']}"
+            for row in rows
+        ]
+
+    def followed(self) -> list[follow.Outcome]:
+        """Let follow what follows, also of earlier transitions whose process did not come to it; what came of it."""
+        patience = sum(one.timeout * one.tries for one in self.followers)
+        return follow.catch_up(self.ledger, self.name, self.followers, patience=patience)
+
+
+def promote(
+    client: "MlflowClient",
+    ledger: Ledger,
+    name: str,
+    version: str,
+    *,
+    stage: str,
+    reason: str,
+    actor: str,
+    judge: Judge,
+    breaking: bool = False,
+    dry_run: bool = False,
+    followers: Sequence["Follow"] = (),
+    observe: Observer = unobserved,
+) -> Transition:
+    """Move a version to Staging or Production; the one that was there is archived, and loses the alias.
+
+    A version may go to Production from any stage: the gates of Production ask for all that it needs. One that is there
+    already is left as it is.
+
+    Parameters
+    ----------
+    breaking : whether the judge was told that the schema may break; it is recorded.
+    dry_run : plan and judge only: nothing is written, and a verdict that is not passed raises nothing.
+
+    Raises
+    ------
+    Refused
+        where the gates are not passed.
+    RegistryError
+        where there is no such version, it is the champion and would leave Production empty, or registry or ledger fail.
+    """
+    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe)
+    notes = [] if dry_run else mover.mend()
+    there = f"version {version} is in {stage} already"
+    state = stages.read(client, name)
+    plan = _promotion(state, version, stage)
+    if plan.empty:
+        return Transition(plan, outcomes=[] if dry_run else mover.followed(), notes=[*notes, there])
+    champion = _other_champion(state, version)
+    verdict = judge(version, champion)
+    if dry_run:
+        return Transition(plan, verdict=verdict)
+    if not verdict.passed:
+        raise Refused(plan, verdict)
+    with ledger.lock(name) as lock:
+        recover_locked(client, ledger, lock, name)
+        before, state = state.versions[version], stages.read(client, name)
+        plan = _promotion(state, version, stage)
+        if plan.empty:
+            return Transition(plan, notes=[*notes, there])
+        if _other_champion(state, version) != champion or state.versions[version].tags != before.tags:
+            verdict = judge(version, _other_champion(state, version))
+            if not verdict.passed:
+                raise Refused(plan, verdict)
+        intent = mover.move(lock, state, plan, verdict, **({"breaking": True} if breaking else {}))
+    return Transition(plan, intent.id, verdict, mover.followed(), notes)
+
+
+def reject(
+    client: "MlflowClient",
+    ledger: Ledger,
+    name: str,
+    version: str,
+    *,
+    reason: str,
+    actor: str,
+    dry_run: bool = False,
+    followers: Sequence["Follow"] = (),
+    observe: Observer = unobserved,
+) -> Transition:
+    """Archive a version that is not in Production, for good: no rollback ever leads to it.
+
+    One that is archived already stays there, and is rejected all the same.
+
+    Raises
+    ------
+    RegistryError
+        where there is no such version, it is in Production, or registry or ledger fail.
+    """
+    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe)
+    if dry_run:
+        return Transition(_rejection(stages.read(client, name), version))
+    notes = mover.mend()
+    with ledger.lock(name) as lock:
+        recover_locked(client, ledger, lock, name)
+        state = stages.read(client, name)
+        plan = _rejection(state, version)
+        intent = mover.move(lock, state, plan)
+    return Transition(plan, intent.id, outcomes=mover.followed(), notes=notes)
+
+
+def rollback(
+    client: "MlflowClient",
+    ledger: Ledger,
+    name: str,
+    *,
+    reason: str,
+    actor: str,
+    dry_run: bool = False,
+    followers: Sequence["Follow"] = (),
+    observe: Observer = unobserved,
+) -> Transition:
+    """Bring back the version of the newest earlier Production interval, after it was loaded and has answered.
+
+    Versions that were ever rolled back from, reverted or rejected are passed over, and so are deleted ones. No gates
+    are asked: it passed them when it came, and the way back must not depend on what has changed since. One that does
+    not load is not passed over silently: nothing is moved, and the error says how to go on.
+
+    Raises
+    ------
+    RegistryError
+        where there is no version to go back to, it does not load, or registry or ledger fail.
+    """
+    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe)
+    mended = [] if dry_run else mover.mend()
+    for _ in range(_AGAIN):
+        plan, notes, left = _return(ledger, stages.read(client, name))
+        try:
+            notes = [*notes, f"version {plan.version} {trial.run(name, plan.version)}"]
+        except RegistryError as error:
+            raise RegistryError(
+                f"{error}; nothing was moved: to go further back, "
+                f"`python -m registry reject {name} {plan.version} --reason ...` and roll back again"
+            ) from None
+        if dry_run:
+            return Transition(plan, notes=notes)
+        with ledger.lock(name) as lock:
+            recover_locked(client, ledger, lock, name)
+            state = stages.read(client, name)
+            tried, (plan, _, left) = plan, _return(ledger, state)
+            if plan.version == tried.version:
+                intent = mover.move(lock, state, plan, left=left, notes=notes)
+                break
+    else:
+        raise RegistryError(f"versions of {name!r} are being moved by others; look at its history, then try again")
+    return Transition(plan, intent.id, outcomes=mover.followed(), notes=[*mended, *notes])
+
+
+def by_hand(
+    client: "MlflowClient",
+    ledger: Ledger,
+    name: str,
+    version: str,
+    stage: str,
+    *,
+    source: str,
+    reason: str,
+    verdict: "Verdict | None" = None,
+    actor: str = UI,
+    followers: Sequence["Follow"] = (),
+    details: Mapping[str, Any] | None = None,
+    observe: Observer = unobserved,
+) -> Transition:
+    """Record that a version was moved to a stage by hand, or an alias to a version; the other is brought into line.
+
+    Whatever else is in that stage is archived, and the aliases mirror the stages again.
+
+    Parameters
+    ----------
+    source : the stage that the version was in before.
+    verdict : what the gates said of it; it is recorded, not obeyed.
+
+    Raises
+    ------
+    RegistryError
+        where there is no such version, or registry or ledger fail.
+    """
+    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe, details or {})
+    with ledger.lock(name) as lock:
+        recover_locked(client, ledger, lock, name)
+        state = stages.read(client, name)
+        state.version(version)
+        known = history.stages(ledger.entries(name))
+        # Those that made room by the same hand.
+        sources = {number: stage for number in state.versions if stage in ALIASES and known.get(number) == stage}
+        plan = planned(state, BY_HAND, version, [(version, stage)], sources={**sources, version: source}, told=True)
+        intent = mover.move(lock, state, plan, verdict)
+    return Transition(plan, intent.id, verdict, mover.followed())
+
+
+def restore(
+    client: "MlflowClient",
+    ledger: Ledger,
+    name: str,
+    version: str,
+    *,
+    to: Mapping[str, str],
+    reason: str,
+    verdict: "Verdict | None" = None,
+    actor: str = UI,
+    followers: Sequence["Follow"] = (),
+    details: Mapping[str, Any] | None = None,
+    observe: Observer = unobserved,
+) -> Transition:
+    """Put versions back where they were before a move by hand; the champion first, so that there always is one.
+
+    Parameters
+    ----------
+    version : the one that was moved by hand; if it leaves Production, no rollback leads to it any more.
+    to : version -> the stage that it goes back to.
+    """
+    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe, details or {})
+    with ledger.lock(name) as lock:
+        recover_locked(client, ledger, lock, name)
+        state = stages.read(client, name)
+        state.version(version)
+        calls = [
+            (number, stage)
+            for stage in stages.STAGES
+            for number, wanted in to.items()
+            if wanted == stage and number in state.versions and state.versions[number].stage != stage
+        ]
+        plan = planned(state, history.REVERT, version, calls, told=True)
+        intent = mover.move(lock, state, plan, verdict)
+    return Transition(plan, intent.id, verdict, mover.followed())
+
+
+def who() -> str:
+    """The name that the ledger keeps of whoever runs this: the tracking server's user, else the machine's."""
+    try:
+        return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a user without a name.
+        return f"uid {os.getuid()}"
+
+
+def _promotion(state: State, version: str, stage: str) -> Plan:
+    if stage not in ALIASES:
+        raise RegistryError(f"a version is promoted to {STAGING} or {PRODUCTION}, found {stage!r}")
+    if state.version(version).stage == PRODUCTION and stage == STAGING:
+        raise RegistryError(
+            f"version {version} of {state.name!r} is in Production, which it would leave empty; "
+            "promote another one, or roll back"
+        )
+    return planned(state, PROMOTE, version, [(version, stage)])
+
+
+def _rejection(state: State, version: str) -> Plan:
+    if state.version(version).stage == PRODUCTION:
+        raise RegistryError(
+            f"version {version} of {state.name!r} is in Production, which it would leave empty; "
+            f"go back with `python -m registry rollback {state.name} --reason ...`"
+        )
+    return planned(state, history.REJECT, version, [(version, ARCHIVED)], told=True)
+
+
+def _return(ledger: Ledger, state: State) -> tuple[Plan, list[str], dict[str, Any] | None]:
+    """Where a rollback leads now: its plan, which versions it passes over, and the version that is left."""
+    entries = ledger.entries(state.name)
+    key = _key(state, state.champion) if state.champion else None
+    past = history.earlier(entries, champion=key)
+    there = [number for number, created in past if number in state.versions and _key(state, number)[1] == created]
+    if not there:
+        raise RegistryError(
+            f"{state.name!r} has no earlier version in Production to go back to that was neither rolled back from nor "
+            "rejected; promote one by its number"
+        )
+    gone = [number for number, created in past[: past.index(_key(state, there[0]))]]
+    notes = [f"version {number}, which was in Production later, is deleted" for number in gone]
+    last = key or history.last(entries)
+    left = {"version": last[0], "created": last[1]} if last else None
+    return planned(state, history.ROLLBACK, there[0], [(there[0], PRODUCTION)]), notes, left
+
+
+def _key(state: State, number: str) -> tuple[str, int]:
+    return number, state.versions[number].created
+
+
+def _other_champion(state: State, version: str) -> str | None:
+    """What a version is compared with: the one in Production, if that is not itself."""
+    return state.champion if state.champion != version else None
+
+
+def _said(reason: str) -> str:
+    said = one_line(reason, 2000)
+    if not said:
+        raise RegistryError("a reason is wanted: --reason says in words why the version is moved")
+    return said

@@ -1,0 +1,289 @@
+"""A transition, from plan to done: each write in its order, and what is left of one that was cut short.
+
+The order is intent (ledger), stage, alias, tag and description (registry), done (ledger), all under the ledger's lock.
+The stages of all versions that make room change in the same transaction of the registry as the one that comes. So
+whatever was killed in between is found by its intent, and has either moved nothing, and is undone, or has moved the
+stage, and is completed.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from registry import stages, telling
+from registry.errors import RegistryError
+from registry.ledger import DONE, INTENT, UNDONE, Entry, Ledger
+from registry.ledger.entries import closing
+from registry.ledger.locks import Lock
+from registry.stages import ALIASES, ARCHIVED, NoModel, State
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: Is told the name of every write just before it is made.
+Observer = Callable[[str], object]
+
+
+def unobserved(step: str) -> None:
+    """The observer that nobody is."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A version's way from one stage to another; ``created`` is when the registry made the version."""
+
+    version: str
+    source: str
+    target: str
+    created: int
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """An alias, and the version it points at before and after; None for none."""
+
+    alias: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a transition will do.
+
+    Parameters
+    ----------
+    kind : ``promote``, ``reject``, ``rollback``, ``by-hand``, ``revert``.
+    version, source, target : the version that it is about, and its stages before and after.
+    moves : every version whose stage is another after it.
+    calls : what is asked of the registry, in order: version and stage.
+    aliases : the aliases that change.
+    before : the stages, as they are in the registry, of the versions that the calls concern.
+    """
+
+    kind: str
+    name: str
+    version: str
+    source: str
+    target: str
+    moves: tuple[Move, ...]
+    calls: tuple[tuple[str, str], ...]
+    aliases: tuple[Pointing, ...]
+    before: Mapping[str, str]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.moves or self.calls or self.aliases)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What of it the ledger keeps beside the columns."""
+        return {
+            "moves": [
+                {"version": move.version, "from": move.source, "to": move.target, "created": move.created}
+                for move in self.moves
+            ],
+            "calls": [list(call) for call in self.calls],
+            "aliases": [asdict(pointing) for pointing in self.aliases],
+            "before": dict(self.before),
+        }
+
+
+def planned(
+    state: State,
+    kind: str,
+    version: str,
+    calls: Sequence[tuple[str, str]],
+    *,
+    sources: Mapping[str, str] | None = None,
+    told: bool = False,
+) -> Plan:
+    """The plan of a transition that makes these calls.
+
+    Parameters
+    ----------
+    version : the one that it is about.
+    calls : version and stage, in order; those that would change nothing are left out.
+    sources : stages that versions had before they were moved by hand, where that is not what the registry has.
+    told : whether it is told on the version also where that does not move.
+    """
+    before = {number: one.stage for number, one in state.versions.items()}
+    now, made = dict(before), []
+    for call in calls:
+        after = _after(now, call)
+        if after != now:
+            made.append(call)
+        now = after
+    sources = {**before, **(sources or {})}
+    moves = [
+        Move(number, sources[number], stage, state.versions[number].created)
+        for number, stage in now.items()
+        if sources[number] != stage or (told and number == version)
+    ]
+    concerned = {move.version for move in moves} | {number for number, _ in made}
+    return Plan(
+        kind=kind,
+        name=state.name,
+        version=version,
+        source=sources[version],
+        target=now[version],
+        # The version that it is about comes first.
+        moves=tuple(sorted(moves, key=lambda move: (move.version != version, int(move.version)))),
+        calls=tuple(made),
+        aliases=tuple(_pointings(state, now, preferred=version)),
+        before={number: before[number] for number in sorted(concerned, key=int)},
+    )
+
+
+def execute(
+    client: "MlflowClient",
+    ledger: Ledger,
+    lock: Lock,
+    plan: Plan,
+    entry: Entry,
+    *,
+    observe: Observer = unobserved,
+) -> Entry:
+    """Carry out a plan that was made under the lock; the intent, as it stands in the ledger.
+
+    Parameters
+    ----------
+    entry : who, why, and by what verdict; what the plan says is added to it.
+
+    Raises
+    ------
+    RegistryError
+        where registry or ledger refuse or go away. Then nothing was moved, or the intent stays, and the next command
+        finishes it.
+    """
+    observe("intent")
+    (intent,) = ledger.extend([_intent(plan, entry)])
+    try:
+        _forward(client, ledger, lock, intent, calls=plan.calls, observe=observe)
+    except RegistryError as error:
+        if _refused(error):
+            # The registry answers: what is to become of the intent can be seen now.
+            with contextlib.suppress(RegistryError):
+                finish(client, ledger, lock, intent)
+        raise
+    return intent
+
+
+def recover(client: "MlflowClient", ledger: Ledger, name: str | None = None) -> list[Entry]:
+    """Complete or undo the transitions of a model, or of all, that were cut short; the rows that close them.
+
+    Where nothing is open it asks the ledger one question, and takes no lock.
+
+    Raises
+    ------
+    RegistryError
+        where registry or ledger do not answer, or the lock is not free.
+    """
+    found = []
+    for model in dict.fromkeys(intent.model for intent in ledger.open_intents(name)):
+        with ledger.lock(model) as lock:
+            found += recover_locked(client, ledger, lock, model)
+    return found
+
+
+def recover_locked(client: "MlflowClient", ledger: Ledger, lock: Lock, name: str) -> list[Entry]:
+    """``recover`` for who holds the lock of a model already."""
+    # Nobody else moves anything now: what is open was left by somebody who is gone.
+    return [finish(client, ledger, lock, intent) for intent in ledger.open_intents(name)]
+
+
+def finish(client: "MlflowClient", ledger: Ledger, lock: Lock, intent: Entry) -> Entry:
+    """Complete a transition that was cut short, or undo it; the row that closes it."""
+    calls = [(version, stage) for version, stage in intent.details["calls"]]
+    before = intent.details["before"]
+    try:
+        state = stages.read(client, intent.model)
+    except NoModel:
+        return _close(ledger, intent, UNDONE, recovered="the model is gone")
+    if intent.version not in state.versions:
+        return _close(ledger, intent, UNDONE, recovered="the version is gone")
+    now = {number: one.stage for number, one in state.versions.items() if number in before}
+    if any(before[number] != stage for number, stage in now.items()) or not calls:
+        ways = [{**before}]
+        for call in calls:
+            ways.append(_after(ways[-1], call))
+        if now == {number: ways[-1][number] for number in now}:
+            return _forward(client, ledger, lock, intent, calls=(), recovered="completed")
+        if any(now == {number: way[number] for number in now} for way in ways[1:]):
+            return _forward(client, ledger, lock, intent, calls=calls, recovered="completed")
+        return _close(ledger, intent, UNDONE, recovered="moved by hand meanwhile", found=now)
+    return _close(ledger, intent, UNDONE, recovered="nothing was moved")
+
+
+def _forward(
+    client: "MlflowClient",
+    ledger: Ledger,
+    lock: Lock,
+    intent: Entry,
+    *,
+    calls: Iterable[Sequence[str]],
+    observe: Observer = unobserved,
+    **details: Any,
+) -> Entry:
+    for version, stage in calls:
+        lock.check()
+        observe(f"stage of {version}")
+        stages.move(client, intent.model, version, stage)
+    # Whoever recovers finds part of what follows done; and what the versions say now is what the lines are added to.
+    state = stages.read(client, intent.model)
+    for pointing in intent.details["aliases"]:
+        alias, after = pointing["alias"], pointing["after"]
+        if state.aliases.get(alias) != after and (after is None or after in state.versions):
+            lock.check()
+            observe(f"alias {alias}")
+            stages.point(client, intent.model, alias, after)
+    for step, write in telling.steps(client, state, intent):
+        lock.check()
+        observe(step)
+        write()
+    observe("done")
+    return _close(ledger, intent, DONE, **details)
+
+
+def _close(ledger: Ledger, intent: Entry, state: str, **details: Any) -> Entry:
+    return ledger.extend([closing(intent, state, **details)])[0]
+
+
+def _intent(plan: Plan, entry: Entry) -> Entry:
+    return replace(
+        entry,
+        kind=plan.kind,
+        state=INTENT,
+        model=plan.name,
+        version=plan.version,
+        source=plan.source,
+        target=plan.target,
+        details={**plan.to_dict(), **entry.details},
+    )
+
+
+def _after(now: Mapping[str, str], call: Sequence[str]) -> dict[str, str]:
+    """The stages after a call: whatever else is in Production or Staging makes room."""
+    version, stage = call
+    after = dict(now)
+    if stage in ALIASES:
+        after |= {number: ARCHIVED for number, there in now.items() if there == stage}
+    return {**after, version: stage}
+
+
+def _pointings(state: State, after: Mapping[str, str], *, preferred: str) -> Iterable[Pointing]:
+    """The aliases that have to change for them to mirror the stages."""
+    for stage, alias in ALIASES.items():
+        there = [number for number, its in after.items() if its == stage]
+        pointed = state.aliases.get(alias)
+        wanted = next((number for number in (preferred, pointed) if number in there), None)
+        wanted = wanted or max(there, key=int, default=None)
+        if wanted != pointed:
+            yield Pointing(alias, pointed, wanted)
+
+
+def _refused(error: RegistryError) -> bool:
+    """Whether the registry answered, and said no."""
+    code = getattr(error.__cause__, "error_code", "INTERNAL_ERROR")
+    return code not in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")

@@ -1,0 +1,252 @@
+"""The watch: sees by polling what was changed by hand in the registry, and has it settled."""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from registry import byhand, follow, stages
+from registry.byhand import WATCH, Settled
+from registry.client import one_try, speaking
+from registry.errors import RegistryError
+from registry.ledger import NOTED, Entry, Ledger
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from registry.policy import Policies
+
+#: The lease that elects one of several watchers, and how long it lasts without being renewed, in seconds.
+LEASE, LEASE_SECONDS = "watch", 5.0
+#: How often all versions are read, whatever their timestamps say; in seconds.
+SWEEP = 60.0
+#: The model of the ledger's row that says since when there is a watch: of none.
+EVERY = ""
+
+_PAGE = 200
+# So many of the versions that changed last are asked for; where all of them are new, all versions are read.
+_NEWEST = 20
+# How often one that stands by asks for the lease, in seconds.
+_STANDBY = 1.0
+
+
+class Watch:
+    """A watcher of a registry.
+
+    Parameters
+    ----------
+    poll : seconds between two looks; by default what the policy says.
+    say : is told what was seen and done, a line each.
+    """
+
+    def __init__(
+        self,
+        client: "MlflowClient",
+        ledger: Ledger,
+        policies: "Policies",
+        *,
+        poll: float | None = None,
+        say: Callable[[str], object] = lambda text: None,
+    ):
+        self._client, self._ledger, self._policies, self._say = client, ledger, policies, say
+        self._poll = policies.poll if poll is None else poll
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._leading: bool | None = None
+        # What was seen last: the trace of each version, the aliases of each model, and when all was read.
+        self._traces: dict[tuple[str, str], Any] = {}
+        self._aliases: dict[str, dict[str, str]] = {}
+        self._swept: float | None = None
+        # Models that are not settled yet, and those whose transitions are to be followed.
+        self._due: set[str] = set()
+        self._unfollowed: set[str] = set()
+        self._following: dict[str, threading.Thread] = {}
+        self._trusting = False
+        self._troubles: dict[str, str] = {}
+
+    def once(self) -> list[Settled]:
+        """Read the whole registry, settle what is to be settled, and let follow what follows.
+
+        Raises
+        ------
+        RegistryError
+            where registry or ledger fail.
+        """
+        self._read_all()
+        found = []
+        for name in sorted(self._due):
+            found += self._settle(name)
+        self._began()
+        for name in sorted(self._unfollowed):
+            follow.catch_up(self._ledger, name, self._policies.for_model(name).follow)
+        return found
+
+    def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Watch until told to stop; what fails is said once, and tried again.
+
+        Parameters
+        ----------
+        until : asked before every look.
+        """
+        try:
+            while not until():
+                began = time.monotonic()
+                with self._troubled("watch"), one_try():
+                    if self._lead():
+                        self.look()
+                pause = self._poll if self._leading else min(self._poll, _STANDBY)
+                time.sleep(max(0.0, pause - (time.monotonic() - began)))
+        finally:
+            with contextlib.suppress(RegistryError):
+                self._ledger.release(LEASE, self._holder)
+
+    def look(self) -> list[Settled]:
+        """Look for what has changed since the last time, and settle it.
+
+        A model that cannot be settled is said, and tried again the next time.
+
+        Raises
+        ------
+        RegistryError
+            where registry or ledger cannot be read.
+        """
+        if self._swept is None:
+            self._read_all()
+        elif time.monotonic() - self._swept >= SWEEP:
+            self._sweep()
+        else:
+            self._glance()
+        found = []
+        for name in sorted(self._due):
+            with self._troubled(name):
+                found += self._settle(name)
+        if not self._due:
+            self._began()
+        self._follow()
+        return found
+
+    def _lead(self) -> bool:
+        """Take or renew the lease; whether this watcher is the one."""
+        leads = self._ledger.lease(LEASE, self._holder, max(LEASE_SECONDS, 2 * self._poll))
+        if leads and not self._leading:
+            self._say(f"watching every {self._poll:g} s, with {self._ledger.title}")
+            # What the one before has left is found by reading all.
+            self._swept = None
+        if not leads and self._leading is not False:
+            self._say("another watcher is at it; standing by")
+        self._leading = leads
+        return leads
+
+    def _settle(self, name: str) -> list[Settled]:
+        found: list[Settled] = []
+        if self._drifted(name):
+            policy = self._policies.for_model(name)
+            found = byhand.settle(self._client, self._ledger, name, policy, trusting=self._trusting)
+            self._unfollowed.add(name)
+        for one in found:
+            self._say(one.words)
+        self._due.discard(name)
+        return found
+
+    def _drifted(self, name: str) -> bool:
+        """Whether there may be something to settle: what it costs to know is no lock."""
+        try:
+            state = stages.read(self._client, name)
+        except stages.NoModel:
+            return False
+        return byhand.drifted(state, self._ledger.entries(name))
+
+    def _follow(self) -> None:
+        """Let commands and webhooks run aside: what is changed by hand meanwhile does not wait for them."""
+        for name in sorted(self._unfollowed):
+            if name in self._following and self._following[name].is_alive():
+                continue
+            self._unfollowed.discard(name)
+            thread = threading.Thread(target=self._caught_up, args=(name,), daemon=True)
+            self._following[name] = thread
+            thread.start()
+
+    def _caught_up(self, name: str) -> None:
+        with self._troubled(f"follow {name}"):
+            for one in follow.catch_up(self._ledger, name, self._policies.for_model(name).follow):
+                came = "done" if one.followed else f"failed {one.tries} times: {one.said}"
+                self._say(f"{name}, ledger {one.transition}: {one.follower}: {came}")
+
+    def _began(self) -> None:
+        """Write down that somebody watches from now on, where nobody did before."""
+        if not self._trusting:
+            return
+        said = "began to watch; what was in the registry then was taken as it was"
+        self._ledger.append(
+            Entry(WATCH, NOTED, model=EVERY, version="", source="", target="", actor=WATCH, reason=said)
+        )
+        self._trusting = False
+
+    def _read_all(self) -> None:
+        """Read the registry anew; all models are due."""
+        self._sweep()
+        self._trusting = not self._ledger.entries(EVERY)
+        self._due = set(self._aliases)
+        self._unfollowed |= {name for name in self._aliases if self._policies.for_model(name).follow}
+
+    def _sweep(self) -> None:
+        """Read all versions and all aliases; a model in which one is not as it was seen last is due."""
+        with speaking():
+            versions = _pages(self._client.search_model_versions)
+        self._seen(versions, self._all_aliases())
+        # Those that are gone are forgotten.
+        self._traces = {(one.name, one.version): _trace(one) for one in versions}
+        self._swept = time.monotonic()
+
+    def _glance(self) -> None:
+        """Read the versions that changed last, and all aliases, whose changes leave no trace of time."""
+        with speaking():
+            newest = self._client.search_model_versions(max_results=_NEWEST, order_by=["last_updated_timestamp DESC"])
+        fresh = [one for one in newest if self._traces.get((one.name, one.version)) != _trace(one)]
+        if len(fresh) == _NEWEST:
+            self._sweep()
+        else:
+            self._seen(fresh, self._all_aliases())
+
+    def _seen(self, versions: Iterable, aliases: Mapping[str, dict[str, str]]) -> None:
+        traces = {(one.name, one.version): _trace(one) for one in versions}
+        self._due |= {key[0] for key, trace in traces.items() if self._traces.get(key) != trace}
+        self._due |= {name for name, its in aliases.items() if self._aliases.get(name, {}) != its}
+        self._traces |= traces
+        self._aliases = dict(aliases)
+
+    def _all_aliases(self) -> dict[str, dict[str, str]]:
+        with speaking():
+            return {model.name: dict(model.aliases) for model in _pages(self._client.search_registered_models)}
+
+    @contextlib.contextmanager
+    def _troubled(self, what: str) -> Iterator[None]:
+        """Say what fails once, not at every look, and that it is over."""
+        try:
+            yield
+        except RegistryError as error:
+            if self._troubles.get(what) != str(error):
+                self._say(f"{error} (trying on)")
+            self._troubles[what] = str(error)
+        else:
+            if self._troubles.pop(what, None):
+                self._say("it answers again" if what == "watch" else f"{what}: it works again")
+
+
+def _trace(version) -> tuple:
+    """What of a version changes when its stage does."""
+    return version.last_updated_timestamp, version.current_stage
+
+
+def _pages(search: Callable) -> list:
+    """All that a search of MLflow finds, page by page."""
+    found, token = [], None
+    while True:
+        page = search(max_results=_PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found

@@ -1,0 +1,53 @@
+"""Write a model's scorecard in a format, whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from serving import models
+from serving.errors import ServingError
+from serving.scorecard import exports
+
+
+def export(uri: str, form: str, *, output: Path | None = None, overwrite: bool = False) -> bytes:
+    """The model of a URI in a format; written to a file where one is named.
+
+    Parameters
+    ----------
+    uri : as :func:`serving.models.scorecard` takes it.
+    form : a name in ``serving.scorecard.exports.FORMATS``.
+
+    Raises
+    ------
+    ServingError
+        where the format is unknown, or the file is there or cannot be written.
+    RegistryError, ScorecardError
+        where the model cannot be had, or cannot be said in the format; then no file is written.
+    """
+    if form not in exports.FORMATS:
+        raise ServingError(f"--format is one of {', '.join(exports.FORMATS)}, found {form!r}")
+    if output and output.exists() and not overwrite:
+        raise ServingError(f"{output} is there already; give --overwrite, or another --output")
+    if output and not output.resolve().parent.is_dir():
+        raise ServingError(f"--output {output}: no folder {output.resolve().parent}; make it first")
+    text = exports.write(models.scorecard(uri), form)
+    content = text.encode() if isinstance(text, str) else text
+    if output:
+        _replace(output, content)
+    return content
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the file and move it there, so that nobody finds half of it."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                file.write(content)
+                file.flush()
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise ServingError(f"{path} cannot be written: {error.strerror or error}") from None

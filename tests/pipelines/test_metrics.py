@@ -1,0 +1,201 @@
+"""Metrics and their intervals: equal to scikit-learn's, on resampled rows too; intervals that cover."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines import metrics
+from pipelines.metrics import Answers
+
+LABELS = {"str": ("no", "or", "yes"), "int": (3, 5, 9), "bool": (False, True)}
+
+
+def classified(seed: int, rows: int, classes: tuple, *, ties: bool = False, positive=None) -> Answers:
+    """Random answers in which every class occurs."""
+    draw = np.random.default_rng(seed)
+    codes = np.r_[np.arange(len(classes)), draw.integers(0, len(classes), rows - len(classes))]
+    probabilities = draw.dirichlet(np.ones(len(classes)), rows) + 0.5 * np.eye(len(classes))[codes]
+    if ties:
+        probabilities = np.round(probabilities * 3) + 1
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    labels = np.array(classes, dtype=object if isinstance(classes[0], str) else None)
+    return Answers(labels[codes], labels[probabilities.argmax(axis=1)], probabilities, classes, positive)
+
+
+def regressed(seed: int, rows: int) -> Answers:
+    draw = np.random.default_rng(seed)
+    target = draw.standard_normal(rows) * 10.0 ** draw.integers(-3, 4) + 10.0 ** draw.integers(-3, 4)
+    return Answers(target, target + draw.standard_normal(rows))
+
+
+def by_sklearn(answers: Answers) -> dict:
+    """The same metrics by scikit-learn."""
+    truth, said = answers.target, answers.predicted
+    if answers.probabilities is None:
+        mse = sklearn.metrics.mean_squared_error(truth, said)
+        mae = sklearn.metrics.mean_absolute_error(truth, said)
+        return {"mse": mse, "rmse": np.sqrt(mse), "r2": sklearn.metrics.r2_score(truth, said), "mae": mae}
+    classes = list(answers.classes)
+    truth = np.array([classes.index(label) for label in truth])
+    said = np.array([classes.index(label) for label in said])
+    if len(classes) == 2:
+        place = classes.index(answers.positive)
+        how = {"pos_label": place, "zero_division": 0.0}
+        auc = sklearn.metrics.roc_auc_score(truth == place, answers.probabilities[:, place])
+    else:
+        how = {"average": "macro", "zero_division": 0.0}
+        auc = sklearn.metrics.roc_auc_score(truth, answers.probabilities, multi_class="ovr", labels=range(len(classes)))
+    return {
+        "accuracy": sklearn.metrics.accuracy_score(truth, said),
+        "precision": sklearn.metrics.precision_score(truth, said, **how),
+        "recall": sklearn.metrics.recall_score(truth, said, **how),
+        "f1": sklearn.metrics.f1_score(truth, said, **how),
+        "roc_auc": auc,
+        "log_loss": sklearn.metrics.log_loss(truth, answers.probabilities, labels=range(len(classes))),
+    }
+
+
+def close(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert value == pytest.approx(other[name], rel=1e-10, abs=1e-12), name
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32), st.integers(4, 60), st.sampled_from(sorted(LABELS)), st.booleans(), st.booleans())
+def test_two_classes_as_scikit_learn_measures_them(seed, rows, kind, ties, first):
+    classes = LABELS[kind][:2]
+    answers = classified(seed, rows, classes, ties=ties, positive=classes[0 if first else 1])
+    close(metrics.measure(answers), by_sklearn(answers))
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32), st.integers(4, 60), st.sampled_from(["str", "int"]), st.booleans())
+def test_several_classes_as_scikit_learn_measures_them(seed, rows, kind, ties):
+    answers = classified(seed, rows, LABELS[kind], ties=ties)
+    close(metrics.measure(answers), by_sklearn(answers))
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32), st.integers(2, 60))
+def test_numbers_as_scikit_learn_measures_them(seed, rows):
+    answers = regressed(seed, rows)
+    close(metrics.measure(answers), by_sklearn(answers))
+
+
+@pytest.mark.parametrize("kind", ["regression", "two", "three"])
+def test_an_interval_is_of_the_metrics_of_resampled_rows(kind):
+    """The percentiles of the metrics that scikit-learn gives on the very rows that were drawn."""
+    rows, resamples, seed = 40, 60, 5
+    answers = {
+        "regression": lambda: regressed(1, rows),
+        "two": lambda: classified(1, rows, LABELS["str"][:2], positive="or"),
+        "three": lambda: classified(1, rows, LABELS["str"]),
+    }[kind]()
+    draw = np.random.default_rng(seed)
+    picks = np.concatenate([draw.integers(0, rows, size=(50, rows)), draw.integers(0, rows, size=(10, rows))])
+    found = pd.DataFrame([by_sklearn(answers[pick]) for pick in picks])
+    for name, (low, high) in metrics.intervals(answers, resamples=resamples, seed=seed).items():
+        assert (low, high) == pytest.approx(np.percentile(found[name], [2.5, 97.5]), rel=1e-9), name
+
+
+def test_intervals_hang_on_the_seed_alone():
+    answers = classified(0, 200, LABELS["str"])
+    one = metrics.intervals(answers, resamples=100, seed=1)
+    assert one == metrics.intervals(answers, resamples=100, seed=1)
+    assert one != metrics.intervals(answers, resamples=100, seed=2)
+    assert all(low < metrics.measure(answers)[name] < high for name, (low, high) in one.items())
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    """Accuracy 0.8 and mean absolute error sqrt(2 / pi): 95 % intervals of 200 samples hold them nearly as often."""
+    covered = {"accuracy": 0, "mae": 0}
+    for seed in range(200):
+        draw = np.random.default_rng(seed)
+        truth = draw.integers(0, 2, 150)
+        said = np.where(draw.random(150) < 0.8, truth, 1 - truth)
+        labels = Answers(truth, said, np.eye(2)[said] * 0.8 + 0.1, (0, 1), 1)
+        error = Answers(np.zeros(150), draw.standard_normal(150))
+        for name, answers, value in (("accuracy", labels, 0.8), ("mae", error, np.sqrt(2 / np.pi))):
+            low, high = metrics.intervals(answers, resamples=200, seed=seed)[name]
+            covered[name] += low <= value <= high
+    # 190 expected; a percentile bootstrap of 150 rows is a little short of it.
+    assert all(178 <= count <= 199 for count in covered.values()), covered
+
+
+def test_many_rows_are_resampled_as_a_sample_of_them():
+    """On 40,000 rows the interval is as wide as that of 10,000: 2 x 1.96 standard errors of |N(0, 1)|."""
+    answers = Answers(np.zeros(40_000), np.random.default_rng(0).standard_normal(40_000))
+    low, high = metrics.intervals(answers, resamples=150, seed=0)["mae"]
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt((1 - 2 / np.pi) / metrics.BOOTSTRAP_ROWS), rel=0.25)
+
+
+def test_what_is_not_defined_is_none():
+    constant = metrics.measure(Answers(np.full(30, 0.1), np.arange(30.0)))
+    assert constant["r2"] is None
+    assert constant["mae"] > 0
+    assert metrics.intervals(Answers(np.full(30, 0.1), np.arange(30.0)), resamples=20, seed=0)["r2"] is None
+    one_class = Answers(np.ones(5, int), np.ones(5, int), np.tile([0.2, 0.8], (5, 1)), (0, 1), 1)
+    assert metrics.measure(one_class)["roc_auc"] is None
+    assert metrics.measure(one_class)["recall"] == 1.0
+    assert metrics.measure(Answers(np.array([1e200, 0.0]), np.array([-1e200, 0.0])))["mse"] is None
+
+
+def test_one_row_far_out_does_not_spoil_the_others():
+    target = np.r_[1e12, np.random.default_rng(0).standard_normal(99)]
+    low, high = metrics.intervals(Answers(target, target + 0.1), resamples=100, seed=0)["r2"]
+    assert 0.98 < low < high <= 1.0
+
+
+def test_certainty_that_was_wrong_costs_no_infinity():
+    answers = Answers(np.array([0, 1]), np.array([1, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), (0, 1), 1)
+    assert metrics.measure(answers)["log_loss"] == pytest.approx(-np.log(np.finfo(float).eps) / 2)
+
+
+# --- by group
+
+
+def test_the_metrics_of_a_group_are_those_of_its_rows():
+    answers = classified(3, 90, LABELS["str"][:2], positive="or")
+    groups = pd.Series(["f", "m", None] * 30, name="sex", dtype="str")
+    found = metrics.by_group(answers, groups)
+    assert found["column"] == "sex"
+    assert [(group["group"], group["rows"]) for group in found["groups"]] == [("f", 30), ("m", 30), ("missing", 30)]
+    for place, group in enumerate(found["groups"]):
+        close(group["metrics"], metrics.measure(answers[np.arange(place, 90, 3)]))
+    recalls = [group["metrics"]["recall"] for group in found["groups"]]
+    assert found["gaps"]["recall"] == max(recalls) - min(recalls)
+
+
+def test_a_class_that_a_group_lacks_does_not_lower_its_means():
+    answers = Answers(
+        np.array(["a", "b", "a", "b", "c"]),
+        np.array(["a", "b", "a", "b", "c"]),
+        np.eye(3)[[0, 1, 0, 1, 2]],
+        ("a", "b", "c"),
+    )
+    groups = metrics.by_group(answers, pd.Series([0.0, 0.0, 0.0, 0.0, 1.0], name="g"))["groups"]
+    assert [(group["group"], group["metrics"]["recall"], group["metrics"]["roc_auc"]) for group in groups] == [
+        ("0", 1.0, None),
+        ("1", 1.0, None),
+    ]
+
+
+def test_numbers_are_cut_into_quarters_and_many_texts_into_the_common_ones():
+    answers = regressed(0, 400)
+    quarters = metrics.by_group(answers, pd.Series(np.arange(400.0), name="age"))["groups"]
+    assert [group["rows"] for group in quarters] == [100] * 4
+    with_missing = pd.Series([np.nan] * 40 + np.arange(360.0).tolist(), name="age")
+    assert {group["rows"] for group in metrics.by_group(answers, with_missing)["groups"]} == {90, 40}
+    texts = pd.Series([f"t{place % 40}" if place % 2 else "often" for place in range(400)], name="town")
+    names = [group["group"] for group in metrics.by_group(answers, texts)["groups"]]
+    assert len(names) == 21
+    assert {"often", "other"} <= set(names)
+
+
+def test_a_gap_needs_two_groups():
+    gaps = metrics.by_group(regressed(0, 9), pd.Series(["a"] * 9, name="g"))["gaps"]
+    assert set(gaps.values()) == {None}

@@ -1,0 +1,325 @@
+"""The stable holdout and the folds: laws of a row's place, and the tables that cannot be split."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines import splitting
+from pipelines.dataset import Dataset, Roles, prepare
+from pipelines.errors import PipelineError
+from pipelines.sources import Table
+from serving.scorecard.inputs import Cleaning
+
+ROWS = 400
+
+
+def dataset(columns: dict, roles: Roles = Roles()) -> Dataset:  # noqa: B008  # frozen
+    return prepare(Table(pa.table(columns), "t", "t", "d"), roles, cleaning=Cleaning())
+
+
+def made(rows: int = ROWS, seed: int = 0, **columns) -> dict:
+    draw = np.random.default_rng(seed)
+    return {
+        "a": draw.standard_normal(rows),
+        "b": draw.choice(["u", "v", None], rows).tolist(),
+        "y": draw.standard_normal(rows),
+    } | columns
+
+
+def split(columns: dict, *, test_size: float = 0.25, **roles) -> splitting.Split:
+    given = Roles(**roles)
+    return splitting.split(dataset(columns, given), given, test_size=test_size)
+
+
+def reordered(columns: dict, rows: np.ndarray) -> dict:
+    return {name: [values[row] for row in rows] for name, values in columns.items()}
+
+
+# --- the key
+
+cells = st.one_of(st.floats(allow_infinity=False), st.sampled_from([0.0, -0.0, 1.0]))
+words = st.none() | st.text(max_size=5)
+frames = st.lists(st.tuples(cells, cells, words), min_size=1, max_size=20).map(
+    lambda rows: pd.DataFrame(
+        {
+            "p": pd.Series([row[0] for row in rows], dtype="float64"),
+            "q": pd.Series([row[1] for row in rows], dtype="float64"),
+            "r": pd.Series([row[2] for row in rows], dtype="str"),
+        }
+    )
+)
+
+
+@given(frames, st.randoms(use_true_random=False))
+def test_the_hash_is_of_the_row_alone(frame, random):
+    keys = splitting.hash_rows(frame)
+    assert keys.dtype == "uint64"
+    order = random.sample(range(len(frame)), len(frame))
+    np.testing.assert_array_equal(splitting.hash_rows(frame.iloc[order]), keys[order])
+    one_by_one = [splitting.hash_rows(frame.iloc[[row]])[0] for row in range(len(frame))]
+    np.testing.assert_array_equal(one_by_one, keys)
+    columns = random.sample(list(frame), 3)
+    np.testing.assert_array_equal(splitting.hash_rows(frame[columns]), keys)
+
+
+@given(frames)
+def test_rows_have_one_hash_where_they_are_equal_and_several_where_not(frame):
+    keys = splitting.hash_rows(frame)
+    rows = [
+        tuple("" if value != value else value + 0.0 if isinstance(value, float) else value for value in row)
+        for row in frame.itertuples(index=False)
+    ]
+    by_row = {}
+    for row, key in zip(rows, keys.tolist(), strict=True):
+        assert by_row.setdefault(row, key) == key
+    assert len(set(by_row.values())) == len(by_row)
+
+
+def test_zeros_and_missing_values_are_alike_and_names_count():
+    payload = np.array([0x7FF8000000000001], dtype="uint64").view("float64")[0]
+    keys = splitting.hash_rows(pd.DataFrame({"a": [0.0, -0.0, np.nan, -np.nan, payload]}))
+    assert keys[0] == keys[1]
+    assert len(set(keys[2:].tolist())) == 1
+    two = pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]})
+    assert len(set(splitting.hash_rows(two).tolist())) == 2
+    assert splitting.hash_rows(two.rename(columns={"a": "c"}))[0] != splitting.hash_rows(two)[0]
+
+
+def test_the_hash_never_changes():
+    """A version's held-out rows are found again by this hash, by a later release too."""
+    frame = pd.DataFrame({"a": [1.5, np.nan], "größe": pd.Series(["x", None], dtype="str")})
+    assert [f"{key:016x}" for key in splitting.hash_rows(frame).tolist()] == ["ffe45c32488b1a95", "e51b1ef30a86e648"]
+
+
+# --- the holdout
+
+
+def test_a_row_keeps_its_place_in_any_order_and_when_the_table_grows():
+    columns = made()
+    first = split(columns)
+    order = np.random.default_rng(1).permutation(ROWS)
+    shuffled = split(reordered(columns, order))
+    np.testing.assert_array_equal(np.sort(order[shuffled.holdout]), first.holdout)
+    more = made(300, seed=2)
+    grown = split({name: [*columns[name], *more[name]] for name in columns})
+    np.testing.assert_array_equal(grown.holdout[grown.holdout < ROWS], first.holdout)
+    swapped = split({name: columns[name] for name in ("y", "b", "a")})
+    np.testing.assert_array_equal(swapped.holdout, first.holdout)
+    np.testing.assert_array_equal(np.sort(np.concatenate([first.training, first.holdout])), np.arange(ROWS))
+
+
+def test_a_smaller_holdout_is_within_a_larger_one():
+    assert set(split(made(), test_size=0.1).holdout) < set(split(made(), test_size=0.3).holdout)
+
+
+def test_the_target_has_no_part_in_it():
+    columns = made()
+    other = split(columns | {"y": np.arange(ROWS) / 7})
+    np.testing.assert_array_equal(other.holdout, split(columns).holdout)
+
+
+def test_numbers_are_one_key_however_they_are_written_and_text_is_trimmed():
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 1000, ROWS)
+    texts = draw.choice(["u", "v"], ROWS)
+    y = draw.standard_normal(ROWS)
+    typed = split({"a": values, "b": texts.tolist(), "y": y})
+    written = split({"a": [f" {value}.0 " for value in values], "b": [f"{text} " for text in texts], "y": y})
+    np.testing.assert_array_equal(typed.keys, written.keys)
+
+
+def test_duplicates_stay_on_one_side():
+    columns = made(100)
+    twice = split({name: [*values, *values] for name, values in columns.items()})
+    held = set(twice.holdout.tolist())
+    assert held
+    assert all((row + 100 in held) == (row in held) for row in range(100))
+
+
+@pytest.mark.parametrize("test_size", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize("key", ["row", "id"])
+def test_the_share_is_about_the_one_asked_for(test_size, key):
+    rows = 20_000
+    columns = {"a": np.arange(rows) / 3, "k": np.arange(rows), "y": np.arange(rows) / 7}
+    found = split(columns, test_size=test_size, **({"id": ("k",)} if key == "id" else {"drop": ("k",)}))
+    assert found.by == key
+    # Within five standard deviations of a binomial share.
+    assert abs(len(found.holdout) / rows - test_size) < 5 * np.sqrt(test_size * (1 - test_size) / rows)
+
+
+def test_by_id_rows_of_one_id_stay_together_whatever_else_they_hold():
+    ids = np.repeat(np.arange(100), 4)
+    found = split(made(k=ids), id=("k",))
+    assert (found.by, found.columns, found.key_columns) == ("id", ("k",), ("k",))
+    assert not set(ids[found.holdout]) & set(ids[found.training])
+    other = split(made(seed=9, k=ids), id=("k",))
+    np.testing.assert_array_equal(other.holdout, found.holdout)
+
+
+def test_ids_beyond_float64_are_told_apart():
+    ids = [2**60 + row for row in range(ROWS)]
+    assert len(set(split(made(k=ids), id=("k",)).keys.tolist())) == ROWS
+
+
+def test_by_group_the_keys_are_the_rows():
+    groups = [f"g{row % 40}" for row in range(ROWS)]
+    found = split(made(g=groups), group="g")
+    assert (found.by, found.columns, found.key_columns) == ("group", ("g",), ("a", "b"))
+    sides = [{groups[row] for row in side} for side in (found.training, found.holdout)]
+    assert not sides[0] & sides[1]
+    assert len(set(found.keys.tolist())) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("times", "cut"),
+    [
+        (np.arange(ROWS).tolist(), "299"),
+        ([row + 0.5 for row in range(ROWS)], "299.5"),
+        (pd.date_range("2020-01-01", periods=ROWS).tolist(), "2020-10-26"),
+        (pd.date_range("2020-01-01", periods=ROWS, freq="h", tz="Europe/Vienna").tolist(), "2020-01-13T10:00:00"),
+        (pd.date_range("2020-01-01", periods=ROWS).strftime("%d.%m.%Y").tolist(), "2020-10-26"),
+        (pd.date_range("2020-01-01", periods=ROWS).strftime("%m/%d/%Y").tolist(), "2020-10-26"),
+        (pd.date_range("2020-01-01", periods=ROWS).strftime("%Y-%m-%dT00:30:00+01:00").tolist(), "2020-10-25T23:30:00"),
+        (pd.date_range("2020-01-01", periods=ROWS).strftime("%d %b %Y").tolist(), "2020-10-26"),
+    ],
+)
+def test_by_time_the_latest_rows_are_held_out(times, cut):
+    order = np.random.default_rng(0).permutation(ROWS)
+    given = Roles(time="t")
+    table = dataset(reordered(made(t=times), order), given)
+    found = splitting.split(table, given, test_size=0.25)
+    assert (found.by, found.columns, found.cut) == ("time", ("t",), cut)
+    np.testing.assert_array_equal(np.sort(order[found.holdout]), np.arange(300, 400))
+    section = {"by": "time", "columns": ["t"], "key_columns": list(found.key_columns), "cut": cut, "test_size": 0.25}
+    keys, held = splitting.held_out_as(section, table.column)
+    np.testing.assert_array_equal(np.flatnonzero(held), found.holdout)
+    np.testing.assert_array_equal(keys, found.keys)
+
+
+def test_rows_of_one_moment_stay_together():
+    found = split(made(t=[row // 100 for row in range(ROWS)]), time="t", test_size=0.1)
+    np.testing.assert_array_equal(found.holdout, np.arange(300, 400))
+    assert found.cut == "2"
+
+
+@pytest.mark.parametrize("by", ["row", "id", "group"])
+def test_an_earlier_split_is_found_again(by):
+    columns = made(k=np.arange(ROWS) // 2)
+    roles = {"row": Roles(drop=("k",)), "id": Roles(id=("k",)), "group": Roles(group="k")}[by]
+    table = dataset(columns, roles)
+    found = splitting.split(table, roles, test_size=0.25)
+    section = {"by": by, "columns": list(found.columns), "key_columns": list(found.key_columns), "test_size": 0.25}
+    keys, held = splitting.held_out_as(section, table.column)
+    np.testing.assert_array_equal(np.flatnonzero(held), found.holdout)
+    np.testing.assert_array_equal(keys, found.keys)
+
+
+# --- what cannot be split
+
+
+@pytest.mark.parametrize(
+    ("columns", "roles", "line"),
+    [
+        (made(8), {}, r"at least 10 training and 2 held-out rows, found \d+ and \d+ of 8 \(held out by row\)"),
+        (made(g=["one"] * ROWS), {"group": "g"}, r"found (0 and 400|400 and 0) of 400 \(held out by group\)"),
+        (made(t=["2020-01-01"] * ROWS), {"time": "t"}, r"found 400 and 0 of 400 \(held out by time\)"),
+        (made(t=[None, 1.0] * 200), {"time": "t"}, "--time t: 200 rows have no time"),
+        (made(t=["a", "b"] * 200), {"time": "t"}, "--time t: expected dates or numbers, found text"),
+        (made(t=["12:30", "13:30"] * 200), {"time": "t"}, "--time t: expected dates or numbers, found text"),
+        (made(t=["01/02/2020", "03/04/2020"] * 200), {"time": "t"}, "dates like 01/02/2020 can be read in two ways"),
+        (made(t=["13/02/2020", "02/13/2020"] * 200), {"time": "t"}, "can be read in two ways"),
+        (made(t=[f"2020-01-{1 + row // 300:02}" for row in range(ROWS)], y=["a"] * 300 + ["b"] * 100), {"time": "t"},
+         r"class 'b' is absent from the training rows \(held out by time\)"),
+        (made(t=[row // 300 for row in range(ROWS)], y=[1.5] * 300 + [2.5] * 100), {"time": "t"},
+         "the target is constant in the training rows"),
+        (made(y=["rare"] * 2 + ["a", "b"] * 199), {"test_size": 0.01}, "class .* is absent from the held-out rows"),
+    ],
+)  # fmt: skip
+def test_a_table_that_cannot_be_split_is_one_line(columns, roles, line):
+    with pytest.raises(PipelineError, match=line) as caught:
+        split(columns, **roles)
+    assert "\n" not in str(caught.value)
+
+
+# --- folds
+
+
+def folds(columns: dict, *, count: int = 5, seed: int = 0, **roles):
+    given = Roles(**roles)
+    table = dataset(columns, given)
+    found = splitting.split(table, given, test_size=0.25)
+    kind, pairs = splitting.folds(table, found, count=count, seed=seed)
+    for beside, within in pairs:
+        assert len(within)
+        assert not set(beside) & set(within)
+    return kind, pairs, found, table
+
+
+LABELS = ["a", "a", "a", "b"] * 100
+
+
+@pytest.mark.parametrize(("target", "kind"), [({}, "k-fold"), ({"y": LABELS}, "stratified")])
+def test_shuffled_folds_take_every_row_once_and_hang_on_the_seed(target, kind):
+    found, pairs, made_split, table = folds(made(**target))
+    assert (found, len(pairs)) == (kind, 5)
+    within = np.concatenate([one for _, one in pairs])
+    np.testing.assert_array_equal(np.sort(within), np.arange(len(made_split.training)))
+    again = folds(made(**target))[1]
+    assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(pairs, again, strict=True))
+    other = folds(made(**target), seed=1)[1]
+    assert not all(np.array_equal(one, other) for (_, one), (_, other) in zip(pairs, other, strict=True))
+    if kind == "stratified":
+        labels = table.target.iloc[made_split.training].to_numpy()
+        shares = [np.mean(labels[one] == "b") for _, one in pairs]
+        assert max(shares) - min(shares) < 0.03
+
+
+@pytest.mark.parametrize("target", [{}, {"y": LABELS}])
+@pytest.mark.parametrize("role", ["group", "id"])
+def test_groups_and_repeated_ids_stay_together_in_folds(target, role):
+    groups = np.array([f"g{row % 30}" for row in range(ROWS)])
+    roles = {"group": "k"} if role == "group" else {"id": ("k",)}
+    kind, pairs, made_split, _ = folds(made(k=groups.tolist(), **target), **roles)
+    assert kind == "group"
+    groups = groups[made_split.training]
+    for beside, within in pairs:
+        assert not set(groups[beside]) & set(groups[within])
+    np.testing.assert_array_equal(np.sort(np.concatenate([one for _, one in pairs])), np.arange(len(groups)))
+
+
+def test_ids_that_do_not_repeat_are_as_rows():
+    assert folds(made(k=np.arange(ROWS)), id=("k",))[0] == "k-fold"
+
+
+def test_folds_by_time_are_later_than_what_is_beside_them():
+    order = np.random.default_rng(0).permutation(ROWS)
+    times = np.arange(ROWS)[order] // 3
+    kind, pairs, made_split, _ = folds(reordered(made(t=(np.arange(ROWS) // 3).tolist()), order), time="t", count=4)
+    assert (kind, len(pairs)) == ("time", 4)
+    times = times[made_split.training]
+    for beside, within in pairs:
+        assert times[beside].max() < times[within].min()
+    assert {times[one].max() for _, one in pairs[-1:]} == {times.max()}
+
+
+def test_fewer_folds_where_there_is_less_to_tell_apart():
+    sides = split(made())
+    for few, count in ((1, 2), (3, 3), (9, 5)):
+        labels = np.array(["a", "b"] * 200, dtype=object)
+        labels[sides.training[:few]] = labels[sides.holdout[0]] = "rare"
+        assert len(folds(made(y=labels.tolist()))[1]) == count
+    assert len(folds(made(t=[row // 100 for row in range(ROWS)]), time="t")[1]) == 2
+    groups = [f"g{row % 12}" for row in range(ROWS)]
+    assert 2 <= len(folds(made(g=groups), group="g", count=50)[1]) < 12
+    assert len(folds(made(40), count=100)[1]) < 41
+
+
+def test_what_cannot_be_folded_is_one_line():
+    with pytest.raises(PipelineError, match=r"at least 2 folds, found room for 0 .*give --folds 0"):
+        folds(made(t=[row // 200 for row in range(ROWS)]), time="t")
+    late = ["a"] * 250 + ["a", "b"] * 75
+    with pytest.raises(PipelineError, match=r"the rows beside a fold \(time\) hold one class only; give --folds 0"):
+        folds(made(t=np.arange(ROWS), y=late), time="t")
