@@ -104,7 +104,8 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
     known = raw_target.values.notna().to_numpy()
     dropped = len(known) - len(target)
     if dropped:
-        notes.append(f"{dropped} row{'s'[: dropped > 1]} without a value of {target_name!r} dropped")
+        rows, are = ("rows", "are") if dropped > 1 else ("row", "is")
+        notes.append(f"{dropped} {rows} without a value of {target_name!r} {are} dropped")
 
     features: dict[str, Column] = {}
     others: dict[str, pd.Series] = {}

@@ -95,7 +95,7 @@ class _Mover:
             verdict=verdict.to_dict() if verdict else None,
             details={**self.details, **details, **({"follow": following} if following else {})},
         )
-        return execute(self.client, self.ledger, lock, plan, entry, observe=self.observe)
+        return execute(self.client, self.ledger, lock, state, plan, entry, observe=self.observe)
 
     def mend(self) -> list[str]:
         """Finish what was cut short; what became of it, in words."""

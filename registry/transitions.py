@@ -140,15 +140,17 @@ def execute(
     client: "MlflowClient",
     ledger: Ledger,
     lock: Lock,
+    state: State,
     plan: Plan,
     entry: Entry,
     *,
     observe: Observer = unobserved,
 ) -> Entry:
-    """Carry out a plan that was made under the lock; the intent, as it stands in the ledger.
+    """Carry out a plan; the intent, as it stands in the ledger.
 
     Parameters
     ----------
+    state : what the plan was made for, read under the lock.
     entry : who, why, and by what verdict; what the plan says is added to it.
 
     Raises
@@ -160,7 +162,7 @@ def execute(
     observe("intent")
     (intent,) = ledger.extend([_intent(plan, entry)])
     try:
-        _forward(client, ledger, lock, intent, calls=plan.calls, observe=observe)
+        _forward(client, ledger, lock, state, intent, calls=plan.calls, observe=observe)
     except RegistryError as error:
         if _refused(error):
             # The registry answers: what is to become of the intent can be seen now.
@@ -209,9 +211,9 @@ def finish(client: "MlflowClient", ledger: Ledger, lock: Lock, intent: Entry) ->
         for call in calls:
             ways.append(_after(ways[-1], call))
         if now == {number: ways[-1][number] for number in now}:
-            return _forward(client, ledger, lock, intent, calls=(), recovered="completed")
+            return _forward(client, ledger, lock, state, intent, calls=(), recovered="completed")
         if any(now == {number: way[number] for number in now} for way in ways[1:]):
-            return _forward(client, ledger, lock, intent, calls=calls, recovered="completed")
+            return _forward(client, ledger, lock, state, intent, calls=calls, recovered="completed")
         return _close(ledger, intent, UNDONE, recovered="moved by hand meanwhile", found=now)
     return _close(ledger, intent, UNDONE, recovered="nothing was moved")
 
@@ -220,6 +222,7 @@ def _forward(
     client: "MlflowClient",
     ledger: Ledger,
     lock: Lock,
+    state: State,
     intent: Entry,
     *,
     calls: Iterable[Sequence[str]],
@@ -230,8 +233,7 @@ def _forward(
         lock.check()
         observe(f"stage of {version}")
         stages.move(client, intent.model, version, stage)
-    # Whoever recovers finds part of what follows done; and what the versions say now is what the lines are added to.
-    state = stages.read(client, intent.model)
+    # Whoever recovers finds part of what follows done.
     for pointing in intent.details["aliases"]:
         alias, after = pointing["alias"], pointing["after"]
         if state.aliases.get(alias) != after and (after is None or after in state.versions):

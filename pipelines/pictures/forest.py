@@ -85,7 +85,9 @@ def _grid(panels: Mapping[object, Mapping[str, Coefficient]], features: Sequence
     names = [plain(feature) for feature in features]
     across = min(len(panels), 2)
     down = math.ceil(len(panels) / across)
-    longest = max(len(_in_raw_units(found[feature])) for found in panels.values() for feature in features if feature in found)
+    longest = max(
+        len(_in_raw_units(found[feature])) for found in panels.values() for feature in features if feature in found
+    )
     width = 0.4 + 0.095 * max(map(len, names)) + across * (2.9 + 0.07 * longest)
     height = down * (0.3 * len(features) + 1.3) + 0.8
     figure = blank(max(width, 6), max(height, 2.6))

@@ -1,4 +1,4 @@
-"""The model's matrix for one block of a table's rows after another, so that the numbers stay in the processor's cache."""
+"""The model's matrix, a block of a table's rows at a time, so that the numbers stay in the processor's cache."""
 
 import numpy as np
 

@@ -47,13 +47,13 @@ class Tables:
         plan = self.plan
         table = frames.named(table, plan.inputs)
         known = set(frames.names(table))
+        count = frames.length(table)
         refusals = frames.Refusals()
         checks = [check for check in plan.checks if all(plan.inputs[place].name in known for place in check.places)]
         columns = {}
         for place in sorted({*plan.reads, *(place for check in checks for place in check.places)}):
             item = plan.inputs[place]
             columns[place] = frames.read(item, frames.column(table, known, item.name), plan.cleaning, refusals)
-        count = frames.length(table)
         scores = np.empty((self._outputs, count))
         found = np.empty_like(scores) if sizes else None
         with np.errstate(all="ignore"):

@@ -248,6 +248,36 @@ def test_a_classifier_says_its_threshold_and_rule():
     assert "default 0.5" in page({**EVIDENCE, "metrics": metrics, "model": model}).text
 
 
+def test_a_model_is_named_by_its_own_uri_until_it_has_a_version():
+    own = page(model_uri="models:/m-0123abcd")
+    assert "Registered model diabetes Model URI models:/m-0123abcd" in own.text
+    assert "by its own URI" in own.text
+    assert "models:/diabetes/VERSION" in own.text
+    serve, _, load, native = own.commands
+    assert "-m models:/m-0123abcd " in serve
+    assert "load_model('models:/m-0123abcd')" in load
+    assert "load_model('models:/m-0123abcd')" in native
+    assert " version " not in own.text.partition("A regression model")[0]
+    assert "by its own URI" not in page().text
+    assert "diabetes version 3 A regression model" in page().text
+    assert "diabetes alias live A regression model" in page(model_uri="models:/diabetes@live").text
+    assert "Registered model" not in page({}, model_uri="models:/m-0123abcd").text
+
+
+def test_groups_of_few_rows_are_marked():
+    groups = [
+        {"group": name, "rows": rows, "metrics": {"rmse": 55.27}}
+        for name, rows in (("one", 29), ("two", 30), ("three", None))
+    ]
+    text = page({**EVIDENCE, "fairness": [{"column": "sex", "groups": groups, "gaps": {"rmse": 6.67}}]}).text
+    assert "one few 29 55.3 two 30 55.3 three – 55.3 Largest gap 6.67" in text
+    assert "few Fewer than 30 rows: the metrics of such a group are uncertain" in text
+    assert (
+        "Groups by sex of fewer than 30 held-out rows, so that their metrics and gaps are uncertain: one (29)." in text
+    )
+    assert "Fewer than 30 rows" not in page().text
+
+
 @pytest.mark.parametrize("section", [*EVIDENCE, "all"])
 def test_every_section_may_be_missing(section):
     evidence = {} if section == "all" else {key: value for key, value in EVIDENCE.items() if key != section}

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, precision_score, recall_sco
 
 from pipelines import pictures
 from pipelines.coefficients import INTERCEPT, Coefficient
+from pipelines.wording import readable
 
 HOSTILE = ["$x^2$", "\\frac{", "$", "100 % $ of $\\alpha$", "名前", "a\nb\tc\x00", "w" * 200, "", "<script>", "\ud800"]
 
@@ -42,7 +43,7 @@ def test_regression_draws_every_row_and_says_its_error():
     (axes,) = figures["predicted_vs_actual"].axes
     assert np.asarray(axes.collections[0].get_offsets()) == pytest.approx(np.column_stack([actual, predicted]))
     assert axes.get_xlim() == axes.get_ylim(), "the line of exact predictions is the diagonal"
-    assert f"RMSE {pictures.readable(np.sqrt(np.mean((actual - predicted) ** 2)))}" in texts(axes)
+    assert f"RMSE {readable(np.sqrt(np.mean((actual - predicted) ** 2)))}" in texts(axes)
     assert "300 rows" in texts(axes)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Actual price", "Predicted price")
     main, side = figures["residuals"].axes
@@ -122,6 +123,13 @@ def test_many_classes_are_drawn_one_against_the_rest(k):
     assert k > 7 or f"class 0 (AUC {expected:.3f})" in shown
     assert figures["confusion_matrix"].axes[0].images[0].get_array().shape == (k, k)
     assert "threshold" not in texts(figures["precision_recall"].axes[0])
+
+
+def test_counts_of_many_classes_are_short():
+    labels = np.repeat(["a", "b", "c", "d"], [950, 12_345, 1, 999])
+    shown = texts(pictures.classification(labels, None, labels, ["a", "b", "c", "d"])["confusion_matrix"].axes[0])
+    assert "950\n100.0%" in shown
+    assert "12k\n100.0%" in shown
 
 
 @pytest.mark.parametrize(
@@ -248,7 +256,13 @@ def test_coefficients_of_any_size_are_drawn(tmp_path, value):
         Coefficient(None, "y", value, value, value, "y", 0.0),
         Coefficient(None, "z", value, value, value, "z", 1e200),
     ]
-    assert pictures.write(pictures.coefficients(rows), tmp_path)
+    figures = pictures.coefficients(rows)
+    assert pictures.write(figures, tmp_path)
+    (axes,) = figures["coefficients"].axes
+    points = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    # What is enormous or minute is drawn in a power of ten that the axis names.
+    assert max(map(abs, points)) < 100
+    assert ("×" in axes.get_xlabel()) == (value != 0)
 
 
 def test_files_are_what_their_names_say_and_repeat_to_the_byte(tmp_path):
@@ -280,18 +294,3 @@ def test_pyplot_is_never_imported(tmp_path):
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (53.123, "53.1"),
-        (1237.2, "1,240"),
-        (-0.0021345, "−0.00213"),
-        (0.0, "0"),
-        (1.2345e7, "1.23e+07"),
-        (2e-9, "2.00e−09"),
-    ],
-)
-def test_numbers_have_three_significant_digits(value, text):
-    assert pictures.readable(value) == text

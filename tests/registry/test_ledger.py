@@ -193,7 +193,7 @@ def test_a_row_that_was_put_behind_the_last_is_found(written: Path, tmp_path: Pa
         broken = book.verify()
         assert broken is not None
         assert broken.id == 7
-        with pytest.raises(RegistryError, match="row 7 is there already; see .*history --verify"):
+        with pytest.raises(RegistryError, match=r"row 7 is there already; see .*history --verify"):
             book.append(INTENDED)
 
 
@@ -304,7 +304,7 @@ def test_a_lock_is_waited_for_so_long_and_not_longer(uri: str, book: Ledger):
     with ledger.open(uri) as other, other.lock("diabetes"):
         start = time.monotonic()
         with (
-            pytest.raises(RegistryError, match="another process has been moving versions of 'diabetes' for over 0.3 s"),
+            pytest.raises(RegistryError, match=r"has been moving versions of 'diabetes' for over 0\.3 s"),
             book.lock("diabetes", wait=0.3),
         ):
             pass
@@ -477,7 +477,7 @@ def test_a_place_that_cannot_hold_it_is_refused(monkeypatch: pytest.MonkeyPatch,
 def test_a_database_that_is_away_is_told_in_one_line_soon():
     start = time.monotonic()
     address = f"postgresql://ann:secret@127.0.0.1:{stores.free_port()}/x"
-    with ledger.open(address) as book, pytest.raises(RegistryError, match="refused.*correct LEDGER_URI") as caught:
+    with ledger.open(address) as book, pytest.raises(RegistryError, match=r"refused.*correct LEDGER_URI") as caught:
         book.append(INTENDED)
     assert time.monotonic() - start < 10
     assert "\n" not in str(caught.value)

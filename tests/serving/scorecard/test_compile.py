@@ -311,6 +311,19 @@ def test_a_column_of_nothing_but_missing_values():
         agrees(pipeline.fit(table, np.arange(8.0)), table)
 
 
+def test_a_sentinel_for_missing_values_leaves_no_room_for_real_ones():
+    table = frame(a=[1.0, -1.0, 3.0, 4.0] * 5, c=pd.Series(["x", "?", "y", "x"] * 5, dtype="str"))
+    numbers = SimpleImputer(missing_values=-1, add_indicator=True)
+    words = make_pipeline(SimpleImputer(missing_values="?", strategy="most_frequent"), OneHotEncoder())
+    pipeline = make_pipeline(ColumnTransformer([("n", numbers, ["a"]), ("c", words, ["c"])]), Ridge())
+    pipeline.fit(table, np.arange(20.0))
+    assert [item.null for item in compile(pipeline).inputs] == [False, False]
+    rows = pd.concat([table.head(4), frame(a=[np.nan, 2.0], c=["x", None])], ignore_index=True)
+    found = agrees(pipeline, rows)
+    assert found["refusals"]["refused"] == 2
+    assert found["refusals"]["stricter"] == 0
+
+
 def test_missing_values_that_are_a_category_of_their_own():
     table = frame(c=pd.Series(["a", None, "b", "a", None, "c"] * 4, dtype="str"))
     for encoder in (

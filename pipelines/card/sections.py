@@ -1,0 +1,56 @@
+"""What the card says about held-out rows, the checks of the data, the scorecard's parity, and the version's origin."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.card.parts import keyed, part
+
+
+def holdout(section: Mapping) -> dict:
+    """Which rows were held out, and how many of them the intervals are of."""
+    bootstrap = section.get("bootstrap")
+    return {
+        **keyed(section, "by", "columns", "test_size", "cut", "rows", "training_rows"),
+        "bootstrap": keyed(bootstrap, "resamples", "rows") if bootstrap else None,
+    }
+
+
+def suite(section: Mapping | None) -> dict | None:
+    """What the expectation suite found, the failures apart."""
+    if not section:
+        return None
+    keys = ("expectation", "column", "severity", "success", "observed", "expected")
+    findings = [keyed(finding, *keys) for finding in section.get("findings") or []]
+    failures = [finding for finding in findings if finding["success"] is False]
+    return {**keyed(section, "name", "success", "evaluated", "failed"), "findings": findings, "failures": failures}
+
+
+def parity(section: Mapping | None) -> dict | None:
+    """Whether the scorecard agrees, the section's own facts, and the details that are nested in it."""
+    if not section:
+        return None
+    nested = {key: value for key, value in section.items() if isinstance(value, Mapping)}
+    facts = {key: value for key, value in section.items() if key not in nested and key != "passed"}
+    return {"passed": section.get("passed"), "facts": _flat(facts), "details": _flat(nested)}
+
+
+def _flat(section: Mapping, prefix: str = "") -> list[tuple[str, Any]]:
+    """A nested section as rows of a path in words and a plain value."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in section.items():
+        name = f"{prefix}{str(key).replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{name}, ")
+        else:
+            rows.append((name, value))
+    return rows
+
+
+def lineage(section: Mapping) -> dict:
+    """The data, the code, the seed and the versions that a model comes from."""
+    return {
+        **keyed(section, "seed", "created", "command"),
+        "data": keyed(part(section, "data"), "source", "digest", "rows", "columns", "dropped_rows"),
+        "git": keyed(part(section, "git"), "commit", "dirty"),
+        "versions": part(section, "versions"),
+    }

@@ -1,0 +1,63 @@
+"""Registered versions for tests of their moves, and judges that say what a test wants."""
+
+from collections.abc import Callable
+
+from mlflow import MlflowClient
+
+from registry import stages
+from registry.gates import Result, Verdict
+from registry.promotion import Judge
+from registry.stages import PRODUCTION, STAGING, State
+
+
+def register(client: MlflowClient, name: str, count: int) -> None:
+    """Register versions ``1`` to ``count`` of a new model; there is nothing in them."""
+    client.create_registered_model(name)
+    for _ in range(count):
+        client.create_model_version(name, "nowhere", description="as trained", tags={"evidence.digest": "sha256:ab"})
+
+
+def passing(version: str, champion: str | None) -> Verdict:
+    """The judge that every version passes."""
+    return Verdict(True, (Result("bound", True, "rmse 53 <= 60"),), "sha256:ab", champion)
+
+
+def failing(version: str, champion: str | None) -> Verdict:
+    """The judge that no version passes."""
+    results = (
+        Result("suite", False, "2 of 12 expectations failed"),
+        Result("bound", False, "rmse 71 > 60"),
+        Result("champion", False, "worse by 3", judged=False),
+    )
+    return Verdict(False, results, "sha256:ab", champion)
+
+
+def recording(asked: list[tuple[str, str | None]]) -> Judge:
+    """The judge that every version passes, and that keeps what it was asked."""
+
+    def judge(version: str, champion: str | None) -> Verdict:
+        asked.append((version, champion))
+        return passing(version, champion)
+
+    return judge
+
+
+def by_ui(client: MlflowClient, name: str, version: str, stage: str, *, archive: bool = False) -> None:
+    """Move a version as MLflow's own page does: only the stage."""
+    client.transition_model_version_stage(name, version, stage, archive_existing_versions=archive)
+
+
+def staged(state: State) -> dict[str, str]:
+    """The stage of every version that has one."""
+    return {number: version.stage for number, version in state.versions.items() if version.stage != stages.NONE}
+
+
+def assert_mirrored(state: State) -> None:
+    """Fail unless there is at most one version in Production and Staging, and the aliases point at them."""
+    for stage, alias in ((PRODUCTION, "champion"), (STAGING, "challenger")):
+        there = [version.number for version in state.in_stage(stage)]
+        assert len(there) <= 1, f"in {stage}: {there}"
+        assert [state.aliases[alias]] if alias in state.aliases else [] == there, f"{alias}: {state.aliases}"
+
+
+Register = Callable[[int], str]
