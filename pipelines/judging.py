@@ -204,7 +204,7 @@ def _keys(table: Table, version: Version) -> tuple[np.ndarray, np.ndarray]:
 
     def column(name: str) -> pd.Series:
         if name not in inputs:
-            return _typed(table, name)
+            return columns.infer_key(name, table.columns[name], CLEANING).values
         try:
             return columns.convert(table.columns[name], inputs[name], version.cleaning)
         except InputError as error:

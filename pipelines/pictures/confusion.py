@@ -64,11 +64,12 @@ def _numbers(axes: "Axes", counts: np.ndarray, shares: np.ndarray) -> None:
     k = len(counts)
     font = 12 if k <= _FEW else max(7, 11 - 0.25 * k)
     for i, j in np.ndindex(k, k):
-        percent = counts[i, j] > 0 or (k <= _FEW and counts[i].any())
-        text = f"{counts[i, j]:,}" if k <= _FEW else _short(counts[i, j])
-        if percent:
-            text += f"\n{shares[i, j]:.1%}"
-        colour = "white" if shares[i, j] > 0.55 else INK if percent else GREY
+        count, share = int(counts[i, j]), float(shares[i, j])
+        has_share = count > 0 or (k <= _FEW and counts[i].any())
+        text = f"{count:,}" if k <= _FEW else _short(count)
+        if has_share:
+            text += f"\n{share:.1%}"
+        colour = "white" if share > 0.55 else INK if has_share else GREY
         axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=font)
 
 

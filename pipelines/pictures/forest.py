@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def _panel(axes: "Axes", features: Sequence[str], rows: Mapping[str, Coefficient
     """One class's features as points with intervals, and their values in raw units at the right."""
     factor = magnitude(max(abs(row.effect) for row in rows.values()))
     axes.axvline(0, color=INK, linewidth=1)
-    beside = {"xycoords": ("axes fraction", "data"), "annotation_clip": False, "fontsize": 8}
+    beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "annotation_clip": False, "fontsize": 8}
     for place, feature in enumerate(features):
         if (row := rows.get(feature)) is None:
             continue

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from matplotlib.axis import Axis
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: Okabe and Ito's colours, told apart with every common colour blindness; the yellow, too pale on white, is left out.
@@ -87,10 +87,11 @@ def plain(text: object, longest: int = 40) -> str:
     return line.replace("$", r"\$")
 
 
-def whole_numbers(axis: "Axis") -> None:
+def whole_numbers(axes: "Axes", which: Literal["x", "y"]) -> None:
     """Few ticks along an axis of counts, at whole numbers, with thousands set apart."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter("{x:,.0f}")
-    axis.get_major_locator().set_params(nbins=3, integer=True)
+    axes.locator_params(axis=which, nbins=3, integer=True)
 
 
 def magnitude(largest: float) -> float:

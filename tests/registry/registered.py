@@ -1,7 +1,5 @@
 """Registered versions for tests of their moves, and judges that say what a test wants."""
 
-from collections.abc import Callable
-
 from mlflow import MlflowClient
 
 from registry import stages
@@ -57,7 +55,5 @@ def assert_mirrored(state: State) -> None:
     for stage, alias in ((PRODUCTION, "champion"), (STAGING, "challenger")):
         there = [version.number for version in state.in_stage(stage)]
         assert len(there) <= 1, f"in {stage}: {there}"
-        assert [state.aliases[alias]] if alias in state.aliases else [] == there, f"{alias}: {state.aliases}"
-
-
-Register = Callable[[int], str]
+        pointed = [state.aliases[alias]] if alias in state.aliases else []
+        assert pointed == there, f"{alias} points at {pointed}, in {stage}: {there}"

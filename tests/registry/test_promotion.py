@@ -132,7 +132,7 @@ def test_a_version_that_fails_its_gates_is_not_moved_and_nothing_is_written(clie
     promote(client, book, "1")
     before, rows = read(client), book.entries()
     with pytest.raises(
-        Refused, match="version 2 of 'diabetes' is not promoted to Production: suite: .*; bound: "
+        Refused, match=r"version 2 of 'diabetes' is not promoted to Production: suite: .*; bound: "
     ) as caught:
         promote(client, book, "2", judge=failing)
     assert "\n" not in str(caught.value)
@@ -244,7 +244,7 @@ def test_models_of_any_name_are_moved(tracking: str, book: Ledger, name: str):
     for version in "12":
         promotion.promote(client, book, name, version, stage=PRODUCTION, reason="r", actor="a", judge=passing)
     assert staged(stages.read(client, name)) == {"1": ARCHIVED, "2": PRODUCTION}
-    assert [version.version for version in stages.versions_in(client, name, PRODUCTION)] == ["2"]
+    assert [str(version.version) for version in stages.versions_in(client, name, PRODUCTION)] == ["2"]
     assert all(staged(stages.read(client, one)) == {} for one in stages.models(client) if one != name)
 
 
