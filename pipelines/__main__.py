@@ -14,7 +14,7 @@ def _table(command):
     for one in reversed(
         (
             option("--data", required=True, help="A file (CSV, TSV, Parquet, JSON lines; .gz), a SQLAlchemy URL, "
-                   "s3://bucket/key, or a table that comes with scikit-learn: diabetes, breast_cancer, iris, wine, digits."),
+                   "s3://bucket/key, or a table of scikit-learn: diabetes, breast_cancer, iris, wine, digits."),
             option("--target", help="The column to predict. [default: target, label, class or y]"),
             option("--query", help="With a database: the name of a table, or a SELECT."),
             option("--task", type=click.Choice(["auto", "regression", "classification"]), default="auto",
@@ -124,12 +124,14 @@ def tune(as_json: bool, **given) -> None:
 
 
 @cli.command()
-@option("--model", required=True, help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its newest.")
+@option(
+    "--model", required=True, help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its newest."
+)
 @option("--data", required=True, help="The table to judge by; see `train`.")
 @option("--query", help="With a database: the name of a table, or a SELECT.")
 @option("--target", help="The column that holds the truth. [default: as in training]")
 @option("--rows", type=click.Choice(["auto", "all", "holdout"]), default="auto",
-        help="Which rows: auto takes those held out of a table that the version was trained on, all of another.")  # fmt: skip
+        help="auto: of a table that the version was trained on those held out, of another all.")  # fmt: skip
 @option("--against", default="champion", help="The version to judge beside, on the same rows; or none.")
 @option("--sensitive", type=Names(), multiple=True, help="Columns by whose values the metrics are shown apart.")
 @option("--positive", help="The positive one of two classes. [default: as in training]")
@@ -163,7 +165,9 @@ def evaluate(as_json: bool, **given) -> None:
 @option("--target", help="The target's column, about which a drafted suite is stricter.")
 @option("--suite", default="auto", help="A file, or the name of a shipped suite. "
         "[auto: the table's own, else that of the version in Production]")  # fmt: skip
-@option("--profile", type=Switch(), default="no", help="Draft a suite from the training rows, judged on the held-out ones.")
+@option(
+    "--profile", type=Switch(), default="no", help="Draft a suite from the training rows, judged on the held-out ones."
+)
 @option("--output", help="Where a drafted suite is written. [default: pipelines/expectations/NAME.json]")
 @option("--overwrite", type=Switch(), default="no", help="Replace a suite that is there.")
 @option("--name", help="Registered model, and the drafted suite. [default: after the table]")

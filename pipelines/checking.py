@@ -85,7 +85,7 @@ def check(
             chosen = validation.draft(training, model, target=target)
             origin, judged = f"drafted from {len(training)} rows", held
         else:
-            found, origin = suites.find(suite, table=table, model=model, client=client)
+            found, origin = suites.find(suite, origin=table.origin, model=model, client=client)
             if found is None:
                 raise PipelineError(
                     f"{table.name} has no suite yet; draft one with --profile yes, or name a file with --suite"

@@ -1,6 +1,5 @@
 """Judge a registered version on any table, beside the champion on the same rows, and keep it as evidence."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipelines import columns, evaluation, lineage, metrics, profile, splitting, tracking
+from pipelines import columns, evaluation, lineage, metrics, profile, runs, splitting, tracking
 from pipelines import versions as registered
 from pipelines.dataset import CLASSIFICATION, REGRESSION, TARGET_NAMES
 from pipelines.errors import PipelineError, listed
@@ -84,8 +83,8 @@ def evaluate(question: Question, *, say: Callable[[str], None] = lambda text: No
     registry_client.probe()
     table = read(question.data, query=question.query)
     client = registry_client.connect()
-    with tempfile.TemporaryDirectory(prefix="lifecycle-") as name:
-        folder = Path(name)
+    runs.tidy(client)
+    with runs.interruptible(), runs.folder() as folder:
         version = registered.fetch(client, question.model, folder / "candidate")
         other = _other(client, question.against, version, folder / "other")
         say(f"judging {version.title}" + (f" beside version {other.number}" if other else "") + f" on {table.source}")
@@ -127,7 +126,9 @@ def _other(client: "MlflowClient", against: str, version: Version, folder: Path)
     if (other.name, other.number) == (version.name, version.number):
         raise PipelineError(f"--against {against} is the version itself; name another, or none")
     if (other.classes or ()) != (version.classes or ()):
-        raise PipelineError(f"--against: {other.title} predicts something else than {version.title}; name another, or none")
+        raise PipelineError(
+            f"--against: {other.title} predicts something else than {version.title}; name another, or none"
+        )
     return other
 
 
@@ -157,7 +158,10 @@ def _judged_rows(table: Table, version: Version, other: Version | None, question
             chosen &= _allowed(table, one, question.rows, notes)
     positions = np.flatnonzero(chosen)
     if len(positions) < 2:
-        raise PipelineError(f"expected rows to judge, found {len(positions)} of {len(known)}; {'; '.join(notes) or '--rows all takes all'}")
+        raise PipelineError(
+            f"expected rows to judge, found {len(positions)} of {len(known)} "
+            f"({'; '.join(notes) or 'none is held out'}); give more rows, or --rows all"
+        )
     if task == REGRESSION and column.type not in (NUMBER, BOOLEAN):
         raise PipelineError(f"target {target!r} holds {column.type} values, {version.title} predicts numbers")
     truth = column.values.iloc[positions]
@@ -249,7 +253,11 @@ def _answers(version: Version, table: Table, rows: _Rows, question: Question) ->
     if not version.probabilities:
         raise PipelineError(f"{version.title} gives no probabilities; log it with its sklearn flavor to have it judged")
     return Answers(
-        rows.truth, predicted, np.asarray(version.probabilities(frame)), rows.classes, _positive(version, rows, question)
+        rows.truth,
+        predicted,
+        np.asarray(version.probabilities(frame)),
+        rows.classes,
+        _positive(version, rows, question),
     )
 
 
@@ -285,7 +293,7 @@ def _document(question: Question, table: Table, version: Version, rows: _Rows, a
         "parity": _parity(version, frame),
         "schema": trained["schema"] if trained else _schema(version, rows),
         "lineage": lineage.of(
-            table,
+            table.origin,
             dropped_rows=table.columns.num_rows - len(rows.positions),
             seed=question.seed,
             command=lineage.command_line(),
@@ -353,7 +361,13 @@ def _parity(version: Version, frame: pd.DataFrame) -> dict | None:
 
 
 def _keep(
-    client: "MlflowClient", version: Version, document: dict, answers: Answers, keys: np.ndarray, place: str, folder: Path
+    client: "MlflowClient",
+    version: Version,
+    document: dict,
+    answers: Answers,
+    keys: np.ndarray,
+    place: str,
+    folder: Path,
 ) -> str | None:
     """Put the evidence into the version's run; where, as a URI; None where the version has no run."""
     written = folder / place

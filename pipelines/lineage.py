@@ -8,20 +8,20 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from pipelines.sources import Table
+from pipelines.sources import Origin
 
 #: The packages whose releases decide what a model answers.
 PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "great-expectations")
 
 
-def of(table: Table, *, dropped_rows: int, seed: int, command: str) -> dict:
+def of(table: Origin, *, dropped_rows: int, seed: int, command: str) -> dict:
     """The lineage section of evidence."""
     return {
         "data": {
             "source": table.source,
             "digest": table.digest,
-            "rows": table.columns.num_rows,
-            "columns": table.columns.num_columns,
+            "rows": table.rows,
+            "columns": table.columns,
             "dropped_rows": dropped_rows,
         },
         "git": git(),

@@ -1,6 +1,6 @@
 """A plan -> a fitted pipeline: cross-validate, choose the decision threshold, fit on the training rows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,7 @@ def fit(settings: Settings, plan: Plan, progress: Callable[[Iterable], Iterable]
         folds = fitting.cross_validate(make, dataset, training, pairs, positive=plan.positive, progress=progress)
     threshold, notes = None, []
     if plan.rule:
-        threshold = _threshold(plan, folds)
+        threshold = threshold_of(plan, folds.folds if folds else ())
         folds = folds and folds.with_threshold(threshold)
         if chosen_here:
             notes.append(f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows")
@@ -52,13 +52,14 @@ def fit(settings: Settings, plan: Plan, progress: Callable[[Iterable], Iterable]
     return Fitted(pipeline, folds, threshold, tuple(notes))
 
 
-def _threshold(plan: Plan, folds: CrossValidation | None) -> float:
+def threshold_of(plan: Plan, folds: Sequence[Answers]) -> float:
+    """The decision threshold of a plan that has a rule: the one given, or by cross-validated answers."""
     assert plan.rule is not None
-    if folds is None:
-        return thresholds.choose(plan.rule, np.array([]), np.array([], dtype=bool))
+    if plan.rule.value is not None:
+        return plan.rule.value
     place = plan.dataset.classes.index(plan.positive)
-    probabilities = np.concatenate([answers.probabilities[:, place] for answers in folds.folds])
-    truth = np.concatenate([answers.target for answers in folds.folds])
+    probabilities = np.concatenate([np.asarray(answers.probabilities)[:, place] for answers in folds])
+    truth = np.concatenate([answers.target for answers in folds])
     return thresholds.choose(plan.rule, probabilities, truth == plan.positive)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pipelines import estimators, splitting, suites, thresholds
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, prepare
 from pipelines.errors import PipelineError, listed
-from pipelines.sources import Table, read
+from pipelines.sources import Origin, read
 from pipelines.splitting import Split
 from serving.scorecard.inputs import Cleaning
 
@@ -39,9 +39,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is decided before anything is fitted."""
+    """All that is decided before anything is fitted; of the raw table, only where it came from."""
 
-    table: Table
+    origin: Origin
     dataset: Dataset
     split: Split
     entry: estimators.Entry
@@ -74,7 +74,7 @@ def decide(settings: Settings) -> Plan:
             f"--estimator {entry.name} needs a target of 0 or more, found negative values in {dataset.target_name!r}"
         )
     return Plan(
-        table=table,
+        origin=table.origin,
         dataset=dataset,
         split=splitting.split(dataset, settings.roles, test_size=settings.test_size),
         entry=entry,

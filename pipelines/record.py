@@ -46,7 +46,7 @@ def document(
         "parity": parity,
         "schema": evaluation.schema_section(dataset),
         "lineage": lineage.of(
-            plan.table, dropped_rows=dataset.dropped_rows, seed=settings.seed, command=lineage.command_line()
+            plan.origin, dropped_rows=dataset.dropped_rows, seed=settings.seed, command=lineage.command_line()
         ),
         "profile": evaluation.profile_section(dataset, split.training),
     }
@@ -63,8 +63,8 @@ def parameters(settings: Settings, plan: Plan) -> dict[str, object]:
     return {
         "estimator.class": plan.entry.class_name,
         **{name: value for name, value in given.items() if name != "estimator.estimator"},
-        "data.name": plan.table.name,
-        "data.source": plan.table.source,
+        "data.name": plan.origin.name,
+        "data.source": plan.origin.source,
         "data.rows": len(plan.dataset.features),
         "data.features": len(plan.dataset.inputs),
         "data.target": plan.dataset.target_name,

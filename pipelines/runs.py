@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["PROCESS_TAG", "folder", "interruptible", "mark_killed", "run", "tags"]
+__all__ = ["PROCESS_TAG", "folder", "interruptible", "mark_killed", "run", "tags", "tidy"]
 
 #: Tag of a run: the process that writes it, as ``machine:pid:start``.
 PROCESS_TAG = "lifecycle.process"
@@ -43,9 +43,7 @@ def run(client: "MlflowClient", *, experiment: str | None, name: str, tags: dict
     ----------
     experiment : the experiment's name; None for the project run's, or MLflow's default.
     """
-    # Runs that cannot be marked, those of others say, are no reason not to work.
-    with contextlib.suppress(RegistryError):
-        mark_killed(client)
+    tidy(client)
     interrupts.reopen()
     # Held, so that no run is begun by the server and unknown to us.
     interrupts.hold()
@@ -125,6 +123,12 @@ def _project_run(client: "MlflowClient", experiment: str | None) -> str | None:
         return run_id
     found = client.get_run(run_id)
     return run_id if client.get_experiment(found.info.experiment_id).name == experiment else None
+
+
+def tidy(client: "MlflowClient") -> None:
+    """:func:`mark_killed`, for a command that has other things to do: what cannot be marked stays as it is."""
+    with contextlib.suppress(RegistryError):
+        mark_killed(client)
 
 
 def mark_killed(client: "MlflowClient") -> list[str]:

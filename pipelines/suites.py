@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines import validation
 from pipelines.dataset import Dataset, Roles
-from pipelines.sources import BUNDLED, Table
+from pipelines.sources import BUNDLED, Origin
 from pipelines.splitting import Split
 from registry import stages
 from registry.client import speaking
@@ -23,7 +23,7 @@ RESULT = "result.json"
 AUTO, NONE = "auto", "none"
 
 
-def find(asked: str, *, table: Table, model: str, client: "MlflowClient") -> tuple[validation.Suite | None, str]:
+def find(asked: str, *, origin: Origin, model: str, client: "MlflowClient") -> tuple[validation.Suite | None, str]:
     """The suite for a table and where it is from; None where one is to be drafted.
 
     Parameters
@@ -37,9 +37,9 @@ def find(asked: str, *, table: Table, model: str, client: "MlflowClient") -> tup
     """
     if asked != AUTO:
         return validation.read_suite(asked), asked
-    own = table.name if table.name in validation.shipped() else ""
+    own = origin.name if origin.name in validation.shipped() else ""
     # A file that happens to be called like a bundled table is another table.
-    if own and (own not in BUNDLED or table.source == f"scikit-learn:{own}"):
+    if own and (own not in BUNDLED or origin.source == f"scikit-learn:{own}"):
         return validation.read_suite(own), f"the suite of {own}"
     champion = stages.champion(client, model)
     if champion is not None and (suite := of_version(client, champion)):

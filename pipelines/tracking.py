@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from pipelines.dataset import Dataset
-    from pipelines.sources import Table
+    from pipelines.sources import Origin
 
 _LONGEST = 500
 
@@ -48,7 +48,7 @@ def log_metrics(document: dict, training: Mapping[str, float | None]) -> None:
         mlflow.log_metrics({name: value for name, value in values.items() if value is not None})
 
 
-def log_dataset(table: "Table", dataset: "Dataset") -> None:
+def log_dataset(origin: "Origin", dataset: "Dataset") -> None:
     """Log which table the active run was trained on: its name, source, digest and columns; not its rows."""
     import mlflow
     from mlflow.data.code_dataset_source import CodeDatasetSource
@@ -56,21 +56,21 @@ def log_dataset(table: "Table", dataset: "Dataset") -> None:
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.types import ColSpec, DataType, Schema
 
-    if table.source.startswith("s3://") or Path(table.source).exists():
+    if origin.source.startswith("s3://") or Path(origin.source).exists():
         with warnings.catch_warnings():
             # Two of MLflow's own sources are for local files, and it says which it took.
             warnings.simplefilter("ignore")
-            source = resolve_dataset_source(table.source)
+            source = resolve_dataset_source(origin.source)
     else:
-        source = CodeDatasetSource({"source": table.source})
+        source = CodeDatasetSource({"source": origin.source})
     columns = [
         ColSpec(DataType.string if values.dtype.kind == "O" or str(values.dtype) == "str" else DataType.double, name)
         for name, values in ((name, dataset.column(name)) for name in dataset.order if name)
     ]
     # MLflow's store takes 36 characters of a digest.
-    digest = table.digest.removeprefix("sha256:")[:32]
+    digest = origin.digest.removeprefix("sha256:")[:32]
     with speaking():
-        mlflow.log_input(MetaDataset(source, table.name, digest, Schema(columns)), context="training")
+        mlflow.log_input(MetaDataset(source, origin.name, digest, Schema(columns)), context="training")
 
 
 def log_files(folder: Path) -> None:
@@ -82,7 +82,14 @@ def log_files(folder: Path) -> None:
 
 
 def register(
-    client: "MlflowClient", *, name: str, model_uri: str, run_id: str, model_id: str | None, description: str, tags: dict
+    client: "MlflowClient",
+    *,
+    name: str,
+    model_uri: str,
+    run_id: str,
+    model_id: str | None,
+    description: str,
+    tags: dict,
 ) -> str:
     """Register a model that was logged, all at once with its description and tags; the version's number.
 

@@ -1,6 +1,6 @@
 """One training run: read, validate, split, fit, evaluate, log, register."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +60,7 @@ def train(
     *,
     say: Callable[[str], None] = lambda text: None,
     progress: Callable[[Iterable], Iterable] = iter,
+    tags: Mapping[str, str] | None = None,
 ) -> Trained:
     """Train, judge, log and register one version.
 
@@ -67,6 +68,7 @@ def train(
     ----------
     say : told what is being done, a line each.
     progress : wraps what is waited for.
+    tags : more tags for the version.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def train(
         runs.run(client, experiment=settings.experiment, name=f"train {plan.name}", tags=runs.tags()) as run,
         runs.folder() as folder,
     ):
-        return _run(_Job(settings, plan, client, run.info.run_id, folder, say, progress))
+        return _run(_Job(settings, plan, client, run.info.run_id, folder, tags or {}, say, progress))
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class _Job:
     client: "MlflowClient"
     run_id: str
     folder: Path
+    tags: Mapping[str, str]
     say: Callable[[str], None]
     progress: Callable[[Iterable], Iterable]
 
@@ -107,7 +110,7 @@ def _run(job: _Job) -> Trained:
     plan, split = job.plan, job.plan.split
     suite, docs = _validated(job)
     tracking.log_parameters(record.parameters(job.settings, plan))
-    tracking.log_dataset(plan.table, plan.dataset)
+    tracking.log_dataset(plan.origin, plan.dataset)
 
     job.say(f"fitting {plan.entry.class_name} on {len(split.training)} rows, {len(split.holdout)} are held out")
     fitted = modelling.fit(job.settings, plan, job.progress)
@@ -135,7 +138,7 @@ def _run(job: _Job) -> Trained:
         run_id=job.run_id,
         model_id=model.model_id,
         description=record.description(document),
-        tags=tracking.tags_of(document, evidence.digest(training), job.run_id),
+        tags={**tracking.tags_of(document, evidence.digest(training), job.run_id), **job.tags},
     )
     return Trained(
         name=plan.name,
@@ -157,7 +160,7 @@ def _validated(job: _Job) -> tuple[validation.SuiteResult | None, str | None]:
     settings, plan = job.settings, job.plan
     if settings.suite == suites.NONE:
         return None, None
-    suite, origin = suites.find(settings.suite, table=plan.table, model=plan.name, client=job.client)
+    suite, origin = suites.find(settings.suite, origin=plan.origin, model=plan.name, client=job.client)
     suite, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=settings.roles)
     page = suites.write(suite, found, job.folder / suites.ARTIFACTS)
     tracking.log_files(job.folder)

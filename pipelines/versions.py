@@ -78,8 +78,7 @@ class Version:
         names = table.columns.column_names
         if missing := [one.name for one in self.inputs if one.name not in names]:
             raise PipelineError(
-                f"{self.title} takes columns that the table lacks: {listed(missing)}; "
-                f"it has {listed(names)}"
+                f"{self.title} takes columns that the table lacks: {listed(missing)}; it has {listed(names)}"
             )
         try:
             return pd.DataFrame(
@@ -95,7 +94,7 @@ def fetch(client: "MlflowClient", uri: str, folder: Path) -> Version:
 
     Parameters
     ----------
-    uri : ``models:/NAME/3``, ``models:/NAME/Production``, ``models:/NAME@champion``, or ``NAME`` for its newest version.
+    uri : ``models:/NAME/3``, ``models:/NAME/Production``, ``models:/NAME@champion``, or ``NAME``: its newest.
     folder : where its files are put; it has to stay as long as the version is asked.
 
     Raises
@@ -170,7 +169,10 @@ def _by_mlflow(found, path: Path, document: dict | None) -> Version:
         name=found.name,
         number=str(found.version),
         run_id=found.run_id,
-        inputs=tuple(Input(one.name, _type(one.type), integer=str(one.type).endswith(("long", "integer"))) for one in schema.inputs),
+        inputs=tuple(
+            Input(one.name, _type(one.type), integer=str(one.type).endswith(("long", "integer")))
+            for one in schema.inputs
+        ),
         cleaning=Cleaning(),
         predict=lambda table: np.asarray(model.predict(_typed_for(table, schema))),
         probabilities=native.predict_proba if hasattr(native, "predict_proba") else None,

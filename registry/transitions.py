@@ -172,7 +172,9 @@ def execute(
     return intent
 
 
-def recover(client: "MlflowClient", ledger: Ledger, name: str | None = None) -> list[Entry]:
+def recover(
+    client: "MlflowClient", ledger: Ledger, name: str | None = None, *, observe: Observer = unobserved
+) -> list[Entry]:
     """Complete or undo the transitions of a model, or of all, that were cut short; the rows that close them.
 
     Where nothing is open it asks the ledger one question, and takes no lock.
@@ -185,17 +187,21 @@ def recover(client: "MlflowClient", ledger: Ledger, name: str | None = None) -> 
     found = []
     for model in dict.fromkeys(intent.model for intent in ledger.open_intents(name)):
         with ledger.lock(model) as lock:
-            found += recover_locked(client, ledger, lock, model)
+            found += recover_locked(client, ledger, lock, model, observe=observe)
     return found
 
 
-def recover_locked(client: "MlflowClient", ledger: Ledger, lock: Lock, name: str) -> list[Entry]:
+def recover_locked(
+    client: "MlflowClient", ledger: Ledger, lock: Lock, name: str, *, observe: Observer = unobserved
+) -> list[Entry]:
     """``recover`` for who holds the lock of a model already."""
     # Nobody else moves anything now: what is open was left by somebody who is gone.
-    return [finish(client, ledger, lock, intent) for intent in ledger.open_intents(name)]
+    return [finish(client, ledger, lock, intent, observe=observe) for intent in ledger.open_intents(name)]
 
 
-def finish(client: "MlflowClient", ledger: Ledger, lock: Lock, intent: Entry) -> Entry:
+def finish(
+    client: "MlflowClient", ledger: Ledger, lock: Lock, intent: Entry, *, observe: Observer = unobserved
+) -> Entry:
     """Complete a transition that was cut short, or undo it; the row that closes it."""
     calls = [(version, stage) for version, stage in intent.details["calls"]]
     before = intent.details["before"]
@@ -206,16 +212,15 @@ def finish(client: "MlflowClient", ledger: Ledger, lock: Lock, intent: Entry) ->
     if intent.version not in state.versions:
         return _close(ledger, intent, UNDONE, recovered="the version is gone")
     now = {number: one.stage for number, one in state.versions.items() if number in before}
-    if any(before[number] != stage for number, stage in now.items()) or not calls:
-        ways = [{**before}]
-        for call in calls:
-            ways.append(_after(ways[-1], call))
-        if now == {number: ways[-1][number] for number in now}:
-            return _forward(client, ledger, lock, state, intent, calls=(), recovered="completed")
-        if any(now == {number: way[number] for number in now} for way in ways[1:]):
-            return _forward(client, ledger, lock, state, intent, calls=calls, recovered="completed")
+    ways = [dict(before)]
+    for call in calls:
+        ways.append(_after(ways[-1], call))
+    place = next((place for place, way in enumerate(ways) if now == {number: way[number] for number in now}), None)
+    if place is None:
         return _close(ledger, intent, UNDONE, recovered="moved by hand meanwhile", found=now)
-    return _close(ledger, intent, UNDONE, recovered="nothing was moved")
+    if place == 0 and calls:
+        return _close(ledger, intent, UNDONE, recovered="nothing was moved")
+    return _forward(client, ledger, lock, state, intent, calls=calls[place:], observe=observe, recovered="completed")
 
 
 def _forward(

@@ -15,7 +15,12 @@ def cli() -> None:
 
 @cli.command(cls=Command)
 @click.argument("model_uri")
-@option("--format", "form", default="scorecard", help="scorecard: the document itself; python: one file that imports only math.")
+@option(
+    "--format",
+    "form",
+    default="scorecard",
+    help="scorecard: the document itself; python: one file that imports only math.",
+)
 @option("--output", "-o", help="The file to write. [default: standard output]")
 @option("--overwrite", is_flag=True, help="Replace a file that is there.")
 def export(model_uri: str, form: str, output: str | None, overwrite: bool) -> None:

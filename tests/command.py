@@ -83,7 +83,8 @@ class Command:
             found = self._changed.wait_for(
                 lambda: any(words in line for line in self._said["err"]) or self.process.poll() is not None, timeout
             )
-        assert found and any(words in line for line in self._said["err"]), f"never said {words!r}: {self._said}"
+        assert found, f"did not say {words!r} in {timeout} s: {self._said}"
+        assert any(words in line for line in self._said["err"]), f"ended without {words!r}: {self._said}"
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -28,7 +28,9 @@ def test_every_command_is_an_entry_point() -> None:
 def test_an_entry_point_has_the_options_and_defaults_of_its_command(name: str) -> None:
     command, entry = cli.commands[name], ENTRY_POINTS[name]
     options = {
-        param.opts[0]: param for param in command.params if isinstance(param, click.Option) and param.opts[0] not in FLAGS
+        param.opts[0]: param
+        for param in command.params
+        if isinstance(param, click.Option) and param.opts[0] not in FLAGS
     }
     parameters = {f"--{key.replace('_', '-')}": value for key, value in entry["parameters"].items()}
 

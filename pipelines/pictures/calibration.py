@@ -45,7 +45,7 @@ def calibration(scored: Sequence[OneVsRest]) -> "Figure":
     square.finish(axes, x="", y="Observed share", title="Calibration", legend="upper left")
     bars = " (bars: 95 % interval)" if len(scored) <= _MOST_INTERVALS else ""
     below.set(xlabel=f"Predicted probability{bars}", ylabel="Rows")
-    whole_numbers(below, "y")
+    whole_numbers(below.yaxis)
     return figure
 
 

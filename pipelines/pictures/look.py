@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 #: Okabe and Ito's colours, told apart with every common colour blindness; the yellow, too pale on white, is left out.
@@ -87,11 +87,12 @@ def plain(text: object, longest: int = 40) -> str:
     return line.replace("$", r"\$")
 
 
-def whole_numbers(axes: "Axes", which: Literal["x", "y"]) -> None:
+def whole_numbers(axis: "Axis") -> None:
     """Few ticks along an axis of counts, at whole numbers, with thousands set apart."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter("{x:,.0f}")
-    axes.locator_params(axis=which, nbins=3, integer=True)
+    # An axis starts with a locator that takes these; the type says only that it is one.
+    locator: Any = axis.get_major_locator()
+    locator.set_params(nbins=3, integer=True)
 
 
 def magnitude(largest: float) -> float:

@@ -87,7 +87,7 @@ def _residuals(actual: np.ndarray, predicted: np.ndarray, name: str) -> "Figure"
     axes.set(xlabel=f"Predicted {name}", ylabel="Residual: actual − predicted")
     axes.set_title("Residuals", pad=26)
     side.set(xlabel="Rows")
-    whole_numbers(side, "x")
+    whole_numbers(side.xaxis)
     side.tick_params(labelleft=False)
     return figure
 

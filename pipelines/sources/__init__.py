@@ -7,9 +7,9 @@ from pipelines.errors import PipelineError
 from pipelines.sources import bundled, files
 from pipelines.sources.bundled import BUNDLED
 from pipelines.sources.files import parse
-from pipelines.sources.table import Table, checked
+from pipelines.sources.table import Origin, Table, checked
 
-__all__ = ["BUNDLED", "Table", "parse", "read"]
+__all__ = ["BUNDLED", "Origin", "Table", "parse", "read"]
 
 
 def read(data: str, *, query: str | None = None) -> Table:

@@ -29,6 +29,27 @@ class Table:
     target: str | None = None
     task: str | None = None
 
+    @property
+    def origin(self) -> "Origin":
+        """What is worth keeping of the table when its values are no longer."""
+        return Origin(self.name, self.source, self.digest, self.columns.num_rows, self.columns.num_columns)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a table came from, without its values.
+
+    Parameters
+    ----------
+    rows, columns : how many there were.
+    """
+
+    name: str
+    source: str
+    digest: str
+    rows: int
+    columns: int
+
 
 def checked(table: Table) -> Table:
     """The table with a name for every column.

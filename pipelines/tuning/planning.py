@@ -63,7 +63,7 @@ class Task:
         """All that the values of trials hang on."""
         settings, roles, plan = self.search.settings, self.search.settings.roles, self.plan
         parts = {
-            "data": plan.table.digest[:19],
+            "data": plan.origin.digest[:19],
             "target": plan.dataset.target_name,
             "task": plan.dataset.task,
             **self.space.described(),
@@ -147,7 +147,7 @@ def check_table(task: Task, client: "MlflowClient", say: Callable[[str], None]) 
     """Stop before the first trial where the winner's training would be stopped by the table's suite."""
     plan, settings = task.plan, task.search.settings
     if settings.suite != suites.NONE:
-        suite, origin = suites.find(settings.suite, table=plan.table, model=plan.name, client=client)
+        suite, origin = suites.find(settings.suite, origin=plan.origin, model=plan.name, client=client)
         _, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=settings.roles)
         say(f"{found.summary()} ({origin})")
         validation.raise_for_critical(found)

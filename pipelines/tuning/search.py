@@ -134,11 +134,8 @@ def _run(task: Task, study: "Study", client: "MlflowClient", run_id: str, say, p
     say(f"best of {found.trials} trials: {view.told(found)}")
 
     settings = replace(search.settings, estimator=found.estimator, parameters=found.parameters)
-    trained = training.train(settings, say=say, progress=progress)
-    with speaking():
-        client.set_model_version_tag(trained.name, trained.version, SEARCH_TAG, run_id)
-        client.set_model_version_tag(trained.name, trained.version, STUDY_TAG, study.study_name)
-    return Tuned(trained, found)
+    tags = {SEARCH_TAG: run_id, STUDY_TAG: study.study_name}
+    return Tuned(training.train(settings, say=say, progress=progress, tags=tags), found)
 
 
 def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
@@ -238,8 +235,8 @@ def _parameters(task: Task, study: "Study") -> dict[str, Any]:
         "search.timeout": task.search.timeout,
         "search.direction": "maximize" if task.maximized else "minimize",
         **{f"search.{name.replace(' ', '_')}": value for name, value in task.searched().items()},
-        "data.name": task.plan.table.name,
-        "data.source": task.plan.table.source,
+        "data.name": task.plan.origin.name,
+        "data.source": task.plan.origin.source,
     }
 
 

@@ -55,7 +55,6 @@ def connect(url: str) -> "BaseStorage":
 @contextmanager
 def storing(url: str) -> Iterator[None]:
     """Turn what Optuna and its database raise inside the block into a PipelineError of one line."""
-    from alembic.util import CommandError
     from optuna.exceptions import ExperimentalWarning, OptunaError
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -68,7 +67,7 @@ def storing(url: str) -> Iterator[None]:
             f"--storage: expected a database such as sqlite:///tuning.db or postgresql://user@host/name, "
             f"found {shown(url)!r} ({one_line(error, 120)})"
         ) from error
-    except (SQLAlchemyError, OptunaError, CommandError) as error:
+    except (SQLAlchemyError, OptunaError) as error:
         # What the database's own driver said.
         cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
         raise PipelineError(f"--storage {shown(url)} failed: {one_line(cause)}; correct it, or give another") from error

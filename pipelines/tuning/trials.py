@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipelines import estimators, features, fitting, metrics, runs, thresholds, tracking
+from pipelines import estimators, features, fitting, metrics, modelling, runs, tracking
 from pipelines.errors import PipelineError, one_line
 from pipelines.fitting import CrossValidation
 from pipelines.metrics import Answers
@@ -179,13 +179,7 @@ def _by_fold(task: Task) -> bool:
 def _judged(task: Task, folds: Sequence[Answers]) -> CrossValidation:
     """The folds' answers, with the decision threshold that training would choose by them."""
     whole = CrossValidation(task.folds[0], tuple(folds))
-    rule, positive = task.plan.rule, task.plan.positive
-    if rule is None:
-        return whole
-    place = task.plan.dataset.classes.index(positive)
-    probabilities = np.concatenate([np.asarray(answers.probabilities)[:, place] for answers in folds])
-    truth = np.concatenate([answers.target for answers in folds])
-    return whole.with_threshold(thresholds.choose(rule, probabilities, truth == positive))
+    return whole.with_threshold(modelling.threshold_of(task.plan, folds)) if task.plan.rule else whole
 
 
 def _mean(task: Task, folds: Sequence[Answers]) -> float:

@@ -57,17 +57,18 @@ def shared(candidate: Evidence, champion: Evidence) -> Shared:
 
     A row whose truth has changed between the two is another row: neither is right or wrong by the other's truth.
     """
+    import pyarrow.compute as pc
+
     model = candidate.document["model"]
     classes = list(model["classes"] or ()) if model["task"] == CLASSIFICATION else None
     ours, theirs = _numbered(candidate.holdout, classes), _numbered(champion.holdout, classes)
     pairs = _joined(ours, theirs)
-    keys = np.intersect1d(_array(ours, "key"), _array(theirs, "key"))
-    known = int(np.isin(_array(ours, "key"), keys).sum())
+    known = pc.sum(pc.is_in(ours["key"], value_set=theirs["key"])).as_py() or 0
     positive = classes.index(model["positive"]) if classes and model["positive"] in classes else None
     return Shared(
         _answers(pairs, "", classes, positive),
         _answers(pairs, _SUFFIX, classes, positive),
-        changed=known - pairs.num_rows if known > pairs.num_rows else 0,
+        changed=known - pairs.num_rows,
     )
 
 

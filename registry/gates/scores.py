@@ -57,7 +57,8 @@ def measure(metric: str, answers: Answers, weights: np.ndarray) -> np.ndarray:
 
 
 def _of_numbers(metric: str, answers: Answers, weights: np.ndarray) -> np.ndarray:
-    error = answers.truth - answers.predicted
+    # What is farther off than this has no square: it is as far off as can be.
+    error = np.clip(answers.truth - answers.predicted, -1e150, 1e150)
     total = weights.sum(axis=1)
     if metric == "mae":
         return weights @ np.abs(error) / total

@@ -80,15 +80,17 @@ def clock(work: Callable[[], object], times: int = 1) -> float:
     return (time.perf_counter() - start) / times
 
 
-def interleaved(works: dict[str, tuple[Callable[[], object], int]], rounds: int) -> dict[str, float]:
-    """The median seconds of each work, all of them done once in every round; the first round only warms up."""
+def interleaved(works: dict[str, Callable[[], float]], rounds: int, *, rare: tuple[str, ...] = ()) -> dict[str, float]:
+    """The median of what each work says it took: one of each in every round, ``rare`` ones in every tenth.
+
+    The first of each only warms up.
+    """
     found: dict[str, list[float]] = {name: [] for name in works}
     for place in range(rounds + 1):
-        for name, (work, times) in works.items():
-            seconds = clock(work, times)
-            if place:
-                found[name].append(seconds)
-    return {name: statistics.median(seconds) for name, seconds in found.items()}
+        for name, work in works.items():
+            if name not in rare or place % 10 == 0:
+                found[name].append(work())
+    return {name: statistics.median(seconds[1:] or seconds) for name, seconds in found.items()}
 
 
 def cold(rounds: int) -> list[dict]:
@@ -107,16 +109,16 @@ def cold(rounds: int) -> list[dict]:
             mlflow.sklearn.save_model(pipeline, model, **options)
 
         def run(*arguments):
-            return lambda: subprocess.run(
-                [sys.executable, *arguments], env=environment, cwd=folder, check=True, capture_output=True
-            )
+            command = [sys.executable, *arguments]
+            options = {"env": environment, "cwd": folder, "check": True, "capture_output": True}
+            return lambda: clock(lambda: subprocess.run(command, **options))
 
         works = {
-            "bare": (run("-c", "pass"), 10),
-            "scorecard": (run("-c", SCORECARD, str(ROOT), card, row), 10),
-            "pyfunc": (run("-c", PYFUNC, str(ROOT), model, row), 1),
+            "bare": run("-c", "pass"),
+            "scorecard": run("-c", SCORECARD, str(ROOT), card, row),
+            "pyfunc": run("-c", PYFUNC, str(ROOT), model, row),
         }
-        found = interleaved(works, rounds)
+        found = interleaved(works, 10 * rounds, rare=("pyfunc",))
     return [
         line("fresh process: scorecard / bare python", found["scorecard"], found["bare"], at_most=1.6),
         line("fresh process: mlflow.pyfunc (sklearn) / scorecard", found["pyfunc"], found["scorecard"], at_least=30),
@@ -129,10 +131,10 @@ def one_row(rounds: int) -> list[dict]:
     card, frame = compile(pipeline), table.iloc[1:2]
     (row,) = frame.to_dict("records")
     works = {
-        "pipeline": (lambda: pipeline.predict(frame), 20),
-        "row": (lambda: card.predict_row(row), 2000),
+        "pipeline": lambda: clock(lambda: pipeline.predict(frame), 5),
+        "row": lambda: clock(lambda: card.predict_row(row), 500),
     }
-    found = interleaved(works, rounds)
+    found = interleaved(works, 4 * rounds)
     return [line("one row: Pipeline.predict / predict_row", found["pipeline"], found["row"], at_least=100)]
 
 
@@ -145,8 +147,8 @@ def whole_table(rows: int, rounds: int) -> list[dict]:
         if not (card.predict(table) == pipeline.predict(table)).all():
             raise SystemExit("the scorecard and the pipeline disagree")
         works = {
-            "pipeline": (lambda p=pipeline, t=table: p.predict(t), 1),
-            "card": (lambda c=card, t=table: c.predict(t), 1),
+            "pipeline": lambda p=pipeline, t=table: clock(lambda: p.predict(t)),
+            "card": lambda c=card, t=table: clock(lambda: c.predict(t)),
         }
         found = interleaved(works, rounds)
         what = f"{rows:,} x {numbers + categories} table, {categories} categories: Pipeline.predict / predict"

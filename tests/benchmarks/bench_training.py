@@ -1,7 +1,7 @@
 """``train`` against a bare script that reads, fits once, measures and logs: wall time and peak memory, interleaved.
 
-The table is made: 1,000,000 x 20 numbers in Parquet. Each competitor is a fresh process with an MLflow store of its own;
-``train`` runs with suite, cross-validation, intervals and pictures off, and then once with each of them on.
+The table is made: 1,000,000 x 20 numbers in Parquet. Each competitor is a fresh process with an MLflow store of its
+own; ``train`` runs with suite, cross-validation, intervals and pictures off, and then once with each of them on.
 """
 
 import argparse
@@ -18,35 +18,7 @@ from pathlib import Path
 ROWS, COLUMNS = 1_000_000, 20
 ROOT = Path(__file__).resolve().parents[2]
 
-BARE = """
-import sys
-import mlflow
-import numpy as np
-import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression
-from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
-table = pd.read_parquet(sys.argv[1])
-target = table.pop("target")
-train, test, train_target, test_target = train_test_split(table, target, test_size=0.2, random_state=0)
-cast = FunctionTransformer(np.asarray, kw_args={"dtype": "float64"}, feature_names_out="one-to-one")
-numbers = Pipeline([("cast", cast), ("impute", SimpleImputer(strategy="median", add_indicator=True)), ("scale", StandardScaler())])
-model = Pipeline([("features", ColumnTransformer([("numbers", numbers, list(table.columns))])), ("estimator", LinearRegression())])
-with mlflow.start_run():
-    model.fit(train, train_target)
-    said = model.predict(test)
-    mse = mean_squared_error(test_target, said)
-    mlflow.log_metrics({"mse": mse, "rmse": mse**0.5, "mae": mean_absolute_error(test_target, said), "r2": r2_score(test_target, said)})
-    mlflow.sklearn.log_model(
-        model, name="model", registered_model_name="bare", pip_requirements=["scikit-learn", "mlflow"],
-        signature=mlflow.models.infer_signature(test[:5], said[:5]), skops_trusted_types=["numpy.asarray", "numpy.dtype"],
-    )
-"""
+BARE = Path(__file__).with_name("bare_training.py")
 PLAIN = ("--suite", "none", "--folds", "0", "--intervals", "0", "--pictures", "no")
 EXTRAS = {
     "suite": ("--suite", "auto"),
@@ -77,7 +49,9 @@ def measure(command: list[str]) -> tuple[float, float]:
         subprocess.run([sys.executable, "-c", "import mlflow; mlflow.MlflowClient().search_experiments()"],
                        env=environment, cwd=folder, check=True, capture_output=True)  # fmt: skip
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         assert process.stderr is not None
         errors = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -98,7 +72,7 @@ def main() -> None:
         make(table)
         train = [sys.executable, "-m", "pipelines", "train", "--data", str(table)]
         commands = {
-            "bare script": [sys.executable, "-c", BARE, str(table)],
+            "bare script": [sys.executable, str(BARE), str(table)],
             "train": [*train, *PLAIN],
             **{f"train + {name}": [*train, *PLAIN, *extra] for name, extra in EXTRAS.items()},
             "help": [sys.executable, "-m", "pipelines", "--help"],

@@ -48,9 +48,7 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(
-    tmp_path_factory: pytest.TempPathFactory, empty_store: Path, default_store: None
-) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, default_store: None) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
     shutil.copyfile(empty_store, folder / "mlflow.db")
     port = stores.free_port()

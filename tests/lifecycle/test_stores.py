@@ -30,7 +30,9 @@ def server(
     folder = tmp_path_factory.mktemp("server")
     backend = stores.new_database(postgresql)
     with (
-        stores.tracking_server(folder, backend=backend, artifacts=f"s3://{BUCKET}/runs", env=object_store.env) as address,
+        stores.tracking_server(
+            folder, backend=backend, artifacts=f"s3://{BUCKET}/runs", env=object_store.env
+        ) as address,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("MLFLOW_TRACKING_URI", address)
@@ -80,4 +82,6 @@ def test_a_table_in_postgresql_is_trained_on_and_no_password_is_kept(
         kept = Path(mlflow.artifacts.download_artifacts(run_id=trained.run_id))
         texts = [file.read_text() for file in kept.rglob("*") if file.suffix in (".json", ".html")]
         version = mlflow.MlflowClient().get_model_version(trained.name, trained.version)
-        assert all(password not in text for text in (*texts, str(mlflow.get_run(trained.run_id).to_dictionary()), str(version)))
+        assert all(
+            password not in text for text in (*texts, str(mlflow.get_run(trained.run_id).to_dictionary()), str(version))
+        )

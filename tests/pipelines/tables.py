@@ -11,7 +11,7 @@ COMMA = "height, m"
 
 
 def hostile(path: Path, *, rows: int = 400, seed: int = 0, task: str = "classification") -> Path:
-    """A CSV with an identifier, blanks and ``?`` among numbers, odd names, booleans, dates, a constant and free text."""
+    """A CSV with identifiers, blanks and ``?`` among numbers, odd names, booleans, dates, a constant, free text."""
     draw = np.random.default_rng(seed)
     file = io.StringIO()
     names = ["customer_id", "age", ODD, COMMA, "owns.car", "opened", "branch", "region", "note", "outcome"]

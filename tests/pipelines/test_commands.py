@@ -84,23 +84,15 @@ def test_debug_of_one_command_is_not_that_of_the_next():
 
 
 def test_an_error_tells_of_the_full_disk_that_caused_it():
-    try:
-        try:
-            raise OSError(errno.EFBIG, "File too large", "/somewhere/plot.svg")
-        except OSError as cause:
-            raise RegistryError("upload failed") from cause
-    except RegistryError as error:
-        assert told(error).startswith("no space left to write /somewhere/plot.svg")
+    error = RegistryError("upload failed")
+    error.__cause__ = OSError(errno.EFBIG, "File too large", "/somewhere/plot.svg")
+    assert told(error).startswith("no space left to write /somewhere/plot.svg")
 
 
 def test_an_error_that_a_library_made_of_an_interrupt_is_one():
-    try:
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            raise ImportError("numpy failed to import") from None
-    except ImportError as error:
-        assert told(error).startswith("interrupted")
+    error = ImportError("numpy failed to import")
+    error.__context__ = KeyboardInterrupt()
+    assert told(error).startswith("interrupted")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Runs that always end, and the marking of those that could not say that they did."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -48,21 +49,19 @@ def test_a_run_ends_as_its_block_does(client, error: BaseException | None, ends:
 
 
 def test_a_run_that_is_told_to_stop_is_killed_though_a_library_made_another_error_of_it(client):
-    with pytest.raises(ImportError), runs.interruptible():  # noqa: PT012
-        with runs.run(client, experiment=None, name="one", tags={}) as run:
-            try:
-                os.kill(os.getpid(), signal.SIGTERM)
-            except KeyboardInterrupt:
-                raise ImportError("cannot be imported") from None
+    one = runs.run(client, experiment=None, name="one", tags={})
+    with pytest.raises(ImportError), runs.interruptible(), one as run:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ImportError("cannot be imported") from None
     assert status(client, run.info.run_id) == "KILLED"
 
 
 def test_no_run_begins_once_the_process_was_told_to_stop(client):
     with runs.interruptible():
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-        except KeyboardInterrupt:
-            pass
         with pytest.raises(KeyboardInterrupt), runs.run(client, experiment=None, name="one", tags={}):
             pytest.fail("it began")
     assert client.search_runs(["0"]) == []
@@ -79,18 +78,23 @@ def test_a_run_within_a_run_is_its_child(client):
 
 
 def test_an_error_in_a_child_fails_both(client):
-    with pytest.raises(PipelineError), runs.run(client, experiment=None, name="outer", tags={}) as outer:  # noqa: PT012
-        with runs.run(client, experiment=None, name="inner", tags={}) as inner:
-            raise PipelineError("no")
+    with (
+        pytest.raises(PipelineError),
+        runs.run(client, experiment=None, name="outer", tags={}) as outer,
+        runs.run(client, experiment=None, name="inner", tags={}) as inner,
+    ):
+        raise PipelineError("no")
     assert (status(client, outer.info.run_id), status(client, inner.info.run_id)) == ("FAILED", "FAILED")
 
 
 def test_a_project_run_is_adopted_and_its_children_are_their_own(client, monkeypatch: pytest.MonkeyPatch):
     project = client.create_run("0", run_name="as mlflow named it")
     monkeypatch.setenv("MLFLOW_RUN_ID", project.info.run_id)
-    with runs.run(client, experiment=None, name="train one", tags={"colour": "red"}) as outer:
-        with runs.run(client, experiment=None, name="inner", tags={}) as inner:
-            assert inner.info.run_id != project.info.run_id
+    with (
+        runs.run(client, experiment=None, name="train one", tags={"colour": "red"}) as outer,
+        runs.run(client, experiment=None, name="inner", tags={}) as inner,
+    ):
+        assert inner.info.run_id != project.info.run_id
     assert outer.info.run_id == project.info.run_id
     found = client.get_run(project.info.run_id)
     assert (found.info.status, found.info.run_name, found.data.tags["colour"]) == ("FINISHED", "train one", "red")

@@ -130,7 +130,9 @@ def test_a_threshold_for_recall_is_kept_wherever_the_model_answers(tracking: str
     assert document["cross_validation"]["metrics"]["recall"]["mean"] == pytest.approx(0.95, abs=0.02)
     assert {"yes", "no"} == set(mlflow.pyfunc.load_model(trained.model_uri).predict(_frame(path)))
     native = mlflow.sklearn.load_model(trained.model_uri)
-    np.testing.assert_array_equal(native.predict(_frame(path)), mlflow.pyfunc.load_model(trained.model_uri).predict(_frame(path)))
+    np.testing.assert_array_equal(
+        native.predict(_frame(path)), mlflow.pyfunc.load_model(trained.model_uri).predict(_frame(path))
+    )
 
 
 def _frame(path: Path) -> pd.DataFrame:
@@ -164,7 +166,7 @@ def test_a_suite_that_fails_stops_the_run_before_anything_is_fitted(tracking: st
     }
     (tmp_path / "strict.json").write_text(json.dumps(suite))
 
-    with pytest.raises(PipelineError, match="fails 1 critical expectation of suite 'strict'.*column 'x'"):
+    with pytest.raises(PipelineError, match=r"fails 1 critical expectation of suite 'strict'.*column 'x'"):
         train(Settings(str(tables.linear(tmp_path / "made.csv")), suite=str(tmp_path / "strict.json")))
 
     client = mlflow.MlflowClient()
@@ -172,7 +174,9 @@ def test_a_suite_that_fails_stops_the_run_before_anything_is_fitted(tracking: st
     assert run.info.status == "FAILED"
     assert not run.data.metrics
     assert not client.search_registered_models()
-    assert {found.path for found in client.list_artifacts(run.info.run_id, "validation")} >= {"validation/data-docs.html"}
+    assert {found.path for found in client.list_artifacts(run.info.run_id, "validation")} >= {
+        "validation/data-docs.html"
+    }
 
 
 def test_a_new_table_is_checked_against_the_suite_of_production(tracking: str, tmp_path: Path) -> None:
@@ -207,7 +211,10 @@ def test_rows_stay_held_out_when_the_table_grows_and_whatever_the_seed(tracking:
 
     second = train(Settings(str(path), name="made", seed=5, **QUICK))
 
-    keys = [set(pd.read_parquet(artifacts(one, tmp_path) / evidence.TRAINING / evidence.HOLDOUT)["key"]) for one in (first, second)]
+    keys = [
+        set(pd.read_parquet(artifacts(one, tmp_path) / evidence.TRAINING / evidence.HOLDOUT)["key"])
+        for one in (first, second)
+    ]
     assert keys[0] < keys[1]
 
 

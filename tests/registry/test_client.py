@@ -244,9 +244,9 @@ def test_a_server_that_refuses_a_user(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "anns-password-1")
         ann = client.connect()
-        with pytest.raises(RegistryError, match=r"refused \(403\): Permission denied; check .* and the rights"):  # noqa: PT012
-            with client.speaking():
-                ann.create_run(experiment)
+        refused = r"refused \(403\): Permission denied; check .* and the rights"
+        with pytest.raises(RegistryError, match=refused), client.speaking():
+            ann.create_run(experiment)
 
 
 @pytest.mark.parametrize(

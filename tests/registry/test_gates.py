@@ -473,11 +473,23 @@ def groups(**found: tuple[int, float]) -> list[dict]:
 @pytest.mark.parametrize(
     ("found", "passed", "reason"),
     [
-        ({"a": (40, 1.0), "b": (40, 1.1)}, True, "rmse is 1 for sex=a and 1.1 for b: the gap of 10 % of the rmse on all rows is within 20 %"),
-        ({"a": (40, 1.0), "b": (40, 1.3)}, False, "rmse is 1 for sex=a and 1.3 for b: the gap of 30 % of the rmse on all rows is more than 20 %"),
-        ({"a": (40, 1.0), "b": (29, 9.0)}, True, "'sex' has no two groups of 30 held-out rows to compare (1 of 2 groups are too small to tell)"),
+        (
+            {"a": (40, 1.0), "b": (40, 1.1)},
+            True,
+            "rmse is 1 for sex=a and 1.1 for b: the gap of 10 % of the rmse on all rows is within 20 %",
+        ),
+        (
+            {"a": (40, 1.0), "b": (40, 1.3)},
+            False,
+            "rmse is 1 for sex=a and 1.3 for b: the gap of 30 % of the rmse on all rows is more than 20 %",
+        ),
+        (
+            {"a": (40, 1.0), "b": (29, 9.0)},
+            True,
+            "'sex' has no two groups of 30 held-out rows to compare (1 of 2 groups are too small to tell)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_groups_are_treated_alike(found: dict, passed: bool, reason: str):
     result = asked("fairness", made.version(GOOD, fairness=groups(**found)))
     assert (result.passed, result.reason) == (passed, reason)

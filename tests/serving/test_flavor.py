@@ -70,7 +70,9 @@ def test_two_releases_of_the_scoring_code_load_side_by_side(model: Path, tmp_pat
     (package,) = (other / "code").iterdir()
     renamed = package.rename(other / "code" / "scorecard_1_0000000b")
     loader = renamed / "loader.py"
-    loader.write_text(loader.read_text().replace("return self.scorecard.predict(model_input)", "return ['other'] * len(model_input)"))
+    loader.write_text(
+        loader.read_text().replace("return self.scorecard.predict(model_input)", "return ['other'] * len(model_input)")
+    )
     meta = (other / "MLmodel").read_text().replace(package.name, renamed.name)
     (other / "MLmodel").write_text(meta)
     row = pd.DataFrame([{"age": 30.0, tables.ODD: 1e6, tables.COMMA: 1.7, "owns.car": True, "region": "north"}])

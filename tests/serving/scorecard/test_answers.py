@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import LinearSVC
 
-from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupported, compile
+from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupported, compile, document
 
 # What is fitted here need not be a good model.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -391,3 +391,26 @@ def test_the_column_to_blame_is_the_one_that_weighs_most():
             scorecard.predict_row(row)
         with pytest.raises(InputError, match=f"^row 0, column '{name}': expected numbers whose prediction is finite"):
             scorecard.predict({key: [cell] for key, cell in row.items()})
+
+
+def test_a_computed_infinity_is_not_taken_for_a_value_that_is_there():
+    logged = {"name": "log", "input": "a", "steps": [{"function": "log"}]}
+    asked = {"name": "gap", "column": "log", "steps": [{"is": None}, {"multiply": 2.0}]}
+    body = {
+        "task": "regression",
+        "inputs": [Input("a", "number").to_dict()],
+        "cleaning": {"trim": False, "missing": []},
+        "columns": [logged, asked],
+        "model": {
+            **{"kind": "linear", "link": "identity", "calibration": None, "target": []},
+            **{"intercepts": [1.0], "terms": [{"column": "gap", "weights": [1.0]}]},
+        },
+        "decision": None,
+    }
+    scorecard = Scorecard(document.seal(body))
+    assert [scorecard.predict_row({"a": value}) for value in (1.0, -1.0, None)] == [1.0, 3.0, 3.0]
+    assert scorecard.predict({"a": [1.0, -1.0, None]}).tolist() == [1.0, 3.0, 3.0]
+    with pytest.raises(InputError, match="column 'a'"):
+        scorecard.predict_row({"a": 0.0})
+    with pytest.raises(InputError, match="row 3, column 'a'"):
+        scorecard.predict({"a": [1.0, -1.0, None, 0.0]})

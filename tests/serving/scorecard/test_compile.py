@@ -19,6 +19,7 @@ from sklearn.preprocessing import (
     Binarizer,
     FunctionTransformer,
     KBinsDiscretizer,
+    MaxAbsScaler,
     MinMaxScaler,
     Normalizer,
     OneHotEncoder,
@@ -26,6 +27,7 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     PowerTransformer,
     QuantileTransformer,
+    RobustScaler,
     SplineTransformer,
     StandardScaler,
 )
@@ -89,6 +91,12 @@ PIPELINES = {
     "search": GridSearchCV(make_pipeline(StandardScaler(), Ridge()), {"ridge__alpha": [0.1, 1.0]}),
     "target": TransformedTargetRegressor(
         make_pipeline(StandardScaler(), Ridge()), func=np.sqrt, inverse_func=np.square
+    ),
+    "power target": TransformedTargetRegressor(Ridge(), transformer=PowerTransformer()),
+    "box-cox target": TransformedTargetRegressor(Ridge(), transformer=PowerTransformer(method="box-cox")),
+    "plain power target": TransformedTargetRegressor(Ridge(), transformer=PowerTransformer(standardize=False)),
+    "scaled target": TransformedTargetRegressor(
+        Ridge(), transformer=make_pipeline(StandardScaler(), MinMaxScaler((1, 3)), RobustScaler(), MaxAbsScaler())
     ),
     "indicator": make_pipeline(
         FeatureUnion([("value", SimpleImputer()), ("missing", MissingIndicator(features="all"))]), Ridge()
@@ -413,3 +421,11 @@ def test_power_transforms(method, standardize):
     rows = pd.concat([table, frame(a=[0.0, -1.0, 1e-300, np.nan, 1e30], b=[1.0] * 5)], ignore_index=True)
     found = agrees(pipeline, rows)
     assert found["refusals"]["refused"] == (3 if method == "box-cox" else 1)
+
+
+def test_a_category_that_is_infinite_is_refused_in_a_group_of_one():
+    table = frame(a=[2.0] * 6, b=np.arange(6.0))
+    features = ColumnTransformer([("a", OneHotEncoder(handle_unknown="ignore"), ["a"])], remainder="passthrough")
+    pipeline = make_pipeline(features, Ridge()).fit(table, np.arange(6.0))
+    found = agrees(pipeline, frame(a=[2.0, np.inf, 7.0, np.nan], b=[1.0] * 4))
+    assert found["refusals"]["refused"] == 1

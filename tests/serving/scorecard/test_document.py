@@ -356,6 +356,7 @@ def test_an_interpreter_without_accelerators_reads_the_same(tmp_path):
 @pytest.mark.parametrize("path", sorted(FROZEN.glob("*.json")), ids=lambda path: path.stem)
 def test_a_document_of_an_earlier_day_still_gives_the_same_answers(path):
     frozen = json.loads(path.read_text(encoding="utf-8"))
+    jsonschema.validate(frozen["document"], SCHEMA)
     scorecard = Scorecard.loads(json.dumps(frozen["document"]))
     for row, answer in zip(frozen["rows"], frozen["answers"], strict=True):
         assert scorecard.predict_row(row) == near(answer["predict"])
