@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import dates
-from pipelines.errors import PipelineError, one_line
+from pipelines.errors import PipelineError
+from registry.text import one_line
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input, InputError, number
 
 #: Types beside those of an input: left out of the features.

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from pipelines import columns, selection, targets
 from pipelines.columns import NESTED, Column
-from pipelines.errors import PipelineError, closest, listed, one_line
+from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from pipelines.targets import CLASSIFICATION, REGRESSION, TARGET_NAMES, TASKS
+from registry.text import closest, listed, one_line
 from serving.scorecard.inputs import NUMBER, Cleaning, Input
 
 __all__ = ["CLASSIFICATION", "REGRESSION", "TARGET_NAMES", "TASKS", "Dataset", "Roles", "prepare"]

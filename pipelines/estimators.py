@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.errors import PipelineError, closest, one_line
+from pipelines.errors import PipelineError
+from registry.text import closest, one_line
 
 
 @dataclass(frozen=True)

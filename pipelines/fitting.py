@@ -12,8 +12,9 @@ from sklearn.pipeline import Pipeline
 
 from pipelines import features, metrics
 from pipelines.dataset import REGRESSION, Dataset
-from pipelines.errors import PipelineError, one_line
+from pipelines.errors import PipelineError
 from pipelines.metrics import Answers
+from registry.text import one_line
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from pipelines import columns, evaluation, lineage, metrics, profile, runs, splitting, tracking
 from pipelines import versions as registered
 from pipelines.dataset import CLASSIFICATION, REGRESSION, TARGET_NAMES
-from pipelines.errors import PipelineError, listed
+from pipelines.errors import PipelineError
 from pipelines.metrics import Answers
 from pipelines.planning import CLEANING
 from pipelines.sources import Table, read
@@ -19,6 +19,7 @@ from pipelines.versions import Version
 from registry import client as registry_client
 from registry import evidence, stages
 from registry.client import speaking
+from registry.text import listed
 from serving.scorecard import InputError, parity
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from pipelines import estimators, splitting, suites, thresholds
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, prepare
-from pipelines.errors import PipelineError, listed
+from pipelines.errors import PipelineError
 from pipelines.sources import Origin, read
 from pipelines.splitting import Split
+from registry.text import listed
 from serving.scorecard.inputs import Cleaning
 
 #: How raw text is read, in training and wherever the model answers.

@@ -10,7 +10,8 @@ import pandas as pd
 
 from pipelines import dates
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles
-from pipelines.errors import PipelineError, listed
+from pipelines.errors import PipelineError
+from registry.text import listed
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))
 _FEWEST_TRAINING = 10

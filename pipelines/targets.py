@@ -7,8 +7,9 @@ import pandas as pd
 
 from pipelines import columns
 from pipelines.columns import DATE, NESTED, Column
-from pipelines.errors import PipelineError, listed
+from pipelines.errors import PipelineError
 from pipelines.sources import Table
+from registry.text import listed
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning
 
 REGRESSION = "regression"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry.text import aligned, figure
+
 if TYPE_CHECKING:
     from pipelines.checking import Checked
     from pipelines.judging import Verdict
@@ -103,20 +105,6 @@ def next_steps(one: "Trained") -> list[str]:
     ]
 
 
-def figure(value: float | None) -> str:
-    """A number for people: four significant digits; a dash where there is none."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
-
-
 def interval(found: dict) -> str:
     """The ends of an interval; nothing where there is none."""
     return "" if found["low"] is None else f"{figure(found['low'])} to {figure(found['high'])}"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table: columns two spaces apart, a rule under the first row."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]

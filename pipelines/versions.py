@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from pipelines import columns
-from pipelines.errors import PipelineError, listed, one_line
+from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from registry import evidence, stages
 from registry.client import speaking
+from registry.text import listed, one_line
 from serving import flavor
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input, InputError

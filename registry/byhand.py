@@ -190,6 +190,8 @@ class _Settling:
             there = (number for number, stage in before.items() if stage == PRODUCTION)
             verdict = self.judge(request.version, request.target, next(there, None))
             if verdict.passed or self.trusting or self.policy.by_hand == FLAG:
+                for other, its in failed:
+                    self._note(other, its, state)
                 return [self._adopt(state, before, request, verdict)]
             failed.append((request, verdict))
         return [self._revert(failed)] if failed else []
@@ -265,7 +267,7 @@ class _Settling:
             verdict=verdict.to_dict() if verdict else None,
             details={"outcome": outcome, **({"follow": following} if following else {})},
         )
-        intent = execute(self.client, self.ledger, self.lock, plan, entry)
+        intent = execute(self.client, self.ledger, self.lock, state, plan, entry)
         words = f"{plan.name} version {plan.version}: {reason}: {outcome} (ledger {intent.id})"
         return Settled(intent.id, plan.name, plan.version, outcome, words)
 

@@ -34,9 +34,7 @@ def fetch(client: "MlflowClient", version: "ModelVersion") -> Evidence:
     title = f"{version.name} version {version.version}"
     again = f"run `python -m pipelines evaluate --model models:/{version.name}/{version.version} --data TABLE`"
     if not version.run_id:
-        raise EvidenceError(
-            f"{title} has no run, so no evidence can be kept for it; log its model in a run and register that"
-        )
+        raise EvidenceError(f"{title} has no run to keep evidence in; log its model in a run, and register that")
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         path = _download(client, version, Path(folder))
         if path is None:

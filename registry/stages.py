@@ -138,9 +138,10 @@ def move(client: "MlflowClient", name: str, number: str, stage: str) -> None:
     RegistryError
         where the registry refuses or does not answer.
     """
-    with _calling():
-        # With Archived and None the server would answer 500 to archive_existing_versions.
-        client.transition_model_version_stage(name, number, stage, archive_existing_versions=stage in ALIASES)
+    with _driver(), _calling():
+        # With Archived and None the server would answer 500 to archive_existing_versions. The number is one, and no text:
+        # MLflow hands it to PostgreSQL as it is.
+        client.transition_model_version_stage(name, int(number), stage, archive_existing_versions=stage in ALIASES)  # type: ignore[arg-type]
 
 
 def point(client: "MlflowClient", name: str, alias: str, number: str | None) -> None:
@@ -188,6 +189,20 @@ def _version(found: "ModelVersion") -> Version:
         description=found.description or "",
         tags=dict(found.tags or {}),
     )
+
+
+@contextmanager
+def _driver() -> Iterator[None]:
+    """Tell of a server that cannot archive: MLflow compares a number with a text there, which psycopg 3 does not."""
+    try:
+        yield
+    except RegistryError as error:
+        if "operator does not exist: integer <> character varying" not in str(error):
+            raise
+        raise RegistryError(
+            "the tracking server reaches PostgreSQL by psycopg 3, with which MLflow cannot archive a version; start it "
+            "with `--backend-store-uri postgresql+psycopg2://...` (package psycopg2-binary)"
+        ) from error.__cause__
 
 
 @contextmanager

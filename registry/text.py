@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+# A name longer than this is cut in a message.
+_LONGEST = 80
+
 
 def figure(value: float | None) -> str:
     """A number for people: four significant digits; a dash where there is none."""
@@ -11,8 +14,8 @@ def figure(value: float | None) -> str:
 
 
 def listed(names: Iterable[object], most: int = 8) -> str:
-    """Names for a message: quoted, the first few."""
-    quoted = [repr(name) for name in names]
+    """Names for a message: quoted, the first few, long ones cut."""
+    quoted = [one_line(repr(name), _LONGEST) for name in names]
     return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
-from pipelines.errors import PipelineError, one_line
+from pipelines.errors import PipelineError
 from pipelines.sources import delimited, jsonlines
 from pipelines.sources.bundled import BUNDLED
 from pipelines.sources.table import Table
+from registry.text import one_line
 
 PARQUET, LINES, DELIMITED = "Parquet", "JSON lines", "CSV"
 _FORMATS = {

@@ -4,9 +4,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from pipelines.errors import PipelineError, one_line
+from pipelines.errors import PipelineError
 from pipelines.sources import files
 from pipelines.sources.table import Table
+from registry.text import one_line
 
 _CONNECT_SECONDS = 4
 _READ_SECONDS = 60

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipelines.errors import PipelineError, listed, one_line
+from pipelines.errors import PipelineError
 from pipelines.sources.table import Table, rows_digest
+from registry.text import listed, one_line
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine, TableClause

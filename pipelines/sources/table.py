@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from pipelines.errors import PipelineError, listed
+from pipelines.errors import PipelineError
+from registry.text import listed
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import PipelineError, one_line
+from pipelines.errors import PipelineError
+from registry.text import one_line
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

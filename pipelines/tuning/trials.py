@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from pipelines import estimators, features, fitting, metrics, modelling, runs, tracking
-from pipelines.errors import PipelineError, one_line
+from pipelines.errors import PipelineError
 from pipelines.fitting import CrossValidation
 from pipelines.metrics import Answers
 from pipelines.tuning import studies
 from pipelines.tuning.planning import Task
 from registry.client import speaking
+from registry.text import one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

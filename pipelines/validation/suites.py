@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import PipelineError
+from registry.text import one_line
 from pipelines.validation.quiet import great_expectations
 
 #: The suites that come with the project, one file a dataset.
@@ -264,9 +265,3 @@ def did_you_mean(word: str, words) -> str:
     """`` (did you mean 'x'?)`` where one of the words is close, else nothing."""
     close = difflib.get_close_matches(word, list(words), n=2)
     return f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
-
-
-def one_line(text: object, limit: int = 200) -> str:
-    """A text on one line, cut after ``limit`` characters."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -3,6 +3,7 @@
 They are forked from a server that has imported all of it, so that each is there at once.
 """
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -91,7 +92,7 @@ def race(tracking: str, book: str, name: str, own: str, versions: list[str], rac
             return Verdict(better, (Result("champion", better, "by its score"),), "sha256:ab", champion)
 
         barrier.wait(PATIENCE)
-        try:
+        with contextlib.suppress(promotion.Refused):
             promotion.promote(
                 client,
                 opened,
@@ -102,8 +103,6 @@ def race(tracking: str, book: str, name: str, own: str, versions: list[str], rac
                 actor=f"process {own}",
                 judge=judge,
             )
-        except promotion.Refused:
-            pass
         barrier.wait(PATIENCE)
         if own == versions[0]:
             state = stages.read(client, name)

@@ -65,6 +65,17 @@ def test_box_cox_is_scipys_where_it_is_defined_and_infinite_elsewhere(x, lmbda):
         assert same(many({"box_cox": lmbda}, x), expected)
 
 
+@pytest.mark.parametrize("name", ["box_cox", "yeo_johnson"])
+@pytest.mark.parametrize("lmbda", [-1.5, 0.0, 0.5, 2.0, 3.0])
+def test_what_is_infinite_stays_so_and_what_is_missing_too(name, lmbda):
+    """scikit-learn refuses infinity here, and a negative power would make a number of it."""
+    for x in (math.inf, -math.inf):
+        assert math.isinf(steps.function(name, lmbda, "c")(x))
+        assert math.isinf(many({name: lmbda}, x))
+    assert math.isnan(steps.function(name, lmbda, "c")(math.nan))
+    assert math.isnan(many({name: lmbda}, math.nan))
+
+
 @given(st.floats(-20, 20), LAMBDAS)
 def test_inverse_powers_are_scikit_learns(x, lmbda):
     transformer = PowerTransformer(standardize=False).fit(np.array([[1.0], [2.0], [4.0]]))
