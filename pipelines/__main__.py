@@ -74,7 +74,9 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
     from pipelines import terminal
     from pipelines.training import train_defaults
 
-    terminal.show(train_defaults(seed=seed, experiment=experiment, **terminal.watching()), as_json=as_json)
+    terminal.show(
+        train_defaults(seed=seed, experiment=experiment, say=terminal.say, progress=terminal.progress), as_json=as_json
+    )
 
 
 @cli.command()
@@ -88,7 +90,7 @@ def train(as_json: bool, **given) -> None:
     from pipelines import terminal
     from pipelines.training import train as train_one
 
-    terminal.show([train_one(_settings(given), **terminal.watching())], as_json=as_json)
+    terminal.show([train_one(_settings(given), say=terminal.say, progress=terminal.progress)], as_json=as_json)
 
 
 @cli.command()
@@ -120,7 +122,7 @@ def tune(as_json: bool, **given) -> None:
         study=given["study"],
         space=spaces.parse(given["search"]),
     )
-    view.show(tune_one(search, bar=view.bar, **terminal.watching()), as_json=as_json)
+    view.show(tune_one(search, bar=view.bar, say=terminal.say, progress=terminal.progress), as_json=as_json)
 
 
 @cli.command()

@@ -53,6 +53,7 @@ def decide(answers: Answers, threshold: float) -> Answers:
     """Answers of two classes with the labels that a threshold gives."""
     place = answers.classes.index(answers.positive)
     labels = np.array([answers.classes[1 - place], answers.positive], dtype=answers.predicted.dtype)
+    assert answers.probabilities is not None
     predicted = labels[(answers.probabilities[:, place] >= threshold).astype(int)]
     return replace(answers, predicted=predicted)
 

@@ -357,8 +357,9 @@ def _schema(version: Version, rows: _Rows) -> dict:
 
 
 def _parity(version: Version, frame: pd.DataFrame) -> dict | None:
-    pipeline = version.pipeline() if version.scorecard else None
-    return parity.measure(pipeline, version.scorecard, frame) if pipeline is not None else None
+    if version.scorecard is None or (pipeline := version.pipeline()) is None:
+        return None
+    return parity.measure(pipeline, version.scorecard, frame)
 
 
 def _keep(

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 #: The metrics of the final table, of those that a task has.
 SHOWN = {"regression": ("mse", "rmse", "r2"), "classification": ("accuracy", "roc_auc", "log_loss")}
-
-
-def watching() -> dict[str, Callable]:
-    """The two ways in which long work reports: ``say`` a step, ``progress`` through what is waited for."""
-    return {"say": say, "progress": progress}
 
 
 def say(text: str) -> None:

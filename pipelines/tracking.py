@@ -54,7 +54,7 @@ def log_dataset(origin: "Origin", dataset: "Dataset") -> None:
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.dataset_source_registry import resolve_dataset_source
     from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
     if origin.source.startswith("s3://") or Path(origin.source).exists():
         with warnings.catch_warnings():
@@ -63,14 +63,15 @@ def log_dataset(origin: "Origin", dataset: "Dataset") -> None:
             source = resolve_dataset_source(origin.source)
     else:
         source = CodeDatasetSource({"source": origin.source})
-    columns = [
+    columns: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.string if values.dtype.kind == "O" or str(values.dtype) == "str" else DataType.double, name)
         for name, values in ((name, dataset.column(name)) for name in dataset.order if name)
     ]
     # MLflow's store takes 36 characters of a digest.
     digest = origin.digest.removeprefix("sha256:")[:32]
     with speaking():
-        mlflow.log_input(MetaDataset(source, origin.name, digest, Schema(columns)), context="training")
+        dataset_of_run = MetaDataset(source, origin.name, digest, Schema(columns))  # type: ignore[abstract]
+        mlflow.log_input(dataset_of_run, context="training")
 
 
 def log_files(folder: Path) -> None:

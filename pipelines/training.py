@@ -20,7 +20,7 @@ from pipelines import (
     tracking,
     validation,
 )
-from pipelines.coefficients import score_name
+from pipelines.coefficients import Coefficient, score_name
 from pipelines.metrics import Answers
 from pipelines.planning import CLEANING, Plan, Settings, decide
 from registry import client as registry_client
@@ -189,7 +189,8 @@ def _report(
     against = comparison.with_champion(job.client, plan.name, document, answered)
     if against and against.note:
         job.say(against.note)
-    drawn, learned = {}, []
+    drawn: dict[str, bytes] = {}
+    learned: list[Coefficient] = []
     if job.settings.pictures:
         learned, drawn = report.draw(
             fitted.pipeline,

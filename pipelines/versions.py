@@ -176,7 +176,7 @@ def _by_mlflow(found, path: Path, document: dict | None) -> Version:
         ),
         cleaning=Cleaning(),
         predict=lambda table: np.asarray(model.predict(_typed_for(table, schema))),
-        probabilities=native.predict_proba if hasattr(native, "predict_proba") else None,
+        probabilities=getattr(native, "predict_proba", None),
         classes=None if native is None else tuple(classes.tolist()) if classes is not None else (),
         scorecard=None,
         document=document,

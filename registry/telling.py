@@ -1,4 +1,4 @@
-"""What a transition says on the versions that it moved, for whoever looks at MLflow's pages: two tags and a line."""
+"""What a transition says on the versions that it moved, for whoever looks at MLflow's pages: a tag, and a line."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,12 +12,12 @@ from registry.text import one_line
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: Tags of a version: the id and hash of the ledger's row that moved it last, and that move in words.
-ENTRY_TAG = "ledger.entry"
-MOVE_TAG = "ledger.transition"
+#: The tag of a version: its last move in words, with the id and the hash of the ledger's row.
+TAG = "ledger"
 
 # What MLflow's table takes of a description.
 _LONGEST = 5000
+_WITNESS = re.compile(r"\(ledger (\d+) ([0-9a-f]{64})\)$")
 _LINE = re.compile(r"^- \d{4}-\d\d-\d\d \d\d:\d\d UTC: .* \(ledger \d+\)$")
 
 
@@ -28,10 +28,9 @@ def steps(client: "MlflowClient", state: State, intent: Entry) -> Iterator[tuple
         if version is None:
             continue
         words = _words(intent, move)
-        tags = {ENTRY_TAG: f"{intent.id} {intent.hash}", MOVE_TAG: words}
-        for tag, value in tags.items():
-            if version.tags.get(tag) != value:
-                yield f"tag {tag} of {version.number}", _setting_tag(client, state.name, version.number, tag, value)
+        value = f"{words} (ledger {intent.id} {intent.hash})"
+        if version.tags.get(TAG) != value:
+            yield f"tag of {version.number}", _tagging(client, state.name, version.number, value)
         text = described(version.description, f"- {_minute(intent)} UTC: {words} (ledger {intent.id})")
         if text != version.description:
             yield f"description of {version.number}", _describing(client, state.name, version.number, text)
@@ -41,9 +40,8 @@ def witnesses(state: State) -> dict[int, str]:
     """The hashes of the ledger's rows that a model's versions name in their tags, by id; see ``Ledger.verify``."""
     found = {}
     for version in state.versions.values():
-        number, _, hash = version.tags.get(ENTRY_TAG, "").partition(" ")
-        if number.isdigit():
-            found[int(number)] = hash
+        if told := _WITNESS.search(version.tags.get(TAG, "")):
+            found[int(told[1])] = told[2]
     return found
 
 
@@ -75,10 +73,10 @@ def _minute(intent: Entry) -> str:
     return intent.time[:16].replace("T", " ")
 
 
-def _setting_tag(client: "MlflowClient", name: str, number: str, tag: str, value: str) -> Callable[[], object]:
+def _tagging(client: "MlflowClient", name: str, number: str, value: str) -> Callable[[], object]:
     def write() -> None:
         with speaking():
-            client.set_model_version_tag(name, number, tag, value)
+            client.set_model_version_tag(name, number, TAG, value)
 
     return write
 

@@ -148,11 +148,11 @@ def signature(inputs: Sequence[Input], classes: Sequence[Any], scorecard: Scorec
     weight hangs on are optional. A model with a scorecard takes ``params={"output": ...}``.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
     types = {CATEGORY: DataType.string, BOOLEAN: DataType.boolean}
     optional = scorecard.optional if scorecard else frozenset()
-    columns = [
+    columns: list[ColSpec | TensorSpec] = [
         ColSpec(types.get(column.type, DataType.double), column.name, required=column.name not in optional)
         for column in inputs
     ]
@@ -161,4 +161,8 @@ def signature(inputs: Sequence[Input], classes: Sequence[Any], scorecard: Scorec
         kinds = {bool: DataType.boolean, int: DataType.long, float: DataType.double}
         answer = kinds.get(type(classes[0]), DataType.string)
     params = ParamSchema([ParamSpec("output", DataType.string, OUTPUTS[0])]) if scorecard else None
-    return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(answer)]), params=params)
+    return ModelSignature(
+        inputs=Schema(columns),
+        outputs=Schema([ColSpec(answer)]),
+        params=params,  # type: ignore[arg-type]  # None is its own default
+    )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import PipelineError
-from registry.text import one_line
 from pipelines.validation.quiet import great_expectations
+from registry.text import one_line
 
 #: The suites that come with the project, one file a dataset.
 FOLDER = Path(__file__).parent.parent / "expectations"

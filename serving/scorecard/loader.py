@@ -38,9 +38,7 @@ class ScorecardModel:
         if output == "predictions":
             return self.scorecard.predict(model_input)
         if output == "probabilities":
-            if self.scorecard.classes is None:
-                raise ValueError("params: probabilities are for classifiers, this model is a regression")
-            return self._labelled(self.scorecard.probabilities(model_input))
+            return self._probabilities(model_input)
         if output == "explain":
             try:
                 return self.scorecard.explain(model_input)
@@ -48,10 +46,13 @@ class ScorecardModel:
                 raise ValueError(f"params: this model has no explanation: {error}") from None
         raise ValueError(f"params: output is one of {', '.join(OUTPUTS)}, found {output!r}")
 
-    def _labelled(self, probabilities):
+    def _probabilities(self, model_input):
         import pandas as pd
 
-        return pd.DataFrame(probabilities, columns=[str(label) for label in self.scorecard.classes])
+        classes = self.scorecard.classes
+        if classes is None:
+            raise ValueError("params: probabilities are for classifiers, this model is a regression")
+        return pd.DataFrame(self.scorecard.probabilities(model_input), columns=[str(label) for label in classes])
 
 
 def _load_pyfunc(path: str) -> ScorecardModel:

@@ -101,8 +101,8 @@ def test_the_versions_tell_the_story_too(client: MlflowClient, book: Ledger):
     intent = book.entries(NAME)[2]
     assert transition.id == intent.id == 3
     for version, words in (("2", "None → Production by ann: better"), ("1", "Production → Archived by ann: version 2")):
-        assert state.versions[version].tags["ledger.entry"] == f"3 {intent.hash}"
-        assert state.versions[version].tags["ledger.transition"].startswith(words)
+        assert state.versions[version].tags["ledger"].startswith(words)
+        assert state.versions[version].tags["ledger"].endswith(f"(ledger 3 {intent.hash})")
     first, _, told = state.versions["1"].description.partition("\n\n")
     assert first == "as trained"
     assert [line.partition("UTC: ")[2] for line in told.split("\n")] == [
@@ -275,7 +275,7 @@ def test_a_version_that_is_archived_is_rejected_where_it_is(client: MlflowClient
     promotion.reject(client, book, NAME, "1", reason="drifts", actor="jo")
     assert staged(read(client)) == {"1": ARCHIVED, "2": PRODUCTION}
     assert history.disowned(book.entries(NAME)) == {("1", read(client).versions["1"].created)}
-    assert "by jo: drifts" in read(client).versions["1"].tags["ledger.transition"]
+    assert "by jo: drifts" in read(client).versions["1"].tags["ledger"]
 
 
 def test_a_dry_rejection_writes_nothing(client: MlflowClient, book: Ledger, tmp_path: Path):
