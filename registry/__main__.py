@@ -1,5 +1,7 @@
 """``python -m registry``: what is registered, what the gates say of it, and its way through the stages."""
 
+import contextlib
+
 import click
 
 from registry.commands import Group, Option, Switch, option, run
@@ -101,7 +103,9 @@ def watch(once: bool, interval: float | None, policy: str | None) -> None:
             if not watcher.once():
                 terminal.say("nothing was changed by hand")
             return
-        watcher.run()
+        with contextlib.suppress(KeyboardInterrupt):
+            watcher.run()
+        terminal.log("stopped watching")
 
 
 if __name__ == "__main__":

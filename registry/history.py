@@ -17,7 +17,8 @@ class Interval:
     ----------
     version : its number.
     created : when the registry made it; it tells versions of one number from each other.
-    begun, ended : the ids of the intents that brought it there, and took it away; None where it is there still.
+    begun, ended : the ids of the intents that brought it there, and took it away; None where it is there still. Where
+        the ledger does not know how it came there, both are of the one that took it away.
     """
 
     version: str
@@ -46,6 +47,13 @@ def intervals(entries: Iterable[Entry]) -> list[Interval]:
             move = moves.get(one.version)
             if one.ended is None and move and (move["to"] != PRODUCTION or move["created"] != one.created):
                 found[place] = Interval(one.version, one.created, one.begun, intent)
+        # One that came before there was a ledger, or by hand while nobody watched, was there all the same.
+        known = {one.version for one in found if one.ended in (None, intent)}
+        found += [
+            Interval(move["version"], move["created"], intent, intent)
+            for move in moves.values()
+            if move["from"] == PRODUCTION != move["to"] and move["version"] not in known
+        ]
         staying = {one.version for one in found if one.ended is None}
         found += [
             Interval(move["version"], move["created"], intent, None)

@@ -346,7 +346,8 @@ def _promotion(state: State, version: str, stage: str) -> Plan:
             f"version {version} of {state.name!r} is in Production, which it would leave empty; "
             "promote another one, or roll back"
         )
-    return planned(state, PROMOTE, version, [(version, stage)])
+    # Told also where only the alias is missing: the ledger may not know yet that the version is there.
+    return planned(state, PROMOTE, version, [(version, stage)], told=True)
 
 
 def _rejection(state: State, version: str) -> Plan:

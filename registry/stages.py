@@ -139,9 +139,10 @@ def move(client: "MlflowClient", name: str, number: str, stage: str) -> None:
         where the registry refuses or does not answer.
     """
     with _driver(), _calling():
-        # With Archived and None the server would answer 500 to archive_existing_versions. The number is one, and no text:
-        # MLflow hands it to PostgreSQL as it is.
-        client.transition_model_version_stage(name, int(number), stage, archive_existing_versions=stage in ALIASES)  # type: ignore[arg-type]
+        # With Archived and None the server would answer 500 to archive_existing_versions.
+        archive = stage in ALIASES
+        # A number, not a text: MLflow hands it to PostgreSQL as it is.
+        client.transition_model_version_stage(name, int(number), stage, archive)  # type: ignore[arg-type]
 
 
 def point(client: "MlflowClient", name: str, alias: str, number: str | None) -> None:

@@ -75,7 +75,7 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.moves or self.calls or self.aliases)
+        return not (self.calls or self.aliases or any(move.source != move.target for move in self.moves))
 
     def to_dict(self) -> dict[str, Any]:
         """What of it the ledger keeps beside the columns."""

@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: Chromium, steered by Playwright; where the machine has none, tests skip and say why."""
+"""A real browser for tests of pages: Chromium, steered by Playwright; without one a test skips and says why."""
 
 import os
 import shutil

@@ -50,7 +50,7 @@ def test_a_run_ends_as_its_block_does(client, error: BaseException | None, ends:
 
 def test_a_run_that_is_told_to_stop_is_killed_though_a_library_made_another_error_of_it(client):
     one = runs.run(client, experiment=None, name="one", tags={})
-    with pytest.raises(ImportError), runs.interruptible(), one as run:
+    with pytest.raises(ImportError), runs.interruptible(), one as run:  # noqa: PT012
         try:
             os.kill(os.getpid(), signal.SIGTERM)
         except KeyboardInterrupt:

@@ -1,9 +1,6 @@
 """The watch: what is changed by hand is seen, judged, brought into line or put back, and written down."""
 
-import os
-import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -27,6 +24,7 @@ from registry.policy import Policies
 from registry.watch import EVERY, Watch
 from tests import stores
 from tests.registry import made
+from tests.registry.watching import program, said
 
 GOOD, BAD = made.holdout([1.0] * made.ROWS), made.holdout([9.0] * made.ROWS)
 POLICIES = policy.read()
@@ -329,35 +327,6 @@ def test_followers_are_run_after_what_was_done_by_hand(registry: MlflowClient, b
 # The program
 
 
-def seen(lines: Path, pattern: str, *, within: float) -> float:
-    """Wait until a line of a log matches; after how many seconds it did."""
-    began = time.monotonic()
-    while not re.search(pattern, lines.read_text()):
-        assert time.monotonic() - began < within, f"{pattern!r} is not in:\n{lines.read_text()}"
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
-@contextmanager
-def program(folder: Path, name: str = "watch") -> Iterator[tuple[subprocess.Popen, Path]]:
-    """``python -m registry watch`` in a folder; the process and its log."""
-    log = folder / f"{name}.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "registry", "watch"],
-            stdout=out,
-            stderr=out,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        )
-    try:
-        yield process, log
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
 def test_the_program_sees_a_click_within_five_seconds_and_another_takes_over_when_it_dies(
     registry: MlflowClient, book: Ledger, tmp_path: Path
 ):
@@ -370,13 +339,13 @@ def test_the_program_sees_a_click_within_five_seconds_and_another_takes_over_whe
             time.sleep(0.05)
         if "watching every" in other.read_text():
             first, log, second, other = second, other, first, log
-        seen(other, "another watcher is at it; standing by", within=30)
+        said(other, "another watcher is at it; standing by", within=30)
         by_hand(registry, "1", "Production")
-        assert seen(log, r"made version 1: stage changed by hand .*: adopted", within=15) < 5
+        assert said(log, r"made version 1: stage changed by hand .*: adopted", within=15) < 5
         # Killed, it cannot let go of its lease.
         first.send_signal(signal.SIGKILL)
         by_hand(registry, "2", "Production")
-        seen(other, r"made version 2: stage changed by hand .*: adopted", within=15)
+        said(other, r"made version 2: stage changed by hand .*: adopted", within=15)
         assert now(registry) == ({"1": "Archived", "2": "Production"}, {"champion": "2"})
         second.send_signal(signal.SIGTERM)
         assert second.wait(10) == 0
@@ -389,7 +358,7 @@ def test_it_goes_on_when_the_server_was_away(tmp_path: Path, monkeypatch: pytest
     address = f"http://{stores.HOST}:{port}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv("LEDGER_URI", f"sqlite:///{tmp_path}/ledger.db")
-    said: list[str] = []
+    lines: list[str] = []
     over = threading.Event()
 
     @contextmanager
@@ -410,24 +379,24 @@ def test_it_goes_on_when_the_server_was_away(tmp_path: Path, monkeypatch: pytest
     def until(condition: Callable[[], bool], within: float) -> None:
         began = time.monotonic()
         while not condition():
-            assert time.monotonic() - began < within, said
+            assert time.monotonic() - began < within, lines
             time.sleep(0.05)
 
     with ledger.open() as book:
         with server():
             registry = client.connect()
             made.register(registry, "made", GOOD)
-            watcher = Watch(registry, book, POLICIES, poll=0.3, say=said.append)
+            watcher = Watch(registry, book, POLICIES, poll=0.3, say=lines.append)
             thread = threading.Thread(target=watcher.run, kwargs={"until": over.is_set})
             thread.start()
             until(lambda: bool(book.entries(EVERY)), 30)
-        until(lambda: any("does not answer" in line for line in said), 30)
+        until(lambda: any("does not answer" in line for line in lines), 30)
         time.sleep(2)
-        assert len([line for line in said if "does not answer" in line]) == 1
+        assert len([line for line in lines if "does not answer" in line]) == 1
         with server():
-            until(lambda: "it answers again" in said, 30)
+            until(lambda: "it answers again" in lines, 30)
             by_hand(client.connect(), "1", "Production")
-            until(lambda: any("made version 1" in line for line in said), 10)
+            until(lambda: any("made version 1" in line for line in lines), 10)
             over.set()
             thread.join()
             assert now(registry) == ({"1": "Production"}, {"champion": "1"})

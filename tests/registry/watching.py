@@ -1,0 +1,44 @@
+"""``python -m registry watch`` as a process of its own, and what it says."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def program(
+    folder: Path, name: str = "watch", *, env: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen, Path]]:
+    """Run the program in a folder; the process and its log, which has a line when it watches."""
+    log = folder / f"{name}.log"
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "registry", "watch"],
+            stdout=out,
+            stderr=out,
+            cwd=folder,
+            env={**os.environ, **(env or {}), "PYTHONPATH": path},
+        )
+    try:
+        yield process, log
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def said(log: Path, pattern: str, *, within: float) -> float:
+    """Wait until a line of a log matches; after how many seconds it did."""
+    began = time.monotonic()
+    while not re.search(pattern, log.read_text()):
+        assert time.monotonic() - began < within, f"{pattern!r} is not in:\n{log.read_text()}"
+        time.sleep(0.05)
+    return time.monotonic() - began
