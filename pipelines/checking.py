@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipelines import columns, lineage, runs, splitting, suites, tracking, validation
+from pipelines import columns, runs, splitting, suites, tracking, validation
 from pipelines.errors import PipelineError
 from pipelines.planning import CLEANING, model_name
 from pipelines.sources import Table, read
@@ -64,7 +64,7 @@ def check(
     """
     registry_client.settle()
     registry_client.probe()
-    say(f"reading {lineage.without_password(data)}")
+    say(f"reading {registry_client.masked(data)}")
     table = read(data, query=query)
     model = model_name(name or table.name)
     target = target or table.target

@@ -1,7 +1,6 @@
 """Where a version comes from: code, data, seed, software."""
 
 import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from pipelines.sources import Origin
+from registry.client import masked
 
 #: The packages whose releases decide what a model answers.
 PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "great-expectations")
@@ -49,9 +49,4 @@ def _git(*words: str) -> str | None:
 
 def command_line(package: str = "pipelines") -> str:
     """The command as a person would type it again, without the passwords of URLs."""
-    return shlex.join(["python", "-m", package, *(without_password(word) for word in sys.argv[1:])])
-
-
-def without_password(text: str) -> str:
-    """A text with the passwords of URLs in it starred out."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
+    return shlex.join(["python", "-m", package, *(masked(word) for word in sys.argv[1:])])

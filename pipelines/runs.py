@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import interrupts, lineage
-from pipelines.interrupts import interruptible
+from pipelines import lineage
+from registry import interrupts
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
+from registry.interrupts import interruptible
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

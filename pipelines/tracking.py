@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import interrupts
-from registry import evidence
+from registry import evidence, interrupts
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
 

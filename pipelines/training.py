@@ -10,7 +10,6 @@ from sklearn.pipeline import Pipeline
 from pipelines import (
     comparison,
     evaluation,
-    lineage,
     metrics,
     modelling,
     record,
@@ -77,7 +76,7 @@ def train(
     """
     registry_client.settle()
     registry_client.probe()
-    say(f"reading {lineage.without_password(settings.data)}")
+    say(f"reading {registry_client.masked(settings.data)}")
     plan = decide(settings)
     for note in plan.dataset.notes:
         say(note)

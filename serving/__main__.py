@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from registry.commands import Command, option, run
+from registry.commands import Group, option, run
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Take a registered model to where it answers."""
 
 
-@cli.command(cls=Command)
+@cli.command()
 @click.argument("model_uri")
 @option(
     "--format",

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines import estimators, lineage, metrics, planning, splitting, suites, validation
+from pipelines import estimators, metrics, planning, splitting, suites, validation
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
 from pipelines.planning import Plan, Settings
 from pipelines.tuning import spaces
 from pipelines.tuning.spaces import Scale, SearchSpace
+from registry.client import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -97,7 +98,7 @@ def decide(search: Search, say: Callable[[str], None]) -> Task:
         raise PipelineError(f"--estimator: expected estimators of one task, found that {told}")
     deciding = next((name for name in names if tasks[name]), names[0])
 
-    say(f"reading {lineage.without_password(settings.data)}")
+    say(f"reading {masked(settings.data)}")
     plan = planning.decide(replace(settings, estimator=deciding, parameters={}))
     for note in plan.dataset.notes:
         say(note)

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import interrupts, report, runs, tracking, training
+from pipelines import report, runs, tracking, training
 from pipelines.errors import PipelineError
 from pipelines.training import Trained
 from pipelines.tuning import studies, trials, view
 from pipelines.tuning.planning import Search, Task, check_table, decide
 from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
 from registry import client as registry_client
+from registry import interrupts
 from registry.client import speaking
 
 if TYPE_CHECKING:

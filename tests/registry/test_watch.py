@@ -127,7 +127,7 @@ def test_one_that_fails_is_left_and_told_where_the_policy_flags(registry: Mlflow
     (settled,) = watcher.look()
     assert settled.outcome == "flagged"
     assert now(registry) == ({"1": "Archived", "2": "Production"}, {"champion": "2"})
-    assert "flagged, it fails champion: worse than version 1" in registry.get_model_version("made", "2").description
+    assert "flagged, it fails its gates: champion: worse than version 1" in registry.get_model_version("made", "2").description
     assert told(book)[-1] == ("by-hand", "2", "None", "Production", "UI", DONE)
 
 

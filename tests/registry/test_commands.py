@@ -11,8 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from pipelines.commands import Group, Names, Switch, merged, option, pairs, told
 from pipelines.errors import PipelineError
+from registry.commands import Group, Names, Switch, merged, option, pairs, told
 from registry.errors import RegistryError
 from tests import command
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import interrupts
+from registry import interrupts
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from pipelines import interrupts
+from registry import interrupts
 
 
 class Option(click.Option):
