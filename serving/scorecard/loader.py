@@ -1,10 +1,13 @@
 """MLflow's way in: the ``python_function`` flavor of a model, answered by its scorecard without scikit-learn."""
 
 from .errors import Unsupported
+from .inputs import ABSENT, InputError
 from .scorecard import Scorecard
 
 #: What ``params={"output": ...}`` may ask for; the first is the default.
 OUTPUTS = ("predictions", "probabilities", "explain")
+#: Rows up to which scoring each alone is faster than taking a DataFrame apart by columns.
+FEW = 16
 
 
 class ScorecardModel:
@@ -36,7 +39,7 @@ class ScorecardModel:
         """
         output = (params or {}).get("output", OUTPUTS[0])
         if output == "predictions":
-            return self.scorecard.predict(model_input)
+            return self._predictions(model_input)
         if output == "probabilities":
             return self._probabilities(model_input)
         if output == "explain":
@@ -46,16 +49,49 @@ class ScorecardModel:
                 raise ValueError(f"params: this model has no explanation: {error}") from None
         raise ValueError(f"params: output is one of {', '.join(OUTPUTS)}, found {output!r}")
 
-    def _probabilities(self, model_input):
+    def _predictions(self, table):
+        found = self._one_by_one(table, self.scorecard.predict_row)
+        if found is None:
+            return self.scorecard.predict(table)
+        import numpy as np
+
+        return np.array(found, dtype=object if isinstance(found[0], str) else None)
+
+    def _probabilities(self, table):
         import pandas as pd
 
         classes = self.scorecard.classes
         if classes is None:
             raise ValueError("params: probabilities are for classifiers, this model is a regression")
-        return pd.DataFrame(self.scorecard.probabilities(model_input), columns=[str(label) for label in classes])
+        try:
+            found = self._one_by_one(table, self.scorecard.probabilities_row)
+            found = self.scorecard.probabilities(table) if found is None else found
+        except Unsupported as error:
+            raise ValueError(f"params: this model has no probabilities: {error}") from None
+        return pd.DataFrame(found, columns=[str(label) for label in classes])
+
+    def _one_by_one(self, table, answer):
+        """The answers to each row of a short DataFrame; None where the whole table is better asked at once."""
+        columns = getattr(table, "columns", None)
+        if not getattr(columns, "is_unique", False) or not 0 < len(table) <= FEW or self.scorecard.kind != "linear":
+            return None
+        names, found = columns.tolist(), []
+        for place, values in enumerate(table.to_numpy(dtype=object).tolist()):
+            try:
+                found.append(answer(dict(zip(names, values, strict=True))))
+            except InputError as error:
+                raise error if error.reason == ABSENT else error.at(place) from None
+        return found
 
 
 def _load_pyfunc(path: str) -> ScorecardModel:
     """MLflow calls this with the path of the scorecard."""
+    # Now and not on first use: by then MLflow may have removed the folder that this package was loaded from.
+    from . import explain, tables  # noqa: F401
+
+    # All that answers is imported now: who loaded the model may remove its folder before the first request, or another
+    # copy of this code was loaded first, from a folder that is gone.
+    from . import explain, tables  # noqa: F401
+
     with open(path, encoding="utf-8") as file:
         return ScorecardModel(Scorecard.loads(file.read()))

@@ -150,6 +150,8 @@ def test_counts_of_many_classes_are_short():
 def test_degenerate_regressions_are_drawn(tmp_path, actual, predicted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # What an earlier test left to the garbage collector is not what this one is about.
+        warnings.simplefilter("ignore", ResourceWarning)
         paths = pictures.write(pictures.regression(actual, predicted), tmp_path)
     assert [path.name for path in paths] == ["predicted_vs_actual.png", "residuals.png"]
 
@@ -170,6 +172,8 @@ def test_degenerate_regressions_are_drawn(tmp_path, actual, predicted):
 def test_degenerate_classifications_are_drawn(tmp_path, actual, probabilities, predicted, classes):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # What an earlier test left to the garbage collector is not what this one is about.
+        warnings.simplefilter("ignore", ResourceWarning)
         figures = pictures.classification(actual, probabilities, predicted, classes)
         pictures.write(figures, tmp_path)
     assert "confusion_matrix" in figures
@@ -183,6 +187,8 @@ def test_names_are_drawn_as_they_stand(tmp_path):
     rows = [coefficient(name, i + 1.0) for i, name in enumerate(HOSTILE)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # What an earlier test left to the garbage collector is not what this one is about.
+        warnings.simplefilter("ignore", ResourceWarning)
         figures = pictures.classification(actual, probabilities, actual, labels)
         figures |= pictures.coefficients(rows, score="$\\bad{$ of\n$")
         for name in HOSTILE:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def python(body: str, *signals: signal.Signals, pause: float = 0.1, ignored: tuple = ()) -> tuple[int, str, str]:
     """Run a script in a process; send it signals once it has printed a line. Its exit code, output and errors."""
     head = (
-        "import gc, os, signal, sys, time\nfrom pipelines import interrupts\ndef ready(): print('ready', flush=True)\n"
+        "import gc, os, signal, sys, time\nfrom registry import interrupts\ndef ready(): print('ready', flush=True)\n"
     )
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
     try:

@@ -70,9 +70,8 @@ def test_two_releases_of_the_scoring_code_load_side_by_side(model: Path, tmp_pat
     (package,) = (other / "code").iterdir()
     renamed = package.rename(other / "code" / "scorecard_1_0000000b")
     loader = renamed / "loader.py"
-    loader.write_text(
-        loader.read_text().replace("return self.scorecard.predict(model_input)", "return ['other'] * len(model_input)")
-    )
+    changed = "ScorecardModel.predict = lambda self, model_input, params=None: ['other'] * len(model_input)"
+    loader.write_text(f"{loader.read_text()}\n\n{changed}\n")
     meta = (other / "MLmodel").read_text().replace(package.name, renamed.name)
     (other / "MLmodel").write_text(meta)
     row = pd.DataFrame([{"age": 30.0, tables.ODD: 1e6, tables.COMMA: 1.7, "owns.car": True, "region": "north"}])
@@ -125,3 +124,15 @@ def test_columns_without_weight_may_be_left_out(tracking: str, tmp_path: Path) -
     np.testing.assert_array_equal(whole, without)
     with pytest.raises(Exception, match="matters"):
         model.predict(pd.DataFrame([{"noise": 1.0}]))
+
+
+def test_a_model_answers_when_the_folder_of_its_sibling_is_gone(tracking: str, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        train(Settings(str(tables.linear(tmp_path / "t.csv")), name=name, **QUICK))
+    rows = pd.DataFrame({"x": np.arange(50.0), "colour": "red"})
+
+    (tmp_path / "fetched").mkdir()
+    mlflow.pyfunc.load_model("models:/first/1", dst_path=str(tmp_path / "fetched"))
+    shutil.rmtree(tmp_path / "fetched")
+
+    assert len(mlflow.pyfunc.load_model("models:/second/1").predict(rows)) == 50
