@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -38,8 +39,8 @@ class CrossValidation:
             values = [fold[name] for fold in by_fold]
             known = [value for value in values if value is not None]
             summary[name] = {
-                "mean": float(np.mean(known)) if known else None,
-                "std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+                "mean": _finite(np.mean, known) if known else None,
+                "std": _finite(partial(np.std, ddof=1), known) if len(known) > 1 else None,
                 "folds": values,
             }
         return {"kind": self.kind, "folds": len(self.folds), "metrics": summary}
@@ -47,6 +48,13 @@ class CrossValidation:
     def with_threshold(self, threshold: float) -> "CrossValidation":
         """The same answers, each row called positive where its probability is at least the threshold."""
         return CrossValidation(self.kind, tuple(decide(answers, threshold) for answers in self.folds))
+
+
+def _finite(summary: Callable, values: list[float]) -> float | None:
+    """A summary of values; None where it leaves float64, as a variance may where the values do not."""
+    with np.errstate(over="ignore"):
+        found = float(summary(values))
+    return found if np.isfinite(found) else None
 
 
 def decide(answers: Answers, threshold: float) -> Answers:

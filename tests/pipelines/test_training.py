@@ -242,3 +242,12 @@ def test_what_cannot_be_is_refused_before_anything_is_registered(
         train(Settings(str(path), **settings))
 
     assert not mlflow.MlflowClient().search_registered_models()
+
+
+def test_numbers_whose_squares_nearly_leave_float64_are_trained_on(tracking: str, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=300)
+    pd.DataFrame({"x": x * 1e140, "target": x * 1e100}).to_csv(tmp_path / "huge.csv", index=False)
+
+    trained = train(Settings(str(tmp_path / "huge.csv"), **{**QUICK, "folds": 5}))
+
+    assert trained.metrics["r2"]["value"] == pytest.approx(1)
