@@ -1,7 +1,5 @@
 """``python -m registry``: what is registered, what the gates say of it, and its way through the stages."""
 
-import contextlib
-
 import click
 
 from registry.commands import Group, Option, Switch, option, run
@@ -92,7 +90,7 @@ def watch(once: bool, interval: float | None, policy: str | None) -> None:
     One that passes is adopted, one that fails is put back or flagged, as the policy says; stage and alias are brought
     into line, and the ledger tells it. Of several watchers one is at work, the others stand by.
     """
-    from registry import client, ledger, terminal
+    from registry import client, interrupts, ledger, terminal
     from registry import policy as policies
     from registry.watch import Watch
 
@@ -103,9 +101,12 @@ def watch(once: bool, interval: float | None, policy: str | None) -> None:
             if not watcher.once():
                 terminal.say("nothing was changed by hand")
             return
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             watcher.run()
-        terminal.log("stopped watching")
+        except KeyboardInterrupt:
+            # This is how it ends, and no failure.
+            interrupts.close()
+            terminal.log("stopped watching")
 
 
 if __name__ == "__main__":

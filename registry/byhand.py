@@ -95,7 +95,7 @@ def requests(state: State, before: Mapping[str, str], stage: str) -> list[Reques
         if version.stage == stage != before[number]
     ]
     moved.sort(key=lambda request: (request.updated, int(request.version)), reverse=True)
-    pointed = state.aliases.get(ALIASES[stage])
+    pointed = state.aliases.get(ALIASES[stage], "")
     if pointed in state.versions and state.versions[pointed].stage != stage != before[pointed]:
         moved.append(Request(pointed, before[pointed], stage, True, 0))
     return moved
@@ -205,7 +205,8 @@ class _Settling:
         calls = [(request.version, request.target)]
         plan = planned(state, BY_HAND, request.version, calls, sources=concerned, told=True)
         outcome = "adopted" if verdict.passed else "flagged"
-        reason = f"{request.words}; {'' if verdict.passed else 'flagged, it fails its gates: '}{verdict.summary()}"
+        words = f"in {request.target} when the ledger began" if self.trusting else request.words
+        reason = f"{words}; {'' if verdict.passed else 'flagged, it fails its gates: '}{verdict.summary()}"
         return self._done(state, plan, HAND, reason, outcome, verdict)
 
     def _revert(self, failed: Sequence[tuple[Request, "Verdict"]]) -> Settled:
@@ -221,7 +222,8 @@ class _Settling:
         # Whatever holds the stage already has to hold it against those that are put back.
         calls = [(number, stage) for number, its in before.items() if its == stage] + calls
         plan = planned(state, history.REVERT, request.version, calls, told=True)
-        return self._done(state, plan, WATCH, f"{request.words}; it fails its gates: {verdict.summary()}", "reverted", verdict)
+        reason = f"{request.words}; it fails its gates: {verdict.summary()}"
+        return self._done(state, plan, WATCH, reason, "reverted", verdict)
 
     def record(self) -> list[Settled]:
         """Record the moves by hand that no gate is asked for: to Archived and None, and out of a stage."""

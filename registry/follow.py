@@ -28,7 +28,7 @@ from registry.policy import Follow
 from registry.text import one_line
 
 # A process follows a model's transitions under a lease: one that is killed is succeeded after so many seconds.
-_LEASE = 10.0
+_LEASE = 4.0
 #: The pause after a first failure, in seconds; it doubles with every other, up to the second figure.
 PAUSES = (1.0, 30.0)
 

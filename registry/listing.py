@@ -100,7 +100,8 @@ def _metrics(client: "MlflowClient", run_ids: set[str]) -> dict[str, Mapping[str
     if not run_ids:
         return {}
     experiments = [one.experiment_id for one in _pages(client.search_experiments)]
-    found, ordered = {}, sorted(run_ids)
+    found: dict[str, Mapping[str, float]] = {}
+    ordered = sorted(run_ids)
     for start in range(0, len(ordered), _RUNS):
         quoted = ", ".join(f"'{run_id}'" for run_id in ordered[start : start + _RUNS])
         for run in client.search_runs(experiments, f"attributes.run_id IN ({quoted})", max_results=_RUNS):

@@ -9,9 +9,19 @@ from registry.commands import Switch, option
 if TYPE_CHECKING:
     from registry.promotion import Transition
 
+
+def _given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """What is required is not blank either, as MLproject would pass it."""
+    if value is None:
+        raise click.MissingParameter(ctx=ctx, param=param)
+    return value
+
+
 _NAME = click.argument("name")
 _VERSION = click.argument("version")
-_REASON = option("--reason", required=True, help="Why, in words; it stays in the ledger and on the version.")
+_REASON = option(
+    "--reason", required=True, callback=_given, help="Why, in words; it stays in the ledger and on the version."
+)
 _JSON = option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _POLICY = option(
     "--policy", metavar="FILE", help="The policy; by default LIFECYCLE_POLICY, or the one that is shipped."
@@ -29,7 +39,13 @@ _DRY_RUN = _switch("--dry-run", "Show what would be done, and write nothing.")
 @click.command()
 @_NAME
 @_VERSION
-@option("--stage", type=click.Choice(["Staging", "Production"], case_sensitive=False), required=True, help="Where to.")
+@option(
+    "--stage",
+    type=click.Choice(["Staging", "Production"], case_sensitive=False),
+    required=True,
+    callback=_given,
+    help="Where to.",
+)
 @_REASON
 @_switch("--breaking", "The schema may be incompatible with the champion's.")
 @_DRY_RUN
@@ -158,7 +174,8 @@ def _show(transition: "Transition", *, dry_run: bool, as_json: bool) -> None:
                 "kind": plan.kind,
                 "dry_run": dry_run,
                 "ledger_id": transition.id,
-                **{key: value for key, value in plan.to_dict().items() if key in ("moves", "aliases")},
+                "moves": [move for move in plan.to_dict()["moves"] if move["from"] != move["to"]],
+                "aliases": plan.to_dict()["aliases"],
                 "verdict": verdict.to_dict() if verdict else None,
                 "followed": [asdict(outcome) for outcome in transition.outcomes],
                 "notes": list(transition.notes),
@@ -169,12 +186,15 @@ def _show(transition: "Transition", *, dry_run: bool, as_json: bool) -> None:
         terminal.say(note)
     would = "would move " if dry_run else ""
     for move in plan.moves:
-        click.echo(f"{would}{plan.name} version {move.version}: {move.source} → {move.target}")
+        if move.source != move.target:
+            click.echo(f"{would}{plan.name} version {move.version}: {move.source} → {move.target}")
+        elif transition.id is not None:
+            click.echo(f"{plan.name} version {move.version} stays in {move.target}")
     for pointing in plan.aliases:
         where = f"version {pointing.after}" if pointing.after else "no version"
         click.echo(f"{'would point ' if dry_run else ''}alias {pointing.alias} → {where}")
     if transition.id is not None:
         click.echo(f"ledger entry {transition.id}")
     for outcome in transition.outcomes:
-        word = "followed by" if outcome.followed else f"failed after {outcome.tries} tries ({outcome.said}):"
+        word = "followed by" if outcome.followed else f"not followed ({outcome.said}; tries: {outcome.tries}) by"
         click.echo(f"{word} {outcome.follower}", err=not outcome.followed)

@@ -2,8 +2,8 @@
 
 import getpass
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from registry import evidence, follow, history, stages, trial
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from registry.gates import Verdict
     from registry.policy import Follow
 
-PROMOTE, BY_HAND = "promote", "by-hand"
-
-#: The actor of what was done by hand, in MLflow's pages or by another program.
-UI = "UI"
+PROMOTE = "promote"
 
 #: Judges a version (its number) against the champion (its number; None where there is none).
 Judge = Callable[[str, str | None], "Verdict"]
@@ -77,7 +74,6 @@ class _Mover:
     actor: str
     followers: Sequence["Follow"] = ()
     observe: Observer = unobserved
-    details: Mapping[str, Any] = field(default_factory=dict)
 
     def move(self, lock: Lock, state: State, plan: Plan, verdict: "Verdict | None" = None, **details: Any) -> Entry:
         """Carry out a plan; its intent."""
@@ -93,7 +89,7 @@ class _Mover:
             reason=self.reason,
             digest=(verdict and verdict.digest) or state.versions[plan.version].tags.get(evidence.DIGEST_TAG),
             verdict=verdict.to_dict() if verdict else None,
-            details={**self.details, **details, **({"follow": following} if following else {})},
+            details={**details, **({"follow": following} if following else {})},
         )
         return execute(self.client, self.ledger, lock, state, plan, entry, observe=self.observe)
 
@@ -248,85 +244,6 @@ def rollback(
     else:
         raise RegistryError(f"versions of {name!r} are being moved by others; look at its history, then try again")
     return Transition(plan, intent.id, outcomes=mover.followed(), notes=[*mended, *notes])
-
-
-def by_hand(
-    client: "MlflowClient",
-    ledger: Ledger,
-    name: str,
-    version: str,
-    stage: str,
-    *,
-    source: str,
-    reason: str,
-    verdict: "Verdict | None" = None,
-    actor: str = UI,
-    followers: Sequence["Follow"] = (),
-    details: Mapping[str, Any] | None = None,
-    observe: Observer = unobserved,
-) -> Transition:
-    """Record that a version was moved to a stage by hand, or an alias to a version; the other is brought into line.
-
-    Whatever else is in that stage is archived, and the aliases mirror the stages again.
-
-    Parameters
-    ----------
-    source : the stage that the version was in before.
-    verdict : what the gates said of it; it is recorded, not obeyed.
-
-    Raises
-    ------
-    RegistryError
-        where there is no such version, or registry or ledger fail.
-    """
-    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe, details or {})
-    with ledger.lock(name) as lock:
-        recover_locked(client, ledger, lock, name)
-        state = stages.read(client, name)
-        state.version(version)
-        known = history.stages(ledger.entries(name))
-        # Those that made room by the same hand.
-        sources = {number: stage for number in state.versions if stage in ALIASES and known.get(number) == stage}
-        plan = planned(state, BY_HAND, version, [(version, stage)], sources={**sources, version: source}, told=True)
-        intent = mover.move(lock, state, plan, verdict)
-    return Transition(plan, intent.id, verdict, mover.followed())
-
-
-def restore(
-    client: "MlflowClient",
-    ledger: Ledger,
-    name: str,
-    version: str,
-    *,
-    to: Mapping[str, str],
-    reason: str,
-    verdict: "Verdict | None" = None,
-    actor: str = UI,
-    followers: Sequence["Follow"] = (),
-    details: Mapping[str, Any] | None = None,
-    observe: Observer = unobserved,
-) -> Transition:
-    """Put versions back where they were before a move by hand; the champion first, so that there always is one.
-
-    Parameters
-    ----------
-    version : the one that was moved by hand; if it leaves Production, no rollback leads to it any more.
-    to : version -> the stage that it goes back to.
-    """
-    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe, details or {})
-    with ledger.lock(name) as lock:
-        recover_locked(client, ledger, lock, name)
-        state = stages.read(client, name)
-        state.version(version)
-        calls = [
-            (number, stage)
-            for stage in stages.STAGES
-            for number, wanted in to.items()
-            if wanted == stage and number in state.versions and state.versions[number].stage != stage
-        ]
-        plan = planned(state, history.REVERT, version, calls, told=True)
-        intent = mover.move(lock, state, plan, verdict)
-    return Transition(plan, intent.id, verdict, mover.followed())
 
 
 def who() -> str:

@@ -36,7 +36,7 @@ def fetch(client: "MlflowClient", version: "ModelVersion") -> Evidence:
     if not version.run_id:
         raise EvidenceError(f"{title} has no run to keep evidence in; log its model in a run, and register that")
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
-        path = _download(client, version, Path(folder))
+        path = _download(client, version, version.run_id, Path(folder))
         if path is None:
             raise EvidenceError(f"{title} has no evidence: nobody has judged it; {again}")
         try:
@@ -79,20 +79,20 @@ def version(client: "MlflowClient", name: str, number: str) -> "ModelVersion":
     raise RegistryError(f"version {number!r} of model {name!r} cannot be read; a version is a number, such as 3")
 
 
-def _download(client: "MlflowClient", version: "ModelVersion", folder: Path) -> Path | None:
+def _download(client: "MlflowClient", version: "ModelVersion", run_id: str, folder: Path) -> Path | None:
     """The folder of the evidence; None where the run has none."""
     from mlflow.exceptions import MlflowException
 
     with speaking():
         try:
-            if not client.list_artifacts(version.run_id, evidence.TRAINING):
+            if not client.list_artifacts(run_id, evidence.TRAINING):
                 return None
-            return Path(client.download_artifacts(version.run_id, evidence.TRAINING, str(folder)))
+            return Path(client.download_artifacts(run_id, evidence.TRAINING, str(folder)))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             raise EvidenceError(
-                f"{version.name} version {version.version}: its run {version.run_id} is gone, its evidence with it; "
+                f"{version.name} version {version.version}: its run {run_id} is gone, its evidence with it; "
                 "train it anew"
             ) from None
 

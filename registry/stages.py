@@ -142,7 +142,7 @@ def move(client: "MlflowClient", name: str, number: str, stage: str) -> None:
         # With Archived and None the server would answer 500 to archive_existing_versions.
         archive = stage in ALIASES
         # A number, not a text: MLflow hands it to PostgreSQL as it is.
-        client.transition_model_version_stage(name, int(number), stage, archive)  # type: ignore[arg-type]
+        client.transition_model_version_stage(name, int(number), stage, archive)
 
 
 def point(client: "MlflowClient", name: str, alias: str, number: str | None) -> None:

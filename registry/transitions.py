@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from registry import stages, telling
+from registry import interrupts, stages, telling
 from registry.errors import RegistryError
 from registry.ledger import DONE, INTENT, UNDONE, Entry, Ledger
 from registry.ledger.entries import closing
@@ -146,7 +146,7 @@ def execute(
     *,
     observe: Observer = unobserved,
 ) -> Entry:
-    """Carry out a plan; the intent, as it stands in the ledger.
+    """Carry out a plan; the intent, as it stands in the ledger. An interrupt waits until it is carried out.
 
     Parameters
     ----------
@@ -159,16 +159,17 @@ def execute(
         where registry or ledger refuse or go away. Then nothing was moved, or the intent stays, and the next command
         finishes it.
     """
-    observe("intent")
-    (intent,) = ledger.extend([_intent(plan, entry)])
-    try:
-        _forward(client, ledger, lock, state, intent, calls=plan.calls, observe=observe)
-    except RegistryError as error:
-        if _refused(error):
-            # The registry answers: what is to become of the intent can be seen now.
-            with contextlib.suppress(RegistryError):
-                finish(client, ledger, lock, intent)
-        raise
+    with interrupts.held():
+        observe("intent")
+        (intent,) = ledger.extend([_intent(plan, entry)])
+        try:
+            _forward(client, ledger, lock, state, intent, calls=plan.calls, observe=observe)
+        except RegistryError as error:
+            if _refused(error):
+                # The registry answers: what is to become of the intent can be seen now.
+                with contextlib.suppress(RegistryError):
+                    finish(client, ledger, lock, intent)
+            raise
     return intent
 
 

@@ -6,10 +6,10 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from registry import byhand, follow, stages
+from registry import byhand, follow, interrupts, stages
 from registry.byhand import WATCH, Settled
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
@@ -17,19 +17,18 @@ from registry.ledger import NOTED, Entry, Ledger
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
     from registry.policy import Policies
 
 #: The lease that elects one of several watchers, and how long it lasts without being renewed, in seconds.
 LEASE, LEASE_SECONDS = "watch", 5.0
-#: How often all versions are read, whatever their timestamps say; in seconds.
-SWEEP = 60.0
+#: How often every model is compared with the ledger, whether it looks changed or not; in seconds.
+SWEEP = 600.0
 #: The model of the ledger's row that says since when there is a watch: of none.
 EVERY = ""
 
 _PAGE = 200
-# So many of the versions that changed last are asked for; where all of them are new, all versions are read.
-_NEWEST = 20
 # How often one that stands by asks for the lease, in seconds.
 _STANDBY = 1.0
 
@@ -56,9 +55,8 @@ class Watch:
         self._poll = policies.poll if poll is None else poll
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._leading: bool | None = None
-        # What was seen last: the trace of each version, the aliases of each model, and when all was read.
-        self._traces: dict[tuple[str, str], Any] = {}
-        self._aliases: dict[str, dict[str, str]] = {}
+        # What was seen last of each model, and when all of them were compared with the ledger.
+        self._traces: dict[str, Any] = {}
         self._swept: float | None = None
         # Models that are not settled yet, and those whose transitions are to be followed.
         self._due: set[str] = set()
@@ -75,7 +73,7 @@ class Watch:
         RegistryError
             where registry or ledger fail.
         """
-        self._read_all()
+        self._sweep()
         found = []
         for name in sorted(self._due):
             found += self._settle(name)
@@ -100,7 +98,8 @@ class Watch:
                 pause = self._poll if self._leading else min(self._poll, _STANDBY)
                 time.sleep(max(0.0, pause - (time.monotonic() - began)))
         finally:
-            with contextlib.suppress(RegistryError):
+            # Whoever stands by need not wait for the lease to run out.
+            with interrupts.held(), contextlib.suppress(RegistryError):
                 self._ledger.release(LEASE, self._holder)
 
     def look(self) -> list[Settled]:
@@ -113,15 +112,16 @@ class Watch:
         RegistryError
             where registry or ledger cannot be read.
         """
-        if self._swept is None:
-            self._read_all()
-        elif time.monotonic() - self._swept >= SWEEP:
+        if self._swept is None or time.monotonic() - self._swept >= SWEEP:
             self._sweep()
         else:
             self._glance()
-        found = []
+        found: list[Settled] = []
         for name in sorted(self._due):
             with self._troubled(name):
+                if self._leading and not self._lead():
+                    # It took so long that another watcher has taken over.
+                    return found
                 found += self._settle(name)
         if not self._due:
             self._began()
@@ -133,7 +133,7 @@ class Watch:
         leads = self._ledger.lease(LEASE, self._holder, max(LEASE_SECONDS, 2 * self._poll))
         if leads and not self._leading:
             self._say(f"watching every {self._poll:g} s, with {self._ledger.title}")
-            # What the one before has left is found by reading all.
+            # What the one before has left is found by comparing all.
             self._swept = None
         if not leads and self._leading is not False:
             self._say("another watcher is at it; standing by")
@@ -144,7 +144,10 @@ class Watch:
         found: list[Settled] = []
         if self._drifted(name):
             policy = self._policies.for_model(name)
-            found = byhand.settle(self._client, self._ledger, name, policy, trusting=self._trusting)
+            # What is begun is finished, should the process be told to stop meanwhile.
+            with interrupts.held():
+                found = byhand.settle(self._client, self._ledger, name, policy, trusting=self._trusting)
+            interrupts.check()
             self._unfollowed.add(name)
         for one in found:
             self._say(one.words)
@@ -185,42 +188,20 @@ class Watch:
         )
         self._trusting = False
 
-    def _read_all(self) -> None:
-        """Read the registry anew; all models are due."""
-        self._sweep()
-        self._trusting = not self._ledger.entries(EVERY)
-        self._due = set(self._aliases)
-        self._unfollowed |= {name for name in self._aliases if self._policies.for_model(name).follow}
-
     def _sweep(self) -> None:
-        """Read all versions and all aliases; a model in which one is not as it was seen last is due."""
-        with speaking():
-            versions = _pages(self._client.search_model_versions)
-        self._seen(versions, self._all_aliases())
-        # Those that are gone are forgotten.
-        self._traces = {(one.name, one.version): _trace(one) for one in versions}
+        """Have every model compared with the ledger."""
+        self._trusting = not self._ledger.entries(EVERY)
+        self._glance()
+        self._due = set(self._traces)
+        self._unfollowed |= {name for name in self._traces if self._policies.for_model(name).follow}
         self._swept = time.monotonic()
 
     def _glance(self) -> None:
-        """Read the versions that changed last, and all aliases, whose changes leave no trace of time."""
+        """Read all models; one that is not as it was seen last is due."""
         with speaking():
-            newest = self._client.search_model_versions(max_results=_NEWEST, order_by=["last_updated_timestamp DESC"])
-        fresh = [one for one in newest if self._traces.get((one.name, one.version)) != _trace(one)]
-        if len(fresh) == _NEWEST:
-            self._sweep()
-        else:
-            self._seen(fresh, self._all_aliases())
-
-    def _seen(self, versions: Iterable, aliases: Mapping[str, dict[str, str]]) -> None:
-        traces = {(one.name, one.version): _trace(one) for one in versions}
-        self._due |= {key[0] for key, trace in traces.items() if self._traces.get(key) != trace}
-        self._due |= {name for name, its in aliases.items() if self._aliases.get(name, {}) != its}
-        self._traces |= traces
-        self._aliases = dict(aliases)
-
-    def _all_aliases(self) -> dict[str, dict[str, str]]:
-        with speaking():
-            return {model.name: dict(model.aliases) for model in _pages(self._client.search_registered_models)}
+            traces = {model.name: _trace(model) for model in _pages(self._client.search_registered_models)}
+        self._due |= {name for name, trace in traces.items() if self._traces.get(name) != trace}
+        self._traces = traces
 
     @contextlib.contextmanager
     def _troubled(self, what: str) -> Iterator[None]:
@@ -236,9 +217,10 @@ class Watch:
                 self._say("it answers again" if what == "watch" else f"{what}: it works again")
 
 
-def _trace(version) -> tuple:
-    """What of a version changes when its stage does."""
-    return version.last_updated_timestamp, version.current_stage
+def _trace(model: "RegisteredModel") -> tuple:
+    """What of a model changes when a stage or an alias does: its time with the one, itself with the other."""
+    newest = sorted((one.current_stage, str(one.version)) for one in model.latest_versions)
+    return model.last_updated_timestamp, newest, dict(model.aliases)
 
 
 def _pages(search: Callable) -> list:

@@ -1,6 +1,7 @@
 """Write a model's scorecard in a format, whole or not at all."""
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def export(uri: str, form: str, *, output: Path | None = None, overwrite: bool =
     """
     if form not in exports.FORMATS:
         raise ServingError(f"--format is one of {', '.join(exports.FORMATS)}, found {form!r}")
+    if output and output.exists() and not output.is_file():
+        raise ServingError(f"--output {output} is no file; name one, or leave it out to write to standard output")
     if output and output.exists() and not overwrite:
         raise ServingError(f"{output} is there already; give --overwrite, or another --output")
     if output and not output.resolve().parent.is_dir():
@@ -39,15 +42,13 @@ def export(uri: str, form: str, *, output: Path | None = None, overwrite: bool =
 
 def _replace(path: Path, content: bytes) -> None:
     """Write beside the file and move it there, so that nobody finds half of it."""
+    target = path.resolve()  # what a link points at is replaced, not the link
     try:
-        with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                file.write(content)
-                file.flush()
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-", ignore_cleanup_errors=True) as folder:
+            file = Path(folder, "content")
+            file.write_bytes(content)
+            if target.exists():
+                file.chmod(stat.S_IMODE(target.stat().st_mode))
+            os.replace(file, target)
     except OSError as error:
         raise ServingError(f"{path} cannot be written: {error.strerror or error}") from None

@@ -1,23 +1,27 @@
 """The scorecard of a model that MLflow keeps, by its URI."""
 
-import os
+import re
 import tempfile
 import warnings
 from pathlib import Path
 
 from registry import client as registry_client
+from registry.errors import RegistryError
+from registry.text import one_line
 from serving.errors import ServingError
 from serving.flavor import SCORECARD
-from serving.scorecard import Input, Scorecard, Unsupported
+from serving.scorecard import Input, Scorecard, ScorecardError, Unsupported
 from serving.scorecard import compile as compile_pipeline
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
 
 _TYPES = {"string": CATEGORY, "boolean": BOOLEAN, "double": NUMBER, "float": NUMBER, "long": NUMBER, "integer": NUMBER}
-_ELSEWHERE = "serve it with `mlflow models serve`"
+_EXPECTED = "give models:/NAME/VERSION, models:/NAME@ALIAS, runs:/RUN/model, or a model's folder"
 
 
 def scorecard(uri: str) -> Scorecard:
     """The scorecard of a model; compiled here where the model has none, but is a scikit-learn pipeline.
+
+    Compiling loads the pipeline, which runs code where it is a pickle: do it with models that you trust.
 
     Parameters
     ----------
@@ -32,35 +36,64 @@ def scorecard(uri: str) -> Scorecard:
     ServingError
         where the model is none that a scorecard can say.
     """
-    if os.path.isdir(uri):
+    if uri and Path(uri).is_dir():
         return _read(Path(uri), uri)
-    client = registry_client.connect()
-    with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder, registry_client.speaking():
-        del client
-        from mlflow.artifacts import download_artifacts
+    if not re.match(r"[A-Za-z][\w+.-]*:/", uri):
+        raise ServingError(f"{uri!r} is no folder that is there, and no URI; {_EXPECTED}")
+    if re.fullmatch(r"models:/(?!m-)[^/@]*/?", uri):
+        raise ServingError(f"{uri} names no version; {_EXPECTED}")
+    registry_client.connect()
+    with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
+        try:
+            with registry_client.speaking():
+                from mlflow.artifacts import download_artifacts
 
-        return _read(Path(download_artifacts(uri, dst_path=folder)), uri)
+                path = Path(download_artifacts(uri, dst_path=folder))
+        except RegistryError as error:
+            raise RegistryError(f"{uri} cannot be had: {error}") from error
+        return _read(path, uri)
 
 
 def _read(path: Path, uri: str) -> Scorecard:
     if (path / SCORECARD).exists():
-        return Scorecard.loads((path / SCORECARD).read_text(encoding="utf-8"))
+        try:
+            return Scorecard.loads((path / SCORECARD).read_text(encoding="utf-8"))
+        except (ScorecardError, UnicodeDecodeError) as error:
+            raise ScorecardError(f"{uri}: its {SCORECARD} is refused: {error}") from None
     if not (path / "MLmodel").exists():
-        raise ServingError(f"{uri} is no MLflow model: it has no file MLmodel; give models:/NAME/VERSION")
+        raise ServingError(f"{uri} is no MLflow model: it has no file MLmodel; {_EXPECTED}")
+    pipeline, inputs = _native(path, uri)
+    try:
+        return compile_pipeline(pipeline, inputs)
+    except Unsupported as error:
+        raise ServingError(f"{uri} has no scorecard, and none can be made: {error}") from None
+    except ScorecardError as error:
+        raise ScorecardError(f"{uri} has no scorecard, and none can be made: {error}") from None
+
+
+def _native(path: Path, uri: str) -> tuple[object, list[Input] | None]:
+    """The pipeline of a model's sklearn flavor, and the inputs of its signature."""
     registry_client.settle()
     import mlflow.sklearn
     from mlflow.models import Model
 
-    meta = Model.load(str(path))
-    if "sklearn" not in meta.flavors:
-        raise ServingError(f"{uri} has no scorecard, and no sklearn flavor to make one of; {_ELSEWHERE}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pipeline = mlflow.sklearn.load_model(str(path))
+    registry_client.settle()  # importing MLflow sets the level of its own logger
+    # What a pickle raises is as manifold as the classes in it.
     try:
-        return compile_pipeline(pipeline, _inputs(meta))
-    except Unsupported as error:
-        raise ServingError(f"{uri} has no scorecard, and none can be made: {error}; {_ELSEWHERE}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            meta = Model.load(str(path))
+            pipeline = mlflow.sklearn.load_model(str(path)) if "sklearn" in meta.flavors else None
+    except Exception as error:
+        raise ServingError(
+            f"{uri} cannot be loaded ({type(error).__name__}: {one_line(error)}); "
+            "install what its requirements.txt lists, in the releases it names"
+        ) from error
+    if pipeline is None:
+        raise ServingError(
+            f"{uri} has no scorecard, and no sklearn flavor to make one of; serve it with `mlflow models serve`"
+        )
+    return pipeline, _inputs(meta)
 
 
 def _inputs(meta) -> list[Input] | None:

@@ -95,9 +95,11 @@ def _too_few(case: Case, other: Evidence, rows: paired.Shared) -> str:
     why = f" (the columns that name a row have changed: {'; '.join(parts)})" if parts else ""
     if rows.changed:
         why += f" ({rows.changed} more have another {case.document['model']['target']!r} now)"
+    compare = f"{case.evaluate.removesuffix('`')} --rows holdout`"
     return (
-        f"they share {len(rows)} held-out rows{why}, {case.policy.champion.fewest} are needed; run {case.evaluate} "
-        "on a table that neither was trained on, and train with `--id` so that a row keeps its name"
+        f"they share {len(rows)} held-out rows{why}, {case.policy.champion.fewest} are needed; compare them with "
+        f"{compare}, on rows that neither was trained on, and let `stages` in this model's policy leave out "
+        "`champion`; or train with `--id`, so that rows keep their names"
     )
 
 

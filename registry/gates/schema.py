@@ -26,7 +26,7 @@ def changes(before: dict, after: dict) -> Changes:
     old = {one["name"]: one for one in before["schema"]["inputs"]}
     new = {one["name"]: one for one in after["schema"]["inputs"]}
     breaking = [f"column {name!r} is gone" for name in old if name not in new]
-    compatible = []
+    compatible: list[str] = []
     for name in new:
         if name not in old:
             (compatible if new[name]["null"] else breaking).append(
@@ -44,7 +44,8 @@ def changes(before: dict, after: dict) -> Changes:
 
 
 def _column(name: str, old: Mapping, new: Mapping) -> tuple[list[str], list[str]]:
-    breaking, compatible = [], []
+    breaking: list[str] = []
+    compatible: list[str] = []
     if old["type"] != new["type"]:
         breaking.append(f"column {name!r} was a {old['type']} and is a {new['type']}")
     elif old["integer"] != new["integer"]:

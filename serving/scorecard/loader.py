@@ -73,7 +73,9 @@ class ScorecardModel:
     def _one_by_one(self, table, answer):
         """The answers to each row of a short DataFrame; None where the whole table is better asked at once."""
         columns = getattr(table, "columns", None)
-        if not getattr(columns, "is_unique", False) or not 0 < len(table) <= FEW or self.scorecard.kind != "linear":
+        if columns is None or not getattr(columns, "is_unique", False):
+            return None
+        if not 0 < len(table) <= FEW or self.scorecard.kind != "linear":
             return None
         names, found = columns.tolist(), []
         for place, values in enumerate(table.to_numpy(dtype=object).tolist()):
@@ -87,10 +89,6 @@ class ScorecardModel:
 def _load_pyfunc(path: str) -> ScorecardModel:
     """MLflow calls this with the path of the scorecard."""
     # Now and not on first use: by then MLflow may have removed the folder that this package was loaded from.
-    from . import explain, tables  # noqa: F401
-
-    # All that answers is imported now: who loaded the model may remove its folder before the first request, or another
-    # copy of this code was loaded first, from a folder that is gone.
     from . import explain, tables  # noqa: F401
 
     with open(path, encoding="utf-8") as file:

@@ -17,8 +17,9 @@ from mlflow import MlflowClient
 from registry import ledger, promotion, stages, transitions
 from registry.gates import Result, Verdict
 from registry.ledger import Ledger
+from registry.policy import Follow
 from registry.stages import PRODUCTION, STAGING
-from tests.registry.registered import passing
+from tests.registry.registered import passing, take_back
 
 #: Tells when the others have to be ready, in seconds.
 PATIENCE = 120
@@ -60,8 +61,7 @@ def promote(tracking: str, book: str, name: str, place: int) -> None:
 def restore(tracking: str, book: str, name: str, place: int) -> None:
     """Take version 2, which came by hand, back to Staging and version 1 to Production, and die likewise."""
     client, own = begin(tracking, book)
-    to = {"2": STAGING, "1": PRODUCTION}
-    promotion.restore(client, own, name, "2", to=to, reason="its gates failed", observe=dying(place))
+    take_back(client, own, name, "2", [("1", PRODUCTION), ("2", STAGING)], observe=dying(place))
 
 
 def recover(tracking: str, book: str, name: str, place: int) -> None:
@@ -84,29 +84,40 @@ def race(tracking: str, book: str, name: str, own: str, versions: list[str], rac
     whatever the order, if everyone is judged against the champion that is there when it moves.
     """
     client, opened = begin(tracking, book)
-    for number in range(races):
-        score = scores(number, versions)
+    try:
+        for number in range(races):
+            score = scores(number, versions)
+            barrier.wait(PATIENCE)
+            _promote_better(client, opened, name, own, score, f"race {number}")
+            barrier.wait(PATIENCE)
+            if own == versions[0]:
+                state = stages.read(client, name)
+                best = max(score, key=lambda version: score[version])
+                assert [version.number for version in state.in_stage(PRODUCTION)] == [best], (number, score, state)
+                assert state.aliases == {"champion": best}
+            barrier.wait(PATIENCE)
+    except BaseException:
+        barrier.abort()
+        raise
 
-        def judge(version: str, champion: str | None, score: dict[str, int] = score) -> Verdict:
-            better = champion is None or score[version] > score[champion]
-            return Verdict(better, (Result("champion", better, "by its score"),), "sha256:ab", champion)
 
-        barrier.wait(PATIENCE)
-        with contextlib.suppress(promotion.Refused):
-            promotion.promote(
-                client,
-                opened,
-                name,
-                own,
-                stage=PRODUCTION,
-                reason=f"race {number}",
-                actor=f"process {own}",
-                judge=judge,
-            )
-        barrier.wait(PATIENCE)
-        if own == versions[0]:
-            state = stages.read(client, name)
-            best = max(score, key=lambda version: score[version])
-            assert [version.number for version in state.in_stage(PRODUCTION)] == [best], (number, score, state)
-            assert state.aliases == {"champion": best}
-        barrier.wait(PATIENCE)
+def _promote_better(
+    client: MlflowClient, opened: Ledger, name: str, own: str, score: dict[str, int], reason: str
+) -> None:
+    """Promote a version, if it is better than the champion."""
+
+    def judge(version: str, champion: str | None) -> Verdict:
+        better = champion is None or score[version] > score[champion]
+        return Verdict(better, (Result("champion", better, "by its score"),), "sha256:ab", champion)
+
+    actor = f"process {own}"
+    with contextlib.suppress(promotion.Refused):
+        promotion.promote(client, opened, name, own, stage=PRODUCTION, reason=reason, actor=actor, judge=judge)
+
+
+def follow(tracking: str, book: str, name: str, command: str) -> None:
+    """Promote version 1 to Production, and let a command follow."""
+    client, own = begin(tracking, book)
+    follower = Follow(command=command, webhook=None, stages=(), timeout=30, tries=3, secret=None)
+    given = {"stage": PRODUCTION, "reason": "better", "actor": "ann", "judge": passing, "followers": (follower,)}
+    promotion.promote(client, own, name, "1", **given)

@@ -125,7 +125,7 @@ def register(
         client.log_artifacts(run.info.run_id, folder, evidence.TRAINING)
         tags = {evidence.DIGEST_TAG: evidence.digest(path)} if tagged else {}
     client.set_terminated(run.info.run_id)
-    if not client.search_registered_models(f"name = '{name}'"):
+    if name not in [model.name for model in client.search_registered_models(max_results=1000)]:
         client.create_registered_model(name)
     tags |= {"task": content["model"]["task"], "estimator": content["model"]["estimator"]}
     made = client.create_model_version(name, f"runs:/{run.info.run_id}/model", run.info.run_id, tags=tags)

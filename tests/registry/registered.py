@@ -1,18 +1,22 @@
 """Registered versions for tests of their moves, and judges that say what a test wants."""
 
+from collections.abc import Sequence
+
 from mlflow import MlflowClient
 
-from registry import stages
+from registry import history, stages
 from registry.gates import Result, Verdict
+from registry.ledger import INTENT, Entry, Ledger
 from registry.promotion import Judge
 from registry.stages import PRODUCTION, STAGING, State
+from registry.transitions import Observer, execute, planned, unobserved
 
 
-def register(client: MlflowClient, name: str, count: int) -> None:
-    """Register versions ``1`` to ``count`` of a new model; there is nothing in them."""
+def register(client: MlflowClient, name: str, count: int, source: str = "s3://nowhere/model") -> None:
+    """Register versions ``1`` to ``count`` of a new model; where no source is given, there is nothing in them."""
     client.create_registered_model(name)
     for _ in range(count):
-        client.create_model_version(name, "nowhere", description="as trained", tags={"evidence.digest": "sha256:ab"})
+        client.create_model_version(name, source, description="as trained", tags={"evidence.digest": "sha256:ab"})
 
 
 def passing(version: str, champion: str | None) -> Verdict:
@@ -43,6 +47,24 @@ def recording(asked: list[tuple[str, str | None]]) -> Judge:
 def by_ui(client: MlflowClient, name: str, version: str, stage: str, *, archive: bool = False) -> None:
     """Move a version as MLflow's own page does: only the stage."""
     client.transition_model_version_stage(name, version, stage, archive_existing_versions=archive)
+
+
+def take_back(
+    client: MlflowClient,
+    book: Ledger,
+    name: str,
+    version: str,
+    calls: Sequence[tuple[str, str]],
+    *,
+    observe: Observer = unobserved,
+) -> None:
+    """Carry out a transition of several calls, which ``watch`` makes of a version that was moved by hand."""
+    with book.lock(name) as lock:
+        state = stages.read(client, name)
+        plan = planned(state, history.REVERT, version, calls, told=True)
+        about = {"version": version, "source": plan.source, "target": plan.target}
+        entry = Entry(kind=plan.kind, state=INTENT, model=name, actor="watch", reason="its gates failed", **about)
+        execute(client, book, lock, state, plan, entry, observe=observe)
 
 
 def staged(state: State) -> dict[str, str]:

@@ -309,8 +309,8 @@ def test_too_few_shared_rows_are_not_comparable_and_it_says_what_to_do():
     theirs = made.holdout([1.0] * 60, keys=made.keys_of(29) + [f"f{row:015x}" for row in range(31)])
     result = asked("champion", made.version(GOOD), made.version(theirs, "1"))
     assert not result.passed
-    assert result.reason.startswith("not comparable with version 1: they share 29 held-out rows, 30 are needed; run ")
-    assert "`python -m pipelines evaluate --model models:/made/2 --data TABLE`" in result.reason
+    assert result.reason.startswith("not comparable with version 1: they share 29 held-out rows, 30 are needed; ")
+    assert "`python -m pipelines evaluate --model models:/made/2 --data TABLE --rows holdout`" in result.reason
 
 
 def test_columns_that_name_the_rows_and_changed_are_told():

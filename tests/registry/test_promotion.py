@@ -12,9 +12,9 @@ from registry.errors import RegistryError
 from registry.gates import Verdict
 from registry.ledger import DONE, INTENT, UNDONE, Ledger
 from registry.promotion import Refused
-from registry.stages import ARCHIVED, NONE, PRODUCTION, STAGING, State
+from registry.stages import ARCHIVED, PRODUCTION, STAGING, State
 from registry.transitions import recover
-from tests.registry.registered import assert_mirrored, by_ui, failing, passing, recording, register, staged
+from tests.registry.registered import assert_mirrored, by_ui, failing, passing, recording, register, staged, take_back
 
 NAME = "diabetes"
 
@@ -285,48 +285,7 @@ def test_a_dry_rejection_writes_nothing(client: MlflowClient, book: Ledger, tmp_
     assert not list(tmp_path.glob("ledger*"))
 
 
-# By hand
-
-
-def by_hand(client: MlflowClient, book: Ledger, version: str, stage: str, source: str):
-    return promotion.by_hand(client, book, NAME, version, stage, source=source, reason="seen by watch")
-
-
-def test_a_stage_changed_by_hand_is_recorded_and_the_alias_follows(client: MlflowClient, book: Ledger):
-    promote(client, book, "1")
-    by_ui(client, NAME, "2", PRODUCTION)
-    by_hand(client, book, "2", PRODUCTION, NONE)
-    assert staged(read(client)) == {"1": ARCHIVED, "2": PRODUCTION}
-    assert read(client).aliases == {"champion": "2"}
-    entry = book.entries(NAME)[-1]
-    assert (entry.kind, entry.actor, entry.source, entry.target) == ("by-hand", "UI", NONE, PRODUCTION)
-    assert history.stages(book.entries(NAME)) == {"1": ARCHIVED, "2": PRODUCTION}
-
-
-def test_what_was_archived_by_the_same_hand_is_recorded_with_it(client: MlflowClient, book: Ledger):
-    promote(client, book, "1")
-    by_ui(client, NAME, "2", PRODUCTION, archive=True)
-    transition = by_hand(client, book, "2", PRODUCTION, NONE)
-    assert transition.plan.calls == ()
-    assert history.stages(book.entries(NAME)) == {"1": ARCHIVED, "2": PRODUCTION}
-    assert [one.version for one in history.intervals(book.entries(NAME)) if one.ended is None] == ["2"]
-
-
-def test_an_alias_changed_by_hand_moves_the_stage(client: MlflowClient, book: Ledger):
-    promote(client, book, "1")
-    promote(client, book, "2", STAGING)
-    client.set_registered_model_alias(NAME, "champion", "2")
-    by_hand(client, book, "2", PRODUCTION, STAGING)
-    assert staged(read(client)) == {"1": ARCHIVED, "2": PRODUCTION}
-    assert read(client).aliases == {"champion": "2"}
-
-
-def test_a_champion_archived_by_hand_loses_the_alias(client: MlflowClient, book: Ledger):
-    promote(client, book, "1")
-    by_ui(client, NAME, "1", ARCHIVED)
-    by_hand(client, book, "1", ARCHIVED, PRODUCTION)
-    assert read(client).aliases == {}
-    assert history.stages(book.entries(NAME)) == {"1": ARCHIVED}
+# Several calls
 
 
 @pytest.mark.parametrize("archive", [False, True])
@@ -335,16 +294,9 @@ def test_a_move_by_hand_is_taken_back_the_champion_first(client: MlflowClient, b
     promote(client, book, "2", STAGING)
     by_ui(client, NAME, "2", PRODUCTION, archive=archive)
     counts = []
-    promotion.restore(
-        client,
-        book,
-        NAME,
-        "2",
-        to={"2": STAGING, "1": PRODUCTION},
-        reason="its gates failed",
-        verdict=failing("2", "1"),
-        observe=lambda step: counts.append(len(read(client).in_stage(PRODUCTION))),
-    )
+    calls = [("1", PRODUCTION), ("2", STAGING)]
+    count = lambda step: counts.append(len(read(client).in_stage(PRODUCTION)))  # noqa: E731
+    take_back(client, book, NAME, "2", calls, observe=count)
     assert staged(read(client)) == {"1": PRODUCTION, "2": STAGING}
     assert read(client).aliases == {"champion": "1", "challenger": "2"}
     assert 0 not in counts
@@ -430,9 +382,7 @@ def test_a_taking_back_that_was_cut_short_in_its_middle_is_completed(client: Mlf
     promote(client, book, "2", STAGING)
     by_ui(client, NAME, "2", PRODUCTION, archive=True)
     with pytest.raises(Cut):
-        promotion.restore(
-            client, book, NAME, "2", to={"1": PRODUCTION, "2": STAGING}, reason="failed", observe=cut_at(3)
-        )
+        take_back(client, book, NAME, "2", [("1", PRODUCTION), ("2", STAGING)], observe=cut_at(3))
     assert staged(read(client)) == {"1": PRODUCTION, "2": ARCHIVED}
     (row,) = recover(client, book)
     assert row.state == DONE

@@ -127,7 +127,10 @@ def test_one_that_fails_is_left_and_told_where_the_policy_flags(registry: Mlflow
     (settled,) = watcher.look()
     assert settled.outcome == "flagged"
     assert now(registry) == ({"1": "Archived", "2": "Production"}, {"champion": "2"})
-    assert "flagged, it fails its gates: champion: worse than version 1" in registry.get_model_version("made", "2").description
+    assert (
+        "flagged, it fails its gates: champion: worse than version 1"
+        in registry.get_model_version("made", "2").description
+    )
     assert told(book)[-1] == ("by-hand", "2", "None", "Production", "UI", DONE)
 
 
@@ -250,6 +253,7 @@ def test_where_the_ledger_begins_what_is_there_is_taken_as_it_is(registry: Mlflo
     by_hand(registry, "1", "Production")
     (settled,) = Watch(registry, book, POLICIES).once()
     assert settled.outcome == "flagged"
+    assert "in Production when the ledger began; flagged, it fails its gates: evidence: " in settled.words
     assert now(registry) == ({"1": "Production"}, {"champion": "1"})
     assert [entry.kind for entry in book.entries(EVERY)] == ["watch"]
     # From here on the gates are asked.

@@ -21,7 +21,7 @@ def program(
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "registry", "watch"],
+            [sys.executable, "-m", "registry", "watch", "--interval", "1"],
             stdout=out,
             stderr=out,
             cwd=folder,

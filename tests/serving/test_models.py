@@ -1,0 +1,262 @@
+"""The scorecard of any model that MLflow keeps: its own, or one compiled from the scikit-learn pipeline in it."""
+
+import json
+import logging
+import pickle
+import tempfile
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.models import infer_signature
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from registry.errors import RegistryError
+from serving import flavor, models
+from serving.errors import ScorecardError, ServingError
+from serving.scorecard import Input, compile
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*integer column:UserWarning")
+
+DRAW = np.random.default_rng(0)
+TABLE = pd.DataFrame(
+    {
+        "age": DRAW.integers(18, 90, 200),
+        "income, monthly": DRAW.normal(3e3, 1e3, 200),
+        "region": DRAW.choice(["north", "south"], 200),
+        "owns.car": DRAW.integers(0, 2, 200).astype(bool),
+    }
+)
+NUMBERS = TABLE[["age", "income, monthly"]]
+LABELS = np.where(TABLE["age"] + TABLE["income, monthly"] / 100 > 85, "yes", "no")
+AMOUNTS = (2 * TABLE["age"] + TABLE["income, monthly"].abs() + 100 * TABLE["owns.car"]).to_numpy()
+ENCODED = ColumnTransformer(
+    [("numbers", StandardScaler(), list(NUMBERS)), ("regions", OneHotEncoder(handle_unknown="ignore"), ["region"])]
+)
+PASSED = ColumnTransformer([("regions", OneHotEncoder(), ["region"])], remainder="passthrough")
+LOGARITHM = TransformedTargetRegressor(LinearRegression(), func=np.log, inverse_func=np.exp)
+
+#: What people log: (fitted, the table it was fitted on).
+LOGGED = {
+    "a bare estimator": (LogisticRegression(max_iter=5000).fit(NUMBERS, LABELS), NUMBERS),
+    "columns": (Pipeline([("columns", ENCODED), ("model", LogisticRegression())]).fit(TABLE, LABELS), TABLE),
+    "columns passed": (Pipeline([("columns", PASSED), ("model", Ridge())]).fit(TABLE, AMOUNTS), TABLE),
+    "a target in logarithms": (
+        Pipeline([("scale", StandardScaler()), ("m", LOGARITHM)]).fit(NUMBERS, AMOUNTS),
+        NUMBERS,
+    ),
+    "no names": (
+        make_pipeline(StandardScaler(), LinearRegression()).fit(NUMBERS.to_numpy(), AMOUNTS),
+        NUMBERS.to_numpy(),
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+
+
+def save(path: Path, fitted, table, *, signature: bool = True, serialization: str = "skops") -> str:
+    """Save a model as people do who do not know this project."""
+    mlflow.sklearn.save_model(
+        fitted,
+        str(path),
+        signature=infer_signature(table, fitted.predict(table)) if signature else None,
+        pip_requirements=["scikit-learn"],
+        serialization_format=serialization,
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("signature", [True, False])
+@pytest.mark.parametrize("name", LOGGED)
+def test_a_pipeline_logged_by_other_means_is_compiled(name: str, signature: bool, tmp_path: Path) -> None:
+    fitted, table = LOGGED[name]
+    card = models.scorecard(save(tmp_path / "model", fitted, table, signature=signature))
+
+    names = [column.name for column in card.inputs]
+    # Without a signature nothing says that the column is a yes or no; scikit-learn takes 0 and 1.
+    table = table if signature or name != "columns passed" else table.astype({"owns.car": float})
+    rows = pd.DataFrame(table, columns=names) if isinstance(table, np.ndarray) else table
+    answers = [card.predict_row(row) for row in rows.to_dict("records")]
+
+    expected = fitted.predict(table)
+    if isinstance(answers[0], str):
+        assert answers == expected.tolist()
+        assert set(answers) == {"yes", "no"}
+    else:
+        np.testing.assert_allclose(answers, expected, rtol=1e-11)
+
+
+def test_the_signature_says_which_columns_are_whole_numbers_and_yes_or_no(tmp_path: Path) -> None:
+    card = models.scorecard(save(tmp_path / "model", *LOGGED["columns passed"]))
+
+    assert card.inputs == (
+        Input("age", "number", integer=True, null=False),
+        Input("income, monthly", "number", null=False),
+        Input("region", "category", null=False),
+        Input("owns.car", "boolean", null=False),
+    )
+
+
+def test_a_tensor_signature_names_nothing_and_the_columns_are_numbered(tmp_path: Path) -> None:
+    card = models.scorecard(save(tmp_path / "model", *LOGGED["no names"]))
+
+    assert [column.name for column in card.inputs] == ["x0", "x1"]
+
+
+def test_a_step_that_cannot_be_said_is_named_with_what_to_do_instead(tmp_path: Path) -> None:
+    forest = Pipeline([("scale", StandardScaler()), ("trees", RandomForestClassifier(3))]).fit(NUMBERS, LABELS)
+    uri = save(tmp_path / "model", forest, NUMBERS.astype(float), serialization="cloudpickle")
+
+    with pytest.raises(ServingError, match=r"trees \(RandomForestClassifier\).*mlflow models serve") as caught:
+        models.scorecard(uri)
+
+    assert str(caught.value).startswith(f"{uri} has no scorecard, and none can be made: ")
+    assert str(caught.value).count("mlflow models serve") == 1
+
+
+def test_a_model_of_another_library_is_refused(tmp_path: Path) -> None:
+    class Doubles(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input: list[float], params=None) -> list[float]:
+            return [2 * x for x in model_input]
+
+    uri = str(tmp_path / "model")
+    mlflow.pyfunc.save_model(uri, python_model=Doubles(), pip_requirements=["mlflow"])
+
+    with pytest.raises(ServingError, match="no sklearn flavor to make one of; serve it with `mlflow models serve`"):
+        models.scorecard(uri)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> tuple[Path, str]:
+    """A model of this project's flavor, and its scorecard's text."""
+    fitted, table = LOGGED["columns"]
+    card = compile(fitted)
+    path = tmp_path / "own"
+    shape = flavor.signature(card.inputs, card.classes or (), card)
+    flavor.save_model(str(path), fitted, card, shape, table[[one.name for one in card.inputs]].head(3))
+    return path, card.dumps()
+
+
+def test_a_model_that_carries_its_scorecard_is_not_compiled_again(own: tuple[Path, str]) -> None:
+    path, text = own
+    for file in path.glob("model.*"):
+        file.unlink()
+
+    assert models.scorecard(str(path)).dumps() == text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(b'"intercepts": [', b'"intercepts": [1', 1),
+        lambda content: content.replace(b"{", b"\xff{", 1),
+        lambda content: b"",
+        lambda content: json.dumps({"format": "something else"}).encode(),
+    ],
+)
+def test_a_damaged_scorecard_is_refused_by_name_and_not_made_anew(own: tuple[Path, str], damage) -> None:
+    path, text = own
+    damaged = damage(text.encode())
+    assert damaged != text.encode()
+    (path / "scorecard.json").write_bytes(damaged)
+
+    with pytest.raises(ScorecardError, match=rf"^{path}: its scorecard.json is refused: "):
+        models.scorecard(str(path))
+
+
+class Gone:
+    """What is in a pickle of a package that is not here."""
+
+    def __reduce__(self):
+        return _away, ()
+
+
+def _away():
+    raise ModuleNotFoundError("No module named 'gone'")
+
+
+def test_a_model_that_does_not_load_here_says_what_to_install(tmp_path: Path) -> None:
+    fitted, table = LOGGED["a bare estimator"]
+    uri = save(tmp_path / "model", fitted, table, serialization="pickle")
+    (tmp_path / "model" / "model.pkl").write_bytes(pickle.dumps(Gone()))
+    with pytest.raises(ServingError, match=r"cannot be loaded \(\w+: .*; install what its requirements.txt lists"):
+        models.scorecard(uri)
+
+    (tmp_path / "model" / "MLmodel").write_text("flavors: [\n")
+    with pytest.raises(ServingError, match="cannot be loaded"):
+        models.scorecard(uri)
+
+
+@pytest.mark.parametrize("uri", ["", "diabetes", "/no/such/folder", "models", "3"])
+def test_what_is_no_uri_is_told_what_one_is(uri: str, tracking: str) -> None:
+    with pytest.raises(ServingError, match="no folder that is there, and no URI; give models:/NAME/VERSION"):
+        models.scorecard(uri)
+
+
+def test_a_folder_without_a_model_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(ServingError, match="is no MLflow model: it has no file MLmodel"):
+        models.scorecard(str(tmp_path))
+
+
+def test_registered_models_are_found_by_version_alias_and_run(tracking: str) -> None:
+    fitted, table = LOGGED["columns"]
+    card = compile(fitted)
+    example = table[[one.name for one in card.inputs]].head(3)
+    with mlflow.start_run() as run:
+        info = flavor.log_model(fitted, card, inputs=card.inputs, classes=card.classes or (), example=example)
+    mlflow.register_model(info.model_uri, "made")
+    mlflow.MlflowClient().set_registered_model_alias("made", "champion", "1")
+    run_uri = f"runs:/{run.info.run_id}/model"
+
+    for uri in ("models:/made/1", "models:/made@champion", "models:/made/latest", run_uri, info.model_uri):
+        assert models.scorecard(uri).dumps() == card.dumps(), uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("models:/nope/1", "name=nope not found"),
+        ("models:/nope@champion", "nope not found"),
+        ("runs:/abc/model", "Run with id=abc not found"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(uri: str, said: str, tracking: str) -> None:
+    with pytest.raises(RegistryError, match=f"^{uri} cannot be had: .*{said}"):
+        models.scorecard(uri)
+
+
+def test_a_name_without_a_version_is_not_guessed_at(tracking: str) -> None:
+    with pytest.raises(ServingError, match="models:/made names no version; give models:/NAME/VERSION"):
+        models.scorecard("models:/made")
+
+
+def test_a_pipeline_of_a_version_without_a_scorecard_is_fetched_and_compiled(
+    tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted, table = LOGGED["columns"]
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(
+            fitted,
+            name="model",
+            signature=infer_signature(table, fitted.predict(table)),
+            pip_requirements=["scikit-learn"],
+            serialization_format="skops",
+            registered_model_name="theirs",
+        )
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+
+    card = models.scorecard("models:/theirs/1")
+
+    assert card.predict(table).tolist() == fitted.predict(table).tolist()
+    assert list((tmp_path / "temporary").iterdir()) == []
