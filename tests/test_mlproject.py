@@ -11,48 +11,59 @@ import mlflow
 import pytest
 import yaml
 
-from pipelines.__main__ import cli
+import pipelines.__main__
+import registry.__main__
+import serving.__main__
 from tests.pipelines import tables
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+PACKAGES = {"pipelines": pipelines.__main__.cli, "registry": registry.__main__.cli, "serving": serving.__main__.cli}
+#: Every command, as (package, name).
+COMMANDS = [(package, name) for package, cli in PACKAGES.items() for name in cli.commands]
 #: What a person asks for at a terminal, and a project run has no use for.
 FLAGS = {"--help", "--debug", "--json"}
 
 
-def test_every_command_is_an_entry_point() -> None:
-    assert {name for name, entry in ENTRY_POINTS.items() if "-m pipelines" in entry["command"]} == set(cli.commands)
-
-
-@pytest.mark.parametrize("name", cli.commands)
-def test_an_entry_point_has_the_options_and_defaults_of_its_command(name: str) -> None:
-    command, entry = cli.commands[name], ENTRY_POINTS[name]
-    options = {
-        param.opts[0]: param
+def words(command: click.Command) -> dict[str, click.Parameter]:
+    """A command's arguments and options by what an entry point calls them."""
+    return {
+        param.opts[0].removeprefix("--").replace("-", "_"): param
         for param in command.params
-        if isinstance(param, click.Option) and param.opts[0] not in FLAGS
+        if param.opts[0] not in FLAGS
     }
-    parameters = {f"--{key.replace('_', '-')}": value for key, value in entry["parameters"].items()}
 
-    assert list(parameters) == list(options)
-    assert entry["command"].split() == [
-        *("python", "-m", "pipelines", name),
-        *(word for key in entry["parameters"] for word in (f"--{key.replace('_', '-')}", f"{{{key}}}")),
-    ]
+
+def test_every_command_is_an_entry_point() -> None:
+    assert set(ENTRY_POINTS) == {name for _, name in COMMANDS}
+
+
+@pytest.mark.parametrize(("package", "name"), COMMANDS)
+def test_an_entry_point_has_the_words_and_defaults_of_its_command(package: str, name: str) -> None:
+    command, entry = PACKAGES[package].commands[name], ENTRY_POINTS[name]
+    params = words(command)
+
+    assert list(entry["parameters"]) == list(params)
+    expected = ["python", "-m", package, name]
+    for key, param in params.items():
+        expected += [f"{{{key}}}"] if isinstance(param, click.Argument) else [param.opts[0], f"{{{key}}}"]
+    assert entry["command"].split() == expected
     context = click.Context(command)
-    for option, param in options.items():
+    for key, param in params.items():
         if param.required:
-            assert "default" not in parameters[option], option
+            assert "default" not in entry["parameters"][key], key
             continue
-        default = parameters[option]["default"]
-        given = param.type_cast_value(context, ("",) if param.multiple else str(default))
-        missing = param.type_cast_value(context, ("",) if param.multiple else "")
-        assert given == missing, option
+        default = str(entry["parameters"][key]["default"])
+        if isinstance(param, click.Argument):
+            assert default == "", key
+            continue
+        given = param.type_cast_value(context, ("",) if param.multiple else default)
+        assert given == param.type_cast_value(context, ("",) if param.multiple else ""), key
 
 
-@pytest.mark.parametrize("name", cli.commands)
-def test_every_option_says_what_it_means(name: str) -> None:
-    command = cli.commands[name]
+@pytest.mark.parametrize(("package", "name"), COMMANDS)
+def test_every_option_says_what_it_means(package: str, name: str) -> None:
+    command = PACKAGES[package].commands[name]
     assert command.help
     assert all(param.help for param in command.params if isinstance(param, click.Option))
 
