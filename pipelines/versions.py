@@ -15,7 +15,7 @@ from pipelines.sources import Table
 from registry import evidence, stages
 from registry.client import speaking
 from registry.text import listed, one_line
-from serving import flavor
+from serving import flavor, models
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input, InputError
 
@@ -114,7 +114,7 @@ def fetch(client: "MlflowClient", uri: str, folder: Path) -> Version:
         if found.run_id and client.list_artifacts(found.run_id, evidence.TRAINING):
             document = evidence.read(Path(client.download_artifacts(found.run_id, evidence.TRAINING, str(folder))))
     if (path / flavor.SCORECARD).exists():
-        card = Scorecard.loads((path / flavor.SCORECARD).read_text(encoding="utf-8"))
+        card = models.scorecard(str(path))
         return Version(
             name=found.name,
             number=str(found.version),
