@@ -31,8 +31,13 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/run.stamp ## train, judge and register both models, and print their table
+run: .venv/run.stamp ## train and register both models, and take them through the gates to Staging and Production
 	@$(BIN)/mlflow run . --env-manager local
+	@set -e; for model in diabetes breast_cancer; do \
+		$(BIN)/python -m registry promote $$model latest --stage Staging --reason "trained by make run"; \
+		$(BIN)/python -m registry promote $$model latest --stage Production --if-vacant --reason "the first version"; \
+	done
+	@$(BIN)/python -m registry list
 
 test: .venv/dev.stamp ## run the tests in parallel (PYTEST_ARGS="-k sources" runs some)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope $(PYTEST_ARGS)
@@ -50,7 +55,7 @@ lock: .venv/run.stamp ## compile requirements*.txt and conda.yaml from pyproject
 		sed -n -e 's/ *#.*//' -e 's/^[a-z].*/      - &/p' requirements.txt; } > conda.yaml
 
 server: .venv/run.stamp ## an MLflow tracking server with UI (BACKEND=postgresql://... ARTIFACTS=s3://... HOST= PORT=)
-	@exec $(BIN)/mlflow server --backend-store-uri "$(BACKEND)" --artifacts-destination "$(ARTIFACTS)" \
+	@exec $(BIN)/mlflow server --backend-store-uri "$(patsubst postgresql://%,postgresql+psycopg2://%,$(BACKEND))" --artifacts-destination "$(ARTIFACTS)" \
 		--host "$(HOST)" --port "$(PORT)" --workers "$(WORKERS)"
 
 bench: .venv/dev.stamp ## run the benchmarks, print their tables and write build/bench.json

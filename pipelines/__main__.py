@@ -2,7 +2,7 @@
 
 import click
 
-from registry.commands import Group, Names, Option, Switch, merged, option, pairs, run
+from registry.commands import Group, Names, Option, Switch, merged, option, pairs, run, switch
 
 _SEED = option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of folds, bootstrap and estimator.")
 _EXPERIMENT = option("--experiment", help="MLflow experiment. [default: MLflow's]")
@@ -167,11 +167,9 @@ def evaluate(as_json: bool, **given) -> None:
 @option("--target", help="The target's column, about which a drafted suite is stricter.")
 @option("--suite", default="auto", help="A file, or the name of a shipped suite. "
         "[auto: the table's own, else that of the version in Production]")  # fmt: skip
-@option(
-    "--profile", type=Switch(), default="no", help="Draft a suite from the training rows, judged on the held-out ones."
-)
+@switch("--profile", help="Draft a suite from the training rows, judged on the held-out ones.")
 @option("--output", help="Where a drafted suite is written. [default: pipelines/expectations/NAME.json]")
-@option("--overwrite", type=Switch(), default="no", help="Replace a suite that is there.")
+@switch("--overwrite", help="Replace a suite that is there.")
 @option("--name", help="Registered model, and the drafted suite. [default: after the table]")
 @_EXPERIMENT
 @_JSON

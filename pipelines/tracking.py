@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry import evidence, interrupts
+from registry import evidence, interrupts, stages
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
 
@@ -127,13 +127,14 @@ def register(
 
 def _unregister(client: "MlflowClient", name: str, run_id: str, *, made: bool) -> None:
     """Undo what a registration did before it failed, as far as the server still answers."""
-    ours = "name = '{}'".format(name.replace("'", "''"))
+    ours = stages.matching(name)
     with contextlib.suppress(RegistryError), speaking(), one_try():
         # An answer that was lost leaves a version that nobody knows of.
         for version in client.search_model_versions(f"{ours} and run_id = '{run_id}'"):
-            client.delete_model_version(name, version.version)
+            if version.name == name:
+                client.delete_model_version(name, version.version)
         # Somebody else may have registered a version of the same name since.
-        if made and not client.search_model_versions(ours, max_results=1):
+        if made and not any(found.name == name for found in client.search_model_versions(ours)):
             client.delete_registered_model(name)
 
 

@@ -2,16 +2,11 @@
 
 import click
 
-from registry.commands import Group, Option, Switch, option, run
+from registry.commands import Group, Option, option, run, switch
 from registry.moves import promote, reject, rollback
 
 _JSON = click.option("--json", "as_json", is_flag=True, cls=Option, help="Print the result as JSON.")
 _POLICY = option("--policy", help="The policy's file. [default: LIFECYCLE_POLICY, else the one that is shipped]")
-
-
-def _switch(name: str, text: str):
-    """A flag that can be given as ``yes`` or ``no``, too, as MLproject has to."""
-    return option(name, type=Switch(), default="no", is_flag=False, flag_value="yes", help=text, show_default=False)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,7 +35,7 @@ def list_(name: str | None, policy: str | None, as_json: bool) -> None:
 @click.argument("version")
 @option("--stage", type=click.Choice(["Staging", "Production"], case_sensitive=False), default="Production",
         help="The stage whose gates count.")  # fmt: skip
-@_switch("--breaking", "Callers know that the columns change: let that pass.")
+@switch("--breaking", help="Callers know that the columns change: let that pass.")
 @_POLICY
 @_JSON
 def gates(name: str, version: str, stage: str, breaking: bool, policy: str | None, as_json: bool) -> int:
@@ -50,15 +45,16 @@ def gates(name: str, version: str, stage: str, breaking: bool, policy: str | Non
 
     own = policies.read(policy).for_model(name)
     connected = client.connect()
-    champion = stages.read(connected, name).champion
-    verdict = verdicts.judge(connected, name, version, own, champion=champion, stage=stage, breaking=breaking)
+    state = stages.read(connected, name)
+    version = state.version(version).number
+    verdict = verdicts.judge(connected, name, version, own, champion=state.champion, stage=stage, breaking=breaking)
     terminal.show_verdict(name, version, verdict, as_json=as_json)
     return 0 if verdict.passed else 1
 
 
 @cli.command()
 @click.argument("name")
-@_switch("--verify", "Check that no row of the ledger was changed; exits with 1 where one was.")
+@switch("--verify", help="Check that no row of the ledger was changed; exits with 1 where one was.")
 @_JSON
 def history(name: str, verify: bool, as_json: bool) -> int:
     """Show what the ledger tells of a model: every move, when, by whom, why."""
@@ -81,7 +77,7 @@ def history(name: str, verify: bool, as_json: bool) -> int:
 
 
 @cli.command()
-@_switch("--once", "Settle what was changed by hand until now, and end.")
+@switch("--once", help="Settle what was changed by hand until now, and end.")
 @option("--interval", type=click.FloatRange(0.1, 60), help="Seconds between two looks. [default: the policy's]")
 @_POLICY
 def watch(once: bool, interval: float | None, policy: str | None) -> None:

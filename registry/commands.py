@@ -169,6 +169,12 @@ def option(*names: str, **settings: Any) -> Callable:
     return click.option(*names, cls=Option, **settings)
 
 
+def switch(*names: str, help: str, **settings: Any) -> Callable:
+    """A flag that can be given as ``yes`` or ``no``, too, as MLproject has to."""
+    settings = {"default": "no", "show_default": False, **settings}
+    return option(*names, type=Switch(), is_flag=False, flag_value="yes", help=help, **settings)
+
+
 def pairs(texts: Iterable[str], option_name: str) -> dict[str, str]:
     """``("alpha=0.1 tol=1e-3",)`` as a dict; a value may hold commas and spaces."""
     found: dict[str, str] = {}

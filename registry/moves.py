@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry.commands import Switch, option
+from registry.commands import option, switch
 
 if TYPE_CHECKING:
     from registry.promotion import Transition
@@ -28,12 +28,7 @@ _POLICY = option(
 )
 
 
-def _switch(name: str, text: str) -> Any:
-    """A flag that can be given as ``yes`` or ``no``, too, as MLproject has to."""
-    return option(name, type=Switch(), default="no", is_flag=False, flag_value="yes", help=text, show_default=False)
-
-
-_DRY_RUN = _switch("--dry-run", "Show what would be done, and write nothing.")
+_DRY_RUN = switch("--dry-run", help="Show what would be done, and write nothing.")
 
 
 @click.command()
@@ -47,7 +42,8 @@ _DRY_RUN = _switch("--dry-run", "Show what would be done, and write nothing.")
     help="Where to.",
 )
 @_REASON
-@_switch("--breaking", "The schema may be incompatible with the champion's.")
+@switch("--breaking", help="The schema may be incompatible with the champion's.")
+@switch("--if-vacant", help="Only where no version is in the stage yet.")
 @_DRY_RUN
 @_POLICY
 @_JSON
@@ -59,22 +55,29 @@ def promote(
     stage: str,
     reason: str,
     breaking: bool,
+    if_vacant: bool,
     dry_run: bool,
     policy: str | None,
     as_json: bool,
 ) -> None:
     """Move a VERSION of model NAME to a stage, where the gates let it; exit code 1 where they do not.
 
-    The version that was in the stage is archived, and the alias moves along. A version may go to Production from any
-    stage: the gates of Production ask for all that it needs.
+    VERSION is a number, or latest for the newest one. The version that was in the stage is archived, and the alias
+    moves along. A version may go to Production from any stage: the gates of Production ask for all that it needs.
     """
-    from registry import ledger, promotion, terminal, verdicts
+    from registry import ledger, promotion, stages, terminal, verdicts
     from registry import policy as policies
     from registry.client import connect
     from registry.reading import EvidenceError
 
     rules = policies.read(policy).for_model(name)
     client = connect()
+    state = stages.read(client, name)
+    version = state.version(version).number
+    stage = stage.capitalize()
+    if if_vacant and (there := state.in_stage(stage)):
+        click.echo(f"{name}: version {there[0].number} is in {stage}, nothing is moved")
+        return
 
     def judge(number: str, champion: str | None):
         try:

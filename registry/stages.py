@@ -18,6 +18,9 @@ PRODUCTION = "Production"
 ARCHIVED = "Archived"
 NONE = "None"
 
+#: What a person may write for the number of the newest version.
+LATEST = "latest"
+
 #: All stages, the furthest first.
 STAGES = (PRODUCTION, STAGING, ARCHIVED, NONE)
 
@@ -70,13 +73,15 @@ class State:
         return named if named in found else next(iter(found), None)
 
     def version(self, number: str) -> Version:
-        """A version by its number.
+        """A version by its number, or the newest for ``latest``, as in ``models:/NAME/latest``.
 
         Raises
         ------
         RegistryError
             where there is no such version.
         """
+        if number == LATEST and self.versions:
+            return [*self.versions.values()][-1]
         if number not in self.versions:
             there = ", ".join(list(self.versions)[-10:]) or "none"
             raise RegistryError(f"model {self.name!r} has no version {number!r}; there are: {there}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from registry.commands import Group, Switch, option, run
+from registry.commands import Group, option, run, switch
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,9 +22,7 @@ def cli() -> None:
     help="scorecard: the document itself; python: one file that imports only math.",
 )
 @option("--output", "-o", help="The file to write. [default: standard output]")
-@option(
-    "--overwrite", type=Switch(), default="no", is_flag=False, flag_value="yes", help="Replace a file that is there."
-)
+@switch("--overwrite", help="Replace a file that is there.")
 def export(model_uri: str, form: str, output: str | None, overwrite: bool) -> None:
     """Write MODEL_URI (models:/NAME/3, models:/NAME@champion, a path) as a file that answers without MLflow."""
     from serving.exporting import export as write
