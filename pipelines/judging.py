@@ -94,11 +94,14 @@ def evaluate(question: Question, *, say: Callable[[str], None] = lambda text: No
             say(note)
         answers = _answers(version, table, rows, question)
         document = _document(question, table, version, rows, answers)
-        beside = metrics.measure(_answers(other, table, rows, question)) if other else {}
+        others = _answers(other, table, rows, question) if other else None
         place = f"{evidence.EVALUATIONS}/{table.digest.removeprefix('sha256:')[:16]}"
         if version.document is None:
             place = evidence.TRAINING
-        kept = _keep(client, version, document, answers, rows.keys, place, folder / "written")
+        written = folder / "written"
+        if other and others:
+            _write_beside(other, rows, answers, others, written / place)
+        kept = _keep(client, version, document, answers, rows.keys, place, written)
     return Verdict(
         name=version.name,
         version=version.number,
@@ -107,7 +110,7 @@ def evaluate(question: Question, *, say: Callable[[str], None] = lambda text: No
         metrics=document["metrics"],
         baseline=document["baseline"]["metrics"],
         other=other.number if other else None,
-        other_metrics=beside,
+        other_metrics=metrics.measure(others) if others else {},
         artifacts=kept,
         notes=rows.notes,
     )
@@ -135,10 +138,18 @@ def _other(client: "MlflowClient", against: str, version: Version, folder: Path)
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of a table that are judged: their positions, keys, truth, and what a person should know."""
+    """The rows of a table that are judged.
+
+    Parameters
+    ----------
+    positions, keys, truth : of each row; its place in the table, its key by the candidate's rule, its target.
+    unseen : which of them both versions' trainings would have held out; none where one of them does not tell.
+    notes : what a person should know.
+    """
 
     positions: np.ndarray
     keys: np.ndarray
+    unseen: np.ndarray
     truth: np.ndarray
     target: str
     task: str
@@ -153,10 +164,14 @@ def _judged_rows(table: Table, version: Version, other: Version | None, question
     notes = [f"{(~known).sum()} rows without a value of {target!r} are left out"] if not known.all() else []
     task, classes = _task(version, column, known)
     chosen = known.copy()
-    keys, _ = _keys(table, version)
-    for one in (version, other):
-        if one is not None:
-            chosen &= _allowed(table, one, question.rows, notes)
+    keys, held = _keys(table, version)
+    chosen &= _allowed(table, version, held, question.rows, notes)
+    unseen = np.zeros(len(known), dtype=bool)
+    if other is not None:
+        theirs = _keys(table, other)[1]
+        chosen &= _allowed(table, other, theirs, question.rows, notes)
+        if version.document and other.document:
+            unseen = held & theirs
     positions = np.flatnonzero(chosen)
     if len(positions) < 2:
         raise PipelineError(
@@ -167,7 +182,7 @@ def _judged_rows(table: Table, version: Version, other: Version | None, question
         raise PipelineError(f"target {target!r} holds {column.type} values, {version.title} predicts numbers")
     truth = column.values.iloc[positions]
     labels = _labels(truth, classes, target, version) if task == CLASSIFICATION else truth.to_numpy(dtype="float64")
-    return _Rows(positions, keys[positions], labels, target, task, classes, tuple(notes))
+    return _Rows(positions, keys[positions], unseen[positions], labels, target, task, classes, tuple(notes))
 
 
 def _target_name(table: Table, version: Version, question: Question) -> str:
@@ -218,7 +233,7 @@ def _keys(table: Table, version: Version) -> tuple[np.ndarray, np.ndarray]:
     return splitting.held_out_as(holdout, column)
 
 
-def _allowed(table: Table, version: Version, rows: str, notes: list[str]) -> np.ndarray:
+def _allowed(table: Table, version: Version, held: np.ndarray, rows: str, notes: list[str]) -> np.ndarray:
     """Which rows may be judged by: all, or those that the version's training held out."""
     trained_here = version.document is not None and version.document["lineage"]["data"]["digest"] == table.digest
     if rows == "all" or (rows == "auto" and not trained_here):
@@ -227,7 +242,6 @@ def _allowed(table: Table, version: Version, rows: str, notes: list[str]) -> np.
         return np.ones(table.columns.num_rows, dtype=bool)
     if version.document is None:
         raise PipelineError(f"--rows holdout: {version.title} does not tell what it held out; use --rows all")
-    held = _keys(table, version)[1]
     notes.append(f"{version.title} held out {held.sum()} of these {len(held)} rows; the others are not judged")
     return held
 
@@ -360,6 +374,15 @@ def _parity(version: Version, frame: pd.DataFrame) -> dict | None:
     if version.scorecard is None or (pipeline := version.pipeline()) is None:
         return None
     return parity.measure(pipeline, version.scorecard, frame)
+
+
+def _write_beside(other: Version, rows: _Rows, answers: Answers, others: Answers, folder: Path) -> None:
+    """Both versions' answers to the rows that neither was trained on, for the gate that compares them."""
+    if rows.unseen.any():
+        beside = folder / evidence.BESIDE / other.number
+        keys = rows.keys[rows.unseen]
+        evaluation.write_holdout(answers[rows.unseen], keys, beside / evidence.BESIDE_CANDIDATE)
+        evaluation.write_holdout(others[rows.unseen], keys, beside / evidence.BESIDE_CHAMPION)
 
 
 def _keep(

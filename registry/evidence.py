@@ -18,6 +18,10 @@ HOLDOUT = "holdout.parquet"
 TRAINING = "evidence/training"
 EVALUATIONS = "evidence/evaluations"
 
+#: In an evaluation's folder: the answers of the version and of another, on the rows that neither was trained on.
+BESIDE = "beside"
+BESIDE_CANDIDATE, BESIDE_CHAMPION = "candidate", "champion"
+
 #: The tag of a model version that holds the digest of its training evidence.
 DIGEST_TAG = "evidence.digest"
 

@@ -21,8 +21,12 @@ class EvidenceError(RegistryError):
     """A version has no evidence, or none that can be read: it cannot be judged, though the registry answers."""
 
 
-def fetch(client: "MlflowClient", version: "ModelVersion") -> Evidence:
+def fetch(client: "MlflowClient", version: "ModelVersion", *, champion: str | None = None) -> Evidence:
     """The training evidence of a version.
+
+    Parameters
+    ----------
+    champion : the version whose answers in evaluations of this one are wanted, too.
 
     Raises
     ------
@@ -42,6 +46,7 @@ def fetch(client: "MlflowClient", version: "ModelVersion") -> Evidence:
         try:
             document, digest = evidence.read(path), evidence.digest(path)
             holdout = _holdout(path / evidence.HOLDOUT)
+            beside = _beside(client, version.run_id, champion, Path(folder)) if champion else None
         except RegistryError as error:
             raise EvidenceError(f"{title}: {error}") from None
         except (ValueError, OSError) as error:
@@ -55,6 +60,7 @@ def fetch(client: "MlflowClient", version: "ModelVersion") -> Evidence:
         digest=digest,
         tagged_digest=tags.get(evidence.DIGEST_TAG),
         latency=_latency(document, tags),
+        beside={champion: beside} if champion and beside else {},
     )
 
 
@@ -95,6 +101,21 @@ def _download(client: "MlflowClient", version: "ModelVersion", run_id: str, fold
                 f"{version.name} version {version.version}: its run {run_id} is gone, its evidence with it; "
                 "train it anew"
             ) from None
+
+
+def _beside(client: "MlflowClient", run_id: str, champion: str, folder: Path) -> tuple | None:
+    """This version's and the champion's answers to the same rows, of the evaluation that has most of them."""
+    found = []
+    with speaking():
+        for evaluation in client.list_artifacts(run_id, evidence.EVALUATIONS):
+            place = f"{evaluation.path}/{evidence.BESIDE}"
+            if f"{place}/{champion}" in {one.path for one in client.list_artifacts(run_id, place)}:
+                found.append(Path(client.download_artifacts(run_id, f"{place}/{champion}", str(folder))))
+    pairs = [
+        tuple(_holdout(path / who / evidence.HOLDOUT) for who in (evidence.BESIDE_CANDIDATE, evidence.BESIDE_CHAMPION))
+        for path in found
+    ]
+    return max(pairs, key=lambda pair: len(pair[0]), default=None)
 
 
 def _holdout(path: Path):

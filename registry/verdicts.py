@@ -40,7 +40,8 @@ def judge(
     RegistryError
         where there is no such version, or the registry refuses.
     """
-    candidate = reading.fetch(client, reading.version(client, name, version))
+    against = None if champion == version else champion
+    candidate = reading.fetch(client, reading.version(client, name, version), champion=against)
     if champion is None or champion == version:
         return gates.judge(candidate, None, policy, breaking=breaking, stage=stage)
     try:

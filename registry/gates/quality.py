@@ -1,6 +1,7 @@
 """Gates about how good a version is: by itself, beside a dummy, beside the champion, and for each group."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from registry.gates import paired
 from registry.gates.case import Answer, Case
@@ -46,6 +47,9 @@ def champion(case: Case) -> Answer:
     if why := _incomparable(case, other):
         return False, f"not comparable with {other.title}: {why}"
     rows = paired.shared(case.candidate, other)
+    if len(rows) < rules.fewest and other.version in case.candidate.beside:
+        ours, theirs = case.candidate.beside[other.version]
+        rows = paired.shared(replace(case.candidate, holdout=ours), replace(other, holdout=theirs))
     if len(rows) < rules.fewest:
         return False, f"not comparable with {other.title}: {_too_few(case, other, rows)}"
     found = paired.difference(rows, case.metric, level=rules.level)
@@ -95,11 +99,9 @@ def _too_few(case: Case, other: Evidence, rows: paired.Shared) -> str:
     why = f" (the columns that name a row have changed: {'; '.join(parts)})" if parts else ""
     if rows.changed:
         why += f" ({rows.changed} more have another {case.document['model']['target']!r} now)"
-    compare = f"{case.evaluate.removesuffix('`')} --rows holdout`"
     return (
-        f"they share {len(rows)} held-out rows{why}, {case.policy.champion.fewest} are needed; compare them with "
-        f"{compare}, on rows that neither was trained on, and let `stages` in this model's policy leave out "
-        "`champion`; or train with `--id`, so that rows keep their names"
+        f"they share {len(rows)} held-out rows{why}, {case.policy.champion.fewest} are needed; run {case.evaluate} "
+        "on a table with more rows that neither was trained on; or train with `--id`, so that rows keep their names"
     )
 
 

@@ -21,6 +21,8 @@ class Evidence:
     digest : of the two files, as they are.
     tagged_digest : as the version's tag tells it; None where it has no such tag.
     latency : what was measured of its speed, by name; empty where nothing was.
+    beside : version -> the answers of this version and of that one to the same rows of an evaluated table, rows that
+        neither was trained on; of the table that has most of them.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Evidence:
     digest: str
     tagged_digest: str | None
     latency: Mapping[str, float] = field(default_factory=dict)
+    beside: Mapping[str, tuple["pa.Table", "pa.Table"]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

@@ -310,7 +310,7 @@ def test_too_few_shared_rows_are_not_comparable_and_it_says_what_to_do():
     result = asked("champion", made.version(GOOD), made.version(theirs, "1"))
     assert not result.passed
     assert result.reason.startswith("not comparable with version 1: they share 29 held-out rows, 30 are needed; ")
-    assert "`python -m pipelines evaluate --model models:/made/2 --data TABLE --rows holdout`" in result.reason
+    assert "`python -m pipelines evaluate --model models:/made/2 --data TABLE`" in result.reason
 
 
 def test_columns_that_name_the_rows_and_changed_are_told():
@@ -532,3 +532,15 @@ def test_a_document_that_was_tampered_with_fails_and_does_not_crash(section: str
     if section != "holdout":
         assert not verdict.passed
     assert all("\n" not in result.reason for result in verdict.results)
+
+
+def test_an_evaluation_stands_in_where_too_few_rows_are_shared():
+    champion = made.version(made.holdout([1.0] * 60, keys=[f"f{row:015x}" for row in range(60)]), "1")
+    apart = made.version(made.holdout([0.5] * 60))
+    better, worse = made.holdout([0.5] * 60), made.holdout([1.5] * 60)
+    theirs = made.holdout([1.0] * 60)
+
+    assert not asked("champion", apart, champion).passed
+    assert asked("champion", replace(apart, beside={"1": (better, theirs)}), champion).passed
+    assert not asked("champion", replace(apart, beside={"1": (worse, theirs)}), champion).passed
+    assert not asked("champion", replace(apart, beside={"7": (better, theirs)}), champion).passed
