@@ -32,7 +32,7 @@ class _Listener:
             self.heard = signal.Signals(number)
             self._remind()
         # While an interrupt is on its way out, files are removed and the run is closed: a second one waits for that.
-        if not _held and not _late and not _unwinding(sys.exc_info()[1]):
+        if not _held and not _late and not _unwinding(sys.exc_info()[1]) and not _in_hook(frame):
             raise self.interrupted()
 
     def interrupted(self) -> Interrupted:
@@ -169,6 +169,15 @@ def _unwinding(error: BaseException | None) -> bool:
             return True
         seen.add(id(error))
         error = error.__cause__ or error.__context__
+    return False
+
+
+def _in_hook(frame: FrameType | None) -> bool:
+    """Whether the unraisable hook is at work: what is raised there, Python prints and forgets."""
+    while frame is not None:
+        if frame.f_code.co_name == "unraisable" and frame.f_code.co_filename == __file__:
+            return True
+        frame = frame.f_back
     return False
 
 

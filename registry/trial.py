@@ -34,7 +34,7 @@ def run(name: str, version: str, *, patience: float = PATIENCE) -> str:
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         result, output = Path(folder, "result.json"), Path(folder, "output.txt")
         # Models say things while they load: what counts is in a file.
-        command = [sys.executable, "-m", "registry.trial", f"models:/{name}/{version}", str(result)]
+        command = [sys.executable, "-u", "-m", "registry.trial", f"models:/{name}/{version}", str(result)]
         with output.open("wb") as said:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True

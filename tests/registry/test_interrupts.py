@@ -96,6 +96,29 @@ def test_an_interrupt_in_a_destructor_comes_again_and_python_prints_nothing():
     assert (code, out, err) == (0, "ignored\nheard\n", "")
 
 
+def test_an_interrupt_while_python_tells_of_a_broken_destructor_comes_after_that():
+    code, out, err = python(
+        """
+        def slow(found):
+            ready()
+            time.sleep(0.3)
+        sys.unraisablehook = slow
+        class Broken:
+            def __del__(self):
+                raise ValueError
+        try:
+            with interrupts.interruptible():
+                del [Broken()][0]
+                print("told")
+                time.sleep(20)
+        except interrupts.Interrupted:
+            print("heard")
+        """,
+        signal.SIGINT,
+    )
+    assert (code, out, err) == (0, "told\nheard\n", "")
+
+
 def test_a_second_signal_does_not_disturb_what_the_first_began():
     code, out, err = python(
         """
