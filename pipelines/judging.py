@@ -8,26 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipelines import columns, evaluation, lineage, metrics, profile, runs, splitting, tracking
+from pipelines import evaluation, judged_rows, lineage, metrics, profile, runs, tracking
 from pipelines import versions as registered
-from pipelines.dataset import CLASSIFICATION, REGRESSION, TARGET_NAMES
+from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
+from pipelines.judged_rows import Rows
 from pipelines.metrics import Answers
-from pipelines.planning import CLEANING
 from pipelines.sources import Table, read
 from pipelines.versions import Version
 from registry import client as registry_client
 from registry import evidence, stages
 from registry.client import speaking
 from registry.text import listed
-from serving.scorecard import InputError, parity
-from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
+from serving.scorecard import parity
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-#: Which rows of a table are judged: ``auto`` is ``holdout`` on a table that the version was trained on, else ``all``.
-ROWS = ("auto", "all", "holdout")
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ def evaluate(question: Question, *, say: Callable[[str], None] = lambda text: No
         version = registered.fetch(client, question.model, folder / "candidate")
         other = _other(client, question.against, version, folder / "other")
         say(f"judging {version.title}" + (f" beside version {other.number}" if other else "") + f" on {table.source}")
-        rows = _judged_rows(table, version, other, question)
+        rows = judged_rows.choose(table, version, other, which=question.rows, target=question.target)
         for note in rows.notes:
             say(note)
         answers = _answers(version, table, rows, question)
@@ -136,131 +132,7 @@ def _other(client: "MlflowClient", against: str, version: Version, folder: Path)
     return other
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of a table that are judged.
-
-    Parameters
-    ----------
-    positions, keys, truth : of each row; its place in the table, its key by the candidate's rule, its target.
-    unseen : which of them both versions' trainings would have held out; none where one of them does not tell.
-    notes : what a person should know.
-    """
-
-    positions: np.ndarray
-    keys: np.ndarray
-    unseen: np.ndarray
-    truth: np.ndarray
-    target: str
-    task: str
-    classes: tuple
-    notes: tuple[str, ...]
-
-
-def _judged_rows(table: Table, version: Version, other: Version | None, question: Question) -> _Rows:
-    target = _target_name(table, version, question)
-    column = columns.infer(target, table.columns[target], CLEANING)
-    known = column.values.notna().to_numpy()
-    notes = [f"{(~known).sum()} rows without a value of {target!r} are left out"] if not known.all() else []
-    task, classes = _task(version, column, known)
-    chosen = known.copy()
-    keys, held = _keys(table, version)
-    chosen &= _allowed(table, version, held, question.rows, notes)
-    unseen = np.zeros(len(known), dtype=bool)
-    if other is not None:
-        theirs = _keys(table, other)[1]
-        chosen &= _allowed(table, other, theirs, question.rows, notes)
-        if version.document and other.document:
-            unseen = held & theirs
-    positions = np.flatnonzero(chosen)
-    if len(positions) < 2:
-        raise PipelineError(
-            f"expected rows to judge, found {len(positions)} of {len(known)} "
-            f"({'; '.join(notes) or 'none is held out'}); give more rows, or --rows all"
-        )
-    if task == REGRESSION and column.type not in (NUMBER, BOOLEAN):
-        raise PipelineError(f"target {target!r} holds {column.type} values, {version.title} predicts numbers")
-    truth = column.values.iloc[positions]
-    labels = _labels(truth, classes, target, version) if task == CLASSIFICATION else truth.to_numpy(dtype="float64")
-    return _Rows(positions, keys[positions], unseen[positions], labels, target, task, classes, tuple(notes))
-
-
-def _target_name(table: Table, version: Version, question: Question) -> str:
-    known = version.document["model"]["target"] if version.document else table.target
-    usual = (name for wanted in TARGET_NAMES for name in table.columns.column_names if name.lower() == wanted)
-    name = question.target or known or next(usual, None)
-    if not name:
-        raise PipelineError(f"--target is needed: {version.title} does not tell what it predicts")
-    if name not in table.columns.column_names:
-        raise PipelineError(f"no column {name!r} to judge by; the table has {listed(table.columns.column_names)}")
-    return name
-
-
-def _task(version: Version, column: columns.Column, known: np.ndarray) -> tuple[str, tuple]:
-    """The task of a version, and its classes: those of the table where the model does not tell."""
-    if version.document:
-        return version.document["model"]["task"], tuple(version.document["model"]["classes"] or ())
-    if version.classes is not None:
-        return (CLASSIFICATION if version.classes else REGRESSION), version.classes
-    if column.type == CATEGORY:
-        return CLASSIFICATION, tuple(sorted(column.values[known].unique().tolist()))
-    return REGRESSION, ()
-
-
-def _typed(table: Table, name: str) -> pd.Series:
-    return columns.infer(name, table.columns[name], CLEANING).values
-
-
-def _keys(table: Table, version: Version) -> tuple[np.ndarray, np.ndarray]:
-    """The key of every row, as the version's training made them, and which it held out."""
-    if version.document is None:
-        frame = version.read(table)
-        return splitting.hash_rows(frame), np.ones(len(frame), dtype=bool)
-    holdout = version.document["holdout"]
-    needed = {*holdout["key_columns"], *holdout["columns"]}
-    if missing := sorted(needed - set(table.columns.column_names)):
-        raise PipelineError(f"{version.title} keys its rows by columns that the table lacks: {listed(missing)}")
-    inputs = {one.name: one for one in version.inputs}
-
-    def column(name: str) -> pd.Series:
-        if name not in inputs:
-            return columns.infer_key(name, table.columns[name], CLEANING).values
-        try:
-            return columns.convert(table.columns[name], inputs[name], version.cleaning)
-        except InputError as error:
-            raise PipelineError(f"{error}; {version.title} was not trained on such values") from None
-
-    return splitting.held_out_as(holdout, column)
-
-
-def _allowed(table: Table, version: Version, held: np.ndarray, rows: str, notes: list[str]) -> np.ndarray:
-    """Which rows may be judged by: all, or those that the version's training held out."""
-    trained_here = version.document is not None and version.document["lineage"]["data"]["digest"] == table.digest
-    if rows == "all" or (rows == "auto" and not trained_here):
-        if trained_here:
-            notes.append(f"{version.title} was trained on rows of this table: its metrics flatter it")
-        return np.ones(table.columns.num_rows, dtype=bool)
-    if version.document is None:
-        raise PipelineError(f"--rows holdout: {version.title} does not tell what it held out; use --rows all")
-    notes.append(f"{version.title} held out {held.sum()} of these {len(held)} rows; the others are not judged")
-    return held
-
-
-def _labels(truth: pd.Series, classes: tuple, target: str, version: Version) -> np.ndarray:
-    """The truth as labels of the version's own type."""
-    by_text = {str(label): label for label in classes}
-    by_text |= {str(float(label)): label for label in classes if isinstance(label, (int, float))}
-    texts = truth.map(str)
-    if unknown := sorted(set(texts.unique()) - by_text.keys()):
-        raise PipelineError(
-            f"target {target!r} holds classes that {version.title} does not know: {listed(unknown)}; "
-            f"it knows {listed(classes)}"
-        )
-    labels = texts.map(by_text)
-    return labels.to_numpy(dtype=object if isinstance(classes[0], str) else np.asarray(classes).dtype)
-
-
-def _answers(version: Version, table: Table, rows: _Rows, question: Question) -> Answers:
+def _answers(version: Version, table: Table, rows: Rows, question: Question) -> Answers:
     frame = version.read(Table(table.columns.take(rows.positions), table.name, table.source, table.digest))
     predicted = np.asarray(version.predict(frame))
     if rows.task == REGRESSION:
@@ -276,7 +148,7 @@ def _answers(version: Version, table: Table, rows: _Rows, question: Question) ->
     )
 
 
-def _positive(version: Version, rows: _Rows, question: Question) -> object:
+def _positive(version: Version, rows: Rows, question: Question) -> object:
     if len(rows.classes) != 2:
         return None
     if question.positive is not None:
@@ -287,13 +159,13 @@ def _positive(version: Version, rows: _Rows, question: Question) -> object:
     return version.document["model"]["positive"] if version.document else rows.classes[1]
 
 
-def _document(question: Question, table: Table, version: Version, rows: _Rows, answers: Answers) -> dict:
+def _document(question: Question, table: Table, version: Version, rows: Rows, answers: Answers) -> dict:
     """Evidence of the shape that training writes; what only training can tell is null, or carried over from it."""
     judged = evaluation.judge(answers, resamples=question.resamples, seed=question.seed)
     strategy, baseline = _baseline(version, answers)
     part = Table(table.columns.take(rows.positions), table.name, table.source, table.digest)
     frame = version.read(part)
-    groups = [_typed(part, name).rename(name) for name in _named(question.sensitive, table)]
+    groups = [judged_rows.typed(part, name).rename(name) for name in _named(question.sensitive, table)]
     trained = version.document
     model = trained["model"] if trained else _model(version, rows, answers)
     return {
@@ -337,7 +209,7 @@ def _baseline(version: Version, answers: Answers) -> tuple[str, dict]:
     return "prior", metrics.measure(said)
 
 
-def _holdout(question: Question, version: Version, rows: _Rows) -> dict:
+def _holdout(question: Question, version: Version, rows: Rows) -> dict:
     drawn = {
         "resamples": question.resamples,
         "rows": min(len(rows.positions), metrics.BOOTSTRAP_ROWS),
@@ -350,7 +222,7 @@ def _holdout(question: Question, version: Version, rows: _Rows) -> dict:
     return {**known, "rows": len(rows.positions), "bootstrap": drawn if question.resamples else None}
 
 
-def _model(version: Version, rows: _Rows, answers: Answers) -> dict:
+def _model(version: Version, rows: Rows, answers: Answers) -> dict:
     pipeline = version.pipeline()
     estimator = pipeline[-1] if hasattr(pipeline, "steps") else pipeline
     return {
@@ -366,7 +238,7 @@ def _model(version: Version, rows: _Rows, answers: Answers) -> dict:
     }
 
 
-def _schema(version: Version, rows: _Rows) -> dict:
+def _schema(version: Version, rows: Rows) -> dict:
     return {"inputs": [one.to_dict() for one in version.inputs], "left_out": [], "target": rows.target}
 
 
@@ -376,7 +248,7 @@ def _parity(version: Version, frame: pd.DataFrame) -> dict | None:
     return parity.measure(pipeline, version.scorecard, frame)
 
 
-def _write_beside(other: Version, rows: _Rows, answers: Answers, others: Answers, folder: Path) -> None:
+def _write_beside(other: Version, rows: Rows, answers: Answers, others: Answers, folder: Path) -> None:
     """Both versions' answers to the rows that neither was trained on, for the gate that compares them."""
     if rows.unseen.any():
         beside = folder / evidence.BESIDE / other.number
