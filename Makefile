@@ -40,7 +40,7 @@ run: .venv/run.stamp ## train and register both models, and take them through th
 	@$(BIN)/python -m registry list
 
 test: .venv/dev.stamp ## run the tests in parallel (PYTEST_ARGS="-k sources" runs some)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --reruns 2 --reruns-delay 1 $(PYTEST_ARGS)
 
 check: .venv/dev.stamp ## lint, format and types
 	@$(BIN)/ruff check .

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PROCESS_TAG", "folder", "interruptible", "mark_killed", "run", "tags", "tidy"]
 
+# How often a database that is busy is told how a run ended; a server is asked once, for it may be gone.
+_TRIES = 3
+
 #: Tag of a run: the process that writes it, as ``machine:pid:start``.
 PROCESS_TAG = "lifecycle.process"
 
@@ -64,7 +67,7 @@ def run(client: "MlflowClient", *, experiment: str | None, name: str, tags: dict
         raise
     finally:
         with interrupts.held():
-            _end(status)
+            _end(client, active.info.run_id, status)
 
 
 @contextmanager
@@ -106,7 +109,7 @@ def _start(client: "MlflowClient", experiment: str | None, name: str, tags: dict
     return active
 
 
-def _end(status: str) -> None:
+def _end(client: "MlflowClient", run_id: str, status: str) -> None:
     import mlflow
 
     if status == "FINISHED":
@@ -114,8 +117,15 @@ def _end(status: str) -> None:
             mlflow.end_run(status)
         return
     # What made the run fail is worth more than a server that cannot be told of it now; the next start marks it.
-    with contextlib.suppress(RegistryError), speaking(), one_try():
-        mlflow.end_run(status)
+    for _ in range(_TRIES):
+        with contextlib.suppress(RegistryError), speaking(), one_try():
+            mlflow.end_run(status)
+            # MLflow forgets the run before it tells the store: a try that failed is not made again by `end_run`.
+            if client.get_run(run_id).info.status == "RUNNING":
+                client.set_terminated(run_id, status)
+            return
+        if mlflow.get_tracking_uri().startswith("http"):
+            return
 
 
 def _project_run(client: "MlflowClient", experiment: str | None) -> str | None:

@@ -1,9 +1,11 @@
 """A search through its public door: what it tries, what it keeps, and how it goes on after it was ended."""
 
+import contextlib
 import itertools
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -294,14 +296,14 @@ def wait_for(trials_done: int, process: subprocess.Popen, storage: str) -> optun
     """The study of a process, once it has done some trials."""
     until = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
-        if Path(storage.removeprefix("sqlite:///")).exists():
-            try:
+        # Optuna itself would make the tables that the process is about to make.
+        with contextlib.suppress(sqlite3.Error):
+            path = Path(storage.removeprefix("sqlite:///")).resolve()
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+                ((ended,),) = database.execute("SELECT COUNT(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED')")
+            if ended >= trials_done:
                 (name,) = optuna.get_all_study_names(storage)
-                study = optuna.load_study(study_name=name, storage=storage)
-                if len(studies.done(study)) >= trials_done:
-                    return study
-            except Exception:  # not made yet, or only half
-                pass
+                return optuna.load_study(study_name=name, storage=storage)
         time.sleep(0.05)
     raise AssertionError(f"no {trials_done} trials: {process.communicate()[1]}")
 
