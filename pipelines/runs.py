@@ -117,10 +117,11 @@ def _end(client: "MlflowClient", run_id: str, status: str) -> None:
             mlflow.end_run(status)
         return
     # What made the run fail is worth more than a server that cannot be told of it now; the next start marks it.
-    for _ in range(_TRIES):
+    for place in range(_TRIES):
         with contextlib.suppress(RegistryError), speaking(), one_try():
-            mlflow.end_run(status)
-            # MLflow forgets the run before it tells the store: a try that failed is not made again by `end_run`.
+            # MLflow forgets the run before it tells the store: a second `end_run` would end the run around this one.
+            if place == 0:
+                mlflow.end_run(status)
             if client.get_run(run_id).info.status == "RUNNING":
                 client.set_terminated(run_id, status)
             return

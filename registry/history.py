@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from registry.ledger import DONE, FOLLOW, Entry
-from registry.stages import NONE, PRODUCTION
+from registry.stages import PRODUCTION
 
 REJECT, ROLLBACK, REVERT = "reject", "rollback", "revert"
 
@@ -93,8 +93,3 @@ def last(entries: Sequence[Entry]) -> tuple[str, int] | None:
     """The version, by number and creation, that came to Production last; None where none ever did."""
     past = intervals(entries)
     return (past[-1].version, past[-1].created) if past else None
-
-
-def stage_of(entries: Iterable[Entry], version: str) -> str:
-    """The stage of a version, as the ledger last knew it."""
-    return stages(entries).get(version, NONE)
