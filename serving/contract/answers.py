@@ -1,0 +1,68 @@
+"""A scorecard's answers to a table, as values that JSON can hold."""
+
+from ..scorecard.errors import Unsupported
+from ..scorecard.inputs import ABSENT, InputError
+from .errors import refusal
+
+#: What ``params={"output": ...}`` may ask for; the first is the default.
+OUTPUTS = ("predictions", "probabilities", "explain")
+
+
+def answers(card, table, output: str = OUTPUTS[0], *, few: int | None = None) -> list:
+    """One answer a row.
+
+    Parameters
+    ----------
+    card : the ``Scorecard``.
+    table : of ``tables``; it has at least one row.
+    output : ``predictions`` (numbers, or labels in their training type), ``probabilities`` (an object of label and
+        probability a row), or ``explain`` (an object of terms and reasons a row).
+    few : more rows than this are scored as a table, which needs NumPy; None for never.
+
+    Raises
+    ------
+    RequestError
+        with status 400, where a value cannot be taken or the model has no such output.
+    """
+    try:
+        if output == "probabilities":
+            card.needs_probabilities()
+        if few is not None and table.count > few and output != "explain":
+            columns = table.columns(card.inputs)
+            if columns is not None:
+                return _whole(card, columns, output)
+        return _row_by_row(card, table, output)
+    except (InputError, Unsupported) as error:
+        raise refusal(error) from None
+
+
+def _whole(card, columns, output: str) -> list:
+    if output == "predictions":
+        return card.predict(columns).tolist()
+    labels = _labels(card)
+    return [dict(zip(labels, row, strict=True)) for row in card.probabilities(columns).tolist()]
+
+
+def _row_by_row(card, table, output: str) -> list:
+    if output == "predictions":
+        answer = card.predict_row
+    elif output == "explain":
+        answer = card.explain_row
+    else:
+        labels = _labels(card)
+
+        def answer(row):
+            return dict(zip(labels, card.probabilities_row(row), strict=True))
+
+    found: list = []
+    try:
+        for row in table.rows():
+            found.append(answer(row))
+    except InputError as error:
+        whole = error.reason == ABSENT and table.uniform
+        raise error if whole else error.at(len(found)) from None
+    return found
+
+
+def _labels(card) -> list[str]:
+    return [label if isinstance(label, str) else str(label) for label in card.classes]

@@ -1,0 +1,172 @@
+"""From a parsed body to what is asked: a table of raw values, which output, and the form of the answer."""
+
+from ..scorecard.inputs import kind
+from .answers import OUTPUTS
+from .bodies import LIMITS
+from .errors import INVALID, TOO_LARGE, RequestError
+from .tables import Columns, Matrix, Records, listed
+
+#: MLflow's own envelopes, answered by ``predictions``, and the short ones, answered by ``prediction``.
+LONG = ("dataframe_split", "dataframe_records", "instances", "inputs")
+SHORT = ("input_data", "features", "X")
+_FORMS = frozenset(LONG + SHORT)
+
+
+class Question:
+    """What a request asks.
+
+    Parameters
+    ----------
+    table : of ``tables``, with ``count`` rows.
+    output : one of ``OUTPUTS``.
+    short : whether the answer is ``{"prediction": ...}``.
+    one : whether it is the answer of the one row itself, rather than a list.
+    """
+
+    __slots__ = ("one", "output", "short", "table")
+
+    def __init__(self, table, output: str = OUTPUTS[0], *, short: bool = False, one: bool = False):
+        self.table, self.output, self.short, self.one = table, output, short, one
+
+
+def question(value, inputs, *, limits=LIMITS) -> Question:
+    """What a parsed body asks of a model with these inputs.
+
+    Parameters
+    ----------
+    value : what JSON said, or a table.
+    inputs : the model's ``Input`` columns, in the order of its signature.
+
+    Raises
+    ------
+    RequestError
+        with status 400 where it is none of the forms, and 413 where it has too many rows.
+    """
+    output, one, short = OUTPUTS[0], False, False
+    if isinstance(value, (Matrix, Records, Columns)):
+        table = value
+    elif isinstance(value, list):
+        short = True
+        table, one = _short(value, "the body", inputs)
+    elif isinstance(value, dict):
+        form = _form(value)
+        output = _output(value)
+        if form in SHORT:
+            short = True
+            table, one = _short(value[form], form, inputs)
+        else:
+            table = _READ[form](value[form], inputs)
+    else:
+        raise RequestError(f"expected a JSON object or array, found {kind(value)}; {_EXPECTED}")
+    if isinstance(table, Matrix):
+        table = table.positional(inputs)
+    if table.count == 0:
+        raise RequestError("expected at least one row, found none")
+    if table.count > limits.rows:
+        raise RequestError(
+            f"expected at most {limits.rows:,} rows, found {table.count:,}; ask in several requests",
+            status=413,
+            code=TOO_LARGE,
+        )
+    return Question(table, output, short=short, one=one)
+
+
+_EXPECTED = f"expected one of the keys {', '.join(LONG + SHORT)}"
+
+
+def _form(value: dict) -> str:
+    found = [key for key in value if key in _FORMS]
+    if len(found) == 1:
+        return found[0]
+    raise RequestError(f"{_EXPECTED}, found {' and '.join(found) if found else 'none of them'}")
+
+
+def _output(value: dict) -> str:
+    params = value.get("params")
+    if params is None:
+        return OUTPUTS[0]
+    if not isinstance(params, dict):
+        raise RequestError(f"params: expected an object, found {kind(params)}")
+    for name in params:
+        if name != "output":
+            raise RequestError("params: expected output and nothing else, found another key", code=INVALID)
+    return chosen(params.get("output", OUTPUTS[0]))
+
+
+def chosen(output) -> str:
+    """An output that a request names.
+
+    Raises
+    ------
+    RequestError
+        where there is no such output.
+    """
+    if output not in OUTPUTS:
+        raise RequestError(f"params: output is one of {', '.join(OUTPUTS)}, found another value", code=INVALID)
+    return output
+
+
+def _split(value, inputs):
+    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+        raise RequestError("dataframe_split: expected an object with a list data and a list columns")
+    if not value.keys() <= {"columns", "data", "index"}:
+        raise RequestError("dataframe_split: expected the keys columns, data and index, found another")
+    names = value.get("columns")
+    if names is None:
+        return listed(value["data"])
+    if not isinstance(names, list) or not all(isinstance(name, (str, int, float)) for name in names):
+        raise RequestError("dataframe_split: expected columns to be a list of names")
+    return Matrix([name if isinstance(name, str) else str(name) for name in names], value["data"])
+
+
+def _records(value, inputs):
+    if not isinstance(value, list):
+        raise RequestError(f"dataframe_records: expected a list of objects, found {kind(value)}")
+    return Records(value, fill=True)
+
+
+def _instances(value, inputs):
+    if not isinstance(value, list):
+        raise RequestError(f"instances: expected a list of rows, found {kind(value)}")
+    return _rows(value, inputs)
+
+
+def _inputs(value, inputs):
+    if isinstance(value, dict):
+        return _by_column(value)
+    if not isinstance(value, list):
+        raise RequestError(f"inputs: expected a list of rows or an object of columns, found {kind(value)}")
+    return _rows(value, inputs)
+
+
+def _rows(value: list, inputs):
+    """Rows; of a model with one input a row may be its bare value."""
+    if len(inputs) == 1 and value and not any(isinstance(row, (list, dict)) for row in value):
+        return Matrix([inputs[0].name], [[row] for row in value])
+    return listed(value)
+
+
+def _by_column(value: dict):
+    if value and not any(isinstance(values, (list, dict)) for values in value.values()):
+        return Records([value], fill=False)
+    return Columns(value)
+
+
+def _short(value, form: str, inputs):
+    """The table of a short form, and whether it is one row that is answered by itself."""
+    if isinstance(value, dict):
+        if isinstance(value.get("data"), list) and value.keys() <= {"columns", "data", "index"}:
+            return _split(value, inputs), False
+        table = _by_column(value)
+        return table, isinstance(table, Records)
+    if not isinstance(value, list):
+        raise RequestError(f"{form}: expected a list or an object, found {kind(value)}")
+    if value and not isinstance(value[0], (list, dict)):
+        for place, item in enumerate(value):
+            if isinstance(item, (list, dict)):
+                raise RequestError(f"{form}: expected values or rows, found both; value {place} is {kind(item)}")
+        return Matrix(None, [value]), True
+    return listed(value), False
+
+
+_READ = {"dataframe_split": _split, "dataframe_records": _records, "instances": _instances, "inputs": _inputs}

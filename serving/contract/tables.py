@@ -1,0 +1,147 @@
+"""The rows of a request, however they were laid out: a matrix with names, records, or columns.
+
+Each has ``count``, ``rows()`` (mappings of column name to raw value) and ``columns(inputs)`` (a mapping of column name
+to a list of raw values, or None where only row by row is exact).
+"""
+
+from ..scorecard.inputs import kind
+from .errors import RequestError
+
+
+_LONGEST_NAME = 80
+
+
+class Matrix:
+    """Rows of values in the order of ``names``; None stands for the order of the model's inputs."""
+
+    __slots__ = ("count", "data", "names")
+    uniform = True
+
+    def __init__(self, names: list | None, data: list, *, counted: str = "values"):
+        self.names, self.data, self.count = names, data, len(data)
+        if names is not None:
+            _unique(names)
+            self._check(names, counted)
+
+    def positional(self, inputs) -> "Matrix":
+        """The same rows, with the names of the model's inputs where it has none of its own.
+
+        Raises
+        ------
+        RequestError
+            where a row is not as long as that.
+        """
+        if self.names is not None:
+            return self
+        self.names = [item.name for item in inputs]
+        self._check(self.names, "values")
+        return self
+
+    def _check(self, names, counted: str) -> None:
+        size = len(names)
+        for place, row in enumerate(self.data):
+            if not isinstance(row, list):
+                raise RequestError(f"row {place}: expected a list of {_counted(size)}, found {kind(row)}")
+            if len(row) != size:
+                if len(row) < size:
+                    where = f"the first without one is column {shown(names[len(row)])}"
+                else:
+                    where = f"column {shown(names[-1])} is the last" if names else "the model reads no column"
+                raise RequestError(f"row {place}: expected {size} {counted}, found {len(row)}; {where}")
+
+    def rows(self):
+        names: list = self.names  # type: ignore[assignment]  # by now they are known
+        for row in self.data:
+            yield dict(zip(names, row, strict=True))
+
+    def columns(self, inputs) -> dict:
+        names: list = self.names  # type: ignore[assignment]
+        return dict(zip(names, map(list, zip(*self.data, strict=True)), strict=True))
+
+
+class Records:
+    """Mappings of column name to value, one a row.
+
+    Parameters
+    ----------
+    fill : whether a key that a record lacks, and another has, is a missing value; otherwise such a record is refused.
+    """
+
+    __slots__ = ("count", "data", "uniform")
+
+    def __init__(self, data: list, *, fill: bool):
+        for place, row in enumerate(data):
+            if not isinstance(row, dict):
+                raise RequestError(f"row {place}: expected an object of column names and values, found {kind(row)}")
+        self.data, self.count = data, len(data)
+        known = {name for row in data for name in row} if len(data) > 1 else ()
+        self.uniform = all(len(row) == len(known) for row in data) if known else True
+        if fill and not self.uniform:
+            self.data, self.uniform = [{name: row.get(name) for name in known} for row in data], True
+
+    def rows(self):
+        return iter(self.data)
+
+    def columns(self, inputs) -> dict | None:
+        names = [item.name for item in inputs if item.name in self.data[0]]
+        if not self.uniform and any(name not in row for row in self.data for name in (i.name for i in inputs)):
+            return None
+        return {name: [row[name] for row in self.data] for name in names}
+
+
+class Columns:
+    """Lists of values by column name, all of one length."""
+
+    __slots__ = ("count", "data")
+    uniform = True
+
+    def __init__(self, data: dict):
+        self.count = -1
+        for name, values in data.items():
+            if not isinstance(values, list):
+                raise RequestError(f"column {shown(name)}: expected a list of values, found {kind(values)}")
+            if self.count not in (-1, len(values)):
+                raise RequestError(
+                    f"column {shown(name)}: expected {self.count} values as in the other columns, found {len(values)}"
+                )
+            self.count = len(values)
+        self.data, self.count = data, max(self.count, 0)
+
+    def rows(self):
+        names = list(self.data)
+        for values in zip(*self.data.values(), strict=True):
+            yield dict(zip(names, values, strict=True))
+
+    def columns(self, inputs) -> dict:
+        return self.data
+
+
+def listed(rows: list, *, fill: bool = False):
+    """A list of records, or of lists in the order of the model's inputs, as a table.
+
+    Raises
+    ------
+    RequestError
+        where they are not all of one kind.
+    """
+    if rows and isinstance(rows[0], dict):
+        return Records(rows, fill=fill)
+    for place, row in enumerate(rows):
+        if not isinstance(row, list):
+            raise RequestError(f"row {place}: expected a list of values or an object, found {kind(row)}")
+    return Matrix(None, rows)
+
+
+def _unique(names) -> None:
+    if len(set(names)) != len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise RequestError(f"column {shown(twice)}: expected one column of this name, found several")
+
+
+def shown(name: str) -> str:
+    """A column's name as a request wrote it, quoted and short enough for a message."""
+    return repr(name) if len(name) <= _LONGEST_NAME else repr(name[:_LONGEST_NAME]) + "..."
+
+
+def _counted(size: int) -> str:
+    return "1 value" if size == 1 else f"{size} values"
