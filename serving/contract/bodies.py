@@ -183,7 +183,7 @@ def _csv(content: str) -> Matrix:
         raise RequestError(f"the body is not CSV: {error}") from None
     if not rows:
         raise RequestError("the body is empty: expected CSV with a header")
-    return Matrix([name.strip() for name in rows[0]], rows[1:], counted="fields")
+    return Matrix([name.strip() for name in rows[0]], rows[1:], noun="field")
 
 
 def _lines(content: str):

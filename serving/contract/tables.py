@@ -7,7 +7,6 @@ to a list of raw values, or None where only row by row is exact).
 from ..scorecard.inputs import kind
 from .errors import RequestError
 
-
 _LONGEST_NAME = 80
 
 
@@ -17,11 +16,11 @@ class Matrix:
     __slots__ = ("count", "data", "names")
     uniform = True
 
-    def __init__(self, names: list | None, data: list, *, counted: str = "values"):
+    def __init__(self, names: list | None, data: list, *, noun: str = "value"):
         self.names, self.data, self.count = names, data, len(data)
         if names is not None:
             _unique(names)
-            self._check(names, counted)
+            self._check(names, noun)
 
     def positional(self, inputs) -> "Matrix":
         """The same rows, with the names of the model's inputs where it has none of its own.
@@ -34,20 +33,21 @@ class Matrix:
         if self.names is not None:
             return self
         self.names = [item.name for item in inputs]
-        self._check(self.names, "values")
+        self._check(self.names, "value")
         return self
 
-    def _check(self, names, counted: str) -> None:
+    def _check(self, names, noun: str) -> None:
         size = len(names)
+        counted = f"{size} {noun}" if size == 1 else f"{size} {noun}s"
         for place, row in enumerate(self.data):
             if not isinstance(row, list):
-                raise RequestError(f"row {place}: expected a list of {_counted(size)}, found {kind(row)}")
+                raise RequestError(f"row {place}: expected a list of {counted}, found {kind(row)}")
             if len(row) != size:
                 if len(row) < size:
                     where = f"the first without one is column {shown(names[len(row)])}"
                 else:
                     where = f"column {shown(names[-1])} is the last" if names else "the model reads no column"
-                raise RequestError(f"row {place}: expected {size} {counted}, found {len(row)}; {where}")
+                raise RequestError(f"row {place}: expected {counted}, found {len(row)}; {where}")
 
     def rows(self):
         names: list = self.names  # type: ignore[assignment]  # by now they are known
@@ -141,7 +141,3 @@ def _unique(names) -> None:
 def shown(name: str) -> str:
     """A column's name as a request wrote it, quoted and short enough for a message."""
     return repr(name) if len(name) <= _LONGEST_NAME else repr(name[:_LONGEST_NAME]) + "..."
-
-
-def _counted(size: int) -> str:
-    return "1 value" if size == 1 else f"{size} values"
