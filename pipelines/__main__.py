@@ -179,7 +179,7 @@ def validate(as_json: bool, **given) -> None:
     from pipelines.checking import check
 
     given["draft"] = given.pop("profile")
-    terminal.show_check(check(**given, say=terminal.say), as_json=as_json)
+    check(**given, say=terminal.say, show=lambda checked: terminal.show_check(checked, as_json=as_json))
 
 
 def _settings(given: dict):

@@ -47,6 +47,7 @@ def check(
     experiment: str | None = None,
     test_size: float = 0.2,
     say: Callable[[str], None] = lambda text: None,
+    show: Callable[[Checked], None] = lambda checked: None,
 ) -> Checked:
     """Judge a table by a suite; with ``draft``, write one by the training rows and judge it on the held-out ones.
 
@@ -54,11 +55,12 @@ def check(
     ----------
     target : the target's column, about which a drafted suite is stricter.
     output : where a drafted suite is written; by default among the shipped ones, where training finds it.
+    show : told what was found, also where that is then raised.
 
     Raises
     ------
     PipelineError
-        where the table or the suite cannot be read, or the draft would overwrite a file.
+        where the table or the suite cannot be read, the draft would overwrite a file, or a critical expectation failed.
     RegistryError
         where the tracking server refuses.
     """
@@ -97,9 +99,11 @@ def check(
         say(f"{result.summary()} ({origin})")
         if draft:
             validation.write_suite(chosen, path)
-        else:
+        checked = Checked(result, origin, len(judged), run.info.run_id, path if draft else None)
+        show(checked)
+        if not draft:
             validation.raise_for_critical(result)
-    return Checked(result, origin, len(judged), run.info.run_id, path if draft else None)
+    return checked
 
 
 def typed(table: Table) -> pd.DataFrame:

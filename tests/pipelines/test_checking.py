@@ -44,8 +44,10 @@ def test_an_edited_suite_decides(tracking: str, tmp_path: Path) -> None:
     )
     suite.write_text(json.dumps(document))
 
+    shown = []
     with pytest.raises(PipelineError, match=r"column 'colour'.*green"):
-        check(str(path), suite=str(suite))
+        check(str(path), suite=str(suite), show=shown.append)
+    assert [finding.column for one in shown for finding in one.result.failures] == ["colour"]
 
     (failed,) = mlflow.search_runs(filter_string="attributes.status = 'FAILED'", output_format="list")
     assert "validate t" in failed.info.run_name
