@@ -124,9 +124,14 @@ def _run(job: _Job) -> Trained:
 
     job.say("logging")
     tracking.log_metrics(document, metrics.measure(modelling.answer(fitted, plan, split.training)))
-    holdout = plan.dataset.features.iloc[split.holdout]
+    features = plan.dataset.features
     model = flavor.log_model(
-        fitted.pipeline, card, inputs=plan.dataset.inputs, classes=plan.dataset.classes, example=holdout.iloc[:5]
+        fitted.pipeline,
+        card,
+        inputs=plan.dataset.inputs,
+        classes=plan.dataset.classes,
+        example=features.iloc[split.holdout].iloc[:5],
+        gaps=frozenset(features.columns[features.isna().any()]),
     )
     _report(job, fitted, answers, document, docs, model.model_uri)
     tracking.log_files(job.folder)

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ def log_model(
     inputs: Sequence[Input],
     classes: Sequence[Any],
     example: "pd.DataFrame",
+    gaps: Collection[str] = (),
 ) -> "ModelInfo":
     """Log a fitted pipeline, and its scorecard, as one model of the active run.
 
@@ -47,6 +48,7 @@ def log_model(
     inputs : the columns of the signature, in order.
     classes : the labels in order; empty for a regression.
     example : a few rows of input, shape (n_rows, n_inputs).
+    gaps : the columns that had missing values in training.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def log_model(
             flavor=sys.modules[__name__],
             pipeline=pipeline,
             scorecard=scorecard,
-            signature=signature(inputs, classes, scorecard),
+            signature=signature(inputs, classes, scorecard, gaps=gaps),
             input_example=example,
         )
 
@@ -141,20 +143,27 @@ def carry(folder: Path) -> Path:
     return package
 
 
-def signature(inputs: Sequence[Input], classes: Sequence[Any], scorecard: Scorecard | None = None) -> "ModelSignature":
+def signature(
+    inputs: Sequence[Input], classes: Sequence[Any], scorecard: Scorecard | None = None, *, gaps: Collection[str] = ()
+) -> "ModelSignature":
     """The signature of a model.
 
-    Numbers are ``double``, also whole ones, so that a missing value is possible; text is ``string``. Columns that no
-    weight hangs on are optional. A model with a scorecard takes ``params={"output": ...}``.
+    Numbers are ``double``, also whole ones, so that a missing value is possible; text is ``string``, and so is a
+    boolean column among ``gaps``, those with missing values in training: where it is null, MLflow's scoring server
+    makes False of a ``boolean``, and leaves a ``string`` as it is. Columns that no weight hangs on are optional. A model
+    with a scorecard takes ``params={"output": ...}``.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    types = {CATEGORY: DataType.string, BOOLEAN: DataType.boolean}
+    def type_of(column: Input) -> DataType:
+        if column.type == CATEGORY or (column.type == BOOLEAN and column.name in gaps):
+            return DataType.string
+        return DataType.boolean if column.type == BOOLEAN else DataType.double
+
     optional = scorecard.optional if scorecard else frozenset()
     columns: list[ColSpec | TensorSpec] = [
-        ColSpec(types.get(column.type, DataType.double), column.name, required=column.name not in optional)
-        for column in inputs
+        ColSpec(type_of(column), column.name, required=column.name not in optional) for column in inputs
     ]
     answer = DataType.double
     if classes:

@@ -136,3 +136,18 @@ def test_a_model_answers_when_the_folder_of_its_sibling_is_gone(tracking: str, t
     shutil.rmtree(tmp_path / "fetched")
 
     assert len(mlflow.pyfunc.load_model("models:/second/1").predict(rows)) == 50
+
+
+def test_a_boolean_that_was_missing_at_times_may_be_missing(tracking: str, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    owns = pd.Series(draw.random(200) < 0.5, dtype="object").mask(draw.random(200) < 0.2)
+    table = pd.DataFrame({"owns": owns, "x": draw.normal(size=200)})
+    table["target"] = table["x"] + owns.map({True: 3.0, False: -3.0}).astype(float).fillna(0.0)
+    table.to_parquet(tmp_path / "t.parquet")
+    train(Settings(str(tmp_path / "t.parquet"), name="made", **QUICK))
+    model = mlflow.pyfunc.load_model("models:/made/1")
+    rows = pd.DataFrame({"owns": pd.Series([True, None, False], dtype="object"), "x": 0.0})
+
+    assert {one.name: str(one.type) for one in model.metadata.signature.inputs}["owns"] == "DataType.string"
+    yes, missing, no = model.predict(rows)
+    assert no < missing - 1 < missing + 1 < yes

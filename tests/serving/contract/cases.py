@@ -145,9 +145,9 @@ def good() -> list[Case]:
         Case("more columns", _json({"dataframe_split": {"columns": [*NAMES, "z"], "data": [[*one, {"a": [1]}]]}})),
         Case("Azure's split", _json({"input_data": split})),
         Case("another key beside", _json({"instances": [one], "signature_name": "serving_default"})),
-        Case("no params", _json({"instances": [one], "params": None})),
-        Case("params", _json({"instances": [one], "params": {"output": "predictions"}})),
-        Case("explained", _json({"instances": ROWS[:3], "params": {"output": "explain"}})),
+        Case("no params", _json({"dataframe_split": split, "params": None})),
+        Case("params", _json({"dataframe_split": split, "params": {"output": "predictions"}})),
+        Case("explained", _json({"dataframe_records": _records(ROWS[:3]), "params": {"output": "explain"}})),
         Case("one explained", _json({"X": one, "params": {"output": "explain"}})),
         Case("a key is missing in one record", _json({"dataframe_records": [{"x.y": 1}, _records([one])[0]]})),
         Case("a short line", b'{"x.y": 1}\n\n' + _json(_records([one])[0]), "application/jsonlines"),
@@ -301,3 +301,20 @@ def bad() -> list[Case]:
 
 
 GOOD, BAD = good(), bad()
+
+#: Of the good ones, those that ``mlflow models serve`` reads itself: MLflow's own forms, with names.
+_MLFLOW = (
+    "split",
+    "record",
+    "named instance",
+    "inputs ",
+    "scalars",
+    "CSV",
+    "an index",
+    "columns turned",
+    "more columns",
+)
+_MLFLOW += ("no params", "params", "explained", "a key is missing")
+#: It takes a padded name for another column.
+_NOT_MLFLOW = ("CSV with padded names",)
+ALSO_MLFLOW = [case for case in GOOD if case.name.startswith(_MLFLOW) and case.name not in _NOT_MLFLOW]
