@@ -1,5 +1,6 @@
 """How a transformed target is turned back: the inverse of a fitted transformer as steps of one number."""
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -58,6 +59,8 @@ def _arithmetic(*parts):
 def _power(step, path):
     steps = inverse(step._scaler, path) if step.standardize else []
     name = {"yeo-johnson": "inverse_yeo_johnson", "box-cox": "inverse_box_cox"}[step.method]
+    if np.asarray(step.lambdas_).dtype != np.float64:
+        raise unsupported(path, step, "fitted on single precision, it computes in it: cast the target to float64")
     return [*steps, {name: finite(step.lambdas_[0], path, step, "lambda")}]
 
 

@@ -298,6 +298,8 @@ def _polynomial(step, columns, trace, path):
 
 def _power(step, columns, trace, path):
     name = {"yeo-johnson": "yeo_johnson", "box-cox": "box_cox"}[step.method]
+    if np.asarray(step.lambdas_).dtype != np.float64:
+        raise unsupported(path, step, "fitted on single precision, it computes in it: cast its input to float64")
     found = [
         trace.then(trace.numeric(column, path, step), {name: finite(lmbda, path, step, "lambda")})
         for column, lmbda in zip(columns, step.lambdas_, strict=True)

@@ -214,6 +214,9 @@ def problems(draw):
                 pipeline.fit(table, target)
             except (ValueError, TypeError):
                 return None
+    fitted = pipeline["features"].named_transformers_["numbers"]
+    if any(np.asarray(step.lambdas_).dtype != np.float64 for _, step in fitted.steps if hasattr(step, "lambdas_")):
+        return None  # in single precision, which a scorecard refuses
     return pipeline, hard
 
 

@@ -430,3 +430,11 @@ def test_a_category_that_is_infinite_is_refused_in_a_group_of_one():
     pipeline[-1].coef_[0] = 1.5
     found = agrees(pipeline, frame(a=[2.0, np.inf, 7.0, np.nan], b=[1.0] * 4))
     assert found["refusals"]["refused"] == 1
+
+
+def test_a_power_that_computes_in_single_precision_is_refused():
+    table = pd.DataFrame({"x": np.random.default_rng(0).normal(size=50).astype(np.float32)})
+    target = np.abs(table["x"].to_numpy(float)) + 1
+    with pytest.raises(Unsupported, match="single precision, it computes in it: cast its input to float64"):
+        compile(make_pipeline(PowerTransformer(), Ridge()).fit(table, target), [Input("x", "number")])
+    compile(make_pipeline(PowerTransformer(), Ridge()).fit(table.astype(float), target), [Input("x", "number")])
