@@ -1,0 +1,299 @@
+"""The graph of a scorecard: from raw columns to an answer and to whether it is one."""
+
+import itertools
+import math
+
+import numpy as np
+from onnx import TensorProto
+
+from ...inputs import BOOLEAN, CATEGORY
+from ...plan import Op
+from ...scorecard import Scorecard
+from .. import vocabulary
+from . import quantization, steps, text
+from .graph import Graph, logistic
+
+#: Stands for the label of a row that is not valid, where labels are whole numbers.
+NO_LABEL = -(2**63)
+
+
+class Model:
+    """Puts a scorecard's operations into a graph.
+
+    Parameters
+    ----------
+    graph : takes the nodes.
+    missing : the text that stands for a missing one.
+    quantize : whether the layers of an MLP are to compute in whole numbers of 8 bits.
+    """
+
+    def __init__(self, graph: Graph, scorecard: Scorecard, *, missing: str, quantize: bool = False):
+        self.graph, self.scorecard, self.plan = graph, scorecard, scorecard.plan
+        self.model, self.decision = scorecard.document["model"], scorecard.document["decision"]
+        self._missing, self._quantize = missing, quantize
+        #: Conditions, (rows, any number), that a row has to meet to be valid.
+        self._fine: list[str] = []
+        #: Where each slot's numbers are: a tensor (rows, columns), and a column of it.
+        self._found: dict[int, tuple[str, int]] = {}
+        self._widths: dict[str, int] = {}
+        self._bounded: set[str] = set()
+        self._shares: list[str] = []
+        self._like = self.plan.inputs[vocabulary.read(self.plan)[0]].name
+
+    def outputs(self) -> dict[str, str]:
+        """The tensor of each answer by its name: ``prediction``, or ``label`` and what goes with it; and ``valid``."""
+        self._numbers()
+        texts = vocabulary.vocabularies(self.plan)
+        for words in texts:
+            self._text(words)
+        made = {slot for words in texts for slot in words.values}
+        self._operations([op for op in vocabulary.operations(self.plan) if op.slot not in made])
+        for check in self.plan.checks:
+            self._fine.append(self.graph.finite(self._matrix([check.slot])))
+        inputs = self._matrix([slot for _, slot in self.plan.columns]) if self.plan.columns else None
+        scores = self._linear(inputs) if self.model["kind"] == "linear" else self._layers(inputs)
+        self._fine.append(self.graph.finite(scores))
+        answers = self._prediction(scores) if self.decision is None else self._classification(scores)
+        valid = self.graph.all(self._fine)
+        nothing = self.graph.constant(math.nan)
+        found = {}
+        for name, tensor in answers.items():
+            found[name] = self._label(tensor, valid) if name == "label" else self.graph.where(valid, tensor, nothing)
+        return {**found, "valid": valid}
+
+    def _put(self, tensor: str, slots: list[int], *, bounded: bool) -> None:
+        """Says which slots a tensor's columns are."""
+        self._found.update({slot: (tensor, place) for place, slot in enumerate(slots)})
+        self._widths[tensor] = len(slots)
+        if bounded:
+            self._bounded.add(tensor)
+
+    def _matrix(self, slots: list[int]) -> str:
+        """The numbers in these slots, side by side."""
+        parts = []
+        for tensor, places in itertools.groupby((self._found[slot] for slot in slots), key=lambda item: item[0]):
+            chosen = [place for _, place in places]
+            whole = chosen == list(range(self._widths[tensor]))
+            parts.append(tensor if whole else self.graph.columns(tensor, chosen))
+        return self.graph.beside(parts)
+
+    def _numbers(self) -> None:
+        """The inputs that are numbers, and what they have to be."""
+        graph, inputs = self.graph, self.plan.inputs
+        places = [place for place in vocabulary.read(self.plan) if inputs[place].type != CATEGORY]
+        if not places:
+            return
+        self._put(graph.beside([inputs[place].name for place in places]), places, bounded=True)
+        kinds = {
+            "given": [place for place in places if not inputs[place].null],
+            "bounded": [place for place in places if inputs[place].null],
+            "whole": [place for place in places if inputs[place].integer],
+            "truth": [place for place in places if inputs[place].type == BOOLEAN],
+        }
+        chosen = {kind: self._matrix(found) for kind, found in kinds.items() if found}
+        if "given" in chosen:
+            self._fine.append(graph.finite(chosen["given"]))
+        if "bounded" in chosen:
+            self._fine.append(graph.put("Not", graph.put("IsInf", chosen["bounded"])))
+        if "whole" in chosen:  # of a missing number nothing is greater
+            rest = graph.put("Sub", chosen["whole"], graph.put("Floor", chosen["whole"]))
+            self._fine.append(graph.put("Not", graph.put("Greater", rest, graph.constant(0.0))))
+        if "truth" in chosen:
+            x = chosen["truth"]
+            either = graph.put("Or", *(graph.put("Equal", x, graph.constant(value)) for value in (0.0, 1.0)))
+            self._fine.append(graph.put("Or", either, graph.put("IsNaN", x)))
+
+    def _text(self, words: vocabulary.Vocabulary) -> None:
+        """One input of text: all that is computed from it alone is looked up."""
+        graph, name = self.graph, self.plan.inputs[words.place].name
+        places = text.places(graph, name, words, self.plan.cleaning, self._missing)
+        allowed = [[item] for item in words.fine()]
+        if not all(item for (item,) in allowed):
+            self._fine.append(graph.put("Gather", graph.constant(allowed, bool), places, axis=0))
+        used = {slot for _, slot in self.plan.columns} | {check.slot for check in self.plan.checks}
+        used |= {source for op in vocabulary.operations(self.plan) if op.kind == "product" for source in op.sources}
+        slots = [slot for slot in words.values if slot in used]
+        if slots:
+            table = [[_number(words.values[slot][place]) for slot in slots] for place in range(words.size)]
+            self._put(steps.pick(graph, places, table), slots, bounded=False)
+        for slot, weights, _ in self.plan.groups:
+            if slot in words.values:
+                codes = [code if isinstance(code, int) else -1 for code in words.values[slot]]
+                self._shares.append(steps.pick(graph, places, [list(weights[code]) for code in codes]))
+
+    def _operations(self, ops: list[Op]) -> None:
+        """Operations on numbers, those of a kind at once where none needs another's result."""
+        depth: dict[int, int] = {}
+        for op in ops:
+            depth[op.slot] = 1 + max((depth.get(source, 0) for source in op.sources), default=0)
+        groups: dict[tuple, list[Op]] = {}
+        for op in ops:
+            if op.kind == "chain":
+                key: tuple = ("chain", steps.signature(op.steps))
+            elif op.kind == "product":
+                key = ("product", len(op.sources))
+            else:
+                key = (op.kind, op.sources if op.kind == "hot" else op.slot)
+            groups.setdefault((depth[op.slot], *key), []).append(op)
+        for key in sorted(groups, key=lambda key: key[0]):
+            getattr(self, f"_{key[1]}")(groups[key])
+
+    def _chain(self, ops: list[Op]) -> None:
+        x = self._matrix([op.sources[0] for op in ops])
+        bounded = all(self._found[op.sources[0]][0] in self._bounded for op in ops)
+        items = [list(op.steps) for op in ops]
+        found = steps.chain(self.graph, items, x, bounded=bounded, fine=self._fine)
+        self._put(found, [op.slot for op in ops], bounded=False)
+
+    def _product(self, ops: list[Op]) -> None:
+        if not ops[0].sources:
+            found = self.graph.filled(self._like, 1.0)
+            for op in ops:
+                self._put(found, [op.slot], bounded=True)
+            return
+        factors = [self._matrix(list(sources)) for sources in zip(*(op.sources for op in ops), strict=True)]
+        found = factors[0]
+        for factor in factors[1:]:
+            found = self.graph.put("Mul", found, factor)
+        self._put(found, [op.slot for op in ops], bounded=False)
+
+    def _code(self, ops: list[Op]) -> None:
+        """Places in a one-hot group of numbers."""
+        (op,) = ops
+        graph, (source,) = self.graph, op.sources
+        bounded = self._found[source][0] in self._bounded and not op.steps
+        x = steps.chain(graph, [list(op.steps)], self._matrix([source]), bounded=bounded, fine=self._fine)
+        if not bounded:
+            self._fine.append(graph.put("Not", graph.put("IsInf", x)))
+        table: dict = {}
+        for place, group in enumerate(op.item["one_hot"]):
+            table.update(dict.fromkeys(group["of"], place))
+        table.update(dict.fromkeys(op.item["zero"], -1))
+        otherwise = op.item["otherwise"]
+        other = None if otherwise.get("do") == "refuse" else -1
+        if "is" in otherwise:
+            other = next(place for place, group in enumerate(op.item["one_hot"]) if group["name"] == otherwise["is"])
+        places, found = steps.find(graph, x, table, other)
+        steps.allow(graph, places, [code is not None for code in found], self._fine)
+        codes = [-1 if code is None else code for code in found]
+        self._put(steps.pick(graph, places, [float(code) for code in codes]), [op.slot], bounded=True)
+        for slot, weights, _ in self.plan.groups:
+            if slot == op.slot:
+                rows = graph.put("Squeeze", places, graph.constant([1], np.int64))
+                self._shares.append(steps.pick(graph, rows, [list(weights[code]) for code in codes]))
+
+    def _hot(self, ops: list[Op]) -> None:
+        code = self._matrix([ops[0].sources[0]])
+        found = self.graph.cast(self.graph.put("Equal", code, self.graph.constant([[float(op.place) for op in ops]])))
+        self._put(found, [op.slot for op in ops], bounded=True)
+
+    def _linear(self, inputs: str | None) -> str:
+        """The scores of a linear model (rows, scores)."""
+        graph = self.graph
+        intercepts = graph.constant([[float(value) for value in self.model["intercepts"]]])
+        if inputs is None:
+            total = graph.put("Mul", graph.filled(self._like, 1.0), intercepts)
+        else:
+            total = graph.weighted(inputs, [list(row) for row in self.plan.weights], intercepts)
+        for share in self._shares:
+            total = graph.put("Add", total, share)
+        return total
+
+    def _layers(self, inputs: str | None) -> str:
+        """The scores of an MLP."""
+        graph = self.graph
+        current = graph.filled(self._like, 0.0) if inputs is None else inputs
+        if self._quantize:
+            self._fine.append(graph.finite(current))
+        last = len(self.model["layers"]) - 1
+        for place, layer in enumerate(self.model["layers"]):
+            weights = np.array(layer["weights"], dtype=np.float64)
+            if inputs is None and place == 0:
+                weights = np.zeros((len(weights), 1))
+            intercepts = graph.constant([[float(value) for value in layer["intercepts"]]])
+            if self._quantize:
+                current = graph.put("Add", quantization.product(graph, current, weights), intercepts)
+            else:
+                current = graph.weighted(current, weights.T, intercepts)
+            if place < last:
+                self._fine.append(graph.finite(current))
+                current = _activated(graph, current, self.model["activation"])
+        return current
+
+    def _prediction(self, scores: str) -> dict[str, str]:
+        graph = self.graph
+        if self.model["link"] == "log":
+            scores = graph.put("Exp", scores)
+        found = steps.chain(graph, [self.model["target"]], scores, bounded=False, fine=self._fine)
+        self._fine.append(graph.finite(found))
+        return {"prediction": found}
+
+    def _classification(self, scores: str) -> dict[str, str]:
+        """The place of the label (rows, 1), the probabilities and the decision, where there are any."""
+        graph, margins = self.graph, scores
+        calibration = self.model["calibration"]
+        if calibration is not None:
+            slopes, offsets = ([[float(item[key]) for item in calibration]] for key in ("slope", "offset"))
+            margins = graph.put("Add", graph.put("Mul", scores, graph.constant(slopes)), graph.constant(offsets))
+        likely = self._probabilities(margins) if self.scorecard.has_probabilities else ""
+        found = {"label": self._place(scores, margins, likely)}
+        if likely:
+            found["probabilities"] = likely
+        if self.scorecard.has_decision:
+            found["decision"] = scores
+        return found
+
+    def _probabilities(self, margins: str) -> str:
+        graph, link = self.graph, self.model["link"]
+        if link == "softmax":
+            return graph.put("Softmax", margins, axis=1)
+        p = logistic(graph, margins)
+        if link == "logistic":
+            return graph.beside([graph.put("Sub", graph.constant(1.0), p), p])
+        total = graph.put("ReduceSum", p, graph.constant([1], np.int64), keepdims=1)
+        some = graph.put("Greater", total, graph.constant(0.0))
+        return graph.where(some, graph.put("Div", p, total), graph.constant(1.0 / len(self.decision["classes"])))
+
+    def _place(self, scores: str, margins: str, likely: str) -> str:
+        graph, threshold = self.graph, self.decision["threshold"]
+        outputs = len(
+            self.model["intercepts"] if "intercepts" in self.model else self.model["layers"][-1]["intercepts"]
+        )
+        if threshold is not None:
+            second = threshold["positive"] == self.decision["classes"][1]
+            if threshold["on"] == "probability":
+                value = graph.columns(likely, [1 if second else 0])
+            else:
+                value = scores if second else graph.put("Neg", scores)
+            reached = graph.put("GreaterOrEqual", value, graph.constant(float(threshold["value"])))
+            return graph.cast(reached if second else graph.put("Not", reached), TensorProto.INT64)
+        if outputs == 1:
+            return graph.cast(graph.put("Greater", margins, graph.constant(0.0)), TensorProto.INT64)
+        source = margins if self.model["calibration"] is None else likely
+        return graph.put("ArgMax", source, axis=1, keepdims=1)
+
+    def _label(self, place: str, valid: str) -> str:
+        """The label at a place, in the type of the labels; one that is none of them where a row is not valid."""
+        graph, classes = self.graph, self.decision["classes"]
+        place = graph.where(valid, place, graph.constant(len(classes), np.int64))
+        if isinstance(classes[0], str):
+            nothing = ""
+            while nothing in classes:
+                nothing = f"<{nothing or 'NA'}>"
+            table = graph.constant([*classes, nothing], object)
+        elif isinstance(classes[0], float):
+            table = graph.constant([*classes, math.nan])
+        else:
+            table = graph.constant([*map(int, classes), NO_LABEL], np.int64)
+        return graph.put("Gather", table, place, axis=0)
+
+
+def _number(value) -> float:
+    """What stands in a table: a text's number, NaN where it is missing or refused."""
+    return float(value) if isinstance(value, (int, float)) else math.nan
+
+
+def _activated(graph: Graph, x: str, activation: str) -> str:
+    if activation == "logistic":
+        return logistic(graph, x)
+    return x if activation == "identity" else graph.put({"tanh": "Tanh", "relu": "Relu"}[activation], x)

@@ -1,0 +1,144 @@
+"""A scorecard as PMML 4.4, the Data Mining Group's standard of scoring engines.
+
+The model is a ``RegressionModel`` (for one-vs-rest, a chain of them) or a ``NeuralNetwork`` over derived fields that
+say the steps. Read the answers from its final output fields: ``prediction``; or ``label`` with ``probability(...)`` or
+``decision(...)`` for each class; a name that a column has got is followed by a number. The model's own target,
+``score`` or ``likeliest``, knows no threshold, no transform of the target, and no refusal.
+
+Where the scorecard refuses a row there is no answer: the final output fields are missing, or the engine raises, as the
+standard has it for an invalid value (``returnInvalid``) and as engines do for functions of a missing one. A score is
+also taken as too large where its terms might overflow in some order: a term beyond 1e308 divided by their number, or in
+an MLP an input that might make a unit overflow.
+
+JPMML takes more than 1,000 columns only where it is told to be ``lax``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as xml
+
+from ...errors import Unsupported
+from ...inputs import CATEGORY
+from ...scorecard import Scorecard
+from .. import vocabulary
+from .columns import Columns
+from .expressions import LARGEST, number
+from .model import KINDS, Model, label
+
+if TYPE_CHECKING:
+    from .. import About
+
+NAMESPACE = "http://www.dmg.org/PMML-4_4"
+
+_USAGE = (
+    "{title}: scorecard {digest}. Read the output fields that are final results; a row for which they are missing, or "
+    "the engine raises, cannot be scored. In Python: pip install jpmml_evaluator; make_evaluator('model.pmml')"
+    ".evaluate({{'column': value, ...}})"
+)
+
+
+def write(scorecard: Scorecard, about: About | None = None) -> str:
+    """The document; the same scorecard gives the same text.
+
+    Parameters
+    ----------
+    about : which model it is of.
+
+    Raises
+    ------
+    Unsupported
+        where XML or PMML cannot say a name, a category or a label.
+    """
+    _check(scorecard)
+    plan = scorecard.plan
+    inputs = [plan.inputs[place] for place in vocabulary.read(plan)]
+    names = {item.name for item in inputs}
+    columns = Columns(scorecard, names)
+    model = Model(scorecard, columns, names, [item.name for item in inputs])
+    title = _legible(about.model if about else "")
+    element = model.element(title)
+
+    root = xml.Element("PMML", {"xmlns": NAMESPACE, "version": "4.4"})
+    told = str(about or "") or f"a {scorecard.task} model"
+    header = xml.SubElement(
+        root, "Header", {"description": _legible(_USAGE.format(title=told, digest=scorecard.digest))}
+    )
+    facts = {
+        "model": about.model if about else "",
+        "version": about.version if about else "",
+        "digest": scorecard.digest,
+    }
+    for name, value in facts.items():
+        xml.SubElement(header, "Extension", {"extender": "model-lifecycle", "name": name, "value": _legible(value)})
+    xml.SubElement(header, "Application", {"name": "model-lifecycle"})
+    dictionary = xml.SubElement(root, "DataDictionary")
+    for item in inputs:
+        _data_field(dictionary, item, scorecard)
+    _target(dictionary, model, scorecard)
+    if columns.fields.elements:
+        xml.SubElement(root, "TransformationDictionary").extend(columns.fields.elements)
+    root.append(element)
+    xml.indent(root)
+    text = xml.tostring(root, encoding="unicode")
+    # ElementTree writes a carriage return in text as it is, which a reader takes for a line feed.
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + text.replace("\r", "&#13;") + "\n"
+
+
+def _data_field(parent, item, scorecard: Scorecard) -> None:
+    """A raw column: which values are missing, and that a number is finite."""
+    if item.type == CATEGORY:
+        field = xml.SubElement(parent, "DataField", {"name": item.name, "optype": "categorical", "dataType": "string"})
+        for word in vocabulary.missing_words(scorecard.cleaning):
+            xml.SubElement(field, "Value", {"value": word, "property": "missing"})
+        return
+    field = xml.SubElement(parent, "DataField", {"name": item.name, "optype": "continuous", "dataType": "double"})
+    limits = {"leftMargin": number(-LARGEST), "rightMargin": number(LARGEST)}
+    xml.SubElement(field, "Interval", {"closure": "closedClosed", **limits})
+
+
+def _target(parent, model: Model, scorecard: Scorecard) -> None:
+    """The field that the model itself fills."""
+    if model.by_score:
+        xml.SubElement(parent, "DataField", {"name": model.target, "optype": "continuous", "dataType": "double"})
+        return
+    classes = scorecard.classes or []
+    kind = KINDS[type(classes[0])]
+    field = xml.SubElement(parent, "DataField", {"name": model.target, "optype": "categorical", "dataType": kind})
+    for item in classes:
+        xml.SubElement(field, "Value", {"value": label(item)})
+
+
+def _check(scorecard: Scorecard) -> None:
+    """Refuses what the document could not say."""
+    for item in scorecard.inputs:
+        if not item.name:
+            raise Unsupported("inputs", "a column named ''", "PMML has no field without a name: rename the column")
+        _text(item.name, "inputs", f"the column {item.name!r}")
+    for words in vocabulary.vocabularies(scorecard.plan):
+        for word in words.words:
+            _text(word, f"column {scorecard.inputs[words.place].name!r}", f"the category {word!r}")
+    for word in scorecard.cleaning.missing:
+        _text(word, "cleaning", f"the word {word!r} for a missing value")
+    for column in scorecard.document["columns"]:
+        for name in [group["name"] for group in column["one_hot"]] if "one_hot" in column else [column["name"]]:
+            _text(name, "columns", f"the column {name!r}")
+    for item in scorecard.classes or ():
+        if isinstance(item, str):
+            _text(item, "decision", f"the label {item!r}")
+        elif isinstance(item, int) and not -(2**31) <= item < 2**31:
+            raise Unsupported("decision", f"the label {item}", "scoring engines hold whole numbers of 32 bits")
+
+
+def _text(value: str, where: str, what: str) -> None:
+    if _legible(value) != value:
+        raise Unsupported(where, what, "XML 1.0 cannot hold one of its characters: rename it")
+
+
+def _legible(text: str) -> str:
+    """The text with a question mark for each character that XML 1.0 cannot hold."""
+    return "".join(c if _allowed(ord(c)) else "?" for c in text)
+
+
+def _allowed(code: int) -> bool:
+    return code in (9, 10, 13) or 32 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or code > 0xFFFF

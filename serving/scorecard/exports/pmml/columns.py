@@ -1,0 +1,191 @@
+"""The columns of a model as derived fields: raw inputs are cleaned, and go through their steps."""
+
+from xml.etree.ElementTree import Element
+
+from ...inputs import BOOLEAN, CATEGORY
+from ...plan import Op
+from ...scorecard import Scorecard
+from .. import vocabulary
+from ..vocabulary import REFUSED, Vocabulary
+from .expressions import LARGEST, Fields, Value, apply, constant, given, reference, unique, within
+from .steps import Chain, mapped
+
+#: From here on each float64 is a whole number; added to a smaller one, it leaves no place for a fraction.
+WHOLE = 4503599627370496.0
+#: What ``str.strip`` takes off, as a class of characters for the engines' regular expressions.
+BLANKS = r"[\x{09}-\x{0D}\x{1C}-\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
+
+
+class Columns:
+    """Makes the fields of a scorecard's plan.
+
+    Attributes
+    ----------
+    fields : the derived fields, in order.
+    fine : conditions a row has to meet.
+    names : for each slot the field with its numbers.
+    groups : for each slot of a one-hot group the field with the name of its column, and the names of its columns.
+    bounded : slots that hold no infinity and no NaN, however large the inputs are.
+    """
+
+    def __init__(self, scorecard: Scorecard, names: set[str]):
+        self.plan = scorecard.plan
+        self.fields, self.fine = Fields(names), list[Element]()
+        self.names: dict[int, str] = {}
+        self.groups: dict[int, tuple[str, list[str]]] = {}
+        self.bounded: set[int] = set()
+        self._values: dict[int, Value] = {}
+        self._titles = {slot: name for name, slot in self.plan.columns}
+        for place in vocabulary.read(self.plan):
+            if self.plan.inputs[place].type != CATEGORY:
+                self._number(place)
+        texts = vocabulary.vocabularies(self.plan)
+        for words in texts:
+            self._text(words)
+        made = {slot for words in texts for slot in words.values}
+        for op in vocabulary.operations(self.plan):
+            if op.slot not in made:
+                getattr(self, f"_{op.kind}")(op)
+        for check in self.plan.checks:
+            name = self.names[check.slot]
+            # What an engine never asks for it never refuses.
+            known = check.slot in self.bounded or check.slot in self.groups
+            self.fine.append(apply("isNotMissing", reference(name)) if known else within(name))
+
+    def _number(self, place: int) -> None:
+        """A raw number or truth: what it has to be beside finite, which the data dictionary says."""
+        item = self.plan.inputs[place]
+        name = item.name
+        conditions = []
+        if item.integer:
+            size = apply("abs", reference(name))
+            rounded = apply("-", apply("+", apply("abs", reference(name)), WHOLE), WHOLE)
+            whole = apply("equal", rounded, apply("abs", reference(name)))
+            conditions.append(apply("if", apply("lessThan", size, WHOLE), whole, True))
+        if item.type == BOOLEAN:
+            conditions.append(apply("isIn", reference(name), 0.0, 1.0))
+        for condition in conditions:
+            if item.null:
+                condition = apply("if", apply("isMissing", reference(name)), True, condition)
+            self.fine.append(condition)
+        self._values[place] = Value(reference(name), not item.null, True)
+        self.names[place] = name
+
+    def _text(self, words: Vocabulary) -> None:
+        """A raw text: trimmed, and all that is computed from it alone looked up."""
+        item, cleaning = self.plan.inputs[words.place], self.plan.cleaning
+        name = item.name
+        if cleaning.trim:
+            trimmed = apply("replace", reference(name), f"^{BLANKS}+|{BLANKS}+$", "")
+            name = self.fields.add(given(name, trimmed), f"{name} trimmed", kind="string")
+            words_for_missing = vocabulary.missing_words(cleaning)
+            if words_for_missing:
+                kept = apply("if", apply("isNotIn", reference(name), *words_for_missing), reference(name))
+                name = self.fields.add(given(name, kept), f"{item.name} cleaned", kind="string")
+        if not all(words.fine()):
+            self.fine.append(self._allowed(name, words))
+        ops = {op.slot: op for op in vocabulary.operations(self.plan) if op.slot in words.values}
+        used = {slot for _, slot in self.plan.columns} | {check.slot for check in self.plan.checks}
+        used |= {s for op in vocabulary.operations(self.plan) if op.kind == "product" for s in op.sources}
+        codes = {slot for slot, op in ops.items() if op.kind == "code"}
+        for slot, values in words.values.items():
+            if slot in codes:
+                self._coded(slot, ops[slot], name, words)
+            elif slot in used and slot in ops:
+                if ops[slot].kind == "hot":
+                    self._hot(ops[slot])
+                    continue
+                found = [value if isinstance(value, float) and value == value else None for value in values]
+                self._looked_up(slot, found, name, words, title=ops[slot].blame)
+
+    def _allowed(self, name: str, words: Vocabulary) -> Element:
+        """The condition that the model takes a text."""
+        *known, missing, unknown = words.fine()
+        if unknown:
+            refused = [word for word, fine in zip(words.words, known, strict=True) if not fine]
+            among = apply("isNotIn", reference(name), *refused) if refused else constant(True)
+        else:
+            allowed = [word for word, fine in zip(words.words, known, strict=True) if fine]
+            among = apply("isIn", reference(name), *allowed) if allowed else constant(False)
+        return apply("if", apply("isMissing", reference(name)), missing, among)
+
+    def _looked_up(self, slot: int, values: list, name: str, words: Vocabulary, *, title: str) -> None:
+        *known, missing, other = values
+        kind = "string" if any(isinstance(value, str) for value in values) else "double"
+        element = mapped(name, dict(zip(words.words, known, strict=True)), missing=missing, other=other, kind=kind)
+        self.names[slot] = self.fields.add(element, self._titles.get(slot, title), kind=kind)
+        if None not in values:
+            self.bounded.add(slot)
+        self._values[slot] = Value(reference(self.names[slot]), None not in values, True)
+
+    def _coded(self, slot: int, op: Op, name: str, words: Vocabulary) -> None:
+        """The name of a one-hot column for each text."""
+        columns = self._columns_of(op)
+        values = [None if code is REFUSED else columns[code] for code in words.values[slot]]
+        self._looked_up(slot, values, name, words, title=f"{op.blame} group")
+        self.groups[slot] = (self.names[slot], columns)
+
+    def _columns_of(self, op: Op) -> list[str]:
+        """The names of a group's columns, and last a name for none of them."""
+        names = [group["name"] for group in op.item["one_hot"]]
+        return [*names, unique("none", set(names))]
+
+    def _title(self, op: Op) -> str:
+        return self._titles.get(op.slot, op.blame)
+
+    def _chain(self, op: Op) -> None:
+        value = Chain(self.fields, self._title(op), self.fine).run(self._taken(op.sources[0]), list(op.steps))
+        self._keep(op.slot, value, self._title(op))
+
+    def _taken(self, slot: int) -> Value:
+        value = self._values[slot]
+        return Value(reference(self.names[slot]), value.present, value.bounded)
+
+    def _keep(self, slot: int, value: Value, title: str) -> None:
+        self.names[slot] = self.fields.held(value, title)
+        self._values[slot] = value
+        if value.bounded and value.present and slot >= len(self.plan.inputs):
+            self.bounded.add(slot)
+
+    def _product(self, op: Op) -> None:
+        found, present = constant(1.0), True
+        if op.sources:
+            found = reference(self.names[op.sources[0]])
+        for source in op.sources[1:]:
+            found = apply("*", found, reference(self.names[source]))
+        present = all(self._values[source].present for source in op.sources)
+        self._keep(op.slot, Value(found, present, not op.sources), self._title(op))
+
+    def _code(self, op: Op) -> None:
+        """The name of a one-hot column for each number."""
+        chain = Chain(self.fields, op.blame, self.fine)
+        value = chain.finite(chain.run(self._taken(op.sources[0]), list(op.steps)))
+        columns = self._columns_of(op)
+        known: dict = {}
+        for place, group in enumerate(op.item["one_hot"]):
+            known.update(dict.fromkeys(group["of"], columns[place]))
+        known.update(dict.fromkeys(op.item["zero"], columns[-1]))
+        otherwise = op.item["otherwise"]
+        other = None if otherwise.get("do") == "refuse" else otherwise.get("is", columns[-1])
+        missing = known.pop(None, other)
+        held = self.fields.held(value, op.blame)
+        element = mapped(
+            held, {float(key): name for key, name in known.items()}, missing=missing, other=other, kind="string"
+        )
+        name = self.fields.add(element, f"{op.blame} group", kind="string")
+        if other is None:
+            self.fine.append(apply("isNotMissing", reference(name)))
+        self.names[op.slot] = name
+        self.groups[op.slot] = (name, columns)
+        self._values[op.slot] = Value(reference(name), other is not None and missing is not None, True)
+
+    def _hot(self, op: Op) -> None:
+        name, columns = self.groups[op.sources[0]]
+        element = Element("NormDiscrete", {"field": name, "value": columns[op.place]})
+        self._keep(op.slot, Value(element, True, True), columns[op.place])
+
+
+def limit(terms: int, weight: float) -> float:
+    """How large columns may be so that the sum of so many terms with such weights stays finite, whatever its order."""
+    factor = 2.0 * terms * weight
+    return LARGEST if factor <= 1.0 else LARGEST / factor

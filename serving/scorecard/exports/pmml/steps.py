@@ -1,0 +1,301 @@
+"""The steps of a document as PMML expressions.
+
+A missing number is missing, and NaN, which a function gives outside of its domain, is made so. An infinity goes on as
+IEEE 754 has it. Where a step refuses a value, a condition is added that the row has to meet.
+"""
+
+import math
+from xml.etree.ElementTree import Element, SubElement
+
+from ... import steps
+from .expressions import Fields, Value, apply, constant, given, number, reference, table, within
+
+
+class Chain:
+    """Steps on one value.
+
+    Parameters
+    ----------
+    fields : takes the fields that a step needs, where it uses its value more than once.
+    name : what to call them after.
+    fine : conditions a row has to meet; those of the steps are added.
+    """
+
+    def __init__(self, fields: Fields, name: str, fine: list[Element]):
+        self.fields, self.name, self.fine = fields, name, fine
+
+    def run(self, value: Value, items: list) -> Value:
+        """The value after the steps."""
+        for step in items:
+            for name, parameter in step.items():
+                value = getattr(self, f"_{name}")(value, parameter)
+        return value
+
+    def finite(self, value: Value) -> Value:
+        """The value, which has to be finite or missing; adds the condition."""
+        if value.bounded:
+            return value
+        held = self._held(value)
+        if value.present:
+            self.fine.append(within(held))
+        else:
+            self.fine.append(apply("if", apply("isMissing", reference(held)), True, within(held)))
+        return Value(reference(held), value.present, True)
+
+    def usable(self, value: Value) -> Value:
+        """The value, which has to be finite; adds the condition."""
+        if value.bounded and value.present:
+            return value
+        held = self._held(value)
+        self.fine.append(within(held))
+        return Value(reference(held), True, True)
+
+    def _held(self, value: Value) -> str:
+        return self.fields.held(value, self.name)
+
+    def _of(self, value: Value, make, *, bounded: bool, present: bool | None = None) -> Value:
+        """``make`` of a name of the value, missing where the value is."""
+        held = self._held(value)
+        element = make(held) if value.present else given(held, make(held))
+        return Value(element, value.present if present is None else present, bounded)
+
+    def _impute(self, value, parameter):
+        held = self._held(value)
+        element = apply("if", apply("isMissing", reference(held)), float(parameter), reference(held))
+        return Value(element, True, value.bounded)
+
+    def _replace(self, value, parameter):
+        def make(name):
+            same = apply("equal", reference(name), float(parameter["value"]))
+            return apply("if", same, float(parameter["by"]), reference(name))
+
+        return self._of(value, make, bounded=value.bounded)
+
+    def _is(self, value, parameter):
+        value = self.finite(value)
+        held = self._held(value)
+        if parameter is None:
+            return Value(apply("if", apply("isMissing", reference(held)), 1.0, 0.0), True, True)
+        found = apply("if", apply("equal", reference(held), float(parameter)), 1.0, 0.0)
+        if not value.present:
+            found = apply("if", apply("isMissing", reference(held)), 0.0, found)
+        return Value(found, True, True)
+
+    def _arithmetic(self, sign, value, parameter):
+        return Value(apply(sign, value.element, float(parameter)), value.present, False)
+
+    def _add(self, value, parameter):
+        return self._arithmetic("+", value, parameter)
+
+    def _subtract(self, value, parameter):
+        return self._arithmetic("-", value, parameter)
+
+    def _multiply(self, value, parameter):
+        return self._arithmetic("*", value, parameter)
+
+    def _divide(self, value, parameter):
+        return self._arithmetic("/", value, parameter)
+
+    def _clip(self, value, parameter):
+        low, high = map(float, parameter)
+
+        def make(name):
+            inner = apply("if", apply("greaterThan", reference(name), high), high, reference(name))
+            return apply("if", apply("lessThan", reference(name), low), low, inner)
+
+        return self._of(self.finite(value), make, bounded=True)
+
+    def _bin(self, value, parameter):
+        value = self.usable(value)
+        edges = sorted(set(map(float, parameter)))
+        if not edges:
+            # Asks for the field, since an engine refuses an invalid value only where it is asked for.
+            return Value(given(self._held(value), constant(0.0)), True, True)
+        element = Element("Discretize", {"field": self._held(value), "dataType": "double"})
+        for low, high in zip([None, *edges], [*edges, None], strict=True):
+            count = 0 if low is None else sum(float(edge) <= low for edge in parameter)
+            bin = SubElement(element, "DiscretizeBin", {"binValue": number(count)})
+            limits = {} if low is None else {"leftMargin": number(low)}
+            limits |= {} if high is None else {"rightMargin": number(high)}
+            closure = "openOpen" if low is None else "closedOpen"
+            SubElement(bin, "Interval", {"closure": closure, **limits})
+        return Value(element, True, True)
+
+    def _lookup(self, value, parameter):
+        value = self.finite(value)
+        held, keys, other = self._held(value), parameter["keys"], parameter["otherwise"]
+        found = dict(zip(keys, parameter["values"], strict=True))
+        default = None if other == "refuse" else other
+        missing = found.get(None, default)
+        known = {float(key): item for key, item in found.items() if key is not None}
+        if other == "refuse":
+            among = apply("isIn", reference(held), *known) if known else apply("isMissing", reference(held))
+            if not value.present:
+                among = apply("if", apply("isMissing", reference(held)), None in found, among)
+            self.fine.append(among)
+        element = mapped(held, known, missing=missing, other=default, kind="double")
+        always = default is not None and missing is not None and None not in known.values()
+        return Value(element, always, True)
+
+    def _function(self, value, parameter):
+        make, total, bounded = FUNCTIONS[parameter]
+        present = value.present and total
+        return self._of(value, make, bounded=bounded and value.bounded, present=present)
+
+    def _box_cox(self, value, parameter):
+        lmbda = float(parameter)
+
+        def make(name):
+            logarithm = _maybe("ln", reference(name))
+            if abs(lmbda) >= steps.SMALLEST_LAMBDA:
+                logarithm = apply("/", apply("expm1", apply("*", logarithm, lmbda)), lmbda)
+            return apply("if", apply("lessOrEqual", reference(name), 0.0), math.inf, logarithm)
+
+        return self._transformed(value, make)
+
+    def _yeo_johnson(self, value, parameter):
+        lmbda = float(parameter)
+
+        def half(inner, power):
+            logarithm = apply("ln1p", inner)
+            return (
+                logarithm if abs(power) <= _SPACING else apply("/", apply("expm1", apply("*", logarithm, power)), power)
+            )
+
+        def make(name):
+            down = apply("-", 0.0, half(apply("-", 0.0, reference(name)), 2.0 - lmbda))
+            positive = apply("greaterOrEqual", reference(name), 0.0)
+            return apply("if", positive, half(reference(name), lmbda), down)
+
+        return self._transformed(value, make)
+
+    def _transformed(self, value, make):
+        """A power transform, which leaves an infinity as it is."""
+        if value.bounded:
+            return self._of(value, make, bounded=False)
+        return self._of(value, lambda name: apply("if", within(name), make(name), reference(name)), bounded=False)
+
+    def _inverse_box_cox(self, value, parameter):
+        lmbda = float(parameter)
+        if lmbda == 0.0:
+            return self._function(value, "exp")
+        inner = apply("ln1p", apply("*", value.element, lmbda))
+        return Value(apply("exp", apply("/", inner, lmbda)), value.present, False)
+
+    def _inverse_yeo_johnson(self, value, parameter):
+        lmbda = float(parameter)
+
+        def half(inner, power):
+            if abs(power) <= _SPACING:
+                return apply("exp", inner)
+            return apply("pow", apply("+", apply("*", inner, power), 1.0), 1.0 / power)
+
+        def make(name):
+            down = apply("-", 1.0, half(apply("-", 0.0, reference(name)), 2.0 - lmbda))
+            positive = apply("greaterOrEqual", reference(name), 0.0)
+            return apply("if", positive, apply("-", half(reference(name), lmbda), 1.0), down)
+
+        return self._of(value, make, bounded=False)
+
+
+def mapped(name: str, known: dict, *, missing, other, kind: str) -> Element:
+    """What stands for each value of a field: missing where that is None.
+
+    Parameters
+    ----------
+    known : by value of the field.
+    missing, other : for a missing value, and for any that is not known.
+    """
+    rows = [(key, value) for key, value in known.items() if value is not None]
+    nothing = [key for key, value in known.items() if value is None]
+    if rows:
+        found = table(name, rows, kind=kind, missing=missing, other=other)
+        if not nothing or other is None:
+            return found
+    elif other is None:
+        return _never(name) if missing is None else apply("if", apply("isMissing", reference(name)), missing)
+    else:
+        found = constant(other)
+    if nothing:
+        found = apply("if", apply("isNotIn", reference(name), *nothing), found)
+    return given(name, found) if missing is None else apply("if", apply("isMissing", reference(name)), missing, found)
+
+
+def _never(name: str) -> Element:
+    """A number that is always missing."""
+    return apply("if", apply("and", apply("isMissing", reference(name)), apply("isNotMissing", reference(name))), 0.0)
+
+
+def _maybe(function: str, argument: Element) -> Element:
+    """A function that is missing outside of its domain."""
+    return apply(function, argument, invalidValueTreatment="asMissing")
+
+
+def _plain(function: str):
+    return lambda name: apply(function, reference(name))
+
+
+def _partial(function: str):
+    return lambda name: _maybe(function, reference(name))
+
+
+def _signed(name: str, size: Element) -> Element:
+    negative = apply("lessThan", reference(name), 0.0)
+    return apply("if", negative, apply("-", 0.0, size), _copy(size))
+
+
+def _copy(element: Element) -> Element:
+    found = Element(element.tag, element.attrib)
+    found.text = element.text
+    found.extend(_copy(child) for child in element)
+    return found
+
+
+def _cbrt(name):
+    return _signed(name, apply("pow", apply("abs", reference(name)), 1.0 / 3.0))
+
+
+def _sign(name):
+    positive = apply("if", apply("greaterThan", reference(name), 0.0), 1.0, 0.0)
+    return apply("if", apply("lessThan", reference(name), 0.0), -1.0, positive)
+
+
+def _arcsinh(name):
+    """log1p(|x| + x^2 / (1 + sqrt(x^2 + 1))) with the sign of x; where x^2 may overflow, log|x| + log 2."""
+
+    def square():
+        return apply("*", reference(name), reference(name))
+
+    root = apply("+", apply("sqrt", apply("+", square(), 1.0)), 1.0)
+    small = apply("ln1p", apply("+", apply("abs", reference(name)), apply("/", square(), root)))
+    large = apply("+", apply("ln", apply("abs", reference(name))), math.log(2.0))
+    large_enough = apply("greaterThan", apply("abs", reference(name)), 1e9)
+    return _signed(name, apply("if", large_enough, large, small))
+
+
+def _divided(function: str, by: float):
+    return lambda name: apply("/", _maybe(function, reference(name)), by)
+
+
+_SPACING = 2.220446049250313e-16
+
+#: The functions of the document: what makes it of a field's name, whether it gives a number for every number, and
+#: whether a finite one for every finite one.
+FUNCTIONS = {
+    "log": (_partial("ln"), False, False),
+    "log2": (_divided("ln", math.log(2.0)), False, False),
+    "log10": (_divided("ln", math.log(10.0)), False, False),
+    "log1p": (_partial("ln1p"), False, False),
+    "exp": (_plain("exp"), True, False),
+    "expm1": (_plain("expm1"), True, False),
+    "sqrt": (_partial("sqrt"), False, True),
+    "cbrt": (_cbrt, True, True),
+    "square": (lambda name: apply("*", reference(name), reference(name)), True, False),
+    "abs": (_plain("abs"), True, True),
+    "sin": (_partial("sin"), False, True),
+    "cos": (_partial("cos"), False, True),
+    "tanh": (_plain("tanh"), True, True),
+    "arcsinh": (_arcsinh, True, True),
+    "sign": (_sign, True, True),
+    "negative": (lambda name: apply("-", 0.0, reference(name)), True, True),
+}
