@@ -1,0 +1,349 @@
+"""Deploy, update and delete: what is wanted is compared with what is there, step by step, and only the rest is done.
+
+Nothing is remembered but in the cloud itself, so a command that was stopped anywhere is finished by the same command
+again, and one that has nothing left to do changes nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from mlflow.protos.databricks_pb2 import ErrorCode
+
+from . import extras, function, packages, role, shifting, traffic
+from .clouds import Cloud
+from .errors import ABORTED, INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, DeploymentError
+from .function import Wanted
+from .metrics import Own
+from .packages import Package
+from .settings import Settings
+from .shifting import Say, Still, Trial
+from .traffic import Pointed, Traffic
+
+
+class Making:
+    """What a command has made so far, for the person and for an error's words."""
+
+    def __init__(self, say: Say):
+        self.made: list[str] = []
+        self.say = say
+
+    def done(self, words: str) -> None:
+        """Something was made."""
+        self.made.append(words)
+        self.say(words)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Let an error inside the block say what was made before it."""
+        try:
+            yield
+        except DeploymentError as error:
+            if not self.made:
+                raise
+            raise DeploymentError(
+                f"{error.message}; done so far: {', '.join(self.made)}; the same command again goes on from there",
+                ErrorCode.Value(error.error_code),
+            ) from error
+
+
+def create(cloud: Cloud, name: str, package: Package, settings: Settings, *, say: Say) -> None:
+    """Create a deployment, or finish one that was begun; what is there already as wanted is left as it is.
+
+    Raises
+    ------
+    DeploymentError
+        where there is a deployment of that name with another model or other settings.
+    """
+    making = Making(say)
+    with making.told():
+        found = function.find(cloud, name)
+        pointed = traffic.read(cloud, name) if found else None
+        if pointed:
+            live = _configuration(cloud, name, pointed.traffic.version)
+            _refuse_another(name, live, package.wanted(settings.role or live["Role"]))
+        arn = settings.role
+        if settings.create_role:
+            allowed = packages.statements(name, package.wanted("").configuration)
+            arn, changed = role.ensure(cloud, name, allowed, tags=settings.tags)
+            if changed:
+                making.done(f"role {arn}")
+        wanted = package.wanted(arn)
+        _keep_logs(cloud, name, package, settings, making)
+        if found is None:
+            function.create(cloud, name, wanted, tags=settings.tags, young_role=settings.create_role)
+            making.done(f"function {name}")
+        number = pointed.traffic.version if pointed else _publish(cloud, name, wanted, making)
+        _instances(cloud, name, number, package, found, making)
+        if pointed is None:
+            shifting.shift(cloud, name, number, None, say=making.done)
+        _around(cloud, name, settings, making)
+
+
+def update(
+    cloud: Cloud, name: str, package: Package, settings: Settings, *, still: Still = shifting.always, say: Say
+) -> None:
+    """Bring a deployment to another version, other settings, or both; what is not named stays as it is.
+
+    Parameters
+    ----------
+    still : whether the version is still wanted; asked while it is tried.
+
+    Raises
+    ------
+    DeploymentError
+        where there is no such deployment, a trial went wrong, or somebody else changes it at the same time.
+    """
+    making = Making(say)
+    with making.told():
+        found, pointed = _there(cloud, name)
+        live = _configuration(cloud, name, pointed.traffic.version)
+        arn = settings.role or live["Role"]
+        wanted = package.wanted(arn, instead=live)
+        _same_roles(settings.trial, live, wanted)
+        if arn.rpartition("/")[2] == role.name_for(name, cloud.region):
+            # What the version that answers needs stays allowed: it may be gone back to.
+            allowed = packages.statements(name, live, wanted.configuration)
+            if role.ensure(cloud, name, allowed, tags=settings.tags)[1]:
+                making.done(f"role {arn}")
+        if package.log_days:
+            _keep_logs(cloud, name, package, settings, making)
+        number = _as_it_was(cloud, name, wanted, pointed.traffic, package)
+        if number is None:
+            number = _publish(cloud, name, wanted, making)
+        _instances(cloud, name, number, package, found, making)
+        own: dict[str, Own] = {}
+        if settings.trial:
+            both = {version: _own(cloud, name, version) for version in (number, pointed.traffic.version)}
+            own = {version: one for version, one in both.items() if one}
+        try:
+            shifting.shift(cloud, name, number, settings.trial, own=own, still=still, say=making.done)
+        except DeploymentError:
+            # It may have been taken back. A process that is killed here leaves this to the next command.
+            _release(cloud, name, making)
+            raise
+        _release(cloud, name, making)
+        _around(cloud, name, settings, making)
+
+
+def roll_back(cloud: Cloud, name: str, *, say: Say) -> None:
+    """Give the requests back to the version that had them before, at once.
+
+    Raises
+    ------
+    DeploymentError
+        where there is no such deployment, or no version to go back to.
+    """
+    making = Making(say)
+    with making.told():
+        _there(cloud, name)
+        kept = extras.provisioned(cloud, name)
+        now = shifting.back(cloud, name, say=making.done)
+        # At once: instances are kept ready for the version afterwards, as many as for the one that was left.
+        if kept and now.version not in kept:
+            extras.provision(cloud, name, now.version, max(kept.values()), kept)
+            making.done(f"instances for version {now.version}")
+        _release(cloud, name, making)
+
+
+def delete(cloud: Cloud, name: str, settings: Settings, *, say: Say) -> None:
+    """Delete a deployment with all its versions, its URL and the role that was made for it; gone already is fine."""
+    making = Making(say)
+    with making.told():
+        if function.find(cloud, name):
+            # Its versions, aliases, URL and instances go with it.
+            cloud.find("lambda", "delete_function", FunctionName=name)
+            making.done(f"function {name} deleted")
+        if gone := role.delete(cloud, name):
+            making.done(f"role {gone} deleted")
+        if settings.delete_logs and extras.delete_logs(cloud, name):
+            making.done(f"log group {extras.log_group(name)} deleted")
+
+
+def describe(cloud: Cloud, name: str) -> dict[str, Any]:
+    """What is to be known of a deployment.
+
+    Raises
+    ------
+    DeploymentError
+        where there is none of that name.
+    """
+    found, pointed = _there(cloud, name)
+    now = pointed.traffic
+    live = _configuration(cloud, name, now.version)
+    about: dict[str, Any] = {
+        **_summary(live),
+        "region": cloud.region,
+        "version": now.version,
+        "traffic": now.said(),
+        "before": now.before,
+        "state": live.get("State"),
+        "code": live.get("CodeSha256"),
+        "arn": f"{found['Configuration']['FunctionArn']}:{traffic.ALIAS}",
+        "url": extras.url(cloud, name),
+    }
+    if now.trying:
+        tried = _configuration(cloud, name, now.trying)
+        about["trying"] = {
+            "model_uri": function.model(tried),
+            "version": now.trying,
+            "share": now.share,
+            "until": now.since + now.bake,
+        }
+    if now.refused or now.left:
+        about["taken_back"] = now.refused or now.left
+    settings = ("Runtime", "MemorySize", "Timeout", "Architectures", "Role", "KMSKeyArn")
+    about["settings"] = {key: live[key] for key in settings if live.get(key)}
+    return about
+
+
+def listed(cloud: Cloud) -> list[dict[str, Any]]:
+    """The deployments of a region, and what each answers with."""
+    found = []
+    for latest in cloud.pages("lambda", "list_functions", "Functions"):
+        if function.model(latest) is None:
+            continue
+        name = latest["FunctionName"]
+        pointed = traffic.read(cloud, name)
+        if pointed is None:
+            found.append({**_summary(latest), "version": None, "traffic": "not finished: run `create` again"})
+            continue
+        live = _configuration(cloud, name, pointed.traffic.version)
+        found.append({**_summary(live), "version": pointed.traffic.version, "traffic": pointed.traffic.said()})
+    return found
+
+
+def live_model(cloud: Cloud, name: str) -> str:
+    """The URI of the model that a deployment answers with.
+
+    Raises
+    ------
+    DeploymentError
+        where there is no such deployment, or its version was published by other means.
+    """
+    _, pointed = _there(cloud, name)
+    uri = function.model(_configuration(cloud, name, pointed.traffic.version))
+    if uri is None:
+        raise DeploymentError(
+            f"version {pointed.traffic.version} of {name!r} does not say what model it is of: give --model-uri",
+            INVALID_PARAMETER_VALUE,
+        )
+    return uri
+
+
+def _there(cloud: Cloud, name: str) -> tuple[dict[str, Any], Pointed]:
+    found = function.find(cloud, name)
+    pointed = traffic.read(cloud, name) if found else None
+    if found is None or pointed is None:
+        there = (
+            "is not finished: run `create` again" if found else f"is not in {cloud.region}: see `list`, or `create` it"
+        )
+        raise DeploymentError(f"the deployment {name!r} {there}", RESOURCE_DOES_NOT_EXIST)
+    return found, pointed
+
+
+def _configuration(cloud: Cloud, name: str, version: str) -> dict[str, Any]:
+    found = function.configuration(cloud, name, version)
+    if found is None:
+        raise DeploymentError(f"version {version} of {name!r} is gone: `update` it to another model", ABORTED)
+    return found
+
+
+def _summary(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": configuration["FunctionName"],
+        "flavor": "python_function",
+        "model_uri": function.model(configuration),
+    }
+
+
+def _refuse_another(name: str, live: Mapping[str, Any], wanted: Wanted) -> None:
+    """Refuse to create what is there with something else in it."""
+    differing = [key for key in wanted.differing(live) if key != "Description"]
+    if "Description" in wanted.differing(live):
+        differing.insert(0, f"its model is {function.model(live)}")
+    elif not wanted.runs(live):
+        differing.insert(0, "its code")
+    if differing:
+        raise DeploymentError(
+            f"the deployment {name!r} is there already, and different ({', '.join(differing)}): `update` it",
+            RESOURCE_ALREADY_EXISTS,
+        )
+
+
+def _same_roles(trial: Trial | None, live: Mapping[str, Any], wanted: Wanted) -> None:
+    if trial and live.get("Role") != wanted.configuration["Role"]:
+        raise DeploymentError(
+            "two versions share the requests only if they run as the same role: update the role without canary",
+            INVALID_PARAMETER_VALUE,
+        )
+
+
+def _as_it_was(cloud: Cloud, name: str, wanted: Wanted, now: Traffic, package: Package) -> str | None:
+    """The version that had the requests before, if it is of this model: with the settings that it had then."""
+    if now.before is None or package.chosen or package.variables:
+        return None
+    before = function.configuration(cloud, name, now.before)
+    same = before and wanted.runs(before) and before.get("Description") == wanted.configuration["Description"]
+    return now.before if same else None
+
+
+def _keep_logs(cloud: Cloud, name: str, package: Package, settings: Settings, making: Making) -> None:
+    key = package.configuration.get("KMSKeyArn") or None
+    if extras.keep_logs(cloud, name, package.log_days or extras.DAYS, key=key, tags=settings.tags):
+        making.done(f"log group {extras.log_group(name)}")
+
+
+def _publish(cloud: Cloud, name: str, wanted: Wanted, making: Making) -> str:
+    number, made = function.publish(cloud, name, wanted)
+    if made:
+        making.done(f"version {number} of function {name}")
+    return number
+
+
+def _instances(
+    cloud: Cloud, name: str, number: str, package: Package, found: Mapping[str, Any] | None, making: Making
+) -> None:
+    """Reserve and keep ready as many instances as wanted, or as there are."""
+    if package.reserved is not None and extras.reserve(cloud, name, package.reserved, found):
+        making.done(f"{package.reserved if package.reserved >= 0 else 'no'} instances reserved")
+    now = extras.provisioned(cloud, name) if found or package.provisioned else {}
+    count = package.provisioned if package.provisioned is not None else max(now.values(), default=0)
+    if count and extras.provision(cloud, name, number, count, now):
+        making.done(f"{count} instances kept ready for version {number}")
+    if package.provisioned == 0 and now:
+        for version in now:
+            extras.release(cloud, name, version)
+        making.done("no instances kept ready")
+
+
+def _release(cloud: Cloud, name: str, making: Making) -> None:
+    """Keep instances ready only for versions that requests go to."""
+    kept = extras.provisioned(cloud, name)
+    pointed = traffic.read(cloud, name) if kept else None
+    if pointed is None:
+        return
+    for version in kept:
+        if version not in (pointed.traffic.version, pointed.traffic.trying):
+            extras.release(cloud, name, version)
+            making.done(f"no instances kept ready for version {version} any more")
+
+
+def _around(cloud: Cloud, name: str, settings: Settings, making: Making) -> None:
+    if settings.url:
+        address, made = extras.open_url(cloud, name)
+        if made:
+            making.done(f"function URL {address}")
+    if settings.tags:
+        found = function.find(cloud, name)
+        if found and extras.tag(cloud, found, settings.tags):
+            making.done("tags")
+
+
+def _own(cloud: Cloud, name: str, version: str) -> Own | None:
+    """Where the handler of a version writes its own metrics; None where its model has no version there."""
+    configuration = _configuration(cloud, name, version)
+    label = re.fullmatch(r"models:/.+/(\d+)", function.model(configuration) or "")
+    variables = (configuration.get("Environment") or {}).get("Variables") or {}
+    return Own(variables.get("METRICS_NAMESPACE") or "ModelLifecycle", label.group(1)) if label else None

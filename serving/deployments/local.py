@@ -1,0 +1,171 @@
+"""Run a model's package on this machine, by AWS's own runtime client, and serve it as a function URL would."""
+
+import base64
+import binascii
+import http.server
+import json
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from registry.interrupts import interruptible
+from registry.terminal import say
+from serving.errors import ServingError
+from serving.packaging import emulator
+from serving.packaging.emulator import EMULATOR, Function
+
+from . import packages, settings
+from .errors import INVALID_PARAMETER_VALUE, DeploymentError, telling
+from .settings import RUN
+
+HOST = "127.0.0.1"
+#: What Lambda takes in a request, in bytes.
+_MOST = 6 * 1024 * 1024
+
+
+def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapping[str, Any] | None = None) -> None:
+    """Serve a model's package over HTTP until Ctrl-C: ``POST /invocations``, ``GET /ping``, ``GET /version``.
+
+    It is the very zip that ``create`` deploys, run by AWS's runtime client under AWS's emulator; where this machine has
+    no emulator, under the client alone.
+
+    Parameters
+    ----------
+    name : of the deployment, as it would be.
+    config : the options of ``run-local``.
+
+    Raises
+    ------
+    DeploymentError
+        where there is no such model, it has no scorecard, or the port is taken.
+    """
+    settings.name(name)
+    with telling():
+        given = settings.read(RUN, config)
+        package = packages.plan(model_uri, name, given)
+        program = emulator.find(fetch=given.fetch)
+    with tempfile.TemporaryDirectory(prefix="lifecycle-", ignore_cleanup_errors=True) as folder:
+        archive = Path(folder, "function.zip")
+        archive.write_bytes(package.code.content or b"")
+        # Whoever is told to stop ends the runtime client, too.
+        with interruptible(), telling():
+            try:
+                with (
+                    emulator.running(archive, environment=_variables(name, package), emulator=program) as function,
+                    serving(function, given.port) as port,
+                ):
+                    how = "AWS's emulator"
+                    if function.kind != EMULATOR:
+                        how = "AWS's runtime client alone (-C fetch=true brings the emulator)"
+                    say(f"{name}: {package.uri} under {how} on http://{HOST}:{port}/invocations; Ctrl-C ends it")
+                    threading.Event().wait()
+            except KeyboardInterrupt:
+                say(f"{name}: ended")
+
+
+def _variables(name: str, package: packages.Package) -> dict[str, str]:
+    wanted = package.wanted("").configuration["Environment"]["Variables"]
+    return {**wanted, "AWS_LAMBDA_FUNCTION_NAME": name}
+
+
+@contextmanager
+def serving(function: Function, port: int) -> Iterator[int]:
+    """Serve a running function over HTTP; the port.
+
+    Parameters
+    ----------
+    port : 0 for any that is free.
+
+    Raises
+    ------
+    DeploymentError
+        where the port is taken.
+    """
+    # A function answers one request at a time; Lambda would start more of them.
+    turn = threading.Lock()
+
+    class Requests(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET
+
+        def _answer(self) -> None:
+            length = self.headers.get("Content-Length") or "0"
+            if not length.isdigit() or int(length) > _MOST:
+                self.close_connection = True
+                return self._send(413, {}, _error("RESOURCE_LIMIT_EXCEEDED", f"Lambda takes {_MOST:,} bytes"))
+            asked = event(self.command, self.path, dict(self.headers.items()), self.rfile.read(int(length)))
+            try:
+                with turn:
+                    answered = function.invoke(asked)
+                return self._send(*response(answered))
+            except (ServingError, KeyError, TypeError, ValueError) as error:
+                # As a function URL has it; the reason is for the person at the terminal.
+                say(f"{type(error).__name__}: {error}")
+                return self._send(502, {}, _error("INTERNAL_ERROR", "Internal Server Error"))
+
+        def _send(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+            self.send_response(status)
+            for key, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(key, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    try:
+        server = http.server.ThreadingHTTPServer((HOST, port), Requests)
+    except OSError as error:
+        raise DeploymentError(
+            f"port {port} cannot be listened on: {error.strerror}; give -C port=0 for one that is free",
+            INVALID_PARAMETER_VALUE,
+        ) from None
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def event(method: str, target: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """An HTTP request as a function URL hands it to its function (format 2.0)."""
+    parts = urlsplit(target)
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": parts.path,
+        "rawQueryString": parts.query,
+        "headers": {key.lower(): value for key, value in headers.items()},
+        "requestContext": {"stage": "$default", "http": {"method": method, "path": parts.path, "protocol": "HTTP/1.1"}},
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def response(answered: Any) -> tuple[int, dict[str, str], bytes]:
+    """A function's answer as HTTP: status, headers and body."""
+    text = answered.get("body") or ""
+    try:
+        content = binascii.a2b_base64(text) if answered.get("isBase64Encoded") else text.encode()
+    except binascii.Error as error:
+        raise ValueError(f"the body is not base64: {error}") from None
+    headers = {str(key): str(value) for key, value in (answered.get("headers") or {}).items()}
+    return int(answered["statusCode"]), headers, content
+
+
+def _error(code: str, message: str) -> bytes:
+    return json.dumps({"error_code": code, "message": message}).encode()

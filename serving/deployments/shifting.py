@@ -1,0 +1,181 @@
+"""Move a deployment's requests to another version: at once, or a share of them first, judged by what is measured."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from registry.text import one_line
+
+from . import metrics, traffic
+from .clouds import Cloud
+from .errors import ABORTED, DeploymentError
+from .metrics import Bounds, Own
+from .traffic import Traffic
+
+#: Is told what happens, in words.
+Say = Callable[[str], None]
+
+#: Tells whether a version is still wanted.
+Still = Callable[[], bool]
+
+#: How often the metrics are read, in seconds: the cloud counts by the minute.
+_LOOK = 30.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a version is tried before it gets all requests.
+
+    Parameters
+    ----------
+    share : of the requests that it gets meanwhile, between 0 and 1.
+    bake : how long, in seconds.
+    again : whether one that was taken back is tried once more.
+    """
+
+    share: float
+    bake: int
+    bounds: Bounds = field(default_factory=Bounds)
+    again: bool = False
+
+
+def always() -> bool:
+    """The version is wanted."""
+    return True
+
+
+def shift(
+    cloud: Cloud,
+    name: str,
+    version: str,
+    trial: Trial | None,
+    *,
+    own: Mapping[str, Own] = MappingProxyType({}),
+    still: Still = always,
+    say: Say,
+) -> Traffic:
+    """Give a version the requests; go on where an earlier process stopped.
+
+    A version that the requests came from is given them back at once: it was tried when it came.
+
+    Parameters
+    ----------
+    trial : None for all requests at once.
+    own : by version, where the handler's own metrics are.
+    still : whether the version is still wanted; asked while it is tried.
+
+    Returns
+    -------
+    where they go now.
+
+    Raises
+    ------
+    DeploymentError
+        where the trial went wrong, and was taken back; or somebody else moves the requests.
+    """
+    pointed = traffic.read(cloud, name)
+    if pointed is None:
+        first = Traffic(version)
+        traffic.point(cloud, name, first, instead=None)
+        say(f"all requests go to version {version}")
+        return first
+    now = pointed.traffic
+    if now.version == version and not now.trying:
+        return now
+    if trial is None or version in (now.version, now.before):
+        to = now.move(version)
+        traffic.point(cloud, name, to, instead=pointed)
+        say(f"all requests go to version {version}")
+        return to
+    if now.refused == version and not trial.again:
+        raise DeploymentError(
+            f"version {version} of {name!r} was tried already, and taken back for what the metrics said; "
+            "-C again=true tries it once more",
+            ABORTED,
+        )
+    if now.trying == version and now.since and now.share == trial.share:
+        say(f"version {version} is being tried already: going on")
+    else:
+        started = now.try_out(version, share=trial.share, bake=trial.bake, now=cloud.clock())
+        traffic.point(cloud, name, started, instead=pointed)
+        say(f"{trial.share:.4g} of the requests go to version {version}, for {trial.bake} s")
+    try:
+        return _bake(cloud, name, version, trial, own, still, say=say)
+    except KeyboardInterrupt:
+        say(
+            f"interrupted: version {version} goes on getting {trial.share:.4g} of the requests; the same command again "
+            "ends that as it would have, -C rollback=true at once"
+        )
+        raise
+
+
+def back(cloud: Cloud, name: str, *, say: Say) -> Traffic:
+    """Roll back: end a trial, or else give the requests back to the version that had them before.
+
+    Raises
+    ------
+    DeploymentError
+        where there is nothing to go back to.
+    """
+    pointed = traffic.read(cloud, name)
+    if pointed is None:
+        raise DeploymentError(f"{name!r} is not finished, so there is nothing to go back to; run `create` again")
+    now = pointed.traffic
+    to = now.go_back()
+    if to == now:
+        if now.left or now.refused:
+            say(f"it was taken back from version {now.left or now.refused} already: nothing is left to do")
+            return now
+        raise DeploymentError(
+            f"{name!r} has no version to go back to: version {now.version} was the first; "
+            "update it to another one (--model-uri)"
+        )
+    traffic.point(cloud, name, to, instead=pointed)
+    say(f"all requests go to version {to.version} again, none to version {to.left}")
+    return to
+
+
+def _bake(
+    cloud: Cloud, name: str, version: str, trial: Trial, own: Mapping[str, Own], still: Still, *, say: Say
+) -> Traffic:
+    """Look at the metrics until the trial is over, then finish it or take it back."""
+    last = ""
+    while True:
+        pointed = traffic.read(cloud, name)
+        if pointed is None or version not in (pointed.traffic.trying, pointed.traffic.version):
+            raise traffic.moved(name, pointed)
+        now = pointed.traffic
+        if now.trying is None:
+            say(f"all requests go to version {version}: another process finished it")
+            return now
+        if not still():
+            traffic.point(cloud, name, now.go_back(), instead=pointed)
+            raise DeploymentError(
+                f"version {version} of {name!r} was taken back: its model is no longer the one that was asked for; "
+                f"all requests go to version {now.version} again",
+                ABORTED,
+            )
+        left = now.since + trial.bake - cloud.clock()
+        measured = metrics.read(cloud, name, (version, now.version), since=now.since, own=own)
+        new, old = measured[version], measured[now.version]
+        wrong = metrics.objection(new, old, trial.bounds, over=left <= 0)
+        if wrong:
+            to = now.take_back()
+            traffic.point(cloud, name, to, instead=pointed)
+            raise DeploymentError(
+                f"version {version} of {name!r} was taken back: {one_line(wrong)}; "
+                f"all requests go to version {now.version} again",
+                ABORTED,
+            )
+        if left <= 0:
+            to = now.move(version)
+            traffic.point(cloud, name, to, instead=pointed)
+            if not new.requests:
+                say(f"no request came to version {version} while it was tried")
+            say(f"all requests go to version {version}")
+            return to
+        told = f"version {version}: {new.said()}; version {now.version}: {old.said()}"
+        if told != last:
+            say(f"{told}; {left:.0f} s left")
+            last = told
+        cloud.sleep(min(left, _LOOK))

@@ -1,0 +1,400 @@
+"""Create, update, roll back and delete on a simulated cloud: what is made, what is left alone, what is refused.
+
+The cloud is moto's, which runs no code, with what ``simulated`` adds; whether AWS itself agrees is not shown here.
+"""
+
+import json
+import re
+
+import pytest
+
+from serving.deployments import deploying, function, traffic
+from serving.deployments.clouds import Cloud
+from serving.deployments.errors import DeploymentError
+from serving.deployments.settings import Settings
+from serving.deployments.shifting import Trial
+from tests.serving.deployments.made import NAME, Time, code, measured, package
+from tests.serving.deployments.simulated import ACCOUNT, REGION, Simulated
+
+FIRST = Settings(create_role=True, url=True, tags={"team": "credit"})
+TRIAL = Trial(0.1, 600)
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{REGION}-lambda"
+
+
+def silent(words: str) -> None:
+    pass
+
+
+def writes(aws: Simulated) -> list[str]:
+    return [str(call) for call in aws.calls if call.writes]
+
+
+def create(cloud: Cloud, number: int = 1, settings: Settings = FIRST, **more) -> None:
+    made = package(number, variables={"LEVEL": "info"}, **more)
+    deploying.create(cloud, NAME, made, settings, say=silent)
+
+
+def update(cloud: Cloud, number: int, settings: Settings | None = None, **more) -> list[str]:
+    said: list[str] = []
+    deploying.update(cloud, NAME, package(number, **more), settings or Settings(), say=said.append)
+    return said
+
+
+def test_create_makes_a_role_a_log_a_function_a_version_an_alias_and_a_url(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    state = aws.state()
+    latest, first = state["functions"][NAME]["versions"]
+    assert first["Version"] == "1"
+    assert first["CodeSha256"] == code(1).digest
+    for version in (latest, first):
+        assert version["Description"] == "MLflow deployment of models:/diabetes/1"
+        assert (version["Role"], version["Runtime"], version["Handler"]) == (ROLE, "python3.13", "handler.handle")
+        assert (version["MemorySize"], version["Timeout"], version["Architectures"]) == (256, 10, ["arm64"])
+        assert version["Environment"] == {"Variables": {"LEVEL": "info"}}
+    (alias,) = state["functions"][NAME]["aliases"]
+    assert (alias["Name"], alias["FunctionVersion"]) == ("live", "1")
+    assert state["functions"][NAME]["url"] == {"AuthType": "AWS_IAM"}
+    assert state["functions"][NAME]["tags"] == {"team": "credit", "mlflow-deployment": NAME}
+    assert state["logs"] == {f"/aws/lambda/{NAME}": 30}
+
+
+def test_the_role_that_is_made_may_do_what_the_package_needs_and_nothing_else(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    document = json.loads(aws.state()["roles"][f"{NAME}-{REGION}-lambda"]["function"])
+    (statement,) = document["Statement"]
+    assert statement["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    assert statement["Resource"] == [f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{NAME}:*"]
+    trust = cloud.call("iam", "get_role", RoleName=f"{NAME}-{REGION}-lambda")["Role"]["AssumeRolePolicyDocument"]
+    assert [one["Principal"] for one in trust["Statement"]] == [{"Service": "lambda.amazonaws.com"}]
+
+
+def test_a_role_that_is_named_is_used_and_none_is_made(aws: Simulated, cloud: Cloud):
+    arn = cloud.call("iam", "create_role", RoleName="mine", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    create(cloud, settings=Settings(role=arn))
+    assert list(aws.state()["roles"]) == ["mine"]
+    assert aws.state()["functions"][NAME]["versions"][1]["Role"] == arn
+    deploying.delete(cloud, NAME, Settings(), say=silent)
+    assert list(aws.state()["roles"]) == ["mine"]
+
+
+def test_create_again_changes_nothing(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    before = aws.state()
+    aws.calls.clear()
+    create(cloud)
+    assert writes(aws) == []
+    assert aws.state() == before
+
+
+def test_create_of_another_model_or_with_other_settings_is_refused(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    before = aws.state()
+    with pytest.raises(
+        DeploymentError, match=r"is there already, and different.*models:/diabetes/1.*`update`"
+    ) as refused:
+        create(cloud, 2)
+    assert refused.value.error_code == "RESOURCE_ALREADY_EXISTS"
+    with pytest.raises(DeploymentError, match=r"different \(MemorySize\)"):
+        deploying.create(
+            cloud, NAME, package(1, settings={"MemorySize": 512}, variables={"LEVEL": "info"}), FIRST, say=silent
+        )
+    assert aws.state() == before
+
+
+def test_a_function_of_somebody_else_is_left_alone(aws: Simulated, cloud: Cloud):
+    arn = cloud.call("iam", "create_role", RoleName="mine", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    cloud.call(
+        "lambda", "create_function", FunctionName=NAME, Role=arn, Runtime="python3.13", Handler="a.b",
+        Code={"ZipFile": code(9).content},
+    )  # fmt: skip
+    before = aws.state()
+    for command in (
+        lambda: create(cloud),
+        lambda: update(cloud, 2),
+        lambda: deploying.roll_back(cloud, NAME, say=silent),
+        lambda: deploying.delete(cloud, NAME, Settings(), say=silent),
+        lambda: deploying.describe(cloud, NAME),
+    ):
+        with pytest.raises(DeploymentError, match=r"was not made by this plugin.*choose another name"):
+            command()
+    assert aws.state() == before
+    assert deploying.listed(cloud) == []
+
+
+def test_a_role_of_somebody_else_is_left_alone(aws: Simulated, cloud: Cloud):
+    name = f"{NAME}-{REGION}-lambda"
+    cloud.call("iam", "create_role", RoleName=name, AssumeRolePolicyDocument="{}")
+    with pytest.raises(DeploymentError, match=f"the role {name} is there, and was not made by this plugin"):
+        create(cloud)
+    assert aws.state()["functions"] == {}
+    deploying.delete(cloud, NAME, Settings(), say=silent)
+    assert list(aws.state()["roles"]) == [name]
+
+
+def test_update_publishes_a_version_and_moves_all_requests_to_it(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    said = update(cloud, 2)
+    assert said == [f"version 2 of function {NAME}", "all requests go to version 2"]
+    found = deploying.describe(cloud, NAME)
+    assert (found["model_uri"], found["version"], found["before"]) == ("models:/diabetes/2", "2", "1")
+    aws.calls.clear()
+    assert update(cloud, 2) == []
+    assert writes(aws) == []
+
+
+def test_what_an_update_does_not_name_stays(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    deploying.update(cloud, NAME, package(1, settings={"MemorySize": 512}), Settings(), say=silent)
+    update(cloud, 2)
+    latest = aws.state()["functions"][NAME]["versions"][-1]
+    assert (latest["MemorySize"], latest["Timeout"], latest["CodeSha256"]) == (512, 10, code(2).digest)
+    deploying.update(cloud, NAME, package(2, settings={"Timeout": 20}), Settings(), say=silent)
+    latest = aws.state()["functions"][NAME]["versions"][-1]
+    assert (latest["MemorySize"], latest["Timeout"], latest["CodeSha256"]) == (512, 20, code(2).digest)
+
+
+def test_back_to_the_model_before_is_the_version_before_with_its_settings_and_at_once(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    deploying.update(cloud, NAME, package(2, settings={"MemorySize": 512}), Settings(), say=silent)
+    said = update(cloud, 1, Settings(trial=TRIAL))
+    assert said == ["all requests go to version 1"]
+    assert len(aws.state()["functions"][NAME]["versions"]) == 3  # $LATEST, 1 and 2: none was published
+
+
+def test_rollback_is_at_once_and_done_once(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    update(cloud, 2)
+    update(cloud, 3)
+    said: list[str] = []
+    deploying.roll_back(cloud, NAME, say=said.append)
+    assert said == ["all requests go to version 2 again, none to version 3"]
+    aws.calls.clear()
+    deploying.roll_back(cloud, NAME, say=said.append)
+    assert said[1:] == ["it was taken back from version 3 already: nothing is left to do"]
+    assert writes(aws) == []
+    assert deploying.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
+
+
+def test_a_rollback_of_the_first_version_leads_nowhere(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    with pytest.raises(DeploymentError, match="no version to go back to: version 1 was the first"):
+        deploying.roll_back(cloud, NAME, say=silent)
+
+
+def test_what_is_not_there_is_told(aws: Simulated, cloud: Cloud):
+    for command in (
+        lambda: update(cloud, 2),
+        lambda: deploying.roll_back(cloud, NAME, say=silent),
+        lambda: deploying.describe(cloud, NAME),
+        lambda: deploying.live_model(cloud, NAME),
+    ):
+        with pytest.raises(DeploymentError, match=f"'{NAME}' is not in {REGION}") as refused:
+            command()
+        assert refused.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_delete_takes_all_that_was_made_and_may_be_repeated(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    update(cloud, 2)
+    deploying.delete(cloud, NAME, Settings(), say=silent)
+    state = aws.state()
+    assert (state["functions"], state["roles"], list(state["logs"])) == ({}, {}, [f"/aws/lambda/{NAME}"])
+    aws.calls.clear()
+    deploying.delete(cloud, NAME, Settings(), say=silent)
+    assert writes(aws) == []
+    deploying.delete(cloud, NAME, Settings(delete_logs=True), say=silent)
+    assert aws.state()["logs"] == {}
+    assert deploying.listed(cloud) == []
+
+
+def test_a_list_tells_what_each_answers_with(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    deploying.create(cloud, "other", package(5), Settings(create_role=True), say=silent)
+    update(cloud, 2)
+    deploying.roll_back(cloud, NAME, say=silent)
+    found = {one["name"]: (one["model_uri"], one["traffic"]) for one in deploying.listed(cloud)}
+    assert found == {NAME: ("models:/diabetes/1", "version 1"), "other": ("models:/diabetes/5", "version 1")}
+
+
+def test_reserved_instances_and_those_kept_ready_are_the_answering_versions(aws: Simulated, cloud: Cloud):
+    deploying.create(cloud, NAME, package(1, reserved=20, provisioned=2), FIRST, say=silent)
+    assert aws.state()["functions"][NAME]["reserved"] == 20
+    assert aws.provisioned == {(NAME, "1"): 2}
+    update(cloud, 2)  # as many as before
+    assert aws.provisioned == {(NAME, "2"): 2}
+    deploying.roll_back(cloud, NAME, say=silent)
+    assert aws.provisioned == {(NAME, "1"): 2}
+    deploying.update(cloud, NAME, package(1, reserved=-1, provisioned=0), Settings(), say=silent)
+    assert aws.provisioned == {}
+    assert aws.state()["functions"][NAME]["reserved"] is None
+
+
+def test_instances_are_ready_before_the_first_request(aws: Simulated, cloud: Cloud):
+    deploying.create(cloud, NAME, package(1, provisioned=2), FIRST, say=silent)
+    aws.calls.clear()
+    update(cloud, 2)
+    calls = writes(aws)
+    ready = next(place for place, call in enumerate(calls) if "provisioned" in call and call.startswith("PUT"))
+    assert ready < next(place for place, call in enumerate(calls) if "aliases" in call)
+
+
+def test_a_zip_is_not_made_an_image(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/trees@sha256:{'a' * 64}"
+    tree = package(2)
+    tree = type(tree)(**{**tree.__dict__, "code": function.Code(image=image)})
+    with pytest.raises(DeploymentError, match="deploy it under another name"):
+        deploying.update(cloud, NAME, tree, Settings(), say=silent)
+
+
+class TestTrial:
+    """A version that is tried with a share of the requests, and judged."""
+
+    def test_one_that_does_well_gets_all_requests_at_the_end(self, aws: Simulated, cloud: Cloud, passing: Time):
+        create(cloud)
+        seen = set()
+
+        def meanwhile() -> None:
+            seen.add(deploying.describe(cloud, NAME)["traffic"])
+            measured(aws.address, "2", now=passing.now, requests=12, p99=6)
+            measured(aws.address, "1", now=passing.now, requests=100, p99=6)
+
+        passing.meanwhile = meanwhile
+        began = passing.now
+        said = update(cloud, 2, Settings(trial=TRIAL))
+        assert seen == {"version 1, and 0.1 of the requests to version 2"}
+        assert 600 <= passing.now - began < 640
+        assert said[-1] == "all requests go to version 2"
+        assert any("version 2: 24 requests, 0 failed, p99 6 ms; version 1: 200 requests" in words for words in said)
+        assert deploying.describe(cloud, NAME)["before"] == "1"
+
+    @pytest.mark.parametrize(
+        ("errors", "p99", "says"), [(3, 5, r"3 of its 12 requests failed \(25.00%\)"), (0, 500, "its p99 is 500 ms")]
+    )
+    def test_one_that_does_badly_is_taken_back_at_once(
+        self, aws: Simulated, cloud: Cloud, passing: Time, errors: int, p99: float, says: str
+    ):
+        deploying.create(cloud, NAME, package(1, provisioned=2), FIRST, say=silent)
+
+        def meanwhile() -> None:
+            measured(aws.address, "2", now=passing.now, requests=12, errors=errors, p99=p99)
+            measured(aws.address, "1", now=passing.now, requests=100)
+
+        passing.meanwhile = meanwhile
+        began = passing.now
+        with pytest.raises(DeploymentError, match=f"version 2 of 'diabetes' was taken back: {says}"):
+            update(cloud, 2, Settings(trial=TRIAL))
+        assert passing.now - began < 100
+        found = deploying.describe(cloud, NAME)
+        assert (found["traffic"], found["taken_back"]) == ("version 1", "2")
+        assert aws.provisioned == {(NAME, "1"): 2}
+        # A command that follows a promotion is run again when it fails: nobody is to meet that version again.
+        with pytest.raises(DeploymentError, match=r"was tried already, and taken back.*-C again=true"):
+            update(cloud, 2, Settings(trial=TRIAL))
+        deploying.roll_back(cloud, NAME, say=silent)
+        assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
+
+    def test_one_that_was_taken_back_is_tried_again_where_that_is_wanted(self, aws, cloud: Cloud, passing: Time):
+        create(cloud)
+        passing.meanwhile = lambda: measured(aws.address, "2", now=passing.now, requests=12, errors=12)
+        with pytest.raises(DeploymentError, match="taken back"):
+            update(cloud, 2, Settings(trial=TRIAL))
+        passing.now += 3600
+        passing.meanwhile = lambda: measured(aws.address, "2", now=passing.now, requests=12)
+        update(cloud, 2, Settings(trial=Trial(0.1, 600, again=True)))
+        assert deploying.describe(cloud, NAME)["traffic"] == "version 2"
+
+    def test_one_that_nobody_asked_goes_on_and_it_is_said(self, aws: Simulated, cloud: Cloud):
+        create(cloud)
+        said = update(cloud, 2, Settings(trial=TRIAL))
+        assert said[-2:] == ["no request came to version 2 while it was tried", "all requests go to version 2"]
+
+    def test_a_rollback_ends_a_trial_and_its_command_says_so(self, aws: Simulated, cloud: Cloud, passing: Time):
+        create(cloud)
+        passing.meanwhile = lambda: deploying.roll_back(cloud, NAME, say=silent)
+        with pytest.raises(DeploymentError, match=r"somebody else moved the traffic of 'diabetes'.*goes to version 1"):
+            update(cloud, 2, Settings(trial=TRIAL))
+        assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
+
+    def test_a_newer_update_takes_the_place_of_one_that_is_tried(self, aws: Simulated, cloud: Cloud, passing: Time):
+        create(cloud)
+        inner: list[str] = []
+
+        def meanwhile() -> None:
+            passing.meanwhile = lambda: None
+            inner.extend(update(cloud, 3, Settings(trial=TRIAL)))
+
+        passing.meanwhile = meanwhile
+        with pytest.raises(DeploymentError, match=r"somebody else moved the traffic.*goes to version 3"):
+            update(cloud, 2, Settings(trial=TRIAL))
+        assert inner[-1] == "all requests go to version 3"
+
+    def test_two_processes_that_try_the_same_version_both_end_well(self, aws: Simulated, cloud: Cloud, passing: Time):
+        create(cloud)
+        inner: list[str] = []
+
+        def meanwhile() -> None:
+            passing.meanwhile = lambda: None
+            inner.extend(update(cloud, 2, Settings(trial=TRIAL)))
+
+        passing.meanwhile = meanwhile
+        said = update(cloud, 2, Settings(trial=TRIAL))
+        assert "version 2 is being tried already: going on" in inner
+        assert inner[-1] == "all requests go to version 2"
+        assert said[-1] == "all requests go to version 2: another process finished it"
+
+    def test_a_trial_goes_on_where_it_was_left(self, aws: Simulated, cloud: Cloud, passing: Time):
+        create(cloud)
+
+        class Killed(BaseException):
+            pass
+
+        def meanwhile() -> None:
+            if passing.now - began > 200:
+                raise Killed
+
+        began, passing.meanwhile = passing.now, meanwhile
+        with pytest.raises(Killed):
+            update(cloud, 2, Settings(trial=TRIAL))
+        passing.meanwhile = lambda: None
+        update(cloud, 2, Settings(trial=TRIAL))
+        assert 600 <= passing.now - began < 640
+
+    def test_one_that_is_no_longer_wanted_is_taken_back_and_may_come_again(self, aws, cloud: Cloud, passing: Time):
+        create(cloud)
+        wanted = iter([True, True, False])
+        with pytest.raises(DeploymentError, match="taken back: its model is no longer the one that was asked for"):
+            deploying.update(cloud, NAME, package(2), Settings(trial=TRIAL), still=lambda: next(wanted), say=silent)
+        assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
+        update(cloud, 2, Settings(trial=TRIAL))
+        assert deploying.describe(cloud, NAME)["traffic"] == "version 2"
+
+    def test_ctrl_c_says_how_things_are_left(self, aws: Simulated, cloud: Cloud, passing: Time):
+        create(cloud)
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        passing.meanwhile = interrupt
+        said: list[str] = []
+        with pytest.raises(KeyboardInterrupt):
+            deploying.update(cloud, NAME, package(2), Settings(trial=TRIAL), say=said.append)
+        assert said[-1].startswith("interrupted: version 2 goes on getting 0.1 of the requests")
+        assert deploying.describe(cloud, NAME)["trying"]["version"] == "2"
+
+    def test_versions_of_two_roles_do_not_share_requests(self, aws: Simulated, cloud: Cloud):
+        create(cloud)
+        arn = cloud.call("iam", "create_role", RoleName="mine", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        aws.calls.clear()
+        with pytest.raises(DeploymentError, match="only if they run as the same role"):
+            update(cloud, 2, Settings(role=arn, trial=TRIAL))
+        assert writes(aws) == []
+        update(cloud, 2, Settings(role=arn))
+        assert aws.state()["functions"][NAME]["versions"][-1]["Role"] == arn
+
+
+def test_a_name_that_is_too_long_for_a_description_is_told():
+    with pytest.raises(DeploymentError, match="a function's description holds 256 characters"):
+        function.described("models:/" + "x" * 260 + "/1")
+    assert re.fullmatch(r"MLflow deployment of models:/x/1", function.described("models:/x/1"))
+    assert traffic.ALIAS == "live"
