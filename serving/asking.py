@@ -1,0 +1,87 @@
+"""Ask a running server, as any client would: wait until it is ready, send a request, give what it answers."""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from serving.errors import ServingError
+
+#: The environment variable with the key of a server that asks for one.
+KEY = "SERVING_KEY"
+
+
+def ask(url: str, *, model: str | None = None, body: str | None = None, wait: float = 0.0) -> tuple[str, str]:
+    """The answer of a server to a request, and the version that gave it.
+
+    Parameters
+    ----------
+    url : of the server: ``http://127.0.0.1:8080``.
+    model : its name; by default the server's default model.
+    body : JSON; by default the model's own example.
+    wait : seconds to wait until the model is served.
+
+    Raises
+    ------
+    ServingError
+        where nobody answers in time, or the request is refused; with the server's words.
+    """
+    base = url.rstrip("/")
+    if not base.startswith(("http://", "https://")):
+        raise ServingError(f"expected the server's address, such as http://127.0.0.1:8080, found {url!r}")
+    path = f"{base}/models/{urllib.parse.quote(model, safe='')}" if model else base
+    _ready(f"{path}/ping", base, wait)
+    if body is None:
+        body = json.dumps({"dataframe_records": [_example(path, base, model)]})
+    request = urllib.request.Request(f"{path}/invocations", body.encode(), _headers(), method="POST")
+    content, headers = _opened(request, base)
+    return content, headers.get("X-Model-Version", "")
+
+
+def _example(path: str, base: str, model: str | None) -> dict[str, Any]:
+    if not model:
+        raise ServingError("--body: expected a request; the example of a model is sent where --model names it")
+    content, _ = _opened(urllib.request.Request(path, headers=_headers()), base)
+    example = json.loads(content).get("example")
+    if not example:
+        raise ServingError(f"model {model!r} was logged without an input example; give a request with --body")
+    return example
+
+
+def _headers() -> dict[str, str]:
+    key = os.environ.get(KEY)
+    return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+
+
+def _ready(url: str, base: str, wait: float) -> None:
+    until = time.monotonic() + wait
+    while True:
+        try:
+            _opened(urllib.request.Request(url, headers=_headers()), base)
+        except ServingError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _opened(request: urllib.request.Request, base: str):
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read().decode(), answer.headers
+    except urllib.error.HTTPError as error:
+        raise ServingError(f"{base} answers {error.code}: {_message(error.read())}") from None
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error
+        raise ServingError(f"{base} does not answer: {reason}") from None
+
+
+def _message(content: bytes) -> str:
+    try:
+        return json.loads(content)["message"]
+    except (ValueError, KeyError, TypeError):
+        return content.decode("utf-8", "replace")[:200]

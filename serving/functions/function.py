@@ -1,0 +1,112 @@
+"""A version as an HTTP function of any cloud: loaded once, asked by method, path, headers and body."""
+
+import json
+import os
+from time import perf_counter
+
+from ..contract import internal
+from ..scorecard import Scorecard
+from .web import Answer, answer, label
+
+#: Longer answers are compressed where the client takes gzip.
+_COMPRESS = 64 * 1024
+
+
+class Response:
+    """What a cloud's own framework sends.
+
+    Parameters
+    ----------
+    headers : values by name.
+    body : bytes; empty for HEAD.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: dict, body: bytes):
+        self.status, self.headers, self.body = status, headers, body
+
+
+class Function:
+    """A version that answers HTTP, and writes a line of JSON about each request.
+
+    Parameters
+    ----------
+    card : the ``Scorecard``.
+    about : what is known of it: ``model``, ``version``, ``digest``; values are texts or None.
+    environment : the settings, as variables: ``API_KEYS``, the SHA-256 digests of the keys that are let in.
+    write : takes a line of the log, which holds none of the data, and its severity: ``INFO`` or ``ERROR``.
+    """
+
+    def __init__(self, card, about: dict, environment=os.environ, *, write=None):
+        self.card, self.about, self.label = card, about, label(about)
+        self.keys = tuple(environment.get("API_KEYS", "").replace(",", " ").lower().split())
+        self.write = write or _print
+        self.cold = True
+
+    def __call__(self, method: str, path: str, headers, body: bytes) -> Response:
+        """Answer a request; whatever goes wrong, there is a response.
+
+        Parameters
+        ----------
+        headers : pairs of name and value.
+        """
+        began = perf_counter()
+        asked = {name.lower(): value for name, value in headers}
+        told: dict = {}
+        try:
+            found = answer(self.card, self.about, method, path, asked, body, keys=self.keys)
+            text = found.text
+        except Exception as error:
+            refused = internal()
+            found = Answer(refused.status, refused.payload())
+            text, told = found.text, _where(error)
+        sent = {"Content-Type": "application/json", "X-Model-Version": self.label}
+        if found.allow:
+            sent["Allow"] = found.allow
+        content = text.encode("ascii") if method != "HEAD" else b""
+        if len(content) > _COMPRESS and "gzip" in asked.get("accept-encoding", ""):
+            import gzip
+
+            content = gzip.compress(content, 6, mtime=0)
+            sent["Content-Encoding"], sent["Vary"] = "gzip", "Accept-Encoding"
+        self._tell(found, (perf_counter() - began) * 1000.0, told)
+        return Response(found.status, sent, content)
+
+    def _tell(self, found: Answer, latency: float, told: dict) -> None:
+        cold, self.cold = self.cold, False
+        severity = "ERROR" if found.status >= 500 else "INFO"
+        line = {
+            "severity": severity,
+            "message": "answered" if found.status < 400 else "refused" if found.status < 500 else "failed",
+            "model": self.about.get("model"),
+            "version": self.about.get("version"),
+            "status": found.status,
+            "rows": found.rows,
+            "latency_ms": round(latency, 3),
+            "cold_start": cold,
+            **told,
+        }
+        self.write(json.dumps(line), severity)
+
+
+def load(folder: str) -> Function:
+    """The function of the version whose ``scorecard.json`` and ``about.json`` are in a folder."""
+    with open(os.path.join(folder, "scorecard.json"), encoding="utf-8") as file:
+        # It was checked when the package was built.
+        card = Scorecard(json.loads(file.read()))
+    with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
+        return Function(card, json.loads(file.read()))
+
+
+def _where(error: BaseException) -> dict:
+    """Where an error came from, without its words: they may hold data."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"error": type(error).__name__, "at": places}
+
+
+def _print(line: str, severity: str) -> None:
+    print(line, flush=True)

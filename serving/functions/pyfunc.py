@@ -1,0 +1,95 @@
+"""A model of MLflow's as what the contract asks: for models that no scorecard can say."""
+
+from ..scorecard.errors import Unsupported
+from ..scorecard.inputs import ABSENT, BOOLEAN, CATEGORY, NUMBER, Input, InputError
+
+#: MLflow's types of columns -> the contract's.
+_TYPES = {"string": CATEGORY, "boolean": BOOLEAN, **dict.fromkeys(("double", "float", "long", "integer"), NUMBER)}
+
+
+class Pyfunc:
+    """A pyfunc with a signature, which answers as a ``Scorecard`` does, as far as it can.
+
+    Parameters
+    ----------
+    model : what ``mlflow.pyfunc.load_model`` gives.
+
+    Raises
+    ------
+    ValueError
+        where it has no signature of named columns of numbers, text or booleans.
+    """
+
+    #: More rows than this are answered as a table: all.
+    few = 0
+    classes: tuple = ()
+    has_probabilities = False
+
+    def __init__(self, model):
+        schema = model.metadata.get_input_schema()
+        if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
+            raise ValueError("the model has no signature of named columns; log it with an input example")
+        kinds = {one.name: one.type.name for one in schema.inputs}
+        for name, kind in kinds.items():
+            if kind not in _TYPES:
+                raise ValueError(f"the model's column {name!r} is {kind}; expected {', '.join(_TYPES)}")
+        self._model, self._kinds = model, kinds
+        whole = ("long", "integer")
+        # A column of whole numbers, or of booleans, holds no missing value in MLflow.
+        self.inputs = tuple(
+            Input(name, _TYPES[kind], integer=kind in whole, null=kind not in (*whole, "boolean"))
+            for name, kind in kinds.items()
+        )
+        self.optional = frozenset(one.name for one in schema.inputs if not one.required)
+        self.rows = self
+
+    def predict(self, columns):
+        """An array with an answer a row.
+
+        Raises
+        ------
+        InputError
+            where a value cannot be taken; names the row and the column.
+        """
+        import numpy as np
+        import pandas as pd
+
+        table = {}
+        for item in self.inputs:
+            if item.name not in columns:
+                if item.name in self.optional:
+                    continue
+                raise InputError(item.name, ABSENT)
+            table[item.name] = pd.Series(_values(item, columns[item.name]), dtype=_dtype(self._kinds[item.name]))
+        found = np.asarray(self._model.predict(pd.DataFrame(table)))
+        return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
+
+    def predict_row(self, row):
+        """The answer for a row; raises as ``predict`` does."""
+        try:
+            return self.predict({name: [value] for name, value in row.items()}).tolist()[0]
+        except InputError as error:
+            raise InputError(error.column, error.reason) from None
+
+    def needs_probabilities(self):
+        """Raises Unsupported: MLflow's pyfunc gives predictions alone."""
+        raise Unsupported("", "a model without a scorecard", "it has no probabilities: ask for predictions")
+
+    def explain_row(self, row, **_):
+        """Raises Unsupported: there are no terms to tell."""
+        raise Unsupported("", "a model without a scorecard", "it has no explanation: ask for predictions")
+
+
+def _values(item: Input, raw) -> list:
+    found = []
+    for value in raw:
+        try:
+            found.append(item.read(value))
+        except InputError as error:
+            raise error.at(len(found)) from None
+    return found
+
+
+def _dtype(kind: str) -> str:
+    names = {"string": "object", "boolean": "bool", "double": "float64", "float": "float32"}
+    return names.get(kind) or {"long": "int64", "integer": "int32"}[kind]

@@ -1,0 +1,239 @@
+"""A SageMaker endpoint as what the contract asks: requests are checked here, and only good rows go on.
+
+The endpoint runs an MLflow model (MLflow's own image, or this project's server): it takes ``dataframe_split`` and
+``params`` at ``/invocations``, and answers ``predictions``.
+"""
+
+import json
+from collections import OrderedDict
+from time import monotonic
+
+from ..contract.errors import RequestError
+from ..scorecard.errors import Unsupported
+from ..scorecard.inputs import ABSENT, Cleaning, Input, InputError
+
+AWAY = "TEMPORARILY_UNAVAILABLE"
+FAILED = "BAD_GATEWAY"
+
+#: What botocore raises where nobody answered, by the names of its classes.
+_UNREACHED = frozenset(
+    ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError", "ConnectionError")
+    + ("ProxyConnectionError", "SSLError", "HTTPClientError", "ResponseStreamingError", "IncompleteReadError")
+)
+#: Codes of AWS that say: not now.
+_BUSY = frozenset(
+    ("ThrottlingException", "TooManyRequestsException", "ServiceUnavailable", "ServiceUnavailableException")
+    + ("InternalFailure", "InternalDependencyException", "ModelNotReadyException", "InternalServerException")
+)
+#: What the model's own server answers where it may be asked again.
+_AGAIN = frozenset((408, 425, 429, 502, 503, 504))
+#: A text longer than this is not kept, nor is the row that has it.
+_LONG = 1_000
+#: Whole numbers up to this are float64 to the last digit.
+_EXACT = 2.0**53
+
+
+class Column(list):
+    """A list that says it is one, as an array does."""
+
+    def tolist(self) -> list:
+        """The list."""
+        return list(self)
+
+
+class Endpoint:
+    """An endpoint that answers as a ``Scorecard`` does.
+
+    Parameters
+    ----------
+    name : the endpoint's.
+    about : what is known of the model: ``inputs``, ``cleaning``, ``optional``, ``classes`` (None for a regression),
+        ``probabilities`` (whether it gives any).
+    client : gives a client of ``sagemaker-runtime``.
+    rows, seconds : how many answers are kept, and for how long; one for each row and output.
+    clock : seconds, from any start.
+    failed : is told the error of a call that failed, for the log.
+    """
+
+    #: More rows than this are asked in one call: all.
+    few = 0
+
+    def __init__(
+        self,
+        name: str,
+        about: dict,
+        client,
+        *,
+        rows: int = 1000,
+        seconds: float = 60.0,
+        clock=monotonic,
+        failed=lambda error: None,
+    ):
+        self.name, self._client, self._most, self._seconds, self._clock = name, client, rows, seconds, clock
+        self.inputs = tuple(Input(one["name"], one["type"], one["integer"], one["null"]) for one in about["inputs"])
+        self.optional = frozenset(about["optional"])
+        self.cleaning = Cleaning(about["cleaning"]["trim"], frozenset(about["cleaning"]["missing"]))
+        self.classes = about["classes"]
+        self.has_probabilities = about["probabilities"]
+        self.rows = self
+        self._failed = failed
+        self._kept: OrderedDict = OrderedDict()
+
+    def predict(self, columns):
+        """A column with an answer a row.
+
+        Raises
+        ------
+        InputError
+            where a value cannot be taken; names the row and the column.
+        RequestError
+            where the endpoint is away (503), refuses (400), or fails (502).
+        """
+        return Column(self._answers(columns, "predictions"))
+
+    def probabilities(self, columns):
+        """A column with a list of probabilities a row, in the order of ``classes``; raises as ``predict`` does."""
+        labels = [str(label) for label in self.classes]
+        return Column([row[label] for label in labels] for row in self._answers(columns, "probabilities"))
+
+    def predict_row(self, row):
+        """The answer for a row; raises as ``predict`` does."""
+        return self._one(row, "predictions")
+
+    def probabilities_row(self, row):
+        """The probabilities of a row; raises as ``predict`` does."""
+        found = self._one(row, "probabilities")
+        return [found[str(label)] for label in self.classes]
+
+    def explain_row(self, row, **_):
+        """The endpoint's explanation of a row; raises as ``predict`` does."""
+        return self._one(row, "explain")
+
+    def needs_probabilities(self):
+        """Raises Unsupported where the model gives no probabilities."""
+        if not self.has_probabilities:
+            raise Unsupported("", "this model", "it has no probabilities: ask for predictions")
+
+    def _one(self, row, output: str):
+        try:
+            return self._answers({name: [value] for name, value in row.items()}, output)[0]
+        except InputError as error:
+            raise InputError(error.column, error.reason) from None
+
+    def _answers(self, columns, output: str) -> list:
+        names = [item.name for item in self.inputs if item.name in columns]
+        rows = self._read(columns)
+        keys = [(output, *map(_key, row)) if _short(row) else None for row in rows]
+        now = self._clock()
+        found: list = [None] * len(rows)
+        # Places by what is asked there: rows that are alike are asked once.
+        wanted: dict = {}
+        for place, key in enumerate(keys):
+            kept = self._kept.get(key) if key else None
+            if kept is not None and kept[0] > now:
+                found[place] = kept[1]
+            else:
+                wanted.setdefault(key or place, []).append(place)
+        if wanted:
+            asked = [rows[places[0]] for places in wanted.values()]
+            for (key, places), answer in zip(wanted.items(), self._ask(names, asked, output), strict=True):
+                for place in places:
+                    found[place] = answer
+                if type(key) is tuple:
+                    self._keep(key, answer)
+        return found
+
+    def _read(self, columns) -> list:
+        """The rows, each value cleaned; the first that cannot be taken is refused."""
+        for item in self.inputs:
+            if item.name not in columns and item.name not in self.optional:
+                raise InputError(item.name, ABSENT)
+        known = [(item, columns[item.name]) for item in self.inputs if item.name in columns]
+        rows: list = []
+        for values in zip(*(raw for _, raw in known), strict=True):
+            try:
+                rows.append([_read(item, raw, self.cleaning) for (item, _), raw in zip(known, values, strict=True)])
+            except InputError as error:
+                raise error.at(len(rows)) from None
+        # A model of which every column may be left out is asked for as many rows all the same.
+        return rows if known else [[] for _ in next(iter(columns.values()), ())]
+
+    def _keep(self, key, answer) -> None:
+        self._kept[key] = (self._clock() + self._seconds, answer)
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+    def _ask(self, names: list, rows: list, output: str) -> list:
+        body: dict = {"dataframe_split": {"columns": names, "data": rows}}
+        if output != "predictions":
+            body["params"] = {"output": output}
+        try:
+            response = self._client().invoke_endpoint(
+                EndpointName=self.name, ContentType="application/json", Accept="application/json", Body=json.dumps(body)
+            )
+            content = response["Body"].read()
+        except Exception as error:
+            self._failed(error)
+            raise self._refused(error) from error
+        return self._answered(content, len(rows), output)
+
+    def _answered(self, content: bytes, count: int, output: str) -> list:
+        """The answers that a response holds.
+
+        Raises
+        ------
+        RequestError
+            with status 502, where it is none that was asked for.
+        """
+        try:
+            found = json.loads(content, parse_constant=_constant)["predictions"]
+            good = isinstance(found, list) and len(found) == count
+            if good and output == "probabilities":
+                labels = {str(label) for label in self.classes}
+                good = all(isinstance(row, dict) and row.keys() >= labels for row in found)
+        except (KeyError, TypeError, ValueError, RecursionError):
+            good = False
+        if not good:
+            message = f"the endpoint {self.name!r} answered, but not what it was asked"
+            self._failed(ValueError(message))
+            raise RequestError(message, status=502, code=FAILED)
+        return found
+
+    def _refused(self, error: Exception) -> Exception:
+        """What is answered where a call of the endpoint failed; an error that is ours as it is."""
+        response = getattr(error, "response", None) or {}
+        code = response.get("Error", {}).get("Code", "")
+        status = response.get("OriginalStatusCode", 500)
+        if code == "ModelError" and status not in _AGAIN:
+            if 400 <= status < 500:
+                return RequestError(f"the endpoint {self.name!r} refused the request")
+            return RequestError(f"the endpoint {self.name!r} failed on the request", status=502, code=FAILED)
+        if code == "ModelError" or code in _BUSY or type(error).__name__ in _UNREACHED:
+            message = f"the endpoint {self.name!r} cannot be asked now; it may be tried again"
+            return RequestError(message, status=503, code=AWAY)
+        if code in ("ValidationError", "ValidationException"):
+            return RequestError(f"there is no endpoint {self.name!r} in service", status=503, code=AWAY)
+        return error
+
+
+def _read(item: Input, raw, cleaning: Cleaning):
+    value = item.read(raw, cleaning)
+    if value is None or isinstance(value, str):
+        return value
+    if item.type == "boolean":
+        return bool(value)
+    return int(value) if item.integer and abs(value) <= _EXACT else value
+
+
+def _short(row: list) -> bool:
+    return not any(type(value) is str and len(value) > _LONG for value in row)
+
+
+def _key(value):
+    # 1 == True == 1.0 for a dict, and they are not the same question.
+    return type(value).__name__, value
+
+
+def _constant(name: str):
+    raise ValueError(f"numbers are finite, found {name}")

@@ -1,0 +1,151 @@
+"""HTTP for every cloud function: a method, a path, headers and a body in; a status, headers and a text out."""
+
+import json
+
+from ..contract import LIMITS, OUTPUTS, RequestError, answers, question, read
+
+PREDICT = ("/invocations", "/predict")
+ALIVE = ("/ping", "/health")
+VERSION = "/version"
+
+NOT_FOUND = "ENDPOINT_NOT_FOUND"
+NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+UNAUTHENTICATED = "UNAUTHENTICATED"
+
+
+class Answer:
+    """What a request is answered.
+
+    Parameters
+    ----------
+    payload : what ``text`` says as JSON.
+    allow : the methods of the header ``Allow``; empty for none.
+    rows : how many were answered.
+    """
+
+    __slots__ = ("allow", "payload", "rows", "status")
+
+    def __init__(self, status: int, payload: dict, *, rows: int = 0, allow: str = ""):
+        self.status, self.payload, self.rows, self.allow = status, payload, rows, allow
+
+    @property
+    def text(self) -> str:
+        """The body, in ASCII."""
+        return json.dumps(self.payload)
+
+
+def answer(card, about: dict, method: str, path: str, headers, body, *, limits=LIMITS, keys=()) -> Answer:
+    """Answer a request.
+
+    Parameters
+    ----------
+    card : the ``Scorecard`` that is asked.
+    about : what ``GET /version`` tells.
+    headers : values by name in lower case.
+    body : the request's bytes, or a function that gives them and may raise RequestError.
+    keys : SHA-256 digests in hexadecimal, of one of which the request has to bring the key; empty for no keys.
+    """
+    try:
+        if path in PREDICT:
+            if method != "POST":
+                return _refused(_method("POST"), allow="POST")
+            if keys:
+                _authenticate(headers, keys)
+            value = read(
+                body() if callable(body) else body,
+                headers.get("content-type"),
+                encoding=headers.get("content-encoding"),
+                limits=limits,
+            )
+            return asked(card, value, limits=limits)
+        if path not in ALIVE and path != VERSION:
+            raise RequestError("there is nothing at this path; ask POST /invocations", status=404, code=NOT_FOUND)
+        if method not in ("GET", "HEAD"):
+            return _refused(_method("GET"), allow="GET, HEAD")
+        if path in ALIVE:
+            return Answer(200, {"status": "ok"})
+        if keys:
+            _authenticate(headers, keys)
+        return Answer(200, about)
+    except RequestError as error:
+        return _refused(error)
+
+
+def asked(card, value, *, limits=LIMITS) -> Answer:
+    """Answer a request whose body is parsed.
+
+    Raises
+    ------
+    RequestError
+        where it is malformed, or a value cannot be taken.
+    """
+    wanted = question(value, card.inputs, limits=limits)
+    found = answers(card, wanted.table, wanted.output, few=getattr(card, "few", None))
+    if not wanted.short:
+        return Answer(200, {"predictions": found}, rows=len(found))
+    return Answer(200, {"prediction": found[0] if wanted.one else found}, rows=len(found))
+
+
+def _refused(error: RequestError, *, allow: str = "") -> Answer:
+    return Answer(error.status, error.payload(), allow=allow)
+
+
+def _method(expected: str) -> RequestError:
+    return RequestError(f"expected the method {expected}, found another", status=405, code=NOT_ALLOWED)
+
+
+def _authenticate(headers, keys) -> None:
+    """Compare the key of a request with those that are let in, without telling by the time how much of it is right.
+
+    Raises
+    ------
+    RequestError
+        with status 401, where it brings none of them.
+    """
+    import hashlib
+    import hmac
+
+    given = headers.get("x-api-key") or ""
+    if not given:
+        scheme, _, token = (headers.get("authorization") or "").partition(" ")
+        given = token.strip() if scheme.lower() == "bearer" else ""
+    digest = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
+    if not given or not sum(hmac.compare_digest(digest, key) for key in keys):
+        raise RequestError(
+            "expected a key in the header X-API-Key, or Authorization: Bearer", status=401, code=UNAUTHENTICATED
+        )
+
+
+def label(about: dict) -> str:
+    """``diabetes/3``, as a header may hold it: what is not ASCII is percent-encoded; the digest of what has no name."""
+    text = f"{about['model']}/{about['version']}" if about.get("version") else (about.get("digest") or "")[:19]
+    # By hand: urllib takes longer to import than a first answer.
+    return "".join(chr(one) if 32 <= one < 127 and one not in b"%\\" else f"%{one:02X}" for one in text.encode())
+
+
+def probability_names(card) -> list[str]:
+    """The labels of a classifier as text, in the order of its probabilities."""
+    return [str(label) for label in card.classes]
+
+
+def by_row(card, output: str):
+    """The function from a row (a mapping of column name to raw value) to ``{"prediction": ...}`` and, where asked for,
+    ``{"probabilities": {label: probability}}``.
+
+    Raises
+    ------
+    RequestError
+        where the model has no such output.
+    """
+    if output == OUTPUTS[0]:
+        predict = card.predict_row
+        return lambda row: {"prediction": predict(row)}
+    if output != OUTPUTS[1] or not card.has_probabilities:
+        raise RequestError("OUTPUT: expected predictions, or probabilities of a model that has them, found another")
+    labels = probability_names(card)
+
+    def both(row):
+        likely = dict(zip(labels, card.probabilities_row(row), strict=True))
+        return {"prediction": card.predict_row(row), "probabilities": likely}
+
+    return both

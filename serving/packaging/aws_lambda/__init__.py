@@ -1,0 +1,29 @@
+"""AWS Lambda: a zip of the scorecard and its handler; of a model without a scorecard, an image with MLflow's pyfunc."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..model import Model
+from ..plan import Plan
+from ..targets import Target
+from . import container, zipped
+from .settings import OPTIONS
+
+
+def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+    """What a package of a model for AWS Lambda would be.
+
+    Raises
+    ------
+    ServingError
+        where Lambda will not take it: a name, a size, settings that do not go together.
+    """
+    return (zipped if model.scorecard else container).plan(model, options)
+
+
+TARGET = Target(
+    "aws-lambda",
+    "A function on AWS Lambda: for HTTP, direct invocation, queues (SQS), objects (S3) and table streams (DynamoDB).",
+    OPTIONS,
+    plan,
+)

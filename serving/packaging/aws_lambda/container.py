@@ -1,0 +1,157 @@
+"""The container variant: an image with MLflow's pyfunc, for a model that no scorecard can say."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from serving.errors import ServingError
+
+from .. import code
+from ..model import Model
+from ..plan import CONTAINER, File, Limit, Plan
+from . import settings, templates
+from .zipped import HANDLERS
+
+#: AWS's own image with a Python of Lambda; its tag is the release.
+_BASE = "public.ecr.aws/lambda/python"
+_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?===?[^\s;*]+(\s*;.*)?")
+
+_DOCKERFILE = """\
+FROM {base}:{release}
+
+# What the model was logged with, at the very releases.
+COPY requirements.txt ./
+RUN pip install --no-cache-dir -r requirements.txt
+
+COPY model/ ./model/
+COPY {package}/ ./{package}/
+COPY lambda_function.py about.json ./
+
+# Lambda lets a function write below /tmp alone.
+ENV HOME=/tmp MPLCONFIGDIR=/tmp
+CMD ["lambda_function.handler"]
+"""
+
+_ENTRY = """\
+from {package}.functions.aws_lambda.pyfunc import load
+
+handler = load(__file__.rpartition("/")[0])
+"""
+
+
+def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+    """The plan of a model that has no scorecard.
+
+    Raises
+    ------
+    ServingError
+        where Lambda will not take it, or the model does not say exactly what it needs.
+    """
+    settings.check(options)
+    called, notes = settings.name(model, options)
+    notes += settings.notes(options)
+    if options["output"] == "probabilities":
+        raise ServingError(
+            "aws-lambda: option output: MLflow's pyfunc gives predictions alone; leave it at predictions"
+        )
+    release = _release(model)
+    name, carried = code.carried(code.sources((*HANDLERS, "pyfunc.py", "aws_lambda/pyfunc.py")))
+    about = json.dumps(dict(model.about), separators=(",", ":"), ensure_ascii=False) + "\n"
+    dockerfile = _DOCKERFILE.format(base=_BASE, release=release, package=name)
+    package = [
+        File("Dockerfile", dockerfile.encode(), "the image"),
+        File("requirements.txt", _requirements(model), "what the model needs, pinned"),
+        File("lambda_function.py", _ENTRY.format(package=name).encode(), "what Lambda calls"),
+        File("about.json", about.encode(), "which version it is"),
+        *(File(path, text.encode(), "the code") for path, text in carried.items()),
+        *(File(f"model/{path}", model.folder / path, "the model") for path in _model_files(model.folder)),
+    ]
+    size = sum(file.size for file in package)
+    variables = settings.environment(options)
+    limits = (
+        Limit("image, before what is installed", size, settings.IMAGE),
+        Limit("variables", len(json.dumps(variables)), settings.VARIABLES),
+    )
+    for limit in limits:
+        if not limit.kept:
+            raise ServingError(
+                f"the package is over a limit of Lambda: {limit.what} {limit.size:,} bytes, at most {limit.most:,}"
+            )
+    configured = {"PackageType": "Image", "Handler": None, "Runtime": None}
+    configured = {**settings.function(called, options, memory=2048, timeout=60), **configured}
+    notes += (
+        "an image starts in seconds, not milliseconds: MLflow and what the model needs are imported first",
+        "it is built on a machine that has docker, and pushed to a registry of yours (ECR)",
+    )
+    beside, commands = templates.written(model, called, options, configured, variables, archive=None)
+    return Plan(
+        target="aws-lambda",
+        variant=CONTAINER,
+        reason=f"it has no scorecard: {model.why}",
+        name=called,
+        uri=model.uri,
+        model=model.name,
+        version=model.version,
+        digest=model.digest,
+        gates=model.gates,
+        gated=model.gated,
+        package=tuple(sorted(package, key=lambda file: file.path)),
+        beside=beside,
+        unzipped=size,
+        limits=limits,
+        settings=configured,
+        permissions=settings.permissions(called, options),
+        environment=variables,
+        notes=notes,
+        commands=commands,
+        keep=model.keep,
+    )
+
+
+def _model_files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _release(model: Model) -> str:
+    """The Python that the model was logged with, if Lambda has it.
+
+    Raises
+    ------
+    ServingError
+        where it has not, or the model does not say.
+    """
+    import yaml
+
+    file = model.folder / "python_env.yaml"
+    found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    release = ".".join(str((found or {}).get("python", "")).split(".")[:2])
+    if f"python{release}" not in settings.RUNTIMES:
+        there = ", ".join(name.removeprefix("python") for name in settings.RUNTIMES)
+        raise ServingError(
+            f"{model.uri} was logged with Python {release or 'of no known release'}, and Lambda's images have {there}; "
+            "log it with one of these"
+        )
+    return release
+
+
+def _requirements(model: Model) -> bytes:
+    """What the model needs, each at one release.
+
+    Raises
+    ------
+    ServingError
+        where it does not say, or leaves a release open.
+    """
+    file = model.folder / "requirements.txt"
+    if not file.is_file():
+        raise ServingError(f"{model.uri} has no requirements.txt; log it with MLflow's pip_requirements")
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    wanted = [line for line in lines if line and not line.startswith("#")]
+    if loose := [line for line in wanted if not _PINNED.fullmatch(line)]:
+        raise ServingError(
+            f"{model.uri} does not pin {loose[0]!r} in its requirements.txt; log it with pip_requirements "
+            "such as scikit-learn==1.9.1"
+        )
+    return ("\n".join(sorted(wanted, key=str.lower)) + "\n").encode()

@@ -1,0 +1,203 @@
+"""Resources that both templates make, as CloudFormation has them: queues, bucket, table, alarms, permissions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .settings import DYNAMODB, S3, SQS
+
+Resources = dict[str, Any]
+
+_DAY = 86_400
+
+
+def ref(name: str) -> dict[str, str]:
+    """``!Ref name``."""
+    return {"Ref": name}
+
+
+def arn(name: str) -> dict[str, list[str]]:
+    """``!GetAtt name.Arn``."""
+    return {"Fn::GetAtt": [name, "Arn"]}
+
+
+def sub(text: str) -> dict[str, str]:
+    """``!Sub text``."""
+    return {"Fn::Sub": text}
+
+
+def queue(key: Any, **more: Any) -> Resources:
+    """A queue whose messages are encrypted, by the customer's key where there is one.
+
+    Parameters
+    ----------
+    key : the key's ARN or a condition on it; None for none.
+    """
+    own = {"KmsMasterKeyId": key} if key else {"SqsManagedSseEnabled": True}
+    return {
+        "Type": "AWS::SQS::Queue",
+        "UpdateReplacePolicy": "Retain",
+        "DeletionPolicy": "Retain",
+        "Properties": {"MessageRetentionPeriod": 14 * _DAY, **own, **more},
+    }
+
+
+def stores(events: tuple[str, ...], *, key: Any, timeout: int) -> Resources:
+    """What events come from and answers go to."""
+    found: Resources = {}
+    if SQS in events:
+        found["DeadLetterQueue"] = queue(key)
+        again = {"deadLetterTargetArn": arn("DeadLetterQueue"), "maxReceiveCount": 5}
+        # As AWS advises: six times what one batch may take.
+        found["RequestQueue"] = queue(key, VisibilityTimeout=min(6 * timeout, 43_200), RedrivePolicy=again)
+        found["ResultsQueue"] = queue(key)
+    if S3 in events or DYNAMODB in events:
+        found["FailedEvents"] = queue(key)
+    if DYNAMODB in events:
+        found["ResultsTable"] = _table(key)
+    return found
+
+
+def bucket(key: Any) -> Resources:
+    """A private bucket that keeps earlier versions of objects, and nothing of an upload that was cut short."""
+    algorithm = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} if key else {"SSEAlgorithm": "AES256"}
+    return {
+        "Type": "AWS::S3::Bucket",
+        "UpdateReplacePolicy": "Retain",
+        "DeletionPolicy": "Retain",
+        "Properties": {
+            "BucketEncryption": {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": algorithm}]},
+            "PublicAccessBlockConfiguration": dict.fromkeys(
+                ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+            ),
+            "VersioningConfiguration": {"Status": "Enabled"},
+            "LifecycleConfiguration": {
+                "Rules": [
+                    {
+                        "Id": "uploads-cut-short",
+                        "Status": "Enabled",
+                        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                    }
+                ]
+            },
+        },
+    }
+
+
+def _table(key: Any) -> Resources:
+    encryption = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key} if key else {"SSEEnabled": False}
+    return {
+        "Type": "AWS::DynamoDB::Table",
+        "UpdateReplacePolicy": "Retain",
+        "DeletionPolicy": "Retain",
+        "Properties": {
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": ref("KeyName"), "AttributeType": ref("KeyType")}],
+            "KeySchema": [{"AttributeName": ref("KeyName"), "KeyType": "HASH"}],
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+            "SSESpecification": encryption,
+        },
+    }
+
+
+def variables(events: tuple[str, ...]) -> dict[str, Any]:
+    """The variables that name what a template makes."""
+    found: dict[str, Any] = {}
+    if SQS in events:
+        found["RESULTS_QUEUE_URL"] = ref("ResultsQueue")
+    if S3 in events:
+        found |= {"OUTPUT_PREFIX": "output/", "REFUSED_PREFIX": "refused/"}
+    if DYNAMODB in events:
+        found["RESULTS_TABLE"] = ref("ResultsTable")
+    return found
+
+
+def statements(
+    called: str, events: tuple[str, ...], *, key: Any, vpc: bool, stream: Any, log_group: Any
+) -> list[dict[str, Any]]:
+    """What the function may do with what a template makes; the bucket's are apart."""
+    found = [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], log_group)]
+    if key:
+        actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if events else [])]
+        found.append(_allow(actions, key))
+    if vpc:
+        found.append(network())
+    if SQS in events:
+        actions = ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"]
+        found.append(_allow([f"sqs:{action}" for action in actions], arn("RequestQueue")))
+        found.append(_allow(["sqs:SendMessage"], arn("ResultsQueue")))
+    if S3 in events or DYNAMODB in events:
+        found.append(_allow(["sqs:SendMessage"], arn("FailedEvents")))
+    if DYNAMODB in events:
+        actions = ["GetRecords", "GetShardIterator", "DescribeStream"]
+        found.append(_allow([f"dynamodb:{action}" for action in actions], stream))
+        found.append(_allow(["dynamodb:ListStreams"], "*"))
+        found.append(_allow(["dynamodb:BatchWriteItem"], arn("ResultsTable")))
+    return found
+
+
+def of_bucket(name: str) -> list[dict[str, Any]]:
+    """What the function may do with its bucket."""
+    whole = f"arn:${{AWS::Partition}}:s3:::${{{name}}}/"
+    return [
+        _allow(["s3:GetObject", "s3:GetObjectVersion"], sub(whole + "in/*")),
+        _allow(
+            ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            [sub(whole + "output/*"), sub(whole + "refused/*")],
+        ),
+    ]
+
+
+def network() -> dict[str, Any]:
+    """What a function in a VPC may do; these actions know no resources."""
+    actions = ["CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets"]
+    actions += ["AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"]
+    return _allow([f"ec2:{action}" for action in actions], "*")
+
+
+def _allow(actions: list[str], resource: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": resource}
+
+
+def alarms(function: Any, options: Mapping[str, Any], *, topic: Any, p99: Any) -> Resources:
+    """Alarms on errors and on the slowest hundredth; sent to a topic where there is one.
+
+    Parameters
+    ----------
+    topic : what ``AlarmActions`` is; None for no such property.
+    """
+    notified = {"AlarmActions": topic} if topic else {}
+    events = tuple(options["events"])
+    by_function = [{"Name": "FunctionName", "Value": function}]
+
+    def alarm(what: str, threshold: Any, **metric: Any) -> Resources:
+        properties = {
+            "AlarmDescription": what,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "Threshold": threshold,
+            "Period": 300,
+            "EvaluationPeriods": 1,
+            "TreatMissingData": "notBreaching",
+            **metric,
+            **notified,
+        }
+        return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
+
+    lambdas = {"Namespace": "AWS/Lambda", "Dimensions": by_function}
+    own = {"Namespace": "ModelLifecycle", "Dimensions": [{"Name": "Function", "Value": function}]}
+    found = {
+        "ErrorsAlarm": alarm("The function failed.", 0, **lambdas, MetricName="Errors", Statistic="Sum"),
+        "AnswersAlarm": alarm(
+            "Requests were not answered though they were good.", 0, **own, MetricName="Errors", Statistic="Sum"
+        ),
+        "LatencyAlarm": alarm(
+            "One in a hundred calls takes too long.", p99, **lambdas, MetricName="Duration", ExtendedStatistic="p99"
+        ),
+    }
+    waiting = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible", "Statistic": "Maximum"}
+    if SQS in events:
+        at = [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]}}]
+        found["DeadLettersAlarm"] = alarm("Messages were given up.", 0, **waiting, Dimensions=at)
+    if S3 in events or DYNAMODB in events:
+        at = [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["FailedEvents", "QueueName"]}}]
+        found["FailedEventsAlarm"] = alarm("Events failed for good.", 0, **waiting, Dimensions=at)
+    return found

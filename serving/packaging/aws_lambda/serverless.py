@@ -1,0 +1,156 @@
+"""The Serverless file (version 3): the plan's settings as they are, and resources that events need."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import parts
+from .parts import arn, ref
+from .settings import API_KEY, DYNAMODB, HTTP_API, S3, SQS, URL
+
+_LOGICAL = "PredictLambdaFunction"
+#: The newest Python that version 3 knows; a later one is put into its template.
+_NEWEST = "python3.11"
+_BUCKET = "${env:BUCKET}"
+
+
+def service(
+    called: str,
+    about: str,
+    options: Mapping[str, Any],
+    configured: Mapping[str, Any],
+    variables: Mapping[str, str],
+    *,
+    archive: str | None,
+) -> dict[str, Any]:
+    """A file for ``serverless deploy``; parameters are as of :func:`sam.template`."""
+    events = tuple(options["events"])
+    keyed = configured["Auth"] == API_KEY
+    key = configured["KMSKeyArn"] or None
+    resources = _resources(options, configured, events, key)
+    provider: dict[str, Any] = {
+        "name": "aws",
+        "region": "${opt:region, env:AWS_REGION, 'us-east-1'}",
+        "stage": "${opt:stage, 'live'}",
+        "architecture": configured["Architectures"][0],
+        "logRetentionInDays": configured["LogRetentionInDays"],
+        "deploymentMethod": "direct",
+        "iam": {"role": {"statements": _statements(called, options, configured, events, key)}},
+    }
+    if archive:
+        provider["runtime"] = _NEWEST
+    else:
+        provider["ecr"] = {"images": {"function": {"path": "."}}}
+    if key:
+        provider["kmsKeyArn"] = key
+    if S3 in events:
+        bucket = parts.bucket(key)["Properties"]
+        settings = {name[0].lower() + name[1:]: value for name, value in bucket.items()}
+        provider["s3"] = {"objects": {"name": _BUCKET, **settings}}
+    if configured["SubnetIds"]:
+        groups = configured["SecurityGroupIds"]
+        provider["vpc"] = {"subnetIds": configured["SubnetIds"], "securityGroupIds": groups}
+    found: dict[str, Any] = {
+        "service": called,
+        "frameworkVersion": "3",
+        "configValidationMode": "error",
+        "provider": provider,
+    }
+    if archive:
+        found["package"] = {"artifact": archive}
+    found["functions"] = {"predict": _function(called, about, options, configured, variables, keyed, archive)}
+    found["resources"] = {"Resources": resources}
+    if archive and configured["Runtime"] != _NEWEST:
+        found["resources"]["extensions"] = {_LOGICAL: {"Properties": {"Runtime": configured["Runtime"]}}}
+    return found
+
+
+def _function(
+    called: str,
+    about: str,
+    options: Mapping[str, Any],
+    configured: Mapping[str, Any],
+    variables: Mapping[str, str],
+    keyed: bool,
+    archive: str | None,
+) -> dict[str, Any]:
+    known: dict[str, Any] = {**variables, **parts.variables(tuple(options["events"]))}
+    if keyed and "API_KEYS" not in known:
+        known["API_KEYS"] = "${env:API_KEYS}"
+    found: dict[str, Any] = {"name": called, "description": f"Predictions of {about}"}
+    found |= {"handler": configured["Handler"]} if archive else {"image": {"name": "function"}}
+    found |= {"memorySize": configured["MemorySize"], "timeout": configured["Timeout"]}
+    if known:
+        found["environment"] = known
+    if configured["ReservedConcurrentExecutions"] is not None:
+        found["reservedConcurrency"] = configured["ReservedConcurrentExecutions"]
+    if configured["ProvisionedConcurrentExecutions"]:
+        found["provisionedConcurrency"] = configured["ProvisionedConcurrentExecutions"]
+    if configured["SnapStart"]:
+        found["snapStart"] = True
+    if options["front"] == URL:
+        found["url"] = True if keyed else {"authorizer": "aws_iam"}
+    if events := _events(options, keyed):
+        found["events"] = events
+    if S3 in options["events"]:
+        found["maximumRetryAttempts"] = 2
+        found["destinations"] = {"onFailure": {"type": "sqs", "arn": arn("FailedEvents")}}
+    return found
+
+
+def _events(options: Mapping[str, Any], keyed: bool) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if options["front"] == HTTP_API:
+        whole: Any = {"method": "*", "path": "*"}
+        found.append({"httpApi": whole if keyed else {**whole, "authorizer": {"type": "aws_iam"}}})
+    if SQS in options["events"]:
+        settings = {"batchSize": 10, "functionResponseType": "ReportBatchItemFailures"}
+        found.append({"sqs": {"arn": arn("RequestQueue"), **settings}})
+    if S3 in options["events"]:
+        rules = [{"prefix": "in/"}]
+        found.append({"s3": {"bucket": "objects", "event": "s3:ObjectCreated:*", "rules": rules}})
+    if DYNAMODB in options["events"]:
+        settings = {
+            "type": "dynamodb",
+            "arn": "${param:streamArn, env:STREAM_ARN}",
+            "startingPosition": "TRIM_HORIZON",
+            "batchSize": 100,
+            "bisectBatchOnFunctionError": True,
+            "maximumRetryAttempts": 10,
+            "functionResponseType": "ReportBatchItemFailures",
+            "destinations": {"onFailure": {"type": "sqs", "arn": arn("FailedEvents")}},
+        }
+        found.append({"stream": settings})
+    return found
+
+
+def _statements(
+    called: str, options: Mapping[str, Any], configured: Mapping[str, Any], events: tuple[str, ...], key: str | None
+) -> list[dict[str, Any]]:
+    # Serverless itself adds what the log, the VPC and each source of events want.
+    found = parts.statements(called, (), key=key, vpc=False, stream=None, log_group=None)[1:]
+    if SQS in events:
+        found.append({"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": arn("ResultsQueue")})
+    if S3 in events or DYNAMODB in events:
+        found.append({"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": arn("FailedEvents")})
+    if S3 in events:
+        for statement in parts.of_bucket("Bucket"):
+            places = statement["Resource"]
+            texts = [one["Fn::Sub"] for one in (places if isinstance(places, list) else [places])]
+            own = [{"Fn::Sub": text.replace("${Bucket}", _BUCKET)} for text in texts]
+            found.append({**statement, "Resource": own})
+    if DYNAMODB in events:
+        found.append({"Effect": "Allow", "Action": ["dynamodb:BatchWriteItem"], "Resource": arn("ResultsTable")})
+    return found
+
+
+def _resources(
+    options: Mapping[str, Any], configured: Mapping[str, Any], events: tuple[str, ...], key: str | None
+) -> dict[str, Any]:
+    found = parts.stores(events, key=key, timeout=configured["Timeout"])
+    if DYNAMODB in events:
+        table = found["ResultsTable"]["Properties"]
+        table["AttributeDefinitions"] = [{"AttributeName": "${env:KEY_NAME}", "AttributeType": "${env:KEY_TYPE, 'S'}"}]
+        table["KeySchema"] = [{"AttributeName": "${env:KEY_NAME}", "KeyType": "HASH"}]
+    topic = [options["alarm_topic"]] if options["alarm_topic"] else None
+    found |= parts.alarms(ref(_LOGICAL), options, topic=topic, p99=options["p99"])
+    return found

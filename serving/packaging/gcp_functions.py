@@ -1,0 +1,99 @@
+"""Google Cloud Functions, the second generation: ``main.py`` for functions-framework, and the scorecard."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import functions
+from .model import Model
+from .options import Option, listed, matching, one_of, whole, yes_no
+from .plan import File, Plan
+from .targets import Target
+
+_RUNTIMES = ("python311", "python312", "python313", "python314")
+_REQUIREMENTS = "functions-framework==3.10.2\n"
+#: https://cloud.google.com/functions/quotas, the source's size when deployed, in bytes.
+_SIZE = 500 * 1024**2
+#: https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services, the name of a service.
+_NAME = r"[a-z](?:[a-z0-9-]{0,47}[a-z0-9])?"
+
+OPTIONS = (
+    Option("name", "", "the function's name [default: after the model]"),
+    Option("runtime", "python312", f"one of {', '.join(_RUNTIMES)}", one_of(*_RUNTIMES)),
+    Option("region", "europe-west1", "where it runs", matching(r"[a-z]+-[a-z]+\d+", "a region such as europe-west1")),
+    Option("memory", 256, "MiB", whole(128, 32_768)),
+    Option("timeout", 30, "seconds that one request may take", whole(1, 3_600)),
+    Option("min_instances", 0, "so many are always started", whole(0, 1_000)),
+    Option("max_instances", 100, "at most so many", whole(1, 1_000)),
+    Option(
+        "service_account",
+        "",
+        "the identity that it runs as, which needs no role [default: the project's, which has some]",
+        matching(
+            r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.:-]+\.gserviceaccount\.com", "NAME@PROJECT.iam.gserviceaccount.com"
+        ),
+    ),
+    Option("open", False, "answer without Google's own authentication", yes_no),
+    Option(
+        "api_keys",
+        (),
+        "SHA-256 of each key that the function itself lets in, in hexadecimal, with commas between",
+        listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
+    ),
+)
+
+
+def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+    """What a package of a model for Google Cloud Functions would be.
+
+    Raises
+    ------
+    ServingError
+        where the model has no scorecard, or Google will not take its name.
+    """
+    expected = "up to 49 lower-case letters, digits and -, a letter first"
+    called, notes = functions.name(
+        model, options["name"], pattern=_NAME, expected=expected, target="gcp-functions", most=49
+    )
+    package = functions.files(model, entry="gcp_entry", called="main.py")
+    beside = (
+        File("requirements.txt", _REQUIREMENTS.encode(), "what Google installs"),
+        File(".gcloudignore", b".venv\nplan.json\n", "what is not uploaded"),
+    )
+    variables = {"API_KEYS": ",".join(options["api_keys"])} if options["api_keys"] else {}
+    if options["open"] and not options["api_keys"]:
+        notes += ("whoever has the address is answered: leave open at no, or give api_keys",)
+    words = [
+        f"gcloud functions deploy {called} --gen2 --source=. --entry-point=answer --trigger-http",
+        f"--runtime={options['runtime']} --region={options['region']} --memory={options['memory']}Mi",
+        f"--timeout={options['timeout']}s --min-instances={options['min_instances']}",
+        f"--max-instances={options['max_instances']}",
+        "--allow-unauthenticated" if options["open"] else "--no-allow-unauthenticated",
+    ]
+    if options["service_account"]:
+        words.append(f"--service-account={options['service_account']}")
+    else:
+        notes += ("it runs as the project's default service account: give service_account= one without roles",)
+    # A comma would begin another variable: gcloud lets the separator be named.
+    words += [f"--set-env-vars=^;^{key}={value}" for key, value in variables.items()]
+    shown = {
+        name: options[name] for name in ("runtime", "region", "memory", "timeout", "min_instances", "max_instances")
+    }
+    return functions.planned(
+        model,
+        [*package, *beside],
+        target="gcp-functions",
+        called=called,
+        limits={"files": _SIZE},
+        settings={"name": called, **shown, "service_account": options["service_account"], "open": options["open"]},
+        environment=variables,
+        notes=notes,
+        commands=[" ".join(words)],
+    )
+
+
+TARGET = Target(
+    "gcp-functions",
+    "A function on Google Cloud (second generation), for HTTP.",
+    OPTIONS,
+    plan,
+)

@@ -1,0 +1,112 @@
+"""Options of a target: declared once, read from ``-C name=value``, and checked before anything else."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from serving.errors import ServingError
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a target.
+
+    Parameters
+    ----------
+    name : as in ``-C name=value``.
+    default : the value where it is not given; of the type that ``read`` gives.
+    help : what it is for, in a few words.
+    read : from text to a value; raises ValueError with words for what is expected.
+    """
+
+    name: str
+    default: Any
+    help: str
+    read: Callable[[str], Any] = str
+
+
+def settle(target: str, declared: Iterable[Option], given: Mapping[str, str]) -> dict[str, Any]:
+    """The value of every option that is declared.
+
+    Raises
+    ------
+    ServingError
+        where one is not declared, or its value is not what it takes.
+    """
+    known = {option.name: option for option in declared}
+    for name in given:
+        if name not in known:
+            raise ServingError(f"{target} has no option {name!r}; there are: {', '.join(known)}")
+    found = {}
+    for name, option in known.items():
+        text = given.get(name, "")
+        text = text.strip() if isinstance(text, str) else str(text)
+        try:
+            found[name] = option.read(text) if text else option.default
+        except ValueError as error:
+            raise ServingError(f"{target}: option {name}: expected {error}, found {text!r}") from None
+    return found
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Reads a whole number within bounds."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise ValueError(f"a whole number from {least:,} to {most:,}")
+        return value
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Reads one of several words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def some_of(*words: str) -> Callable[[str], tuple[str, ...]]:
+    """Reads some of several words, with commas or spaces between them; in the order of ``words``."""
+
+    def read(text: str) -> tuple[str, ...]:
+        found = [part for part in re.split(r"[\s,;]+", text) if part and part != "none"]
+        if not set(found) <= set(words):
+            raise ValueError(f"some of {', '.join(words)}, or none")
+        return tuple(word for word in words if word in found)
+
+    return read
+
+
+def matching(pattern: str, expected: str) -> Callable[[str], str]:
+    """Reads a text that a regular expression matches as a whole."""
+
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(expected)
+        return text
+
+    return read
+
+
+def listed(pattern: str, expected: str) -> Callable[[str], tuple[str, ...]]:
+    """Reads texts with commas or spaces between them, each of which a regular expression matches."""
+    one = matching(pattern, expected)
+    return lambda text: tuple(one(part) for part in re.split(r"[\s,;]+", text) if part)
+
+
+def yes_no(text: str) -> bool:
+    """Reads yes or no."""
+    words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError("yes or no")
+    return words[text.lower()]

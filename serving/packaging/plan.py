@@ -1,0 +1,173 @@
+"""What a package would hold, ask for and weigh: made before anything is written or called."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ZIP, CONTAINER, FILES = "zip", "container", "files"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a package.
+
+    Parameters
+    ----------
+    path : relative, with forward slashes.
+    content : its bytes, or where they are.
+    what : what it is for, in a few words.
+    """
+
+    path: str
+    content: bytes | Path = field(repr=False)
+    what: str = ""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
+
+    def read(self) -> bytes:
+        """Its bytes."""
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a target refuses for its size, and how large this is; in bytes."""
+
+    what: str
+    size: int
+    most: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is not passed."""
+        return self.size <= self.most
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What the package has to be allowed: actions of the cloud, on which resources, and what for."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build makes, and what the target will be asked for.
+
+    Parameters
+    ----------
+    target : its name in ``TARGETS``.
+    variant : ``zip`` (a handler, with the scorecard or in front of an endpoint), ``container`` (an image: of MLflow's
+        pyfunc, or of the server) or ``files`` (a function as it is uploaded, manifests).
+    reason : why it is that variant, in words.
+    name : what it is called in the cloud: the option ``name``, else made of the model's name.
+    uri : as it was asked for. ``model`` and ``version`` are None where it is no registered one.
+    digest : of the scorecard (``sha256:...``), or of the model's files where it has none.
+    gates : what is known of the version's gates, in words; ``gated`` whether they passed.
+    package : what goes into the archive (a zip) or the image's context (a container); empty for ``files``.
+    beside : what is written beside it: templates, manifests.
+    archive : the zip's name in the folder; None where there is none.
+    zipped, unzipped : bytes of the archive, and of what is in it; ``zipped`` is None where there is no archive.
+    limits : the target's, with what they are held against.
+    settings : what the target is configured with, by the target's own words (JSON values).
+    permissions : what the package is allowed, least first.
+    environment : variables that the package is given.
+    notes : what else there is to know, in words.
+    commands : what to type next, to deploy what was built.
+    """
+
+    target: str
+    variant: str
+    reason: str
+    name: str
+    uri: str
+    model: str | None
+    version: str | None
+    digest: str
+    gates: str
+    gated: bool
+    package: tuple[File, ...]
+    beside: tuple[File, ...] = ()
+    archive: str | None = None
+    zipped: int | None = None
+    unzipped: int = 0
+    limits: tuple[Limit, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    permissions: tuple[Permission, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    #: Keeps a downloaded model's folder for as long as the plan is there.
+    keep: Any = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan, ready for JSON: files with their sizes, without their bytes."""
+        files = {
+            part: [{"path": file.path, "size": file.size, "what": file.what} for file in getattr(self, part)]
+            for part in ("package", "beside")
+        }
+        return {
+            **{name: getattr(self, name) for name in ("target", "variant", "reason", "name", "uri", "model")},
+            **{name: getattr(self, name) for name in ("version", "digest", "gates", "gated", "archive")},
+            **{"zipped": self.zipped, "unzipped": self.unzipped, **files},
+            "limits": [{"what": one.what, "size": one.size, "most": one.most} for one in self.limits],
+            "settings": dict(self.settings),
+            "permissions": [
+                {"actions": [*one.actions], "resources": [*one.resources], "why": one.why} for one in self.permissions
+            ],
+            "environment": dict(self.environment),
+            "notes": [*self.notes],
+            "commands": [*self.commands],
+        }
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build has written.
+
+    Parameters
+    ----------
+    folder : where everything is.
+    path : the archive; the folder itself where there is none.
+    sha256 : hexadecimal, of the archive's bytes, or of all files of the folder in order with their names.
+    size : bytes of the archive, or of all files.
+    """
+
+    plan: Plan
+    folder: Path
+    path: Path
+    sha256: str
+    size: int
+
+
+def plan(uri: str, target: str, *, options: Mapping[str, str] | None = None, allow_ungated: bool = False) -> Plan:
+    """What a package of a model for a target would be; writes nothing, and calls no cloud.
+
+    Parameters
+    ----------
+    uri : ``models:/NAME/3``, ``models:/NAME@champion``, ``runs:/RUN/model``, or the path of a model's folder.
+    target : a name in ``TARGETS``.
+    options : the target's options as texts by name, as ``-C name=value`` gives them; ``TARGETS[target].options`` tells
+        which there are.
+    allow_ungated : whether a version whose gates did not pass, or that is not registered, may be packaged.
+
+    Raises
+    ------
+    ServingError
+        where target, an option or a name is refused, the gates did not pass, or the package is over a limit.
+    RegistryError, ScorecardError
+        where the model cannot be had, or is damaged.
+    """
+    from . import model as models
+    from .targets import target as found
+
+    chosen = found(target)
+    settled = chosen.settle(options or {})
+    fetched = models.fetch(uri, allow_ungated=allow_ungated)
+    return chosen.plan(fetched, settled)

@@ -1,0 +1,230 @@
+"""A Lambda function in front of a SageMaker endpoint: requests are checked there, and only good rows go on."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from serving.errors import ServingError
+from serving.functions.aws_lambda.proxy import ATTEMPTS
+from serving.functions.pyfunc import Pyfunc
+
+from . import code
+from .aws_lambda import sam, serverless, settings, templates
+from .aws_lambda.zipped import ARCHIVE
+from .model import Model
+from .options import Option, matching, some_of, whole
+from .plan import ZIP, File, Limit, Permission, Plan
+from .targets import Target
+from .zipping import zipped
+
+_HANDLERS = (
+    "web.py",
+    "sagemaker.py",
+    *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "http", "queue", "proxy")),
+)
+_ENTRY = """\
+from {package}.functions.aws_lambda.proxy import load
+
+handler = load(__file__.rpartition("/")[0])
+"""
+#: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
+_NAME = r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}"
+#: Beyond its waiting, what one try takes to connect, and all of them to pause in between; in seconds.
+_CONNECT, _PAUSES = 1, 3
+
+_OWN = (
+    Option("endpoint", "", "the SageMaker endpoint that has the model (required)",
+           matching(_NAME, "up to 63 letters, digits and single -")),
+    Option("endpoint_timeout", 7, f"seconds that the endpoint may take; it is tried {ATTEMPTS} times", whole(1, 60)),
+    Option("cache_rows", 1_000, "so many answers are kept, one a row; 0 for none", whole(0, 100_000)),
+    Option("cache_seconds", 60, "for how long they are", whole(0, 86_400)),
+    Option("events", (), "what else it answers: sqs", some_of(settings.SQS)),
+)  # fmt: skip
+_TAKEN = frozenset(("events", "output"))
+OPTIONS = (*_OWN, *(option for option in settings.OPTIONS if option.name not in _TAKEN))
+
+
+def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+    """What a function in front of a SageMaker endpoint would be.
+
+    Raises
+    ------
+    ServingError
+        where no endpoint is named, Lambda will not take it, or the model does not say which columns it reads.
+    """
+    endpoint = options["endpoint"]
+    if not endpoint:
+        raise ServingError("sagemaker-proxy: option endpoint: expected the endpoint's name; give -C endpoint=NAME")
+    settings.check(options)
+    longest = ATTEMPTS * (options["endpoint_timeout"] + _CONNECT) + _PAUSES
+    if options["timeout"] and options["timeout"] < longest:
+        raise ServingError(
+            f"sagemaker-proxy: {ATTEMPTS} tries of {options['endpoint_timeout']} s take up to {longest} s, "
+            f"and timeout={options['timeout']} is shorter; nobody would hear that the endpoint is away"
+        )
+    called, notes = _called(model, options)
+    package = _files(model)
+    archive = zipped(package)
+    variables = {
+        **settings.environment(options),
+        "ENDPOINT_NAME": endpoint,
+        "ENDPOINT_TIMEOUT": str(options["endpoint_timeout"]),
+        "CACHE_ROWS": str(options["cache_rows"]),
+        "CACHE_SECONDS": str(options["cache_seconds"]),
+    }
+    limits = (
+        Limit("zipped", len(archive), settings.ZIPPED),
+        Limit("unzipped", sum(file.size for file in package), settings.UNZIPPED),
+        Limit("variables", len(json.dumps(variables)), settings.VARIABLES),
+    )
+    for limit in limits:
+        if not limit.kept:
+            raise ServingError(
+                f"the package is over a limit of Lambda: {limit.what} {limit.size:,} bytes, at most {limit.most:,}"
+            )
+    configured = {
+        **settings.function(called, options, memory=512, timeout=max(29, longest)),
+        **{"Runtime": options["runtime"], "Handler": "lambda_function.handler", "PackageType": "Zip"},
+    }
+    if options["front"] == settings.HTTP_API and configured["Timeout"] > 30:
+        notes += ("an HTTP API waits for 30 s: give a shorter endpoint_timeout, or front=function-url",)
+    arn = f"arn:aws:sagemaker:*:*:endpoint/{endpoint.lower()}"
+    own = Permission(("sagemaker:InvokeEndpoint",), (arn,), "the endpoint that has the model")
+    return Plan(
+        target="sagemaker-proxy",
+        variant=ZIP,
+        reason="the model stays at the SageMaker endpoint; the function needs boto3 alone, which Lambda brings",
+        name=called,
+        uri=model.uri,
+        model=model.name,
+        version=model.version,
+        digest=model.digest,
+        gates=model.gates,
+        gated=model.gated,
+        package=package,
+        beside=_templates(model, called, options, configured, variables, endpoint),
+        archive=ARCHIVE,
+        zipped=len(archive),
+        unzipped=sum(file.size for file in package),
+        limits=limits,
+        settings=configured,
+        permissions=(*settings.permissions(called, options), own),
+        environment=variables,
+        notes=notes,
+        commands=_commands(model, endpoint),
+        keep=model.keep,
+    )
+
+
+def _called(model: Model, options: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The function's name: not that of the function which holds the model itself."""
+    called, notes = settings.name(model, options)
+    if options["name"]:
+        return called, notes
+    called = called[:58].rstrip("-") + "-proxy"
+    return called, (f"the function is called {called}: give -C name= for another name",)
+
+
+def _files(model: Model) -> tuple[File, ...]:
+    name, carried = code.carried(code.sources(_HANDLERS))
+    about = {**model.about, "contract": contract(model)}
+    found = [
+        File("about.json", (_compact(about) + "\n").encode(), "which version it is, and what it reads"),
+        File("lambda_function.py", _ENTRY.format(package=name).encode(), "what Lambda calls"),
+        *(File(path, text.encode(), "the code") for path, text in carried.items()),
+    ]
+    return tuple(sorted(found, key=lambda file: file.path))
+
+
+def contract(model: Model) -> dict[str, Any]:
+    """What the function has to know of a model to check requests: its columns, how text is read, its classes.
+
+    Raises
+    ------
+    ServingError
+        where it has neither a scorecard nor a signature of named columns.
+    """
+    card = model.scorecard
+    if card is not None:
+        return {
+            "inputs": [item.to_dict() for item in card.inputs],
+            "optional": sorted(card.optional),
+            "cleaning": {"trim": card.cleaning.trim, "missing": sorted(card.cleaning.missing)},
+            "classes": card.classes,
+            "probabilities": card.has_probabilities,
+        }
+    from mlflow.models import Model as Logged
+
+    try:
+        known = Pyfunc(SimpleNamespace(metadata=Logged.load(str(model.folder))))
+    except ValueError as error:
+        raise ServingError(f"{model.uri} cannot be proxied: {error}") from None
+    return {
+        "inputs": [item.to_dict() for item in known.inputs],
+        "optional": sorted(known.optional),
+        "cleaning": {"trim": False, "missing": []},
+        "classes": None,
+        "probabilities": False,
+    }
+
+
+def _templates(
+    model: Model,
+    called: str,
+    options: Mapping[str, Any],
+    configured: Mapping[str, Any],
+    variables: Mapping[str, str],
+    endpoint: str,
+) -> tuple[File, ...]:
+    """Those of a function, whose role may ask this endpoint, too."""
+    what = f"{model.name} version {model.version}" if model.version else model.digest[:19]
+    about = f"{what} at the SageMaker endpoint {endpoint}"
+    # IAM knows an endpoint by its name in lower case.
+    place = f"arn:${{AWS::Partition}}:sagemaker:${{AWS::Region}}:${{AWS::AccountId}}:endpoint/{endpoint.lower()}"
+    allowed = {"Effect": "Allow", "Action": ["sagemaker:InvokeEndpoint"], "Resource": {"Fn::Sub": place}}
+    whole = (called, about, options, configured, variables)
+    stack = sam.template(*whole, archive=ARCHIVE)
+    policies = stack["Resources"]["Role"]["Properties"]["Policies"]
+    policies.append({"PolicyName": "endpoint", "PolicyDocument": {"Version": "2012-10-17", "Statement": [allowed]}})
+    service = serverless.service(*whole, archive=ARCHIVE)
+    service["provider"]["iam"]["role"]["statements"].append(allowed)
+    return (
+        File("template.yaml", templates.text(stack, f"sam deploy --guided: {about}"), "for SAM"),
+        File("serverless.yml", templates.text(service, f"serverless deploy: {about}"), "for Serverless v3"),
+    )
+
+
+def _commands(model: Model, endpoint: str) -> tuple[str, ...]:
+    uri = shlex.quote(f"models:/{model.name}/{model.version}" if model.version else model.uri)
+    found = [
+        "# the endpoint, by MLflow's own image:",
+        "mlflow sagemaker build-and-push-container",
+        f"mlflow deployments create -t sagemaker:/REGION --name {endpoint} -m {uri} -C execution_role_arn=ROLE_ARN",
+    ]
+    if model.scorecard is not None:
+        creating = [
+            f"create-model --model-name {endpoint} --execution-role-arn ROLE_ARN --primary-container Image=IMAGE",
+            f"create-endpoint-config --endpoint-config-name {endpoint} --production-variants "
+            f"VariantName=main,ModelName={endpoint},InitialInstanceCount=1,InstanceType=ml.t2.medium",
+            f"create-endpoint --endpoint-name {endpoint} --endpoint-config-name {endpoint}",
+        ]
+        found += [
+            "# or by this project's image, pushed to ECR:",
+            f"python -m serving package {uri} --target docker -C open=yes -o image",
+            *(f"aws sagemaker {words}" for words in creating),
+        ]
+    return (*found, "# the function:", "sam deploy --guided", "serverless deploy")
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+TARGET = Target(
+    "sagemaker-proxy",
+    "A function on AWS Lambda in front of a SageMaker endpoint, with a small cache of its answers.",
+    OPTIONS,
+    plan,
+)

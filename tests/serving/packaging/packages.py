@@ -1,0 +1,72 @@
+"""Packages that were never deployed, and processes that run them."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from sklearn.tree import DecisionTreeClassifier
+
+from serving.packaging.aws_lambda import TARGET, zipped
+from serving.packaging.model import Model
+from serving.packaging.plan import Plan
+from serving.packaging.zipping import zipped as packed
+from serving.scorecard import Scorecard
+from tests.serving.contract import cases
+
+ABOUT = {"model": "made", "version": "3", "digest": "sha256:" + "ab" * 32}
+
+#: Answers events from standard input by an unpacked package; says whether the whole package was asked, too.
+ASK = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+log, sys.stdout = sys.stdout, sys.stderr
+import lambda_function
+class Context:
+    aws_request_id = "r"
+found = []
+for event in json.load(sys.stdin):
+    try:
+        found.append(lambda_function.handler(event, Context))
+    except Exception as error:
+        found.append({"raised": type(error).__name__})
+imported = sorted(name for name in sys.modules if not name.startswith(("quick", "scorecard_1_")))
+json.dump({"found": found, "whole": bool(lambda_function._whole), "imported": imported}, log)
+"""
+
+
+def planned(**options: str) -> Plan:
+    """The plan for AWS Lambda of a version that nobody had to register."""
+    card = cases.scorecard("labels")
+    model = Model("models:/made/3", "made", "3", card, "", Path(), card.digest, "passed", True)
+    return TARGET.plan(model, TARGET.settle(options))
+
+
+def unpacked(card: Scorecard, folder: Path) -> Path:
+    """The package of a scorecard as Lambda lays it down."""
+    archive = folder / "function.zip"
+    archive.write_bytes(packed(zipped.files(card, ABOUT)))
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder / "task")
+    return folder / "task"
+
+
+def ask(task: Path, events: Sequence[object], *, python: str = sys.executable) -> dict:
+    """What a package answers in a process that has the standard library alone."""
+    command = [python, "-I", "-S", "-B", "-c", ASK, str(task)]
+    done = subprocess.run(command, input=json.dumps(events), capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+#: What the tree is logged with.
+PINS = ["mlflow==3.17.2", "scikit-learn==1.9.1"]
+
+
+def tree() -> tuple[DecisionTreeClassifier, pd.DataFrame]:
+    """A fitted tree, and the table that it was fitted on."""
+    table = pd.DataFrame({"age": [20.0, 30.0, 40.0, 50.0] * 10, "visits": [1, 2, 3, 4] * 10})
+    return DecisionTreeClassifier(random_state=0).fit(table, ["young", "young", "old", "old"] * 10), table

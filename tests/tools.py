@@ -1,0 +1,96 @@
+"""Programs that tests make for themselves, each in an environment of its own below ``build/tools``, and keep there."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from serving.errors import ServingError
+from serving.packaging import emulator
+from tests import system
+from tests.command import ROOT
+
+FOLDER = ROOT / "build" / "tools"
+
+SERVERLESS = "serverless@3.40.0"
+
+
+def sam() -> list[str]:
+    """The command ``sam``: it wants an older Click than ours."""
+    folder = FOLDER / emulator.WHEEL.replace("==", "-")
+    python = folder / "bin" / "python"
+
+    def make() -> None:
+        _run(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, str(folder))
+        _run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python), emulator.WHEEL)
+
+    _made(folder, make)
+    return [str(python), "-m", "samcli"]
+
+
+def serverless() -> list[str]:
+    """The command ``serverless``, version 3."""
+    npm = system.need("npm")
+    folder = FOLDER / SERVERLESS.replace("@", "-")
+
+    def make() -> None:
+        folder.mkdir()
+        _run(npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), SERVERLESS)
+
+    _made(folder, make)
+    return [system.need("node"), str(folder / "node_modules" / "serverless" / "bin" / "serverless.js")]
+
+
+def rie() -> Path:
+    """AWS's Runtime Interface Emulator; where there is none for this machine, the test is skipped."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        with _locked("rie"):
+            program = emulator.find(fetch=True, cache=FOLDER)
+    except ServingError as error:
+        return _unavailable(str(error))
+    if program is None:
+        return _unavailable("AWS's emulator is not made for this machine")
+    return program
+
+
+def _made(folder: Path, make: Callable[[], None]) -> None:
+    """Make what is not there; what was cut short is made anew, and of several that want it one makes it."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    done = folder.with_name(folder.name + ".done")
+    with _locked(folder.name):
+        if done.exists():
+            return
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
+        try:
+            make()
+        except subprocess.CalledProcessError as error:
+            _unavailable(f"{folder.name} cannot be installed: {error.stderr.strip()[-300:]}")
+        done.touch()
+
+
+class _locked:
+    """Holds a lock that other processes respect."""
+
+    def __init__(self, name: str):
+        self._file = (FOLDER / f"{name}.lock").open("w")
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _unavailable(reason: str):
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True, text=True)
