@@ -3,41 +3,68 @@
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from serving import models
 from serving.errors import ServingError
-from serving.scorecard import exports
+from serving.scorecard import Scorecard, exports
 
 
-def export(uri: str, form: str, *, output: Path | None = None, overwrite: bool = False) -> bytes:
+def export(
+    uri: str,
+    form: str,
+    *,
+    output: Path | None = None,
+    overwrite: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> bytes:
     """The model of a URI in a format; written to a file where one is named.
 
     Parameters
     ----------
     uri : as :func:`serving.models.scorecard` takes it.
     form : a name in ``serving.scorecard.exports.FORMATS``.
+    options : what the format takes beside, by name: ``FORMATS[form].options``.
 
     Raises
     ------
     ServingError
-        where the format is unknown, or the file is there or cannot be written.
+        where the format is unknown or takes no such option, or the file is there or cannot be written.
     RegistryError, ScorecardError
         where the model cannot be had, or cannot be said in the format; then no file is written.
     """
+    given = dict(options or {})
     if form not in exports.FORMATS:
         raise ServingError(f"--format is one of {', '.join(exports.FORMATS)}, found {form!r}")
+    for name in given:
+        if name not in exports.FORMATS[form].options:
+            others = [other.name for other in exports.FORMATS.values() if name in other.options]
+            raise ServingError(f"--{name} is for --format {' or '.join(others)}, found --format {form}; leave it out")
     if output and output.exists() and not output.is_file():
         raise ServingError(f"--output {output} is no file; name one, or leave it out to write to standard output")
     if output and output.exists() and not overwrite:
         raise ServingError(f"{output} is there already; give --overwrite, or another --output")
     if output and not output.resolve().parent.is_dir():
         raise ServingError(f"--output {output}: no folder {output.resolve().parent}; make it first")
-    text = exports.write(models.scorecard(uri), form)
+    card, about = _fetched(uri)
+    text = exports.write(card, form, about, **given)
     content = text.encode() if isinstance(text, str) else text
     if output:
         _replace(output, content)
     return content
+
+
+def _fetched(uri: str) -> tuple[Scorecard, exports.About]:
+    """A model's scorecard, and what it is called: of one version, though an alias may move meanwhile."""
+    found = models.registered(uri)
+    if found is None:
+        # A folder's path is of no use elsewhere.
+        name = Path(uri).resolve().name if uri and Path(uri).is_dir() else uri
+        return models.scorecard(uri), exports.About(name)
+    name, version = found
+    return models.scorecard(f"models:/{name}/{version}"), exports.About(name, version)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -54,6 +54,38 @@ def scorecard(uri: str) -> Scorecard:
         return _read(path, uri)
 
 
+def registered(uri: str) -> tuple[str, str] | None:
+    """The name and the number of the registered version that a URI means now; None where it means none.
+
+    An alias, a stage and ``latest`` may mean another version a moment later: what is to be of one version asks once,
+    and goes on with ``models:/NAME/NUMBER``.
+
+    Raises
+    ------
+    RegistryError
+        where there is no such model or alias, or the registry refuses.
+    """
+    found = re.fullmatch(r"models:/(?!m-[0-9a-f]{32}$)([^/]+?)(?:@([^/@]+)|/([^/@]+))", uri)
+    if found is None:
+        return None
+    name, alias, version = found.groups()
+    if version is not None and version.isdecimal():
+        return name, version
+    client = registry_client.connect()
+    try:
+        if alias is not None:
+            with registry_client.speaking():
+                return name, str(client.get_model_version_by_alias(name, alias).version)
+        from registry import stages
+
+        state = stages.read(client, name)
+        there = [one for one in stages.STAGES if one.lower() == version.lower()]
+        in_stage = state.in_stage(there[0]) if there else ()
+        return name, (in_stage[0] if in_stage else state.version(version)).number
+    except RegistryError as error:
+        raise RegistryError(f"{uri} cannot be had: {error}") from error
+
+
 def _read(path: Path, uri: str) -> Scorecard:
     if (path / SCORECARD).exists():
         try:

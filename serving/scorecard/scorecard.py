@@ -1,7 +1,6 @@
 """The portable model: a checked document, and the questions that it answers."""
 
-from . import document as documents
-from . import steps, strictjson
+from . import steps
 from .errors import Unsupported
 from .inputs import Cleaning, Input, InputError
 from .plan import Plan
@@ -35,6 +34,9 @@ class Scorecard:
         ScorecardError
             where the text is not a version 1 document to the letter, or was changed since it was written.
         """
+        # Imported here: a package whose document was checked when it was built goes without.
+        from . import document as documents
+
         return cls(documents.read(text))
 
     def __reduce__(self):
@@ -42,6 +44,8 @@ class Scorecard:
 
     def dumps(self) -> str:
         """The document as JSON for people: the same model, the same text."""
+        from . import strictjson
+
         return strictjson.dumps(self._document)
 
     @property

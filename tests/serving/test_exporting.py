@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import mlflow
 import numpy as np
 import pandas as pd
@@ -23,8 +24,10 @@ from pipelines.dataset import Roles
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry.client import connect
+from serving import models
 from serving.exporting import export
-from serving.scorecard import Scorecard
+from serving.scorecard import Scorecard, exports
+from serving.scorecard.exports.sql import DIALECTS
 from tests import stores
 from tests.command import ROOT, Command, failed, run
 from tests.pipelines import tables
@@ -102,6 +105,61 @@ def test_the_document_goes_to_standard_output_where_no_file_is_named(store: Path
     assert Scorecard.loads(printed.out).predict_row({"x": 1.0, "colour": "red"}) == pytest.approx(5, abs=0.1)
 
 
+def test_the_sql_answers_in_a_database_as_the_version_does(store: Path, tmp_path: Path) -> None:
+    """Over the raw file as DuckDB reads it: all text, and with the types that it finds itself."""
+    file = tmp_path / "made.sql"
+    words = ("--format", "sql", "--table", "raw", "--keep", 'age,"owns.car"')
+    done = command("models:/made/1", *words, "-o", str(file), folder=store)
+    assert (done.code, done.out) == (0, ""), done.err
+
+    loaded = mlflow.pyfunc.load_model("models:/made/1")
+    version = versions.fetch(connect(), "models:/made/1", tmp_path)
+    raw = sources.parse((store / "raw.csv").read_bytes(), "raw.csv", "raw.csv")
+    served = version.read(raw)[[column.name for column in version.inputs]].astype({"owns.car": bool})
+    for how in ("all_varchar = true", "auto_detect = true"):
+        with duckdb.connect() as database:
+            database.execute(f"CREATE TABLE raw AS SELECT * FROM read_csv('{store / 'raw.csv'}', header = true, {how})")
+            cursor = database.execute(file.read_text(encoding="utf-8"))
+            names, rows = [item[0] for item in cursor.description], cursor.fetchall()
+        assert names == ["age", "owns.car", "prediction", "probability_no", "probability_yes"]
+        assert [row[2] for row in rows] == loaded.predict(served).tolist()
+        likely = loaded.predict(served, params={"output": "probabilities"})
+        np.testing.assert_allclose([row[3:] for row in rows], likely, atol=1e-12)
+
+
+def test_a_file_says_which_version_it_is_of(store: Path, tmp_path: Path) -> None:
+    """By its number, whatever it was asked for by: an alias moves."""
+    connect().set_registered_model_alias("made", "tried", "1")
+    digest = models.scorecard("models:/made/1").digest
+    for uri in ("models:/made/1", "models:/made@tried", "models:/made/latest"):
+        content = export(uri, "sql").decode()
+        assert content.startswith("-- made version 1: its answers in DuckDB.\n-- Scorecard " + digest)
+    folder = mlflow.artifacts.download_artifacts("models:/made/1", dst_path=str(tmp_path / "a model"))
+    assert export(folder, "sql").decode().startswith(f"-- {Path(folder).name}: its answers in DuckDB.\n")
+
+
+def test_a_model_that_sql_cannot_say_leaves_no_file(tmp_path: Path) -> None:
+    table = pd.DataFrame({"Age": [1.0, 2.0, 3.0, 4.0], "age": [4.0, 1.0, 3.0, 2.0]})
+    fitted = LogisticRegression().fit(table, [0, 1, 1, 0])
+    mlflow.sklearn.save_model(
+        fitted, str(tmp_path / "twins"), pip_requirements=["scikit-learn"], serialization_format="cloudpickle"
+    )
+
+    refused = command("twins", "--format", "sql", "-o", "twins.sql", folder=tmp_path)
+    written = command("twins", "--format", "sql", "--dialect", "postgres", folder=tmp_path)
+
+    failed(refused, says="columns 'Age' and 'age' (DuckDB): it takes them for one: rename one of them")
+    assert not (tmp_path / "twins.sql").exists()
+    assert (written.code, written.err) == (0, "")
+    assert 'raw_row."Age"' in written.out
+
+
+def test_the_help_names_every_format_dialect_and_option() -> None:
+    told = " ".join(run("export", "--help", folder=ROOT, package="serving").out.split())
+    names = {name for form in exports.FORMATS.values() for name in (form.name, *(f"--{one}" for one in form.options))}
+    assert {name for name in (*names, *DIALECTS) if name not in told} == set()
+
+
 def test_a_file_that_is_there_is_replaced_only_where_asked(store: Path, tmp_path: Path) -> None:
     file, link = tmp_path / "card.json", tmp_path / "link.json"
     file.write_text("mine")
@@ -121,13 +179,27 @@ def test_a_file_that_is_there_is_replaced_only_where_asked(store: Path, tmp_path
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["models:/linear/1", "--format", "pmml-9"], "--format is one of scorecard, python, found 'pmml-9'"),
+        (
+            ["models:/linear/1", "--format", "cobol"],
+            "--format is one of scorecard, python, sql, onnx, pmml, javascript, c",
+        ),
+        (["models:/linear/1", "--dialect", "duckdb"], "--dialect is for --format sql, found --format scorecard"),
+        (["models:/linear/1", "--format", "c", "--keep", "id"], "--keep is for --format sql, found --format c"),
+        (["models:/linear/1", "--format", "sql", "--quantize"], "--quantize is for --format onnx, found --format sql"),
+        (["models:/linear/1", "--format", "sql", "--dialect", "oracle"], "dialect: expected one of duckdb, postgres"),
+        (["models:/linear/1", "--format", "sql", "--table", "a; b"], "table: expected a name"),
+        (["models:/linear/1", "--format", "sql", "--keep", "prediction"], "keep: an answer is called 'prediction'"),
         (["models:/linear/1", "-o", "no/such/card.json"], "make it first"),
         (["models:/linear/1", "-o", "."], "is no file; name one, or leave it out"),
         (["models:/linear/1", "-o", "/dev/null", "--overwrite"], "is no file; name one, or leave it out"),
         (["models:/linear/1", "-o", f"{'x' * 300}.json"], "File name too long"),
         (["models:/nope/1"], "models:/nope/1 cannot be had: Registered Model with name=nope not found"),
         (["models:/linear/99"], "version=99) not found"),
+        (
+            ["models:/linear@champion"],
+            "models:/linear@champion cannot be had: Registered model alias champion not found",
+        ),
+        (["models:/linear/Staging"], "models:/linear/Staging cannot be had: model 'linear' has no version 'Staging'"),
         (["models:/linear"], "names no version; give models:/NAME/VERSION"),
         (["linear"], "'linear' is no folder that is there, and no URI"),
         ([], "Missing argument 'MODEL_URI'"),

@@ -3,260 +3,151 @@
 Every name and text of the model goes into the file through ``ascii``, as a literal, so that none can become code.
 """
 
-from ..inputs import ABSENT, BOOLEAN, CATEGORY, FRACTION, INFINITE, REQUIRED
-from ..plan import Op, Plan
-from ..rows import OVERFLOW, UNPREDICTABLE
 from ..scorecard import Scorecard
-from ..steps import UNKNOWN, UNUSABLE
 from . import pythontext as text
+from .choices import choice
+from .straight import REASONS, Language, Straight, indented, parts
+from .wording import filled, shown, title
 
-_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 
-
-def write(scorecard: Scorecard) -> str:
+def write(scorecard: Scorecard, about=None) -> str:
     """The source of a module with ``predict(row)``, ``probabilities(row)``, ``decision(row)`` and ``InputError``.
 
     ``row`` is a mapping of input name to raw value. A question the model has no answer to has no function.
     """
-    return _File(scorecard).source()
+    language = Python()
+    straight = Straight(scorecard, language)
+    answers = _regression(straight) if scorecard.classes is None else _classification(straight)
+    computed = text.COMPUTE.format(
+        lines=indented(straight.lines, "    "),
+        values=filled("[", straight.values, "]").replace("\n", "\n    "),
+        hot=filled("[", straight.hot, "]").replace("\n", "\n    "),
+    )
+    model = _model(straight)
+    scores = text.SCORES[scorecard.kind]
+    if scorecard.kind == "mlp":
+        scores = scores.format(activation=straight.need(scorecard.document["model"]["activation"]))
+    sections = [
+        text.HEAD.format(title=title(scorecard, about), digest=scorecard.digest),
+        "import math\n",
+        _facts(scorecard, language),
+        *model,
+        *parts(text.PARTS, straight.helpers | {"InputError", "sum"}),
+        computed,
+        scores,
+        *answers,
+    ]
+    return "\n\n".join(sections)
 
 
-def literal(value) -> str:
-    """A Python expression for plain data: the same value, and nothing but that value."""
-    if isinstance(value, float):
-        if value != value:
-            return "math.nan"
-        return repr(value) if value - value == 0.0 else "math.inf" if value > 0 else "-math.inf"
-    if isinstance(value, (list, tuple)):
-        inner = ", ".join(map(literal, value))
-        return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
-    return ascii(value)
+class Python(Language):
+    """Python 3, any version of it that is in use."""
+
+    def literal(self, value) -> str:
+        if isinstance(value, float):
+            if value != value:
+                return "math.nan"
+            return repr(value) if value - value == 0.0 else "math.inf" if value > 0 else "-math.inf"
+        if isinstance(value, list):
+            return filled("[", list(map(self.literal, value)), "]")
+        if isinstance(value, dict):
+            pairs = [f"{self.literal(key)}: {self.literal(item)}" for key, item in value.items()]
+            return filled("{", pairs, "}")
+        return ascii(value)
+
+    def helper(self, name: str) -> str:
+        return "_" + name
+
+    def function(self, name: str, x: str) -> tuple[str, str | None]:
+        return f"_{name}({x})", name
+
+    def choose(self, condition: str, yes: str, no: str) -> str:
+        return f"{yes} if {condition} else {no}"
+
+    def missing(self, x: str, *, text: bool) -> str:
+        return f"{x} is None" if text else f"{x} != {x}"
+
+    def equal(self, x: str, y: str) -> str:
+        return f"{x} == {y}"
+
+    def put(self, name: str, value: str, note: str = "") -> str:
+        return f"{name} = {value}{'  # ' + shown(note) if note else ''}"
+
+    def constant(self, name: str, value: str, note: str = "") -> str:
+        return f"{'# ' + shown(note) + chr(10) if note else ''}{name} = {value}\n"
+
+    def call(self, helper: str, *arguments: str) -> str:
+        return f"{helper}({', '.join(arguments)})"
+
+    def given(self, names: list[str], lines: list) -> list:
+        if not names:
+            return lines
+        return [f"if {' and '.join(f'{self.literal(name)} in row' for name in names)}:", lines]
 
 
-class _File:
-    """Collects the parts of the file: the helpers it needs, its constants, and the lines of ``scores``."""
-
-    def __init__(self, scorecard: Scorecard):
-        self.scorecard, self.plan = scorecard, scorecard.plan
-        self.model, self.decision = scorecard.document["model"], scorecard.document["decision"]
-        self.helpers: set[str] = set()
-        self.constants: list[str] = []
-        self.lines: list[str] = []
-        self.blames = ""
-
-    def source(self) -> str:
-        plan = self.plan
-        for place in plan.reads:
-            self.lines.append(f"    {_slot(place)} = {self._read(place)}")
-        for op in plan.ops:
-            self._operation(op, "    ")
-        self._checks(plan)
-        self._scores(plan)
-        answers = self._answers()
-        known = text.needed(self.helpers | {"InputError"})
-        reasons = {"ABSENT": ABSENT, "FRACTION": FRACTION, "INFINITE": INFINITE, "REQUIRED": REQUIRED}
-        reasons |= {"OVERFLOW": OVERFLOW, "UNKNOWN": UNKNOWN, "UNPREDICTABLE": UNPREDICTABLE, "UNUSABLE": UNUSABLE}
-        cleaning = self.scorecard.cleaning
-        parts = [
-            text.HEAD.format(digest=self.scorecard.digest, task=self.scorecard.task),
-            "import math\n",
-            f"DIGEST = {literal(self.scorecard.digest)}\n"
-            f"INPUTS = {literal([item.to_dict() for item in self.scorecard.inputs])}\n"
-            + (f"CLASSES = {literal(self.decision['classes'])}\n" if self.decision else "")
-            + f"TRIM = {cleaning.trim}\nMISSING = frozenset({literal(sorted(cleaning.missing))})\n"
-            + "".join(f"{name} = {literal(reason)}\n" for name, reason in reasons.items())
-            + "".join(self.constants),
-            *known,
-            "def _scores(row):\n" + "\n".join(self.lines) + "\n",
-            'def scores(row):\n    """The scores of a row before any link; raises InputError."""\n'
-            "    return _scores(row)[1]\n",
-            *answers,
+def _facts(scorecard: Scorecard, language: Python) -> str:
+    literal, constant, cleaning = language.literal, language.constant, scorecard.cleaning
+    words = list(map(literal, sorted(cleaning.missing)))
+    return "".join(
+        [
+            constant("DIGEST", literal(scorecard.digest)),
+            constant("INPUTS", literal([item.to_dict() for item in scorecard.inputs])),
+            constant("CLASSES", literal(scorecard.classes)) if scorecard.classes else "",
+            constant("TRIM", literal(cleaning.trim)),
+            constant("MISSING", filled("frozenset([", words, "])")),
+            *(constant(name, literal(reason)) for name, reason in REASONS.items()),
         ]
-        return "\n\n".join(parts)
-
-    def _helper(self, name: str) -> str:
-        self.helpers.add(name)
-        return name
-
-    def _constant(self, value) -> str:
-        name = f"_T{len(self.constants)}"
-        self.constants.append(f"{name} = {literal(value)}\n")
-        return name
-
-    def _read(self, place: int) -> str:
-        item = self.plan.inputs[place]
-        function = {CATEGORY: "_category", BOOLEAN: "_boolean"}.get(item.type, "_number")
-        return f"{self._helper(function)}(row, {literal(item.name)}, {item.integer}, {item.null})"
-
-    def _operation(self, op: Op, indent: str) -> None:
-        put = self.lines.append
-        if op.kind == "product":
-            put(f"{indent}{_slot(op.slot)} = {' * '.join(['1.0', *map(_slot, op.sources)])}")
-            return
-        (source,) = op.sources
-        if op.kind == "hot":
-            put(f"{indent}{_slot(op.slot)} = 1.0 if {_slot(source)} == {op.place} else 0.0")
-            return
-        current = self._steps(op.steps, _slot(source), op.blame, indent)
-        if op.kind == "code":
-            table: dict = {}
-            for place, group in enumerate(op.item["one_hot"]):
-                table.update(dict.fromkeys(_keys(group["of"]), place))
-            table.update(dict.fromkeys(_keys(op.item["zero"]), -1))
-            otherwise = op.item["otherwise"]
-            other = None if otherwise.get("do") == "refuse" else -1
-            if "is" in otherwise:
-                other = next(p for p, group in enumerate(op.item["one_hot"]) if group["name"] == otherwise["is"])
-            name = self._constant(table)
-            current = f"{self._helper('_find')}({name}, {current}, {other}, {literal(op.blame)})"
-        put(f"{indent}{_slot(op.slot)} = {current}")
-
-    def _steps(self, steps: list, current: str, blame: str, indent: str) -> str:
-        """Writes lines that leave the value in ``x``; the expression of the result."""
-        pending = current
-        for step in steps:
-            ((name, value),) = step.items()
-            if name in _ARITHMETIC:
-                pending = f"({pending} {_ARITHMETIC[name]} {literal(float(value))})"
-                continue
-            if pending != "x":
-                self.lines.append(f"{indent}x = {pending}")
-            pending = self._step(name, value, blame)
-        return pending
-
-    def _step(self, name: str, value, blame: str) -> str:
-        if name == "impute":
-            return f"({literal(_plain(value))} if {'x is None' if isinstance(value, str) else 'x != x'} else x)"
-        if name == "replace":
-            return f"({literal(_plain(value['by']))} if x == {literal(_plain(value['value']))} else x)"
-        if name == "is":
-            asked = None if value is None else _plain(value)
-            return f"{self._helper('_is')}(x, {literal(asked)}, {literal(blame)})"
-        if name == "clip":
-            low, high = map(float, value)
-            return f"{self._helper('_clip')}(x, {literal(low)}, {literal(high)}, {literal(blame)})"
-        if name == "function":
-            return f"{self._helper('_' + value)}(x)"
-        if name == "bin":
-            return f"{self._helper('_bin')}({self._constant(list(map(float, value)))}, x, {literal(blame)})"
-        if name == "lookup":
-            values = [float("nan") if item is None else float(item) for item in value["values"]]
-            table = self._constant(dict(zip(_keys(value["keys"]), values, strict=True)))
-            other = value["otherwise"]
-            other = None if other == "refuse" else float("nan") if other is None else float(other)
-            return f"{self._helper('_find')}({table}, x, {literal(other)}, {literal(blame)})"
-        return f"{self._helper('_' + name)}(x, {literal(float(value))})"
-
-    def _checks(self, plan: Plan) -> None:
-        for check in plan.checks:
-            indent = "    "
-            if check.places:
-                given = " and ".join(f"{literal(plan.inputs[place].name)} in row" for place in check.places)
-                self.lines.append(f"    if {given}:  # no weight hangs on it, and it has to be usable")
-                indent += "    "
-            self.lines += [f"{indent}{_slot(place)} = {self._read(place)}" for place in check.places]
-            for op in check.ops:
-                self._operation(op, indent)
-            self.lines.append(f"{indent}{self._helper('_usable')}({_slot(check.slot)}, {literal(check.blame)})")
-
-    def _scores(self, plan: Plan) -> None:
-        pairs = [(plan.blame(name), most) for (name, _), most in zip(plan.columns, plan.magnitudes(), strict=True)]
-        blames = self._constant(pairs or [(plan.inputs[0].name if plan.inputs else "the model", 0.0)])
-        self.blames = blames
-        values = ", ".join(_slot(slot) for _, slot in plan.columns)
-        self.lines.append(f"    values = [{values}]")
-        if self.model["kind"] == "mlp":
-            layers = [
-                ([list(map(float, row)) for row in layer["weights"]], list(map(float, layer["intercepts"])))
-                for layer in self.model["layers"]
-            ]
-            self.helpers.add(f"_{self.model['activation']}")
-            activation = f"_{self.model['activation']}"
-            arguments = f"values, {self._constant(layers)}, {activation}, {blames}"
-            self.lines.append(f"    return values, {self._helper('_forward')}({arguments})")
-            return
-        found = []
-        groups = [(slot, self._constant(list(table))) for slot, table, _ in plan.groups]
-        for k, intercept in enumerate(self.model["intercepts"]):
-            terms = [literal(float(intercept))]
-            terms += [
-                f"{literal(weights[k])} * {_slot(slot)}"
-                for (_, slot), weights in zip(plan.columns, plan.weights, strict=True)
-            ]
-            terms += [f"{table}[{_slot(slot)}][{k}]" for slot, table in groups]
-            inner = ",\n            ".join(terms)
-            found.append(f"        {self._helper('_sum')}([\n            {inner},\n        ], values, {blames}),\n")
-        self.lines.append("    return values, [\n" + "".join(found) + "    ]")
-
-    def _answers(self) -> list[str]:
-        if self.decision is None:
-            lines = ["    values, (x,) = _scores(row)"]
-            if self.model["link"] == "log":
-                lines.append(f"    x = {self._helper('_exp')}(x)")
-            final: list[str] = []
-            self.lines, kept = final, self.lines
-            result = self._steps(self.model["target"], "x", "target", "    ")
-            self.lines = kept
-            lines += [
-                *final,
-                f"    x = {result}" if result != "x" else "",
-                "    if x - x != 0.0:",
-                f"        raise InputError({self._helper('_largest')}(values, {self.blames}), UNPREDICTABLE)",
-                "    return x\n",
-            ]
-            body = "\n".join(line for line in lines if line)
-            return [f'def predict(row):\n    """The prediction for a row; raises InputError."""\n{body}']
-        calibration = self.model["calibration"]
-        margins = "scores(row)"
-        if calibration is not None:
-            pairs = self._constant([(float(item["slope"]), float(item["offset"])) for item in calibration])
-            margins = f"[a * z + b for (a, b), z in zip({pairs}, scores(row))]"
-        answers = [f"def _margins(row):\n    return {margins}\n"]
-        if self.scorecard.has_probabilities:
-            link = self._helper({"logistic": "_binary", "softmax": "_softmax"}.get(self.model["link"], "_normalised"))
-            answers.append(
-                'def probabilities(row):\n    """One probability a class, as in CLASSES; raises InputError."""\n'
-                f"    return {link}(_margins(row))\n"
-            )
-        if self.scorecard.has_decision:
-            several = len(self.model["intercepts"]) > 1
-            answers.append(
-                'def decision(row):\n    """The score before any link, or one a class; raises InputError."""\n'
-                f"    return scores(row){'' if several else '[0]'}\n"
-            )
-        answers.append(
-            f'def predict(row):\n    """The label for a row; raises InputError."""\n{self._label(calibration)}\n'
-        )
-        return answers
-
-    def _label(self, calibration) -> str:
-        threshold, classes = self.decision["threshold"], self.decision["classes"]
-        if threshold is not None:
-            second = threshold["positive"] == classes[1]
-            if threshold["on"] == "probability":
-                value = f"probabilities(row)[{int(second)}]"
-            else:
-                value = "scores(row)[0]" if second else "-scores(row)[0]"
-            first, other = (1, 0) if second else (0, 1)
-            return f"    return CLASSES[{first} if {value} >= {literal(float(threshold['value']))} else {other}]"
-        outputs = (
-            len(self.model["layers"][-1]["intercepts"]) if "layers" in self.model else len(self.model["intercepts"])
-        )
-        if outputs == 1:
-            return "    return CLASSES[1 if _margins(row)[0] > 0.0 else 0]"
-        source = "_margins(row)" if calibration is None else "probabilities(row)"
-        return f"    found = {source}\n    return CLASSES[found.index(max(found))]"
+    )
 
 
-def _slot(number: int) -> str:
-    return f"v{number}"
+def _model(straight: Straight) -> list[str]:
+    """The tables of the model."""
+    language, model = straight.language, straight.scorecard.document["model"]
+    literal, inputs = language.literal, straight.scorecard.inputs
+    columns = [
+        f"    ({literal(blame)}, {literal(weights)}),{'  # ' + shown(name) if name != blame else ''}\n"
+        for blame, weights, name in straight.columns
+    ]
+    anybody = literal(inputs[0].name if inputs else "the model")
+    found = [text.COLUMNS.format(columns="".join(columns), anybody=anybody)]
+    if model["kind"] == "linear":
+        found[0] += language.constant("INTERCEPTS", literal([float(value) for value in model["intercepts"]]))
+    else:
+        layers = [
+            [[list(map(float, row)) for row in layer["weights"]], list(map(float, layer["intercepts"]))]
+            for layer in model["layers"]
+        ]
+        found[0] += language.constant("LAYERS", literal(layers), "For each layer the weights of its units, intercepts.")
+    if model["calibration"]:
+        pairs = [[float(item["slope"]), float(item["offset"])] for item in model["calibration"]]
+        found[0] += language.constant("CALIBRATION", literal(pairs), "A slope and an offset for each score.")
+    return found + ["".join(straight.constants)] if straight.constants else found
 
 
-def _plain(value):
-    return value if isinstance(value, str) else float(value)
+def _regression(straight: Straight) -> list[str]:
+    model = straight.scorecard.document["model"]
+    lines: list[str] = []
+    x = f"{straight.need('exp')}(score)" if model["link"] == "log" else "score"
+    x = straight.steps(model["target"], x, "target", lines)
+    straight.need("largest")
+    return [text.REGRESSION.format(lines="".join(f"    {line}\n" for line in lines), result=x)]
 
 
-def _keys(values) -> list:
-    return [key if key is None or isinstance(key, str) else float(key) for key in values]
+def _classification(straight: Straight) -> list[str]:
+    scorecard = straight.scorecard
+    model, chosen = scorecard.document["model"], choice(scorecard)
+    margins = "scores" if model["calibration"] is None else "_margins"
+    answers = [text.CALIBRATED] if model["calibration"] else []
+    if scorecard.has_probabilities:
+        link = straight.need({"logistic": "binary", "softmax": "softmax"}.get(model["link"], "normalised"))
+        answers.append(text.PROBABILITIES.format(link=link, margins=margins))
+    if scorecard.has_decision:
+        answers.append(text.DECISION.format(place="" if len(model["intercepts"]) > 1 else "[0]"))
+    asked = f"{margins if chosen.of == 'margins' else chosen.of}(row)"
+    if chosen.place is None:
+        lines = f"    found = {asked}\n    return CLASSES[found.index(max(found))]\n"
+    else:
+        reached = "> 0.0" if chosen.least is None else f">= {straight.language.literal(chosen.least)}"
+        value = f"{'-' if chosen.negative else ''}{asked}[{chosen.place}]"
+        lines = f"    return CLASSES[{chosen.yes} if {value} {reached} else {chosen.no}]\n"
+    return [*answers, text.LABEL.format(lines=lines)]

@@ -1,13 +1,87 @@
 """The fixed parts of an exported Python file, each with the names of the parts it needs."""
 
-HEAD = '''"""A {task} model in one file: it imports nothing but math, and answers as its scorecard does.
+HEAD = '''"""{title} in one Python file, which imports nothing but math.
 
     import this_file
     this_file.predict({{"column": value, ...}})
 
-Made from the scorecard {digest}. INPUTS says which columns there are.
+INPUTS says which columns there are. A row that cannot be scored raises InputError.
+Made from the scorecard {digest}, and answers as it does.
 """
 '''
+
+COLUMNS = """# For each column of the model: the input to name where it cannot be used, its weight in each score.
+COLUMNS = [
+{columns}]
+# The input to name where the model has no such columns.
+ANYBODY = {anybody}
+"""
+
+COMPUTE = """def _columns(row):
+{lines}
+    return {values}, {hot}
+"""
+
+_LINEAR = """def _scores(values, hot):
+    found = []
+    for k, intercept in enumerate(INTERCEPTS):
+        terms = [value * weights[k] for value, (_, weights) in zip(values, COLUMNS)]
+        found.append(_sum([intercept] + terms + [weights[k] for weights in hot], values))
+    return found
+
+
+def scores(row):
+    \"""The scores of a row before any link; raises InputError.\"""
+    return _scores(*_columns(row))
+"""
+
+_MLP = """def _scores(values, hot):
+    current = values
+    for place, (weights, intercepts) in enumerate(LAYERS):
+        found = []
+        for row, intercept in zip(weights, intercepts):
+            unit = _sum([w * x for w, x in zip(row, current)], values) + intercept
+            if unit - unit != 0.0:
+                raise _refused(values)
+            found.append(unit)
+        current = found if place == len(LAYERS) - 1 else [{activation}(unit) for unit in found]
+    return current
+
+
+def scores(row):
+    \"""The scores of a row before any link; raises InputError.\"""
+    return _scores(*_columns(row))
+"""
+
+SCORES = {"linear": _LINEAR, "mlp": _MLP}
+
+REGRESSION = '''def predict(row):
+    """The prediction for a row; raises InputError."""
+    values, hot = _columns(row)
+    (score,) = _scores(values, hot)
+{lines}    result = {result}
+    if result - result != 0.0:
+        raise InputError(_largest(values), UNPREDICTABLE)
+    return result
+'''
+
+CALIBRATED = """def _margins(row):
+    return [slope * score + offset for (slope, offset), score in zip(CALIBRATION, scores(row))]
+"""
+
+PROBABILITIES = '''def probabilities(row):
+    """One probability a class, as in CLASSES; raises InputError."""
+    return {link}({margins}(row))
+'''
+
+DECISION = '''def decision(row):
+    """The score before any link, or one a class; raises InputError."""
+    return scores(row){place}
+'''
+
+LABEL = '''def predict(row):
+    """The label for a row; raises InputError."""
+{lines}'''
 
 _INPUT_ERROR = '''class InputError(ValueError):
     """A value, or a column, that the model cannot take."""
@@ -17,7 +91,8 @@ _INPUT_ERROR = '''class InputError(ValueError):
         super().__init__("column %r: %s" % (column, reason))
 '''
 
-_RAW = """def _raw(row, name, null):
+_RAW = """def _raw(row, item):
+    name = item["name"]
     try:
         raw = row[name]
     except KeyError:
@@ -32,7 +107,7 @@ _RAW = """def _raw(row, name, null):
     elif type(raw).__name__ == "Decimal":
         raw = float(raw)
     if raw is None or (isinstance(raw, float) and raw != raw):
-        if not null:
+        if not item["null"]:
             raise InputError(name, REQUIRED)
         return None
     return raw
@@ -45,8 +120,8 @@ _KIND = """def _kind(raw):
     return "an object" if isinstance(raw, dict) else "a " + type(raw).__name__
 """
 
-_NUMBER = """def _number(row, name, integer, null):
-    raw = _raw(row, name, null)
+_NUMBER = """def _number(row, item):
+    name, raw = item["name"], _raw(row, item)
     if raw is None:
         return math.nan
     if isinstance(raw, str):
@@ -68,13 +143,13 @@ _NUMBER = """def _number(row, name, integer, null):
         value = math.inf
     if value - value != 0.0:
         raise InputError(name, INFINITE)
-    if integer and not value.is_integer():
+    if item["integer"] and not value.is_integer():
         raise InputError(name, FRACTION)
     return value
 """
 
-_BOOLEAN = """def _boolean(row, name, integer, null):
-    raw = _raw(row, name, null)
+_BOOLEAN = """def _boolean(row, item):
+    name, raw = item["name"], _raw(row, item)
     if raw is None:
         return math.nan
     if isinstance(raw, str):
@@ -84,8 +159,8 @@ _BOOLEAN = """def _boolean(row, name, integer, null):
     raise InputError(name, "expected true or false, found " + _kind(raw))
 """
 
-_CATEGORY = """def _category(row, name, integer, null):
-    raw = _raw(row, name, null)
+_CATEGORY = """def _category(row, item):
+    name, raw = item["name"], _raw(row, item)
     if raw is not None and not isinstance(raw, str):
         raise InputError(name, "expected text, found " + _kind(raw))
     return raw
@@ -134,39 +209,26 @@ _BIN = """def _bin(edges, x, name):
     return float(low)
 """
 
-_LARGEST = """def _largest(values, blames):
-    sizes = [abs(value) * most for value, (_, most) in zip(values, blames)]
-    return blames[sizes.index(max(sizes)) if sizes else 0][0]
+_LARGEST = """def _largest(values):
+    sizes = [abs(value) * max(map(abs, weights)) for value, (_, weights) in zip(values, COLUMNS)]
+    return COLUMNS[sizes.index(max(sizes))][0] if sizes else ANYBODY
 """
 
-_REFUSE = """def _refuse(values, blames):
-    for value, (name, _) in zip(values, blames):
+_REFUSED = """def _refused(values):
+    for value, (name, _) in zip(values, COLUMNS):
         if value - value != 0.0:
             return InputError(name, UNUSABLE)
-    return InputError(_largest(values, blames), OVERFLOW)
+    return InputError(_largest(values), OVERFLOW)
 """
 
-_SUM = """def _sum(terms, values, blames):
+_SUM = """def _sum(terms, values):
     try:
         total = math.fsum(terms)
     except (OverflowError, ValueError):
         total = math.nan
     if total - total != 0.0:
-        raise _refuse(values, blames)
+        raise _refused(values)
     return total
-"""
-
-_FORWARD = """def _forward(values, layers, activation, blames):
-    current = values
-    for place, (weights, intercepts) in enumerate(layers):
-        found = []
-        for row, intercept in zip(weights, intercepts):
-            unit = _sum([w * x for w, x in zip(row, current)], values, blames) + intercept
-            if unit - unit != 0.0:
-                raise _refuse(values, blames)
-            found.append(unit)
-        current = found if place == len(layers) - 1 else [activation(unit) for unit in found]
-    return current
 """
 
 _LOGISTIC = """def _logistic(z):
@@ -257,61 +319,44 @@ def _plain(name: str, expression: str) -> str:
 #: Each part's text, and the parts it needs before it.
 PARTS = {
     "InputError": (_INPUT_ERROR, ()),
-    "_kind": (_KIND, ()),
-    "_raw": (_RAW, ("InputError",)),
-    "_number": (_NUMBER, ("_raw", "_kind")),
-    "_boolean": (_BOOLEAN, ("_raw", "_kind")),
-    "_category": (_CATEGORY, ("_raw", "_kind")),
-    "_find": (_FIND, ("InputError",)),
-    "_is": (_IS, ("InputError",)),
-    "_usable": (_USABLE, ("InputError",)),
-    "_clip": (_CLIP, ("InputError",)),
-    "_bin": (_BIN, ("InputError",)),
-    "_largest": (_LARGEST, ()),
-    "_refuse": (_REFUSE, ("InputError", "_largest")),
-    "_sum": (_SUM, ("_refuse",)),
-    "_forward": (_FORWARD, ("_sum",)),
-    "_logistic": (_LOGISTIC, ()),
-    "_relu": (_plain("relu", "x if x > 0.0 else 0.0"), ()),
-    "_identity": (_plain("identity", "x"), ()),
-    "_binary": (_BINARY, ("_logistic",)),
-    "_softmax": (_SOFTMAX, ()),
-    "_normalised": (_NORMALISED, ("_logistic",)),
-    "_log": (_logarithm("log", "0.0"), ()),
-    "_log2": (_logarithm("log2", "0.0"), ()),
-    "_log10": (_logarithm("log10", "0.0"), ()),
-    "_log1p": (_logarithm("log1p", "-1.0"), ()),
-    "_exp": (_guarded("exp"), ()),
-    "_expm1": (_guarded("expm1"), ()),
-    "_sqrt": (_guarded("sqrt"), ()),
-    "_sin": (_guarded("sin"), ()),
-    "_cos": (_guarded("cos"), ()),
-    "_cbrt": (_plain("cbrt", "math.cbrt(x)"), ()),
-    "_square": (_plain("square", "x * x"), ()),
-    "_abs": (_plain("abs", "abs(x)"), ()),
-    "_tanh": (_plain("tanh", "math.tanh(x)"), ()),
-    "_arcsinh": (_plain("arcsinh", "math.asinh(x)"), ()),
-    "_sign": (_plain("sign", "x if x != x or x == 0.0 else math.copysign(1.0, x)"), ()),
-    "_negative": (_plain("negative", "-x"), ()),
-    "_yeo_johnson": (_YEO_JOHNSON, ("_expm1",)),
-    "_box_cox": (_BOX_COX, ("_expm1",)),
-    "_power": (_POWER, ()),
-    "_inverse_yeo_johnson": (_INVERSE_YEO_JOHNSON, ("_exp", "_power")),
-    "_inverse_box_cox": (_INVERSE_BOX_COX, ("_exp", "_log1p")),
+    "kind": (_KIND, ()),
+    "raw": (_RAW, ("InputError",)),
+    "number": (_NUMBER, ("raw", "kind")),
+    "boolean": (_BOOLEAN, ("raw", "kind")),
+    "category": (_CATEGORY, ("raw", "kind")),
+    "find": (_FIND, ("InputError",)),
+    "is": (_IS, ("InputError",)),
+    "usable": (_USABLE, ("InputError",)),
+    "clip": (_CLIP, ("InputError",)),
+    "bin": (_BIN, ("InputError",)),
+    "largest": (_LARGEST, ()),
+    "refused": (_REFUSED, ("InputError", "largest")),
+    "sum": (_SUM, ("refused",)),
+    "logistic": (_LOGISTIC, ()),
+    "relu": (_plain("relu", "x if x > 0.0 else 0.0"), ()),
+    "identity": (_plain("identity", "x"), ()),
+    "binary": (_BINARY, ("logistic",)),
+    "softmax": (_SOFTMAX, ()),
+    "normalised": (_NORMALISED, ("logistic",)),
+    "log": (_logarithm("log", "0.0"), ()),
+    "log2": (_logarithm("log2", "0.0"), ()),
+    "log10": (_logarithm("log10", "0.0"), ()),
+    "log1p": (_logarithm("log1p", "-1.0"), ()),
+    "exp": (_guarded("exp"), ()),
+    "expm1": (_guarded("expm1"), ()),
+    "sqrt": (_guarded("sqrt"), ()),
+    "sin": (_guarded("sin"), ()),
+    "cos": (_guarded("cos"), ()),
+    "cbrt": (_plain("cbrt", "math.cbrt(x)"), ()),
+    "square": (_plain("square", "x * x"), ()),
+    "abs": (_plain("abs", "abs(x)"), ()),
+    "tanh": (_plain("tanh", "math.tanh(x)"), ()),
+    "arcsinh": (_plain("arcsinh", "math.asinh(x)"), ()),
+    "sign": (_plain("sign", "x if x != x or x == 0.0 else math.copysign(1.0, x)"), ()),
+    "negative": (_plain("negative", "-x"), ()),
+    "yeo_johnson": (_YEO_JOHNSON, ("expm1",)),
+    "box_cox": (_BOX_COX, ("expm1",)),
+    "power": (_POWER, ()),
+    "inverse_yeo_johnson": (_INVERSE_YEO_JOHNSON, ("exp", "power")),
+    "inverse_box_cox": (_INVERSE_BOX_COX, ("exp", "log1p")),
 }
-
-
-def needed(names) -> list[str]:
-    """The texts of these parts and of all that they need, each after those."""
-    found: dict[str, str] = {}
-
-    def add(name):
-        if name not in found:
-            source, before = PARTS[name]
-            for other in before:
-                add(other)
-            found[name] = source
-
-    for name in sorted(names):
-        add(name)
-    return list(found.values())

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.impute import SimpleImputer
@@ -30,6 +32,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, ScorecardError, compile, exports
+from tests.serving.scorecard import agreeing, documents
 
 # What is fitted here need not be a good model.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -143,6 +146,44 @@ def test_the_file_imports_nothing_but_math_and_holds_names_as_literals_only(name
     assert not [node for node in nodes if isinstance(node, ast.ImportFrom)]
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"eval", "exec", "open", "compile", "__import__"}
+
+
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_every_document_answers_as_its_scorecard(data):
+    card = data.draw(documents.scorecards())
+    rows = data.draw(documents.rows(card))
+    space: dict = {"__name__": "exported"}
+    exec(exports.write(card, "python"), space)
+    names = {"predict": "predict", "probabilities": "predict_proba", "decision": "decision_function"}
+
+    def ask(row):
+        try:
+            return {method: space[name](row) for name, method in names.items() if name in space}
+        except space["InputError"] as error:
+            return InputError(error.column, error.reason)
+
+    rows += [{name: value for name, value in row.items() if name != card.inputs[0].name} for row in rows[:2]]
+    answers = list(map(ask, rows))
+    agreeing.check(card, rows, answers)
+    expected = [agreeing.answer(card, row) for row in rows]
+    assert [found for found in answers if isinstance(found, dict)] == [e for e in expected if isinstance(e, dict)]
+
+
+@pytest.mark.parametrize("model", agreeing.MODELS)
+def test_no_name_of_a_model_breaks_out_of_the_text_at_the_top(model):
+    card = scorecard("regression")
+    source = exports.write(card, "python", exports.About(model, model))
+    assert source.isascii()
+    plain = ast.parse(exports.write(card, "python"))
+    named = ast.parse(source)
+    assert [ast.dump(node) for node in named.body[1:]] == [ast.dump(node) for node in plain.body[1:]]
+    assert card.digest in ast.get_docstring(named)
+
+
+def test_the_text_at_the_top_names_the_model():
+    source = exports.write(scorecard("softmax"), "python", exports.About("flowers", "12"))
+    assert ast.get_docstring(ast.parse(source)).startswith("flowers version 12: a classification model")
 
 
 def test_the_document_is_a_format_too():

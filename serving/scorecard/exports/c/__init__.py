@@ -1,0 +1,254 @@
+"""The scorecard as one C99 file: for devices, databases' extensions, and whatever can call C.
+
+The file is a list of tables and a few loops over them, so that a model of thousands of columns compiles at once. Names
+and texts of the model go into it as identifiers made of what letters they have, and as ASCII literals.
+"""
+
+import re
+from collections.abc import Callable
+
+from ...errors import Unsupported
+from ...inputs import BOOLEAN
+from ...scorecard import Scorecard
+from ..choices import choice
+from ..straight import parts
+from ..wording import filled, shown, title
+from . import fixed, names, texts
+from .calculations import Pools, calculation
+from .program import Program
+from .source import REASONS, Source
+
+
+def write(scorecard: Scorecard, about=None) -> str:
+    """The source of ``NAME_predict(numbers, texts, answer)`` and the like; NAME is made of the model's.
+
+    Raises
+    ------
+    Unsupported
+        where a label is none that C can hold.
+    """
+    return _File(scorecard, about).source()
+
+
+class _File:
+    """The parts of the file, in order."""
+
+    def __init__(self, scorecard: Scorecard, about):
+        self.scorecard, self.about = scorecard, about
+        self.model, self.decision = scorecard.document["model"], scorecard.document["decision"]
+        self.name = names.prefix(getattr(about, "model", ""))
+        self.capitals = self.name.upper()
+        self.program = Program(scorecard)
+        self.code = Source(self.program)
+        kept = ("H", "HEADER", "NUMBERS", "TEXTS", "CLASSES", "SCORES")
+        identifiers = names.Names(f"{self.capitals}_", (f"{self.capitals}_{word}" for word in kept))
+        self.places = [identifiers.new(name) for name in (self.program.names if scorecard.inputs else [])]
+
+    def source(self) -> str:
+        declarations = self._declarations()
+        answers = self._answers()
+        public = self._public()
+        missing = sorted(self.scorecard.cleaning.missing)
+        slots = texts.slots([names.encoded(word) for word in missing])
+        table = "\n" + filled("static const struct word MISSING[] = {", list(map(self.code.word, missing)), "};")
+        table += (
+            "\n" + filled(f"static const {self.code.slot} MISSING_SLOTS[] = {{", list(map(str, slots)), "};") + "\n"
+        )
+        known = dict(fixed.PARTS)
+        if not self.scorecard.cleaning.trim:
+            known["trimmed"] = (fixed.AS_IT_IS, ("word",))
+        found = f"find(MISSING, MISSING_SLOTS, {len(slots) - 1}, word) >= 0" if missing else "0"
+        helpers = "".join(parts(known, self.code.helpers))
+        outputs = len(self.decision["classes"]) if self.decision else 1
+        replaced = {"table": table if missing else "", "missing": found, "count": str(outputs), "slot": self.code.slot}
+        reasons = "".join(f"    {name},\n" for name in REASONS) + "    REASON_COUNT\n"
+        told_texts = "".join(f"    {names.text(reason)},\n" for reason in REASONS.values())
+        told = {"name": self.name, "reasons": reasons, "texts": told_texts, "count": str(len(self.program.names))}
+        return "".join(
+            [
+                self._head(),
+                declarations,
+                f"\n#ifndef {self.capitals}_HEADER\n",
+                fixed.INCLUDES,
+                *self._spaced(self.code.pools),
+                public,
+                _put(fixed.REASONS, **told),
+                _put(helpers, **replaced),
+                *self._spaced(self.code.tables),
+                self.code.function,
+                answers,
+                f"\n#endif /* {self.capitals}_HEADER */\n",
+            ]
+        )
+
+    def _spaced(self, tables: list[str]) -> list[str]:
+        return ["\n" + table for table in tables]
+
+    def _head(self) -> str:
+        count, kind = len(self.program.numbers), self._kind()
+        of_texts = self.places[count:]
+        result = "label" if kind else "answer"
+        given = f"{'numbers' if count else 'NULL'}, {'texts' if of_texts else 'NULL'}, &{result}"
+        lines = [f"double numbers[{self.capitals}_NUMBERS];"] if count else []
+        lines += [f"const char *texts[{self.capitals}_TEXTS];"] if of_texts else []
+        lines += ["int label;" if kind else "double answer;"]
+        lines += [f"numbers[{self.places[0]}] = 3.5;"] if count else []
+        lines += [f'texts[{of_texts[0]}] = "...";'] if of_texts else []
+        lines += [f"int status = {self.name}_predict({given});"]
+        lines += [f'if (status == 0) printf("%s\\n", {self.name}_labels[label]);'] if kind == "text" else []
+        lines += ['if (status == 0) printf("%g\\n", answer);'] if not kind else []
+        lines += [f"if (status != 0) puts({self.name}_reason(status));"]
+        return _put(
+            fixed.HEAD,
+            title=title(self.scorecard, self.about),
+            stack=f"{self.code.stack:,}",
+            NAME=self.capitals,
+            usage="\n".join(f" *   {line}" for line in lines),
+            digest=self.scorecard.digest,
+        )
+
+    def _kind(self) -> str:
+        """What the labels are."""
+        kinds = {str: "text", bool: "truth", int: "whole", float: "number"}
+        return kinds[type(self.decision["classes"][0])] if self.decision else ""
+
+    def _declarations(self) -> str:
+        """What a file that calls this one needs to see."""
+        program, name, capitals = self.program, self.name, self.capitals
+        guard = f"{capitals}_H"
+        found = [f'\n#ifndef {guard}\n#define {guard}\n\n#ifdef __cplusplus\nextern "C" {{\n#endif\n']
+        count = len(program.numbers)
+        sections = (
+            ("numbers", program.numbers, self.places[:count]),
+            ("texts", program.texts, self.places[count:]),
+        )
+        for what, inputs, places in sections:
+            lines = "".join(
+                f"    {place},{self._asked(item, place)}\n" for item, place in zip(inputs, places, strict=True)
+            )
+            found.append(
+                f"\n/* Places in {what}. */\nenum {{\n{lines}    {capitals}_{what.upper()} = {len(inputs)}\n}};\n"
+            )
+        found.append("\n/* Names of the columns: of the numbers, then of the texts. */\n")
+        found.append(f"extern const char *const {name}_names[];\n")
+        row = "const double *numbers, const char *const *texts"
+        if self.decision is None:
+            found.append(f"\n/* The prediction for a row. */\nint {name}_predict({row}, double *answer);\n")
+        else:
+            classes = len(self.decision["classes"])
+            found.append(f"\nenum {{ {capitals}_CLASSES = {classes} }};\n")
+            found.append(f"\n/* The label of each class. */\n{self._label_type()};\n")
+            found.append("\n/* The class of a row, as a place among the labels. */\n")
+            found.append(f"int {name}_predict({row}, int *label);\n")
+        if self.scorecard.has_probabilities:
+            found.append(f"\n/* One probability a class: {classes} of them. */\n")
+            found.append(f"int {name}_probabilities({row}, double *probabilities);\n")
+        if self.scorecard.has_decision:
+            many = f"{self.code.outputs} of them" if self.code.outputs > 1 else "one"
+            found.append(
+                f"\n/* The scores before any link: {many}. */\nint {name}_decision({row}, double *decision);\n"
+            )
+        found.append(
+            f"\n/* The column that a status other than 0 names, and what was expected of it. */\n"
+            f"const char *{name}_column(int status);\nconst char *{name}_reason(int status);\n"
+        )
+        found.append(f"\n#ifdef __cplusplus\n}}\n#endif\n\n#endif /* {guard} */\n")
+        return "".join(found)
+
+    def _asked(self, place: int, identifier: str) -> str:
+        """A comment on an input: its name, where the identifier is another, and what is asked of it."""
+        item = self.scorecard.inputs[place]
+        said = [shown(item.name)] if identifier != f"{self.capitals}_{item.name.upper()}" else []
+        said += ["1 or 0"] if item.type == BOOLEAN else []
+        said += ["a whole number"] if item.integer else []
+        said += [] if item.null else ["never missing"]
+        return f" /* {'; '.join(said)} */" if said and any(said) else ""
+
+    def _label_type(self) -> str:
+        kind = {"text": "char *const", "truth": "int", "whole": "long long", "number": "double"}[self._kind()]
+        return f"extern const {kind} {self.name}_labels[]"
+
+    def _public(self) -> str:
+        """The tables that callers see."""
+        listed = list(map(self.code.string, self.program.names))
+        found = "\n" + filled(f"const char *const {self.name}_names[] = {{", listed, "};") + "\n"
+        if self.decision is None:
+            return found
+        classes, kind = self.decision["classes"], self._kind()
+        if kind == "text" and any("\0" in label for label in classes):
+            raise Unsupported("decision", "classes", "a label holds a null character, which ends a text in C")
+        said: dict[str, Callable] = {
+            "text": self.code.string,
+            "truth": lambda label: str(int(label)),
+            "whole": names.whole,
+            "number": names.number,
+        }
+        labels = [said[kind](label) for label in classes]
+        return found + "\n" + filled(f"{self._label_type().removeprefix('extern ')} = {{", labels, "};") + "\n"
+
+    def _answers(self) -> str:
+        """The functions that callers see."""
+        row = "const double *numbers, const char *const *texts"
+        size, outputs = max(1, self.program.size), self.code.outputs
+        opening = f"    double v[{size}], scores[{outputs}];\n"
+        call = "    const int status = compute(numbers, texts, v, scores);\n    if (status != 0) return status;\n"
+
+        def function(name: str, result: str, lines: list[str], more: str = "") -> str:
+            body = opening.replace(";", f"{more};") + call + "".join(f"    {line}\n" for line in lines)
+            return f"\nint {self.name}_{name}({row}, {result})\n{{\n{body}    return 0;\n}}\n"
+
+        if self.decision is None:
+            return function("predict", "double *answer", self._predicted())
+        found: list[str] = []
+        count = len(self.decision["classes"])
+        calibrated = self._calibrated(found)
+        chosen = choice(self.scorecard)
+        linked = ["link_scores(scores, probabilities);"]
+        if self.scorecard.has_probabilities:
+            link = {"logistic": "binary", "softmax": "softmax"}.get(self.model["link"], "normalised")
+            self.code.helpers.add(link)
+        values = {"scores": "scores", "margins": "scores", "probabilities": "probabilities"}[chosen.of]
+        lines = [*(calibrated if chosen.of != "scores" else []), *(linked if chosen.of == "probabilities" else [])]
+        if chosen.place is None:
+            self.code.helpers.add("place_of_largest")
+            lines.append(f"*label = place_of_largest({values}, {count});")
+        else:
+            reached = "> 0.0" if chosen.least is None else f">= {names.number(chosen.least)}"
+            value = f"{'-' if chosen.negative else ''}{values}[{chosen.place}]"
+            lines.append(f"*label = {value} {reached} ? {chosen.yes} : {chosen.no};")
+        more = f", probabilities[{count}]" if chosen.of == "probabilities" else ""
+        found.append(function("predict", "int *label", lines, more))
+        if self.scorecard.has_probabilities:
+            found.append(function("probabilities", "double *probabilities", [*calibrated, *linked]))
+        if self.scorecard.has_decision:
+            copied = f"for (int k = 0; k < {outputs}; k++) decision[k] = scores[k];" if outputs > 1 else ""
+            found.append(function("decision", "double *decision", [copied or "*decision = scores[0];"]))
+        return "".join(found)
+
+    def _calibrated(self, found: list[str]) -> list[str]:
+        pairs = self.model["calibration"]
+        if not pairs:
+            return []
+        slopes = filled(
+            "static const double SLOPES[] = {", [names.number(float(item["slope"])) for item in pairs], "};"
+        )
+        offsets = filled(
+            "static const double OFFSETS[] = {", [names.number(float(item["offset"])) for item in pairs], "};"
+        )
+        found.append(f"\n/* Calibration of each score. */\n{slopes}\n{offsets}\n")
+        return [f"for (int k = 0; k < {len(pairs)}; k++) scores[k] = SLOPES[k] * scores[k] + OFFSETS[k];"]
+
+    def _predicted(self) -> list[str]:
+        """Lines from the score to the prediction of a regression."""
+        target, _ = calculation(self.model["target"], Pools(), given=False)
+        self.code.helpers |= target.helpers
+        lines = ["double x = scores[0];"]
+        lines += ["x = exp(x);"] if self.model["link"] == "log" else []
+        lines += [line.format(*target.numbers) for line in target.lines]
+        lines += ["if (!isfinite(x)) return status_of(largest(v), UNPREDICTABLE);", "*answer = x;"]
+        return lines
+
+
+def _put(text: str, **values: str) -> str:
+    """A text with what belongs between its @s; what is put there is not looked at again."""
+    return re.sub("@([A-Za-z]+)@", lambda found: values[found[1]], text)

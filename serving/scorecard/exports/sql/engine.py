@@ -1,0 +1,168 @@
+"""What a database does its own way: literals, casts that cannot fail, functions, and how it compares names.
+
+Every method takes and gives the text of an operand.
+"""
+
+MAX = 1.7976931348623157e308
+#: A decimal number as ``inputs.number`` takes it.
+NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
+#: What ``str.strip`` takes away.
+WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+
+
+class Engine:
+    """The dialect most engines share.
+
+    Attributes
+    ----------
+    name, title : as sqlglot calls it, and as people do.
+    tested : whether the project's tests run what is written for it.
+    raises : whether arithmetic that leaves the range of float64, or loses all of a number's digits, fails the query.
+    infinity : a literal; empty where the engine has none, and then the largest number stands in its place.
+    fence : what keeps the engine from merging a subquery into the one around it, and computing its columns many times.
+    most : the most columns of a SELECT.
+    parses_all : whether ``figure`` parses a text, too.
+    greatest, whole : its functions for the largest of several numbers, and for a number without its fraction.
+    note : what else a user has to know.
+    functions : the engine's own for those of ``steps.FUNCTIONS`` that it has.
+    """
+
+    name = title = ""
+    tested = True
+    raises = False
+    infinity = "CAST('Infinity' AS DOUBLE)"
+    fence = ""
+    most = 10**9
+    double = "DOUBLE"
+    varchar = "VARCHAR"
+    parses_all = False
+    greatest = "GREATEST"
+    whole = "FLOOR"
+    note = ""
+    functions = {
+        "log": "LN({})",
+        "log2": "LOG2({})",
+        "log10": "LOG10({})",
+        "exp": "EXP({})",
+        "sqrt": "SQRT({})",
+        "cbrt": "CBRT({})",
+        "abs": "ABS({})",
+        "sin": "SIN({})",
+        "cos": "COS({})",
+        "tanh": "TANH({})",
+        "arcsinh": "ASINH({})",
+    }
+
+    def __init__(self, quote):
+        """``quote`` makes a literal of a text."""
+        self.quote = quote
+
+    # Names
+
+    def same(self, name: str) -> str:
+        """What names have in common that are one to the engine."""
+        return lowered(name)
+
+    def unquoted(self, name: str) -> str:
+        """The name of a table that was given without quotes."""
+        return name
+
+    def refuses(self, name: str) -> str:
+        """Why the engine can have no column of this name; empty where it can."""
+        return "" if name else "it has no column without a name"
+
+    # Literals
+
+    def literal(self, value: float) -> str:
+        """A float64, to the last bit."""
+        found = repr(float(value))
+        found = found if "e" in found else f"{found}e0"
+        return f"({found})" if value < 0.0 or found[0] == "-" else found
+
+    def exact(self, value: float) -> str:
+        """A float64 to compare with for equality or order."""
+        return self.literal(value)
+
+    def label(self, value) -> str:
+        """A class."""
+        if isinstance(value, bool):
+            return "TRUE" if value else "FALSE"
+        if isinstance(value, str):
+            return self.quote(value)
+        if isinstance(value, float):
+            return self.literal(value)
+        return f"({value})" if value < 0 else str(value)
+
+    def words(self, values) -> str:
+        """Texts in parentheses, for IN."""
+        return "(" + ", ".join(self.quote(value) for value in sorted(values)) + ")"
+
+    # Tests
+
+    def finite(self, value: str) -> str:
+        """Whether a number is finite: not true for NULL and NaN, whose order differs between engines."""
+        return f"ABS({value}) <= {self.literal(MAX)}"
+
+    def infinite(self, value: str) -> str:
+        """Whether a number that is not NaN is infinite."""
+        return f"ABS({value}) > {self.literal(MAX)}"
+
+    def missing(self, value: str) -> str:
+        """Whether a number is NULL or NaN."""
+        return f"{value} IS NULL OR {value} = CAST('NaN' AS {self.double})"
+
+    def filled(self, value: str, fill: str) -> str:
+        """A number, or another where it is missing: NaN comes after infinity, or compares with nothing."""
+        return f"CASE WHEN {value} <= {self.infinity} THEN {value} ELSE {fill} END"
+
+    def without_nan(self, value: str) -> str:
+        """NULL for NaN."""
+        return f"NULLIF({value}, CAST('NaN' AS {self.double}))"
+
+    def has_numbers(self, raw: str) -> str:
+        """Whether a column is of a type of numbers; empty where SQL cannot ask."""
+        return ""
+
+    def has_no_text(self, raw: str) -> str:
+        """Whether a column is of a type that is no text; empty where SQL cannot ask."""
+        return ""
+
+    # Raw values
+
+    def text(self, raw: str) -> str:
+        """A raw value as text that is compared letter by letter."""
+        return f"CAST({raw} AS {self.varchar})"
+
+    def trimmed(self, text: str) -> str:
+        """A text without the white space around it."""
+        return f"TRIM({text}, {self.quote(WHITE)})"
+
+    def figure(self, raw: str) -> str:
+        """The number in a column that ``has_numbers``."""
+        return f"CAST({raw} AS {self.double})"
+
+    def truth(self, raw: str) -> str:
+        """The number in a column that ``has_numbers``, where another may have booleans."""
+        return self.figure(raw)
+
+    def written(self, raw: str, *, trim: bool) -> str:
+        """The text in a column that has no numbers, where a number may be written; NULL where it has numbers."""
+        text = self.trimmed(self.text(raw)) if trim else self.text(raw)
+        return f"CASE WHEN NOT ({self.has_numbers(raw)}) THEN {text} END" if self.has_numbers(raw) else text
+
+    def is_number(self, text: str) -> str:
+        """Whether a text is a decimal number."""
+        raise NotImplementedError
+
+    def parsed(self, text: str) -> str:
+        """The number in a text that ``is_number``."""
+        return f"TRY_CAST({text} AS {self.double})"
+
+    def refused(self) -> str:
+        """What stands for a value that is refused."""
+        return self.infinity or self.literal(MAX)
+
+
+def lowered(name: str) -> str:
+    """A name with its ASCII letters in lower case."""
+    return name.translate({code: code + 32 for code in range(ord("A"), ord("Z") + 1)})

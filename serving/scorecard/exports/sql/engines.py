@@ -1,0 +1,341 @@
+"""The databases that a model is written for."""
+
+import math
+import unicodedata
+
+from .engine import MAX, NUMBER, WHITE, Engine, lowered
+
+
+class DuckDB(Engine):
+    """What a column's type decides is decided before the query runs: ``typeof`` of a column is a constant."""
+
+    name, title = "duckdb", "DuckDB"
+    parses_all = True
+
+    def text(self, raw):
+        # A column may have a collation, by which 'a' is 'A'.
+        return f'(CAST({raw} AS VARCHAR) COLLATE "binary")'
+
+    def has_numbers(self, raw):
+        return f"REGEXP_MATCHES(TYPEOF({raw}), '^(DOUBLE|FLOAT|DECIMAL)|INT(EGER)?$')"
+
+    def has_no_text(self, raw):
+        return f"REGEXP_MATCHES(TYPEOF({raw}), '^(DOUBLE|FLOAT|DECIMAL|BOOLEAN|DATE|TIME|BLOB|INTERVAL)|INT(EGER)?$')"
+
+    def figure(self, raw):
+        return f"TRY_CAST({raw} AS DOUBLE)"
+
+    def written(self, raw, *, trim):
+        if not trim:
+            return super().written(raw, trim=trim)
+        # Trimming takes thirty times as long as seeing that there is nothing to trim.
+        text = self.text(raw)
+        return (
+            f"CASE WHEN {self.has_numbers(raw)} THEN NULL WHEN {self.is_number(text)} THEN {text} "
+            f"ELSE {self.trimmed(text)} END"
+        )
+
+    def is_number(self, text):
+        return f"REGEXP_FULL_MATCH({text}, '{NUMBER}')"
+
+
+class Postgres(Engine):
+    """It fails the query where a number leaves the range of float64, and where it loses all of its digits."""
+
+    name, title = "postgres", "PostgreSQL"
+    raises = True
+    infinity = "'Infinity'::FLOAT8"
+    fence = "OFFSET 0"
+    most = 1600
+    double = "DOUBLE PRECISION"
+    varchar = "TEXT"
+    functions = Engine.functions | {"log2": "(LN({}) / LN('2'::FLOAT8))", "log10": "LOG({})"}
+
+    def same(self, name):
+        return name.encode()[:63].decode(errors="ignore")
+
+    def unquoted(self, name):
+        return lowered(name)
+
+    def literal(self, value):
+        return f"'{float(value)!r}'::FLOAT8"
+
+    def text(self, raw):
+        return f'(CAST({raw} AS TEXT) COLLATE "C")'
+
+    def trimmed(self, text):
+        return f"BTRIM({text}, {self.quote(WHITE)})"
+
+    def has_numbers(self, raw):
+        # NUMERIC holds numbers that no float64 does: it is read as text.
+        return f"PG_TYPEOF({raw}) IN ({_types(*_NUMBERS)})"
+
+    def has_no_text(self, raw):
+        return f"PG_TYPEOF({raw}) IN ({_types(*_NUMBERS, *_OTHERS)})"
+
+    def written(self, raw, *, trim):
+        text = self.text(raw)
+        return (
+            f"CASE WHEN {self.has_numbers(raw)} THEN NULL "
+            f"WHEN PG_TYPEOF({raw}) = 'numeric'::REGTYPE THEN NULLIF({text}, 'NaN') "
+            f"ELSE {self.trimmed(text) if trim else text} END"
+        )
+
+    def truth(self, raw):
+        # A column of booleans has no other cast.
+        return f"CAST(CAST({raw} AS TEXT) AS DOUBLE PRECISION)"
+
+    def is_number(self, text):
+        return f"{text} ~ '^{NUMBER}$'"
+
+    def parsed(self, text):
+        number, infinity = f"CAST({text} AS NUMERIC)", self.infinity
+        return (
+            f"CASE WHEN LENGTH({text}) > 1000 THEN {infinity} "
+            # NUMERIC has exponents of up to four digits.
+            f"WHEN {text} ~ '[eE][+-]?0*[1-9][0-9]{{4}}' THEN CASE WHEN {text} ~ '[1-9].*[eE][+]?[0-9]' "
+            f"THEN {infinity} ELSE {self.literal(0.0)} END "
+            f"WHEN ABS({number}) > '1.797693134862315807e308'::NUMERIC THEN {infinity} "
+            f"WHEN ABS({number}) < '3e-324'::NUMERIC THEN {self.literal(0.0)} "
+            f"ELSE CAST({text} AS DOUBLE PRECISION) END"
+        )
+
+
+class SQLite(Engine):
+    """A column holds values of any type, NaN is NULL, and a text is a number where it equals what it is cast to."""
+
+    name, title = "sqlite", "SQLite"
+    infinity = "9e999"
+    fence = "LIMIT -1 OFFSET 0"
+    most = 2000
+    double = "REAL"
+    varchar = "TEXT"
+    greatest = "MAX"
+    whole = "ROUND"
+    note = (
+        "SQLite 3.35 or newer, built with its mathematical functions, as the sqlite3 program is: SELECT exp(1) tells."
+    )
+    functions = {name: template for name, template in Engine.functions.items() if name != "cbrt"}
+
+    def literal(self, value):
+        found = repr(float(value))
+        return f"({found})" if found[0] == "-" else found
+
+    def exact(self, value):
+        # Some releases read a long decimal literal one bit off. Whole numbers, and powers of two of them, are exact.
+        if len(repr(value)) <= 16 and "e" not in repr(value):
+            return self.literal(value)
+        mantissa, exponent = math.frexp(value)
+        found, exponent = f"CAST({int(mantissa * 2**53)} AS REAL)", exponent - 53
+        while exponent:
+            step = min(abs(exponent), 62)
+            found += f" {'*' if exponent > 0 else '/'} {2**step}"
+            exponent -= step if exponent > 0 else -step
+        return f"({found})"
+
+    def label(self, value):
+        return str(int(value)) if isinstance(value, bool) else super().label(value)
+
+    def refuses(self, name):
+        return ""
+
+    def missing(self, value):
+        return f"{value} IS NULL"
+
+    def filled(self, value, fill):
+        return f"COALESCE({value}, {fill})"
+
+    def without_nan(self, value):
+        return value
+
+    def has_numbers(self, raw):
+        return f"TYPEOF({raw}) IN ('real', 'integer')"
+
+    def has_no_text(self, raw):
+        return f"TYPEOF({raw}) IN ('real', 'integer', 'blob')"
+
+    def text(self, raw):
+        return f"(CASE TYPEOF({raw}) WHEN 'text' THEN {raw} WHEN 'blob' THEN 'bytes' END COLLATE BINARY)"
+
+    def written(self, raw, *, trim):
+        return self.trimmed(self.text(raw)) if trim else self.text(raw)
+
+    def is_number(self, text):
+        return f"({text} NOT GLOB '*[^0-9+.eE-]*' AND CAST({text} AS REAL) = {text})"
+
+    def parsed(self, text):
+        return f"CAST({text} AS REAL)"
+
+
+class Spark(Engine):
+    """Databricks too. ``typeof`` is a constant, as in DuckDB."""
+
+    name, title = "spark", "Spark"
+    parses_all = True
+    varchar = "STRING"
+    # Its own ASINH loses the digits of small numbers.
+    functions = {name: template for name, template in Engine.functions.items() if name != "arcsinh"} | {
+        "log1p": "LOG1P({})",
+        "expm1": "EXPM1({})",
+    }
+
+    def same(self, name):
+        return name.lower()
+
+    def literal(self, value):
+        return f"({float(value)!r}D)" if repr(float(value))[0] == "-" else f"{float(value)!r}D"
+
+    def trimmed(self, text):
+        return f"TRIM(BOTH {self.quote(WHITE)} FROM {text})"
+
+    def has_numbers(self, raw):
+        return f"TYPEOF({raw}) RLIKE '^(double|float|decimal|(tiny|small|big)?int$)'"
+
+    def has_no_text(self, raw):
+        return f"TYPEOF({raw}) RLIKE '^(double|float|decimal|(tiny|small|big)?int$|boolean|date|time|binary|interval)'"
+
+    def figure(self, raw):
+        return f"TRY_CAST({raw} AS DOUBLE)"
+
+    def is_number(self, text):
+        return f"{text} RLIKE {self.quote(f'^(?:{NUMBER})' + chr(92) + 'z')}"
+
+
+class BigQuery(Engine):
+    """Its arithmetic fails the query as PostgreSQL's does. SQL cannot ask for a column's type."""
+
+    name, title = "bigquery", "BigQuery"
+    tested = False
+    raises = True
+    infinity = "CAST('inf' AS FLOAT64)"
+    most = 10_000
+    double = "FLOAT64"
+    varchar = "STRING"
+    functions = Engine.functions | {"log2": "LOG({}, 2)"}
+
+    def same(self, name):
+        return name.casefold()
+
+    def refuses(self, name):
+        bad = sorted(set(name) & set('!"$()*,./;?@[\\]^`{}~')) + [letter for letter in name if not letter.isprintable()]
+        if bad or len(name) > 300:
+            return f"its names are of up to 300 characters, and none of them is {bad[0]!r}" if bad else "300 characters"
+        return super().refuses(name)
+
+    def missing(self, value):
+        return f"{value} IS NULL OR IS_NAN({value})"
+
+    def without_nan(self, value):
+        return f"IF(IS_NAN({value}), NULL, {value})"
+
+    def text(self, raw):
+        return f"SAFE_CAST({raw} AS STRING)"
+
+    def is_number(self, text):
+        return f"REGEXP_CONTAINS({text}, '^(?:{NUMBER})$')"
+
+    def parsed(self, text):
+        return f"SAFE_CAST({text} AS FLOAT64)"
+
+    def written(self, raw, *, trim):
+        return f"NULLIF({super().written(raw, trim=trim)}, 'NaN')"
+
+
+class Snowflake(Engine):
+    """``TRY_CAST`` takes texts only; a VARIANT tells the type of what it holds."""
+
+    name, title = "snowflake", "Snowflake"
+    tested = False
+    infinity = "CAST('inf' AS DOUBLE)"
+    functions = Engine.functions | {"log2": "LOG(2, {})", "log10": "LOG(10, {})"}
+
+    def same(self, name):
+        return name
+
+    def unquoted(self, name):
+        return name.upper()
+
+    def literal(self, value):
+        return f"CAST('{float(value)!r}' AS DOUBLE)"
+
+    def has_numbers(self, raw):
+        return f"TYPEOF(TO_VARIANT({raw})) IN ('DOUBLE', 'REAL', 'DECIMAL', 'INTEGER')"
+
+    def has_no_text(self, raw):
+        return f"TYPEOF(TO_VARIANT({raw})) <> 'VARCHAR'"
+
+    def figure(self, raw):
+        return f"AS_DOUBLE(TO_VARIANT({raw}))"
+
+    def text(self, raw):
+        return f"COLLATE(TO_VARCHAR({raw}), '')"
+
+    def is_number(self, text):
+        return f"REGEXP_LIKE({text}, '{NUMBER}')"
+
+    def parsed(self, text):
+        return f"TRY_TO_DOUBLE({text})"
+
+
+class MySQL(Engine):
+    """8.0.17 or newer. It has no infinity, its arithmetic fails the query, and its texts compare without case."""
+
+    name, title = "mysql", "MySQL"
+    tested = False
+    raises = True
+    infinity = ""
+    fence = "LIMIT 18446744073709551615"
+    most = 4096
+    varchar = "CHAR"
+    functions = {
+        name: template for name, template in Engine.functions.items() if name not in ("cbrt", "tanh", "arcsinh")
+    }
+
+    def same(self, name):
+        plain = unicodedata.normalize("NFD", name.casefold())
+        return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+    def refuses(self, name):
+        if len(name) > 64 or name.endswith(" "):
+            return "its names are of up to 64 characters and do not end with a blank"
+        return super().refuses(name)
+
+    def finite(self, value):
+        return f"ABS({value}) < {self.literal(MAX)}"
+
+    def infinite(self, value):
+        return f"ABS({value}) >= {self.literal(MAX)}"
+
+    def missing(self, value):
+        return f"{value} IS NULL"
+
+    def filled(self, value, fill):
+        return f"COALESCE({value}, {fill})"
+
+    def without_nan(self, value):
+        return value
+
+    def text(self, raw):
+        return f"(CONVERT({raw} USING utf8mb4) COLLATE utf8mb4_0900_bin)"
+
+    def trimmed(self, text):
+        white = self.quote(f"^[{WHITE}]+|[{WHITE}]+" + chr(92) + "z")
+        return f"REGEXP_REPLACE({text}, {white}, '')"
+
+    def is_number(self, text):
+        return f"REGEXP_LIKE({text}, {self.quote(f'^(?:{NUMBER})' + chr(92) + 'z')})"
+
+    def parsed(self, text):
+        return f"CAST({text} AS DOUBLE)"
+
+
+ENGINES: dict[str, type[Engine]] = {
+    engine.name: engine for engine in (DuckDB, Postgres, SQLite, Spark, BigQuery, Snowflake, MySQL)
+}
+
+_NUMBERS = ("float8", "float4", "int8", "int4", "int2")
+_OTHERS = ("numeric", "boolean", "date", "timestamp", "timestamptz", "time", "interval", "bytea")
+
+
+def _types(*names: str) -> str:
+    return ", ".join(f"'{name}'::REGTYPE" for name in names)

@@ -1,0 +1,39 @@
+"""What exported files in any programming language say alike: their first line, and long literals over several lines."""
+
+from ..scorecard import Scorecard
+
+WIDTH = 110
+#: Characters that no language reads as the end, or as the beginning, of anything inside a comment.
+_PLAIN = frozenset(map(chr, range(32, 127))) - frozenset('"*?\\`')
+
+
+def shown(text: str) -> str:
+    """A name as it may stand in a comment: one line of ASCII that nothing can break out of, <U+000A> for the rest."""
+    return "".join(character if character in _PLAIN else f"<U+{ord(character):04X}>" for character in text)
+
+
+def title(scorecard: Scorecard, about=None) -> str:
+    """Which model the file is, for the comment at its top."""
+    what = f"a {scorecard.task} model"
+    name = shown(str(about)) if about is not None else ""
+    return f"{name}: {what}" if name else what[0].upper() + what[1:]
+
+
+def filled(opening: str, items: list[str], closing: str, *, indent: str = "    ") -> str:
+    """Items between brackets, on one line where they fit and else on as many as they need."""
+    line = opening + ", ".join(items) + closing
+    if len(line) <= WIDTH and "\n" not in line:
+        return line
+    return "\n".join([opening, *wrapped(items, indent=indent), closing])
+
+
+def wrapped(items: list[str], *, indent: str) -> list[str]:
+    """Lines of items, each with its comma; an item of several lines has them to itself."""
+    lines, current = [], ""
+    for item in items:
+        piece = item.replace("\n", "\n" + indent) + ","
+        if current and ("\n" in current + piece or len(current) + len(piece) >= WIDTH):
+            lines.append(current)
+            current = ""
+        current += (" " if current else indent) + piece
+    return [*lines, current] if current else lines
