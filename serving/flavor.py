@@ -150,8 +150,8 @@ def signature(
 
     Numbers are ``double``, also whole ones, so that a missing value is possible; text is ``string``, and so is a
     boolean column among ``gaps``, those with missing values in training: where it is null, MLflow's scoring server
-    makes False of a ``boolean``, and leaves a ``string`` as it is. Columns that no weight hangs on are optional. A model
-    with a scorecard takes ``params={"output": ...}``.
+    makes False of a ``boolean``, and leaves a ``string`` as it is. Columns that no weight hangs on are optional. A
+    model with a scorecard takes ``params={"output": ...}``.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec

@@ -19,8 +19,13 @@ from tests.pipelines import tables
 ROOT = Path(__file__).resolve().parents[1]
 ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
 PACKAGES = {"pipelines": pipelines.__main__.cli, "registry": registry.__main__.cli, "serving": serving.__main__.cli}
-#: Every command, as (package, name).
-COMMANDS = [(package, name) for package, cli in PACKAGES.items() for name in cli.commands]
+#: Every command, as (package, name); a group of commands is for a person at a terminal.
+COMMANDS = [
+    (package, name)
+    for package, cli in PACKAGES.items()
+    for name, command in cli.commands.items()
+    if not isinstance(command, click.Group)
+]
 #: What a person asks for at a terminal, and a project run has no use for.
 FLAGS = {"--help", "--debug", "--json"}
 
