@@ -58,6 +58,14 @@ class FairnessRules:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """What the version in Staging gets of the requests to the one in Production; see ``policy.yaml``."""
+
+    traffic: str
+    weight: float
+
+
+@dataclass(frozen=True)
 class Policy:
     """What holds for one model; the keys are explained in ``policy.yaml``.
 
@@ -77,6 +85,7 @@ class Policy:
     fairness: FairnessRules
     stages: Mapping[str, tuple[str, ...]]
     by_hand: str
+    serve: Serve
     follow: tuple[Follow, ...]
 
     def metric(self, task: str) -> str:
@@ -286,6 +295,7 @@ _MODEL: dict[str, Any] = {
     "fairness": {"gap": _number(0, math.inf), "fewest": _number(1, math.inf, whole=True)},
     "stages": dict.fromkeys(_STAGES, _gates),
     "by_hand": _one_of(REVERT, FLAG),
+    "serve": {"traffic": _one_of("none", "shadow", "canary"), "weight": _number(0, 1)},
     "follow": _follow,
 }
 # A stage changed by hand is to be seen within five seconds.
@@ -336,6 +346,7 @@ def _policy(content: Mapping) -> Policy:
         fairness=FairnessRules(**content["fairness"]),
         stages=MappingProxyType({stage: tuple(stages[stage]) for stage in _STAGES}),
         by_hand=content["by_hand"],
+        serve=Serve(content["serve"]["traffic"], float(content["serve"]["weight"])),
         follow=tuple(_one_follow(one) for one in content["follow"]),
     )
 

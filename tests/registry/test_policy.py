@@ -76,6 +76,12 @@ def test_the_variable_names_a_file_and_the_option_goes_before_it(written, monkey
     assert policy.read(other).poll == 1
 
 
+def test_a_model_has_its_own_traffic(written):
+    read = policy.read(written("models:\n  wine: {serve: {traffic: canary}}\n  iris: {serve: {weight: 0.5}}\n"))
+    found = [(own.serve.traffic, own.serve.weight) for own in map(read.for_model, ("wine", "iris", "another"))]
+    assert found == [("canary", 0.1), ("none", 0.5), ("none", 0.1)]
+
+
 def test_what_follows_is_read(written):
     read = policy.read(
         written(
@@ -112,6 +118,9 @@ WRONG = [
     ("stages: {Production: [sute]}", "stages.Production: expected evidence, suite, "),
     ("stages: {Production: [suite, suite]}", "stages.Production: something is there twice in ['suite', 'suite']"),
     ("by_hand: ignore", "by_hand: expected revert or flag, found 'ignore'"),
+    ("serve: {traffic: blue}", "serve.traffic: expected none, shadow or canary, found 'blue'"),
+    ("serve: {weight: 10}", "serve.weight: expected a number of at least 0 and at most 1, found 10"),
+    ("models: {a: {serve: {wieght: 1}}}", "unknown key 'models.a.serve.wieght'; did you mean 'weight'?"),
     ("poll: 60", "poll: expected a number of at least 0.1 and at most 4, found 60"),
     ("follow: make", "follow: expected a list of commands and webhooks, found 'make'"),
     ("follow: [{comand: x}]", "unknown key 'follow.1.comand'; did you mean 'command'?"),

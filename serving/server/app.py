@@ -1,0 +1,290 @@
+"""The application: a request's way from its route to its answer, and to the log."""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from serving.contract import OUTPUTS, RequestError, answers, internal
+from serving.contract.bodies import too_large
+from serving.server import health
+from serving.server.connections import Answer
+from serving.server.guard.admission import OPEN, Admission
+from serving.server.guard.headers import standing
+from serving.server.guard.keys import veiled, visible
+from serving.server.messages import Headers, Request, Response
+from serving.server.models import header, model, version
+from serving.server.protocols.base import FEW, Protocol
+from serving.server.routes import Route, Router
+from serving.server.saying import say
+from serving.server.settings import Settings
+from serving.server.state import Served, Version
+from serving.server.traffic import choose
+
+#: Smaller bodies are read, scored and answered at once: they take some tens of milliseconds at most, whatever they ask.
+QUICK = 16 * 1024
+#: Larger bodies than this, and questions of more rows, are seen to in a thread, beside the requests of others.
+LARGE = 512 * 1024
+ROWS, ROWS_EXPLAINED = 2_000, 20
+#: Threads for these; others wait. Scoring runs on one processor, whatever their number.
+THREADS = 2
+
+EXPLAIN = OUTPUTS[2]
+
+NO_PATH = "ENDPOINT_NOT_FOUND"
+NO_METHOD = "METHOD_NOT_ALLOWED"
+LATE = "DEADLINE_EXCEEDED"
+
+
+class App:
+    """The application of one worker; ``served`` is replaced as a whole, and a request sees one of them.
+
+    Parameters
+    ----------
+    admission : the door.
+    observe : is told of every request that was answered: ``observe(request, route, response, seconds, error)``.
+    new_id : gives the id of a request, from what its header ``X-Request-Id`` says.
+    shadow : is asked what a challenger would have answered: ``shadow(champion, challenger, protocol, request)``.
+    look : looks whether there is something to serve, and sets ``served``; asked where there was nothing: of several
+        workers that begin, none is to say so while another answers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        served: Served,
+        *,
+        router: Router,
+        admission: Admission,
+        observe: Callable[[Request, Route | None, Response, float, str], None],
+        new_id: Callable[[bytes | None], str],
+        shadow: Callable[[Version, Version, Protocol, Request], None],
+        look: Callable[[], None] = lambda: None,
+    ):
+        self.served, self._look = served, look
+        self._limits, self._time_limit, self._keyed = settings.limits, settings.time_limit, settings.keyed
+        self._router, self._admission = router, admission
+        self._observe, self._new_id, self._shadow = observe, new_id, shadow
+        self._standing = {kind: _lines(headers) for kind, headers in standing(tls=settings.tls).items()}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="large")
+
+    def at_once(self, scope: dict, body: bytes) -> Answer | None:
+        """Answer a prediction of a few rows; None for all else, which ``later`` answers.
+
+        It is what ``later`` comes to where nothing has to be waited for, without what waiting costs.
+        """
+        if len(body) > QUICK:
+            return None
+        route = self._router.find(scope["raw_path"])
+        if route is None or route.protocol is None or scope["method"] not in route.methods:
+            return None
+        began = time.perf_counter()
+        request = self._request(scope)
+        if request.encoding is not None:
+            return None
+        protocol, error = route.protocol, ""
+        try:
+            served = self._enter(request, route)
+            try:
+                request.body = body
+                chosen, beside = _chosen(request, route, served)
+                question = protocol.ask(request, chosen, self._limits)
+                found = answers(chosen.card, question.table, question.output, few=FEW)
+                response = protocol.answer(question, found, chosen, request)
+                if beside is not None:
+                    self._shadow(chosen, beside, protocol, request)
+            finally:
+                self._admission.leave()
+        except Exception as failure:
+            response, error = _refusal(failure, request, route)
+        return self._answer(request, route, response, began, error)
+
+    async def later(self, scope: dict, receive) -> Answer | None:
+        """Answer any request."""
+        began = time.perf_counter()
+        request, route, error = self._request(scope), None, ""
+        try:
+            route = self._router.find(scope["raw_path"])
+            response = await self._respond(request, route, receive)
+        except Exception as failure:
+            response, error = _refusal(failure, request, route)
+        if response is None:
+            return None
+        return self._answer(request, route, response, began, error)
+
+    def _request(self, scope: dict) -> Request:
+        """A request, its body still to come."""
+        client = scope["client"]
+        request = Request(scope["method"], scope["path"], query=scope["query_string"], headers=scope["headers"])
+        request.id, request.client = self._new_id(request.given), client[0] if client else ""
+        return request
+
+    def _enter(self, request: Request, route: Route) -> Served:
+        """Let a request in; what is served, as far as it may see that. ``leave`` must follow."""
+        if not self.served.models:
+            self._look()
+        served = self.served
+        name = route.model or (served.default if route.protocol else None) or ""
+        key = self._admission.admit(route.access, request.headers, model=name, client=request.client)
+        if key is None:
+            return veiled(served) if self._keyed and route.access is OPEN else served
+        request.key = key.name
+        return visible(served, key)
+
+    async def _respond(self, request: Request, route: Route | None, receive) -> Response | None:
+        """The response; None where the client has gone."""
+        if route is None:
+            raise RequestError(
+                "there is no such path; /models lists what is served, /docs explains it", status=404, code=NO_PATH
+            )
+        if request.method not in route.methods:
+            return _other_method(request, route)
+        served = self._enter(request, route)
+        try:
+            if route.answer is not None:
+                # Whatever body it has is not read: some of these routes are open to everybody.
+                told = partial(route.answer, request, served, route)
+                return await self._aside(told) if route.aside else told()
+            # Before the first of it is asked for: a client may wait to be told whether to send it.
+            self._small(request)
+            message = await self._whole(request, receive)
+            if message["type"] != "http.request":
+                return None
+            request.body = message["body"]
+            assert route.protocol is not None  # it is the one or the other
+            chosen, beside = _chosen(request, route, served)
+            response = await self._predicted(request, route.protocol, chosen)
+            if beside is not None:
+                self._shadow(chosen, beside, route.protocol, request)
+            return response
+        finally:
+            self._admission.leave(request.held)
+
+    def _small(self, request: Request) -> None:
+        """Refuse a body that is announced as too large."""
+        length = request.header(b"content-length")
+        if length is not None and int(length) > self._limits.body:  # the parser has seen that it is a number
+            raise too_large(self._limits)
+
+    async def _whole(self, request: Request, receive) -> dict:
+        """A message with the whole body, or the one that says that the client has gone."""
+        parts, more = [], True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return message
+            part, more = message["body"], message.get("more_body", False)
+            # Room is taken as bytes come: who announces many and sends none takes it from nobody.
+            self._admission.hold(len(part), request.key)
+            request.held += len(part)
+            if request.held > self._limits.body:
+                raise too_large(self._limits)
+            parts.append(part)
+        return {"type": "http.request", "body": b"".join(parts)}
+
+    async def _predicted(self, request: Request, protocol: Protocol, chosen: Version) -> Response:
+        """A prediction: here where that takes a few milliseconds at most, else in a thread."""
+        question = None
+        if len(request.body) <= LARGE and request.encoding is None:
+            question = protocol.ask(request, chosen, self._limits)
+            if question.table.count <= (ROWS_EXPLAINED if question.output == EXPLAIN else ROWS):
+                found = answers(chosen.card, question.table, question.output, few=FEW)
+                return protocol.answer(question, found, chosen, request)
+
+        def work() -> Response:
+            asked = question or protocol.ask(request, chosen, self._limits)
+            asked.table = Timed(asked.table, self._time_limit)
+            found = answers(chosen.card, asked.table, asked.output, few=FEW)
+            return protocol.answer(asked, found, chosen, request)
+
+        return await self._aside(work)
+
+    async def _aside(self, work: Callable[[], Response]) -> Response:
+        """Answer in a thread, within the time limit."""
+        done = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.wait_for(done, self._time_limit)
+        except TimeoutError:
+            raise late(self._time_limit) from None
+
+    def _answer(self, request: Request, route: Route | None, response: Response, began: float, error: str) -> Answer:
+        """A response as it is sent; it is told to whoever watches."""
+        body, kind = response.body, response.media_type
+        head = b"%sx-request-id: %s\r\n" % (self._standing[response.kind], request.id.encode())
+        for name, value in response.headers:
+            head += b"%s: %s\r\n" % (name, value)
+        if kind is not None:
+            head += b"content-type: %s\r\ncontent-length: %d\r\n" % (kind, len(body))
+        self._observe(request, route, response, time.perf_counter() - began, error)
+        return response.status, head, body
+
+
+def _chosen(request: Request, route: Route, served: Served) -> tuple[Version, Version | None]:
+    """Who answers, and who is asked beside."""
+    found = model(served, route.model)
+    chosen, beside = choose(found, request) if route.version is None else (version(found, route.version), None)
+    request.chosen = chosen
+    return chosen, beside
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join(b"%s: %s\r\n" % header for header in headers)
+
+
+def _refusal(failure: Exception, request: Request, route: Route | None) -> tuple[Response, str]:
+    """The response to a request that fails, and the error's code for the log."""
+    if not isinstance(failure, RequestError):
+        say(f"request {request.id}: {''.join(traceback.format_exception(failure))}")
+        failure = internal()
+    response = _speaker(route).refuse(failure)
+    response.headers += getattr(failure, "headers", ())
+    if (chosen := request.chosen) is not None:
+        # A challenger that refuses what the champion takes is to be seen.
+        response.model, response.version = chosen.model, chosen.version
+        response.headers.append((b"x-model-version", header(chosen.label)))
+    return response, failure.code
+
+
+def _speaker(route: Route | None) -> Protocol:
+    """The protocol that tells an error."""
+    return route.protocol if route is not None and route.protocol is not None else health.MLFLOW
+
+
+def _other_method(request: Request, route: Route) -> Response:
+    allowed = (b"allow", ", ".join((*route.methods, "OPTIONS")).encode())
+    if request.method == "OPTIONS":
+        return Response(204, media_type=None, headers=(allowed,))
+    error = RequestError(f"expected the method {' or '.join(route.methods)}, found another", status=405, code=NO_METHOD)
+    response = _speaker(route).refuse(error)
+    response.headers.append(allowed)
+    return response
+
+
+class Timed:
+    """A table whose rows end when the time is up."""
+
+    def __init__(self, table, limit: float):
+        self._table, self._until, self._limit = table, time.monotonic() + limit, limit
+        self.count, self.uniform = table.count, table.uniform
+
+    def rows(self):
+        for row in self._table.rows():
+            self._check()
+            yield row
+
+    def columns(self, inputs):
+        self._check()
+        return self._table.columns(inputs)
+
+    def _check(self) -> None:
+        if time.monotonic() > self._until:
+            raise late(self._limit)
+
+
+def late(limit: float) -> RequestError:
+    """The refusal of a request that takes too long."""
+    return RequestError(
+        f"the request took longer than {limit:g} s; ask for fewer rows at a time", status=504, code=LATE
+    )

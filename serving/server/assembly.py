@@ -1,0 +1,18 @@
+"""All routes of a server, in one router."""
+
+from serving.server import health
+from serving.server.protocols import tensorflow, torchserve, v2
+from serving.server.routes import Router
+from serving.server.schema import docs
+from serving.server.settings import Settings
+
+#: What offers ``add(router, settings)``.
+MODULES = (health, v2, tensorflow, torchserve, docs)
+
+
+def router(settings: Settings) -> Router:
+    """A router with all routes that these settings have."""
+    made = Router()
+    for module in MODULES:
+        module.add(made, settings)
+    return made

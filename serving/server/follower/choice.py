@@ -1,0 +1,80 @@
+"""Which version of a model is to be served, by the registry and the ledger: both have to say so.
+
+A version that was moved by hand is not served before ``python -m registry watch`` has judged it: until then, and where
+it fails its gates, the ledger knows it in another stage. What the ledger knows in Production passed when it came, was
+left there by the policy ``flag``, or was put back by a rollback or by ``watch``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from registry import byhand, history
+from registry.ledger import Entry
+from registry.policy import FLAG
+from registry.stages import ALIASES, PRODUCTION, STAGING, State
+
+_FLAGGED = "flagged"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be served of a model.
+
+    Parameters
+    ----------
+    champion, challenger : numbers; None where there is none.
+    waiting : why a version that is in Production is not served (yet), one line; empty where there is none such.
+    staged : whether there is a version in Production at all; without one, nothing is served.
+    fallback : numbers of versions to serve where neither the champion nor what was served before can be, best first.
+    """
+
+    champion: str | None
+    challenger: str | None = None
+    waiting: str = ""
+    staged: bool = True
+    fallback: tuple[str, ...] = ()
+
+
+def choose(state: State, entries: Sequence[Entry], *, by_hand: str) -> Choice:
+    """What is to be served of a model.
+
+    Parameters
+    ----------
+    entries : the ledger's rows of the model.
+    by_hand : the policy for versions that were moved by hand and fail: ``revert`` or ``flag``.
+    """
+    known = byhand.known(entries, state)
+    there = [version.number for version in state.in_stage(PRODUCTION)]
+    if not there:
+        return Choice(None, staged=False)
+    fit = [number for number in there if known[number] == PRODUCTION and _stood(state, entries, number, by_hand)]
+    named = state.aliases.get(ALIASES[PRODUCTION])
+    champion = named if named in fit else next(iter(fit), None)
+    unfit = [number for number in there if number not in fit]
+    challenger = next((version.number for version in state.in_stage(STAGING) if known[version.number] == STAGING), None)
+    fallback = tuple(number for number in reversed(known) if known[number] == PRODUCTION and number not in unfit)
+    return Choice(champion, challenger, _why(unfit, known), fallback=fallback)
+
+
+def _stood(state: State, entries: Sequence[Entry], number: str, by_hand: str) -> bool:
+    """Whether the last verdict on a version for Production was passed, or is let stand."""
+    created = state.versions[number].created
+    for entry in reversed(history.done(entries)):
+        if entry.version != number or entry.verdict is None or entry.verdict.get("stage") != PRODUCTION:
+            continue
+        if all(move["created"] != created for move in entry.details["moves"] if move["version"] == number):
+            continue  # of a version of the same number that was deleted
+        return bool(entry.verdict.get("passed")) or entry.details.get("outcome") == _FLAGGED or by_hand == FLAG
+    return True
+
+
+def _why(unfit: Sequence[str], known: dict[str, str]) -> str:
+    if not unfit:
+        return ""
+    number = unfit[0]
+    if known[number] == PRODUCTION:
+        return f"version {number} failed its gates when it was last judged"
+    return (
+        f"version {number} was moved to Production by hand and is not judged: `python -m registry watch` judges it, "
+        f"and `python -m registry promote` would have"
+    )

@@ -1,0 +1,260 @@
+"""Following the registry: what is to be served of every model, as its stages, its ledger and the policy say now."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from registry import stages
+from registry.client import one_try, speaking
+from registry.errors import RegistryError
+from registry.ledger import Ledger
+from registry.stages import PRODUCTION, STAGING, State
+from serving.server.cache import Cache, CacheError, Document, Entry, Kept
+from serving.server.follower import fetching
+from serving.server.follower.choice import Choice, choose
+from serving.server.saying import Troubles
+from serving.server.state import Traffic
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
+
+    from registry.policy import Policies
+
+#: How often all models are looked at anew, changed or not; in seconds.
+SWEEP = 300.0
+
+_PAGE = 200
+
+
+class Following:
+    """A registry that is followed into a cache.
+
+    Parameters
+    ----------
+    read_policy : reads the policy; asked at every look.
+    say : is told what changes, a line each.
+    """
+
+    def __init__(
+        self,
+        client: "MlflowClient",
+        ledger: Ledger,
+        cache: Cache,
+        read_policy: "Callable[[], Policies]",
+        say: Callable[[str], object],
+    ):
+        self._client, self._ledger, self._cache = client, ledger, cache
+        self._read_policy, self._say, self._troubles = read_policy, say, Troubles(say)
+        self._policies: Policies | None = None
+        self._traces: dict[str, Any] = {}
+        self._due: set[str] = set()
+        self._swept: float | None = None
+        # What was fetched and cannot be served: it is not fetched again at every look.
+        self._unservable: dict[tuple[str, str, int], str] = {}
+        # How the files of scorecards were when they were read, by digest.
+        self._marks: dict[str, tuple | None] = {}
+        self._document, self._mark = self._begin()
+        self._kept = {kept.name: kept for kept in self._document.models}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a model's choice may change without a trace in the registry: when the ledger says more."""
+        return bool(self._due)
+
+    def look(self) -> None:
+        """See what has changed, and write down what is to be served.
+
+        A model that cannot be decided is left as it is, said, and tried again the next time.
+
+        Raises
+        ------
+        RegistryError
+            where the registry cannot be read; what is served goes on.
+        CacheError
+            where the cache cannot be written.
+        """
+        changed = self._new_policy()
+        swept = self._swept is None or time.monotonic() - self._swept >= SWEEP
+        if swept:
+            self._unservable.clear()
+        with one_try():
+            self._glance(everything=changed or swept)
+            for name in sorted(self._due):
+                with self._troubled(name):
+                    if not self._decide(name):
+                        self._due.discard(name)
+        if swept:
+            self._swept = time.monotonic()
+            self._cache.clean()
+        self._write()
+        self._cache.touch()
+
+    def _begin(self) -> tuple[Document, tuple | None]:
+        try:
+            return self._cache.read(), self._cache.mark()
+        except CacheError as error:
+            self._say(f"{error}; it is written anew")
+            return Document(), None
+
+    def _new_policy(self) -> bool:
+        """Read the policy; whether it is another than before. One that is wrong changes nothing."""
+        before = self._policies
+        try:
+            self._policies = self._read_policy()
+        except RegistryError as error:
+            if before is None:
+                raise
+            self._troubles.has("policy", str(error), after="; the policy of before goes on to hold")
+            return False
+        self._troubles.over("policy", "the policy can be read again")
+        return before is not None and before != self._policies
+
+    def _glance(self, *, everything: bool) -> None:
+        """Read all models; one that is not as it was seen last is due."""
+        with speaking():
+            traces = {model.name: _trace(model) for model in _pages(self._client.search_registered_models)}
+        self._due &= traces.keys()
+        self._due |= {name for name, trace in traces.items() if everything or self._traces.get(name) != trace}
+        self._due |= {name for name in traces if (kept := self._kept.get(name)) and not self._there(kept)}
+        for name in [name for name in self._kept if name not in traces]:
+            self._say(f"{name}: it is no longer registered, and no longer served")
+            del self._kept[name]
+        self._traces = traces
+
+    def _there(self, kept: Kept) -> bool:
+        """Whether the cache has all that a model needs, as it was written."""
+        return all(self._whole(entry.card) for entry in (kept.champion, kept.challenger) if entry)
+
+    def _whole(self, digest: str) -> bool:
+        """Whether the cache has a scorecard; it is read again only where its file is another."""
+        mark = self._cache.mark_of(digest)
+        if mark is None or self._marks.get(digest) != mark:
+            self._marks.pop(digest, None)
+            try:
+                self._cache.card(digest)
+            except CacheError:
+                return False
+            self._marks[digest] = mark
+        return True
+
+    def _decide(self, name: str) -> bool:
+        """Decide what is served of a model; whether to ask again soon."""
+        assert self._policies is not None
+        policy = self._policies.for_model(name)
+        try:
+            state = stages.read(self._client, name)
+        except stages.NoModel:
+            return True  # gone since the glance: the next one tells
+        choice = choose(state, self._ledger.entries(name), by_hand=policy.by_hand)
+        before = self._kept.get(name)
+        kept = self._champion(state, choice, before)
+        if kept.champion is not None:
+            traffic = Traffic(policy.serve.traffic, policy.serve.weight)
+            kept = replace(kept, challenger=self._challenger(state, choice), traffic=traffic)
+        self._kept[name] = kept
+        self._tell(before, kept)
+        return bool(choice.waiting)
+
+    def _champion(self, state: State, choice: Choice, before: Kept | None) -> Kept:
+        if not choice.staged:
+            return Kept(state.name, None, refused="no version of it is in Production")
+        refused = choice.waiting
+        if choice.champion:
+            try:
+                return Kept(state.name, self._entry(state, choice.champion, PRODUCTION), refused=refused)
+            except fetching.Unservable as error:
+                refused = str(error)
+        if before and before.champion and self._whole(before.champion.card):
+            return Kept(state.name, before.champion, refused=refused)
+        for number in choice.fallback:
+            if number != choice.champion:
+                with contextlib.suppress(fetching.Unservable):
+                    return Kept(state.name, self._entry(state, number, PRODUCTION), refused=refused)
+        return Kept(state.name, None, refused=refused)
+
+    def _challenger(self, state: State, choice: Choice) -> Entry | None:
+        if choice.challenger is None:
+            return None
+        try:
+            return self._entry(state, choice.challenger, STAGING)
+        except fetching.Unservable as error:
+            self._troubles.has(f"{state.name} challenger", f"{state.name}: not the challenger: {error}")
+            return None
+
+    def _entry(self, state: State, number: str, stage: str) -> Entry:
+        """A version as the state document tells it; its scorecard is in the cache then.
+
+        Raises
+        ------
+        Unservable
+        """
+        version = state.versions[number]
+        key = (state.name, number, version.created)
+        if key in self._unservable:
+            raise fetching.Unservable(self._unservable[key])
+        for kept in (self._kept.get(state.name),):
+            for entry in (kept.champion, kept.challenger) if kept else ():
+                if entry and (entry.version, entry.created) == (number, version.created) and self._whole(entry.card):
+                    return replace(entry, stage=stage)
+        try:
+            found = fetching.registered(self._client, state.name, number)
+        except fetching.Unservable as error:
+            self._unservable[key] = str(error)
+            raise
+        self._cache.add(found.card)
+        return Entry(number, stage, found.card.digest, found.example, version.created)
+
+    def _write(self) -> None:
+        models = tuple(self._kept[name] for name in sorted(self._kept))
+        if models == self._document.models and self._mark is not None and self._cache.mark() == self._mark:
+            return
+        document = Document(models, self._document.generation + 1)
+        self._cache.write(document)
+        self._document, self._mark = document, self._cache.mark()
+
+    def _tell(self, before: Kept | None, kept: Kept) -> None:
+        was, now = before.champion if before else None, kept.champion
+        if now and (was is None or (was.version, was.created) != (now.version, now.created)):
+            self._say(f"{kept.name}: version {now.version} is served" + (f", no longer {was.version}" if was else ""))
+        if was and not now:
+            self._say(f"{kept.name}: it is no longer served")
+        if kept.refused and kept.refused != (before.refused if before else ""):
+            self._say(f"{kept.name}: {kept.refused}" + (f"; version {now.version} goes on to be served" if now else ""))
+        first, second = (one.challenger.version if one and one.challenger else None for one in (before, kept))
+        traffic = before.traffic if before else Traffic()
+        if second and (first != second or traffic != kept.traffic):
+            self._say(f"{kept.name}: version {second} is the challenger, traffic: {_words(kept.traffic)}")
+        if first and not second:
+            self._say(f"{kept.name}: there is no challenger any more")
+
+    @contextlib.contextmanager
+    def _troubled(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except RegistryError as error:
+            self._troubles.has(name, f"{name}: {error}", after=" (trying on)")
+        else:
+            self._troubles.over(name, f"{name}: it can be read again")
+
+
+def _words(traffic: Traffic) -> str:
+    return traffic.mode if traffic.mode == "none" else f"{traffic.mode} of {traffic.weight:.2%}".replace(".00%", "%")
+
+
+def _trace(model: "RegisteredModel") -> tuple:
+    """What of a model changes when a stage or an alias does."""
+    newest = sorted((one.current_stage, str(one.version)) for one in model.latest_versions)
+    return model.creation_timestamp, model.last_updated_timestamp, newest, dict(model.aliases)
+
+
+def _pages(search: Callable) -> list:
+    found, token = [], None
+    while True:
+        page = search(max_results=_PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found

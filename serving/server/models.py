@@ -1,0 +1,89 @@
+"""Which model and version a request is for, and how to say that there is none such."""
+
+from functools import lru_cache
+from urllib.parse import quote
+
+from serving.contract import RequestError
+from serving.server.state import Model, Served, Version
+
+NO_MODEL = "RESOURCE_DOES_NOT_EXIST"
+AWAY = "TEMPORARILY_UNAVAILABLE"
+
+# How many names an error lists.
+_LISTED = 10
+
+
+def model(served: Served, name: str | None) -> Model:
+    """The model of a name, or the default one.
+
+    Raises
+    ------
+    RequestError
+        with status 404 where there is none, and 503 where nothing is served yet.
+    """
+    if name is None:
+        name = served.default
+        if name is None:
+            raise _no_default(served)
+    found = served.models.get(name)
+    if found is None:
+        raise _unknown(served, name)
+    return found
+
+
+def version(model: Model, number: str) -> Version:
+    """A version that is loaded, by its number, or as ``@champion`` or ``@challenger``.
+
+    Raises
+    ------
+    RequestError
+        with status 404 where it is neither.
+    """
+    for label, found in (("@champion", model.champion), ("@challenger", model.challenger)):
+        if found is not None and number in (found.version, label):
+            return found
+    loaded = " and ".join(one.version for one in (model.champion, model.challenger) if one)
+    raise RequestError(
+        f"this version of model {model.name!r} is not served; served: {loaded}", status=404, code=NO_MODEL
+    )
+
+
+@lru_cache(maxsize=256)
+def header(label: str) -> bytes:
+    """A version's label as a header may hold it: what is not ASCII is percent-encoded."""
+    return quote(label, safe=" /!#$&'()*+,:;=?@[]^`{|}~\"<>").encode()
+
+
+def _no_default(served: Served) -> RequestError:
+    if not served.models:
+        return _nothing(served)
+    return RequestError(
+        f"several models are served, and none is the default: ask /models/NAME/invocations, NAME one of "
+        f"{_names(served)}",
+        status=404,
+        code=NO_MODEL,
+    )
+
+
+def _unknown(served: Served, name: str) -> RequestError:
+    if name in served.refused:
+        return RequestError(
+            f"model {name!r} is registered, and not served: {served.refused[name]}", status=404, code=NO_MODEL
+        )
+    if not served.models:
+        return _nothing(served)
+    return RequestError(f"no such model is served; served: {_names(served)}", status=404, code=NO_MODEL)
+
+
+def _nothing(served: Served) -> RequestError:
+    said = "no model is served yet: none of the registry is in Production, or the registry has not answered so far"
+    if served.refused:
+        name, reason = next(iter(served.refused.items()))
+        said = f"no model is served: {name!r}: {reason}"
+    return RequestError(said, status=503, code=AWAY)
+
+
+def _names(served: Served) -> str:
+    names = [repr(name) for name in served.models]
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

@@ -1,0 +1,82 @@
+"""The page at ``/``: what is served, how it does, and a form to try it. Plain HTML, with files of its own only."""
+
+import json
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from urllib.parse import parse_qs
+
+from serving.contract import RequestError
+from serving.server.guard.admission import OPEN, SEE
+from serving.server.messages import Request, Response
+from serving.server.page import views
+from serving.server.page.figures import Live
+from serving.server.routes import GET, Route, Router
+from serving.server.state import Served
+
+_FILES = {"page.css": b"text/css", "page.js": b"text/javascript", "icon.svg": b"image/svg+xml"}
+_HTML = b"text/html; charset=utf-8"
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
+
+#: Tells the numbers of what a request may see.
+Tell = Callable[[Served], Live]
+
+
+def add(router: Router, tell: Tell, *, keyed: bool, tls: bool) -> None:
+    """Register the page's routes.
+
+    Parameters
+    ----------
+    keyed : whether requests have to bring a key; then the page without one only asks for it.
+    tls : whether the server speaks HTTPS.
+    """
+
+    def shown(request: Request, served: Served, route: Route) -> Response:
+        live = tell(served)
+        alone = len(served.models) == 1 and not served.refused
+        name = _asked(request.query)
+        if name is None and alone:
+            name = next(iter(served.models))
+        if name is None:
+            return _page("Models", views.overview(served, live), keyed=keyed)
+        if name not in served.models:
+            return _page("No such model", views.missing(name), keyed=keyed, status=404)
+        host = request.header(b"host") or ""
+        address = f"{'https' if tls else 'http'}://{host if _HOST.fullmatch(host) else 'localhost:8080'}"
+        main = views.detail(served.models[name], live, address=address, keyed=keyed, alone=alone)
+        return _page(name, main, keyed=keyed)
+
+    def locked(request: Request, served: Served, route: Route) -> Response:
+        return _page("Models", views.lock(), keyed=True, ask=True)
+
+    def numbers(request: Request, served: Served, route: Route) -> Response:
+        return Response(200, json.dumps(tell(served).to_dict()).encode())
+
+    # Without a key the page asks for one; the script then fetches ``/page`` with it.
+    router.add("/", Route("/", GET, answer=locked if keyed else shown, access=OPEN if keyed else SEE))
+    router.add("/page", Route("/page", GET, answer=shown, access=SEE))
+    router.add("/page/numbers", Route("/page/numbers", GET, answer=numbers, access=SEE))
+    for name, kind in _FILES.items():
+        router.add(f"/page/{name}", Route(f"/page/{name}", GET, answer=_file(name, kind), access=OPEN))
+
+
+def _file(name: str, kind: bytes):
+    content = files(__name__).joinpath(name).read_bytes()
+
+    def answer(request: Request, served: Served, route: Route) -> Response:
+        return Response(200, content, media_type=kind, kind="file")
+
+    return answer
+
+
+def _page(title: str, main, *, keyed: bool, status: int = 200, ask: bool = False) -> Response:
+    body = views.document(title, main, keyed=keyed, ask=ask)
+    return Response(status, body, media_type=_HTML, kind="page")
+
+
+def _asked(query: bytes) -> str | None:
+    try:
+        found = parse_qs(query.decode("ascii"), keep_blank_values=True, max_num_fields=20).get("model")
+    except ValueError:
+        raise RequestError("the query is no query that can be read") from None
+    return found[0] if found else None

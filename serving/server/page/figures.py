@@ -1,0 +1,132 @@
+"""The numbers that the page shows: of each model, over all workers, since the server began."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from serving.server.state import Served
+from serving.server.watching.metrics import QUICK
+from serving.server.watching.tallies import BOUNDS, Counts, Told, buckets, together
+
+
+@dataclass
+class Figures:
+    """What was asked of a model.
+
+    Parameters
+    ----------
+    requests, rejected, failed : all of them, those answered by 4xx, those by 5xx.
+    rows : that were scored.
+    latency : how many requests took so long, one number a bucket of ``BOUNDS`` and one beyond.
+    versions : how many requests each version answered.
+    """
+
+    requests: float = 0
+    rejected: float = 0
+    failed: float = 0
+    rows: float = 0
+    latency: list[float] = field(default_factory=lambda: [0.0] * (len(BOUNDS) + 1))
+    versions: dict[str, float] = field(default_factory=dict)
+
+    def add(self, other: "Figures") -> None:
+        """Count another model's, too."""
+        self.requests += other.requests
+        self.rejected += other.rejected
+        self.failed += other.failed
+        self.rows += other.rows
+        self.latency = [a + b for a, b in zip(self.latency, other.latency, strict=True)]
+
+    def quantile(self, share: float) -> float | None:
+        """Seconds within which a share of the requests was answered, interpolated; None without requests."""
+        return quantile(self.latency, share)
+
+
+@dataclass(frozen=True)
+class Live:
+    """All numbers of a moment.
+
+    Parameters
+    ----------
+    since : when the server began, in seconds since 1970.
+    age : seconds since the registry was last seen; None where none is followed.
+    """
+
+    models: dict[str, Figures]
+    workers: int
+    since: float
+    age: float | None
+    generation: int
+
+    def everything(self) -> Figures:
+        """The sum over the models."""
+        found = Figures()
+        for one in self.models.values():
+            found.add(one)
+        return found
+
+    def to_dict(self) -> dict:
+        """The numbers, ready for JSON."""
+        return {
+            "time": time.time(),
+            "since": self.since,
+            "age": self.age,
+            "workers": self.workers,
+            "generation": self.generation,
+            "bounds": BOUNDS,
+            "models": [
+                {
+                    "name": name,
+                    "requests": one.requests,
+                    "rejected": one.rejected,
+                    "failed": one.failed,
+                    "rows": one.rows,
+                    "latency": one.latency,
+                    "versions": [[version, number] for version, number in one.versions.items()],
+                }
+                for name, one in self.models.items()
+            ],
+        }
+
+
+def live(told: list[Told], served: Served, *, since: float, age: float | None) -> Live:
+    """The numbers of the models that are served."""
+    return Live(
+        by_model(together(told), served.models),
+        sum(one.lives for one in told),
+        since,
+        age,
+        served.generation,
+    )
+
+
+def by_model(counts: Counts, names: Iterable[str]) -> dict[str, Figures]:
+    """What was asked of each model."""
+    found = {name: Figures() for name in names}
+    for (protocol, model, version, status), entry in counts.answers.items():
+        if not protocol or model not in found:
+            continue
+        one, times = found[model], buckets(entry)
+        number = sum(times)
+        one.requests += number
+        one.rejected += number if 400 <= status < 500 else 0
+        one.failed += number if status >= 500 else 0
+        one.rows += entry[0]
+        if status not in QUICK:
+            one.latency = [a + b for a, b in zip(one.latency, times, strict=True)]
+        if version:
+            one.versions[version] = one.versions.get(version, 0) + number
+    return found
+
+
+def quantile(latency: Sequence[float], share: float) -> float | None:
+    """A quantile of a histogram as Prometheus' ``histogram_quantile`` reads it: evenly spread within a bucket."""
+    total = sum(latency)
+    if not total:
+        return None
+    wanted, below = share * total, 0.0
+    for place, bound in enumerate(BOUNDS):
+        if latency[place] and below + latency[place] >= wanted:
+            lower = BOUNDS[place - 1] if place else 0.0
+            return lower + (bound - lower) * (wanted - below) / latency[place]
+        below += latency[place]
+    return BOUNDS[-1]

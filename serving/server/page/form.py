@@ -1,0 +1,166 @@
+"""The form to try a prediction: a field for each input of the scorecard, filled with the example."""
+
+import json
+import shlex
+from urllib.parse import quote
+
+from serving.scorecard import Input, Scorecard
+from serving.server.page.markup import Markup, join, tag
+from serving.server.state import Version
+
+#: Of a category at most so many values are suggested.
+SUGGESTED = 200
+
+#: From so many columns on there is a box to find one.
+MANY = 12
+
+
+def form(version: Version, *, address: str, keyed: bool) -> Markup:
+    """The form of a version, and the same question for a terminal.
+
+    Parameters
+    ----------
+    address : of the server, as the browser sees it.
+    keyed : whether requests have to bring a key.
+    """
+    card, inputs = version.card, version.card.inputs
+    values = known(card)
+    fields = [_field(item, place, version, values.get(item.name, ())) for place, item in enumerate(inputs)]
+    return tag(
+        "section",
+        tag("h2", "Try a prediction", id="try-title"),
+        # The script hides it: it shows, too, where the script is allowed, and does not come.
+        tag(
+            "p",
+            "The form needs JavaScript. The command below asks the same question.",
+            class_="note",
+            data_unscripted=True,
+        ),
+        tag(
+            "div",
+            tag(
+                "form",
+                _find() if len(inputs) >= MANY else None,
+                tag("div", fields, class_="fields"),
+                tag("p", "No column has this in its name.", class_="note nothing", hidden=True),
+                tag(
+                    "div",
+                    tag("button", "Predict", type="submit", class_="primary"),
+                    tag("button", "Example", type="reset", title="Fill in the example that the model was logged with")
+                    if version.example
+                    else None,
+                    tag("button", "Clear", type="button", data_do="clear"),
+                    class_="buttons",
+                ),
+                autocomplete="off",
+                novalidate=True,
+                data_path=f"models/{quote(version.model, safe='')}/invocations",
+                data_explains="yes" if card.kind == "linear" else "no",
+                data_probabilities="yes" if card.has_probabilities else "no",
+                aria_labelledby="try-title",
+            ),
+            tag(
+                "div",
+                tag(
+                    "p",
+                    "The answer appears here, with the reasons for it."
+                    if card.kind == "linear"
+                    else "The answer appears here.",
+                    class_="note",
+                ),
+                class_="answer",
+                aria_live="polite",
+            ),
+            class_="try",
+        ),
+        tag(
+            "details",
+            tag("summary", "The same from a terminal"),
+            tag("pre", tag("code", command(version, address=address, keyed=keyed)), tabindex="0"),
+        ),
+        id="try",
+        class_="card",
+        data_version=f"{version.version} {card.digest}",
+    )
+
+
+def command(version: Version, *, address: str, keyed: bool) -> str:
+    """A command for a terminal that asks for the example's prediction."""
+    names = [item.name for item in version.card.inputs]
+    row = [version.example.get(name) for name in names]
+    body = json.dumps({"dataframe_split": {"columns": names, "data": [row]}}, ensure_ascii=False)
+    url = f"{address}/models/{quote(version.model, safe='')}/invocations"
+    parts = [f"curl -s {shlex.quote(url)}"]
+    if keyed:
+        parts.append('-H "Authorization: Bearer $KEY"')
+    parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
+    return " \\\n  ".join(parts)
+
+
+def known(card: Scorecard) -> dict[str, list[str]]:
+    """The values of each category that the model tells apart."""
+    found: dict[str, list[str]] = {}
+    for column in card.document["columns"]:
+        if "one_hot" in column and "input" in column:
+            values = found.setdefault(column["input"], [])
+            for group in column["one_hot"]:
+                values += [value for value in group["of"] if isinstance(value, str) and value not in values]
+    return {name: sorted(values)[:SUGGESTED] for name, values in found.items()}
+
+
+def _find() -> Markup:
+    return tag(
+        "label",
+        "Find a column",
+        tag("input", type="search", class_="find", placeholder="part of its name"),
+        class_="finder",
+    )
+
+
+def _field(item: Input, place: int, version: Version, values) -> Markup:
+    name, example = f"input-{place}", version.example.get(item.name)
+    said = "" if example is None else example if isinstance(example, str) else json.dumps(example)
+    facts = {"data_name": item.name, "data_type": item.type, "id": name, "aria_describedby": f"{name}-hint"}
+    if item.type == "boolean":
+        choice = {"true": "true", "1": "true", "1.0": "true", "false": "false", "0": "false", "0.0": "false"}.get(said)
+        control = tag(
+            "select",
+            [
+                tag("option", text, value=value, selected=value == (choice or ""))
+                for value, text in (("", "missing"), ("true", "true"), ("false", "false"))
+            ],
+            **facts,
+        )
+    else:
+        number = item.type == "number"
+        control = join(
+            tag(
+                "input",
+                type="text",
+                value=said,
+                inputmode=("numeric" if item.integer else "decimal") if number else None,
+                list=f"{name}-known" if values else None,
+                spellcheck="false",
+                placeholder="missing" if item.null else None,
+                required=not item.null and item.name not in version.card.optional,
+                **facts,
+            ),
+            tag("datalist", [tag("option", value=value) for value in values], id=f"{name}-known") if values else None,
+        )
+    return tag(
+        "div",
+        tag("label", item.name or "(no name)", for_=name, title=item.name),
+        control,
+        tag("small", hint(item, optional=item.name in version.card.optional), id=f"{name}-hint"),
+        class_="field",
+    )
+
+
+def hint(item: Input, *, optional: bool) -> str:
+    """What a column takes."""
+    kind = (
+        "whole number" if item.integer else {"number": "number", "boolean": "yes or no", "category": "text"}[item.type]
+    )
+    if optional:
+        return f"{kind}, not used by this version"
+    return f"{kind}, may be missing" if item.null else kind

@@ -1,0 +1,107 @@
+"""Parquet bodies as tables: only the columns that a model reads, and never much more memory than the limits say.
+
+A Parquet file of some bytes may say that one long text stands in a million rows, or that a list has a billion values:
+what it comes to is held against the limit of a body.
+"""
+
+from serving.contract import Limits, RequestError
+from serving.contract.bodies import decompressed, too_large
+from serving.contract.errors import TOO_LARGE, UNREADABLE
+from serving.contract.tables import Columns, shown
+
+#: The media types, the registered one first.
+PARQUET = ("application/vnd.apache.parquet", "application/parquet", "application/x-parquet")
+
+# What a cell takes of the limit that a body has; in Python it takes some 30 bytes.
+_CELL = 4
+
+
+def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Columns:
+    """The columns of a Parquet file that a model reads.
+
+    Raises
+    ------
+    RequestError
+        with status 400 where it is none, or holds lists and the like, 413 where it is too large, and 415 where PyArrow
+        is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet
+    except ImportError:
+        raise RequestError(
+            "Content-Type: this server reads no Parquet (it has no PyArrow); send JSON or CSV",
+            status=415,
+            code=UNREADABLE,
+        ) from None
+
+    if encoding:
+        body = decompressed(body, encoding, limits)
+    if len(body) > limits.body:
+        raise too_large(limits)
+    try:
+        file = pyarrow.parquet.ParquetFile(pa.BufferReader(body))
+        schema, count = file.schema_arrow, file.metadata.num_rows
+        if count > limits.rows:
+            raise RequestError(
+                f"expected at most {limits.rows:,} rows, found {count:,}; ask in several requests",
+                status=413,
+                code=TOO_LARGE,
+            )
+        wanted = [item.name for item in inputs if item.name in schema.names]
+        if count * len(wanted) * _CELL > limits.body:
+            raise too_large(limits)
+        for name in wanted:
+            _see(schema, name)
+        texts = [name for name in wanted if _is_text(schema.field(name).type)]
+        # As a dictionary, a text that stands in many rows is kept once.
+        file = pyarrow.parquet.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
+        table = file.read(columns=wanted)
+        left = limits.body
+        found = {}
+        for name in wanted:
+            found[name], size = _values(table.column(name))
+            left -= size
+            if left < 0:
+                raise too_large(limits)
+        return Columns(found or {"": [None] * count})
+    except (pa.ArrowException, OSError, ValueError, NotImplementedError, OverflowError):
+        raise RequestError("the body is not Parquet that can be read") from None
+
+
+def _see(schema, name: str) -> None:
+    """Refuse a column that no input can be made of, before any of it is read."""
+    import pyarrow as pa
+
+    if len(schema.get_all_field_indices(name)) > 1:
+        raise RequestError(f"column {shown(name)}: expected one column of this name, found several")
+    kind = schema.field(name).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
+    if not _is_text(kind) and not any(is_one(kind) for is_one in known):
+        raise RequestError(f"column {shown(name)}: expected numbers, text or booleans, found another type")
+
+
+def _is_text(kind) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _values(column) -> tuple[list, int]:
+    """Values as JSON would bring them, and how long all texts are; equal ones are one object."""
+    found: list = []
+    size = 0
+    for chunk in column.chunks:
+        if hasattr(chunk, "dictionary"):
+            words = chunk.dictionary.to_pylist()
+            places = chunk.indices.to_pylist()
+            found += [None if place is None else words[place] for place in places]
+            lengths = [len(word) if isinstance(word, str) else 0 for word in words]
+            size += sum(lengths[place] for place in places if place is not None)
+        else:
+            found += chunk.to_pylist()
+    return found, size

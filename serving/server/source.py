@@ -1,0 +1,27 @@
+"""What a server serves, in words that are the same for servers that serve the same: the key of its state."""
+
+import os
+from pathlib import Path
+
+from serving.server.settings import Settings
+
+_DEFAULT = "sqlite:///mlflow.db"
+
+
+def source(settings: Settings) -> str:
+    """The models by their URIs, or the registry and the policy."""
+    policy = settings.policy or os.environ.get("LIFECYCLE_POLICY") or ""
+    registry = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT
+    parts = [_absolute(registry), policy and str(Path(policy).expanduser().absolute())]
+    if settings.uris:
+        # A path says the same whatever registry there is.
+        parts = [str(Path(uri).absolute()) if Path(uri).exists() else f"{parts[0]} {uri}" for uri in settings.uris]
+    return "\n".join(parts)
+
+
+def _absolute(uri: str) -> str:
+    """A registry's address, that of a file as it is found from any working folder."""
+    scheme, separator, path = uri.partition(":///")
+    if separator and scheme.startswith("sqlite") and not path.startswith("/"):
+        return f"{scheme}:///{Path(path).absolute()}"
+    return uri

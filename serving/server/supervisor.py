@@ -1,0 +1,290 @@
+"""The supervisor: binds the socket, keeps one follower and the workers running, and stops them when it is told to.
+
+It imports no MLflow and answers nothing itself. Whatever becomes of it, its processes end: each holds the end of a pipe
+that closes with it.
+"""
+
+import contextlib
+import errno
+import os
+import resource
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from serving.errors import ServingError
+from serving.server.cache import Cache
+from serving.server.follower import direct
+from serving.server.saying import say
+from serving.server.settings import CUT, PLACE, SETTINGS, Settings, folder, reasons
+from serving.server.source import source
+from serving.server.watching.shared import shared
+
+#: Connections that may wait to be accepted.
+BACKLOG = 2048
+
+# A process that ends this soon after its start would only do so again: it is started later each time, up to a limit.
+_SOON, _LATEST = 5.0, 10.0
+# So many ends of workers in a row, none of which came to live longer, are no accident.
+_HOPELESS = 5
+_FOLLOWER = "follower"
+# Beyond its grace, what a process may take to end.
+_MARGIN = 3.0
+
+
+@dataclass
+class Child:
+    """A process of the server, through all of its lives.
+
+    Parameters
+    ----------
+    start : starts it.
+    next : when it may be started again, by the monotonic clock.
+    short : how many of its lives in a row were too short.
+    """
+
+    name: str
+    start: Callable[[], subprocess.Popen]
+    process: subprocess.Popen | None = None
+    began: float = 0.0
+    next: float = 0.0
+    short: int = 0
+    finished: bool = field(default=False)
+
+
+def run(settings: Settings) -> int:
+    """Serve until told to stop; the exit code: 0, and 1 where requests had to be cut off at the end.
+
+    Raises
+    ------
+    ServingError
+        where it cannot begin: an address in use, a certificate that is none, a cache that cannot be written.
+    """
+    settings.checked()
+    direct.wanted(settings.uris)
+    _see_certificate(settings)
+    Cache(folder(settings), source(settings)).make()
+    with contextlib.closing(bind(settings.host, settings.port)) as listener, _metrics(settings) as settings:
+        _many_files()
+        return _Supervisor(settings, listener).run()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises
+    ------
+    ServingError
+        where it cannot: the address is in use, is not this machine's, or the port is not for everybody.
+    """
+    bare = host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ServingError(
+            f"--host {host} is no address: {error.strerror or error}; give one of this machine"
+        ) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        advice = {
+            errno.EADDRINUSE: "another program listens there; stop it, or give another --port",
+            errno.EACCES: "a port below 1024 wants more rights; give another --port",
+            errno.EADDRNOTAVAIL: "it is no address of this machine; give another --host",
+        }.get(error.errno or 0, "give another --host or --port")
+        raise ServingError(f"{host} port {port}: {error.strerror or error}; {advice}") from None
+    return listener
+
+
+class _Supervisor:
+    def __init__(self, settings: Settings, listener: socket.socket):
+        self._settings, self._listener = settings, listener
+        self._life, self._end = os.pipe()
+        self._woken, self._wake = os.pipe()
+        for pipe in (self._woken, self._wake):
+            os.set_blocking(pipe, False)
+        self._asked = 0
+        self._children = [Child(_FOLLOWER, self._follower)]
+        self._children += [Child(f"worker {place}", self._worker(place)) for place in range(settings.workers)]
+
+    def run(self) -> int:
+        """Keep all running until told to stop, and stop them."""
+        with self._signals():
+            try:
+                # Workers first: with a warm cache they answer while MLflow is still being imported.
+                for child in reversed(self._children):
+                    self._start(child)
+                self._announce()
+                while not self._asked:
+                    self._tend()
+                    self._sleep(self._pause())
+            finally:
+                ended = self._stop()
+        return ended
+
+    def _announce(self) -> None:
+        settings = self._settings
+        host, port = self._listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        what = "every model that is in Production" if settings.follows else ", ".join(settings.uris)
+        workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
+        say(f"serving on http{'s' if settings.tls else ''}://{shown}:{port} with {workers}: {what}")
+        if settings.open and not settings.keyed:
+            say("it is open: anybody who reaches this address may ask")
+
+    def _tend(self) -> None:
+        """Start again what has ended."""
+        now = time.monotonic()
+        for child in self._children:
+            if child.finished:
+                continue
+            if child.process is None:
+                if now >= child.next:
+                    self._start(child)
+            elif (code := child.process.poll()) is not None:
+                self._ended(child, code, now)
+
+    def _ended(self, child: Child, code: int, now: float) -> None:
+        child.process = None
+        if child.name == _FOLLOWER and code == 0:
+            child.finished = True  # there is nothing to follow
+            return
+        if child.name == _FOLLOWER and code == 2 and child.next == 0.0:
+            raise ServingError(reasons(self._settings).read_text(encoding="utf-8"))
+        child.short = child.short + 1 if now - child.began < _SOON else 0
+        if child.name != _FOLLOWER and child.short >= _HOPELESS:
+            raise ServingError(f"{child.name} ends as soon as it starts; the lines above say why")
+        pause = 0.0 if child.short < 2 else min(_LATEST, 0.25 * 2**child.short)
+        child.next = now + pause
+        if child.name == _FOLLOWER and code == 2:
+            say(reasons(self._settings).read_text(encoding="utf-8"))
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        say(f"{child.name} ended {how}; it is started again{f' in {pause:g} s' if pause else ''}")
+        if not pause:
+            self._start(child)
+
+    def _start(self, child: Child) -> None:
+        child.began = time.monotonic()
+        child.process = child.start()
+
+    def _follower(self) -> subprocess.Popen:
+        return self._spawn("serving.server.follower", {})
+
+    def _worker(self, place: int) -> Callable[[], subprocess.Popen]:
+        return lambda: self._spawn("serving.server.worker", {PLACE: str(place)}, self._listener.fileno())
+
+    def _spawn(self, module: str, variables: dict[str, str], *files: int) -> subprocess.Popen:
+        root = str(Path(__file__).parents[2])
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        environment = {
+            # One row at a time gains nothing from threads of BLAS, whose memory is the larger part of a worker's.
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            **os.environ,
+            **variables,
+            "PYTHONPATH": path,
+            SETTINGS: self._settings.dumps(),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, files), str(self._life)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(*files, self._life),
+            # Ctrl-C at the terminal is for the supervisor alone, which tells the others.
+            process_group=0,
+        )
+
+    def _pause(self) -> float:
+        due = [child.next for child in self._children if child.process is None and not child.finished]
+        return max(0.0, min([1.0, *(when - time.monotonic() for when in due)]))
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep until a signal comes, a child's end among them."""
+        select.select([self._woken], (), (), seconds)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 4096)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def hear(number: int, frame: object) -> None:
+            self._asked += 1
+
+        handlers = dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), hear)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            del handlers[signal.SIGHUP]  # nohup
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        wakeup = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self) -> int:
+        """Let the workers finish what they began; told a second time, or after the grace, they are cut off."""
+        running = [child.process for child in self._children if child.process is not None]
+        workers = [child.process for child in self._children if child.process is not None and child.name != _FOLLOWER]
+        # Nobody is let in who would not be answered.
+        self._listener.close()
+        for process in running:
+            _signal(process, signal.SIGTERM)
+        say("stopping: what has begun is finished")
+        deadline, asked = time.monotonic() + self._settings.grace + _MARGIN, max(self._asked, 1)
+        while any(process.poll() is None for process in workers):
+            if time.monotonic() > deadline or self._asked > asked:
+                break
+            self._sleep(0.2)
+        cut = any(process.poll() in (None, CUT) for process in workers)
+        # The follower has nothing to finish: what it writes is whole, or as it was.
+        for process in running:
+            _signal(process, signal.SIGKILL)
+            process.wait()
+        os.close(self._end)
+        os.close(self._life)
+        say("stopped; requests that had begun were cut off" if cut else "stopped")
+        return 1 if cut else 0
+
+
+def _signal(process: subprocess.Popen, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+@contextlib.contextmanager
+def _metrics(settings: Settings) -> Iterator[Settings]:
+    """A folder in which the workers keep their counts, for as long as the server runs."""
+    with shared() as place:
+        yield replace(settings, metrics_folder=str(place))
+
+
+def _see_certificate(settings: Settings) -> None:
+    if settings.tls_cert and settings.tls_key:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+        except (ssl.SSLError, OSError) as error:
+            raise ServingError(
+                f"--tls-cert and --tls-key are no certificate and its key: {error.strerror or error}; "
+                "see that both are PEM, and belong together"
+            ) from None
+
+
+def _many_files() -> None:
+    """Let the workers have as many connections as the system allows: each is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft < most:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

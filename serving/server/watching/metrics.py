@@ -1,0 +1,224 @@
+"""The metrics of the server, in the formats that Prometheus reads."""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from serving.server.state import Served
+from serving.server.watching.tallies import BOUNDS, Counts, Tally, Told, buckets, together
+
+#: Answers that no work went into: they would make the latency look better than it is.
+QUICK = frozenset({401, 403, 404, 405, 408, 429, 503})
+
+#: What may happen, besides answers: name, labels, help.
+EVENTS = {
+    "serving_refused": (
+        ("reason", "key"),
+        "Requests turned away before their body was read: unauthenticated, denied, limited (by rate), busy (shed).",
+    ),
+    "serving_swaps": (("model", "worker"), "Times that a worker began to serve another version of a model."),
+    "serving_compared": (
+        ("model", "champion", "challenger", "outcome"),
+        "Rows that a challenger was asked in the shadow, by what came of it.",
+    ),
+    "serving_log_lines_dropped": (("worker",), "Access log lines that nobody read in time."),
+}
+
+#: What is so in each worker.
+GAUGES = {
+    "serving_worker_in_flight": "Requests that a worker has begun and not answered.",
+    "serving_worker_generation": "The state document that a worker serves; all serve the same one but for a moment.",
+    "serving_worker_resident_bytes": "A worker's memory.",
+}
+
+_NONE = "none"
+_ACCEPT = re.compile(r"[\w/;=,.+* -]*", re.ASCII)
+
+
+class Metrics:
+    """Counts what happens in this worker, and tells what happened in all.
+
+    Parameters
+    ----------
+    folder : where the workers keep their counts; None to tell of this process alone.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self.tally = Tally(folder)
+
+    def observe(self, protocol: str, model: str, version: str, status: int, seconds: float, rows: int = 0) -> None:
+        """Count a request that was answered.
+
+        Parameters
+        ----------
+        protocol : the wire format's name; empty for what is no prediction.
+        model, version : that answered, or was to; empty where there is none. Never what a client made up.
+        seconds : from its first byte to the last of the answer.
+        """
+        self.tally.observe(protocol, model, version, status, seconds, rows)
+
+    def refused(self, reason: str, key: str) -> None:
+        """Count a request that was not let in."""
+        self.tally.count("serving_refused", reason, key)
+
+    def swapped(self, before: Served, after: Served) -> None:
+        """Count the models whose champion is another version now."""
+        # Before it is counted: what counts is soon published, and this with it.
+        self.tally.gauges["serving_worker_generation"] = after.generation
+        for name, model in after.models.items():
+            old = before.models.get(name)
+            if old is not None and old.champion.card.digest != model.champion.card.digest:
+                self.tally.count("serving_swaps", name, str(self.tally.slot))
+        self.tally.fresh = True
+
+    def compared(self, model: str, champion: str, challenger: str, outcome: str, rows: int = 1) -> None:
+        """Count rows that a challenger was asked, too."""
+        self.tally.count("serving_compared", model, champion, challenger, outcome, by=rows)
+
+    def publish(self, *, in_flight: int = 0, dropped: int = 0) -> None:
+        """Let the other workers know, and whoever asks them."""
+        self.tally.gauges["serving_worker_in_flight"] = in_flight
+        self.tally.gauges["serving_worker_resident_bytes"] = resident()
+        self.tally.publish()
+
+    def exposition(self, served: Served, *, age: float | None = None, accept: str | None = None) -> tuple[bytes, bytes]:
+        """All metrics, and the media type of the format that a client accepts.
+
+        Takes milliseconds, and the first time imports a library: call it in a thread.
+
+        Parameters
+        ----------
+        age : seconds since the registry was last seen; None where none is followed.
+        """
+        from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
+
+        try:
+            # Part of what is accepted comes back in a header.
+            encode, kind = choose_encoder(accept if accept and _ACCEPT.fullmatch(accept) else "")
+        except (TypeError, ValueError):  # a version that is none
+            encode, kind = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
+        families = _Families(self.tally.all(), served, age, self.tally.since)
+        return encode(families), kind.encode()
+
+
+class _Families:
+    """A collector, as ``prometheus_client`` wants them."""
+
+    def __init__(self, told: list[Told], served: Served, age: float | None, since: float):
+        self._told, self._served, self._age, self._since = told, served, age, since
+
+    def collect(self) -> Iterator:
+        counts = together(self._told)
+        yield from _answers(counts)
+        yield from _events(counts)
+        yield from _models(self._served)
+        yield from self._process()
+
+    def _process(self) -> Iterator:
+        from prometheus_client.core import GaugeMetricFamily
+
+        living = [told for told in self._told if told.lives]
+        yield GaugeMetricFamily("serving_workers", "Workers that are there.", value=len(living))
+        for name, what in GAUGES.items():
+            family = GaugeMetricFamily(name, what, labels=("worker",))
+            for told in living:
+                if name in told.gauges:
+                    family.add_metric((str(told.slot),), told.gauges[name])
+            yield family
+        yield GaugeMetricFamily(
+            "serving_start_time_seconds", "When the server began, in seconds since 1970.", value=self._since
+        )
+        if self._age is not None:
+            yield GaugeMetricFamily(
+                "serving_registry_age_seconds",
+                "How long ago the registry was last seen: how far what is served may be behind.",
+                value=self._age,
+            )
+            yield GaugeMetricFamily(
+                "serving_registry_success_time_seconds",
+                "When the registry was last seen, in seconds since 1970.",
+                value=time.time() - self._age,
+            )
+
+
+def _answers(counts: Counts) -> Iterator:
+    from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+    requests = CounterMetricFamily(
+        "serving_requests",
+        "Requests that were answered, by the version that answered and the status.",
+        labels=("protocol", "model", "version", "status"),
+    )
+    rows = CounterMetricFamily("serving_rows", "Rows that were scored.", labels=("model", "version"))
+    latency = HistogramMetricFamily(
+        "serving_request_seconds",
+        "Time from the first byte of a request to the last of its answer; without those that were turned away.",
+        labels=("protocol", "model"),
+    )
+    scored: dict[tuple[str, str], float] = {}
+    taken: dict[tuple[str, str], list[float]] = {}
+    for (protocol, model, version, status), found in sorted(counts.answers.items()):
+        labels = (protocol or _NONE, model)
+        requests.add_metric((*labels, version, str(status)), sum(buckets(found)))
+        if found[0]:
+            scored[model, version] = scored.get((model, version), 0) + found[0]
+        if status not in QUICK:
+            mine = taken.get(labels)
+            taken[labels] = [a + b for a, b in zip(mine, found, strict=True)] if mine else found
+    for (model, version), number in scored.items():
+        rows.add_metric((model, version), number)
+    for labels, found in taken.items():
+        below, points = 0.0, []
+        for bound, number in zip((*map(str, BOUNDS), "+Inf"), buckets(found), strict=True):
+            below += number
+            points.append((bound, below))
+        latency.add_metric(labels, points, found[1])
+    yield from (requests, rows, latency)
+
+
+def _events(counts: Counts) -> Iterator:
+    from prometheus_client.core import CounterMetricFamily
+
+    families = {name: CounterMetricFamily(name, what, labels=labels) for name, (labels, what) in EVENTS.items()}
+    for (name, *labels), number in sorted(counts.events.items()):
+        families[name].add_metric(labels, number)
+    yield from families.values()
+
+
+def _models(served: Served) -> Iterator:
+    from prometheus_client.core import GaugeMetricFamily
+
+    info = GaugeMetricFamily(
+        "serving_model_info",
+        "1 for each version that is served, as champion or challenger.",
+        labels=("model", "version", "stage", "role", "mode"),
+    )
+    weight = GaugeMetricFamily(
+        "serving_challenger_weight", "The share of requests that the challenger gets to see.", labels=("model", "mode")
+    )
+    refused = GaugeMetricFamily(
+        "serving_model_refused", "1 where a newer version, or the model, is not served.", labels=("model",)
+    )
+    for name, model in served.models.items():
+        for role, version in (("champion", model.champion), ("challenger", model.challenger)):
+            if version is not None:
+                info.add_metric((name, version.version, version.stage, role, model.traffic.mode), 1)
+        weight.add_metric((name, model.traffic.mode), model.traffic.weight)
+        refused.add_metric((name,), 1 if model.refused else 0)
+    for name in served.refused:
+        refused.add_metric((name,), 1)
+    yield from (info, weight, refused)
+
+
+def resident() -> int:
+    """This process's memory, in bytes; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+__all__ = ["EVENTS", "GAUGES", "QUICK", "Metrics", "resident"]

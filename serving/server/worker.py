@@ -1,0 +1,170 @@
+"""A worker: an HTTP server on a socket that it was handed, which answers out of the cache and imports no MLflow.
+
+``python -m serving.server.worker SOCKET LIFE``: the numbers of the listening socket, and of a pipe that ends when the
+supervisor does. The settings are in the environment.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+
+import uvicorn
+
+from serving.errors import ServingError
+from serving.server import page
+from serving.server.app import App
+from serving.server.assembly import router
+from serving.server.cache import Cache, Reader
+from serving.server.connections import EVERY, Connection, sweep
+from serving.server.guard.door import door
+from serving.server.saying import Troubles, say
+from serving.server.settings import CUT, SETTINGS, Settings, folder
+from serving.server.shadow import Shadow, counting, said
+from serving.server.source import source
+from serving.server.state import Served
+from serving.server.watching.watch import Watch
+
+#: How often a worker looks for a new state, in seconds; one call of the system.
+LOOK = 0.1
+
+
+class Worker:
+    """One worker.
+
+    Raises
+    ------
+    ServingError
+        where the keys cannot be read.
+    """
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        cache = Cache(folder(settings), source(settings))
+        self._reader, self._troubles = Reader(cache, settings.default), Troubles()
+        self._reading = threading.Lock()
+        self._read()
+        age = cache.age if settings.follows else lambda: None
+        self._watch = Watch(settings, served=lambda: self.app.served, age=age)
+        self._admission, self._lag = door(settings, self._watch.metrics.refused)
+        routes = router(settings)
+        if settings.metrics:
+            self._watch.add(routes)
+        page.add(routes, self._watch.tell, keyed=settings.keyed, tls=settings.tls)
+        self._shadow = Shadow(
+            settings.limits,
+            count=counting(self._watch.metrics.compared),
+            report=lambda *what: say(said(*what)),
+        )
+        self.app = App(
+            settings,
+            self._reader.served,
+            router=routes,
+            admission=self._admission,
+            observe=self._watch.observe,
+            new_id=self._watch.new_id,
+            shadow=self._shadow.ask,
+            look=self._look,
+        )
+        self._watch.metrics.swapped(Served({}), self.app.served)
+
+    def run(self, listener: socket.socket, life: int) -> int:
+        """Serve until told to stop, or until the supervisor is gone; the exit code."""
+        settings = self.settings
+        config = uvicorn.Config(
+            self.app,  # type: ignore[arg-type]  # `Connection` asks it, and not by ASGI
+            loop="uvloop",
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level=logging.CRITICAL,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=max(1, round(settings.grace)),
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+        )
+        server = uvicorn.Server(config)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn raises a signal again when it has stopped; the process is to end by itself.
+            signal.signal(number, lambda *_: None)
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            return runner.run(self._serve(server, listener, life))
+
+    async def _serve(self, server: uvicorn.Server, listener: socket.socket, life: int) -> int:
+        loop = asyncio.get_running_loop()
+
+        def orphaned() -> None:
+            loop.remove_reader(life)
+            server.should_exit = True
+
+        loop.add_reader(life, orphaned)
+        self._lag.start(loop)
+        self._watch.start(lambda: self._admission.inside)
+        aside = [loop.create_task(task) for task in (self._follow(), self._sweep(server))]
+        try:
+            await server.serve(sockets=[listener])
+            return CUT if server.server_state.connections else 0
+        finally:
+            for task in aside:
+                task.cancel()
+            self._lag.stop()
+            await self._shadow.stop()
+            self._watch.close()
+
+    async def _follow(self) -> None:
+        """Serve what the cache says, soon after it says so."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK)
+            if self._reader.changed():
+                await loop.run_in_executor(None, self._look)
+
+    async def _sweep(self, server: uvicorn.Server) -> None:
+        connections = server.server_state.connections
+        while True:
+            await asyncio.sleep(EVERY)
+            now = asyncio.get_running_loop().time()
+            sweep(connections, now, idle=self.settings.keep_alive, reading=self.settings.read_limit)
+            self._admission.refresh()
+
+    def _look(self) -> None:
+        """Serve what the cache says, if that is something else; in whatever thread."""
+        with self._reading:
+            if self._reader.changed():
+                self._read()
+                before, self.app.served = self.app.served, self._reader.served
+                self._watch.metrics.swapped(before, self.app.served)
+
+    def _read(self) -> None:
+        try:
+            self._reader.read()
+        except ServingError as error:
+            self._troubles.has("state", str(error), after="; what was served goes on to be")
+        else:
+            self._troubles.over("state", "the cache can be read again")
+        for name, reason in self._reader.broken.items():
+            self._troubles.has(f"model {name}", f"{name}: {reason}", after="; it is fetched anew")
+
+
+def main() -> int:
+    """The program."""
+    settings = Settings.loads(os.environ[SETTINGS])
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        worker = Worker(settings)
+    except ServingError as error:
+        say(f"error: {error}")
+        return 2
+    return worker.run(listener, int(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

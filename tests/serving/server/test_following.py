@@ -1,0 +1,295 @@
+"""The follower: what the registry, the ledger and the policy say is what the cache says, and nothing else ever."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from registry import policy
+from registry.watch import Watch
+from serving.server.cache import Cache, Kept, Reader
+from serving.server.follower.registry import Following
+from tests.serving.server import registries, servers
+from tests.serving.server.registries import Registry
+
+ONE, TWO, THREE = (servers.regression(answer) for answer in (1, 2, 3))
+
+
+@pytest.fixture
+def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    found = registries.on_sqlite(empty_store, tmp_path)
+    for name, value in found.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+class Follower:
+    """A follower that looks when it is told to.
+
+    Parameters
+    ----------
+    said : what it has said.
+    """
+
+    def __init__(self, registry: Registry, folder: Path):
+        self.cache = Cache(folder / "cache", registry.uri)
+        self.cache.make()
+        self.said: list[str] = []
+        self.policy = folder / "policy.yaml"
+        self.policy.write_text("lineage: {commit: optional}\n")
+        self._registry = registry
+        self.begin()
+
+    def begin(self) -> None:
+        """As after a restart."""
+        self.following = Following(
+            self._registry.client, self._registry.ledger, self.cache, lambda: policy.read(self.policy), self.said.append
+        )
+
+    def look(self) -> dict[str, str | None]:
+        """The number of the champion of each model, by name; None where there is none."""
+        self.following.look()
+        return {kept.name: kept.champion.version if kept.champion else None for kept in self.cache.read().models}
+
+    def kept(self, name: str = "wine") -> Kept:
+        (found,) = (kept for kept in self.cache.read().models if kept.name == name)
+        return found
+
+    def watch(self) -> None:
+        """Let ``registry watch`` settle what was done by hand."""
+        with self._registry.ledger as book:
+            Watch(self._registry.client, book, policy.read(self.policy)).once()
+
+
+@pytest.fixture
+def follower(registry: Registry, tmp_path: Path) -> Follower:
+    return Follower(registry, tmp_path)
+
+
+def test_promotions_and_rollbacks_are_followed(registry: Registry, follower: Follower) -> None:
+    assert follower.look() == {}
+    registry.version("wine", ONE, servers.NUMBERS)
+    registry.version("wine", TWO)
+    assert follower.look() == {"wine": None}
+    registry.promote("wine", "1")
+    assert follower.look() == {"wine": "1"}
+    assert follower.kept().champion.example == servers.NUMBERS
+    registry.promote("wine", "2")
+    assert follower.look() == {"wine": "2"}
+    registry.rollback("wine")
+    assert follower.look() == {"wine": "1"}
+    assert follower.said == [
+        "wine: no version of it is in Production",
+        "wine: version 1 is served",
+        "wine: version 2 is served, no longer 1",
+        "wine: version 1 is served, no longer 2",
+    ]
+
+
+def test_what_does_not_change_is_not_written_again(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    follower.look()
+    mark, generation = follower.cache.mark(), follower.cache.read().generation
+    for _ in range(3):
+        follower.look()
+    follower.begin()
+    follower.look()
+    assert (follower.cache.mark(), follower.cache.read().generation) == (mark, generation)
+
+
+def test_a_move_by_hand_is_served_once_it_is_judged(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    registry.version("wine", TWO)
+    follower.look()
+    registry.by_hand("wine", "2", "Production")
+    assert follower.look() == {"wine": "1"}
+    assert follower.following.waiting
+    assert "version 2 was moved to Production by hand and is not judged" in follower.kept().refused
+    follower.watch()
+    assert follower.look() == {"wine": "2"}
+    assert not follower.following.waiting
+    assert follower.kept().refused == ""
+
+
+def test_a_move_by_hand_that_fails_is_never_served(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    failed = {"name": "made", "success": False, "evaluated": 3, "failed": 3, "findings": []}
+    registry.version("wine", TWO, suite=failed)
+    registry.by_hand("wine", "2", "Production")
+    assert follower.look() == {"wine": "1"}
+    follower.watch()
+    assert follower.look() == {"wine": "1"}
+    assert follower.kept().refused == ""
+
+
+def test_a_move_by_hand_that_fails_is_served_under_the_policy_flag(registry: Registry, follower: Follower) -> None:
+    follower.policy.write_text("lineage: {commit: optional}\nby_hand: flag\n")
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    failed = {"name": "made", "success": False, "evaluated": 3, "failed": 3, "findings": []}
+    registry.version("wine", TWO, suite=failed)
+    registry.by_hand("wine", "2", "Production")
+    follower.watch()
+    assert follower.look() == {"wine": "2"}
+
+
+def test_with_an_empty_cache_the_one_before_a_move_by_hand_is_fetched(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    registry.version("wine", TWO)
+    registry.by_hand("wine", "2", "Production")
+    assert follower.look() == {"wine": "1"}
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (
+            lambda path: path.unlink(),
+            "version 2 has no scorecard; serve it with `mlflow models serve -m models:/wine/2`",
+        ),
+        (lambda path: path.write_text("{"), "version 2: its scorecard does not load: "),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "version 2: its scorecard does not load: it is no text"),
+        (
+            lambda path: path.write_text(ONE.dumps().replace(ONE.digest, TWO.digest)),
+            "version 2: its scorecard does not load",
+        ),
+    ],
+)
+def test_a_version_that_does_not_load_is_refused_and_the_old_one_stays(
+    registry: Registry, follower: Follower, break_it: Callable[[Path], None], says: str
+) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    follower.look()
+    registry.version("wine", TWO)
+    break_it(registry.artifact("wine", "2"))
+    registry.promote("wine", "2")
+    for _ in range(3):
+        assert follower.look() == {"wine": "1"}
+    assert follower.kept().refused.startswith(says)
+    assert str(registry.folder) not in follower.kept().refused
+    assert sum(says in line for line in follower.said) == 1
+    registry.rollback("wine")
+    assert follower.look() == {"wine": "1"}
+    assert follower.kept().refused == ""
+
+
+def test_where_nothing_served_before_what_does_not_load_is_told(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", None)
+    registry.promote("wine", "1")
+    assert follower.look() == {"wine": None}
+    assert "mlflow models serve -m models:/wine/1" in follower.kept().refused
+
+
+def test_files_that_are_not_there_are_asked_for_again(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    follower.look()
+    registry.version("wine", TWO)
+    folder = registry.artifact("wine", "2").parent
+    folder.rename(folder.with_name("away"))
+    registry.promote("wine", "2")
+    for _ in range(2):
+        assert follower.look() == {"wine": "1"}
+    assert sum("there is no file of it in the artifact store" in line for line in follower.said) == 1
+    folder.with_name("away").rename(folder)
+    assert follower.look() == {"wine": "2"}
+
+
+def test_what_is_archived_or_deleted_is_no_longer_served(registry: Registry, follower: Follower) -> None:
+    for name in ("wine", "tea"):
+        registry.version(name, ONE)
+        registry.promote(name, "1")
+    assert follower.look() == {"tea": "1", "wine": "1"}
+    registry.by_hand("wine", "1", "Archived", archive=False)
+    assert follower.look() == {"tea": "1", "wine": None}
+    registry.client.delete_registered_model("tea")
+    assert follower.look() == {"wine": None}
+    assert "tea: it is no longer registered, and no longer served" in follower.said
+
+
+def test_a_model_made_anew_under_its_old_name_is_another(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    follower.look()
+    registry.client.delete_registered_model("wine")
+    registry.version("wine", TWO)
+    registry.by_hand("wine", "1", "Production")
+    registry.promote("wine", "1")
+    assert follower.look() == {"wine": "1"}
+    assert follower.kept().champion.card == TWO.digest
+
+
+def test_a_renamed_model_is_judged_anew(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    follower.look()
+    registry.client.rename_registered_model("wine", "red wine")
+    assert follower.look() == {"red wine": None}
+    follower.watch()
+    assert follower.look() == {"red wine": "1"}
+
+
+def test_names_that_urls_would_read_otherwise(registry: Registry, follower: Follower) -> None:
+    names = ["it's", 'say "x"', "a b#c", "50%25", "été?", "a@b"]
+    for name in names:
+        registry.version(name, ONE)
+        registry.promote(name, "1")
+    assert follower.look() == dict.fromkeys(sorted(names), "1")
+
+
+def test_the_challenger_and_its_traffic(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    registry.version("wine", TWO)
+    registry.promote("wine", "2", "Staging")
+    follower.look()
+    assert (follower.kept().challenger.version, follower.kept().traffic.mode) == ("2", "none")
+    follower.policy.write_text("models: {wine: {serve: {traffic: canary, weight: 0.25}}}\n")
+    follower.look()
+    assert (follower.kept().traffic.mode, follower.kept().traffic.weight) == ("canary", 0.25)
+    assert follower.said[-1] == "wine: version 2 is the challenger, traffic: canary of 25%"
+    follower.policy.write_text("models: {wine: {serve: {traffic: all}}}\n")
+    follower.look()
+    assert follower.kept().traffic.mode == "canary"
+    assert follower.said[-1].endswith("; the policy of before goes on to hold")
+    registry.promote("wine", "2")
+    follower.look()
+    assert (follower.kept().champion.version, follower.kept().challenger) == ("2", None)
+
+
+def test_a_cache_that_was_damaged_is_written_anew(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    follower.look()
+    for path in [*follower.cache.folder.glob("state-*"), *(follower.cache.folder / "cards").iterdir()]:
+        path.write_bytes(path.read_bytes()[:-20])
+    follower.look()
+    reader = Reader(follower.cache)
+    assert reader.read().models["wine"].champion.version == "1"
+    assert not reader.broken
+    for path in (follower.cache.folder / "cards").iterdir():
+        path.unlink()
+    follower.begin()
+    follower.look()
+    assert Reader(follower.cache).read().models["wine"].champion.version == "1"
+
+
+def test_a_ledger_that_is_away_changes_nothing(registry: Registry, follower: Follower, tmp_path: Path) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    registry.version("wine", TWO)
+    follower.look()
+    registry.promote("wine", "2")
+    (tmp_path / "ledger.db").rename(tmp_path / "away.db")
+    (tmp_path / "ledger.db").mkdir()
+    assert follower.look() == {"wine": "1"}
+    assert "wine: the ledger" in follower.said[-1]
+    (tmp_path / "ledger.db").rmdir()
+    (tmp_path / "away.db").rename(tmp_path / "ledger.db")
+    assert follower.look() == {"wine": "2"}
