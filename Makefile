@@ -41,7 +41,7 @@ run: .venv/run.stamp ## train and register both models, promote them, ask them o
 		$(BIN)/python -m registry promote $$model latest --stage Production --if-vacant --reason "the first version"; \
 	done
 	@$(BIN)/python -m registry list
-	@set -e; folder=$$(mktemp -d); port=$$($(BIN)/python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'); \
+	@set -e; mkdir -p build; folder=$$(mktemp -d); port=$$($(BIN)/python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'); \
 	$(BIN)/python -m serving serve --port $$port --cache $$folder --log no & server=$$!; \
 	trap 'kill $$server; wait $$server; rm -rf $$folder' EXIT; \
 	$(BIN)/python -m serving ask http://127.0.0.1:$$port --wait 60 --model breast_cancer; \

@@ -31,7 +31,7 @@ class Answer:
     @property
     def text(self) -> str:
         """The body, in ASCII."""
-        return json.dumps(self.payload)
+        return json.dumps(self.payload, separators=(",", ":"))
 
 
 def answer(card, about: dict, method: str, path: str, headers, body, *, limits=LIMITS, keys=()) -> Answer:
