@@ -115,8 +115,8 @@ class Input(_Frozen):
             raise InputError(name, f"the type is one of {', '.join(TYPES)}, found {type!r}")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "type", type)
-        object.__setattr__(self, "integer", integer)
-        object.__setattr__(self, "null", null)
+        object.__setattr__(self, "integer", bool(integer))
+        object.__setattr__(self, "null", bool(null))
 
     def to_dict(self) -> dict:
         """The four fields, ready for JSON."""

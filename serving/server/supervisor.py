@@ -35,6 +35,8 @@ _SOON, _LATEST = 5.0, 10.0
 # So many ends of workers in a row, none of which came to live longer, are no accident.
 _HOPELESS = 5
 _FOLLOWER = "follower"
+# Bytes of memory that a process keeps, though it does not need them now.
+_KEPT = str(16 * 1024 * 1024)
 # Beyond its grace, what a process may take to end.
 _MARGIN = 3.0
 
@@ -191,6 +193,10 @@ class _Supervisor:
             # One row at a time gains nothing from threads of BLAS, whose memory is the larger part of a worker's.
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
+            # What a large request needed is kept for the next: to get it from the system, page by page, takes as long
+            # as to read the request.
+            "MALLOC_TRIM_THRESHOLD_": _KEPT,
+            "MALLOC_MMAP_THRESHOLD_": _KEPT,
             **os.environ,
             **variables,
             "PYTHONPATH": path,

@@ -153,8 +153,8 @@ def _of_server(settings: Settings) -> dict:
     version = {"200": {"description": "A release.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
     found["/version"] = {"get": _open("version", "The release of MLflow beside which this runs", version)}
     found |= {path: {"get": _look(None, _id(path), what, form)} for path, (what, form) in looks.items()}
-    index = _look(None, "v2.index", "All versions that are served", "v2")
-    found["/v2/repository/index"] = {"post": index}
+    listed = _look(None, "v2.index", "All versions that are served", "v2")
+    found["/v2/repository/index"] = {"post": listed}
     if settings.metrics:
         text = {"200": {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
         text |= _errors("mlflow", (429, 503))
