@@ -4,6 +4,8 @@
 PYTHON ?=
 PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
 PYTEST_ARGS ?=
+# One more than there are processors, for tests wait now and then; and no more than four.
+TEST_WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 3); echo $$((cores < 3 ? cores + 1 : 4)))
 LOCK_ARGS ?=
 HOST ?= 127.0.0.1
 PORT ?= 5000
@@ -53,7 +55,7 @@ run: .venv/run.stamp ## train and register both models, promote them, ask them o
 	fi
 
 test: .venv/dev.stamp ## run the tests in parallel (PYTEST_ARGS="-k sources" runs some)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --reruns 2 --reruns-delay 1 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope --reruns 2 --reruns-delay 1 $(PYTEST_ARGS)
 
 check: .venv/dev.stamp ## lint, format and types
 	@$(BIN)/ruff check .
