@@ -52,8 +52,9 @@ def test_the_commands_do_what_the_readme_says(tmp_path: Path) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
     assert process.returncode == 0, said[-4000:]
+    said = _rounded(said)
     for line in _shown():
-        assert line in said, line
+        assert _rounded(line) in said, line
     assert "Traceback" not in said
     assert (project / "build" / "diabetes.sql").exists()
 
@@ -71,6 +72,11 @@ def _copied(folder: Path) -> Path:
     author = ("-c", "user.name=A", "-c", "user.email=a@example.com")
     subprocess.run(["git", *author, "commit", "-q", "-m", "a copy"], cwd=folder, check=True)
     return folder
+
+
+def _rounded(text: str) -> str:
+    """The text with long numbers cut short: a fit's last digits hang on the machine's linear algebra."""
+    return re.sub(r"\d+\.\d{10,}", lambda found: f"{float(found[0]):.9g}", text)
 
 
 def _shown() -> list[str]:

@@ -8,8 +8,8 @@ from tests.notebooks.running import executed, pictures, said, shown
 
 def test_serve(tmp_path: Path) -> None:
     cells = executed(tmp_path, "03_serve.ipynb")
-    assert shown(cells["mlflow-serve"]) == "{'predictions': [203.67830113867674]}"
-    assert "{'predictions': [203.67830113867674]} answered by progression_" in said(cells["serve"])
+    assert re.fullmatch(r"\{'predictions': \[203\.678301138\d+\]\}", shown(cells["mlflow-serve"]))
+    assert said(cells["serve"]).startswith(f"{shown(cells['mlflow-serve'])} answered by progression_")
     assert "row 1, column 'bmi': expected a number, found text" in shown(cells["refused"])
     assert re.search(r"answered by \{'progression_\w+/1'\}", said(cells["shadow"]))
     assert re.search(r"serving_compared_total\{.*\} [1-9]", said(cells["shadow"]))
