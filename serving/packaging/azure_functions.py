@@ -6,7 +6,7 @@ from typing import Any
 
 from . import functions
 from .model import Model
-from .options import Option, listed, one_of
+from .options import Option, one_of
 from .plan import File, Plan
 from .targets import Target
 
@@ -28,12 +28,7 @@ OPTIONS = (
         "function: Azure asks for the app's key (?code= or X-Functions-Key); anonymous: it does not",
         one_of(FUNCTION, ANONYMOUS),
     ),
-    Option(
-        "api_keys",
-        (),
-        "SHA-256 of each key that the function itself lets in, in hexadecimal, with commas between",
-        listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
-    ),
+    functions.API_KEYS,
 )
 
 
@@ -52,7 +47,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
     )
     # Azure would answer at / with a page of its own.
     variables = {"AzureWebJobsDisableHomepage": "true"}
-    variables |= {"API_KEYS": ",".join(options["api_keys"])} if options["api_keys"] else {}
+    variables |= functions.variables(options)
     beside = (
         File("host.json", _json(_HOST), "the host's settings"),
         File("requirements.txt", _REQUIREMENTS.encode(), "what Azure installs"),

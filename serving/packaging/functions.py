@@ -3,14 +3,27 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from serving.errors import ServingError
 
 from . import code
 from .model import Model
+from .options import Option, listed
 from .plan import FILES, File, Limit, Plan
 
-_FUNCTION = "functions/function.py"
+#: What lets in by the function itself, beside or in place of the cloud's own keys.
+API_KEYS = Option(
+    "api_keys",
+    (),
+    "SHA-256 of each key that the function itself lets in, in hexadecimal, with commas between",
+    listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
+)
+
+
+def variables(options: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that a function's options come to."""
+    return {"API_KEYS": ",".join(options["api_keys"])} if options["api_keys"] else {}
 
 
 def files(model: Model, *, entry: str, called: str, more: Mapping[str, str] | None = None) -> tuple[File, ...]:
@@ -84,28 +97,15 @@ def planned(
     Parameters
     ----------
     limits : bytes that the target takes at most, by what they are of.
-
-    Raises
-    ------
-    ServingError
-        where it is over one of them.
     """
     size = sum(file.size for file in package)
     held = tuple(Limit(what, size, most) for what, most in limits.items())
-    for limit in held:
-        if not limit.kept:
-            raise ServingError(f"the package is over a limit of {target}: {size:,} bytes, at most {limit.most:,}")
     return Plan(
         target=target,
         variant=FILES,
         reason="the version has a scorecard, which needs nothing but Python",
         name=called,
-        uri=model.uri,
-        model=model.name,
-        version=model.version,
-        digest=model.digest,
-        gates=model.gates,
-        gated=model.gated,
+        **model.facts,
         package=tuple(package),
         unzipped=size,
         limits=held,
@@ -113,7 +113,6 @@ def planned(
         environment=environment,
         notes=tuple(notes),
         commands=tuple(commands),
-        keep=model.keep,
     )
 
 

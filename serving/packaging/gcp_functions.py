@@ -5,7 +5,7 @@ from typing import Any
 
 from . import functions
 from .model import Model
-from .options import Option, listed, matching, one_of, whole, yes_no
+from .options import Option, matching, one_of, whole, yes_no
 from .plan import File, Plan
 from .targets import Target
 
@@ -33,12 +33,7 @@ OPTIONS = (
         ),
     ),
     Option("open", False, "answer without Google's own authentication", yes_no),
-    Option(
-        "api_keys",
-        (),
-        "SHA-256 of each key that the function itself lets in, in hexadecimal, with commas between",
-        listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
-    ),
+    functions.API_KEYS,
 )
 
 
@@ -59,7 +54,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         File("requirements.txt", _REQUIREMENTS.encode(), "what Google installs"),
         File(".gcloudignore", b".venv\nplan.json\n", "what is not uploaded"),
     )
-    variables = {"API_KEYS": ",".join(options["api_keys"])} if options["api_keys"] else {}
+    variables = functions.variables(options)
     if options["open"] and not options["api_keys"]:
         notes += ("whoever has the address is answered: leave open at no, or give api_keys",)
     words = [

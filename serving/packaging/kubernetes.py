@@ -91,12 +91,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         variant=FILES,
         reason="the image has the version; these say how it runs",
         name=called,
-        uri=model.uri,
-        model=model.name,
-        version=model.version,
-        digest=model.digest,
-        gates=model.gates,
-        gated=model.gated,
+        **model.facts,
         package=(),
         beside=tuple(beside),
         unzipped=sum(file.size for file in beside),
@@ -110,7 +105,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
             "# or by KServe:",
             f"kubectl apply {namespace} -f kserve/",
         ),
-        keep=model.keep,
     )
 
 

@@ -47,6 +47,12 @@ class Model:
         return self.name or (Path(self.uri).resolve().name if Path(self.uri).is_dir() else "model")
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What every plan tells of it, by the names of ``Plan``."""
+        names = ("uri", "version", "digest", "gates", "gated", "keep")
+        return {"model": self.name, **{name: getattr(self, name) for name in names}}
+
+    @property
     def about(self) -> Mapping[str, str | None]:
         """What a package tells of the version that it holds."""
         return {"model": self.name, "version": self.version, "digest": self.digest}

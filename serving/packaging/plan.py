@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from serving.errors import ServingError
+
 ZIP, CONTAINER, FILES = "zip", "container", "files"
 
 
@@ -170,4 +172,10 @@ def plan(uri: str, target: str, *, options: Mapping[str, str] | None = None, all
     chosen = found(target)
     settled = chosen.settle(options or {})
     fetched = models.fetch(uri, allow_ungated=allow_ungated)
-    return chosen.plan(fetched, settled)
+    planned = chosen.plan(fetched, settled)
+    for limit in planned.limits:
+        if not limit.kept:
+            raise ServingError(
+                f"the package is over a limit of {target}: {limit.what} {limit.size:,} bytes, at most {limit.most:,}"
+            )
+    return planned

@@ -79,11 +79,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         Limit("unzipped", sum(file.size for file in package), settings.UNZIPPED),
         Limit("variables", len(json.dumps(variables)), settings.VARIABLES),
     )
-    for limit in limits:
-        if not limit.kept:
-            raise ServingError(
-                f"the package is over a limit of Lambda: {limit.what} {limit.size:,} bytes, at most {limit.most:,}"
-            )
     configured = {
         **settings.function(called, options, memory=512, timeout=max(29, longest)),
         **{"Runtime": options["runtime"], "Handler": "lambda_function.handler", "PackageType": "Zip"},
@@ -97,12 +92,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         variant=ZIP,
         reason="the model stays at the SageMaker endpoint; the function needs boto3 alone, which Lambda brings",
         name=called,
-        uri=model.uri,
-        model=model.name,
-        version=model.version,
-        digest=model.digest,
-        gates=model.gates,
-        gated=model.gated,
+        **model.facts,
         package=package,
         beside=_templates(model, called, options, configured, variables, endpoint),
         archive=ARCHIVE,
@@ -114,7 +104,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         environment=variables,
         notes=notes,
         commands=_commands(model, endpoint),
-        keep=model.keep,
     )
 
 

@@ -74,11 +74,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         Limit("image, before what is installed", size, settings.IMAGE),
         Limit("variables", len(json.dumps(variables)), settings.VARIABLES),
     )
-    for limit in limits:
-        if not limit.kept:
-            raise ServingError(
-                f"the package is over a limit of Lambda: {limit.what} {limit.size:,} bytes, at most {limit.most:,}"
-            )
     configured = {"PackageType": "Image", "Handler": None, "Runtime": None}
     configured = {**settings.function(called, options, memory=2048, timeout=60), **configured}
     notes += (
@@ -91,12 +86,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         variant=CONTAINER,
         reason=f"it has no scorecard: {model.why}",
         name=called,
-        uri=model.uri,
-        model=model.name,
-        version=model.version,
-        digest=model.digest,
-        gates=model.gates,
-        gated=model.gated,
+        **model.facts,
         package=tuple(sorted(package, key=lambda file: file.path)),
         beside=beside,
         unzipped=size,
@@ -106,7 +96,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         environment=variables,
         notes=notes,
         commands=commands,
-        keep=model.keep,
     )
 
 

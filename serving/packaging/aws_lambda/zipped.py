@@ -46,11 +46,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         Limit("unzipped", unpacked, settings.UNZIPPED),
         Limit("variables", len(json.dumps(variables)), settings.VARIABLES),
     )
-    for limit in limits:
-        if not limit.kept:
-            raise ServingError(
-                f"the package is over a limit of Lambda: {limit.what} {limit.size:,} bytes, at most {limit.most:,}"
-            )
     configured = {"Runtime": options["runtime"], "Handler": "lambda_function.handler", "PackageType": "Zip"}
     configured = {**settings.function(called, options, memory=256, timeout=29), **configured}
     beside, commands = templates.written(model, called, options, configured, variables, archive=ARCHIVE)
@@ -59,12 +54,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         variant=ZIP,
         reason="the version has a scorecard, which needs nothing but Python",
         name=called,
-        uri=model.uri,
-        model=model.name,
-        version=model.version,
-        digest=model.digest,
-        gates=model.gates,
-        gated=model.gated,
+        **model.facts,
         package=package,
         beside=beside,
         archive=ARCHIVE,
@@ -76,7 +66,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         environment=variables,
         notes=notes,
         commands=commands,
-        keep=model.keep,
     )
 
 

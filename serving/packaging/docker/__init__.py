@@ -116,12 +116,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         variant=CONTAINER,
         reason="the version has a scorecard, and the server needs no more",
         name=called,
-        uri=model.uri,
-        model=model.name,
-        version=model.version,
-        digest=model.digest,
-        gates=model.gates,
-        gated=model.gated,
+        **model.facts,
         package=package,
         unzipped=size,
         settings={
@@ -139,7 +134,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
             *commands,
             f"docker run --rm {safe} {keyed}-p 127.0.0.1:{PORT}:{PORT} {image}",
         ),
-        keep=model.keep,
     )
 
 

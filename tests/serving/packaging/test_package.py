@@ -186,7 +186,7 @@ class TestRefused:
             ({"subnets": "subnet-01"}, "both subnets and security_groups"),
             ({"output": "probabilities"}, "this model has no probabilities"),
             ({"api_keys": "0" * 64}, "auth=api-key"),
-            ({"auth": "api-key", "api_keys": ",".join(["0" * 64] * 70)}, "over a limit of Lambda"),
+            ({"auth": "api-key", "api_keys": ",".join(["0" * 64] * 70)}, "over a limit of aws-lambda: variables"),
             ({"snap_start": "yes", "provisioned_concurrency": "1"}, "snap_start"),
             ({"snap_start": "yes", "runtime": "python3.11"}, "snap_start"),
             ({"reserved_concurrency": "1", "provisioned_concurrency": "2"}, "cannot be more"),
