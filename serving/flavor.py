@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from registry.client import speaking
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
-from serving.scorecard.loader import OUTPUTS
+from serving.scorecard.scorecard import OUTPUTS
 
 if TYPE_CHECKING:
     import pandas as pd

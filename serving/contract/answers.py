@@ -2,10 +2,8 @@
 
 from ..scorecard.errors import Unsupported
 from ..scorecard.inputs import ABSENT, InputError
+from ..scorecard.scorecard import OUTPUTS
 from .errors import refusal
-
-#: What ``params={"output": ...}`` may ask for; the first is the default.
-OUTPUTS = ("predictions", "probabilities", "explain")
 
 
 def answers(card, table, output: str = OUTPUTS[0], *, few: int | None = None) -> list:

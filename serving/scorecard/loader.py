@@ -2,10 +2,8 @@
 
 from .errors import Unsupported
 from .inputs import ABSENT, InputError
-from .scorecard import Scorecard
+from .scorecard import OUTPUTS, Scorecard
 
-#: What ``params={"output": ...}`` may ask for; the first is the default.
-OUTPUTS = ("predictions", "probabilities", "explain")
 #: Rows up to which scoring each alone is faster than taking a DataFrame apart by columns.
 FEW = 16
 

@@ -6,6 +6,9 @@ from .inputs import Cleaning, Input, InputError
 from .plan import Plan
 from .rows import UNPREDICTABLE, Rows, logistic, softmax
 
+#: What ``params={"output": ...}`` may ask for; the first is the default.
+OUTPUTS = ("predictions", "probabilities", "explain")
+
 
 class Scorecard:
     """A model that answers the same everywhere. Make one with ``loads`` or ``compile``; it does not change.
