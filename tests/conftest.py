@@ -49,6 +49,11 @@ def pytest_configure() -> None:
     os.environ.update(SETTINGS)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    # Compressed bytes tell the second they were made in: as a test's name they differ from worker to worker.
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def default_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test leaves to MLflow's default lands in a folder of the session."""
