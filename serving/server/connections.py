@@ -1,8 +1,9 @@
 """A connection as uvicorn has it, and what it lacks against clients that are slow, endless or no HTTP at all.
 
 uvicorn parses, and answers in order. It knows no limit for headers, and none for the time in which a request arrives or
-an answer is read; it tells in plain text of a request that is malformed; and it makes a task of each request, and sends
-an answer's headers and its body apart, which together cost as much as all that is done for a one-row prediction.
+an answer is read; it tells in plain text of a request that is malformed; it makes a task of each request, and sends
+an answer's headers and its body apart, which together cost as much as all that is done for a one-row prediction. And
+it parses the head of every request, where a client that keeps its connection says the same again and again.
 """
 
 import json
@@ -26,6 +27,8 @@ WRITE_LIMIT = 60.0
 REFUSED_MOST = 64 * 1024 * 1024
 #: How often connections are looked at, in seconds.
 EVERY = 1.0
+#: Heads that a connection remembers, and the bytes of the longest.
+KNOWN, LONGEST_KNOWN = 8, 2048
 
 _UPGRADE = re.compile(rb"\nupgrade[ \t]*:", re.IGNORECASE)
 
@@ -57,13 +60,11 @@ class Exchange(RequestResponseCycle):
         if self.waiting_for_100_continue:
             self.keep_alive = False  # whether the body still comes, nobody knows
         status, head, body = answer
-        parts = [STATUS_LINE[status]]
-        for name, value in self.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts += (head, b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        if self.scope["method"] != "HEAD":
-            parts.append(body)
-        self.transport.write(b"".join(parts))
+        if not self.keep_alive:
+            head += b"connection: close\r\n"
+        if self.scope["method"] == "HEAD":
+            body = b""
+        self.transport.write(_wire(status, self.default_headers, head, body))
         self.response_started = self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
@@ -97,8 +98,13 @@ class Connection(HttpToolsProtocol):
         #: The request that is to be answered next, and whether that is seen to already.
         self.next: Exchange | None = None
         self.busy = False
+        #: What the parser made of heads that came before, and the length of the body that each announces.
+        self.known: dict[bytes, tuple[Any, int]] = {}
 
     def data_received(self, data: bytes) -> None:
+        rested = self.in_head and not self.head and (self.cycle is None or self.cycle.response_complete)
+        if rested and self.known and self._again(data):
+            return
         if self.in_head:
             if not self.head:
                 self.since = self.loop.time()
@@ -110,6 +116,37 @@ class Connection(HttpToolsProtocol):
         self._go_on()
         if self.in_head and self.head > LONGEST_HEAD:
             self._refuse_head()
+        elif rested:
+            self._remember(data)
+
+    def _again(self, data: bytes) -> bool:
+        """Answer a request that has come whole, and whose head is known to the last byte; False where it is not."""
+        end = data.find(b"\r\n\r\n") + 4
+        scope, length = self.known.get(data[:end], (None, 0))
+        if scope is None or len(data) - end != length or self.flow.write_paused or self.transport.is_closing():
+            return False
+        answer = self.app.at_once(scope, data[end:])
+        if answer is None:
+            return False
+        status, head, body = answer
+        self.transport.write(_wire(status, self.server_state.default_headers, head, body))
+        self.since = self.loop.time()
+        self.server_state.total_requests += 1
+        return True
+
+    def _remember(self, data: bytes) -> None:
+        """Keep the head of a request that was answered at once, if it and its body are all that has come.
+
+        Where the bytes after the first head are as many as the last body's, no second request was among them, and
+        the body came by its length and not in chunks.
+        """
+        cycle, end = self.cycle, data.find(b"\r\n\r\n") + 4
+        if cycle is None or not cycle.response_complete or not cycle.keep_alive or self.head or not self.in_head:
+            return
+        if 0 < len(cycle.body) == len(data) - end and end <= LONGEST_KNOWN:
+            if len(self.known) >= KNOWN:
+                self.known.clear()
+            self.known[data[:end]] = (cycle.scope, len(cycle.body))
 
     def on_headers_complete(self) -> None:
         self.in_head = False
@@ -216,6 +253,15 @@ class Connection(HttpToolsProtocol):
             head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def _wire(status: int, default_headers: list[tuple[bytes, bytes]], head: bytes, body: bytes) -> bytes:
+    """An answer as it is sent."""
+    parts = [STATUS_LINE[status]]
+    for name, value in default_headers:
+        parts += (name, b": ", value, b"\r\n")
+    parts += (head, b"\r\n", body)
+    return b"".join(parts)
 
 
 def _without_upgrade(data: bytes) -> bytes:

@@ -7,6 +7,8 @@ import socket
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.serving.server.servers import NUMBERS, Server, wait
 
@@ -52,6 +54,89 @@ def test_requests_that_come_at_once_are_answered_in_their_order(server: Server) 
     answers = [json.loads(one) for one in re.findall(rb'\{"prediction": ?[^}]*\}', found)]
     assert [round(one["prediction"]) for one in answers] == [2 * age for age in range(20)]
     assert statuses(found) == [200] * 21
+
+
+def message(target: bytes, body: bytes, *headers: bytes, chunked: bool = False) -> bytes:
+    """A request with a body."""
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    head = b"\r\n".join(
+        (b"POST " + target + b" HTTP/1.1", b"Host: x", b"Content-Type: application/json", *headers, framing)
+    )
+    return head + b"\r\n\r\n" + (b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
+
+
+#: Requests that share heads, bodies, lengths or nothing; the numbers go into the bodies.
+KINDS = [
+    lambda number: message(b"/invocations", b'{"features": [%d, 0]}' % number),
+    lambda number: message(b"/predict", b'{"features": [%d, 0]}' % number),
+    lambda number: message(b"/models/sums/invocations", b'{"instances": [[%d, 0], [0, %d]]}' % (number, number)),
+    lambda number: message(b"/invocations", b'{"features": [%d, 0]' % number),
+    lambda number: message(b"/invocations", b'{"features": [%d, 0]}' % number, chunked=True),
+    lambda number: message(b"/invocations", b'{"features": [%d, 0]}' % number, b"Content-Encoding: gzip"),
+    lambda number: message(b"/invocations", b'{"features": [%d, 0]}' % number, b"X-Request-Id: %d" % number),
+    lambda number: message(b"/nothing", b'{"features": [%d, 0]}' % number),
+    lambda number: message(b"/invocations", b" " * 20_000 + b'{"features": [%d, 0]}' % number),
+    lambda number: message(b"/invocations", b""),
+    lambda number: b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n",
+]
+
+
+def answered(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
+    """The statuses and bodies of as many answers, whatever comes in one piece."""
+    found, received = [], b""
+    while len(found) < count:
+        head, end, rest = received.partition(b"\r\n\r\n")
+        length = int(re.search(rb"content-length: (\d+)", head)[1]) if end else 0
+        if end and len(rest) >= length:
+            found.append((statuses(head)[0], rest[:length]))
+            received = rest[length:]
+            continue
+        more = connection.recv(65536)
+        assert more, "the server closed the connection"
+        received += more
+    assert not received
+    return found
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_kept_connection_answers_as_new_ones_do(server: Server, data: st.DataObject) -> None:
+    """Whatever came before on it, in whatever pieces, and however often a head is said again."""
+    places = data.draw(st.lists(st.integers(0, len(KINDS) - 1), min_size=1, max_size=4))
+    numbers = data.draw(st.lists(st.integers(10, 99), min_size=2, max_size=12))
+    sent = [KINDS[places[turn % len(places)]](number) for turn, number in enumerate(numbers)]
+    together = data.draw(st.lists(st.booleans(), min_size=len(sent), max_size=len(sent)))
+    cuts = data.draw(st.lists(st.integers(0, 200), min_size=len(sent), max_size=len(sent)))
+    alone = []
+    for one in sent:
+        with connected(server) as connection:
+            connection.sendall(one)
+            alone += answered(connection, 1)
+    with connected(server) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kept, waits, pieces = [], 0, b""
+        for place, one in enumerate(sent):
+            pieces, waits = pieces + one, waits + 1
+            if together[place] and place < len(sent) - 1:
+                continue
+            cut = min(cuts[place], len(pieces))
+            for piece in filter(None, (pieces[:cut], pieces[cut:])):
+                connection.sendall(piece)
+                time.sleep(0.002 if cut else 0)
+            kept += answered(connection, waits)
+            pieces, waits = b"", 0
+    assert kept == alone
+
+
+def test_what_came_together_is_not_taken_for_what_comes_alone(server: Server) -> None:
+    alone = message(b"/invocations", b'{"instances": [[10, 0]]}')
+    with connected(server) as connection:
+        connection.sendall(alone + message(b"/models/none/invocations", b'{"instances": [[10, 0]]}'))
+        first, second = answered(connection, 2)
+        assert (first[0], second[0]) == (200, 404)
+        for _ in range(3):
+            connection.sendall(alone)
+            assert answered(connection, 1) == [first]
 
 
 def test_a_large_request_between_small_ones_keeps_the_order(server: Server) -> None:
