@@ -23,6 +23,7 @@ from sklearn.preprocessing import (
 from sklearn.utils import get_tags
 
 from ..document import NUMBER
+from .edges import before_function
 from .encoders import one_hot_encoder, ordinal_encoder
 from .trace import Column, Trace, finite, unsupported
 
@@ -247,8 +248,12 @@ def _clipped(convert, limits):
 def _binarizer(step, columns, trace, path):
     # x > threshold is x >= the next float64 after it, which is how an edge of a bin is read.
     edge = float(np.nextafter(finite(step.threshold, path, step, "threshold"), np.inf))
-    columns = [trace.require(trace.numeric(column, path, step)) for column in columns]
-    return [trace.then(c, {"bin": [edge]}, label=f"{c.label} > {step.threshold:g}") for c in columns]
+    found = []
+    for column in columns:
+        label = f"{column.label} > {step.threshold:g}"
+        column, edges = before_function(trace.require(trace.numeric(column, path, step)), [edge], trace)
+        found.append(trace.then(column, {"bin": edges}, label=label))
+    return found
 
 
 def _bins(step, columns, trace, path):
@@ -258,7 +263,8 @@ def _bins(step, columns, trace, path):
     for column, edges in zip(columns, step.bin_edges_, strict=True):
         column = trace.require(trace.numeric(column, path, step))
         inner = [finite(edge, path, step, "bin edge") for edge in edges[1:-1]]
-        binned = trace.then(column, {"bin": inner})
+        plain, edges = before_function(column, inner, trace)
+        binned = trace.then(plain, {"bin": edges})
         if step.encode == "ordinal":
             found.append(trace.then(binned, label=f"bin of {column.label}"))
             continue

@@ -35,7 +35,12 @@ def choice(scorecard: Scorecard) -> Choice:
         if threshold["on"] == "probability":
             return Choice("probabilities", place=second, least=least, yes=yes, no=no)
         return Choice("scores", place=0, negative=not second, least=least, yes=yes, no=no)
-    outputs = len(model["layers"][-1]["intercepts"] if model["kind"] == "mlp" else model["intercepts"])
-    if outputs == 1:
+    if scores(scorecard) == 1:
         return Choice("margins", place=0)
     return Choice("margins" if model["calibration"] is None else "probabilities")
+
+
+def scores(scorecard: Scorecard) -> int:
+    """How many scores a model gives before any link."""
+    model = scorecard.document["model"]
+    return len(model["layers"][-1]["intercepts"] if model["kind"] == "mlp" else model["intercepts"])

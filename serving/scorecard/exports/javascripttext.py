@@ -1,28 +1,30 @@
 """The fixed parts of an exported ES module, each with the names of the parts it needs."""
 
 HEAD = """/*
- * %s in one ES module without dependencies.
+ * @title@ in one ES module without dependencies.
  *
- *   import { predict } from "./this_file.mjs";
- *   predict(%s);
+ *   import { INPUTS, predict } from "./this_file.mjs";
+@usage@ *   console.log(predict(row));
  *
  * A row is an object, whose own properties count, or a Map; INPUTS says which columns there are. A value is a number,
  * a string, a boolean, or null where it is missing. A row that cannot be scored throws InputError.
- * Made from the scorecard %s, and answers as it does.
+ * Made from the scorecard @digest@, and answers as it does.
  */
+// @ts-nocheck
+/** @typedef {Record<string, unknown> | ReadonlyMap<string, unknown>} Row */
 """
 
 COLUMNS = """// For each column of the model: the input to name where it cannot be used, its weight in each score.
 const COLUMNS = [
-%s];
+@columns@];
 // The input to name where the model has no such columns.
-const ANYBODY = %s;
+const ANYBODY = @anybody@;
 """
 
 COMPUTE = """// The values of the model's columns, and the weights of what each group of categories chooses.
 function columns(row) {
-%s
-  return [%s, %s];
+@lines@
+  return [@values@, @hot@];
 }
 """
 
@@ -33,7 +35,11 @@ _LINEAR = """function scoresOf(values, hot) {
   });
 }
 
-/** The scores of a row before any link; throws InputError. */
+/**
+ * The scores of a row before any link; throws InputError.
+ * @param {Row} row
+ * @returns {number[]}
+ */
 export function scores(row) {
   return scoresOf(...columns(row));
 }
@@ -47,12 +53,16 @@ _MLP = """function scoresOf(values) {
       if (!Number.isFinite(found)) throw refused(values);
       return found;
     });
-    current = place === LAYERS.length - 1 ? units : units.map(ACTIVATION);
+    current = place === LAYERS.length - 1 ? units : units.map(@activation@);
   });
   return current;
 }
 
-/** The scores of a row before any link; throws InputError. */
+/**
+ * The scores of a row before any link; throws InputError.
+ * @param {Row} row
+ * @returns {number[]}
+ */
 export function scores(row) {
   return scoresOf(...columns(row));
 }
@@ -60,11 +70,15 @@ export function scores(row) {
 
 SCORES = {"linear": _LINEAR, "mlp": _MLP}
 
-REGRESSION = """/** The prediction for a row; throws InputError. */
+REGRESSION = """/**
+ * The prediction for a row; throws InputError.
+ * @param {Row} row
+ * @returns {number}
+ */
 export function predict(row) {
   const [values, hot] = columns(row);
   const [score] = scoresOf(values, hot);
-%s  const result = %s;
+@lines@  const result = @result@;
   if (!Number.isFinite(result)) throw new InputError(largest(values), UNPREDICTABLE);
   return result;
 }
@@ -75,33 +89,38 @@ CALIBRATED = """function margins(row) {
 }
 """
 
-PROBABILITIES = """/** One probability a class, as in CLASSES; throws InputError. */
+PROBABILITIES = """/**
+ * One probability a class, as in CLASSES; throws InputError.
+ * @param {Row} row
+ * @returns {number[]}
+ */
 export function probabilities(row) {
-  return %s(%s(row));
+  return @link@(@margins@(row));
 }
 """
 
-DECISION = """/** The score before any link, or one a class; throws InputError. */
+DECISION = """/**
+ * The score before any link, or one a class; throws InputError.
+ * @param {Row} row
+ * @returns {number[]@place@}
+ */
 export function decision(row) {
-  return scores(row)%s;
+  return scores(row)@place@;
 }
 """
 
-LABEL = """/** The label for a row; throws InputError. */
+LABEL = """/**
+ * The label for a row; throws InputError.
+ * @param {Row} row
+ */
 export function predict(row) {
-  return CLASSES[%s];
-}
-"""
-
-LARGEST_LABEL = """/** The label for a row; throws InputError. */
-export function predict(row) {
-  const found = %s;
-  return CLASSES[%s(found)];
+  return CLASSES[@place@];
 }
 """
 
 _INPUT_ERROR = """/** A value, or a column, that the model cannot take; says what was expected, never the data. */
 export class InputError extends Error {
+  /** @param {string} column @param {string} reason */
   constructor(column, reason) {
     super(`column ${%s}: ${reason}`);
     this.name = "InputError";

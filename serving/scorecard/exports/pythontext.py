@@ -1,25 +1,25 @@
 """The fixed parts of an exported Python file, each with the names of the parts it needs."""
 
-HEAD = '''"""{title} in one Python file, which imports nothing but math.
+HEAD = '''r"""@title@ in one Python file, which imports nothing but math.
 
     import this_file
-    this_file.predict({{"column": value, ...}})
+@usage@    print(this_file.predict(row))
 
 INPUTS says which columns there are. A row that cannot be scored raises InputError.
-Made from the scorecard {digest}, and answers as it does.
+Made from the scorecard @digest@, and answers as it does.
 """
 '''
 
 COLUMNS = """# For each column of the model: the input to name where it cannot be used, its weight in each score.
 COLUMNS = [
-{columns}]
+@columns@]
 # The input to name where the model has no such columns.
-ANYBODY = {anybody}
+ANYBODY = @anybody@
 """
 
 COMPUTE = """def _columns(row):
-{lines}
-    return {values}, {hot}
+@lines@
+    return @values@, @hot@
 """
 
 _LINEAR = """def _scores(values, hot):
@@ -44,7 +44,7 @@ _MLP = """def _scores(values, hot):
             if unit - unit != 0.0:
                 raise _refused(values)
             found.append(unit)
-        current = found if place == len(LAYERS) - 1 else [{activation}(unit) for unit in found]
+        current = found if place == len(LAYERS) - 1 else [@activation@(unit) for unit in found]
     return current
 
 
@@ -59,7 +59,7 @@ REGRESSION = '''def predict(row):
     """The prediction for a row; raises InputError."""
     values, hot = _columns(row)
     (score,) = _scores(values, hot)
-{lines}    result = {result}
+@lines@    result = @result@
     if result - result != 0.0:
         raise InputError(_largest(values), UNPREDICTABLE)
     return result
@@ -71,17 +71,18 @@ CALIBRATED = """def _margins(row):
 
 PROBABILITIES = '''def probabilities(row):
     """One probability a class, as in CLASSES; raises InputError."""
-    return {link}({margins}(row))
+    return @link@(@margins@(row))
 '''
 
 DECISION = '''def decision(row):
     """The score before any link, or one a class; raises InputError."""
-    return scores(row){place}
+    return scores(row)@place@
 '''
 
 LABEL = '''def predict(row):
     """The label for a row; raises InputError."""
-{lines}'''
+    return CLASSES[@place@]
+'''
 
 _INPUT_ERROR = '''class InputError(ValueError):
     """A value, or a column, that the model cannot take."""
@@ -231,6 +232,10 @@ _SUM = """def _sum(terms, values):
     return total
 """
 
+_PLACE_OF_LARGEST = """def _place_of_largest(values):
+    return values.index(max(values))
+"""
+
 _LOGISTIC = """def _logistic(z):
     if z >= 0.0:
         return 1.0 / (1.0 + math.exp(-z))
@@ -330,6 +335,7 @@ PARTS = {
     "clip": (_CLIP, ("InputError",)),
     "bin": (_BIN, ("InputError",)),
     "largest": (_LARGEST, ()),
+    "place_of_largest": (_PLACE_OF_LARGEST, ()),
     "refused": (_REFUSED, ("InputError", "largest")),
     "sum": (_SUM, ("refused",)),
     "logistic": (_LOGISTIC, ()),

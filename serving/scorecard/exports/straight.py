@@ -5,12 +5,14 @@ to compute; how it is written is up to a ``Language``.
 """
 
 from abc import ABC, abstractmethod
+from types import ModuleType
 
 from ..inputs import ABSENT, BOOLEAN, CATEGORY, FRACTION, INFINITE, REQUIRED
 from ..plan import Check, Op
 from ..rows import OVERFLOW, UNPREDICTABLE
 from ..scorecard import Scorecard
 from ..steps import UNKNOWN, UNUSABLE
+from .groups import coded
 
 #: Why a value is refused, by the name that a file calls it.
 REASONS = {
@@ -21,7 +23,34 @@ _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 
 
 class Language(ABC):
-    """How a language writes what a plan can say. Values and names come as expressions of the language."""
+    """How a language writes what a plan can say. Values and names come as expressions of the language.
+
+    Attributes
+    ----------
+    text : the module with the fixed parts of a file.
+    unit : what lines are indented by.
+    gap : what stands between the parts.
+    """
+
+    text: ModuleType
+    unit: str
+    gap: str
+
+    @abstractmethod
+    def usage(self, row: dict) -> str:
+        """Lines for the comment at the top that put an example of a row into ``row``; some row where it is empty."""
+
+    @abstractmethod
+    def facts(self, straight: "Straight") -> list[str]:
+        """The parts of a file before the model's own: names of inputs, labels, rules, reasons."""
+
+    @abstractmethod
+    def pair(self, first: str, second: str) -> str:
+        """Two values as one."""
+
+    @abstractmethod
+    def remark(self, note: str) -> str:
+        """A comment at the end of a line; nothing where the note is empty."""
 
     @abstractmethod
     def literal(self, value) -> str:
@@ -159,14 +188,9 @@ class Straight:
 
     def _find(self, op: Op, results: list, lines: list) -> str:
         """What a one-hot group says: one of ``results`` by the category's place, the last where all are zero."""
-        language, groups, otherwise = self.language, op.item["one_hot"], op.item["otherwise"]
-        table: dict = {}
-        for group, result in zip(groups, results[:-1], strict=True):
-            table.update(dict.fromkeys(_keys(group["of"]), result))
-        table.update(dict.fromkeys(_keys(op.item["zero"]), results[-1]))
-        other = None if otherwise.get("do") == "refuse" else results[-1]
-        if "is" in otherwise:
-            other = results[[group["name"] for group in groups].index(otherwise["is"])]
+        language, (places, place) = self.language, coded(op.item)
+        table = {key: results[found] for key, found in places.items()}
+        other = None if place is None else results[place]
         x = self.steps(op.steps, _slot(op.sources[0]), op.blame, lines)
         name = self.keep(language.literal(table), op.blame)
         return f"{self.need('find')}({name}, {x}, {language.literal(other)}, {language.literal(op.blame)})"

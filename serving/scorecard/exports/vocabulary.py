@@ -1,25 +1,27 @@
 """What a model makes of each text it can tell apart: for formats that look a text up once, and then have numbers only.
 
 A model compares text for being equal with the words it knows and with nothing else. So each text is one of these words,
-or missing, or unknown, and whatever is computed from it alone can be computed when the export is written, by the
+or missing, or unknown, and whatever an operation makes of a text can be worked out when the export is written, by the
 scorecard's own steps.
 """
 
 from dataclasses import dataclass
 
 from .. import steps
-from ..inputs import CATEGORY, Cleaning, InputError
+from ..inputs import CATEGORY, REQUIRED, Cleaning, InputError
 from ..plan import Op, Plan
 
 
-class _Refused:
-    """Stands for the value of a text that the model refuses."""
+@dataclass(frozen=True)
+class Refused:
+    """Stands for the value of a text that the model refuses.
 
-    def __repr__(self):
-        return "REFUSED"
+    Parameters
+    ----------
+    reason : why, as an error says it.
+    """
 
-
-REFUSED = _Refused()
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class Vocabulary:
     ----------
     place : of the input in the plan.
     words : what the model knows, trimmed where the cleaning trims, and without the words for missing.
-    values : for each slot computed from this input alone, the input's own among them, one value a word, then one for a
-        missing and one for an unknown text: a float, a text, None, or ``REFUSED``.
+    values : for the input's own slot and each that an operation on text fills, one value a word, then one for a missing
+        and one for an unknown text: a text or None, a number, the place in a one-hot group (-1 where all of it is
+        zero), or ``Refused``.
     """
 
     place: int
@@ -45,7 +48,8 @@ class Vocabulary:
 
     def fine(self) -> list[bool]:
         """For each text, whether the model takes it."""
-        return [all(values[place] is not REFUSED for values in self.values.values()) for place in range(self.size)]
+        found = self.values.values()
+        return [not any(isinstance(values[place], Refused) for values in found) for place in range(self.size)]
 
 
 def operations(plan: Plan) -> list[Op]:
@@ -58,9 +62,13 @@ def operations(plan: Plan) -> list[Op]:
 
 
 def read(plan: Plan) -> list[int]:
-    """Places of the inputs that an answer, or a refusal, hangs on; at least one, so that a table has a length."""
-    found = {*plan.reads, *(place for check in plan.checks for place in check.places)}
-    return sorted(found) or ([0] if plan.inputs else [])
+    """Places of the inputs that an answer, or a refusal, hangs on."""
+    return sorted({*plan.reads, *(place for check in plan.checks for place in check.places)})
+
+
+def fed(plan: Plan) -> list[int]:
+    """Places of the inputs that a format asks for: those that are read, or else the first, so that a row is one."""
+    return read(plan) or ([0] if plan.inputs else [])
 
 
 def missing_words(cleaning: Cleaning) -> list[str]:
@@ -74,21 +82,26 @@ def vocabularies(plan: Plan) -> list[Vocabulary]:
     return [_vocabulary(plan, place, ops) for place in read(plan) if plan.inputs[place].type == CATEGORY]
 
 
+def is_text(op: Op) -> bool:
+    """Whether an operation on text leaves text."""
+    return op.kind == "chain" and not any(name in ("is", "lookup") for step in op.steps for name in step)
+
+
 def _vocabulary(plan: Plan, place: int, ops: list[Op]) -> Vocabulary:
-    mine, known = {place}, dict[str, None]()
+    texts, mine = {place}, list[Op]()
     for op in ops:
-        if len(op.sources) == 1 and op.sources[0] in mine and op.kind != "product":
-            mine.add(op.slot)
-            known.update(dict.fromkeys(_literals(op)))
+        if op.kind in ("chain", "code") and op.sources[0] in texts:
+            mine.append(op)
+            texts |= {op.slot} if is_text(op) else set()
+    known = dict.fromkeys(word for op in mine for word in _literals(op))
     words = tuple(word for word in known if plan.cleaning.text(word) == word)
     unknown = "\0"
     while unknown in known:
         unknown += "\0"
-    missing = None if plan.inputs[place].null else REFUSED
+    missing = None if plan.inputs[place].null else Refused(REQUIRED)
     values: dict[int, list] = {place: [*words, missing, unknown]}
-    for op in ops:
-        if op.slot in mine:
-            values[op.slot] = list(map(_function(op), values[op.sources[0]]))
+    for op in mine:
+        values[op.slot] = list(map(_function(op), values[op.sources[0]]))
     return Vocabulary(place, words, values)
 
 
@@ -109,20 +122,15 @@ def _literals(op: Op):
 
 def _function(op: Op):
     """What an operation does to one value."""
-    calls = [steps.chain(op.steps, op.blame)]
-    if op.kind == "hot":
-        calls = [lambda code: 1.0 if code == op.place else 0.0]
-    elif op.kind == "code":
-        calls.append(steps.codes(op.item, op.blame))
+    run, find = steps.chain(op.steps, op.blame), steps.codes(op.item, op.blame) if op.kind == "code" else None
 
     def function(value):
-        if value is REFUSED:
-            return REFUSED
+        if isinstance(value, Refused):
+            return value
         try:
-            for call in calls:
-                value = value if call is None else call(value)
-        except InputError:
-            return REFUSED
-        return value
+            value = value if run is None else run(value)
+            return value if find is None else find(value)
+        except InputError as error:
+            return Refused(error.reason)
 
     return function

@@ -1,10 +1,16 @@
-"""What exported files in any programming language say alike: their first line, and long literals over several lines."""
+"""What exported files in any programming language say alike: first lines, and long literals over several lines."""
 
+import re
+
+from ..inputs import BOOLEAN, CATEGORY
 from ..scorecard import Scorecard
+from . import vocabulary
 
 WIDTH = 110
 #: Characters that no language reads as the end, or as the beginning, of anything inside a comment.
 _PLAIN = frozenset(map(chr, range(32, 127))) - frozenset('"*?\\`')
+#: An example of more columns than this is read by nobody.
+_EXAMPLE = 20
 
 
 def shown(text: str) -> str:
@@ -17,6 +23,32 @@ def title(scorecard: Scorecard, about=None) -> str:
     what = f"a {scorecard.task} model"
     name = shown(str(about)) if about is not None else ""
     return f"{name}: {what}" if name else what[0].upper() + what[1:]
+
+
+def example(scorecard: Scorecard) -> dict:
+    """A row, to show how one is written: a value for each column that is read; empty where they are very many.
+
+    A value is a float, an int where only whole numbers are taken, True, or a category that the model knows.
+    """
+    plan = scorecard.plan
+    places = vocabulary.fed(plan)
+    if len(places) > _EXAMPLE:
+        return {}
+    words = {found.place: found.words for found in vocabulary.vocabularies(plan)}
+    row: dict = {}
+    for place in places:
+        item = plan.inputs[place]
+        if item.type == CATEGORY:
+            short = [word for word in words.get(place, ()) if 0 < len(word) <= 40]
+            row[item.name] = short[-1] if short else "text"
+        else:
+            row[item.name] = True if item.type == BOOLEAN else 3 if item.integer else 3.5
+    return row
+
+
+def put(text: str, **values: str) -> str:
+    """A text with what belongs between its @s; what is put there is not looked at again."""
+    return re.sub("@([A-Za-z]+)@", lambda found: values[found[1]], text)
 
 
 def filled(opening: str, items: list[str], closing: str, *, indent: str = "    ") -> str:

@@ -25,7 +25,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import LinearSVC
 
-from serving.scorecard import Cleaning, Input, InputError, Scorecard, compile
+from serving.scorecard import Cleaning, Input, InputError, Scorecard, compile, document
 
 COUNT = 90
 RNG = np.random.default_rng(3)
@@ -191,6 +191,28 @@ def oddly_cleaned() -> tuple[Scorecard, list]:
         "w1999 ",
     ]
     return card, [{"c": text} for text in (*texts, None)]
+
+
+def of_many_categories(count: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """A table of so many categories, each there thrice, and a target."""
+    words = [f"{place:05d}" for place in range(count)]
+    return pd.DataFrame({"c": pd.Series(words * 3, dtype=object)}), np.sin(np.arange(3.0 * count))
+
+
+def without_weight() -> Scorecard:
+    """A scorecard that says 0.25 to everything; its input ``a`` would be a whole number that is never missing."""
+    body = {
+        "task": "regression",
+        "inputs": [Input("a", "number", integer=True, null=False).to_dict()],
+        "cleaning": {"trim": True, "missing": [""]},
+        "columns": [],
+        "model": {
+            **{"kind": "linear", "link": "identity", "calibration": None, "target": []},
+            **{"intercepts": [0.25], "terms": []},
+        },
+        "decision": None,
+    }
+    return Scorecard(document.seal(body))
 
 
 NAMES = ("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "cbrt", "square", "abs")

@@ -20,10 +20,11 @@ from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScale
 from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupported, compile, document, exports
+from serving.scorecard.exports import wording
 from serving.scorecard.exports.c.names import Names, prefix
 from serving.scorecard.parity import measure
 from tests.serving.scorecard import agreeing, documents, generated
-from tests.serving.scorecard.gcc import STRICT, Compiled
+from tests.serving.scorecard.gcc import SANITIZED, STRICT, Compiled
 from tests.system import need
 
 # What is fitted here need not be a good model.
@@ -231,39 +232,55 @@ def test_names_become_identifiers_that_are_all_different():
     assert all(re.fullmatch(r"M_[A-Z0-9_]+", name) for name in found)
     assert "M_NUMBERS" not in found
     assert found[:5] == ["M_INT", "M_A_B", "M_A_B_2", "M_A_B_3", "M_ETE"]
-    assert [prefix(name) for name in ("Credit Risk", "", "日本", "9lives", "int", "m", "models:/a/1")] == [
-        *("credit_risk", "model", "model", "model_9lives", "model_int", "model_m", "models_a_1")
+    assert [prefix(name) for name in ("Credit Risk", "", "日本", "9lives", "int", "m", "models:/a/1", "Größe")] == [
+        *("credit_risk", "model", "model", "model_9lives", "model_int", "model_m", "models_a_1", "grosse")
     ]
+
+
+def hostile() -> tuple[Scorecard, pd.DataFrame]:
+    """A scorecard of names, categories and labels that C reads as something else, and its table."""
+    words = [
+        *("??/", "??'", 'a"b', "a\\", "\\x41f", "\x41\u0301", "a\nb", "é1", "y" * 5000, "%s"),
+        *("\r", "\x7f", "日本9", "/*", "*/"),
+    ]
+    table = pd.DataFrame({name: RNG.normal(size=60) for name in HOSTILE})
+    table["words"] = pd.Series(RNG.permutation(words * 4), dtype="str")
+    features = ColumnTransformer([("w", OneHotEncoder(), ["words"]), ("n", "passthrough", HOSTILE)])
+    labels = np.where(table["int"] > 0, 'say "??/"\n', "it's\\")
+    return compile(make_pipeline(features, LogisticRegression()).fit(table, labels)), table
 
 
 def test_hostile_names_and_categories_compile_everywhere(gcc, folder):
-    words = [
-        "??/",
-        "??'",
-        'a"b',
-        "a\\",
-        "\\x41f",
-        "\x41\u0301",
-        "a\nb",
-        "é1",
-        "*/",
-        "y" * 5000,
-        "%s",
-        "\r",
-        "\x7f",
-        "日本9",
-    ]
-    table = pd.DataFrame({name: RNG.normal(size=40) for name in HOSTILE})
-    table["words"] = pd.Series(RNG.permutation(words * 3)[:40], dtype="str")
-    features = ColumnTransformer([("w", OneHotEncoder(), ["words"]), ("n", "passthrough", HOSTILE)])
-    labels = np.where(table["int"] > 0, 'say "??/"\n', "it's\\")
-    card = compile(make_pipeline(features, LogisticRegression()).fit(table, labels))
+    card, table = hostile()
     rows = table.to_dict("records")
     for flags in ((*STRICT, "-O0", "-fsanitize=address,undefined"), (*STRICT, "-O3"), (*STRICT, "-O2", "-trigraphs")):
         agreeing.check(card, rows, Compiled(gcc, folder, card, flags=flags).ask(rows))
     source = exports.write(card, "c")
     assert source.isascii()
     assert "??" not in source
+
+
+def used(source: str) -> str:
+    """The program that the comment at the top shows."""
+    lines = source[: source.index("*/")].splitlines()
+    return "\n".join(line[5:] for line in lines if line.startswith(" *   ") and " cc " not in line) + "\n"
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("compiler", ["gcc", "g++"])
+def test_the_program_that_the_comment_shows_runs(folder, compiler, wide):
+    table = pd.DataFrame(RNG.normal(size=(40, 25)), columns=[f"x {place}" for place in range(25)])
+    card = compile(Ridge().fit(table, table["x 0"] + 1.0)) if wide else hostile()[0]
+    source = exports.write(card, "c", exports.About("shown"))
+    (folder / "this_file.c").write_text(source, encoding="ascii")
+    (folder / "main.c").write_text(used(source), encoding="ascii")
+    flags = ("-x", "c++", "-std=c++11") if compiler == "g++" else ("-std=c99",)
+    command = [need(compiler), *flags, *STRICT[1:], *SANITIZED, "main.c", "this_file.c", "-o", "shown", "-lm"]
+    subprocess.run(command, cwd=folder, check=True, timeout=120)
+    found = subprocess.run([folder / "shown"], capture_output=True, text=True, check=True, timeout=20).stdout
+    row = wording.example(card) or dict.fromkeys(table, 0.0)
+    expected = card.predict_row(row)
+    assert found == f"{expected}\n" if isinstance(expected, str) else float(found) == pytest.approx(expected)
 
 
 def test_it_compiles_as_cpp_too(gcc, folder):
@@ -316,9 +333,10 @@ def test_it_allocates_nothing_reads_nothing_and_keeps_nothing(gcc, folder):
     assert public == functions | {"model_names", "model_labels"}
 
 
-def test_a_compiler_that_knows_no_nan_is_refused(gcc, folder):
+@pytest.mark.parametrize("flag", ["-ffast-math", "-Ofast", "-ffinite-math-only"])
+def test_a_compiler_that_knows_no_nan_is_refused(gcc, folder, flag):
     (folder / "fast.c").write_text(exports.write(CARD, "c"), encoding="ascii")
-    found = subprocess.run([gcc, "-ffast-math", "-c", "fast.c"], cwd=folder, capture_output=True, text=True, timeout=60)
+    found = subprocess.run([gcc, flag, "-c", "fast.c"], cwd=folder, capture_output=True, text=True, timeout=60)
     assert found.returncode != 0
     assert "missing values are NaN" in found.stderr
 

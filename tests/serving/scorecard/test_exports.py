@@ -186,6 +186,22 @@ def test_the_text_at_the_top_names_the_model():
     assert ast.get_docstring(ast.parse(source)).startswith("flowers version 12: a classification model")
 
 
+@pytest.mark.parametrize("name", ["softmax", "hostile names", "many columns"])
+def test_the_lines_that_the_text_at_the_top_shows_run(name, tmp_path):
+    names = [f"x {k}" for k in range(25)] if name == "many columns" else ['"""', "\\N{x}", "'", "a\n", ODD]
+    table = pd.DataFrame({column: RNG.normal(size=40) for column in names})
+    card = scorecard(name) if name in MODELS else compile(Ridge().fit(table, table[names[0]] + 2.0))
+    source = exports.write(card, "python")
+    (tmp_path / "this_file.py").write_text(source, encoding="ascii")
+    lines = source[: source.index("\nINPUTS says")].splitlines()
+    shown = "\n".join(line[4:] for line in lines if line.startswith("    ")) + "\nprint(ascii(row))\n"
+    done = subprocess.run([sys.executable, "-c", shown], cwd=tmp_path, capture_output=True, check=True, timeout=60)
+    answer, row = done.stdout.decode().rsplit("\n", 2)[:2]
+    expected = card.predict_row(ast.literal_eval(row))
+    assert answer == str(expected)
+    assert set(ast.literal_eval(row)) == {item.name for item in card.inputs} - card.optional
+
+
 def test_the_document_is_a_format_too():
     card = scorecard("regression")
     assert exports.write(card, "scorecard") == card.dumps()

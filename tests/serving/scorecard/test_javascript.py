@@ -1,6 +1,7 @@
 """The exported ES module, run by Node: it answers as its scorecard, and refuses what that refuses."""
 
 import re
+import subprocess
 import sys
 import warnings
 
@@ -219,6 +220,32 @@ def test_what_the_module_says_of_itself(node):
     assert source.startswith("/*\n * colours version 7: a regression model")
     assert WORD.digest in source[: source.index("*/")]
     assert not re.search(r"\b(import\(|require|eval|Function\(|globalThis|process|fetch)\b", source.partition("*/")[2])
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_lines_that_the_comment_shows_run(tmp_path, wide):
+    names = [f"x {place}" for place in range(25)] if wide else ["zip", "*/", "__proto__", "</script>", '"', "a\\", "\n"]
+    table = pd.DataFrame({name: np.arange(9.0) ** place for place, name in enumerate(names)})
+    pipeline = make_pipeline(StandardScaler(), Ridge()).fit(table, range(9))
+    card = compile(pipeline, [Input(name, "number", integer=True) for name in names])
+    source = exports.write(card, "javascript")
+    (tmp_path / "this_file.mjs").write_text(source, encoding="ascii")
+    lines = source[: source.index("\n */")].splitlines()
+    shown = "\n".join(line[5:] for line in lines if line.startswith(" *   "))
+    (tmp_path / "shown.mjs").write_text(shown, encoding="ascii")
+    command = [need("node"), "shown.mjs"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert float(found) == pytest.approx(card.predict_row(dict.fromkeys(names, 0 if wide else 3)), rel=1e-12)
+
+
+def test_its_functions_say_their_types_to_an_editor():
+    """TypeScript takes them from the comments; of the rest of the file it need not be told any."""
+    source = exports.write(WORD, "javascript")
+    for name, returned in {"scores": "number[]", "predict": "number"}.items():
+        (said,) = re.findall(rf"/\*\*((?:(?!\*/)[\s\S])*)\*/\nexport function {name}\(row\)", source)
+        assert "@param {Row} row\n" in said
+        assert f"@returns {{{returned}}}\n" in said
+    assert "\n// @ts-nocheck\n/** @typedef {Record<string, unknown> | ReadonlyMap<string, unknown>} Row */\n" in source
 
 
 @pytest.mark.parametrize("model", agreeing.MODELS)

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from sklearn import datasets
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -23,7 +25,7 @@ from serving.scorecard.exports import onnx as exported
 from serving.scorecard.exports.onnx.quantization import generated as around
 from serving.scorecard.exports.onnx.text import BLANKS
 from serving.scorecard.parity import measure
-from tests.serving.scorecard import generated, graphs, portable
+from tests.serving.scorecard import agreeing, documents, generated, graphs, portable
 
 # What is fitted here need not be a good model.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -45,6 +47,24 @@ def test_generated_pipelines_answer_and_refuse_alike(problem):
             exported.write(compile(pipeline))
         return
     portable.assert_alike(judged(pipeline, table), "onnx")
+
+
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_every_document_is_answered_alike_by_a_graph_with_nothing_to_spare(data):
+    card = data.draw(documents.scorecards())
+    rows = data.draw(documents.rows(card))
+    if "" in [item.name for item in card.inputs]:
+        with pytest.raises(Unsupported, match="a column named ''"):
+            exported.write(card)
+        return
+    agreeing.check(card, rows, graphs.way(card)(rows), reasons=False)
+    graph = onnx.load_from_string(exported.write(card)).graph
+    inner = [item.g for node in graph.node for item in node.attribute if item.type == item.GRAPH]
+    used = {name for part in (graph, *inner) for node in part.node for name in node.input}
+    used |= {item.name for part in (graph, *inner) for item in part.output}
+    assert {item.name for part in (graph, *inner) for item in part.initializer} <= used
+    assert all(used.intersection(node.output) for part in (graph, *inner) for node in part.node)
 
 
 @pytest.mark.parametrize("name", ["diabetes", "iris", "wine", "breast_cancer"])
@@ -205,6 +225,39 @@ def test_a_model_without_any_weight_still_knows_how_many_rows_there_are():
     found = graphs.run(exported.write(card), {"a": [1.0] * 4, "b": [5.0, None, 2.0, np.inf]})
     assert found["valid"].ravel().tolist() == [True, False, True, False]
     assert found["prediction"][[0, 2], 0] == pytest.approx([1.0, 1.0])
+
+
+def test_a_model_that_reads_nothing_answers_whatever_it_is_given():
+    found = graphs.run(exported.write(portable.without_weight()), {"a": [1.0, 2.5, None, np.inf]})
+    assert found["valid"].all()
+    assert found["prediction"].ravel().tolist() == [0.25] * 4
+
+
+@pytest.mark.parametrize("last", [LinearRegression(), MLPRegressor(hidden_layer_sizes=(3,), max_iter=3)])
+def test_categories_that_are_scaled_cost_a_number_each(last):
+    """A table of columns by categories would grow with the square of their number."""
+    table, target = portable.of_many_categories(300)
+    pipeline = make_pipeline(OneHotEncoder(), StandardScaler(with_mean=False), last).fit(table, target)
+    assert len(exported.write(compile(pipeline))) < 30_000
+    found = judged(pipeline, table)
+    assert found["passed"], found
+
+
+@pytest.mark.parametrize("name", ["softmax", "many columns"])
+def test_what_the_graph_says_of_its_use_runs(name, tmp_path, monkeypatch):
+    table = pd.DataFrame(portable.RNG.normal(size=(40, 25)), columns=[f"x {place}" for place in range(25)])
+    many = compile(LinearRegression().fit(table, table["x 0"]))
+    card = many if name == "many columns" else portable.scorecard(name)
+    content = exported.write(card)
+    (tmp_path / "model.onnx").write_bytes(content)
+    said = onnx.load_from_string(content).doc_string.splitlines()
+    space: dict = {"onnxruntime": onnxruntime}
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(line.strip() for line in said if line.startswith("    ")), space)
+    assert space["answers"]["valid"].all()
+    answer = space["answers"].get("label", space["answers"].get("prediction"))[0, 0]
+    expected = card.predict_row(space["row"])
+    assert answer == expected if isinstance(expected, str) else answer == pytest.approx(expected)
 
 
 def test_names_that_unicode_cannot_hold_are_refused():

@@ -1,6 +1,8 @@
 """The exported PMML, valid by its schema and run by JPMML-Evaluator, answers and refuses as its scorecard."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -9,20 +11,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from sklearn import datasets
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PowerTransformer, StandardScaler
 
-from serving.scorecard import Input, InputError, Unsupported, compile
+from serving.scorecard import Input, InputError, Scorecard, Unsupported, compile, document
 from serving.scorecard.exports import About
 from serving.scorecard.exports import pmml as exported
 from serving.scorecard.exports.pmml.columns import BLANKS
 from serving.scorecard.parity import measure
-from tests.serving.scorecard import generated, pmmlengine, portable
+from tests.serving.scorecard import agreeing, documents, generated, pmmlengine, portable
 
 # What is fitted here need not be a good model.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -57,6 +62,20 @@ def test_generated_pipelines_answer_and_refuse_alike(engine, schema, problem):
         return
     pmmlengine.assert_valid(schema, exported.write(compile(pipeline)))
     portable.assert_alike(judged(engine, pipeline, table), "pmml")
+
+
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_document_is_answered_alike_or_refused_by_what_pmml_lacks(engine, schema, data):
+    card = data.draw(documents.scorecards())
+    rows = data.draw(documents.rows(card))
+    try:
+        text = exported.write(card)
+    except Unsupported as error:
+        assert re.search("a column named ''|XML 1.0|whole numbers of 32 bits|neural network", str(error))  # noqa: PT017
+        return
+    pmmlengine.assert_valid(schema, text)
+    agreeing.check(card, rows, pmmlengine.way(engine, card)(rows), reasons=False)
 
 
 @pytest.mark.parametrize("name", ["diabetes", "iris", "wine", "breast_cancer"])
@@ -102,6 +121,27 @@ def test_power_transforms_of_any_lambda(engine, method, lmbda):
     values = [0.5, 1.0, 3.0, 1e-9, 50.0] + ([0.0, -0.5, -30.0, None] if method == "yeo-johnson" else [])
     found = judged(engine, pipeline, pd.DataFrame({"x": pd.Series(values, dtype="float64")}))
     assert found["passed"], found
+
+
+@pytest.mark.parametrize("step", ["box_cox", "yeo_johnson", "inverse_box_cox", "inverse_yeo_johnson"])
+@pytest.mark.parametrize("lmbda", [0.0, -0.7, 0.5, 3.5])
+def test_what_a_power_leaves_undefined_is_missing(engine, step, lmbda):
+    """And goes on to whatever a column does with what is missing: the engine's own functions would end the row."""
+    steps = ({step: lmbda}, {"is": None}), ({"impute": 1.0}, {step: lmbda}, {"impute": 7.0})
+    body = {
+        "task": "regression",
+        "inputs": [Input("x", "number").to_dict()],
+        "cleaning": {"trim": True, "missing": []},
+        "columns": [{"name": f"c{k}", "input": "x", "steps": list(some)} for k, some in enumerate(steps)],
+        "model": {
+            **{"kind": "linear", "link": "identity", "calibration": None, "target": [], "intercepts": [0.0]},
+            "terms": [{"column": "c0", "weights": [2.0]}, {"column": "c1", "weights": [1.0]}],
+        },
+        "decision": None,
+    }
+    card = Scorecard(document.seal(body))
+    rows = [{"x": value} for value in (0.0, -0.0, 0.1, 1.0, -1.0, 2.0, -2.0, 5.0, -5.0, 1.5, -1.5, 100.0, -100.0, None)]
+    agreeing.check(card, rows, pmmlengine.way(engine, card)(rows), reasons=False)
 
 
 def test_the_document_states_what_it_is():
@@ -232,6 +272,19 @@ def test_what_is_trimmed_is_what_python_trims():
     assert [code for first, *last in codes for code in range(first, (last or [first])[0] + 1)] == blanks
 
 
+@pytest.mark.parametrize("labels", [2, 3])
+def test_terms_that_overflow_are_refused_though_each_value_is_finite(engine, labels):
+    table = pd.DataFrame({"a": np.linspace(-3.0, 3.0, 60)})
+    estimator = OneVsRestClassifier(LogisticRegression())
+    pipeline = make_pipeline(SimpleImputer(), estimator).fit(table, np.arange(60) * labels // 60)
+    for part in estimator.estimators_:
+        part.coef_ *= 1e6
+    card = compile(pipeline)
+    rows = [{"a": value} for value in (1.0, None, 1e290, -1e290, 1.7e308, -1.7e308)]
+    agreeing.check(card, rows, pmmlengine.way(engine, card)(rows), reasons=False)
+    assert isinstance(agreeing.answer(card, rows[-1]), InputError)
+
+
 def test_an_mlp_is_refused_only_where_a_unit_may_overflow(engine):
     """Beyond the stated limit there is no answer, though the scorecard may have one; below it there always is."""
     rng = np.random.default_rng(5)
@@ -242,6 +295,75 @@ def test_an_mlp_is_refused_only_where_a_unit_may_overflow(engine):
     found = pmmlengine.way(engine, card)(rows)
     assert [answer["predict"] for answer in found] == pytest.approx([card.predict_row(row) for row in rows], rel=1e-12)
     assert isinstance(pmmlengine.way(engine, card)([{"a": 1.7e308, "b": 0.0}])[0], InputError)
+
+
+@pytest.mark.parametrize("positive", ["no", "yes"])
+@pytest.mark.parametrize("threshold", [0.4, -0.4, 3.0, -50.0])
+def test_a_threshold_on_the_score_of_a_model_with_probabilities_looks_at_the_score(engine, schema, positive, threshold):
+    table = pd.DataFrame({"a": np.linspace(-3.0, 3.0, 60), "b": pd.Series(["x", "y", None] * 20, dtype=object)})
+    features = ColumnTransformer([("a", "passthrough", ["a"]), ("b", OneHotEncoder(), ["b"])])
+    target = np.where(table.a + np.sin(9.0 * table.a) > 0.0, "yes", "no")
+    estimator = FixedThresholdClassifier(
+        LogisticRegression(C=100.0), threshold=threshold, pos_label=positive, response_method="decision_function"
+    )
+    pipeline = make_pipeline(features, estimator).fit(table, target)
+    pmmlengine.assert_valid(schema, exported.write(compile(pipeline)))
+    found = judged(engine, pipeline, table)
+    assert found["passed"], found
+    assert found["paths"]["pmml"]["predict"]["compared"] == found["paths"]["pmml"]["predict_proba"]["compared"] == 60
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"link": "none"},
+        {"calibration": [{"slope": 2.0, "offset": 0.5}]},
+        {"threshold": {"on": "score", "value": 0.5, "positive": "a"}},
+    ],
+)
+def test_what_a_neural_network_of_pmml_cannot_say_is_refused(changed):
+    layers = [{"weights": [[1.0]], "intercepts": [0.5]}] * 2
+    body = {
+        "task": "classification",
+        "inputs": [Input("x", "number").to_dict()],
+        "cleaning": {"trim": True, "missing": []},
+        "columns": [{"name": "x", "input": "x", "steps": []}],
+        "model": {
+            **{"kind": "mlp", "link": "logistic", "calibration": None, "target": [], "columns": ["x"]},
+            **{"activation": "tanh", "layers": layers},
+        },
+        "decision": {"classes": ["a", "b"], "threshold": changed.get("threshold")},
+    }
+    assert exported.write(Scorecard(document.seal({**body, "decision": {"classes": ["a", "b"], "threshold": None}})))
+    body["model"].update({name: value for name, value in changed.items() if name != "threshold"})
+    with pytest.raises(Unsupported, match=r"model \(MLP with the link (none|logistic)\): PMML's neural network gives"):
+        exported.write(Scorecard(document.seal(body)))
+
+
+def test_categories_that_are_scaled_cost_a_line_each(engine):
+    """A table for each column, with a line for each category, would grow with the square of their number."""
+    table, target = portable.of_many_categories(300)
+    pipeline = make_pipeline(OneHotEncoder(), StandardScaler(with_mean=False), LinearRegression()).fit(table, target)
+    assert len(exported.write(compile(pipeline))) < 400_000
+    found = judged(engine, pipeline, table)
+    assert found["passed"], found
+
+
+def test_a_model_that_reads_nothing_answers_whatever_it_is_given(engine, schema):
+    card = portable.without_weight()
+    pmmlengine.assert_valid(schema, exported.write(card))
+    answers = pmmlengine.way(engine, card)([{"a": value} for value in (1.0, 2.5, None, 1e300)])
+    assert answers == [{"predict": 0.25}] * 4
+
+
+def test_what_the_document_says_of_its_use_runs(engine):
+    card = portable.scorecard("softmax")
+    header = ElementTree.fromstring(exported.write(card)).find(f"{{{exported.NAMESPACE}}}Header")
+    _, _, program = header.attrib["description"].partition("print(make_evaluator('model.pmml').evaluate(")
+    row = ast.literal_eval(program.removesuffix("))"))
+    assert row == {"amount": 3.5, "rooms": 3.0, "flag": 1.0, "town": row["town"], "grade": "low"}
+    found = pmmlengine.evaluator(engine, exported.write(card)).evaluate(row)
+    assert found["label"] == card.predict_row(row)
 
 
 def test_a_network_of_many_classes_is_a_neural_network(engine, schema):

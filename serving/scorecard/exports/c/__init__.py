@@ -4,7 +4,6 @@ The file is a list of tables and a few loops over them, so that a model of thous
 and texts of the model go into it as identifiers made of what letters they have, and as ASCII literals.
 """
 
-import re
 from collections.abc import Callable
 
 from ...errors import Unsupported
@@ -12,11 +11,12 @@ from ...inputs import BOOLEAN
 from ...scorecard import Scorecard
 from ..choices import choice
 from ..straight import parts
-from ..wording import filled, shown, title
-from . import fixed, names, texts
+from ..wording import example, filled, put, shown, title
+from . import fixed, names
 from .calculations import Pools, calculation
 from .program import Program
 from .source import REASONS, Source
+from .tables import slots
 
 
 def write(scorecard: Scorecard, about=None) -> str:
@@ -49,15 +49,15 @@ class _File:
         answers = self._answers()
         public = self._public()
         missing = sorted(self.scorecard.cleaning.missing)
-        slots = texts.slots([names.encoded(word) for word in missing])
+        places = slots([names.encoded(word) for word in missing])
         table = "\n" + filled("static const struct word MISSING[] = {", list(map(self.code.word, missing)), "};")
         table += (
-            "\n" + filled(f"static const {self.code.slot} MISSING_SLOTS[] = {{", list(map(str, slots)), "};") + "\n"
+            "\n" + filled(f"static const {self.code.slot} MISSING_SLOTS[] = {{", list(map(str, places)), "};") + "\n"
         )
         known = dict(fixed.PARTS)
         if not self.scorecard.cleaning.trim:
             known["trimmed"] = (fixed.AS_IT_IS, ("word",))
-        found = f"find(MISSING, MISSING_SLOTS, {len(slots) - 1}, word) >= 0" if missing else "0"
+        found = f"find(MISSING, MISSING_SLOTS, {len(places) - 1}, word) >= 0" if missing else "0"
         helpers = "".join(parts(known, self.code.helpers))
         outputs = len(self.decision["classes"]) if self.decision else 1
         replaced = {"table": table if missing else "", "missing": found, "count": str(outputs), "slot": self.code.slot}
@@ -72,8 +72,8 @@ class _File:
                 fixed.INCLUDES,
                 *self._spaced(self.code.pools),
                 public,
-                _put(fixed.REASONS, **told),
-                _put(helpers, **replaced),
+                put(fixed.REASONS, **told),
+                put(helpers, **replaced),
                 *self._spaced(self.code.tables),
                 self.code.function,
                 answers,
@@ -85,26 +85,50 @@ class _File:
         return ["\n" + table for table in tables]
 
     def _head(self) -> str:
-        count, kind = len(self.program.numbers), self._kind()
-        of_texts = self.places[count:]
-        result = "label" if kind else "answer"
-        given = f"{'numbers' if count else 'NULL'}, {'texts' if of_texts else 'NULL'}, &{result}"
-        lines = [f"double numbers[{self.capitals}_NUMBERS];"] if count else []
-        lines += [f"const char *texts[{self.capitals}_TEXTS];"] if of_texts else []
-        lines += ["int label;" if kind else "double answer;"]
-        lines += [f"numbers[{self.places[0]}] = 3.5;"] if count else []
-        lines += [f'texts[{of_texts[0]}] = "...";'] if of_texts else []
-        lines += [f"int status = {self.name}_predict({given});"]
-        lines += [f'if (status == 0) printf("%s\\n", {self.name}_labels[label]);'] if kind == "text" else []
-        lines += ['if (status == 0) printf("%g\\n", answer);'] if not kind else []
-        lines += [f"if (status != 0) puts({self.name}_reason(status));"]
-        return _put(
+        return put(
             fixed.HEAD,
             title=title(self.scorecard, self.about),
             stack=f"{self.code.stack:,}",
             NAME=self.capitals,
-            usage="\n".join(f" *   {line}" for line in lines),
+            usage="\n".join(f" *       {line}" for line in self._usage()),
             digest=self.scorecard.digest,
+        )
+
+    def _usage(self) -> list[str]:
+        """A program that asks for a row: what its example says nothing of is 0, and missing."""
+        row, kind = example(self.scorecard), self._kind()
+        lines, given = [], []
+        for what, inputs, places in self._sections():
+            given.append(what if places else "NULL")
+            if places:
+                declared = "double numbers" if what == "numbers" else "const char *texts"
+                lines.append(
+                    f"{declared}[{self.capitals}_{what.upper()}] = {{{'0.0' if what == 'numbers' else 'NULL'}}};"
+                )
+            for item, place in zip(inputs, places, strict=True):
+                name = self.scorecard.inputs[item].name
+                if name in row:
+                    value = row[name]
+                    # Nothing in a comment may begin or end one.
+                    said = names.text(value).replace("*", "\\052") if isinstance(value, str) else names.number(value)
+                    lines.append(f"{what}[{place}] = {said};")
+        lines.append("int label;" if kind else "double answer;")
+        given.append("&label" if kind else "&answer")
+        form = {"text": "%s", "truth": "%d", "whole": "%lld"}.get(kind, "%.17g")
+        answer = f"{self.name}_labels[label]" if kind else "answer"
+        return [
+            *lines,
+            f"const int status = {self.name}_predict({', '.join(given)});",
+            f'if (status == 0) printf("{form}\\n", {answer});',
+            f'else printf("%s: %s\\n", {self.name}_column(status), {self.name}_reason(status));',
+        ]
+
+    def _sections(self) -> tuple:
+        """The two kinds of input: what they are called, their places in the plan, and their identifiers."""
+        program, count = self.program, len(self.program.numbers)
+        return (
+            ("numbers", program.numbers, self.places[:count]),
+            ("texts", program.texts, self.places[count:]),
         )
 
     def _kind(self) -> str:
@@ -114,15 +138,10 @@ class _File:
 
     def _declarations(self) -> str:
         """What a file that calls this one needs to see."""
-        program, name, capitals = self.program, self.name, self.capitals
+        name, capitals = self.name, self.capitals
         guard = f"{capitals}_H"
         found = [f'\n#ifndef {guard}\n#define {guard}\n\n#ifdef __cplusplus\nextern "C" {{\n#endif\n']
-        count = len(program.numbers)
-        sections = (
-            ("numbers", program.numbers, self.places[:count]),
-            ("texts", program.texts, self.places[count:]),
-        )
-        for what, inputs, places in sections:
+        for what, inputs, places in self._sections():
             lines = "".join(
                 f"    {place},{self._asked(item, place)}\n" for item, place in zip(inputs, places, strict=True)
             )
@@ -247,8 +266,3 @@ class _File:
         lines += [line.format(*target.numbers) for line in target.lines]
         lines += ["if (!isfinite(x)) return status_of(largest(v), UNPREDICTABLE);", "*answer = x;"]
         return lines
-
-
-def _put(text: str, **values: str) -> str:
-    """A text with what belongs between its @s; what is put there is not looked at again."""
-    return re.sub("@([A-Za-z]+)@", lambda found: values[found[1]], text)

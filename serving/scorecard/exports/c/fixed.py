@@ -10,10 +10,15 @@ HEAD = """/*
  *
  * Link it with -lm. A file that calls it takes the declarations alone:
  *
+ *   #include <stdio.h>
  *   #define @NAME@_HEADER
  *   #include "this_file.c"
  *
+ *   int main(void)
+ *   {
 @usage@
+ *       return status;
+ *   }
  *
  * A number is NAN where it is missing, a text NULL; yes and no are 1 and 0. Text is UTF-8. A status is 0, or says for
  * which column a row was refused and why, and then no answer is written.
@@ -27,8 +32,8 @@ INCLUDES = """
 #include <stdint.h>
 #include <string.h>
 
-#ifdef __FAST_MATH__
-#error "missing values are NaN, which -ffast-math takes away"
+#if defined(__FAST_MATH__) || defined(_M_FP_FAST) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "missing values are NaN, which -ffast-math and the like take away"
 #endif
 """
 

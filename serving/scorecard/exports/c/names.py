@@ -22,7 +22,7 @@ _OF_HEADERS = frozenset(
 
 def plain(text: str) -> str:
     """The letters, digits and underscores that are left of a text; accents go, everything else becomes ``_``."""
-    decomposed = unicodedata.normalize("NFKD", text)
+    decomposed = unicodedata.normalize("NFKD", text).replace("\u00df", "ss")
     letters = "".join(c if c in _LETTERS else "" if unicodedata.combining(c) else " " for c in decomposed)
     return "_".join(letters.split())[:_LONGEST].strip("_")
 

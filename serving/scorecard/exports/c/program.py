@@ -4,12 +4,15 @@ Loops over tables compile in no time where straight lines for thousands of colum
 They visit columns in another order than the plan has, so each refusal carries its turn: the first by turn is told.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from ...inputs import BOOLEAN, CATEGORY
 from ...plan import Op
 from ...scorecard import Scorecard
-from . import texts
+from .. import vocabulary
+from ..groups import coded
+from ..vocabulary import Refused
 from .calculations import Calculation, Pools, calculation, look_up
 from .names import number
 
@@ -54,12 +57,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Text:
-    """An input of text that is read: its place among the texts of a row, the words it may be, and how it is read."""
+    """An input of text that is read: its place among the texts of a row, the words it may be, and its name."""
 
     place: int
-    words: list[str]
-    turn: int
-    required: bool
+    words: tuple[str, ...]
     name: str
 
 
@@ -93,7 +94,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What an operation on a text refuses: the reason for each word, or None."""
+    """What is refused of a text where it is read, or by an operation on it: the reason for each word, or None."""
 
     word: int
     turn: int
@@ -191,26 +192,29 @@ class Program:
         return None if turn is None else (turn, not item.null, item.integer, item.type == BOOLEAN)
 
     def _read_texts(self) -> None:
-        """Finds the words of each text, and works out what every operation on it gives."""
-        ops = list(self._ops.values())
-        by_text = texts.by_input(ops, self.texts)
-        for index, place in enumerate(self.texts):
-            turn = self._turns.get(("read", place))
-            if turn is None:
-                continue
-            item, mine = self.plan.inputs[place], by_text[place]
-            known = texts.words(mine, self.plan.cleaning)
-            word = len(self.words)
-            self.words.append(Text(index, known, turn, not item.null, item.name))
-            given = {place: [*known, None, texts.unknown(known)]}
-            for op in mine:
-                found, reasons = texts.results(op, given[op.sources[0]])
-                if any(reasons):
-                    self.refusals.append(Refusal(word, self._turns[op.slot], self.input(op.blame), reasons))
-                if texts.is_text(op):
-                    given[op.slot] = found
-                else:
-                    self._word[op.slot], self._results[op.slot] = word, found
+        """Takes over what each text may be, and what every operation on it gives."""
+        index = {place: number for number, place in enumerate(self.texts)}
+        for word, found in enumerate(vocabulary.vocabularies(self.plan)):
+            name = self.plan.inputs[found.place].name
+            self.words.append(Text(index[found.place], found.words, name))
+            earlier = set[int]()
+            for slot, values in found.values.items():
+                reasons = [value.reason if isinstance(value, Refused) else None for value in values]
+                told = [None if place in earlier else reason for place, reason in enumerate(reasons)]
+                earlier |= {place for place, reason in enumerate(reasons) if reason}
+                if any(told):
+                    turn = self._turns[slot if slot in self._ops else ("read", slot)]
+                    blame = self._ops[slot].blame if slot in self._ops else name
+                    self.refusals.append(Refusal(word, turn, self.input(blame), told))
+                if slot in self._ops and not vocabulary.is_text(self._ops[slot]):
+                    self._word[slot], self._results[slot] = word, self._spared(self._ops[slot], values)
+
+    def _spared(self, op: Op, values: list) -> list:
+        """What an operation gives for each text: a place in a group, the last where all are zero; or a number."""
+        if op.kind == "code":
+            none = len(op.item["one_hot"])
+            return [none if isinstance(value, Refused) or value == -1 else value for value in values]
+        return [math.nan if isinstance(value, Refused) else value for value in values]
 
     def _lay_out(self) -> None:
         """Puts the operations that something hangs on into parts, level by level."""
@@ -259,16 +263,11 @@ class Program:
             self._add(parts, op.slot, found, "numbers" if of_row else "v", op.sources)
 
     def _code(self, found: Calculation, op: Op, *, given: bool) -> None:
-        groups, otherwise = op.item["one_hot"], op.item["otherwise"]
-        table: dict = {}
-        for place, group in enumerate(groups):
-            table.update({key if key is None else float(key): float(place) for key in group["of"]})
-        zero = float(len(groups))
-        table.update({key if key is None else float(key): zero for key in op.item["zero"]})
-        other: float | None = None if otherwise.get("do") == "refuse" else zero
-        if "is" in otherwise:
-            other = float([group["name"] for group in groups].index(otherwise["is"]))
-        look_up(found, table, other, self.pools, given=given, spare=zero)
+        places, other = coded(op.item)
+        none = len(op.item["one_hot"])
+        table = {key: float(none if place == -1 else place) for key, place in places.items()}
+        otherwise = None if other is None else float(none if other == -1 else other)
+        look_up(found, table, otherwise, self.pools, given=given, spare=float(none))
 
     def _add(self, parts: dict, slot: int, found: Calculation | None, reads: str, sources) -> None:
         part = parts.setdefault((reads, len(sources), found and found.key()), Part(reads, found))

@@ -3,10 +3,11 @@
 from ...inputs import FRACTION, INFINITE, REQUIRED
 from ...rows import OVERFLOW, UNPREDICTABLE
 from ...steps import UNKNOWN, UNUSABLE
+from ..choices import scores
 from ..wording import filled
-from . import names, scoring, texts
+from . import names, scoring
 from .program import Member, Part, Program
-from .tables import doubles, remark
+from .tables import doubles, remark, slots
 
 #: Why a row is refused, by its name in the file.
 REASONS = {
@@ -37,8 +38,7 @@ class Source:
         self.helpers: set[str] = set()
         self.stack = 8 * program.size + 4 * len(program.words) + 256
         self._taken: set[str] = set()
-        layers = self.model.get("layers")
-        self.outputs = len(layers[-1]["intercepts"] if layers else self.model["intercepts"])
+        self.outputs = scores(program.scorecard)
         self.function = scoring.refused(self) + self._compute()
         pools = program.pools
         used = (("EDGES", pools.edges, "bin"), ("KEYS", pools.keys, "look_up"), ("RESULTS", pools.results, "look_up"))
@@ -116,37 +116,27 @@ class Source:
             return []
         self.helpers |= {"read_text"}
         words: list[str] = []
-        slots: list[int] = []
+        places: list[int] = []
         rows: list[str] = []
-        required = any(text.required for text in program.words)
         for text in program.words:
-            mine = texts.slots([names.encoded(word) for word in text.words])
-            turn = f", {text.turn if text.required else 0}" if required else ""
-            places = f"{text.place}, {len(words)}, {len(text.words)}, {len(slots)}, {len(mine) - 1}{turn}"
-            rows.append(f"    {{{places}}},{remark(text.name)}\n")
+            mine = slots([names.encoded(word) for word in text.words])
+            start = f"{text.place}, {len(words)}, {len(text.words)}, {len(places)}, {len(mine) - 1}"
+            rows.append(f"    {{{start}}},{remark(text.name)}\n")
             words += [self.word(word) for word in text.words]
-            slots += mine
+            places += mine
         self.tables.append(filled("static const struct word WORDS[] = {", words or ["{NULL, 0}"], "};") + "\n")
-        self.tables.append(filled(f"static const {self.slot} SLOTS[] = {{", list(map(str, slots)), "};") + "\n")
+        self.tables.append(filled(f"static const {self.slot} SLOTS[] = {{", list(map(str, places)), "};") + "\n")
         self.tables.append(
-            "/* The place of each text in a row, its words and slots above"
-            + (", its turn where it must not be missing" if required else "")
-            + ". */\nstatic const struct {\n    int place, start, count, slots, mask"
-            + (", turn" if required else "")
-            + ";\n} TEXTS[] = {\n"
-            + "".join(rows)
-            + "};\n"
+            "/* The place of each text in a row, its words and slots above. */\n"
+            "static const struct {\n    int place, start, count, slots, mask;\n} TEXTS[] = {\n" + "".join(rows) + "};\n"
         )
-        lines = [
+        return [
             f"for (int i = 0; i < {len(rows)}; i++) {{",
             "    const struct word *words = WORDS + TEXTS[i].start;",
             f"    const {self.slot} *slots = SLOTS + TEXTS[i].slots;",
             "    word[i] = read_text(texts[TEXTS[i].place], words, TEXTS[i].count, slots, (uint32_t)TEXTS[i].mask);",
+            "}",
         ]
-        if required:
-            note = f"note(&fault, TEXTS[i].turn, {len(program.numbers)} + TEXTS[i].place, REQUIRED);"
-            lines.append(f"    if (TEXTS[i].turn && word[i] == TEXTS[i].count) {note}")
-        return [*lines, "}"]
 
     @property
     def slot(self) -> str:

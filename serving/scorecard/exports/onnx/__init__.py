@@ -23,6 +23,8 @@ from ...errors import ScorecardError, Unsupported
 from ...inputs import CATEGORY
 from ...scorecard import Scorecard
 from .. import vocabulary
+from ..choices import scores
+from ..wording import example
 
 if TYPE_CHECKING:
     from .. import About
@@ -37,9 +39,11 @@ Feed one tensor (rows, 1) an input: double for numbers, string for text; a missi
 {missing!r}. Take an answer only where the output 'valid' is true. In Python:
 
     session = onnxruntime.InferenceSession("model.onnx")
+    row = {row}
     names = [item.name for item in session.get_outputs()]
-    answers = dict(zip(names, session.run(None, {{"column": [[1.0], [2.0]], ...}})))
+    answers = dict(zip(names, session.run(None, {{name: [[value]] for name, value in row.items()}})))
 """
+_ANY_ROW = '{item.name: "text" if item.type == "tensor(string)" else 0.0 for item in session.get_inputs()}'
 
 
 def write(scorecard: Scorecard, about: About | None = None, *, quantize: bool = False) -> bytes:
@@ -126,7 +130,7 @@ def _proto(scorecard: Scorecard, about: About | None, quantize: bool):
     from .text import missing_word
 
     plan = scorecard.plan
-    inputs = [plan.inputs[place] for place in vocabulary.read(plan)]
+    inputs = [plan.inputs[place] for place in vocabulary.fed(plan)]
     missing = missing_word(plan.cleaning, vocabulary.vocabularies(plan))
     names = {item.name for item in inputs}
     known = {name: name for name in ("prediction", "label", "probabilities", "decision", "valid")}
@@ -136,7 +140,7 @@ def _proto(scorecard: Scorecard, about: About | None, quantize: bool):
     graph = Graph({*names, *known.values()})
     answers = Model(graph, scorecard, missing=missing, quantize=quantize).outputs()
     kinds = {"label": _label_type(scorecard), "valid": TensorProto.BOOL}
-    widths = {"probabilities": len(scorecard.classes or ()), "decision": _scores(scorecard)}
+    widths = {"probabilities": len(scorecard.classes or ()), "decision": scores(scorecard)}
     outputs = []
     for name, tensor in answers.items():
         graph.named(tensor, known[name])
@@ -159,7 +163,7 @@ def _proto(scorecard: Scorecard, about: About | None, quantize: bool):
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
         ir_version=IR,
         producer_name="model-lifecycle",
-        doc_string=_USAGE.format(title=title, digest=scorecard.digest, missing=missing),
+        doc_string=_USAGE.format(title=title, digest=scorecard.digest, missing=missing, row=_row(scorecard)),
     )
     described = {
         "model": about.model if about else "",
@@ -177,10 +181,10 @@ def _proto(scorecard: Scorecard, about: About | None, quantize: bool):
     return proto
 
 
-def _scores(scorecard: Scorecard) -> int:
-    """How many scores the model gives."""
-    model = scorecard.document["model"]
-    return len(model["intercepts"] if model["kind"] == "linear" else model["layers"][-1]["intercepts"])
+def _row(scorecard: Scorecard) -> str:
+    """A row for the text that says how to use the graph."""
+    found = {name: value if isinstance(value, str) else float(value) for name, value in example(scorecard).items()}
+    return repr(found) if found else _ANY_ROW
 
 
 def _label_type(scorecard: Scorecard) -> int:

@@ -10,6 +10,8 @@ from ...inputs import BOOLEAN, CATEGORY
 from ...plan import Op
 from ...scorecard import Scorecard
 from .. import vocabulary
+from ..choices import choice
+from ..groups import coded
 from . import quantization, steps, text
 from .graph import Graph, logistic
 
@@ -38,16 +40,20 @@ class Model:
         self._widths: dict[str, int] = {}
         self._bounded: set[str] = set()
         self._shares: list[str] = []
-        self._like = self.plan.inputs[vocabulary.read(self.plan)[0]].name
+        #: Slots whose numbers something hangs on; the place in a group may only choose its weights.
+        self._used = {slot for _, slot in self.plan.columns} | {check.slot for check in self.plan.checks}
+        self._like = self.plan.inputs[vocabulary.fed(self.plan)[0]].name
 
     def outputs(self) -> dict[str, str]:
         """The tensor of each answer by its name: ``prediction``, or ``label`` and what goes with it; and ``valid``."""
         self._numbers()
-        texts = vocabulary.vocabularies(self.plan)
+        ops, texts = vocabulary.operations(self.plan), vocabulary.vocabularies(self.plan)
+        made = {slot for words in texts for slot in words.values}
+        todo = [op for op in ops if op.slot not in made]
+        self._used |= {source for op in todo for source in op.sources}
         for words in texts:
             self._text(words)
-        made = {slot for words in texts for slot in words.values}
-        self._operations([op for op in vocabulary.operations(self.plan) if op.slot not in made])
+        self._operations(todo)
         for check in self.plan.checks:
             self._fine.append(self.graph.finite(self._matrix([check.slot])))
         inputs = self._matrix([slot for _, slot in self.plan.columns]) if self.plan.columns else None
@@ -55,11 +61,14 @@ class Model:
         self._fine.append(self.graph.finite(scores))
         answers = self._prediction(scores) if self.decision is None else self._classification(scores)
         valid = self.graph.all(self._fine)
-        nothing = self.graph.constant(math.nan)
-        found = {}
-        for name, tensor in answers.items():
-            found[name] = self._label(tensor, valid) if name == "label" else self.graph.where(valid, tensor, nothing)
+        found = {name: self._shown(name, tensor, valid) for name, tensor in answers.items()}
         return {**found, "valid": valid}
+
+    def _shown(self, name: str, tensor: str, valid: str) -> str:
+        """An answer where a row is valid; elsewhere what is none."""
+        if name == "label":
+            return self._label(tensor, valid)
+        return self.graph.where(valid, tensor, self.graph.constant(math.nan))
 
     def _put(self, tensor: str, slots: list[int], *, bounded: bool) -> None:
         """Says which slots a tensor's columns are."""
@@ -104,15 +113,13 @@ class Model:
             self._fine.append(graph.put("Or", either, graph.put("IsNaN", x)))
 
     def _text(self, words: vocabulary.Vocabulary) -> None:
-        """One input of text: all that is computed from it alone is looked up."""
+        """One input of text: the numbers that operations make of it, those that are used, are looked up."""
         graph, name = self.graph, self.plan.inputs[words.place].name
         places = text.places(graph, name, words, self.plan.cleaning, self._missing)
         allowed = [[item] for item in words.fine()]
         if not all(item for (item,) in allowed):
             self._fine.append(graph.put("Gather", graph.constant(allowed, bool), places, axis=0))
-        used = {slot for _, slot in self.plan.columns} | {check.slot for check in self.plan.checks}
-        used |= {source for op in vocabulary.operations(self.plan) if op.kind == "product" for source in op.sources}
-        slots = [slot for slot in words.values if slot in used]
+        slots = [slot for slot, values in words.values.items() if slot in self._used]
         if slots:
             table = [[_number(words.values[slot][place]) for slot in slots] for place in range(words.size)]
             self._put(steps.pick(graph, places, table), slots, bounded=False)
@@ -165,18 +172,11 @@ class Model:
         x = steps.chain(graph, [list(op.steps)], self._matrix([source]), bounded=bounded, fine=self._fine)
         if not bounded:
             self._fine.append(graph.put("Not", graph.put("IsInf", x)))
-        table: dict = {}
-        for place, group in enumerate(op.item["one_hot"]):
-            table.update(dict.fromkeys(group["of"], place))
-        table.update(dict.fromkeys(op.item["zero"], -1))
-        otherwise = op.item["otherwise"]
-        other = None if otherwise.get("do") == "refuse" else -1
-        if "is" in otherwise:
-            other = next(place for place, group in enumerate(op.item["one_hot"]) if group["name"] == otherwise["is"])
-        places, found = steps.find(graph, x, table, other)
+        places, found = steps.find(graph, x, *coded(op.item))
         steps.allow(graph, places, [code is not None for code in found], self._fine)
         codes = [-1 if code is None else code for code in found]
-        self._put(steps.pick(graph, places, [float(code) for code in codes]), [op.slot], bounded=True)
+        if op.slot in self._used:
+            self._put(steps.pick(graph, places, [float(code) for code in codes]), [op.slot], bounded=True)
         for slot, weights, _ in self.plan.groups:
             if slot == op.slot:
                 rows = graph.put("Squeeze", places, graph.constant([1], np.int64))
@@ -236,7 +236,7 @@ class Model:
             slopes, offsets = ([[float(item[key]) for item in calibration]] for key in ("slope", "offset"))
             margins = graph.put("Add", graph.put("Mul", scores, graph.constant(slopes)), graph.constant(offsets))
         likely = self._probabilities(margins) if self.scorecard.has_probabilities else ""
-        found = {"label": self._place(scores, margins, likely)}
+        found = {"label": self._place({"scores": scores, "margins": margins, "probabilities": likely})}
         if likely:
             found["probabilities"] = likely
         if self.scorecard.has_decision:
@@ -254,23 +254,16 @@ class Model:
         some = graph.put("Greater", total, graph.constant(0.0))
         return graph.where(some, graph.put("Div", p, total), graph.constant(1.0 / len(self.decision["classes"])))
 
-    def _place(self, scores: str, margins: str, likely: str) -> str:
-        graph, threshold = self.graph, self.decision["threshold"]
-        outputs = len(
-            self.model["intercepts"] if "intercepts" in self.model else self.model["layers"][-1]["intercepts"]
-        )
-        if threshold is not None:
-            second = threshold["positive"] == self.decision["classes"][1]
-            if threshold["on"] == "probability":
-                value = graph.columns(likely, [1 if second else 0])
-            else:
-                value = scores if second else graph.put("Neg", scores)
-            reached = graph.put("GreaterOrEqual", value, graph.constant(float(threshold["value"])))
-            return graph.cast(reached if second else graph.put("Not", reached), TensorProto.INT64)
-        if outputs == 1:
-            return graph.cast(graph.put("Greater", margins, graph.constant(0.0)), TensorProto.INT64)
-        source = margins if self.model["calibration"] is None else likely
-        return graph.put("ArgMax", source, axis=1, keepdims=1)
+    def _place(self, numbers: dict[str, str]) -> str:
+        """The place of the label, by what is looked at: scores, margins or probabilities."""
+        graph, chosen = self.graph, choice(self.scorecard)
+        if chosen.place is None:
+            return graph.put("ArgMax", numbers[chosen.of], axis=1, keepdims=1)
+        value = graph.columns(numbers[chosen.of], [chosen.place])
+        value = graph.put("Neg", value) if chosen.negative else value
+        operator, least = ("Greater", 0.0) if chosen.least is None else ("GreaterOrEqual", chosen.least)
+        reached = graph.put(operator, value, graph.constant(least))
+        return graph.cast(reached if chosen.yes else graph.put("Not", reached), TensorProto.INT64)
 
     def _label(self, place: str, valid: str) -> str:
         """The label at a place, in the type of the labels; one that is none of them where a row is not valid."""

@@ -22,6 +22,8 @@ from ...errors import Unsupported
 from ...inputs import CATEGORY
 from ...scorecard import Scorecard
 from .. import vocabulary
+from ..choices import choice
+from ..wording import example
 from .columns import Columns
 from .expressions import LARGEST, number
 from .model import KINDS, Model, label
@@ -33,8 +35,8 @@ NAMESPACE = "http://www.dmg.org/PMML-4_4"
 
 _USAGE = (
     "{title}: scorecard {digest}. Read the output fields that are final results; a row for which they are missing, or "
-    "the engine raises, cannot be scored. In Python: pip install jpmml_evaluator; make_evaluator('model.pmml')"
-    ".evaluate({{'column': value, ...}})"
+    "the engine raises, cannot be scored. In Python (pip install jpmml_evaluator; Java): "
+    "from jpmml_evaluator import make_evaluator; print(make_evaluator('model.pmml').evaluate({row}))"
 )
 
 
@@ -52,17 +54,20 @@ def write(scorecard: Scorecard, about: About | None = None) -> str:
     """
     _check(scorecard)
     plan = scorecard.plan
-    inputs = [plan.inputs[place] for place in vocabulary.read(plan)]
+    read = vocabulary.read(plan)
+    inputs = [plan.inputs[place] for place in vocabulary.fed(plan)]
     names = {item.name for item in inputs}
     columns = Columns(scorecard, names)
-    model = Model(scorecard, columns, names, [item.name for item in inputs])
+    model = Model(scorecard, columns, names, inputs)
     title = _legible(about.model if about else "")
     element = model.element(title)
 
     root = xml.Element("PMML", {"xmlns": NAMESPACE, "version": "4.4"})
     told = str(about or "") or f"a {scorecard.task} model"
     header = xml.SubElement(
-        root, "Header", {"description": _legible(_USAGE.format(title=told, digest=scorecard.digest))}
+        root,
+        "Header",
+        {"description": _legible(_USAGE.format(title=told, digest=scorecard.digest, row=_row(scorecard)))},
     )
     facts = {
         "model": about.model if about else "",
@@ -74,7 +79,7 @@ def write(scorecard: Scorecard, about: About | None = None) -> str:
     xml.SubElement(header, "Application", {"name": "model-lifecycle"})
     dictionary = xml.SubElement(root, "DataDictionary")
     for item in inputs:
-        _data_field(dictionary, item, scorecard)
+        _data_field(dictionary, item, scorecard, bounded=bool(read))
     _target(dictionary, model, scorecard)
     if columns.fields.elements:
         xml.SubElement(root, "TransformationDictionary").extend(columns.fields.elements)
@@ -85,16 +90,23 @@ def write(scorecard: Scorecard, about: About | None = None) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + text.replace("\r", "&#13;") + "\n"
 
 
-def _data_field(parent, item, scorecard: Scorecard) -> None:
-    """A raw column: which values are missing, and that a number is finite."""
+def _row(scorecard: Scorecard) -> str:
+    """A row as Python writes it; where the columns are very many, one that only shows how."""
+    found = {name: value if isinstance(value, str) else float(value) for name, value in example(scorecard).items()}
+    return repr(found or {"a number": 3.5, "a text": "text"})
+
+
+def _data_field(parent, item, scorecard: Scorecard, *, bounded: bool) -> None:
+    """A raw column: which values are missing, and that a number is finite, where it is ``bounded``."""
     if item.type == CATEGORY:
         field = xml.SubElement(parent, "DataField", {"name": item.name, "optype": "categorical", "dataType": "string"})
         for word in vocabulary.missing_words(scorecard.cleaning):
             xml.SubElement(field, "Value", {"value": word, "property": "missing"})
         return
     field = xml.SubElement(parent, "DataField", {"name": item.name, "optype": "continuous", "dataType": "double"})
-    limits = {"leftMargin": number(-LARGEST), "rightMargin": number(LARGEST)}
-    xml.SubElement(field, "Interval", {"closure": "closedClosed", **limits})
+    if bounded:
+        limits = {"leftMargin": number(-LARGEST), "rightMargin": number(LARGEST)}
+        xml.SubElement(field, "Interval", {"closure": "closedClosed", **limits})
 
 
 def _target(parent, model: Model, scorecard: Scorecard) -> None:
@@ -111,6 +123,15 @@ def _target(parent, model: Model, scorecard: Scorecard) -> None:
 
 def _check(scorecard: Scorecard) -> None:
     """Refuses what the document could not say."""
+    model = scorecard.document["model"]
+    if model["kind"] == "mlp":
+        on_score = scorecard.classes is not None and choice(scorecard).of == "scores"
+        if model["link"] not in ("identity", "log", "logistic", "softmax") or model["calibration"] or on_score:
+            raise Unsupported(
+                "model",
+                f"MLP with the link {model['link']}",
+                "PMML's neural network gives a number, or probabilities that are not calibrated and their label",
+            )
     for item in scorecard.inputs:
         if not item.name:
             raise Unsupported("inputs", "a column named ''", "PMML has no field without a name: rename the column")

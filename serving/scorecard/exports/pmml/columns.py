@@ -6,9 +6,10 @@ from ...inputs import BOOLEAN, CATEGORY
 from ...plan import Op
 from ...scorecard import Scorecard
 from .. import vocabulary
-from ..vocabulary import REFUSED, Vocabulary
+from ..groups import coded
+from ..vocabulary import Refused, Vocabulary
 from .expressions import LARGEST, Fields, Value, apply, constant, given, reference, unique, within
-from .steps import Chain, mapped
+from .steps import Chain, limits, mapped
 
 #: From here on each float64 is a whole number; added to a smaller one, it leaves no place for a fraction.
 WHOLE = 4503599627370496.0
@@ -25,7 +26,7 @@ class Columns:
     fine : conditions a row has to meet.
     names : for each slot the field with its numbers.
     groups : for each slot of a one-hot group the field with the name of its column, and the names of its columns.
-    bounded : slots that hold no infinity and no NaN, however large the inputs are.
+    bounded : slots that are never missing, nor larger than the model itself says, however large the inputs are.
     """
 
     def __init__(self, scorecard: Scorecard, names: set[str]):
@@ -84,19 +85,14 @@ class Columns:
                 name = self.fields.add(given(name, kept), f"{item.name} cleaned", kind="string")
         if not all(words.fine()):
             self.fine.append(self._allowed(name, words))
-        ops = {op.slot: op for op in vocabulary.operations(self.plan) if op.slot in words.values}
-        used = {slot for _, slot in self.plan.columns} | {check.slot for check in self.plan.checks}
-        used |= {s for op in vocabulary.operations(self.plan) if op.kind == "product" for s in op.sources}
-        codes = {slot for slot, op in ops.items() if op.kind == "code"}
-        for slot, values in words.values.items():
-            if slot in codes:
-                self._coded(slot, ops[slot], name, words)
-            elif slot in used and slot in ops:
-                if ops[slot].kind == "hot":
-                    self._hot(ops[slot])
-                    continue
-                found = [value if isinstance(value, float) and value == value else None for value in values]
-                self._looked_up(slot, found, name, words, title=ops[slot].blame)
+        for op in vocabulary.operations(self.plan):
+            if op.slot in words.values and op.kind == "code":
+                self._coded(op, name, words)
+            elif op.slot in words.values and not vocabulary.is_text(op):
+                found = [
+                    value if isinstance(value, float) and value == value else None for value in words.values[op.slot]
+                ]
+                self._looked_up(op.slot, found, name, words, title=op.blame)
 
     def _allowed(self, name: str, words: Vocabulary) -> Element:
         """The condition that the model takes a text."""
@@ -118,12 +114,12 @@ class Columns:
             self.bounded.add(slot)
         self._values[slot] = Value(reference(self.names[slot]), None not in values, True)
 
-    def _coded(self, slot: int, op: Op, name: str, words: Vocabulary) -> None:
+    def _coded(self, op: Op, name: str, words: Vocabulary) -> None:
         """The name of a one-hot column for each text."""
         columns = self._columns_of(op)
-        values = [None if code is REFUSED else columns[code] for code in words.values[slot]]
-        self._looked_up(slot, values, name, words, title=f"{op.blame} group")
-        self.groups[slot] = (self.names[slot], columns)
+        values = [None if isinstance(code, Refused) else columns[code] for code in words.values[op.slot]]
+        self._looked_up(op.slot, values, name, words, title=f"{op.blame} group")
+        self.groups[op.slot] = (self.names[op.slot], columns)
 
     def _columns_of(self, op: Op) -> list[str]:
         """The names of a group's columns, and last a name for none of them."""
@@ -135,16 +131,16 @@ class Columns:
 
     def _chain(self, op: Op) -> None:
         value = Chain(self.fields, self._title(op), self.fine).run(self._taken(op.sources[0]), list(op.steps))
-        self._keep(op.slot, value, self._title(op))
+        self._keep(op.slot, value, self._title(op), limited=op.sources[0] in self.bounded or limits(op.steps))
 
     def _taken(self, slot: int) -> Value:
         value = self._values[slot]
         return Value(reference(self.names[slot]), value.present, value.bounded)
 
-    def _keep(self, slot: int, value: Value, title: str) -> None:
+    def _keep(self, slot: int, value: Value, title: str, *, limited: bool) -> None:
         self.names[slot] = self.fields.held(value, title)
         self._values[slot] = value
-        if value.bounded and value.present and slot >= len(self.plan.inputs):
+        if value.bounded and value.present and limited:
             self.bounded.add(slot)
 
     def _product(self, op: Op) -> None:
@@ -154,24 +150,19 @@ class Columns:
         for source in op.sources[1:]:
             found = apply("*", found, reference(self.names[source]))
         present = all(self._values[source].present for source in op.sources)
-        self._keep(op.slot, Value(found, present, not op.sources), self._title(op))
+        self._keep(op.slot, Value(found, present, not op.sources), self._title(op), limited=True)
 
     def _code(self, op: Op) -> None:
         """The name of a one-hot column for each number."""
         chain = Chain(self.fields, op.blame, self.fine)
         value = chain.finite(chain.run(self._taken(op.sources[0]), list(op.steps)))
         columns = self._columns_of(op)
-        known: dict = {}
-        for place, group in enumerate(op.item["one_hot"]):
-            known.update(dict.fromkeys(group["of"], columns[place]))
-        known.update(dict.fromkeys(op.item["zero"], columns[-1]))
-        otherwise = op.item["otherwise"]
-        other = None if otherwise.get("do") == "refuse" else otherwise.get("is", columns[-1])
+        places, place = coded(op.item)
+        known = {key: columns[found] for key, found in places.items()}
+        other = None if place is None else columns[place]
         missing = known.pop(None, other)
         held = self.fields.held(value, op.blame)
-        element = mapped(
-            held, {float(key): name for key, name in known.items()}, missing=missing, other=other, kind="string"
-        )
+        element = mapped(held, known, missing=missing, other=other, kind="string")
         name = self.fields.add(element, f"{op.blame} group", kind="string")
         if other is None:
             self.fine.append(apply("isNotMissing", reference(name)))
@@ -182,7 +173,7 @@ class Columns:
     def _hot(self, op: Op) -> None:
         name, columns = self.groups[op.sources[0]]
         element = Element("NormDiscrete", {"field": name, "value": columns[op.place]})
-        self._keep(op.slot, Value(element, True, True), columns[op.place])
+        self._keep(op.slot, Value(element, True, True), columns[op.place], limited=True)
 
 
 def limit(terms: int, weight: float) -> float:

@@ -3,7 +3,10 @@
 import math
 from xml.etree.ElementTree import Element, SubElement
 
+from ...inputs import Input
 from ...scorecard import Scorecard
+from .. import vocabulary
+from ..choices import choice, scores
 from .columns import Columns, limit
 from .expressions import LARGEST, Fields, Value, apply, both, number, reference, unique, within
 from .steps import Chain
@@ -26,17 +29,18 @@ class Model:
     ----------
     columns : has made the fields.
     names : the names taken so far.
+    inputs : the raw columns that the model asks for.
 
     Attributes
     ----------
     target : the name of the field that the standard's own part of the model fills.
     """
 
-    def __init__(self, scorecard: Scorecard, columns: Columns, names: set[str], inputs: list[str]):
+    def __init__(self, scorecard: Scorecard, columns: Columns, names: set[str], inputs: list[Input]):
         self.scorecard, self.plan, self.columns = scorecard, scorecard.plan, columns
         self.model, self.decision = scorecard.document["model"], scorecard.document["decision"]
         self._names, self._inputs = names, inputs
-        self.by_score = self.decision is None or not scorecard.has_probabilities and len(self._intercepts()) == 1
+        self.by_score = self.decision is None or not scorecard.has_probabilities and scores(scorecard) == 1
         self.target = unique("score" if self.by_score else "likeliest", names)
         self.outputs = Fields(names, output=True)
         self.probabilities: list[str] = []
@@ -46,18 +50,15 @@ class Model:
         """The model, with its name."""
         if self.model["kind"] == "mlp":
             found = self._network()
-        elif self.model["link"] in ("one-vs-rest", "none") and len(self._intercepts()) > 1:
+        elif self.model["link"] in ("one-vs-rest", "none") and scores(self.scorecard) > 1:
             found = self._chain()
+        elif self.decision and choice(self.scorecard).of == "scores" and not self.by_score:
+            found = self._scored()
         else:
             found = self._regression()
         if title:
             found.set("modelName", title)
         return found
-
-    def _intercepts(self) -> list[float]:
-        if self.model["kind"] == "mlp":
-            return self.model["layers"][-1]["intercepts"]
-        return self.model["intercepts"]
 
     def _guarded(self) -> str:
         """A field that is 0 where a row may be scored and missing where not; without weight in the model."""
@@ -97,17 +98,19 @@ class Model:
         schema = SubElement(parent, "MiningSchema")
         if target:
             SubElement(schema, "MiningField", {"name": self.target, "usageType": "target"})
-        for item in self.plan.inputs:
-            if item.name in self._inputs:
-                facts = {} if item.null else {"missingValueTreatment": "returnInvalid"}
-                SubElement(schema, "MiningField", {"name": item.name, **facts})
+        read = {self.plan.inputs[place].name for place in vocabulary.read(self.plan)}
+        for item in self._inputs:
+            facts = {} if item.null or item.name not in read else {"missingValueTreatment": "returnInvalid"}
+            SubElement(schema, "MiningField", {"name": item.name, **facts})
 
-    def _table(self, parent: Element, place: int, *, category=None) -> None:
-        """A RegressionTable of one of the scores."""
+    def _slope(self, place: int) -> tuple[float, float]:
+        """Slope and offset of the calibration of a score."""
         calibration = self.model["calibration"]
-        slope, offset = 1.0, 0.0
-        if calibration is not None:
-            slope, offset = calibration[place]["slope"], calibration[place]["offset"]
+        return (1.0, 0.0) if calibration is None else (calibration[place]["slope"], calibration[place]["offset"])
+
+    def _table(self, parent: Element, place: int, *, category=None, raw: bool = False) -> None:
+        """A RegressionTable of one of the scores, calibrated unless it is to be ``raw``."""
+        slope, offset = (1.0, 0.0) if raw else self._slope(place)
         facts = {"intercept": number(slope * self.model["intercepts"][place] + offset)}
         if category is not None:
             facts["targetCategory"] = label(category)
@@ -144,35 +147,57 @@ class Model:
                 self._table(found, place, category=category)
         return found
 
+    def _chained(self, names: list[str], norm: str, *, raw: bool = False) -> tuple[Element, Element]:
+        """A chain of models: one regression a score, whose result has one of the names, and then a classification.
+
+        Returns
+        -------
+        tuple
+            The chain, and its last model, which takes the results and has no tables yet.
+        """
+        found = Element("MiningModel", {"functionName": "classification"})
+        self._schema(found)
+        segments = SubElement(found, "Segmentation", {"multipleModelMethod": "modelChain"})
+
+        def segment(**facts: str) -> Element:
+            one = SubElement(segments, "Segment", {"id": str(len(segments) + 1)})
+            SubElement(one, "True")
+            return SubElement(one, "RegressionModel", facts)
+
+        for place, name in enumerate(names):
+            model = segment(functionName="regression", normalizationMethod="none")
+            self._schema(model, target=False)
+            facts = {"name": name, "optype": "continuous", "dataType": "double", "feature": "predictedValue"}
+            SubElement(SubElement(model, "Output"), "OutputField", {**facts, "isFinalResult": "false"})
+            self._table(model, place, raw=raw)
+        model = segment(functionName="classification", normalizationMethod=norm)
+        schema = SubElement(model, "MiningSchema")
+        SubElement(schema, "MiningField", {"name": self.target, "usageType": "target"})
+        for name in names:
+            SubElement(schema, "MiningField", {"name": name})
+        return found, model
+
+    def _scored(self) -> Element:
+        """A classification between two whose label hangs on the score itself."""
+        score = unique("raw score", self._names)
+        found, model = self._chained([score], "logit", raw=True)
+        self._answers([score])
+        self._output(model)
+        slope, offset = self._slope(0)
+        first, second = self.decision["classes"]
+        table = SubElement(model, "RegressionTable", {"intercept": number(offset), "targetCategory": label(second)})
+        SubElement(table, "NumericPredictor", {"name": score, "coefficient": number(slope)})
+        SubElement(model, "RegressionTable", {"intercept": "0.0", "targetCategory": label(first)})
+        return found
+
     def _chain(self) -> Element:
         """One regression a class, and then one that makes of their margins probabilities whose sum is 1.
 
         A model without probabilities has them inside only: what the standard calls classification without
         normalisation takes the last score from the others.
         """
-        found = Element("MiningModel", {"functionName": "classification"})
-        self._schema(found)
-        segments = Element("Segmentation", {"multipleModelMethod": "modelChain"})
-        margins = []
-        for place in range(len(self.decision["classes"])):
-            segment = SubElement(segments, "Segment", {"id": str(place + 1)})
-            SubElement(segment, "True")
-            model = SubElement(
-                segment, "RegressionModel", {"functionName": "regression", "normalizationMethod": "none"}
-            )
-            self._schema(model, target=False)
-            margins.append(unique(f"margin of {self.decision['classes'][place]}", self._names))
-            facts = {"name": margins[-1], "optype": "continuous", "dataType": "double", "feature": "predictedValue"}
-            SubElement(SubElement(model, "Output"), "OutputField", {**facts, "isFinalResult": "false"})
-            self._table(model, place)
-        segment = SubElement(segments, "Segment", {"id": str(len(margins) + 1)})
-        SubElement(segment, "True")
-        facts = {"functionName": "classification", "normalizationMethod": "simplemax"}
-        model = SubElement(segment, "RegressionModel", facts)
-        schema = SubElement(model, "MiningSchema")
-        SubElement(schema, "MiningField", {"name": self.target, "usageType": "target"})
-        for name in margins:
-            SubElement(schema, "MiningField", {"name": name})
+        margins = [unique(f"margin of {item}", self._names) for item in self.decision["classes"]]
+        found, model = self._chained(margins, "simplemax")
         self._answers(margins)
         self._output(model)
         local = Fields(self._names)
@@ -186,7 +211,6 @@ class Model:
         for name, category in zip(some, self.decision["classes"], strict=True):
             table = SubElement(model, "RegressionTable", {"intercept": "0.0", "targetCategory": label(category)})
             SubElement(table, "NumericPredictor", {"name": name, "coefficient": "1.0"})
-        found.append(segments)
         return found
 
     def _network(self) -> Element:
@@ -240,7 +264,7 @@ class Model:
             if self.decision is None:
                 self._prediction(score)
             else:
-                self._label_by(score, reference(score))
+                self._label_by(reference(score))
                 self.outputs.add(reference(score), "decision", final=True)
             return
         classes = self.decision["classes"]
@@ -253,8 +277,9 @@ class Model:
             name = f"probability({label(item)})"
             self.probabilities.append(self._feature("probability", name, "double", final=True, value=label(item)))
         if self.decision["threshold"] is not None:
-            second = self.decision["threshold"]["positive"] == classes[1]
-            self._label_by(self.probabilities[int(second)], reference(self.probabilities[int(second)]))
+            chosen = choice(self.scorecard)
+            looked_at = {"scores": margins or [], "probabilities": self.probabilities}[chosen.of]
+            self._label_by(reference(looked_at[chosen.place or 0]))
         elif margins is not None and self.model["calibration"] is None:
             self._largest(margins)
         else:
@@ -270,18 +295,12 @@ class Model:
             )
         self.outputs.add(apply("if", within(held), reference(held)), "prediction", final=True)
 
-    def _label_by(self, name: str, value: Element) -> None:
-        """The label of a decision between two by a threshold."""
-        classes, threshold = self.decision["classes"], self.decision["threshold"]
-        if threshold is None:
-            reached, yes, no = apply("greaterThan", value, 0.0), classes[1], classes[0]
-        else:
-            second = threshold["positive"] == classes[1]
-            yes, no = (classes[1], classes[0]) if second else (classes[0], classes[1])
-            if threshold["on"] == "score" and not second:
-                value = apply("-", 0.0, value)
-            reached = apply("greaterOrEqual", value, float(threshold["value"]))
-        self._label(apply("if", reached, _class(yes), _class(no)))
+    def _label_by(self, value: Element) -> None:
+        """The label of a decision between two, by what is looked at."""
+        classes, chosen = self.decision["classes"], choice(self.scorecard)
+        value = apply("-", 0.0, value) if chosen.negative else value
+        above, least = ("greaterThan", 0.0) if chosen.least is None else ("greaterOrEqual", chosen.least)
+        self._label(apply("if", apply(above, value, least), _class(classes[chosen.yes]), _class(classes[chosen.no])))
 
     def _largest(self, margins: list[str]) -> None:
         """The label of the class with the largest margin, the first of them."""

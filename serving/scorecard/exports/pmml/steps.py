@@ -179,8 +179,10 @@ class Chain:
         lmbda = float(parameter)
         if lmbda == 0.0:
             return self._function(value, "exp")
-        inner = apply("ln1p", apply("*", value.element, lmbda))
-        return Value(apply("exp", apply("/", inner, lmbda)), value.present, False)
+        logarithm = self._of(
+            value, lambda name: _maybe("ln1p", apply("*", reference(name), lmbda)), bounded=False, present=False
+        )
+        return self._of(logarithm, lambda name: apply("exp", apply("/", reference(name), lmbda)), bounded=False)
 
     def _inverse_yeo_johnson(self, value, parameter):
         lmbda = float(parameter)
@@ -188,14 +190,20 @@ class Chain:
         def half(inner, power):
             if abs(power) <= _SPACING:
                 return apply("exp", inner)
-            return apply("pow", apply("+", apply("*", inner, power), 1.0), 1.0 / power)
+            return _maybe("pow", apply("+", apply("*", inner, power), 1.0), 1.0 / power)
 
         def make(name):
             down = apply("-", 1.0, half(apply("-", 0.0, reference(name)), 2.0 - lmbda))
             positive = apply("greaterOrEqual", reference(name), 0.0)
             return apply("if", positive, apply("-", half(reference(name), lmbda), 1.0), down)
 
-        return self._of(value, make, bounded=False)
+        return self._of(value, make, bounded=False, present=False)
+
+
+def limits(items) -> bool:
+    """Whether some step gives what is never larger than the step itself says."""
+    names = {name if name != "function" else value for step in items for name, value in step.items()}
+    return not names.isdisjoint(("is", "clip", "bin", "lookup", "tanh", "sin", "cos", "sign"))
 
 
 def mapped(name: str, known: dict, *, missing, other, kind: str) -> Element:
@@ -226,9 +234,9 @@ def _never(name: str) -> Element:
     return apply("if", apply("and", apply("isMissing", reference(name)), apply("isNotMissing", reference(name))), 0.0)
 
 
-def _maybe(function: str, argument: Element) -> Element:
+def _maybe(function: str, *arguments) -> Element:
     """A function that is missing outside of its domain."""
-    return apply(function, argument, invalidValueTreatment="asMissing")
+    return apply(function, *arguments, invalidValueTreatment="asMissing")
 
 
 def _plain(function: str):
