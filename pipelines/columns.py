@@ -33,15 +33,18 @@ _PROBE = 1000
 _EXACT = 2**53
 
 
+# Three capitals before digits are an article's code far more often than money: only the much used ones are money.
+_CURRENCY = r"([$€£¥₹]|USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|CNY|INR|BRL|MXN|SEK|NOK|DKK|PLN|CZK|HUF|TRY|ZAR|SGD|HKD|KRW|ILS)"
 # How people write numbers that no machine reads, and what to call it.
 _SPELLINGS = {
-    "numbers with thousands separators": r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?",
+    "numbers with thousands separators": r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?",
     "numbers with a decimal comma": r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+",
     "percentages with their sign": r"[+-]?\d+([.,]\d+)?\s?%",
-    "amounts with their currency": r"[+-]?([$€£¥]|[A-Z]{3})\s?[+-]?\d[\d.,]*|[+-]?\d[\d.,]*\s?([$€£¥]|[A-Z]{3})",
+    "amounts with their currency": rf"[+-]?{_CURRENCY}\s?[+-]?\d[\d.,]*|[+-]?\d[\d.,]*\s?{_CURRENCY}",
     "numbers with their digits grouped": r"[+-]?\d{1,3}([ _'’\x{a0}\x{202f}]\d{3})+([.,]\d+)?",
 }
 _SPELT = 0.9
+_MEASURED = r"^[+-]?\d+(?:[.,]\d+)?\s?(?P<unit>\p{L}[\p{L}/²³]{0,9}|°\p{L}?)$"
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,24 @@ def text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
     return Column(name, CATEGORY, _laid_out(codes, [cleaning.text(value) for value in distinct]))
 
 
+def missing_words(raw: pa.ChunkedArray, cleaning: Cleaning) -> list[str]:
+    """The words of a column that are read as missing values, in order; an empty text is none."""
+    raw = _plain(raw)
+    if not _is_text(raw.type):
+        return []
+    written = [value for value in _distinct(raw)[1] if value is not None and cleaning.text(value) is None]
+    return sorted({value.strip() for value in written} - {""})
+
+
+def padded(raw: pa.ChunkedArray) -> str | None:
+    """A value of a column of text that has zeros before a whole number, as codes have (00501); None without one."""
+    raw = _plain(raw)
+    if not _is_text(raw.type):
+        return None
+    found = raw.filter(pc.match_substring_regex(raw, r"^\s*0\d+\s*$"))
+    return found[0].as_py().strip() if len(found) else None
+
+
 def convert(raw: pa.ChunkedArray, wanted: Input, cleaning: Cleaning) -> pd.Series:
     """A raw column as the input of a trained model, by the model's own rules.
 
@@ -164,6 +185,10 @@ def spelling(known: pd.Series) -> str:
         found = pc.sum(pc.match_substring_regex(spelt, f"^({pattern})$")).as_py() or 0
         if found and found + plain >= _SPELT * len(distinct):
             return f"{what} ({one_line(spelt[0].as_py(), _EXAMPLE)!r})"
+    units = pc.struct_field(pc.extract_regex(spelt, _MEASURED), "unit").drop_null()
+    # Codes such as 5A and 7B have letters behind their digits too, but not all the same.
+    if len(units) > 1 and len(units) + plain >= _SPELT * len(distinct) and len(units.unique()) == 1:
+        return f"numbers with their unit ({one_line(spelt[0].as_py(), _EXAMPLE)!r})"
     return ""
 
 
@@ -351,5 +376,6 @@ def _refuse_mixture(name: str, codes: np.ndarray, trimmed: list, numbers) -> Non
         examples = ", ".join(repr(one_line(each, _EXAMPLE)) for each in sorted(texts, key=texts.__getitem__)[-3:][::-1])
         raise PipelineError(
             f"column {name!r} cannot be read as one type: {measured} values are numbers and {words} "
-            f"{'is' if words == 1 else 'are'} text ({examples}); correct those, or leave the column out with --drop"
+            f"{'is' if words == 1 else 'are'} text ({examples}); correct those (NA or nothing is a missing value), "
+            "or leave the column out with --drop"
         )

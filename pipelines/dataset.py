@@ -100,13 +100,15 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
     asked = task_of_estimator if roles.task == "auto" and task_of_estimator else roles.task
     raw_target = targets.read(target_name, table, cleaning, asked)
     task, why = targets.task(raw_target, roles.task, table, task_of_estimator)
-    target = targets.values(raw_target, task)
-    notes = [f"task: {task} ({why})"]
+    absent = columns.missing_words(table.columns[target_name], cleaning)
+    target = targets.values(raw_target, task, absent=absent)
+    notes = [f"task: {task} ({why})", *_padded_notes(raw_target, table.columns[target_name])]
     known = raw_target.values.notna().to_numpy()
     dropped = len(known) - len(target)
     if dropped:
         rows, are = ("rows", "are") if dropped > 1 else ("row", "is")
-        notes.append(f"{dropped} {rows} without a value of {target_name!r} {are} dropped")
+        words = f" ({listed(absent)} among them)" if absent else ""
+        notes.append(f"{dropped} {rows} without a value of {target_name!r}{words} {are} dropped")
 
     features: dict[str, Column] = {}
     others: dict[str, pd.Series] = {}
@@ -118,7 +120,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
         column = _typed(name, raw, roles, cleaning)
         role = name in (*roles.id, roles.group, roles.time)
         if role:
-            notes += _role_notes(column)
+            notes += _role_notes(column, time=name == roles.time)
         reason = selection.reason(
             column, dropped=name in roles.drop, role=role, kept=name in roles.keep, rows=len(known)
         )
@@ -128,6 +130,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
         else:
             if column.type == NUMBER:
                 targets.check_size(column, "correct them, or leave the column out with --drop")
+                notes += _padded_notes(column, raw)
             features[name] = column
             notes += filter(None, [selection.note(column)])
     if not features:
@@ -159,7 +162,7 @@ def _typed(name: str, raw: pa.ChunkedArray, roles: Roles, cleaning: Cleaning) ->
         return columns.text(name, raw, cleaning)
 
 
-def _role_notes(column: Column) -> list[str]:
+def _role_notes(column: Column, *, time: bool) -> list[str]:
     if column.type == NESTED:
         raise PipelineError(
             f"column {column.name!r} holds lists, objects or bytes, expected numbers, text or dates; give it no role"
@@ -167,7 +170,18 @@ def _role_notes(column: Column) -> list[str]:
     missing = int(column.values.isna().sum())
     if missing == len(column.values):
         raise PipelineError(f"column {column.name!r} is missing throughout and tells no rows apart; give it no role")
-    return [f"{missing} rows have no value of {column.name!r} and count as one"] if missing else []
+    # Rows without a time are refused where they are put in order.
+    return [f"{missing} rows have no value of {column.name!r} and count as one"] if missing and not time else []
+
+
+def _padded_notes(column: Column, raw: pa.ChunkedArray) -> list[str]:
+    example = columns.padded(raw) if column.integer else None
+    if example is None:
+        return []
+    return [
+        f"{column.name!r} holds codes with leading zeros ({example!r}), taken as numbers; "
+        "put a letter before them to have them as text"
+    ]
 
 
 def _check_names(target: str, roles: Roles, names: Sequence[str]) -> None:

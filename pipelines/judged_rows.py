@@ -55,7 +55,7 @@ def choose(table: Table, version: Version, other: Version | None, *, which: str,
         where there are none, or the truth is nothing that the version could answer.
     """
     target = _target_name(table, version, target)
-    column = columns.infer(target, table.columns[target], CLEANING)
+    column = _truth(table, target, version)
     known = column.values.notna().to_numpy()
     notes = [f"{(~known).sum()} rows without a value of {target!r} are left out"] if not known.all() else []
     task, classes = _task(version, column, known)
@@ -90,6 +90,17 @@ def _target_name(table: Table, version: Version, asked: str | None) -> str:
     if name not in table.columns.column_names:
         raise PipelineError(f"no column {name!r} to judge by; the table has {listed(table.columns.column_names)}")
     return name
+
+
+def _truth(table: Table, target: str, version: Version) -> columns.Column:
+    """The target by its type: as text where the version answers text, though all that is here may look like numbers."""
+    classes = version.document["model"]["classes"] if version.document else version.classes
+    if classes and isinstance(classes[0], str):
+        return columns.text(target, table.columns[target], CLEANING)
+    try:
+        return columns.infer(target, table.columns[target], CLEANING)
+    except PipelineError as error:
+        raise PipelineError(f"target: {str(error).partition(', or leave')[0]}") from None
 
 
 def _task(version: Version, column: columns.Column, known: np.ndarray) -> tuple[str, tuple]:

@@ -1,7 +1,7 @@
 """What a user asks of a training run, and all that is decided before anything is fitted."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipelines import estimators, splitting, suites, thresholds
@@ -53,8 +53,12 @@ class Plan:
     rule: thresholds.Rule | None
 
 
-def decide(settings: Settings) -> Plan:
+def decide(settings: Settings, say: Callable[[str], None] = lambda text: None) -> Plan:
     """Read the table and decide all that can be decided before a run begins.
+
+    Parameters
+    ----------
+    say : told what was found of the columns, a line each; also where the table is refused for what is left of it.
 
     Raises
     ------
@@ -69,6 +73,10 @@ def decide(settings: Settings) -> Plan:
         estimators.choose(settings.estimator, settings.roles.task)
     table = read(settings.data, query=settings.query)
     dataset = prepare(table, settings.roles, cleaning=CLEANING, task_of_estimator=asked)
+    for note in dataset.notes:
+        say(note)
+    for column, reason in dataset.left_out.items():
+        say(f"left out: {column!r}: {reason}")
     entry = estimators.choose(settings.estimator, dataset.task)
     if entry.target == "non-negative" and (dataset.target < 0).any():
         raise PipelineError(

@@ -12,9 +12,10 @@ from serving.scorecard.inputs import CATEGORY, NUMBER
 _IDENTIFIER = re.compile(
     r"(?i:(^|[\s_.\-])(ids?|uuid|guid)$|^(id|uuid|guid)[\s_.\-])|[a-z0-9](Id|ID|IDs|Ids|Uuid|UUID|Guid|GUID)$", re.ASCII
 )
-# Names of identifiers where every value differs: invoice_no, RowNumber, key, index, and what pandas calls a lost index.
+# Names of identifiers where every value differs: invoice_no, RowNumber, serial, key, index, and what pandas calls an
+# index that it lost.
 _NUMBERING = re.compile(
-    r"(?i:(^|[\s_.\-])(no|nr|num|number|key|index|idx|row|rownum)\.?$)|[a-z](No|Nr|Num|Number|Key|Index)$"
+    r"(?i:(^|[\s_.\-])(no|nr|num|number|serial|key|index|idx|row|rowid|rownum)\.?$)|[a-z](No|Nr|Num|Number|Key|Index)$"
     r"|^Unnamed: \d+$|^__index_level_\d+__$",
     re.ASCII,
 )
@@ -53,7 +54,8 @@ def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
         return "missing throughout"
     low, high = np.fmin.reduce(numbers), np.fmax.reduce(numbers)
     if low == high and not missing:
-        return "constant"
+        beyond = column.integer and abs(high) >= _EXACT
+        return "one number in float64, which tells no whole numbers beyond 2^53 apart" if beyond else "constant"
     if kept or column.type != NUMBER or not column.integer:
         return None
     if max(high, -low) >= _EXACT:

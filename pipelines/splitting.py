@@ -16,6 +16,7 @@ from registry.text import listed
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))
 _FEWEST_TRAINING = 10
 _FEWEST_HELD_OUT = 2
+_FEW_DIFFERENT = 50
 _MOST_STRATIFIED_GROUPS = 20_000
 
 
@@ -126,10 +127,11 @@ def _after_cut(moments: np.ndarray, test_size: float) -> tuple[np.ndarray, str]:
 
 def _check(result: Split, dataset: Dataset) -> None:
     rows, held = len(dataset.features), len(result.holdout)
+    by = _told(result, dataset)
     if len(result.training) < _FEWEST_TRAINING or held < _FEWEST_HELD_OUT:
         raise PipelineError(
             f"expected at least {_FEWEST_TRAINING} training and {_FEWEST_HELD_OUT} held-out rows, found "
-            f"{len(result.training)} and {held} of {rows} (held out by {result.by}); add rows or change --test-size"
+            f"{len(result.training)} and {held} of {rows} ({by}); add rows or change --test-size"
         )
     if dataset.task != CLASSIFICATION:
         if dataset.target.iloc[result.training].nunique() < 2:
@@ -139,9 +141,20 @@ def _check(result: Split, dataset: Dataset) -> None:
     for side, positions in (("training", result.training), ("held-out", result.holdout)):
         if absent := classes - set(dataset.target.iloc[positions].unique().tolist()):
             raise PipelineError(
-                f"class {listed(sorted(absent))} is absent from the {side} rows (held out by {result.by}); "
+                f"class {listed(sorted(absent))} is absent from the {side} rows ({by}); "
                 "add rows of it, merge it with another, or change --test-size"
             )
+
+
+def _told(result: Split, dataset: Dataset) -> str:
+    """How rows are held out, and of how many different values where those are few."""
+    if result.by == "row":
+        different = len(np.unique(result.keys))
+    else:
+        different = len(pd.DataFrame({name: dataset.column(name) for name in result.columns}).drop_duplicates())
+    if different > _FEW_DIFFERENT or different == len(dataset.features):
+        return f"held out by {result.by}"
+    return f"held out by {result.by}, {different} different value{'s'[: different > 1]} of {listed(result.columns)}"
 
 
 def folds(dataset: Dataset, split: Split, *, count: int, seed: int) -> tuple[str, list[tuple[np.ndarray, np.ndarray]]]:

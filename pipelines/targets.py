@@ -83,7 +83,7 @@ def task(target: Column, asked: str, table: Table, task_of_estimator: str | None
     if table.task and target.name == table.target:
         return table.task, "the bundled table's"
     if target.type == CATEGORY:
-        return CLASSIFICATION, f"{target.name!r} holds labels"
+        return CLASSIFICATION, f"{target.name!r} holds the labels {listed(sorted(target.values.dropna().unique()))}"
     if target.type == BOOLEAN:
         return CLASSIFICATION, f"{target.name!r} holds true and false"
     distinct = np.sort(target.values.dropna().unique())
@@ -96,8 +96,12 @@ def task(target: Column, asked: str, table: Table, task_of_estimator: str | None
     return REGRESSION, f"{target.name!r} holds numbers; --task classification overrules"
 
 
-def values(target: Column, task: str) -> pd.Series:
+def values(target: Column, task: str, *, absent: Sequence[str] = ()) -> pd.Series:
     """The values that are there, for a task: float64 for a regression, else labels (str, int64 or bool).
+
+    Parameters
+    ----------
+    absent : the words in the column that are read as missing values.
 
     Raises
     ------
@@ -110,7 +114,8 @@ def values(target: Column, task: str) -> pd.Series:
         check_size(target, "choose another --target, or correct them")
     distinct = known.nunique()
     if distinct < 2:
-        raise PipelineError(f"target {name!r} is constant, nothing can be learned; choose another --target")
+        words = f" but for missing values ({listed(absent)})" if absent else ""
+        raise PipelineError(f"target {name!r} is constant{words}, nothing can be learned; choose another --target")
     if task == REGRESSION:
         if target.type == CATEGORY:
             hint = columns.spelling(known)

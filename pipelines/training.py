@@ -77,11 +77,7 @@ def train(
     registry_client.settle()
     registry_client.probe()
     say(f"reading {registry_client.masked(settings.data)}")
-    plan = decide(settings)
-    for note in plan.dataset.notes:
-        say(note)
-    for column, reason in plan.dataset.left_out.items():
-        say(f"left out: {column!r}: {reason}")
+    plan = decide(settings, say)
     client = registry_client.connect()
     with (
         runs.interruptible(),
@@ -170,6 +166,8 @@ def _validated(job: _Job) -> tuple[validation.SuiteResult | None, str | None]:
     tracking.log_files(job.folder)
     job.say(f"{found.summary()} ({origin})")
     validation.raise_for_critical(found)
+    for finding in found.failures[: validation.NAMED]:
+        job.say(f"{finding.severity}: {finding.told()}")
     return found, f"{suites.ARTIFACTS}/{page.name}"
 
 

@@ -69,8 +69,9 @@ def _bars(seen: Mapping) -> list[tuple[float, float, float]]:
     if not 0 < high - low < math.inf:
         return []
     # The profile's bins are of unequal width: rows are taken to lie evenly within each.
-    below = np.interp(np.linspace(low, high, _BARS + 1), edges, np.cumsum([0, *counts]))
-    rows = np.diff(below)
+    with np.errstate(all="ignore"):  # between the smallest of float64 there is nothing even
+        below = np.interp(np.linspace(low, high, _BARS + 1), edges, np.cumsum([0, *counts]))
+        rows = np.diff(below)
     if not rows.max() > 0:
         return []
     step = _WIDTH / _BARS

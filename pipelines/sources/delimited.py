@@ -16,11 +16,13 @@ _HEAD = 1 << 20
 # Arrow parses blocks side by side; a row must fit into one. Small blocks keep both cores busy.
 _BLOCKS = (1 << 20, 1 << 26, 1 << 30)
 _SAMPLE = 20
+# What Excel writes before the names, and reads, to say which mark it is.
+_SEPARATOR = re.compile(r"sep=([,;\t|])(\r\n|\r|\n)", re.IGNORECASE)
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+([eE][+-]?\d+)?|-\d+")
 
 
 def read(opened: Callable[[], pa.NativeFile], delimiter: str | None, *, quoted: bool) -> pa.Table:
-    """Every column of the file as text, under the trimmed names of its first line that is not blank.
+    """Every column of the file as text, under the trimmed names of its first line that is not blank, nor ``sep=;``.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ def read(opened: Callable[[], pa.NativeFile], delimiter: str | None, *, quoted: 
     """
     head, complete = _head(opened)
     blank = len(head) - len(head.lstrip("\r\n"))
+    if said := _SEPARATOR.match(head, blank):
+        delimiter, blank = said[1], said.end()
     delimiter = delimiter or _delimiter(head[blank:])
     rows = csv.reader(io.StringIO(head[blank:], newline=""), delimiter=delimiter)
     try:
@@ -108,12 +112,12 @@ def _table(opened: Callable[[], pa.NativeFile], delimiter: str, width: int, blan
         except pa.ArrowInvalid as error:
             if "straddling" in str(error) and block < _BLOCKS[-1]:
                 continue
-            _explain(opened, delimiter, width)
+            _explain(opened, delimiter, width, blank_lines)
             raise
     raise AssertionError("the last block size returns or raises")
 
 
-def _explain(opened: Callable[[], pa.NativeFile], delimiter: str, width: int) -> None:
+def _explain(opened: Callable[[], pa.NativeFile], delimiter: str, width: int, blank_lines: int) -> None:
     """Raise what is wrong with a file that Arrow refused, with the line; slow, and only for files that are wrong."""
     with opened() as stream:
         content = stream.read()
@@ -121,7 +125,12 @@ def _explain(opened: Callable[[], pa.NativeFile], delimiter: str, width: int) ->
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for row in lines:
-            if row and len(row) != width:
+            if row and len(row) != width and lines.line_num > blank_lines:
+                if width == 1:
+                    raise ValueError(
+                        f"the first line is one value, line {lines.line_num} has {len(row)}; "
+                        "begin with a line that names the columns"
+                    )
                 raise ValueError(
                     f"line {lines.line_num} has {len(row)} value{'s'[: len(row) != 1]}, the first line names {width} "
                     f"columns; correct the line, or put quotation marks around a value that holds {delimiter!r}"

@@ -49,8 +49,8 @@ def _line_by_line(text: str) -> pa.Table:
 def _one_type(values: list) -> pa.Array:
     plain = (str, int, float, bool)
     if any(value is not None and not isinstance(value, plain) for value in values):
-        # Objects and lists are no features, whatever is in them.
-        return pa.array([None if value is None else json.dumps(value).encode() for value in values], pa.binary())
+        # Objects and lists are no features, whatever is in them; a list of one text is none either.
+        return pa.array([None if value is None else [json.dumps(value)] for value in values], pa.list_(pa.string()))
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError):

@@ -99,11 +99,7 @@ def decide(search: Search, say: Callable[[str], None]) -> Task:
     deciding = next((name for name in names if tasks[name]), names[0])
 
     say(f"reading {masked(settings.data)}")
-    plan = planning.decide(replace(settings, estimator=deciding, parameters={}))
-    for note in plan.dataset.notes:
-        say(note)
-    for column, reason in plan.dataset.left_out.items():
-        say(f"left out: {column!r}: {reason}")
+    plan = planning.decide(replace(settings, estimator=deciding, parameters={}), say)
     task = plan.dataset.task
     entries = [estimators.choose(name, task) for name in (spaces.AUTO[task] if names == ["auto"] else names)]
     space = _space(search, plan, entries)

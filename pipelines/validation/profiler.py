@@ -11,7 +11,7 @@ has them as numbers, as text or as booleans            critical     the column h
 has values: at least a quarter of the rows             critical     at least 80 % seen, 30 rows
 has values: about as many as seen                      warning      any seen
 numbers: half of them near the range that was seen     critical     30 values
-numbers: 99 % of them in it, a tenth of it to spare    warning      any seen
+numbers: most of them in it, a tenth of it to spare    warning      some seen
 0 and 1 only, or few categories: half of them known    critical     30 values, unseen ones rare
 0 and 1 only, or few categories: most of them known    warning      at most 50 different
 identifiers twice                                      warning      named, or text that is never there twice
@@ -65,7 +65,7 @@ def draft(
     name : the suite's name.
     target : the target's column, whose expectations are stricter.
     task : ``"regression"`` or ``"classification"``; without it a target of float64 is a regression's.
-    identifiers : columns known to name a row; expected to be unique where they are here.
+    identifiers : columns known to name a row; expected to be unique where they are here, whatever their values.
 
     Raises
     ------
@@ -103,9 +103,9 @@ def _feature(column: "pd.Series", *, known: bool) -> list[dict]:
     if not len(values):
         return []
     expectations = _type(column) + _presence(column)
-    if _numeric(column):
+    if _numeric(column) and not known:
         expectations += _numbers(column.name, values)
-    elif _textual(values):
+    elif _textual(values) and not known:
         expectations += _categories(column.name, values)
     if (known or (len(values) >= ENOUGH and _textual(values))) and values.is_unique:
         expectations.append(_expect(WARNING, "expect_column_values_to_be_unique", column=column.name))
@@ -179,8 +179,8 @@ def _numbers(name: str, values: "pd.Series") -> list[dict]:
         near = _range(low, high, WIDE)
         expectations.append(_expect(CRITICAL, kind, column=name, min_value=near[0], max_value=near[1], mostly=0.5))
     usual = _range(low, high, SLACK)
-    mostly = 0.99 if share == 1 else _floor(share)
-    expectations.append(_expect(WARNING, kind, column=name, min_value=usual[0], max_value=usual[1], mostly=mostly))
+    if (mostly := _share(share, len(values))) is not None:
+        expectations.append(_expect(WARNING, kind, column=name, min_value=usual[0], max_value=usual[1], mostly=mostly))
     return expectations
 
 

@@ -31,6 +31,11 @@ class Finding:
     observed: str
     expected: str
 
+    def told(self) -> str:
+        """On one line: what was expected of what, and what was found."""
+        place = "table" if self.column is None else f"column {self.column!r}"
+        return f"{place} ({self.expectation}): expected {self.expected}, found {self.observed}"
+
 
 @dataclass(frozen=True)
 class SuiteResult:
@@ -86,14 +91,11 @@ def raise_for_critical(result: SuiteResult) -> None:
     failed = [finding for finding in result.failures if finding.severity == CRITICAL]
     # A column that is not there fails all that is expected of it: told once.
     distinct = list({(finding.column, finding.observed): finding for finding in reversed(failed)}.values())[::-1]
-    told = []
-    for finding in distinct[:NAMED]:
-        place = "table" if finding.column is None else f"column {finding.column!r}"
-        told.append(f"{place} ({finding.expectation}): expected {finding.expected}, found {finding.observed}")
+    told = "; ".join(finding.told() for finding in distinct[:NAMED])
     more = "; and more" if len(distinct) > NAMED else ""
     raise PipelineError(
         f"the data fails {len(failed)} critical expectation{'s' * (len(failed) > 1)} of suite {result.name!r}: "
-        f"{'; '.join(told)}{more}; mend the table, or edit the suite where it is wrong"
+        f"{told}{more}; mend the table, or edit the suite where it is wrong"
     )
 
 

@@ -14,8 +14,9 @@ A logarithm or a power is rounded differently by different libraries, and taking
 that: for each column with such a function, tau grows by what moving the function's value by 1e-12 of it does to z.
 
 Rows with ``tau > 1e-6`` are *ill-conditioned*: there scikit-learn's own answers for a table and for one row differ.
-They are counted, and have to agree on refusing only. Where scikit-learn raises, or gives an answer that is not finite,
-the scorecard has to refuse.
+They are counted, and have to agree on refusing only. A prediction that is the score itself is compared whatever its
+size, since tau grows with it: sales in dollars are as well-conditioned as those in millions. Where scikit-learn raises,
+or gives an answer that is not finite, the scorecard has to refuse.
 """
 
 from collections.abc import Callable, Mapping
@@ -257,7 +258,8 @@ class _Judge:
                 offsets = np.abs([item["offset"] for item in model["calibration"]])[:, None]
                 self.link_tau = UNIT * (1.0 + slopes * sizes + offsets)
             self.worst_tau = np.maximum(self.tau, self.link_tau).max(axis=0)
-            self.ill = ~(self.worst_tau <= ILL_CONDITIONED)
+            itself = scorecard.task == "regression" and model["link"] == "identity" and not model["target"]
+            self.ill = ~(self.worst_tau < np.inf) if itself else ~(self.worst_tau <= ILL_CONDITIONED)
             if model["link"] == "one-vs-rest":
                 # Where all of the probabilities to normalise vanish, so do their digits.
                 self.ill |= self.margins.max(axis=0) < -600.0

@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import shlex
+import warnings
 from html.parser import HTMLParser
 
 import numpy as np
@@ -424,6 +425,17 @@ def test_small_histograms_show_where_the_rows_are():
     # Half of the rows are between 40 and 50, in the range from 20 to 75.
     within = sum(height for bar, height in zip(bars, heights, strict=True) if 36 <= float(bar["x"]) < 54)
     assert within / sum(heights) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_column_of_the_smallest_numbers_has_no_small_histogram_and_warns_of_nothing():
+    evidence = copy.deepcopy(EVIDENCE)
+    seen = evidence["profile"]["age"]
+    seen["histogram"]["edges"] = [edge * 1e-320 for edge in seen["histogram"]["edges"]]
+    seen["quantiles"] = {share: value * 1e-320 for share, value in seen["quantiles"].items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shown = page(evidence)
+    assert not shown.all("rect")
 
 
 def test_importances_are_called_so(tmp_path):

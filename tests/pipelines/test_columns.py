@@ -223,13 +223,19 @@ def test_keys_are_text_where_float64_would_run_them_together():
     [
         (["1,234", "12,345", "999"], "numbers with thousands separators ('1,234')"),
         (["3,14", "2,7", "1"], "numbers with a decimal comma ('3,14')"),
+        (["0,004", "-1,234", "0,517"], "numbers with a decimal comma"),
         (["10%", "2.5 %"], "percentages"),
         (["$5", "$1,200.50"], "amounts"),
         (["5 EUR", "7.50 EUR"], "amounts"),
         (["1_000", "2 000"], "grouped"),
         (["a", "1,234"], ""),
         (["1", "2", "x"], ""),
+        (["5 kg", "7.5 kg", "10"], "numbers with their unit ('5 kg')"),
+        (["20°C", "-1,5°C"], "numbers with their unit"),
         (["A1", "B2"], ""),
+        (["5A", "7B", "12C"], ""),
+        (["SKU-00001", "SKU-00002"], ""),
+        (["ABC123", "ABC456"], ""),
     ],
 )
 def test_spellings_of_numbers_are_named(values, what):

@@ -99,6 +99,10 @@ def test_a_feature_is_kept(name, values):
         ("anything", list(range(ROWS)), "a row number"),
         ("shuffled", DRAW.permutation(ROWS).tolist(), "a row number"),
         ("big", [2**53 + value for value in range(ROWS)], "beyond 2.53"),
+        ("big", [2**62 + value for value in range(ROWS)], "no whole numbers beyond 2.53 apart"),
+        ("serial", list(range(700, 700 + ROWS)), "an identifier"),
+        ("rowid", list(range(700, 700 + ROWS)), "an identifier"),
+        ("code", [f"SKU-{value:05}" for value in range(ROWS)], "nearly unique text"),
         ("token", [str(uuid.UUID(int=value)) for value in range(ROWS)], "nearly unique text .60 different in 60"),
         ("note", [f"some text {value % 40}" for value in range(ROWS)], "nearly unique text .40 different in 60"),
         (
@@ -107,6 +111,7 @@ def test_a_feature_is_kept(name, values):
             r"thousands separators .'1,000'., read as text; write them",
         ),
         ("preis", [f"{value},5" for value in range(ROWS)], "decimal comma"),
+        ("mass", [f"{value}.5 kg" for value in range(ROWS)], r"numbers with their unit .'0.5 kg'., read as text"),
         ("constant", [7.0] * ROWS, "constant"),
         ("constant", ["a"] * ROWS, "constant"),
         ("constant", [True] * ROWS, "constant"),
@@ -141,6 +146,17 @@ def test_a_row_number_with_gaps_where_rows_were_dropped():
     assert any("12 rows without a value of 'y'" in note for note in dataset.notes)
 
 
+def test_words_of_a_target_that_are_read_as_missing_are_told():
+    dataset = prepared({"y": ["high", "low", "None", "null", ""] * 12})
+    assert dataset.classes == ["high", "low"]
+    assert "36 rows without a value of 'y' ('None', 'null' among them) are dropped" in dataset.notes
+
+
+def test_labels_are_told_so_that_one_spelt_in_two_ways_is_seen():
+    notes = prepared({"y": ["yes", "Yes", " no", "no "] * 15}).notes
+    assert "task: classification ('y' holds the labels 'Yes', 'no', 'yes')" in notes
+
+
 def test_a_constant_among_the_rows_with_a_target_is_constant():
     target = [None] + [float(place) for place in range(1, ROWS)]
     assert prepared({"c": [5.0] + [1.0] * (ROWS - 1), "y": target}).left_out == {"c": "constant"}
@@ -149,6 +165,16 @@ def test_a_constant_among_the_rows_with_a_target_is_constant():
 def test_numbers_in_a_spelling_that_is_not_read_are_told():
     dataset = prepared({"rate": [f"{value % 25}%" for value in range(ROWS)]})
     assert any("'rate' holds percentages" in note for note in dataset.notes)
+
+
+def test_codes_with_leading_zeros_are_numbers_and_that_is_told():
+    dataset = prepared({"zip": [" 00501", "10001", "?"] * 20, "y": ["01", "02"] * 30, "n": ["0", "10", "-7"] * 20})
+    told = [note for note in dataset.notes if "leading zeros" in note]
+    assert [note.partition(",")[0] for note in told] == [
+        "'y' holds codes with leading zeros ('01')",
+        "'zip' holds codes with leading zeros ('00501')",
+    ]
+    assert dataset.classes == [1, 2]
 
 
 def test_drop_and_roles_take_a_column_out_and_keep_its_values():
@@ -280,7 +306,8 @@ def test_without_a_usual_name_a_target_is_asked_for():
     ("values", "task", "line"),
     [
         ([1.5] * ROWS, "auto", "target 'y' is constant"),
-        (["a", None] * 30, "auto", "target 'y' is constant"),
+        (["a", None] * 30, "auto", "target 'y' is constant, nothing"),
+        (["a", "None", "?"] * 20, "auto", "target 'y' is constant but for missing values ('?', 'None'), nothing"),
         ([None] * ROWS, "auto", "target 'y' is missing throughout"),
         (["", "?"] * 30, "auto", "target 'y' is missing throughout"),
         ([datetime.date(2020, 1, 1)] * ROWS, "auto", "target 'y' holds dates"),

@@ -114,6 +114,19 @@ def test_a_class_that_the_version_does_not_know_is_named(tracking: str, tmp_path
         evaluate(Question("made", str(tmp_path / "new.csv")))
 
 
+def test_labels_that_look_like_numbers_are_known_where_the_others_are_not_there(tracking: str, tmp_path: Path) -> None:
+    table = pd.read_csv(tables.linear(tmp_path / "t.csv"))
+    table["target"] = pd.cut(table["target"], [-np.inf, 0, 2, np.inf], labels=["1", "2", "3+"])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    train(Settings(str(tmp_path / "t.csv"), name="made", **QUICK))
+    table[table["target"] != "3+"].to_csv(tmp_path / "few.csv", index=False)
+
+    verdict = evaluate(Question("made", str(tmp_path / "few.csv")))
+
+    assert verdict.rows == (table["target"] != "3+").sum()
+    assert verdict.metrics["accuracy"]["value"] > 0.8
+
+
 def test_a_regression_without_evidence_is_judged_by_its_pyfunc(tracking: str, tmp_path: Path) -> None:
     table = pd.read_csv(tables.linear(tmp_path / "t.csv"))
     model = LinearRegression().fit(table[["x"]], table["target"])

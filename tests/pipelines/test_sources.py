@@ -17,8 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines import columns as typed_columns
 from pipelines.errors import PipelineError
 from pipelines.sources import BUNDLED, parse, read
+from serving.scorecard.inputs import Cleaning
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1"
 
@@ -100,6 +102,7 @@ def test_a_query_goes_with_a_database_only():
         ("\ufeffa,b\n1,2", {"a": ["1"], "b": ["2"]}),
         ("\n\r\n\na,b\n\n1,2\n\n3,4\n", {"a": ["1", "3"], "b": ["2", "4"]}),
         ("a;b\n1,5;2\n", {"a": ["1,5"], "b": ["2"]}),
+        ("\ufeffsep=;\r\na, b;c\r\n1,5;2\r\n", {"a, b": ["1,5"], "c": ["2"]}),
         ("a\tb\n1\t\n", {"a": ["1"], "b": [""]}),
         ("a|b\nx, y|2\n", {"a": ["x, y"], "b": ["2"]}),
         ("note, b;c\nx;y\n", {"note, b": ["x"], "c": ["y"]}),
@@ -135,6 +138,8 @@ def test_every_value_stays_as_it_was_written():
         (",,\n1,2,3\n", "the first line, which names the columns, is empty"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 values, the first line names 2 columns"),
         ("a,b\n1,2,\n3,4,\n", "line 2 has 3 values"),
+        ("sep=;\na;b\n1;2\n3\n", "line 4 has 1 value, the first line names 2 columns"),
+        ("# made by hand\na,b\n1,2\n", "the first line is one value, line 2 has 2; begin with a line that names"),
         ("a,b\n1,2\n3\n", "line 3 has 1 value, the first line names 2"),
         ("5.1,3.5,1.4,0.2,setosa\n4.9,3.0,1.4,0.2,setosa\n", "the first line holds values .5.1, 3.5, 1.4"),
         ("a,b\n1,é\n".encode("latin-1"), "is not UTF-8 text .byte 6.*iconv"),
@@ -276,9 +281,9 @@ def test_json_lines(text, columns):
 
 def test_json_lines_with_objects_and_lists_keep_their_other_columns():
     lines = '{"a": {"x": 1}, "b": 1}\n{"a": [1], "b": 2}\n{"a": "t", "b": "u"}\n'
-    columns = parse(lines.encode(), "t.ndjson", "t").columns
-    assert pa.types.is_binary(columns["a"].type)
-    assert columns["b"].to_pylist() == ["1", "2", "u"]
+    found = parse(lines.encode(), "t.ndjson", "t").columns
+    assert found["b"].to_pylist() == ["1", "2", "u"]
+    assert typed_columns.infer("a", found["a"], Cleaning()).type == typed_columns.NESTED
 
 
 def test_a_line_longer_than_a_block():

@@ -244,6 +244,44 @@ def test_what_cannot_be_is_refused_before_anything_is_registered(
     assert not mlflow.MlflowClient().search_registered_models()
 
 
+def test_what_was_left_out_is_told_where_what_is_left_cannot_be_split(tracking: str, tmp_path: Path) -> None:
+    lines = [f"{row / 8};{'ab'[row % 2]};{row % 3}".replace(".", ",") for row in range(300)]
+    (tmp_path / "t.csv").write_text("höhe;art;target\n" + "\n".join(lines))
+    said: list[str] = []
+
+    with pytest.raises(PipelineError, match="held out by row, 2 different values of 'art'"):
+        train(Settings(str(tmp_path / "t.csv")), say=said.append)
+
+    assert any("left out: 'höhe': numbers with a decimal comma" in line for line in said)
+
+
+def test_a_drafted_suite_lets_time_go_on_and_ids_and_groups_be_others(tracking: str, tmp_path: Path) -> None:
+    table = pd.read_csv(tables.linear(tmp_path / "t.csv"))
+    roles = Roles(id=("account",), group="shop", time="year")
+    parts = {"account": range(300), "shop": np.arange(300) % 30, "year": np.arange(300) // 20}
+    table.assign(**parts).to_csv(tmp_path / "t.csv", index=False)
+    said: list[str] = []
+    trained = train(Settings(str(tmp_path / "t.csv"), name="made", roles=roles), say=said.append)
+    suite = artifacts(trained, tmp_path) / "validation" / "suite.json"
+    assert not [line for line in said if "'year'" in line and "expected between" in line]
+
+    table.assign(**{name: np.array(values) + 5000 for name, values in parts.items()}).to_csv(tmp_path / "later.csv")
+    again = train(Settings(str(tmp_path / "later.csv"), name="made", roles=roles, suite=str(suite)), say=said.append)
+
+    assert again.version == "2"
+
+
+def test_a_warning_of_the_suite_is_told(tracking: str, tmp_path: Path) -> None:
+    train_on = tables.linear(tmp_path / "t.csv")
+    trained = train(Settings(str(train_on), name="made"))
+    suite = artifacts(trained, tmp_path) / "validation" / "suite.json"
+    said: list[str] = []
+
+    train(Settings(str(tables.linear(tmp_path / "n.csv", shift=1.5)), name="made", suite=str(suite)), say=said.append)
+
+    assert any(re.match(r"warning: column 'x' .*between.*found .* values unexpected", line) for line in said)
+
+
 def test_numbers_whose_squares_nearly_leave_float64_are_trained_on(tracking: str, tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=300)
     pd.DataFrame({"x": x * 1e140, "target": x * 1e100}).to_csv(tmp_path / "huge.csv", index=False)

@@ -473,6 +473,22 @@ def test_order_of_columns_and_further_columns_do_not_matter():
     assert v.validate(shuffled, v.draft(table, "s", target="y")).failures == ()
 
 
+def test_one_number_beyond_the_range_among_few_rows_is_no_drift_and_a_tenth_of_them_is():
+    drafted = v.draft(pd.DataFrame({"a": np.linspace(0, 1, 240)}), "s")
+    judged = pd.DataFrame({"a": np.linspace(0, 1, 60)})
+    assert v.validate(judged.assign(a=judged["a"].where(judged.index > 0, 1.4)), drafted).failures == ()
+    (drift,) = v.validate(judged.assign(a=judged["a"].where(judged.index > 5, 1.4)), drafted).failures
+    assert (drift.severity, drift.expectation) == ("warning", "expect_column_values_to_be_between")
+
+
+def test_identifiers_may_have_any_later_values_but_not_twice():
+    drafted = v.draft(pd.DataFrame({"account": np.arange(200.0), "a": 1.5}), "s", identifiers=["account"])
+    later = pd.DataFrame({"account": np.arange(9000.0, 9200.0), "a": 1.5})
+    assert v.validate(later, drafted).failures == ()
+    (twice,) = v.validate(later.assign(account=later["account"].where(later.index > 0, 9001.0)), drafted).failures
+    assert twice.expectation == "expect_column_values_to_be_unique"
+
+
 def test_task_decides_how_a_target_of_numbers_is_judged():
     table = pd.DataFrame({"a": np.arange(60.0), "t": [0.0, 1.0, 2.0] * 20})
     new = table.assign(t=table["t"].where(table.index > 0, 1.5))

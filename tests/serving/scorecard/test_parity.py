@@ -11,7 +11,7 @@ from sklearn import datasets
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -155,13 +155,33 @@ def test_a_way_of_asking_that_answers_what_others_refuse_fails():
 
 def test_a_huge_column_is_ill_conditioned_and_says_so():
     table, target = datasets.load_diabetes(return_X_y=True, as_frame=True)
-    pipeline = make_pipeline(StandardScaler(), LinearRegression()).fit(table, target)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(table, target > target.median())
     table = table.head(10).copy()
     table.loc[4, "bmi"] = 1e30
     found = measure(pipeline, compile(pipeline), table)
     assert found["ill_conditioned"] == 1
     assert found["paths"]["table"]["predict"]["compared"] == 9
     assert found["passed"]
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression(), MLPRegressor(hidden_layer_sizes=(4,), random_state=0)])
+@pytest.mark.parametrize("size", [1.0, 1e6, 1e100])
+def test_a_prediction_that_is_the_score_is_compared_whatever_its_size(estimator, size):
+    table, target = datasets.load_diabetes(return_X_y=True, as_frame=True)
+    pipeline = make_pipeline(StandardScaler(), estimator).fit(table, target / 100)
+    last = pipeline[-1]
+    if isinstance(last, LinearRegression):
+        last.coef_, last.intercept_ = last.coef_ * size, last.intercept_ * size
+    else:
+        last.coefs_[-1], last.intercepts_[-1] = last.coefs_[-1] * size, last.intercepts_[-1] * size
+    table.loc[4, "bmi"] = 1e30
+    scorecard = compile(pipeline)
+    off = {"off": lambda rows: [{"predict": scorecard.predict_row(row) * (1 + 1e-9)} for row in rows]}
+    found = measure(pipeline, scorecard, table, others=off)
+    assert found["ill_conditioned"] == 0
+    assert found["paths"]["table"]["predict"]["compared"] == found["rows"] == len(table)
+    assert found["paths"]["table"]["predict"]["outside"] == found["paths"]["row"]["predict"]["outside"] == 0
+    assert found["paths"]["off"]["predict"]["outside"] > len(table) / 2
 
 
 def test_it_wants_what_the_scorecard_has():
