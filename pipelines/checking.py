@@ -68,7 +68,7 @@ def check(
     registry_client.probe()
     say(f"reading {registry_client.masked(data)}")
     table = read(data, query=query)
-    model = model_name(name or table.name)
+    model = model_name(name, table)
     target = target or table.target
     if target and target not in table.columns.column_names:
         raise PipelineError(f"--target: no column {target!r} in the table")

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pipelines import estimators, splitting, suites, thresholds
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, prepare
 from pipelines.errors import PipelineError
-from pipelines.sources import Origin, read
+from pipelines.sources import Origin, Table, read
 from pipelines.splitting import Split
 from registry.text import listed
 from serving.scorecard.inputs import Cleaning
 
 #: How raw text is read, in training and wherever the model answers.
 CLEANING = Cleaning()
+_NOT_IN_NAMES = r"/:.%\"'"
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,25 @@ def decide(settings: Settings, say: Callable[[str], None] = lambda text: None) -
         split=splitting.split(dataset, settings.roles, test_size=settings.test_size),
         entry=entry,
         values=estimators.parameters(entry, settings.parameters),
-        name=model_name(settings.name or table.name),
+        name=model_name(settings.name, table),
         positive=_positive(settings.positive, dataset),
         class_weight=_class_weight(settings.class_weight, dataset),
         rule=_applicable(rule, dataset),
     )
 
 
-def model_name(text: str) -> str:
-    """A name that MLflow's registry and its logged models take: without ``/ : . % " '``."""
-    name = re.sub(r"[/:.%\"'\s]+", "-", text).strip("-")
-    if not name:
-        raise PipelineError(f"--name: expected a name for the model, found {text!r}")
+def model_name(asked: str | None, table: Table) -> str:
+    """The model's name: as it was asked for, or made of the table's, of what MLflow's models take.
+
+    Raises
+    ------
+    PipelineError
+        where the name that was asked for is none that MLflow takes, or the table has none.
+    """
+    name = re.sub(rf"[{_NOT_IN_NAMES}\s]+", "-", table.name).strip("-") if asked is None else asked.strip()
+    if not name or not name.isprintable() or re.search(f"[{_NOT_IN_NAMES}]", name):
+        found = asked if asked is not None else table.name
+        raise PipelineError(f"--name: expected a name for the model, without any of / : . % \" ', found {found!r}")
     return name
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -96,7 +97,7 @@ def next_steps(one: "Trained") -> list[str]:
         "Next:",
         *activate,
         "  mlflow ui        # the runs, their pictures and model cards; the registry, to promote in",
-        f"  mlflow models serve -m {one.model_uri} --env-manager local -p 5001",
+        f"  mlflow models serve -m {shlex.quote(one.model_uri)} --env-manager local -p 5001",
     ]
 
 

@@ -54,6 +54,20 @@ def test_a_regression_is_registered_with_all_that_was_measured(tracking: str, tm
     assert "<html" in (files / "model_card.html").read_text()
 
 
+@pytest.mark.parametrize(("name", "registered"), [("yes no", "yes no"), (" grün ✓ ", "grün ✓"), (None, "made-by-hand")])
+def test_a_name_is_taken_as_it_is_given(tracking: str, tmp_path: Path, name: str | None, registered: str) -> None:
+    trained = train(Settings(str(tables.linear(tmp_path / "made by hand.csv")), name=name, **QUICK))
+    assert trained.name == registered
+    assert mlflow.pyfunc.load_model(f"models:/{registered}/1").metadata.get_input_schema()
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "it's", "1.0", " ", "a\nb"])
+def test_a_name_that_mlflow_does_not_take_is_refused(tracking: str, tmp_path: Path, name: str) -> None:
+    with pytest.raises(PipelineError, match="--name: expected a name for the model, without any of"):
+        train(Settings(str(tables.linear(tmp_path / "made.csv")), name=name, **QUICK))
+    assert not mlflow.MlflowClient().search_registered_models()
+
+
 def test_the_held_out_answers_are_those_of_the_registered_model(tracking: str, tmp_path: Path) -> None:
     trained = train(Settings(str(tables.linear(tmp_path / "made.csv")), **QUICK))
 
