@@ -180,7 +180,7 @@ class Cloud:
             try:
                 self.client("lambda").get_waiter(waiter).wait(**parameters)
             except WaiterError as error:
-                raise _unready(error, what) from None
+                raise _unready(error, waiter, what) from None
 
 
 _ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "ProvisionedConcurrencyConfigNotFoundException")
@@ -320,12 +320,17 @@ def _unreached(error: Any, call: str, region: str) -> DeploymentError:
     return DeploymentError(f"{call} failed: {said}")
 
 
-def _unready(error: Any, what: str) -> DeploymentError:
+def _unready(error: Any, waiter: str, what: str) -> DeploymentError:
+    from botocore.exceptions import ClientError
+
     last = error.last_response or {}
+    if last.get("Error"):
+        return _refused(ClientError(last, waiter), f"lambda {waiter}")
     state = last.get("Configuration", last)
     for name in ("LastUpdateStatus", "State"):
         if state.get(name) == "Failed":
             reason = state.get(f"{name}Reason") or state.get(f"{name}ReasonCode") or "no reason is given"
             return DeploymentError(f"{what} failed: {one_line(reason)}", INVALID_PARAMETER_VALUE)
-    said = one_line((last.get("Error") or {}).get("Message") or error)
-    return DeploymentError(f"{what} is not ready yet ({said}); run the command again", TEMPORARILY_UNAVAILABLE)
+    return DeploymentError(
+        f"{what} is not ready yet ({one_line(error)}); run the command again", TEMPORARILY_UNAVAILABLE
+    )

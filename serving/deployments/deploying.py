@@ -21,6 +21,9 @@ from .settings import Settings
 from .shifting import Say, Still, Trial
 from .traffic import Pointed, Traffic
 
+#: So many published versions are kept, whatever points to them.
+KEPT = 20
+
 
 class Making:
     """What a command has made so far, for the person and for an error's words."""
@@ -109,7 +112,7 @@ def update(
                 making.done(f"role {arn}")
         if package.log_days:
             _keep_logs(cloud, name, package, settings, making)
-        number = _as_it_was(cloud, name, wanted, pointed.traffic, package)
+        number = _as_it_is(cloud, name, wanted, live, pointed.traffic, package)
         if number is None:
             number = _publish(cloud, name, wanted, making)
         _instances(cloud, name, number, package, found, making)
@@ -118,13 +121,14 @@ def update(
             both = {version: _own(cloud, name, version) for version in (number, pointed.traffic.version)}
             own = {version: one for version, one in both.items() if one}
         try:
-            shifting.shift(cloud, name, number, settings.trial, own=own, still=still, say=making.done)
+            now = shifting.shift(cloud, name, number, settings.trial, own=own, still=still, say=making.done)
         except DeploymentError:
             # It may have been taken back. A process that is killed here leaves this to the next command.
             _release(cloud, name, making)
             raise
         _release(cloud, name, making)
         _around(cloud, name, settings, making)
+        _prune(cloud, name, now, say)
 
 
 def roll_back(cloud: Cloud, name: str, *, say: Say) -> None:
@@ -280,8 +284,15 @@ def _same_roles(trial: Trial | None, live: Mapping[str, Any], wanted: Wanted) ->
         )
 
 
-def _as_it_was(cloud: Cloud, name: str, wanted: Wanted, now: Traffic, package: Package) -> str | None:
-    """The version that had the requests before, if it is of this model: with the settings that it had then."""
+def _as_it_is(
+    cloud: Cloud, name: str, wanted: Wanted, live: Mapping[str, Any], now: Traffic, package: Package
+) -> str | None:
+    """The version that is wanted where it answers now, or did before; None where it has to be looked for, or made.
+
+    The one before counts where it is of this model and no setting is named: it comes back with those that it had.
+    """
+    if wanted.is_(live):
+        return now.version
     if now.before is None or package.chosen or package.variables:
         return None
     before = function.configuration(cloud, name, now.before)
@@ -291,7 +302,7 @@ def _as_it_was(cloud: Cloud, name: str, wanted: Wanted, now: Traffic, package: P
 
 def _keep_logs(cloud: Cloud, name: str, package: Package, settings: Settings, making: Making) -> None:
     key = package.configuration.get("KMSKeyArn") or None
-    if extras.keep_logs(cloud, name, package.log_days or extras.DAYS, key=key, tags=settings.tags):
+    if extras.keep_logs(cloud, name, package.log_days, key=key, tags=settings.tags):
         making.done(f"log group {extras.log_group(name)}")
 
 
@@ -328,6 +339,19 @@ def _release(cloud: Cloud, name: str, making: Making) -> None:
         if version not in (pointed.traffic.version, pointed.traffic.trying):
             extras.release(cloud, name, version)
             making.done(f"no instances kept ready for version {version} any more")
+
+
+def _prune(cloud: Cloud, name: str, now: Traffic, say: Say) -> None:
+    """Delete versions that are out of use: what Lambda holds of an account's code is limited."""
+    keep = {one for one in (now.version, now.before, now.left, now.refused) if one}
+    try:
+        gone = function.prune(cloud, name, keep=keep, newest=KEPT)
+    except DeploymentError as error:
+        # The deployment is as it should be; the next update comes to this again.
+        say(f"versions out of use are not deleted: {error.message}")
+    else:
+        if gone:
+            say(f"versions out of use deleted: {', '.join(gone)}")
 
 
 def _around(cloud: Cloud, name: str, settings: Settings, making: Making) -> None:

@@ -51,7 +51,7 @@ def change(name: str, region: str, package: Package | None, given: Settings) -> 
     named = package.chosen if package else {CONFIGURED[one] for one in given.package if one in CONFIGURED}
     configured = {**package.configuration, _ARCHITECTURES: package.architectures} if package else {}
     for key in sorted(named):
-        steps.append(f"    {key}: {_shown(configured[key])}" if key in configured else f"    {key}")
+        steps.append(f"    {key}: {_shown(configured[key]) or 'none'}" if key in configured else f"    {key}")
     steps = [
         "published version, if there is none like it; what is not named stays as it is" + (":" if steps else ""),
         *steps,

@@ -19,13 +19,14 @@ def log_group(name: str) -> str:
     return f"/aws/lambda/{name}"
 
 
-def keep_logs(cloud: Cloud, name: str, days: int, *, key: str | None, tags: Mapping[str, str]) -> bool:
+def keep_logs(cloud: Cloud, name: str, days: int | None, *, key: str | None, tags: Mapping[str, str]) -> bool:
     """Have a log group that keeps its lines for so many days; whether that was changed now.
 
     It is made before the function, which then needs no right to make one.
 
     Parameters
     ----------
+    days : None for as many as the group keeps them, and ``DAYS`` where it says none: a shorter time would lose lines.
     key : the ARN of the KMS key that a new one is encrypted with.
     """
     group = log_group(name)
@@ -38,7 +39,9 @@ def keep_logs(cloud: Cloud, name: str, days: int, *, key: str | None, tags: Mapp
         except Answered as error:
             if error.code != "ResourceAlreadyExistsException":
                 raise
-    if found and found.get("retentionInDays") == days:
+    now = (found or {}).get("retentionInDays")
+    days = days or now or DAYS
+    if now == days:
         return False
     cloud.call("logs", "put_retention_policy", logGroupName=group, retentionInDays=days)
     return True

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -180,6 +180,29 @@ def versions(cloud: Cloud, name: str) -> list[dict[str, Any]]:
     listed = cloud.pages("lambda", "list_versions_by_function", "Versions", FunctionName=name)
     published = sorted((one for one in listed if one["Version"] != _LATEST), key=lambda one: -int(one["Version"]))
     return [_with_image(cloud, name, one, {"Qualifier": one["Version"]}) for one in published]
+
+
+def prune(cloud: Cloud, name: str, *, keep: Collection[str], newest: int) -> list[str]:
+    """Delete the published versions of this plugin that are out of use; the numbers of those that went.
+
+    Parameters
+    ----------
+    keep : numbers that stay, beside all that an alias points to.
+    newest : so many stay in any case.
+    """
+    listed = cloud.pages("lambda", "list_versions_by_function", "Versions", FunctionName=name)
+    numbers = sorted((one["Version"] for one in listed if one["Version"] != _LATEST and model(one)), key=int)
+    old = numbers[: max(len(numbers) - newest, 0)]
+    if not old:
+        return []
+    used = set(keep)
+    for alias in cloud.pages("lambda", "list_aliases", "Aliases", FunctionName=name):
+        used.add(alias["FunctionVersion"])
+        used |= ((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}).keys()
+    gone = [number for number in old if number not in used]
+    for number in gone:
+        cloud.find("lambda", "delete_function", FunctionName=name, Qualifier=number)
+    return gone
 
 
 def _with_image(cloud: Cloud, name: str, found: dict[str, Any], qualified: Mapping[str, str]) -> dict[str, Any]:

@@ -96,6 +96,8 @@ def shift(
     if now.trying == version and now.since and now.share == trial.share:
         say(f"version {version} is being tried already: going on")
     else:
+        # Who may not read the metrics is told so before a request goes to a version that nobody could judge.
+        metrics.read(cloud, name, (version, now.version), since=cloud.clock(), own=own)
         started = now.try_out(version, share=trial.share, bake=trial.bake, now=cloud.clock())
         traffic.point(cloud, name, started, instead=pointed)
         say(f"{trial.share:.4g} of the requests go to version {version}, for {trial.bake} s")

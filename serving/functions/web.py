@@ -34,7 +34,7 @@ class Answer:
         return json.dumps(self.payload, separators=(",", ":"))
 
 
-def answer(card, about: dict, method: str, path: str, headers, body, *, limits=LIMITS, keys=()) -> Answer:
+def answer(card, about: dict, method: str, path: str, headers, body, *, limits=LIMITS, keys=None) -> Answer:
     """Answer a request.
 
     Parameters
@@ -43,13 +43,13 @@ def answer(card, about: dict, method: str, path: str, headers, body, *, limits=L
     about : what ``GET /version`` tells.
     headers : values by name in lower case.
     body : the request's bytes, or a function that gives them and may raise RequestError.
-    keys : SHA-256 digests in hexadecimal, of one of which the request has to bring the key; empty for no keys.
+    keys : SHA-256 digests in hexadecimal, of one of which the request has to bring the key; None where it needs none.
     """
     try:
         if path in PREDICT:
             if method != "POST":
                 return _refused(_method("POST"), allow="POST")
-            if keys:
+            if keys is not None:
                 _authenticate(headers, keys)
             value = read(
                 body() if callable(body) else body,
@@ -64,11 +64,17 @@ def answer(card, about: dict, method: str, path: str, headers, body, *, limits=L
             return _refused(_method("GET"), allow="GET, HEAD")
         if path in ALIVE:
             return Answer(200, {"status": "ok"})
-        if keys:
+        if keys is not None:
             _authenticate(headers, keys)
         return Answer(200, about)
     except RequestError as error:
         return _refused(error)
+
+
+def digests(environment) -> tuple[str, ...] | None:
+    """The digests in the variable ``API_KEYS``; None where it is not set. Set and empty, it lets nobody in."""
+    given = environment.get("API_KEYS")
+    return None if given is None else tuple(given.replace(",", " ").lower().split())
 
 
 def asked(card, value, *, limits=LIMITS) -> Answer:

@@ -59,7 +59,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         notes += ("whoever has the address is answered: give auth=function, or api_keys",)
     create = (
         f"az functionapp create -g GROUP -n {called} --storage-account STORAGE --flexconsumption-location REGION "
-        f"--runtime python --runtime-version {options['python']}"
+        f"--runtime python --runtime-version {options['python']} --https-only true"
     )
     given = " ".join(f"{key}={value}" for key, value in variables.items())
     settle = f"az functionapp config appsettings set -g GROUP -n {called} --settings {given}"

@@ -108,6 +108,8 @@ def _body(package: str, body: str | None) -> str:
     from .quick import rows
 
     with emulator.opened(emulator.archive(Path(package))) as content:
+        if "scorecard.json" not in content.namelist():
+            raise ServingError(f"{package} holds no model of which a row could be made: give a request by --body")
         card = Scorecard.loads(content.read("scorecard.json").decode())
     return json.dumps({"dataframe_records": rows(card)[:1]})
 

@@ -38,6 +38,14 @@ _PROGRAM = "aws-lambda-rie"
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 EMULATOR, CLIENT = "emulator", "runtime client"
 
+#: What runs a package on this machine that is no zip.
+_BY = {
+    "aws-lambda": "build its image with `docker build`, and run it with `docker run -p 9000:8080`",
+    "docker": "build its image with `docker build`, and run it with `docker run`",
+    "azure-functions": "run it with `func start` in its folder",
+    "gcp-functions": "run it with `functions-framework --target=answer` in its folder",
+}
+
 #: Seconds that an answer, and an end, are waited for.
 _PATIENCE, _GRACE = 30, 5
 
@@ -136,9 +144,9 @@ def archive(package: Path) -> Path:
         except (OSError, ValueError):
             raise ServingError(f"{package} is no built package: it has no {MANIFEST} that can be read") from None
         if not told.get("archive"):
+            target = told.get("target")
             raise ServingError(
-                f"{package} is a {told.get('variant')} for {told.get('target')}: build and run its image with "
-                "`docker build` and `docker run -p 9000:8080`"
+                f"{package} is for {target}, and no zip for AWS Lambda; {_BY.get(target, 'only such a zip runs here')}"
             )
         return package / told["archive"]
     if not package.is_file():

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from serving.errors import ServingError
+
 from . import functions
 from .model import Model
 from .options import Option, matching, one_of, whole, yes_no
@@ -43,12 +45,17 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
     Raises
     ------
     ServingError
-        where the model has no scorecard, or Google will not take its name.
+        where the model has no scorecard, or Google will not take its name or these settings.
     """
     expected = "up to 49 lower-case letters, digits and -, a letter first"
     called, notes = functions.name(
         model, options["name"], pattern=_NAME, expected=expected, target="gcp-functions", most=49
     )
+    if options["min_instances"] > options["max_instances"]:
+        raise ServingError(
+            f"gcp-functions: max_instances={options['max_instances']} is less than "
+            f"min_instances={options['min_instances']}"
+        )
     package = functions.files(model, entry="gcp_entry", called="main.py")
     beside = (
         File("requirements.txt", _REQUIREMENTS.encode(), "what Google installs"),
@@ -68,8 +75,8 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         words.append(f"--service-account={options['service_account']}")
     else:
         notes += ("it runs as the project's default service account: give service_account= one without roles",)
-    # A comma would begin another variable: gcloud lets the separator be named.
-    words += [f"--set-env-vars=^;^{key}={value}" for key, value in variables.items()]
+    # A comma would begin another variable: gcloud lets the separator be named, by one that no shell reads as its own.
+    words += [f"--set-env-vars=^@^{key}={value}" for key, value in variables.items()]
     shown = {
         name: options[name] for name in ("runtime", "region", "memory", "timeout", "min_instances", "max_instances")
     }

@@ -104,6 +104,11 @@ def listed(pattern: str, expected: str) -> Callable[[str], tuple[str, ...]]:
     return lambda text: tuple(one(part) for part in re.split(r"[\s,;]+", text) if part)
 
 
+def or_none(read: Callable[[str], Any], nothing: Any) -> Callable[[str], Any]:
+    """Reads the word none as ``nothing``, by which a deployment has a setting taken away; else as ``read`` does."""
+    return lambda text: nothing if text == "none" else read(text)
+
+
 def yes_no(text: str) -> bool:
     """Reads yes or no."""
     words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}

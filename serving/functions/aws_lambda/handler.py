@@ -5,7 +5,7 @@ import os
 from time import perf_counter, time
 
 from ...scorecard import Scorecard
-from ..web import label
+from ..web import digests, label
 from . import http
 
 #: The source of an event's records -> the module here that handles them; imported when the first comes.
@@ -33,7 +33,7 @@ class Handler:
         self.write = write or _print
         self.version = about["version"] or ""
         self.label = label(about)
-        self.keys = tuple(environment.get("API_KEYS", "").replace(",", " ").lower().split())
+        self.keys = digests(environment)
         self.base_path = environment.get("BASE_PATH", "").rstrip("/")
         self.cold = cold
         self._modules: dict = {}
@@ -66,12 +66,12 @@ class Handler:
 
     def _answer(self, event, request_id: str, told: dict):
         if type(event) is dict:
-            if "requestContext" in event:
+            if "rawPath" in event or "httpMethod" in event:
                 return http.respond(self, event, request_id, told)
             records = event.get("Records")
             if type(records) is list and records and type(records[0]) is dict:
                 return self._source(records, request_id, told)
-            if "detail-type" in event or "Records" in event:
+            if "requestContext" in event or "detail-type" in event or "Records" in event:
                 raise EventError("expected an event of HTTP, SQS, S3 or DynamoDB, or a request; found another")
         return http.direct(self, event, request_id, told)
 

@@ -20,6 +20,9 @@ def respond(handler, event: dict, request_id: str, told: dict) -> dict:
         headers = _headers(event)
         found = answer(handler.card, handler.about, method, path, headers, lambda: _body(event), keys=handler.keys)
         text = found.text if method != "HEAD" else ""
+    except RequestError as error:
+        found = _failed(error)
+        text = found.text
     except Exception as error:
         handler.failure(error, request_id)
         found = _failed(internal())
@@ -80,7 +83,11 @@ def _large(event: dict, headers: dict, found: Answer, text: str, sent: dict) -> 
 
 
 def _balanced(event: dict) -> bool:
-    return "elb" in event["requestContext"]
+    return "elb" in _context(event)
+
+
+def _context(event: dict) -> dict:
+    return event.get("requestContext") or {}
 
 
 def _other(event: dict, response: dict) -> dict:
@@ -109,15 +116,23 @@ def _too_large() -> RequestError:
 
 
 def _asked(event: dict, base_path: str) -> tuple[str, str]:
-    """The method and the path, without the name of a stage."""
-    if "rawPath" not in event:
-        method, path = event["httpMethod"], event["path"]
+    """The method and the path, without the name of a stage: an HTTP API tells it in both formats, a REST API does not.
+
+    Raises
+    ------
+    RequestError
+        where the event has none.
+    """
+    context = _context(event)
+    if "rawPath" in event:
+        method, path = (context.get("http") or {}).get("method"), event["rawPath"]
     else:
-        context = event["requestContext"]
-        method, path = context["http"]["method"], event["rawPath"]
-        stage = context.get("stage", "$default")
-        if stage != "$default" and path.startswith(f"/{stage}/"):
-            path = path[len(stage) + 1 :]
+        method, path = event["httpMethod"], event.get("path")
+    if type(method) is not str or type(path) is not str:
+        raise RequestError("the event is not one of HTTP: expected a method and a path")
+    stage = context.get("stage") or "$default"
+    if stage != "$default" and path.startswith(f"/{stage}/"):
+        path = path[len(stage) + 1 :]
     if base_path and path.startswith(f"{base_path}/"):
         path = path[len(base_path) :]
     return method, path
@@ -126,12 +141,14 @@ def _asked(event: dict, base_path: str) -> tuple[str, str]:
 def _headers(event: dict) -> dict:
     """Values by name in lower case; several of one name with commas between them, as HTTP reads them."""
     if event.get("multiValueHeaders"):
-        return {name.lower(): ",".join(values) for name, values in event["multiValueHeaders"].items()}
-    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        return {name.lower(): ",".join(values) for name, values in event["multiValueHeaders"].items() if values}
+    return {name.lower(): value for name, value in (event.get("headers") or {}).items() if value}
 
 
 def _body(event: dict) -> bytes:
     body = event.get("body") or ""
+    if type(body) is not str:
+        raise RequestError("the event's body: expected text, found something else")
     if not event.get("isBase64Encoded"):
         return body.encode("utf-8", "surrogatepass")
     import binascii

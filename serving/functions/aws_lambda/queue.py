@@ -36,7 +36,8 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
         try:
             entry, rows = _answered(handler, record, queue)
         except RequestError as error:
-            told["refused"] += 1
+            # An endpoint that is away, say, is no fault of the message.
+            told["errors" if error.status >= 500 else "refused"] += 1
             handler.log("WARNING", error.message, request_id, message_id=record["messageId"])
             failed.append(record["messageId"])
             stopped.add(group)

@@ -1,5 +1,6 @@
 """DynamoDB streams: each new image is scored, and its prediction written to a table of results."""
 
+import binascii
 import time
 
 from ...contract.errors import refusal
@@ -8,6 +9,8 @@ from ..web import by_row
 
 #: What one call of DynamoDB takes, and how often it is asked again for what it did not come to.
 _BATCH, _TRIES = 25, 4
+#: What an item of the results has beside its keys.
+_ATTRIBUTES = frozenset(("prediction", "probabilities", "refused", "model_version"))
 
 
 def handle(handler, records: list, request_id: str, told: dict) -> dict:
@@ -20,13 +23,16 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
     Raises
     ------
     EventError
-        where no results table is set, or it is the one that is watched.
+        where no results table is set, it is the one that is watched, or its keys are called as an answer is.
     RequestError
         where ``OUTPUT`` names something that the model has not.
     """
     table = handler.needs("RESULTS_TABLE")
     if f":table/{table}/" in records[0].get("eventSourceARN", ""):
         raise handler.unusable(f"RESULTS_TABLE is {table}, the table that is watched: each answer would be scored anew")
+    names = (records[0].get("dynamodb") or {}).get("Keys") or {}
+    if taken := _ATTRIBUTES.intersection(names):
+        raise handler.unusable(f"a key of the watched table is called as an answer is: {', '.join(sorted(taken))}")
     score = by_row(handler.card, handler.environment.get("OUTPUT") or "predictions")
     changes: dict = {}  # by key: of two changes of one item the later counts
     broken = None
@@ -35,7 +41,7 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
             continue
         try:
             change = record["dynamodb"]
-            keys = change["Keys"]
+            keys = {name: _key(value) for name, value in change["Keys"].items()}
             item = {**keys, **_result(handler, score, change["NewImage"], told)}
             key = repr(sorted(keys.items()))
             changes.pop(key, None)
@@ -54,6 +60,11 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
 
 def _number(record: dict) -> str:
     return (record.get("dynamodb") or {}).get("SequenceNumber", "")
+
+
+def _key(value: dict) -> dict:
+    """A key as boto3 takes it: an event has bytes in base64, and boto3 would encode them once more."""
+    return {"B": binascii.a2b_base64(value["B"])} if "B" in value else value
 
 
 def _result(handler, score, image: dict, told: dict) -> dict:

@@ -8,6 +8,10 @@ from .settings import DYNAMODB, S3, SQS
 Resources = dict[str, Any]
 
 _DAY = 86_400
+#: The property is not there.
+NOTHING = {"Ref": "AWS::NoValue"}
+#: The condition that the watched table has a sort key.
+HAS_SORT_KEY = "HasSortKey"
 
 
 def ref(name: str) -> dict[str, str]:
@@ -41,8 +45,13 @@ def queue(key: Any, **more: Any) -> Resources:
     }
 
 
-def stores(events: tuple[str, ...], *, key: Any, timeout: int) -> Resources:
-    """What events come from and answers go to."""
+def stores(events: tuple[str, ...], *, key: Any, timeout: int, watched: Mapping[str, Any]) -> Resources:
+    """What events come from and answers go to.
+
+    Parameters
+    ----------
+    watched : ``name``, ``type``, ``sort_name`` and ``sort_type`` of the keys of the table that is watched.
+    """
     found: Resources = {}
     if SQS in events:
         found["DeadLetterQueue"] = queue(key)
@@ -53,7 +62,7 @@ def stores(events: tuple[str, ...], *, key: Any, timeout: int) -> Resources:
     if S3 in events or DYNAMODB in events:
         found["FailedEvents"] = queue(key)
     if DYNAMODB in events:
-        found["ResultsTable"] = _table(key)
+        found["ResultsTable"] = _table(key, watched)
     return found
 
 
@@ -73,9 +82,11 @@ def bucket(key: Any) -> Resources:
             "LifecycleConfiguration": {
                 "Rules": [
                     {
-                        "Id": "uploads-cut-short",
+                        "Id": "nothing-left-behind",
                         "Status": "Enabled",
                         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                        # Of what an earlier object might have left, and had not.
+                        "ExpiredObjectDeleteMarker": True,
                     }
                 ]
             },
@@ -83,7 +94,8 @@ def bucket(key: Any) -> Resources:
     }
 
 
-def _table(key: Any) -> Resources:
+def _table(key: Any, watched: Mapping[str, Any]) -> Resources:
+    """A table with the keys of the one that is watched: of items that differ in one of them, each has its answer."""
     encryption = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key} if key else {"SSEEnabled": False}
     return {
         "Type": "AWS::DynamoDB::Table",
@@ -91,12 +103,22 @@ def _table(key: Any) -> Resources:
         "DeletionPolicy": "Retain",
         "Properties": {
             "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": ref("KeyName"), "AttributeType": ref("KeyType")}],
-            "KeySchema": [{"AttributeName": ref("KeyName"), "KeyType": "HASH"}],
+            "AttributeDefinitions": [
+                {"AttributeName": watched["name"], "AttributeType": watched["type"]},
+                _sorted({"AttributeName": watched["sort_name"], "AttributeType": watched["sort_type"]}),
+            ],
+            "KeySchema": [
+                {"AttributeName": watched["name"], "KeyType": "HASH"},
+                _sorted({"AttributeName": watched["sort_name"], "KeyType": "RANGE"}),
+            ],
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
             "SSESpecification": encryption,
         },
     }
+
+
+def _sorted(about: Resources) -> Resources:
+    return {"Fn::If": [HAS_SORT_KEY, about, NOTHING]}
 
 
 def variables(events: tuple[str, ...]) -> dict[str, Any]:
@@ -111,36 +133,42 @@ def variables(events: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def statements(
-    called: str, events: tuple[str, ...], *, key: Any, vpc: bool, stream: Any, log_group: Any
-) -> list[dict[str, Any]]:
-    """What the function may do with what a template makes; the bucket's are apart."""
-    found = [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], log_group)]
-    if key:
-        actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if events else [])]
-        found.append(_allow(actions, key))
-    if vpc:
-        found.append(network())
+def reading(events: tuple[str, ...], *, stream: Any) -> list[dict[str, Any]]:
+    """What the function may do with what its events come from; the bucket's are apart."""
+    found = []
     if SQS in events:
         actions = ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"]
-        found.append(_allow([f"sqs:{action}" for action in actions], arn("RequestQueue")))
-        found.append(_allow(["sqs:SendMessage"], arn("ResultsQueue")))
-    if S3 in events or DYNAMODB in events:
-        found.append(_allow(["sqs:SendMessage"], arn("FailedEvents")))
+        found.append(allow([f"sqs:{action}" for action in actions], arn("RequestQueue")))
     if DYNAMODB in events:
         actions = ["GetRecords", "GetShardIterator", "DescribeStream"]
-        found.append(_allow([f"dynamodb:{action}" for action in actions], stream))
-        found.append(_allow(["dynamodb:ListStreams"], "*"))
-        found.append(_allow(["dynamodb:BatchWriteItem"], arn("ResultsTable")))
+        found.append(allow([f"dynamodb:{action}" for action in actions], stream))
+        found.append(allow(["dynamodb:ListStreams"], "*"))
     return found
+
+
+def writing(events: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What the function may do with what its answers go to; the bucket's are apart."""
+    found = []
+    if SQS in events:
+        found.append(allow(["sqs:SendMessage"], arn("ResultsQueue")))
+    if S3 in events or DYNAMODB in events:
+        found.append(allow(["sqs:SendMessage"], arn("FailedEvents")))
+    if DYNAMODB in events:
+        found.append(allow(["dynamodb:BatchWriteItem"], arn("ResultsTable")))
+    return found
+
+
+def with_key(events: tuple[str, ...], key: Any) -> dict[str, Any]:
+    """What the function may do with the customer's key: it writes, too, where answers are stored."""
+    return allow(["kms:Decrypt", *(["kms:GenerateDataKey"] if events else [])], key)
 
 
 def of_bucket(name: str) -> list[dict[str, Any]]:
     """What the function may do with its bucket."""
     whole = f"arn:${{AWS::Partition}}:s3:::${{{name}}}/"
     return [
-        _allow(["s3:GetObject", "s3:GetObjectVersion"], sub(whole + "in/*")),
-        _allow(
+        allow(["s3:GetObject", "s3:GetObjectVersion"], sub(whole + "in/*")),
+        allow(
             ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
             [sub(whole + "output/*"), sub(whole + "refused/*")],
         ),
@@ -151,10 +179,11 @@ def network() -> dict[str, Any]:
     """What a function in a VPC may do; these actions know no resources."""
     actions = ["CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets"]
     actions += ["AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"]
-    return _allow([f"ec2:{action}" for action in actions], "*")
+    return allow([f"ec2:{action}" for action in actions], "*")
 
 
-def _allow(actions: list[str], resource: Any) -> dict[str, Any]:
+def allow(actions: list[str], resource: Any) -> dict[str, Any]:
+    """A statement of a policy."""
     return {"Effect": "Allow", "Action": actions, "Resource": resource}
 
 

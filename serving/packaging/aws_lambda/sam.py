@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import parts
-from .parts import arn, ref, sub
+from .parts import HAS_SORT_KEY, NOTHING, arn, ref, sub
 from .settings import API_KEY, DYNAMODB, HTTP_API, S3, SQS, URL
 
-_NOTHING = {"Ref": "AWS::NoValue"}
-_KEY = {"Fn::If": ["HasKey", ref("KmsKeyArn"), _NOTHING]}
+_KEY = {"Fn::If": ["HasKey", ref("KmsKeyArn"), NOTHING]}
+#: What the parameters say of the keys of the table that is watched.
+_WATCHED = {
+    "name": ref("KeyName"),
+    "type": ref("KeyType"),
+    "sort_name": ref("SortKeyName"),
+    "sort_type": ref("SortKeyType"),
+}
 
 
 def template(
@@ -32,19 +38,19 @@ def template(
     events = tuple(options["events"])
     keyed = configured["Auth"] == API_KEY
     resources: dict[str, Any] = {"LogGroup": _log_group(called)}
-    resources["Role"] = _role(called, events)
+    resources["Role"] = _role(events)
     resources["Function"] = _function(called, options, configured, variables, archive=archive, keyed=keyed)
     resources |= _stores(events, configured["Timeout"])
     if options["front"] == HTTP_API:
         resources["Api"] = _api(keyed=keyed)
-    topic = {"Fn::If": ["HasTopic", [ref("AlarmTopicArn")], _NOTHING]}
+    topic = {"Fn::If": ["HasTopic", [ref("AlarmTopicArn")], NOTHING]}
     resources |= parts.alarms(ref("Function"), options, topic=topic, p99=ref("LatencyAlarmMs"))
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Transform": "AWS::Serverless-2016-10-31",
         "Description": f"Predictions of {about}",
         "Parameters": _parameters(options, configured, keyed=keyed),
-        "Conditions": _conditions(),
+        "Conditions": _conditions(configured, events),
         "Resources": resources,
         "Outputs": _outputs(options, events),
     }
@@ -60,12 +66,6 @@ def _parameters(options: Mapping[str, Any], configured: Mapping[str, Any], *, ke
             "MinValue": -1,
             "Description": "At most so many calls at once; -1 for what the account has.",
         },
-        "ProvisionedConcurrency": {
-            "Type": "Number",
-            "Default": configured["ProvisionedConcurrentExecutions"],
-            "MinValue": 0,
-            "Description": "So many instances that are always started.",
-        },
         "KmsKeyArn": {
             "Type": "String",
             "Default": configured["KMSKeyArn"],
@@ -76,32 +76,48 @@ def _parameters(options: Mapping[str, Any], configured: Mapping[str, Any], *, ke
         "AlarmTopicArn": {"Type": "String", "Default": options["alarm_topic"]},
         "LatencyAlarmMs": {"Type": "Number", "Default": options["p99"]},
     }
-    if keyed:
+    if configured["ProvisionedConcurrentExecutions"]:
+        found["ProvisionedConcurrency"] = {
+            "Type": "Number",
+            "Default": configured["ProvisionedConcurrentExecutions"],
+            "MinValue": 0,
+            "Description": "So many instances that are always started.",
+        }
+    if keyed and not options["api_keys"]:
         found["ApiKeys"] = {
             "Type": "String",
             "NoEcho": True,
             "AllowedPattern": "[0-9a-f]{64}(,[0-9a-f]{64})*",
             "Description": "SHA-256 of each key that is let in, with commas between: printf %s KEY | sha256sum",
-            **({"Default": ",".join(options["api_keys"])} if options["api_keys"] else {}),
         }
     if DYNAMODB in options["events"]:
         found["StreamArn"] = {"Type": "String", "Description": "The stream (new images) of the table to score."}
         found["KeyName"] = {"Type": "String", "Description": "That table's partition key."}
         found["KeyType"] = {"Type": "String", "Default": "S", "AllowedValues": ["S", "N", "B"]}
+        found["SortKeyName"] = {
+            "Type": "String",
+            "Default": "",
+            "Description": "Its sort key; empty for none.",
+        }
+        found["SortKeyType"] = {"Type": "String", "Default": "S", "AllowedValues": ["S", "N", "B"]}
     return found
 
 
-def _conditions() -> dict[str, Any]:
+def _conditions(configured: Mapping[str, Any], events: tuple[str, ...]) -> dict[str, Any]:
     def given(value: Any, empty: Any) -> dict[str, Any]:
         return {"Fn::Not": [{"Fn::Equals": [value, empty]}]}
 
-    return {
+    found = {
         "HasReserved": given(ref("ReservedConcurrency"), -1),
-        "HasProvisioned": given(ref("ProvisionedConcurrency"), 0),
         "HasKey": given(ref("KmsKeyArn"), ""),
         "HasVpc": given({"Fn::Join": ["", ref("SubnetIds")]}, ""),
         "HasTopic": given(ref("AlarmTopicArn"), ""),
     }
+    if configured["ProvisionedConcurrentExecutions"]:
+        found["HasProvisioned"] = given(ref("ProvisionedConcurrency"), 0)
+    if DYNAMODB in events:
+        found[HAS_SORT_KEY] = given(ref("SortKeyName"), "")
+    return found
 
 
 def _log_group(called: str) -> dict[str, Any]:
@@ -117,16 +133,15 @@ def _log_group(called: str) -> dict[str, Any]:
     }
 
 
-def _role(called: str, events: tuple[str, ...]) -> dict[str, Any]:
-    allowed = parts.statements(called, events, key=None, vpc=False, stream=ref("StreamArn"), log_group=arn("LogGroup"))
-    actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if events else [])]
-    with_key = {"Effect": "Allow", "Action": actions, "Resource": ref("KmsKeyArn")}
+def _role(events: tuple[str, ...]) -> dict[str, Any]:
     document = {
         "Version": "2012-10-17",
         "Statement": [
-            *allowed,
-            {"Fn::If": ["HasKey", with_key, _NOTHING]},
-            {"Fn::If": ["HasVpc", parts.network(), _NOTHING]},
+            parts.allow(["logs:CreateLogStream", "logs:PutLogEvents"], arn("LogGroup")),
+            *parts.reading(events, stream=ref("StreamArn")),
+            *parts.writing(events),
+            {"Fn::If": ["HasKey", parts.with_key(events, ref("KmsKeyArn")), NOTHING]},
+            {"Fn::If": ["HasVpc", parts.network(), NOTHING]},
         ],
     }
     return {
@@ -152,8 +167,7 @@ def _function(
     archive: str | None,
     keyed: bool,
 ) -> dict[str, Any]:
-    known: dict[str, Any] = {name: value for name, value in variables.items() if name != "API_KEYS"}
-    known |= {"API_KEYS": ref("ApiKeys")} if keyed else {}
+    known: dict[str, Any] = {**({"API_KEYS": ref("ApiKeys")} if keyed else {}), **variables}
     known |= parts.variables(tuple(options["events"]))
     vpc: dict[str, Any] = {"SubnetIds": ref("SubnetIds"), "SecurityGroupIds": ref("SecurityGroupIds")}
     if archive:
@@ -167,23 +181,22 @@ def _function(
         "MemorySize": configured["MemorySize"],
         "Timeout": configured["Timeout"],
         "Role": arn("Role"),
-        "AutoPublishAlias": "live",
         "KmsKeyArn": _KEY,
         "LoggingConfig": {"LogGroup": ref("LogGroup")},
-        "ReservedConcurrentExecutions": {"Fn::If": ["HasReserved", ref("ReservedConcurrency"), _NOTHING]},
-        "ProvisionedConcurrencyConfig": {
-            "Fn::If": [
-                "HasProvisioned",
-                {"ProvisionedConcurrentExecutions": ref("ProvisionedConcurrency")},
-                _NOTHING,
-            ]
-        },
-        "VpcConfig": {"Fn::If": ["HasVpc", vpc, _NOTHING]},
+        "ReservedConcurrentExecutions": {"Fn::If": ["HasReserved", ref("ReservedConcurrency"), NOTHING]},
+        "VpcConfig": {"Fn::If": ["HasVpc", vpc, NOTHING]},
     }
     if known:
         properties["Environment"] = {"Variables": known}
+    if configured["SnapStart"] or configured["ProvisionedConcurrentExecutions"]:
+        # Of a version alone. Else requests go to what is deployed: SAM publishes none where a parameter is all that
+        # changed, and a key that is taken away would go on being let in.
+        properties |= {"AutoPublishAlias": "live", "AutoPublishAliasAllProperties": True}
     if configured["SnapStart"]:
         properties["SnapStart"] = {"ApplyOn": "PublishedVersions"}
+    if configured["ProvisionedConcurrentExecutions"]:
+        so_many = {"ProvisionedConcurrentExecutions": ref("ProvisionedConcurrency")}
+        properties["ProvisionedConcurrencyConfig"] = {"Fn::If": ["HasProvisioned", so_many, NOTHING]}
     if options["front"] == URL:
         # With keys anybody may reach it, and the function asks for the key.
         properties["FunctionUrlConfig"] = {"AuthType": "NONE" if keyed else "AWS_IAM"}
@@ -232,7 +245,7 @@ def _events(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stores(events: tuple[str, ...], timeout: int) -> dict[str, Any]:
-    found = parts.stores(events, key=ref("KmsKeyArn"), timeout=timeout)
+    found = parts.stores(events, key=ref("KmsKeyArn"), timeout=timeout, watched=_WATCHED)
     for resource in found.values():
         _conditional(resource["Properties"])
     if S3 in events:
@@ -258,7 +271,7 @@ def _conditional(properties: dict[str, Any]) -> None:
     """The customer's key where the stack is given one, AWS's own where not."""
     if "KmsMasterKeyId" in properties:
         properties["KmsMasterKeyId"] = _KEY
-        properties["SqsManagedSseEnabled"] = {"Fn::If": ["HasKey", _NOTHING, True]}
+        properties["SqsManagedSseEnabled"] = {"Fn::If": ["HasKey", NOTHING, True]}
     if "SSESpecification" in properties:
         own = properties["SSESpecification"]
         properties["SSESpecification"] = {"Fn::If": ["HasKey", own, {"SSEEnabled": False}]}

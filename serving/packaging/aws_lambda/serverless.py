@@ -7,10 +7,17 @@ from . import parts
 from .parts import arn, ref
 from .settings import API_KEY, DYNAMODB, HTTP_API, S3, SQS, URL
 
-_LOGICAL = "PredictLambdaFunction"
+#: What version 3 calls the function and the bucket in its template.
+_LOGICAL, _BUCKET_LOGICAL = "PredictLambdaFunction", "S3BucketObjects"
 #: The newest Python that version 3 knows; a later one is put into its template.
 _NEWEST = "python3.11"
 _BUCKET = "${env:BUCKET}"
+_WATCHED = {
+    "name": "${env:KEY_NAME}",
+    "type": "${env:KEY_TYPE, 'S'}",
+    "sort_name": "${env:SORT_KEY_NAME, ''}",
+    "sort_type": "${env:SORT_KEY_TYPE, 'S'}",
+}
 
 
 def service(
@@ -27,6 +34,7 @@ def service(
     keyed = configured["Auth"] == API_KEY
     key = configured["KMSKeyArn"] or None
     resources = _resources(options, configured, events, key)
+    extensions: dict[str, Any] = {}
     provider: dict[str, Any] = {
         "name": "aws",
         "region": "${opt:region, env:AWS_REGION, 'us-east-1'}",
@@ -34,7 +42,7 @@ def service(
         "architecture": configured["Architectures"][0],
         "logRetentionInDays": configured["LogRetentionInDays"],
         "deploymentMethod": "direct",
-        "iam": {"role": {"statements": _statements(called, options, configured, events, key)}},
+        "iam": {"role": {"statements": _statements(events, key)}},
     }
     if archive:
         provider["runtime"] = _NEWEST
@@ -44,6 +52,8 @@ def service(
         provider["kmsKeyArn"] = key
     if S3 in events:
         bucket = parts.bucket(key)["Properties"]
+        # Version 3 does not know all of it.
+        extensions[_BUCKET_LOGICAL] = {"Properties": {"LifecycleConfiguration": bucket.pop("LifecycleConfiguration")}}
         settings = {name[0].lower() + name[1:]: value for name, value in bucket.items()}
         provider["s3"] = {"objects": {"name": _BUCKET, **settings}}
     if configured["SubnetIds"]:
@@ -59,8 +69,13 @@ def service(
         found["package"] = {"artifact": archive}
     found["functions"] = {"predict": _function(called, about, options, configured, variables, keyed, archive)}
     found["resources"] = {"Resources": resources}
+    if DYNAMODB in events:
+        none = {"Fn::Equals": [_WATCHED["sort_name"], ""]}
+        found["resources"]["Conditions"] = {parts.HAS_SORT_KEY: {"Fn::Not": [none]}}
     if archive and configured["Runtime"] != _NEWEST:
-        found["resources"]["extensions"] = {_LOGICAL: {"Properties": {"Runtime": configured["Runtime"]}}}
+        extensions[_LOGICAL] = {"Properties": {"Runtime": configured["Runtime"]}}
+    if extensions:
+        found["resources"]["extensions"] = extensions
     return found
 
 
@@ -123,34 +138,39 @@ def _events(options: Mapping[str, Any], keyed: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _statements(
-    called: str, options: Mapping[str, Any], configured: Mapping[str, Any], events: tuple[str, ...], key: str | None
-) -> list[dict[str, Any]]:
+def _statements(events: tuple[str, ...], key: str | None) -> list[dict[str, Any]]:
     # Serverless itself adds what the log, the VPC and each source of events want.
-    found = parts.statements(called, (), key=key, vpc=False, stream=None, log_group=None)[1:]
-    if SQS in events:
-        found.append({"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": arn("ResultsQueue")})
-    if S3 in events or DYNAMODB in events:
-        found.append({"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": arn("FailedEvents")})
+    found = [*([parts.with_key(events, key)] if key else []), *parts.writing(events)]
     if S3 in events:
         for statement in parts.of_bucket("Bucket"):
             places = statement["Resource"]
             texts = [one["Fn::Sub"] for one in (places if isinstance(places, list) else [places])]
             own = [{"Fn::Sub": text.replace("${Bucket}", _BUCKET)} for text in texts]
             found.append({**statement, "Resource": own})
-    if DYNAMODB in events:
-        found.append({"Effect": "Allow", "Action": ["dynamodb:BatchWriteItem"], "Resource": arn("ResultsTable")})
     return found
 
 
 def _resources(
     options: Mapping[str, Any], configured: Mapping[str, Any], events: tuple[str, ...], key: str | None
 ) -> dict[str, Any]:
-    found = parts.stores(events, key=key, timeout=configured["Timeout"])
-    if DYNAMODB in events:
-        table = found["ResultsTable"]["Properties"]
-        table["AttributeDefinitions"] = [{"AttributeName": "${env:KEY_NAME}", "AttributeType": "${env:KEY_TYPE, 'S'}"}]
-        table["KeySchema"] = [{"AttributeName": "${env:KEY_NAME}", "KeyType": "HASH"}]
+    found = parts.stores(events, key=key, timeout=configured["Timeout"], watched=_WATCHED)
+    if options["front"] == URL and configured["Auth"] == API_KEY:
+        found["OpenUrlPermission"] = _open_url(configured)
     topic = [options["alarm_topic"]] if options["alarm_topic"] else None
     found |= parts.alarms(ref(_LOGICAL), options, topic=topic, p99=options["p99"])
     return found
+
+
+def _open_url(configured: Mapping[str, Any]) -> dict[str, Any]:
+    """The second of the two permissions that an open function URL wants since October 2025; version 3 gives the first.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+    """
+    # By version 3's own names: the URL is the alias', where instances are kept ready or a snapshot is taken.
+    asked = _LOGICAL
+    if configured["ProvisionedConcurrentExecutions"]:
+        asked = "PredictProvConcLambdaAlias"
+    elif configured["SnapStart"]:
+        asked = "PredictSnapStartLambdaAlias"
+    properties = {"Action": "lambda:InvokeFunction", "Principal": "*", "InvokedViaFunctionUrl": True}
+    return {"Type": "AWS::Lambda::Permission", "Properties": {"FunctionName": ref(asked), **properties}}

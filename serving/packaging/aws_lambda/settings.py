@@ -7,7 +7,7 @@ from typing import Any
 from serving.errors import ServingError
 
 from ..model import Model
-from ..options import Option, listed, matching, one_of, some_of, whole, yes_no
+from ..options import Option, listed, matching, one_of, or_none, some_of, whole, yes_no
 from ..plan import Permission
 
 RUNTIMES = ("python3.11", "python3.12", "python3.13", "python3.14")
@@ -45,10 +45,12 @@ OPTIONS = (
     Option("log_retention", 30, "days that the log is kept", _days),
     Option("reserved_concurrency", None, "at most so many at once, kept free for this function", whole(0, 100_000)),
     Option("provisioned_concurrency", 0, "so many that are always started", whole(0, 100_000)),
-    Option("kms_key", "", "ARN of the key that encrypts variables, log, queues and tables",
-           matching(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+", "arn:aws:kms:REGION:ACCOUNT:key/ID")),
-    Option("subnets", (), "ids of a VPC's subnets, with commas between", listed(r"subnet-[0-9a-f]+", "subnet-...")),
-    Option("security_groups", (), "ids of security groups in it", listed(r"sg-[0-9a-f]+", "sg-...")),
+    Option("kms_key", "", "ARN of the key that encrypts variables, log, queues and tables; or none",
+           or_none(matching(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+", "arn:aws:kms:REGION:ACCOUNT:key/ID"), "")),
+    Option("subnets", (), "ids of a VPC's subnets, with commas between; or none",
+           or_none(listed(r"subnet-[0-9a-f]+", "subnet-..."), ())),
+    Option("security_groups", (), "ids of security groups in it; or none",
+           or_none(listed(r"sg-[0-9a-f]+", "sg-..."), ())),
     Option("alarm_topic", "", "ARN of the SNS topic that alarms are sent to",
            matching(r"arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+", "arn:aws:sns:REGION:ACCOUNT:NAME")),
     Option("p99", 1000, "milliseconds: an alarm where the 99th percentile is longer", whole(1, 900_000)),
@@ -103,6 +105,10 @@ def check(options: Mapping[str, Any]) -> None:
         raise ServingError("aws-lambda: a VPC wants both subnets and security_groups")
     if options["api_keys"] and options["auth"] != API_KEY:
         raise ServingError("aws-lambda: api_keys are for auth=api-key")
+    fixed = next((name for name in ("snap_start", "provisioned_concurrency") if options[name]), None)
+    if fixed and options["auth"] == API_KEY and options["front"] != NO_FRONT and not options["api_keys"]:
+        # A published version keeps the keys that it was published with.
+        raise ServingError(f"aws-lambda: auth=api-key with {fixed} wants api_keys=, and another build for other keys")
     if options["snap_start"] and options["provisioned_concurrency"]:
         raise ServingError("aws-lambda: snap_start goes with no provisioned_concurrency")
     if options["snap_start"] and options["runtime"] == "python3.11":

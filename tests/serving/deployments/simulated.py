@@ -168,7 +168,11 @@ class _Front:
             return self._invoke(name, call, environ, start_response)
         if rest.startswith("/provisioned-concurrency"):
             return self._provisioned(name, call, environ, start_response)
-        if call.method == "DELETE" and not rest:
+        if call.method == "DELETE" and not rest and (version := self._qualifier(environ)):
+            backend = get_backend("lambda")[ACCOUNT][REGION]
+            if any(version in (one.function_version, *_weights(one)) for one in backend.list_aliases(name)):
+                return _refuse(start_response, 409, "ResourceConflictException", "The version has aliases")
+        elif call.method == "DELETE" and not rest:
             kept = self.simulated.provisioned
             self.simulated.provisioned = {key: count for key, count in kept.items() if key[0] != name}
         refused = self._precondition(name, rest, call)
@@ -176,8 +180,12 @@ class _Front:
             return _refuse(start_response, *refused)
         return self._revised(name, rest, call, environ, start_response)
 
+    @staticmethod
+    def _qualifier(environ) -> str:
+        return parse_qs(environ.get("QUERY_STRING", "")).get("Qualifier", [""])[0]
+
     def _invoke(self, name: str, call: Call, environ, start_response):
-        qualifier = parse_qs(environ.get("QUERY_STRING", "")).get("Qualifier", ["$LATEST"])[0]
+        qualifier = self._qualifier(environ) or "$LATEST"
         try:
             get_backend("lambda")[ACCOUNT][REGION].get_function(name, qualifier)
         except Exception:
@@ -277,6 +285,10 @@ class _Front:
             return _json(start_response, 204, {})
         count = kept[name, qualifier]
         return _json(start_response, 202, {"RequestedProvisionedConcurrentExecutions": count, "Status": "READY"})
+
+
+def _weights(alias) -> dict[str, float]:
+    return (alias.to_json().get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
 
 
 def _action(environ, body: bytes) -> str:

@@ -195,6 +195,13 @@ class TestDryRun:
             assert told in done.stdout
         assert "is updated" not in done.stdout
 
+    def test_an_update_that_takes_settings_away(self, models: Path):
+        words = ["-m", "models:/linear/2", "-C", "allow_ungated=true", "-C", "kms_key=none"]
+        done = mlflow("update", *words, "-C", "subnets=none", "-C", "security_groups=none", "-C", "dry_run=true")
+        assert done.exit_code == 0, done.output
+        for told in ("KMSKeyArn: none", "VpcConfig: none"):
+            assert told in done.stdout
+
     def test_rollback_and_delete(self):
         done = mlflow("update", "-C", "rollback=true", "-C", "dry_run=true")
         assert "all requests to the version that had them before" in done.stdout

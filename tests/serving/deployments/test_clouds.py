@@ -198,6 +198,21 @@ def test_a_cloud_that_is_away_for_a_while_costs_no_trial(aws: Simulated, cloud: 
     assert {1.0, 2.0} < set(passing.slept)
 
 
+def test_credentials_that_expire_while_something_is_waited_for_are_told(aws: Simulated, cloud: Cloud):
+    expired = (403, "ExpiredTokenException", "The security token included in the request is expired")
+    waiting = f"/2015-03-31/functions/{NAME}"
+    aws.before = lambda call: expired if made(aws) and call.action.startswith(waiting) else None
+    with pytest.raises(DeploymentError, match="credentials are wrong or have expired") as refused:
+        deploying.create(cloud, NAME, package(1), FIRST, say=say)
+    assert refused.value.error_code == "PERMISSION_DENIED"
+    aws.before = lambda call: None
+    deploying.create(cloud, NAME, package(1), FIRST, say=say)
+
+
+def made(aws: Simulated) -> bool:
+    return any(str(call) == "POST /2015-03-31/functions" for call in aws.calls)
+
+
 @pytest.mark.parametrize(
     ("state", "says"),
     [

@@ -142,6 +142,95 @@ def test_update_publishes_a_version_and_moves_all_requests_to_it(aws: Simulated,
     assert writes(aws) == []
 
 
+def test_an_update_after_one_of_the_settings_leaves_them_as_they_are(aws: Simulated, cloud: Cloud):
+    create(cloud)
+    deploying.update(cloud, NAME, package(1, settings={"MemorySize": 512}), Settings(), say=silent)
+    aws.calls.clear()
+    assert update(cloud, 1) == []
+    assert update(cloud, 1, Settings(trial=TRIAL)) == []
+    assert writes(aws) == []
+    assert deploying.describe(cloud, NAME)["settings"]["MemorySize"] == 512
+
+
+def test_a_vpc_and_a_key_are_taken_away_where_that_is_said(aws: Simulated, cloud: Cloud):
+    vpc = {"SubnetIds": ["subnet-01"], "SecurityGroupIds": ["sg-01"]}
+    guarded = {"VpcConfig": vpc, "KMSKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"}
+    deploying.create(cloud, NAME, package(1, settings=guarded), FIRST, say=silent)
+    update(cloud, 2)
+    latest = aws.state()["functions"][NAME]["versions"][-1]
+    assert (latest["VpcConfig"]["SubnetIds"], latest["KMSKeyArn"]) == (["subnet-01"], guarded["KMSKeyArn"])
+    nothing = {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}, "KMSKeyArn": ""}
+    deploying.update(cloud, NAME, package(2, settings=nothing), Settings(), say=silent)
+    latest = aws.state()["functions"][NAME]["versions"][-1]
+    assert (latest["VpcConfig"]["SubnetIds"], latest["VpcConfig"]["SecurityGroupIds"]) == ([], [])
+    assert not latest["KMSKeyArn"]
+
+
+def test_a_log_that_is_kept_longer_is_not_shortened_unless_that_is_said(aws: Simulated, cloud: Cloud):
+    group = f"/aws/lambda/{NAME}"
+    cloud.call("logs", "create_log_group", logGroupName=group)
+    cloud.call("logs", "put_retention_policy", logGroupName=group, retentionInDays=365)
+    create(cloud)
+    assert aws.state()["logs"] == {group: 365}
+    deploying.update(cloud, NAME, package(2, log_days=7), Settings(), say=silent)
+    assert aws.state()["logs"] == {group: 7}
+
+
+class TestVersionsOutOfUse:
+    @pytest.fixture(autouse=True)
+    def few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(deploying, "KEPT", 3)
+
+    def numbers(self, aws: Simulated) -> list[str]:
+        return [one["Version"] for one in aws.state()["functions"][NAME]["versions"][1:]]
+
+    def test_are_deleted_but_for_the_newest_and_those_that_something_points_to(self, aws: Simulated, cloud: Cloud):
+        create(cloud)
+        cloud.call("lambda", "create_alias", FunctionName=NAME, Name="pinned", FunctionVersion="1")
+        weights = {"AdditionalVersionWeights": {"2": 0.5}}
+        for number in (2, 3, 4):
+            update(cloud, number)
+        split = {"FunctionVersion": "3", "RoutingConfig": weights}
+        cloud.call("lambda", "create_alias", FunctionName=NAME, Name="split", **split)
+        for number in (5, 6):
+            update(cloud, number)
+        assert self.numbers(aws) == ["1", "2", "3", "4", "5", "6"]
+        said = update(cloud, 7)
+        assert said[-1] == "versions out of use deleted: 4"
+        assert self.numbers(aws) == ["1", "2", "3", "5", "6", "7"]
+
+    def test_are_kept_where_a_rollback_leads_to_them(self, aws: Simulated, cloud: Cloud):
+        create(cloud)
+        for number in (2, 3):
+            update(cloud, number)
+        cloud.call("lambda", "update_alias", FunctionName=NAME, Name="live", FunctionVersion="1", Description="")
+        update(cloud, 4)
+        assert self.numbers(aws) == ["1", "2", "3", "4"]
+        deploying.roll_back(cloud, NAME, say=silent)
+        assert deploying.describe(cloud, NAME)["version"] == "1"
+
+    def test_are_left_where_they_may_not_be_deleted(self, aws: Simulated, cloud: Cloud):
+        create(cloud)
+        for number in (2, 3):
+            update(cloud, number)
+        denied = (403, "AccessDeniedException", "not authorized")
+        aws.before = lambda call: denied if call.method == "DELETE" else None
+        said = update(cloud, 4)
+        assert said[-1].startswith("versions out of use are not deleted: AWS refused lambda delete_function")
+        assert deploying.describe(cloud, NAME)["version"] == "4"
+        aws.before = lambda call: None
+        assert update(cloud, 4) == ["versions out of use deleted: 1"]
+
+    def test_of_somebody_else_are_left(self, aws: Simulated, cloud: Cloud):
+        create(cloud)
+        cloud.call("lambda", "update_function_configuration", FunctionName=NAME, Description="by hand")
+        cloud.call("lambda", "publish_version", FunctionName=NAME)
+        for number in (2, 3, 4, 5):
+            update(cloud, number)
+        assert "2" in self.numbers(aws)
+        assert "1" not in self.numbers(aws)
+
+
 def test_what_an_update_does_not_name_stays(aws: Simulated, cloud: Cloud):
     create(cloud)
     deploying.update(cloud, NAME, package(1, settings={"MemorySize": 512}), Settings(), say=silent)
@@ -303,6 +392,14 @@ class TestTrial:
         passing.meanwhile = lambda: measured(aws.address, "2", now=passing.now, requests=12)
         update(cloud, 2, Settings(trial=Trial(0.1, 600, again=True)))
         assert deploying.describe(cloud, NAME)["traffic"] == "version 2"
+
+    def test_one_that_could_not_be_judged_is_not_tried(self, aws: Simulated, cloud: Cloud):
+        create(cloud)
+        denied = (403, "AccessDenied", "not authorized to perform: cloudwatch:GetMetricData")
+        aws.before = lambda call: denied if "GetMetricData" in call.action else None
+        with pytest.raises(DeploymentError, match="GetMetricData"):
+            update(cloud, 2, Settings(trial=TRIAL))
+        assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
 
     def test_one_that_nobody_asked_goes_on_and_it_is_said(self, aws: Simulated, cloud: Cloud):
         create(cloud)

@@ -108,12 +108,21 @@ def test_a_stage_and_a_base_path_are_no_part_of_the_path() -> None:
     assert Called()(second(ONE.body, path="/live/invocations", stage="live", content_type="application/json"))[
         "statusCode"
     ] == 200  # fmt: skip
+    # An HTTP API tells its stage in the first format, too.
+    old = first(ONE.body, path="/live/invocations", content_type="application/json")
+    assert Called()(old)["statusCode"] == 200
     below = Called(BASE_PATH="/models/made/")
     event = first(ONE.body, path="/models/made/invocations", content_type="application/json")
     assert below(event)["statusCode"] == 200
 
 
 class TestKeys:
+    @pytest.mark.parametrize("none", ["", " ,"])
+    def test_a_list_of_keys_that_holds_none_lets_nobody_in(self, none: str) -> None:
+        for more in ({}, {"x_api_key": ""}, {"authorization": "Bearer "}):
+            found = Called(API_KEYS=none)(second(ONE.body, content_type="application/json", **more))
+            assert found["statusCode"] == 401
+
     @pytest.fixture(scope="class")
     def guarded(self) -> Called:
         digests = [hashlib.sha256(key).hexdigest() for key in (b"another", b"correct horse")]
@@ -173,6 +182,9 @@ def test_anything_else_is_refused_as_a_request(called: Called, event: object) ->
         {"Records": [{"EventSource": "aws:sns", "Sns": {}}]},
         {"Records": lambdas.queued({})["Records"] + lambdas.created("b", "k")["Records"]},
         {"detail-type": "Object Created", "source": "aws.s3", "detail": {}},
+        # A record of an asynchronous call, as a destination gets it, and a message of a WebSocket.
+        {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": {}, "version": "1.0"},
+        {"requestContext": {"eventType": "MESSAGE", "connectionId": "a"}, "body": "{}", "isBase64Encoded": False},
     ],
 )
 def test_an_event_of_another_service_is_raised_so_that_it_is_kept(called: Called, event: dict) -> None:
@@ -181,9 +193,38 @@ def test_an_event_of_another_service_is_raised_so_that_it_is_kept(called: Called
     assert called.metrics["Errors"] == 1
 
 
-@pytest.mark.parametrize("damage", [{"requestContext": {}}, {"requestContext": None}, {"requestContext": {"http": 3}}])
-def test_a_damaged_http_event_is_a_fault_of_ours_without_its_data_in_the_log(called: Called, damage: dict) -> None:
-    found = called({**second(b'{"secret": "tiger"}'), **damage})
+@pytest.mark.parametrize(
+    "event",
+    [
+        {**second(ONE.body), "requestContext": {}},
+        {**second(ONE.body), "requestContext": None},
+        {**second(ONE.body), "rawPath": None},
+        {**first(ONE.body, content_type="application/json"), "path": None},
+        {**first(ONE.body, content_type="application/json"), "body": {"instances": []}},
+        {**balanced(ONE.body), "httpMethod": None},
+    ],
+)
+def test_a_damaged_http_event_is_refused(called: Called, event: dict) -> None:
+    found = called(event)
+    assert (found["statusCode"], json.loads(found["body"])["error_code"]) == (400, "BAD_REQUEST")
+    assert (called.metrics["Refused"], called.metrics["Errors"]) == (1, 0)
+
+
+def test_headers_without_a_value_are_none(called: Called) -> None:
+    event = first(ONE.body, content_type="application/json")
+    event["multiValueHeaders"]["X-Trace"] = None
+    assert called(event)["statusCode"] == 200
+    for none in (None, {}):
+        nothing = {**first(method="GET", path="/ping"), "headers": none, "multiValueHeaders": none, "body": None}
+        assert called(nothing)["statusCode"] == 200
+    many = json.dumps({"instances": json.loads(cases.good()[2].body)["instances"] * 5_000}).encode()
+    event = second(many, content_type="application/json")
+    event["headers"]["Accept-Encoding"] = None
+    assert called(event)["statusCode"] == 200
+
+
+def test_what_goes_wrong_is_a_fault_of_ours_without_its_data_in_the_log(called: Called) -> None:
+    found = called({**second(b'{"secret": "tiger"}'), "requestContext": {"http": 3}})
     assert (found["statusCode"], json.loads(found["body"])["error_code"]) == (500, "INTERNAL_ERROR")
     assert "tiger" not in json.dumps(called.lines)
     assert called.said[-1]["request_id"] == lambdas.Context.aws_request_id

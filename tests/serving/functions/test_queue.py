@@ -7,6 +7,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from serving.contract import RequestError
 from tests.serving.contract import cases
 from tests.serving.functions.lambdas import Called, queued
 
@@ -61,6 +62,19 @@ def test_what_is_refused_comes_again_and_the_rest_does_not(results: str) -> None
     assert called.metrics["Refused"] == 3
     assert [line["message_id"] for line in called.said] == ["message-1", "message-2", "message-4"]
     assert "forty" not in json.dumps(called.lines)
+
+
+def test_an_endpoint_that_is_away_is_an_error_and_no_refusal(results: str) -> None:
+    class Away:
+        rows = None
+        inputs = cases.scorecard("labels").inputs
+
+        def predict_row(self, row: dict):
+            raise RequestError("it cannot be asked now", status=503)
+
+    called = Called(Away(), RESULTS_QUEUE_URL=results)  # type: ignore[arg-type]
+    assert failed(called(queued(GOOD))) == ["message-0"]
+    assert (called.metrics["Refused"], called.metrics["Errors"]) == (0, 1)
 
 
 def test_a_message_may_be_csv(results: str) -> None:

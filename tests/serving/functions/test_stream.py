@@ -1,5 +1,6 @@
 """DynamoDB streams: new images scored into a table of results. DynamoDB is simulated, by moto."""
 
+import base64
 import json
 from collections.abc import Iterator
 
@@ -113,6 +114,27 @@ def test_of_two_changes_of_one_item_the_later_counts(results: str) -> None:
     assert len(items()) == 2
 
 
+def test_items_whose_keys_are_bytes_and_sorted_have_their_own_results(results: str) -> None:
+    boto3.client("dynamodb").create_table(
+        TableName="blobs",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "id", "AttributeType": "B"},
+            {"AttributeName": "at", "AttributeType": "N"},
+        ],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
+    )
+    event = changed(image("a"), image("b"), image("c"))
+    keys = [(b"\x00\xff", "1"), (b"\x00\xff", "2"), (b"plain", "1")]
+    for record, (name, at) in zip(event["Records"], keys, strict=True):
+        # As a stream tells them: bytes in base64.
+        record["dynamodb"]["Keys"] = {"id": {"B": base64.b64encode(name).decode()}, "at": {"N": at}}
+    assert failed(Called(RESULTS_TABLE="blobs")(event)) == []
+    found = boto3.client("dynamodb").scan(TableName="blobs")["Items"]
+    assert {(item["id"]["B"], item["at"]["N"]) for item in found} == set(keys)
+    assert all("prediction" in item for item in found)
+
+
 def test_from_a_broken_record_on_the_stream_comes_again(results: str) -> None:
     called = Called(RESULTS_TABLE=results)
     event = changed(image("a"), image("b"), image("c"))
@@ -137,6 +159,10 @@ def test_settings_that_would_lose_or_repeat_records_are_raised() -> None:
         Called()(changed(image("a")))
     with pytest.raises(Exception, match="the table that is watched"):
         Called(RESULTS_TABLE="source")(changed(image("a")))
+    event = changed(image("a"))
+    event["Records"][0]["dynamodb"]["Keys"] = {"prediction": {"S": "a"}}
+    with pytest.raises(Exception, match="a key of the watched table is called as an answer is: prediction"):
+        Called(RESULTS_TABLE="results")(event)
     with pytest.raises(Exception, match="OUTPUT"):
         Called(cases.scorecard("regression"), RESULTS_TABLE="results", OUTPUT="probabilities")(changed(image("a")))
 

@@ -69,6 +69,8 @@ def test_the_commands_are_azures_own(tmp_path: Path) -> None:
     assert create.startswith("az functionapp create ")
     assert "-n made-app" in create
     assert "--runtime-version 3.11" in create
+    # Azure by itself takes keys over plain HTTP, too.
+    assert "--https-only true" in create
     assert settle.startswith("az functionapp config appsettings set ")
     assert publish == "func azure functionapp publish made-app"
     with pytest.raises(ServingError, match=r"option python: expected one of 3\.11"):

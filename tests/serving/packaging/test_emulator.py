@@ -17,6 +17,7 @@ from tests import tools
 from tests.command import failed, run
 from tests.serving.contract import cases
 from tests.serving.functions import lambdas
+from tests.serving.packaging import made
 from tests.serving.packaging.packages import planned
 
 REQUESTS = [case for case in (*cases.good(), *cases.bad()) if len(case.body) < 100_000]
@@ -102,6 +103,15 @@ def test_a_command_says_where_there_is_no_emulator(built: Path, tmp_path: Path) 
 def test_what_cannot_run_is_said_in_one_line(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
     (tmp_path / "broken.zip").write_text("no zip")
     failed(run("invoke", *words, folder=tmp_path, package="serving"), says=says)
+
+
+def test_what_is_no_zip_for_lambda_is_told_how_it_runs(tmp_path: Path) -> None:
+    for target, says in (("azure-functions", "`func start`"), ("gcp-functions", "functions-framework --target=answer")):
+        made.built(made.model(tmp_path), target, tmp_path / target)
+        with pytest.raises(ServingError, match=f"is for {target}, and no zip for AWS Lambda; run it with .*{says}"):
+            emulator.archive(tmp_path / target)
+    made.built(made.model(tmp_path), "sagemaker-proxy", tmp_path / "proxy", endpoint="e")
+    failed(run("invoke", "proxy", folder=tmp_path, package="serving"), says="give a request by --body")
 
 
 def test_a_package_that_does_not_start_is_told_by_what_it_raised(tmp_path: Path) -> None:

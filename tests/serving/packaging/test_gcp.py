@@ -1,6 +1,7 @@
 """The package for Google Cloud Functions: its files, its name, its settings."""
 
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,11 @@ def test_the_command_is_googles_own_and_says_all_settings(tmp_path: Path) -> Non
     told = {"--gen2", "--trigger-http", "--entry-point=answer", "--memory=512Mi", "--min-instances=1", "--timeout=30s"}
     assert told | {"--allow-unauthenticated", f"--service-account={account}"} <= set(words)
     # With commas as they are, gcloud would see two variables.
-    assert words[-1] == f"--set-env-vars=^;^API_KEYS={keys}"
+    assert words[-1] == f"--set-env-vars=^@^API_KEYS={keys}"
+    # It is pasted into a shell.
+    script = f"gcloud() {{ printf '%s\\n' \"$@\"; }}; {command}"
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True)
+    assert said.stdout.splitlines() == words[1:]
     assert not any("whoever has the address" in note for note in plan.notes)
 
 
@@ -58,6 +63,11 @@ def test_by_default_google_asks_who_it_is(tmp_path: Path) -> None:
     assert "--no-allow-unauthenticated" in plan.commands[0]
     assert any("without roles" in note for note in plan.notes)
     assert any("whoever has the address" in note for note in made.plan(made.model(tmp_path), TARGET, open="yes").notes)
+
+
+def test_no_more_instances_are_started_than_there_may_be(tmp_path: Path) -> None:
+    with pytest.raises(ServingError, match="max_instances=2 is less than min_instances=3"):
+        made.plan(made.model(tmp_path), TARGET, min_instances="3", max_instances="2")
 
 
 @pytest.mark.parametrize(

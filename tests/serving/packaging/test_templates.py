@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from serving.errors import ServingError
 from serving.packaging import building
 from tests import tools
 from tests.serving.packaging.packages import planned
@@ -20,6 +21,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "all events, HTTP API": {"front": "http-api", "events": "sqs s3 dynamodb"},
     "guarded": {
         "auth": "api-key",
+        "api_keys": "0" * 64,
         "kms_key": KEY,
         "subnets": "subnet-01,subnet-02",
         "security_groups": "sg-01",
@@ -31,6 +33,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "runtime": "python3.11",
     },
     "no HTTP, from a snapshot": {"front": "none", "events": "s3", "snap_start": "yes", "runtime": "python3.14"},
+    "an open URL": {"auth": "api-key", "events": "dynamodb"},
     "keys behind an API": {"front": "http-api", "auth": "api-key", "log_retention": "365"},
 }
 
@@ -86,6 +89,34 @@ def test_serverless_packages_it(folder: Path, tmp_path: Path) -> None:
     assert function["Runtime"] == told["Runtime"]
     assert function["Architectures"] == told["Architectures"]
     assert function["FunctionName"] == told["FunctionName"]
+    permissions = {
+        one["Properties"]["Action"]: one["Properties"]
+        for one in made["Resources"].values()
+        if one["Type"] == "AWS::Lambda::Permission" and one["Properties"]["Principal"] == "*"
+    }
+    # An open function URL wants both since October 2025.
+    if told["Front"] == "function-url" and told["Auth"] == "api-key":
+        assert set(permissions) == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+        own = permissions["lambda:InvokeFunction"]
+        assert own["InvokedViaFunctionUrl"] is True
+        assert own["FunctionName"]["Ref"] in made["Resources"]
+        (url,) = (one for one in made["Resources"].values() if one["Type"] == "AWS::Lambda::Url")
+        of_an_alias = "Fn::Join" in json.dumps(url["Properties"]["TargetFunctionArn"])
+        assert (made["Resources"][own["FunctionName"]["Ref"]]["Type"] == "AWS::Lambda::Alias") == of_an_alias
+    else:
+        assert permissions == {}
+    (policy,) = made["Resources"]["IamRoleLambdaExecution"]["Properties"]["Policies"]
+    allowed = [
+        action
+        for one in policy["PolicyDocument"]["Statement"]
+        if one["Resource"] == told["KMSKeyArn"]
+        for action in one["Action"]
+    ]
+    # Without the second no answer could be written under the customer's key.
+    assert allowed == (["kms:Decrypt", "kms:GenerateDataKey"] if told["KMSKeyArn"] else [])
+    if "s3" in told["Events"]:
+        (rule,) = made["Resources"]["S3BucketObjects"]["Properties"]["LifecycleConfiguration"]["Rules"]
+        assert rule["ExpiredObjectDeleteMarker"] is True
 
 
 class TestSafe:
@@ -101,6 +132,30 @@ class TestSafe:
         assert variables["API_KEYS"] == {"Ref": "ApiKeys"}
         assert "Default" not in made["Parameters"]["ApiKeys"]
         assert made["Parameters"]["ApiKeys"]["NoEcho"] is True
+
+    def test_keys_that_a_stack_is_given_are_those_that_are_let_in(self) -> None:
+        # SAM publishes no version where a parameter is all that changed: an alias would go on with the keys of before.
+        function = template(auth="api-key")["Resources"]["Function"]["Properties"]
+        assert "AutoPublishAlias" not in function
+        for fixed in ({"provisioned_concurrency": "1"}, {"snap_start": "yes"}):
+            with pytest.raises(ServingError, match=f"with {next(iter(fixed))} wants api_keys="):
+                planned(auth="api-key", **fixed)
+            made = template(auth="api-key", api_keys="0" * 64, **fixed)
+            function = made["Resources"]["Function"]["Properties"]
+            assert (function["AutoPublishAlias"], function["AutoPublishAliasAllProperties"]) == ("live", True)
+            assert function["Environment"]["Variables"]["API_KEYS"] == "0" * 64
+            assert "ApiKeys" not in made["Parameters"]
+
+    def test_the_results_have_the_keys_of_the_table_that_is_watched(self) -> None:
+        made = template(events="dynamodb")
+        table = made["Resources"]["ResultsTable"]["Properties"]
+        for part in ("AttributeDefinitions", "KeySchema"):
+            first, second = table[part]
+            assert first["AttributeName"] == {"Ref": "KeyName"}
+            condition, sort, otherwise = second["Fn::If"]
+            assert (condition, otherwise) == ("HasSortKey", {"Ref": "AWS::NoValue"})
+            assert sort["AttributeName"] == {"Ref": "SortKeyName"}
+        assert made["Parameters"]["SortKeyName"]["Default"] == ""
 
     def test_the_role_is_allowed_no_wildcard_that_can_be_avoided(self) -> None:
         made = template(events="sqs s3 dynamodb", front="http-api")["Resources"]
