@@ -33,7 +33,8 @@ def ask(url: str, *, model: str | None = None, body: str | None = None, wait: fl
     if not base.startswith(("http://", "https://")):
         raise ServingError(f"expected the server's address, such as http://127.0.0.1:8080, found {url!r}")
     path = f"{base}/models/{urllib.parse.quote(model, safe='')}" if model else base
-    _ready(f"{path}/ping", base, wait)
+    # Not the pings: they tell those who look at the status alone, and give no reason.
+    _ready(path if model else f"{base}/ready", base, wait)
     if body is None:
         body = json.dumps({"dataframe_records": [_example(path, base, model)]})
     request = urllib.request.Request(f"{path}/invocations", body.encode(), _headers(), method="POST")

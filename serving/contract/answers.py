@@ -3,7 +3,11 @@
 from ..scorecard.errors import Unsupported
 from ..scorecard.inputs import ABSENT, InputError
 from ..scorecard.scorecard import OUTPUTS
-from .errors import refusal
+from .errors import INVALID, RequestError, refusal
+from .tables import shown
+
+# How many of a model's columns a message names.
+_NAMED = 8
 
 
 def answers(card, table, output: str = OUTPUTS[0], *, few: int | None = None) -> list:
@@ -30,7 +34,12 @@ def answers(card, table, output: str = OUTPUTS[0], *, few: int | None = None) ->
             if columns is not None:
                 return _whole(card, columns, output)
         return _row_by_row(card, table, output)
-    except (InputError, Unsupported) as error:
+    except Unsupported as error:
+        raise refusal(error) from None
+    except InputError as error:
+        if error.reason == ABSENT and table.foreign(card.inputs):
+            # Names in another case, a CSV without a header or with semicolons: one missing column would not tell it.
+            raise RequestError(f"{error}; none of the model's columns was: {_names(card)}", code=INVALID) from None
         raise refusal(error) from None
 
 
@@ -60,6 +69,12 @@ def _row_by_row(card, table, output: str) -> list:
         whole = error.reason == ABSENT and table.uniform
         raise error if whole else error.at(len(found)) from None
     return found
+
+
+def _names(card) -> str:
+    names = [shown(item.name) for item in card.inputs]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _labels(card) -> list[str]:

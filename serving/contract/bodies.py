@@ -13,6 +13,8 @@ READABLE = (JSON, CSV, LINES[0])
 
 _BOM = "\ufeff"
 _LONGEST_NUMBER = 400
+# Bytes that are unpacked at a time: what follows the end of a gzip member is copied.
+_PIECE = 4096
 
 
 class Limits:
@@ -107,20 +109,22 @@ def decompressed(body: bytes, encoding: str, limits: Limits) -> bytes:
         )
     import zlib
 
-    parts, left = [], limits.body + 1
+    reader, parts, place, left = None, [], 0, limits.body + 1
     try:
-        while body and left > 0:
-            reader = zlib.decompressobj(47 if name != "deflate" else zlib.MAX_WBITS)
-            part = reader.decompress(body, left)
+        while place < len(body) and left > 0:
+            if reader is None or reader.eof:  # gzip members may follow one another
+                reader = zlib.decompressobj(47 if name != "deflate" else zlib.MAX_WBITS)
+            piece = body[place : place + _PIECE]
+            part = reader.decompress(piece, left)
             parts.append(part)
             left -= len(part)
-            if not reader.eof and left > 0:
-                raise RequestError(f"Content-Encoding: the body is {name} that is cut short")
-            body = reader.unused_data  # gzip members may follow one another
+            place += len(piece) - len(reader.unused_data)
     except zlib.error:
         raise RequestError(f"Content-Encoding: the body is not {name}") from None
     if left <= 0:
         raise too_large(limits)
+    if reader is not None and not reader.eof:
+        raise RequestError(f"Content-Encoding: the body is {name} that is cut short")
     return b"".join(parts)
 
 
@@ -183,6 +187,8 @@ def _csv(content: str) -> Matrix:
         raise RequestError(f"the body is not CSV: {error}") from None
     if not rows:
         raise RequestError("the body is empty: expected CSV with a header")
+    if len(rows) == 1:
+        raise RequestError("expected at least one row after the line of names, found that line alone")
     return Matrix([name.strip() for name in rows[0]], rows[1:], noun="field")
 
 

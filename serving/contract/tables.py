@@ -1,7 +1,7 @@
 """The rows of a request, however they were laid out: a matrix with names, records, or columns.
 
-Each has ``count``, ``rows()`` (mappings of column name to raw value) and ``columns(inputs)`` (a mapping of column name
-to a list of raw values, or None where only row by row is exact).
+Each has ``count``, ``rows()`` (mappings of column name to raw value), ``columns(inputs)`` (a mapping of column name
+to a list of raw values, or None where only row by row is exact) and ``foreign(inputs)`` (whether it has none of them).
 """
 
 from ..scorecard.inputs import kind
@@ -58,6 +58,9 @@ class Matrix:
         names: list = self.names  # type: ignore[assignment]
         return dict(zip(names, map(list, zip(*self.data, strict=True)), strict=True))
 
+    def foreign(self, inputs) -> bool:
+        return _none_of(inputs, self.names)
+
 
 class Records:
     """Mappings of column name to value, one a row.
@@ -88,6 +91,9 @@ class Records:
             return None
         return {name: [row[name] for row in self.data] for name in names}
 
+    def foreign(self, inputs) -> bool:
+        return all(_none_of(inputs, row) for row in self.data)
+
 
 class Columns:
     """Lists of values by column name, all of one length."""
@@ -115,6 +121,9 @@ class Columns:
     def columns(self, inputs) -> dict:
         return self.data
 
+    def foreign(self, inputs) -> bool:
+        return _none_of(inputs, self.data)
+
 
 def listed(rows: list, *, fill: bool = False):
     """A list of records, or of lists in the order of the model's inputs, as a table.
@@ -130,6 +139,10 @@ def listed(rows: list, *, fill: bool = False):
         if not isinstance(row, list):
             raise RequestError(f"row {place}: expected a list of values or an object, found {kind(row)}")
     return Matrix(None, rows)
+
+
+def _none_of(inputs, names) -> bool:
+    return not any(item.name in names for item in inputs)
 
 
 def _unique(names) -> None:

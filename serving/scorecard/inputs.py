@@ -224,6 +224,8 @@ def number(text: str, column: str) -> float:
 
 def kind(raw) -> str:
     """What a raw value is, in words for an error message that must not echo it."""
+    if raw is None:
+        return "null"
     if isinstance(raw, bool):
         return "a boolean"
     if isinstance(raw, (int, float)):

@@ -9,7 +9,6 @@ from functools import partial
 
 from serving.contract import OUTPUTS, RequestError, answers, internal
 from serving.contract.bodies import too_large
-from serving.server import health
 from serving.server.connections import Answer
 from serving.server.guard.admission import OPEN, Admission
 from serving.server.guard.headers import standing
@@ -28,7 +27,7 @@ QUICK = 16 * 1024
 #: Larger bodies than this, and questions of more rows, are seen to in a thread, beside the requests of others.
 LARGE = 512 * 1024
 ROWS, ROWS_EXPLAINED = 2_000, 20
-#: Threads for these; others wait. Scoring runs on one processor, whatever their number.
+#: Threads for these; others of them wait. Scoring runs on one processor, whatever their number.
 THREADS = 2
 
 EXPLAIN = OUTPUTS[2]
@@ -68,7 +67,9 @@ class App:
         self._router, self._admission = router, admission
         self._observe, self._new_id, self._shadow = observe, new_id, shadow
         self._standing = {kind: _lines(headers) for kind, headers in standing(tls=settings.tls).items()}
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="large")
+        self._large = ThreadPoolExecutor(THREADS, thread_name_prefix="large")
+        # Metrics do not wait for large requests: they are to tell of them.
+        self._shown = ThreadPoolExecutor(1, thread_name_prefix="shown")
 
     def at_once(self, scope: dict, body: bytes) -> Answer | None:
         """Answer a prediction of a few rows; None for all else, which ``later`` answers.
@@ -98,7 +99,7 @@ class App:
             finally:
                 self._admission.leave()
         except Exception as failure:
-            response, error = _refusal(failure, request, route)
+            response, error = self._refusal(failure, request, route)
         return self._answer(request, route, response, began, error)
 
     async def later(self, scope: dict, receive) -> Answer | None:
@@ -109,7 +110,7 @@ class App:
             route = self._router.find(scope["raw_path"])
             response = await self._respond(request, route, receive)
         except Exception as failure:
-            response, error = _refusal(failure, request, route)
+            response, error = self._refusal(failure, request, route)
         if response is None:
             return None
         return self._answer(request, route, response, began, error)
@@ -140,13 +141,13 @@ class App:
                 "there is no such path; /models lists what is served, /docs explains it", status=404, code=NO_PATH
             )
         if request.method not in route.methods:
-            return _other_method(request, route)
+            return self._other_method(request, route)
         served = self._enter(request, route)
         try:
             if route.answer is not None:
                 # Whatever body it has is not read: some of these routes are open to everybody.
                 told = partial(route.answer, request, served, route)
-                return await self._aside(told) if route.aside else told()
+                return await self._aside(told, self._shown) if route.aside else told()
             # Before the first of it is asked for: a client may wait to be told whether to send it.
             self._small(request)
             message = await self._whole(request, receive)
@@ -199,15 +200,38 @@ class App:
             found = answers(chosen.card, asked.table, asked.output, few=FEW)
             return protocol.answer(asked, found, chosen, request)
 
-        return await self._aside(work)
+        return await self._aside(work, self._large)
 
-    async def _aside(self, work: Callable[[], Response]) -> Response:
+    async def _aside(self, work: Callable[[], Response], threads: ThreadPoolExecutor) -> Response:
         """Answer in a thread, within the time limit."""
-        done = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        done = asyncio.get_running_loop().run_in_executor(threads, work)
         try:
             return await asyncio.wait_for(done, self._time_limit)
         except TimeoutError:
             raise late(self._time_limit) from None
+
+    def _refusal(self, failure: Exception, request: Request, route: Route | None) -> tuple[Response, str]:
+        """The response to a request that fails, and the error's code for the log."""
+        if not isinstance(failure, RequestError):
+            say(f"request {request.id}: {''.join(traceback.format_exception(failure))}")
+            failure = internal()
+        response = self._router.speaker(request.path, route).refuse(failure)
+        response.headers += getattr(failure, "headers", ())
+        if (chosen := request.chosen) is not None:
+            # A challenger that refuses what the champion takes is to be seen.
+            response.model, response.version = chosen.model, chosen.version
+            response.headers.append((b"x-model-version", header(chosen.label)))
+        return response, failure.code
+
+    def _other_method(self, request: Request, route: Route) -> Response:
+        allowed = (b"allow", ", ".join((*route.methods, "OPTIONS")).encode())
+        if request.method == "OPTIONS":
+            return Response(204, media_type=None, headers=(allowed,))
+        wanted = " or ".join(route.methods)
+        error = RequestError(f"expected the method {wanted}, found another", status=405, code=NO_METHOD)
+        response = self._router.speaker(request.path, route).refuse(error)
+        response.headers.append(allowed)
+        return response
 
     def _answer(self, request: Request, route: Route | None, response: Response, began: float, error: str) -> Answer:
         """A response as it is sent; it is told to whoever watches."""
@@ -233,35 +257,6 @@ def _lines(headers: Headers) -> bytes:
     return b"".join(b"%s: %s\r\n" % header for header in headers)
 
 
-def _refusal(failure: Exception, request: Request, route: Route | None) -> tuple[Response, str]:
-    """The response to a request that fails, and the error's code for the log."""
-    if not isinstance(failure, RequestError):
-        say(f"request {request.id}: {''.join(traceback.format_exception(failure))}")
-        failure = internal()
-    response = _speaker(route).refuse(failure)
-    response.headers += getattr(failure, "headers", ())
-    if (chosen := request.chosen) is not None:
-        # A challenger that refuses what the champion takes is to be seen.
-        response.model, response.version = chosen.model, chosen.version
-        response.headers.append((b"x-model-version", header(chosen.label)))
-    return response, failure.code
-
-
-def _speaker(route: Route | None) -> Protocol:
-    """The protocol that tells an error."""
-    return route.protocol if route is not None and route.protocol is not None else health.MLFLOW
-
-
-def _other_method(request: Request, route: Route) -> Response:
-    allowed = (b"allow", ", ".join((*route.methods, "OPTIONS")).encode())
-    if request.method == "OPTIONS":
-        return Response(204, media_type=None, headers=(allowed,))
-    error = RequestError(f"expected the method {' or '.join(route.methods)}, found another", status=405, code=NO_METHOD)
-    response = _speaker(route).refuse(error)
-    response.headers.append(allowed)
-    return response
-
-
 class Timed:
     """A table whose rows end when the time is up."""
 
@@ -277,6 +272,9 @@ class Timed:
     def columns(self, inputs):
         self._check()
         return self._table.columns(inputs)
+
+    def foreign(self, inputs):
+        return self._table.foreign(inputs)
 
     def _check(self) -> None:
         if time.monotonic() > self._until:

@@ -263,7 +263,7 @@ class Cache:
     def _unwritable(self, error: OSError) -> CacheError:
         return CacheError(
             f"the cache {self.folder} cannot be written: {error.strerror or error}; "
-            "correct --cache, or the rights to it"
+            "--cache is a folder with the rights and the room for it"
         )
 
 

@@ -148,6 +148,11 @@ class Connection(HttpToolsProtocol):
                 self.known.clear()
             self.known[data[:end]] = (cycle.scope, len(cycle.body))
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What comes after a body in chunks is no header: it may neither overrule one, nor be kept without a limit.
+        if self.in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self.in_head = False
         if self.head > LONGEST_HEAD and self._length() > LONGEST_HEAD:
@@ -243,15 +248,18 @@ class Connection(HttpToolsProtocol):
         self._refuse(431, f"the request's line and headers are longer than {LONGEST_HEAD:,} bytes")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Say what is wrong, unless an answer is under way, and close."""
+        """Say what is wrong and close, or close after the answer that is under way."""
+        self._go_on()  # what was asked before is answered before
         if self.transport.is_closing():
             return
-        answering = self.cycle is not None and not self.cycle.response_complete and self.in_head
-        if not answering:
-            body = json.dumps({"error_code": _CODES[status], "message": message}).encode()
-            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
-            head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            self.transport.write(head.encode() + body)
+        if self.cycle is not None and not self.cycle.response_complete and self.in_head:
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        body = json.dumps({"error_code": _CODES[status], "message": message}).encode()
+        head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
+        head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(head.encode() + body)
         self.transport.close()
 
 

@@ -7,12 +7,10 @@ from serving.contract import RequestError
 from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
 from serving.server.models import model, version
-from serving.server.protocols.mlflow import MLflow, written
+from serving.server.protocols.mlflow import MLFLOW, written
 from serving.server.routes import GET, POST, Route, Router
 from serving.server.settings import Settings
 from serving.server.state import Model, Served
-
-MLFLOW = MLflow()
 
 # MLflow's clients, SageMaker and Google look at the status alone; TorchServe's look at this.
 _HEALTHY, _UNHEALTHY = b'{"status": "Healthy"}\n', b'{"status": "Unhealthy"}\n'

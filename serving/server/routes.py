@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from serving.server.guard.admission import ASK, SEE
 from serving.server.messages import Request, Response
 from serving.server.protocols.base import Protocol
+from serving.server.protocols.mlflow import MLFLOW
 from serving.server.state import Served
 
 #: Answers what is no prediction: ``(request, served, route) -> Response``; raises RequestError.
@@ -64,15 +65,22 @@ class Router:
     def __init__(self) -> None:
         self._fixed: dict[bytes, Route] = {}
         self._patterns: dict[str, Find] = {}
+        self._speakers: dict[str, Protocol] = {}
         self._found: dict[bytes, Route] = {}
 
     def add(self, path: str, route: Route) -> None:
         """Answer one path, and the same with a slash at its end."""
         self._fixed[path.encode()] = self._fixed[path.rstrip("/").encode() + b"/"] = route
 
-    def under(self, first: str, find: Find) -> None:
-        """Let a function answer the paths whose first segment is ``first``."""
-        self._patterns[first] = find
+    def under(self, first: str, find: Find, *, speaker: Protocol = MLFLOW) -> None:
+        """Let a function answer the paths whose first segment is ``first``; ``speaker`` tells errors there."""
+        self._patterns[first], self._speakers[first] = find, speaker
+
+    def speaker(self, path: str, route: Route | None) -> Protocol:
+        """The wire format that tells an error: a prediction's own, else that of the path's first segment."""
+        if route is not None and route.protocol is not None:
+            return route.protocol
+        return self._speakers.get(path.lstrip("/").partition("/")[0], MLFLOW)
 
     def find(self, path: bytes) -> Route | None:
         """The route of a path as it came, percent-encoded; None where there is none."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from serving.errors import ServingError
 from serving.server.cache import Cache
 from serving.server.follower import direct
+from serving.server.guard import certificate
 from serving.server.saying import say
 from serving.server.settings import CUT, PLACE, SETTINGS, Settings, folder, reasons
 from serving.server.source import source
@@ -69,6 +70,7 @@ def run(settings: Settings) -> int:
     ServingError
         where it cannot begin: an address in use, a certificate that is none, a cache that cannot be written.
     """
+    _standard_files()
     settings.checked()
     direct.wanted(settings.uris)
     _see_certificate(settings)
@@ -276,15 +278,18 @@ def _metrics(settings: Settings) -> Iterator[Settings]:
         yield replace(settings, metrics_folder=str(place))
 
 
+def _standard_files() -> None:
+    """Open to nowhere what was closed of standard input, output and error: a socket in its place would be logged to."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
 def _see_certificate(settings: Settings) -> None:
     if settings.tls_cert and settings.tls_key:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
-        except (ssl.SSLError, OSError) as error:
-            raise ServingError(
-                f"--tls-cert and --tls-key are no certificate and its key: {error.strerror or error}; "
-                "see that both are PEM, and belong together"
-            ) from None
+        certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings.tls_cert, settings.tls_key)
 
 
 def _many_files() -> None:

@@ -20,6 +20,7 @@ from serving.server.app import App
 from serving.server.assembly import router
 from serving.server.cache import Cache, Reader
 from serving.server.connections import EVERY, Connection, sweep
+from serving.server.guard.certificate import Certificate
 from serving.server.guard.door import door
 from serving.server.saying import Troubles, say
 from serving.server.settings import CUT, SETTINGS, Settings, folder
@@ -46,6 +47,7 @@ class Worker:
         cache = Cache(folder(settings), source(settings))
         self._reader, self._troubles = Reader(cache, settings.default), Troubles()
         self._reading = threading.Lock()
+        self._certificate: Certificate | None = None
         self._read()
         age = cache.age if settings.follows else lambda: None
         self._watch = Watch(settings, served=lambda: self.app.served, age=age)
@@ -91,6 +93,9 @@ class Worker:
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
         )
+        config.load()
+        if config.ssl and settings.tls_cert and settings.tls_key:
+            self._certificate = Certificate(config.ssl, settings.tls_cert, settings.tls_key)
         server = uvicorn.Server(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn raises a signal again when it has stopped; the process is to end by itself.
@@ -134,6 +139,8 @@ class Worker:
             now = asyncio.get_running_loop().time()
             sweep(connections, now, idle=self.settings.keep_alive, reading=self.settings.read_limit)
             self._admission.refresh()
+            if self._certificate is not None:
+                self._certificate.refresh()
 
     def _look(self) -> None:
         """Serve what the cache says, if that is something else; in whatever thread."""

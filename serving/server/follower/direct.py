@@ -78,11 +78,14 @@ def serve(cache: Cache, models: Sequence[Wanted], connect: Callable, say: Callab
     CacheError
         where the cache cannot be written.
     """
-    kept = [_kept(cache, one, connect, say) for one in models]
+    news: list[str] = []
+    kept = [_kept(cache, one, connect, news.append) for one in models]
     before = _before(cache)
     if before.models != tuple(kept):
         cache.write(Document(tuple(kept), before.generation + 1))
     cache.touch()
+    for line in news:  # it is true now
+        say(line)
 
 
 def _before(cache: Cache) -> Document:

@@ -137,10 +137,7 @@ def _example(get: Callable[[str], Path | None], card: Scorecard) -> dict[str, An
     except (OSError, ValueError, KeyError, TypeError, IndexError, yaml.YAMLError):
         return {}
     names = {item.name for item in card.inputs}
-    row = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
-    }
-    row = {name: row[name] for name in row if name in names}
+    row = {name: _plain(value) for name, value in row.items() if name in names}
     try:
         card.predict_row(row)
     except InputError:

@@ -49,6 +49,8 @@ class Following:
         self._client, self._ledger, self._cache = client, ledger, cache
         self._read_policy, self._say, self._troubles = read_policy, say, Troubles(say)
         self._policies: Policies | None = None
+        # What has changed, to be said once it is written.
+        self._news: list[str] = []
         self._traces: dict[str, Any] = {}
         self._due: set[str] = set()
         self._swept: float | None = None
@@ -91,6 +93,8 @@ class Following:
             self._cache.clean()
         self._write()
         self._cache.touch()
+        while self._news:
+            self._say(self._news.pop(0))
 
     def _begin(self) -> tuple[Document, tuple | None]:
         try:
@@ -120,7 +124,7 @@ class Following:
         self._due |= {name for name, trace in traces.items() if everything or self._traces.get(name) != trace}
         self._due |= {name for name in traces if (kept := self._kept.get(name)) and not self._there(kept)}
         for name in [name for name in self._kept if name not in traces]:
-            self._say(f"{name}: it is no longer registered, and no longer served")
+            self._news.append(f"{name}: it is no longer registered, and no longer served")
             del self._kept[name]
         self._traces = traces
 
@@ -216,19 +220,20 @@ class Following:
         self._document, self._mark = document, self._cache.mark()
 
     def _tell(self, before: Kept | None, kept: Kept) -> None:
+        tell = self._news.append
         was, now = before.champion if before else None, kept.champion
         if now and (was is None or (was.version, was.created) != (now.version, now.created)):
-            self._say(f"{kept.name}: version {now.version} is served" + (f", no longer {was.version}" if was else ""))
+            tell(f"{kept.name}: version {now.version} is served" + (f", no longer {was.version}" if was else ""))
         if was and not now:
-            self._say(f"{kept.name}: it is no longer served")
+            tell(f"{kept.name}: it is no longer served")
         if kept.refused and kept.refused != (before.refused if before else ""):
-            self._say(f"{kept.name}: {kept.refused}" + (f"; version {now.version} goes on to be served" if now else ""))
+            tell(f"{kept.name}: {kept.refused}" + (f"; version {now.version} goes on to be served" if now else ""))
         first, second = (one.challenger.version if one and one.challenger else None for one in (before, kept))
         traffic = before.traffic if before else Traffic()
         if second and (first != second or traffic != kept.traffic):
-            self._say(f"{kept.name}: version {second} is the challenger, traffic: {_words(kept.traffic)}")
+            tell(f"{kept.name}: version {second} is the challenger, traffic: {_words(kept.traffic)}")
         if first and not second:
-            self._say(f"{kept.name}: there is no challenger any more")
+            tell(f"{kept.name}: there is no challenger any more")
 
     @contextlib.contextmanager
     def _troubled(self, name: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """The keys that hold now: read from a file, which may change while the server runs, and the environment."""
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,6 +93,8 @@ class Keyring:
             found = self._path.stat()
         except OSError as error:
             raise ServingError(f"{self._path}: expected a readable file of keys, found {_fault(error)}") from None
+        if not stat.S_ISREG(found.st_mode):  # to read a pipe would wait for whoever writes to it
+            raise ServingError(f"{self._path}: expected a readable file of keys, found something else")
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _remember(self, text: str) -> None:

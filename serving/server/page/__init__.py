@@ -16,6 +16,8 @@ from serving.server.state import Served
 
 _FILES = {"page.css": b"text/css", "page.js": b"text/javascript", "icon.svg": b"image/svg+xml"}
 _HTML = b"text/html; charset=utf-8"
+#: What clients of KServe's first protocol want to hear of ``/``; who is no browser has nothing from a page.
+_ALIVE = b'{"status":"alive","models":"/models","docs":"/docs"}'
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
 
 #: Tells the numbers of what a request may see.
@@ -49,11 +51,16 @@ def add(router: Router, tell: Tell, *, keyed: bool, tls: bool) -> None:
     def locked(request: Request, served: Served, route: Route) -> Response:
         return _page("Models", views.lock(), keyed=True, ask=True)
 
+    def home(request: Request, served: Served, route: Route) -> Response:
+        if "text/html" not in (request.header(b"accept") or ""):
+            return Response(200, _ALIVE)
+        return locked(request, served, route) if keyed else shown(request, served, route)
+
     def numbers(request: Request, served: Served, route: Route) -> Response:
         return Response(200, json.dumps(tell(served).to_dict()).encode())
 
     # Without a key the page asks for one; the script then fetches ``/page`` with it.
-    router.add("/", Route("/", GET, answer=locked if keyed else shown, access=OPEN if keyed else SEE))
+    router.add("/", Route("/", GET, answer=home, access=OPEN if keyed else SEE))
     router.add("/page", Route("/page", GET, answer=shown, access=SEE))
     router.add("/page/numbers", Route("/page/numbers", GET, answer=numbers, access=SEE))
     for name, kind in _FILES.items():

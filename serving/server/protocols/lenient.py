@@ -1,6 +1,6 @@
 """Bodies of the formats whose clients seldom say Content-Type, and whose errors are one sentence."""
 
-from functools import lru_cache, wraps
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as release_of
 
@@ -10,7 +10,7 @@ from serving.server import models
 from serving.server.messages import JSON, Headers, Request, Response
 from serving.server.models import header
 from serving.server.protocols.mlflow import parse, written
-from serving.server.routes import Answer, Route
+from serving.server.routes import Route
 from serving.server.state import Model, Served, Version
 
 _JSON = "application/json"
@@ -58,19 +58,6 @@ def answered(
 def refused(error: RequestError) -> Response:
     """``{"error": "..."}``, as TensorFlow Serving and the Open Inference Protocol have it."""
     return Response(error.status, written({"error": error.message}))
-
-
-def spoken(answer: Answer) -> Answer:
-    """The same answers; what is refused is said as ``refused`` does."""
-
-    @wraps(answer)
-    def answering(request: Request, served: Served, route: Route) -> Response:
-        try:
-            return answer(request, served, route)
-        except RequestError as error:
-            return refused(error)
-
-    return answering
 
 
 def named(served: Served, route: Route) -> tuple[Model, Version]:

@@ -46,6 +46,9 @@ class MLflow(Protocol):
         return Response(error.status, written(error.payload()))
 
 
+MLFLOW = MLflow()
+
+
 def written(content: object) -> bytes:
     """A value as JSON; labels may be whole numbers of any size, which only the slow writer takes."""
     try:

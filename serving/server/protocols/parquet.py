@@ -57,6 +57,8 @@ def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Column
         # As a dictionary, a text that stands in many rows is kept once.
         file = pyarrow.parquet.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
         table = file.read(columns=wanted)
+        # A damaged file may name words that its dictionary does not have.
+        table.validate(full=True)
         left = limits.body
         found = {}
         for name in wanted:
@@ -88,7 +90,7 @@ def _is_text(kind) -> bool:
 
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _values(column) -> tuple[list, int]:

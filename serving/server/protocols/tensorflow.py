@@ -10,7 +10,7 @@ from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, NUMBER, kind
 from serving.server.messages import Request, Response
 from serving.server.protocols.base import Protocol
-from serving.server.protocols.lenient import answered, body, loaded, named, refused, spoken
+from serving.server.protocols.lenient import answered, body, loaded, named, refused
 from serving.server.protocols.mlflow import written
 from serving.server.routes import GET, POST, Route, Router
 from serving.server.settings import Settings
@@ -125,7 +125,7 @@ PROTOCOLS = {"predict": Predict(), "classify": Classify(), "regress": Regress(),
 def add(router: Router, settings: Settings) -> None:
     """Register the routes."""
     router.add("/v1/models", Route("/v1/models", GET, answer=listing))
-    router.under("v1", _find)
+    router.under("v1", _find, speaker=PROTOCOLS["predict"])
 
 
 def _find(parts: list[str]) -> Route | None:
@@ -154,7 +154,6 @@ def listing(request: Request, served: Served, route: Route) -> Response:
     return Response(200, written({"models": list(served.models)}))
 
 
-@spoken
 def status(request: Request, served: Served, route: Route) -> Response:
     """``GET /v1/models/NAME[/versions/VERSION|/labels/LABEL]``, with what KServe adds to it."""
     found, version = named(served, route)
@@ -165,7 +164,6 @@ def status(request: Request, served: Served, route: Route) -> Response:
     return _described({"name": found.name, "ready": True, "model_version_status": each}, version)
 
 
-@spoken
 def metadata(request: Request, served: Served, route: Route) -> Response:
     """``GET /v1/models/NAME[/versions/VERSION|/labels/LABEL]/metadata``: the signatures of a version."""
     _, version = named(served, route)

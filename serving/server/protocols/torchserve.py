@@ -65,7 +65,7 @@ PROTOCOLS = {"predictions": Predictions(), "explanations": Explanations()}
 def add(router: Router, settings: Settings) -> None:
     """Register the routes. ``/models`` and ``/models/NAME`` are the platform's own; they tell what TorchServe's do."""
     for first, protocol in PROTOCOLS.items():
-        router.under(first, _finding(first, protocol))
+        router.under(first, _finding(first, protocol), speaker=protocol)
 
 
 def _finding(first: str, protocol: Protocol) -> Find:

@@ -12,7 +12,7 @@ from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
 from serving.server.protocols import tensors
 from serving.server.protocols.base import FEW, Protocol
-from serving.server.protocols.lenient import answered, body, loaded, named, refused, release, spoken, wants_json
+from serving.server.protocols.lenient import answered, body, loaded, named, refused, release, wants_json
 from serving.server.protocols.mlflow import parse, written
 from serving.server.routes import GET, POST, Route, Router
 from serving.server.settings import Settings
@@ -116,7 +116,7 @@ def add(router: Router, settings: Settings) -> None:
     router.add("/v2/health/live", Route("/v2/health/live", GET, answer=live, access=OPEN))
     router.add("/v2/health/ready", Route("/v2/health/ready", GET, answer=ready, access=OPEN))
     router.add("/v2/repository/index", Route("/v2/repository/index", POST, answer=index))
-    router.under("v2", _find)
+    router.under("v2", _find, speaker=V2_INFER)
 
 
 def _find(parts: list[str]) -> Route | None:
@@ -162,14 +162,12 @@ def index(request: Request, served: Served, route: Route) -> Response:
     )
 
 
-@spoken
 def model_ready(request: Request, served: Served, route: Route) -> Response:
     """``GET /v2/models/NAME[/versions/VERSION]/ready``."""
     found, version = named(served, route)
     return _said({"name": found.name, "ready": True}, version=version)
 
 
-@spoken
 def model_metadata(request: Request, served: Served, route: Route) -> Response:
     """``GET /v2/models/NAME[/versions/VERSION]``: the tensors of a model."""
     found, version = named(served, route)

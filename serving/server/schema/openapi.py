@@ -153,7 +153,8 @@ def _of_server(settings: Settings) -> dict:
     version = {"200": {"description": "A release.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
     found["/version"] = {"get": _open("version", "The release of MLflow beside which this runs", version)}
     found |= {path: {"get": _look(None, _id(path), what, form)} for path, (what, form) in looks.items()}
-    listed = _look(None, "v2.index", "All versions that are served", "v2")
+    versions = {"type": "array", "items": {"type": "object"}}
+    listed = _look(None, "v2.index", "All versions that are served", "v2", schema=versions)
     found["/v2/repository/index"] = {"post": listed}
     if settings.metrics:
         text = {"200": {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
@@ -186,8 +187,8 @@ def _open(id: str, what: str, responses: dict) -> dict:
     return {"tags": ["server"], "operationId": id, "summary": what, "security": [], "responses": responses}
 
 
-def _look(model: Model | None, id: str, what: str, form: str) -> dict:
-    answer = {"description": what + ".", "content": {_JSON: {"schema": {"type": ["object", "array"]}}}}
+def _look(model: Model | None, id: str, what: str, form: str, *, schema: dict | None = None) -> dict:
+    answer = {"description": what + ".", "content": {_JSON: {"schema": schema or {"type": "object"}}}}
     return {
         "tags": [model.name if model else "server"],
         "operationId": id,

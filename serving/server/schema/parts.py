@@ -114,7 +114,7 @@ def of_model(key: str, version: Version) -> dict[str, dict]:
         "properties": {
             "columns": {"type": "array", "items": _TEXT, "examples": [[item.name for item in card.inputs]]},
             "index": {},
-            "data": {"type": "array", "minItems": 1, "items": {"type": "array"}},
+            "data": {"type": "array", "minItems": 1, "items": {"type": "array", "items": {}}},
         },
     }
     return {
@@ -151,7 +151,10 @@ def of_model(key: str, version: Version) -> dict[str, dict]:
         f"{key}.Inference": _inference(card),
         f"{key}.Instances": _one_of({"instances": rows, "inputs": {"anyOf": [columns, rows]}}, _signature()),
         f"{key}.InstancesAnswer": {
-            "anyOf": [ref(f"{key}.Predictions"), _answers("outputs", {"type": ["array", "object"]})]
+            "anyOf": [
+                ref(f"{key}.Predictions"),
+                _answers("outputs", {"anyOf": [{"type": "array", "items": answer}, {"type": "object"}]}),
+            ]
         },
         f"{key}.Examples": {
             "type": "object",
@@ -196,7 +199,7 @@ def _answer(key: str, card: Scorecard) -> dict:
         each.append(
             {
                 "type": "object",
-                "title": "Probabilities",
+                "title": f"Probabilities of {key}",
                 "properties": dict.fromkeys(labels, share),
                 "required": labels,
                 "additionalProperties": False,
@@ -237,7 +240,7 @@ def _inference(card: Scorecard) -> dict:
             "datatype": {"enum": ["FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "BYTES", "BOOL"]},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
             "parameters": _PARAMETERS,
-            "data": {"type": "array"},
+            "data": {"type": "array", "items": {}},
         },
     }
     output = {

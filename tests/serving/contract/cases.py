@@ -226,7 +226,7 @@ def bad() -> list[Case]:
         refused("deep objects", b'{"a":' * 100_000, "the body nests too deeply"),
         refused("a number", 3, "expected a JSON object or array, found a number"),
         refused("a text", "instances", "expected a JSON object or array, found text"),
-        refused("null", b"null", "expected a JSON object or array"),
+        refused("null", b"null", "expected a JSON object or array, found null"),
         refused("an empty object", {}, "expected one of the keys dataframe_split, "),
         refused("a wrong key", {"rows": [one]}, "found none of them"),
         refused("a row as it is", records[0], "found none of them"),
@@ -289,6 +289,19 @@ def bad() -> list[Case]:
         Case("CSV with a short row", _csv([one, one[:3]]), "text/csv", status=400, says="row 1: expected 4 fields"),
         Case("CSV with a long row", _csv([[*one, 1]]), "text/csv", status=400, says="row 0: expected 4 fields"),
         Case("CSV without a column", b"age,owns\n1,0\n", "text/csv", status=400, says="column 'x.y': the column is"),
+        Case(
+            "CSV of a row alone", b"3,4,true,a", "text/csv", status=400, says="at least one row after the line of names"
+        ),
+        Case(
+            "CSV of rows alone",
+            b"3,4,1,a\n" * 2,
+            "text/csv",
+            status=400,
+            says="none of the model's columns was: 'age', ",
+        ),
+        Case(
+            "CSV with semicolons", b"age;x.y;owns\n3;4;1\n", "text/csv", status=400, says="none of the model's columns"
+        ),
         Case("CSV with a name twice", _csv([[*one, 1]], [*NAMES, "age"]), "text/csv", status=400, says="column 'age'"),
         Case("CSV with an open quote", b'age\n"1', "text/csv", status=400, says="the body is not CSV"),
         Case("CSV with text", _csv([["x", 1, 0, "a"]]), "text/csv", status=400, says="row 0, column 'age'"),

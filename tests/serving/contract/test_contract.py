@@ -1,16 +1,20 @@
 """The request contract: a request in whichever form gets the scorecard's own answer, or a refusal that says why."""
 
+import gzip
 import json
 import subprocess
 import sys
+import time
 import tracemalloc
 
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
 
 from serving.contract import Limits, RequestError, reply, respond
+from serving.contract.bodies import decompressed
 from serving.scorecard import Scorecard
 from tests.command import ROOT
 from tests.serving.contract import cases
@@ -207,3 +211,46 @@ def test_it_imports_the_standard_library_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_who_sends_other_columns_is_told_the_models_own() -> None:
+    """Names in another case, say: that the first one is missing would not tell what is wrong."""
+    one = {name.upper(): value for name, value in zip(NAMES, ROWS[0], strict=True)}
+    says = "column 'x.y': the column is required, found no such column"
+    names = "; none of the model's columns was: 'age', 'x.y', 'owns', \"it's\""
+    for content in (
+        {"dataframe_records": [one]},
+        {"instances": [one, one]},
+        {"inputs": {name: [value] for name, value in one.items()}},
+        {"dataframe_split": {"columns": list(one), "data": [list(one.values())] * 40}},
+    ):
+        status, payload = reply(CARDS["labels"], json.dumps(content).encode(), "application/json", few=16)
+        assert (status, payload["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+        assert payload["message"].endswith(names), payload
+    some = {**one, "owns": True}
+    for rows in ([some], [one, some]):
+        status, payload = reply(CARDS["labels"], json.dumps({"instances": rows}).encode(), "application/json")
+        assert status == 400
+        assert "none of" not in payload["message"]
+    assert says.partition(":")[2] in payload["message"]
+
+
+@given(st.lists(st.binary(max_size=300), max_size=8), st.integers(1, 5000))
+def test_members_of_gzip_follow_one_another(parts: list[bytes], times: int) -> None:
+    whole = b"".join(parts) * times
+    packed = b"".join(map(gzip.compress, parts)) + gzip.compress(b"".join(parts) * (times - 1))
+    assert decompressed(packed, "gzip", Limits()) == whole
+    if parts:
+        with pytest.raises(RequestError, match="cut short"):
+            decompressed(packed[:-1], "gzip", Limits())
+    if whole:
+        with pytest.raises(RequestError, match="larger than"):
+            decompressed(packed, "gzip", Limits(body=len(whole) - 1))
+
+
+def test_many_members_of_gzip_take_no_longer_than_their_bytes() -> None:
+    """Each member used to copy all that follows it: this body then takes minutes."""
+    packed = gzip.compress(b"") * 400_000
+    began = time.monotonic()
+    assert decompressed(packed, "gzip", Limits()) == b""
+    assert time.monotonic() - began < 20

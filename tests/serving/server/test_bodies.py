@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from serving.contract import RequestError, loads
 from serving.contract.bodies import LIMITS, read
+from serving.scorecard import Input
 from serving.server.protocols.mlflow import parse, written
+from serving.server.protocols.parquet import columns
 from tests.serving.server.servers import MIXED, NUMBERS, Answer, Server
 
 SUMS = pytest.approx(151.5)
@@ -92,6 +94,33 @@ def test_parquet_has_text_booleans_and_missing_values(server: Server) -> None:
     rows = [MIXED, {"age": None, "visits": None, "member": False, "region": None}]
     found = server.post("/models/visits/invocations", table(columns), {"Content-Type": "application/parquet"})
     assert found.json == server.post("/models/visits/invocations", {"dataframe_records": rows}).json
+
+
+def test_parquet_has_texts_of_every_kind(server: Server) -> None:
+    """Polars and DuckDB write other texts than pandas does."""
+    for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())):
+        region = pa.array(["north", None], pa.string()).cast(kind)
+        body = table({"age": [40.0, None], "visits": [3, None], "member": [True, False], "region": region})
+        found = server.post("/models/visits/invocations", body, {"Content-Type": "application/parquet"})
+        assert len(found.json["predictions"]) == 2, (kind, found)
+
+
+@pytest.mark.parametrize("damage", [0x00, 0x7F, 0xFF])
+def test_a_damaged_parquet_file_is_read_or_refused(damage: int) -> None:
+    """A place in a dictionary that is beyond its end, or before its begin, is no fault of ours, and no word either."""
+    inputs = [Input("region", "category"), Input("visits", "number")]
+    words = ["north", "south", "west", None] * 4
+    whole = table({"region": pa.array(words).dictionary_encode(), "visits": pa.array(range(16), pa.int64())})
+    outcomes = set()
+    for place in range(len(whole)):
+        body = bytearray(whole)
+        body[place] = damage
+        try:
+            outcomes.add(columns(bytes(body), None, inputs, LIMITS).count)
+        except RequestError as error:
+            outcomes.add(error.status)
+    assert {16, 400} <= outcomes
+    assert 500 not in outcomes
 
 
 def test_probabilities_and_reasons(server: Server) -> None:

@@ -122,7 +122,7 @@ def test_a_scorecard_is_kept_by_its_digest_and_a_damaged_one_is_refused_and_mend
 
 def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(CacheError, match="cannot be written: Not a directory; correct --cache"):
+    with pytest.raises(CacheError, match="cannot be written: Not a directory; --cache is a folder with"):
         Cache(tmp_path / "file" / "cache", "here").make()
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from registry import policy
 from registry.watch import Watch
-from serving.server.cache import Cache, Kept, Reader
+from serving.server.cache import Cache, CacheError, Kept, Reader
+from serving.server.follower import direct
 from serving.server.follower.registry import Following
 from tests.serving.server import registries, servers
 from tests.serving.server.registries import Registry
@@ -293,3 +294,32 @@ def test_a_ledger_that_is_away_changes_nothing(registry: Registry, follower: Fol
     (tmp_path / "ledger.db").rmdir()
     (tmp_path / "away.db").rename(tmp_path / "ledger.db")
     assert follower.look() == {"wine": "2"}
+
+
+def test_what_cannot_be_written_is_not_said_to_be_served(registry: Registry, follower: Follower) -> None:
+    follower.look()
+    (path,) = follower.cache.folder.glob("state-*")
+    path.unlink()
+    path.mkdir()
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    with pytest.raises(CacheError, match="cannot be written"):
+        follower.look()
+    assert not follower.said
+    path.rmdir()
+    assert follower.look() == {"wine": "1"}
+    assert follower.said == ["wine: version 1 is served"]
+
+
+def test_a_path_that_cannot_be_written_is_not_said_to_be_served(tmp_path: Path) -> None:
+    cache, said = Cache(tmp_path / "cache", "wine"), []
+    cache.make()
+    models = direct.wanted([f"wine={servers.model(tmp_path / 'model', ONE)}"])
+    direct.serve(cache, models, connect=None, say=said.append)
+    assert said == ["wine: version 0 is served"]
+    (path,) = cache.folder.glob("state-*")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CacheError, match="cannot be written"):
+        direct.serve(cache, models, connect=None, say=said.append)
+    assert len(said) == 1

@@ -203,6 +203,17 @@ def test_a_file_that_goes_away_keeps_the_old_keys(file, capfd):
     assert ring.find(secret.encode())
 
 
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(file, capfd):
+    """What reads a pipe waits for whoever writes to it: a worker would answer nobody until then."""
+    secret, key = make("ann")
+    file.holds(key)
+    ring = Ring(file.path)
+    file.path.unlink()
+    os.mkfifo(file.path)
+    assert ring.find(secret.encode())
+    assert "found something else; the keys of before go on to hold" in capfd.readouterr().err
+
+
 def test_a_worker_that_starts_while_the_file_is_broken_has_the_last_good_keys(file, tmp_path):
     secret, key = make("ann")
     file.holds(key)

@@ -6,10 +6,13 @@ import re
 import socket
 import time
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.asking import ask
+from serving.errors import ServingError
 from tests.serving.server.servers import NUMBERS, Server, wait
 
 BODY = json.dumps({"dataframe_records": [NUMBERS]}).encode()
@@ -178,6 +181,38 @@ def test_paths_that_lead_nowhere(server: Server, path: str) -> None:
     assert found.json["error_code"] in ("ENDPOINT_NOT_FOUND", "RESOURCE_DOES_NOT_EXIST")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "keys"),
+    [
+        ("GET", "/v2/models/sums/config", 404, {"error"}),
+        ("GET", "/v2/systemsharedmemory/status", 404, {"error"}),
+        ("POST", "/v2/models/sums", 405, {"error"}),
+        ("GET", "/v2/models/none", 404, {"error"}),
+        ("GET", "/v1/nothing", 404, {"error"}),
+        ("POST", "/v1/models/sums/metadata", 405, {"error"}),
+        ("GET", "/v1/models/none/metadata", 404, {"error"}),
+        ("POST", "/predictions/sums/1/2", 404, {"code", "type", "message"}),
+        ("GET", "/explanations/sums", 405, {"code", "type", "message"}),
+        ("GET", "/models/none", 404, {"error_code", "message"}),
+    ],
+)
+def test_what_is_wrong_is_said_as_the_clients_of_the_path_read_it(
+    server: Server, method: str, path: str, status: int, keys: set[str]
+) -> None:
+    """Triton's client, for one, looks for ``error`` whatever it asked, and raises another error where there is none."""
+    found = server.ask(method, path)
+    assert (found.status, set(found.json)) == (status, keys)
+
+
+def test_who_is_no_browser_hears_that_it_is_alive(server: Server) -> None:
+    """KServe's client asks this of ``/`` in its first protocol."""
+    for headers in ({}, {"Accept": "*/*"}):
+        found = server.get("/", headers)
+        assert (found.status, found.json["status"]) == (200, "alive")
+    found = server.get("/", {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert found.headers["content-type"].startswith("text/html")
+
+
 def test_a_model_or_version_that_is_not_served(server: Server) -> None:
     found = server.post("/models/wine/invocations", [1])
     assert (found.status, found.json["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
@@ -185,6 +220,8 @@ def test_a_model_or_version_that_is_not_served(server: Server) -> None:
     found = server.post("/models/sums/versions/7/invocations", [1])
     assert (found.status, found.json["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
     assert "served: 0" in found.said
+    with pytest.raises(ServingError, match="answers 404: no such model is served; served: 'sums', 'visits'"):
+        ask(f"http://127.0.0.1:{server.port}", model="wine")
 
 
 def test_a_client_that_waits_for_the_go_ahead(server: Server) -> None:
@@ -208,6 +245,34 @@ def test_a_body_in_chunks(server: Server) -> None:
     found = server.raw(ASK + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
     assert statuses(found) == [200]
     assert b"151.5" in found
+
+
+def test_what_comes_after_a_body_in_chunks_is_no_header(server: Server) -> None:
+    body = b"%x\r\n%s\r\n0\r\n" % (len(BODY), BODY)
+    after = b"Content-Type: text/csv\r\nContent-Encoding: gzip\r\nX-Request-Id: mine\r\n\r\n"
+    found = server.raw(ASK + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + body + after)
+    assert statuses(found) == [200]
+    assert b"x-request-id: mine" not in found
+
+
+def test_what_never_ends_after_a_body_is_kept_by_nobody(server: Server) -> None:
+    (worker,) = server.children("worker")
+    before = psutil.Process(worker.pid).memory_info().rss
+    with connected(server) as connection:
+        connection.sendall(ASK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n" % (len(BODY), BODY))
+        for _ in range(400):
+            connection.sendall(b"a: b\r\n" * 10_000)
+        connection.sendall(b"\r\n")
+        assert statuses(connection.recv(65536)) == [200]
+    assert psutil.Process(worker.pid).memory_info().rss < before + (16 << 20)
+
+
+@pytest.mark.parametrize("rows", [1, 5000])
+def test_what_was_asked_before_nonsense_is_answered(server: Server, rows: int) -> None:
+    body = json.dumps({"instances": [[1, 2]] * rows}).encode()
+    found = server.raw(message(b"/invocations", body) + b"NONSENSE\r\n\r\n")
+    assert statuses(found)[0] == 200
+    assert found.count(b"4.0") >= rows
 
 
 def test_a_request_that_comes_a_byte_at_a_time(server: Server) -> None:

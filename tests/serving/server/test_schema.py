@@ -59,6 +59,27 @@ class TestDocument:
         OpenAPIV31SpecValidator(document).validate()
         assert document["openapi"] == "3.1.0"
 
+    def test_each_array_says_what_is_in_it(self, document):
+        """Makers of clients want to know, and leave out answers where they do not."""
+
+        def arrays(part):
+            if isinstance(part, dict):
+                kinds = part.get("type")
+                if kinds == "array" or (isinstance(kinds, list) and "array" in kinds):
+                    yield part
+                part = list(part.values())
+            for inner in part if isinstance(part, list) else ():
+                yield from arrays(inner)
+
+        found = list(arrays(document))
+        assert len(found) > 50
+        assert all("items" in one for one in found)
+
+    def test_no_two_schemas_share_a_title(self, document):
+        """Makers of clients take it for the name of a class."""
+        titles = re.findall(r'"title": "([^"]*)"', json.dumps(document["components"]["schemas"]))
+        assert len(titles) == len(set(titles)) > len(SERVED.models)
+
     def test_valid_whatever_the_columns_are_called(self):
         served = cards.served(cards.model("odd", hostile()), default="odd")
         found = json.loads(json.dumps(openapi.build(served, Settings(predict_route="/ask", health_route="/well"))))

@@ -1,5 +1,7 @@
 """The supervisor: what it refuses to begin, how it stops, and that nothing of it is left."""
 
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -63,7 +65,9 @@ def test_settings_travel_whole() -> None:
 def test_what_it_is_told_and_cannot_be(tmp_path: Path, folders) -> None:
     sums = str(folders["sums"])
     (tmp_path / "file").write_text("")
-    refused(sums, "--cache", "file/x", folder=tmp_path, says="cannot be written: Not a directory; correct --cache")
+    refused(
+        sums, "--cache", "file/x", folder=tmp_path, says="cannot be written: Not a directory; --cache is a folder with"
+    )
     refused(sums, "--tls-cert", "file", folder=tmp_path, says="TLS wants both")
     refused(sums, "--tls-cert", "none", "--tls-key", "file", folder=tmp_path, says="--tls-cert none cannot be read")
     refused(sums, "--tls-cert", "file", "--tls-key", "file", folder=tmp_path, says="no certificate and its key")
@@ -171,26 +175,90 @@ def test_whatever_becomes_of_the_supervisor_its_processes_end(tmp_path: Path, fo
         wait(lambda: not any(one.is_running() and one.status() != "zombie" for one in family), within=20)
 
 
-def test_it_speaks_https(tmp_path: Path, folders) -> None:
+def certificate(folder: Path, *words: str) -> None:
+    """Put a certificate of its own and its key into ``cert.pem`` and ``key.pem``; ``words`` are OpenSSL's."""
     openssl = system.need("openssl")
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run([*command, *names], cwd=tmp_path, check=True, capture_output=True)
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([*command, *(words or ["-nodes"]), *names], cwd=folder, check=True, capture_output=True)
+
+
+def by_tls(server: Server, trusted: str) -> bytes:
+    """What it answers to ``/live`` under TLS to who trusts this certificate alone."""
+    context = ssl.create_default_context(cadata=trusted)
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        connection.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+    return answer
+
+
+def test_it_speaks_https(tmp_path: Path, folders) -> None:
+    certificate(tmp_path)
     words = [str(folders["sums"]), "--tls-cert", "cert.pem", "--tls-key", "key.pem"]
     with Server(words, tmp_path) as server:
         assert "serving on https://" in server.err
-        context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
-        with (
-            socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain,
-            context.wrap_socket(plain, server_hostname="localhost") as connection,
-        ):
-            connection.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            answer = b""
-            while more := connection.recv(65536):
-                answer += more
+        answer = by_tls(server, (tmp_path / "cert.pem").read_text())
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"strict-transport-security" in answer
         assert b"HTTP/1.1 200" not in server.raw(b"GET /live HTTP/1.1\r\n\r\n")
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path, folders) -> None:
+    certificate(tmp_path)
+    old = (tmp_path / "cert.pem").read_text()
+    (renewed := tmp_path / "renewed").mkdir()
+    certificate(renewed)
+    new = (renewed / "cert.pem").read_text()
+    words = [str(folders["sums"]), "--tls-cert", "cert.pem", "--tls-key", "key.pem"]
+    with Server(words, tmp_path) as server:
+        assert by_tls(server, old)
+        # One file after the other: in between they do not belong together, and the old one goes on to be shown.
+        os.replace(renewed / "cert.pem", tmp_path / "cert.pem")
+        server.says("the certificate of before goes on to be shown")
+        assert by_tls(server, old)
+        os.replace(renewed / "key.pem", tmp_path / "key.pem")
+        server.says("the certificate can be read again")
+        assert by_tls(server, new)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            by_tls(server, old)
+
+
+def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(tmp_path: Path, folders) -> None:
+    certificate(tmp_path, "-passout", "pass:secret")
+    words = (str(folders["sums"]), "--tls-cert", "cert.pem", "--tls-key", "key.pem")
+    refused(*words, folder=tmp_path, says="--tls-key is encrypted")
+
+
+def test_it_serves_without_standard_input_output_and_error(tmp_path: Path, folders) -> None:
+    """Closed as some starters of services do: what it opens first would take their places, and be written into."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "serving", "serve", str(folders["sums"]), "--port", str(port)]
+    closing = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
+    process = subprocess.Popen(closing, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(servers.ROOT)})
+    try:
+        answers: list[bytes] = []
+
+        def answered() -> bool:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+                body = json.dumps({"inputs": NUMBERS})
+                connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+                found = connection.getresponse()
+                answers.extend([found.read()] if found.status == 200 else [])
+            return bool(answers)
+
+        wait(answered)
+        assert json.loads(answers[0]) == {"predictions": [pytest.approx(151.5)]}
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
 
 
 def test_a_container_may_say_it_by_variables(tmp_path: Path, folders) -> None:
