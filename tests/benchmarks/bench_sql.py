@@ -35,7 +35,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: E
 from sklearn.pipeline import Pipeline, make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler  # noqa: E402
 
-from serving.scorecard import compile, exports  # noqa: E402
+from serving.scorecard import Cleaning, compile, exports  # noqa: E402
 
 PEER = "orbital==0.6.0"
 #: Run by the peer's own Python: a pipeline and a few rows in, its SQL out.
@@ -133,8 +133,10 @@ def against_pipeline(rows: int, rounds: int) -> list[dict]:
         frame = table(rows, numbers, categories)
         frame.loc[::50, "number_0"] = np.nan
         pipeline = ours(frame).fit(frame.head(5000), target(frame.head(5000), labels=True))
+        # Read as training reads a table: trimmed, with words for what is missing.
+        text = exports.write(compile(pipeline, cleaning=Cleaning()), "sql")
         with database(frame) as connection:
-            work = storing(connection, f"SELECT prediction FROM ({exports.write(compile(pipeline), 'sql')})")
+            work = storing(connection, f"SELECT prediction FROM ({text})")
             work()
             found = connection.execute("SELECT prediction FROM answers").fetchnumpy()["prediction"]
             if not (found == pipeline.predict(frame)).all():

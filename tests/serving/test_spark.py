@@ -1,8 +1,5 @@
 """``mlflow.pyfunc.spark_udf`` answers as ``python_function`` does, on a real Spark in local mode."""
 
-import os
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +13,9 @@ from pipelines.planning import Settings
 from pipelines.training import train
 from registry.client import connect
 from tests.pipelines import tables
+from tests.serving import sparks
 
-pyspark_sql = pytest.importorskip("pyspark.sql", reason='Spark is not here: pip install "model-lifecycle[spark]"')
-if not shutil.which(os.path.join(os.environ.get("JAVA_HOME", ""), "bin", "java")) and not shutil.which("java"):
-    pytest.skip("Spark needs Java 17: put it on the PATH, or set JAVA_HOME", allow_module_level=True)
+sparks.need()
 
 import mlflow  # noqa: E402
 from pyspark.sql import functions, types  # noqa: E402
@@ -30,26 +26,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully suppo
 
 
 @pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["pyspark_sql.SparkSession"]:
-    folder = tmp_path_factory.mktemp("spark")
-    settings = {
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.local.dir": str(folder),
-        "spark.sql.shuffle.partitions": "1",
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        # Workers are this Python, with these packages.
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        builder = pyspark_sql.SparkSession.builder.master("local[1]").appName("tests")
-        for name, value in settings.items():
-            builder = builder.config(name, value)
-        session = builder.getOrCreate()
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    with sparks.session(tmp_path_factory.mktemp("spark")) as session:
         yield session
-        session.stop()
 
 
 def answers(frame, udf, *columns) -> list:

@@ -1,13 +1,8 @@
 """SQL of every dialect: run on Spark where it is installed, and for those that no test runs parsed back by sqlglot."""
 
-import contextlib
 import math
-import os
 import re
-import shutil
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlglot
@@ -15,6 +10,7 @@ from sqlglot import exp
 
 from serving.scorecard import exports
 from serving.scorecard.exports import sql
+from tests.serving import sparks
 from tests.serving.scorecard import databases
 from tests.serving.scorecard.test_sql import HARD, MODELS, ODD, TABLE, agree, scorecard
 from tests.serving.scorecard.test_sql_names import HOSTILE, card, rows_of
@@ -85,35 +81,9 @@ databases.TYPES["spark"] = {"number": "DOUBLE", "category": "STRING", "boolean":
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
-    pyspark_sql = pytest.importorskip("pyspark.sql", reason='Spark is not here: pip install "model-lifecycle[spark]"')
-    if not shutil.which(os.path.join(os.environ.get("JAVA_HOME", ""), "bin", "java")) and not shutil.which("java"):
-        pytest.skip("Spark needs Java 17: put it on the PATH, or set JAVA_HOME")
-    folder: Path = tmp_path_factory.mktemp("spark")
-    settings = {
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.local.dir": str(folder),
-        "spark.sql.shuffle.partitions": "1",
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        builder = pyspark_sql.SparkSession.builder.master("local[1]").appName("tests")
-        for name, value in settings.items():
-            builder = builder.config(name, value)
-        with contextlib.closing(_Closing(builder.getOrCreate())) as session:
-            session.session.sparkContext.setLogLevel("ERROR")
-            yield Spark("spark", session.session)
-
-
-class _Closing:
-    def __init__(self, session):
-        self.session = session
-
-    def close(self) -> None:
-        self.session.stop()
+    with sparks.session(tmp_path_factory.mktemp("spark")) as session:
+        session.sparkContext.setLogLevel("ERROR")
+        yield Spark("spark", session)
 
 
 @pytest.mark.parametrize("name", ["regression", "target", "softmax", "calibrated", "mlp", "threshold"])

@@ -133,7 +133,8 @@ def test_sums_overflow_where_the_scorecard_says(dialect: str, opened) -> None:
     """PostgreSQL fails a query whose sum overflows on the way: a score may be as large as float64 goes."""
     columns = [{"name": name, "input": "x", "steps": []} for name in "abcde"]
     tiny = ((1e-300, 1.0, 2.0, 3.0, 4.0), (0.9, 1e-320, 0.0, 1e-5, 0.05))
-    for weights in ((0.2,) * 5, (1.0, 0.5, 0.5, 1.0, 1.0), *tiny):
+    smallest = ((5e-324, 1.0, 2.0, 3.0, 4.0), (5e-324, 1e-323, 0.5, 0.25, 0.0))
+    for weights in ((0.2,) * 5, (1.0, 0.5, 0.5, 1.0, 1.0), *tiny, *smallest):
         compare(card(columns, list(zip("abcde", weights, strict=True))), opened(dialect))
 
 

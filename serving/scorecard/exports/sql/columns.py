@@ -1,10 +1,12 @@
 """The inputs of a model and the columns computed from them, as SQL."""
 
+import math
 from collections.abc import Callable, Iterator
 
 from ...inputs import CATEGORY
 from ...plan import Op
 from ...scorecard import Scorecard
+from ..groups import coded
 from . import reading
 from .layers import Sql
 from .transforms import ABSORBING, Transforms
@@ -103,21 +105,16 @@ class Columns:
         return self._writer.let(value) if isinstance(value, Number) else value
 
     def _code(self, op: Op, value: Value) -> Cases:
-        table: dict = {}
-        for place, group in enumerate(op.item["one_hot"]):
-            table.update(dict.fromkeys(group["of"], place))
-        table.update(dict.fromkeys(op.item["zero"], -1))
-        otherwise = op.item["otherwise"]
-        other = None if otherwise.get("do") == "refuse" else -1
-        if "is" in otherwise:
-            other = next(p for p, group in enumerate(op.item["one_hot"]) if group["name"] == otherwise["is"])
-        if isinstance(value, Cases):
-            found = (None if one is None else table.get(None if one != one else one, other) for one in value.outcomes)
-            # An infinity is no category.
-            places = [None if one in (float("inf"), float("-inf")) else place
-                      for one, place in zip(value.outcomes, found, strict=True)]  # fmt: skip
-            return Cases(value.partition, tuple(places))
-        return self._transforms.table(value, table, other)
+        table, other = coded(op.item)
+        if not isinstance(value, Cases):
+            return self._transforms.table(value, table, other)
+
+        def place_of(one: float | None) -> float | None:
+            if one is None or math.isinf(one):  # an infinity is no category
+                return None
+            return table.get(None if one != one else one, other)
+
+        return Cases(value.partition, tuple(map(place_of, value.outcomes)))
 
     def _input(self, place: int) -> Value:
         item, cleaning = self._plan.inputs[place], self._plan.cleaning
@@ -163,5 +160,4 @@ def _keys(op: Op) -> Iterator[str]:
             found = [value["value"]]
         yield from (key for key in found if isinstance(key, str))
     if op.kind == "code":
-        keys = [key for group in op.item["one_hot"] for key in group["of"]] + op.item["zero"]
-        yield from (key for key in keys if isinstance(key, str))
+        yield from (key for key in coded(op.item)[0] if isinstance(key, str))

@@ -3,11 +3,16 @@
 Every method takes and gives the text of an operand.
 """
 
+from collections.abc import Iterable
+
 MAX = 1.7976931348623157e308
 #: A decimal number as ``inputs.number`` takes it.
 NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
 #: What ``str.strip`` takes away.
 WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+
+#: The white space around a text, as a regular expression.
+AROUND = rf"^[{WHITE}]+|[{WHITE}]+\z"
 
 
 class Engine:
@@ -19,9 +24,10 @@ class Engine:
     tested : whether the project's tests run what is written for it.
     raises : whether arithmetic that leaves the range of float64, or loses all of a number's digits, fails the query.
     infinity : a literal; empty where the engine has none, and then the largest number stands in its place.
+    nan : a literal that equals what is not a number; empty where the engine has none, or NULL in its place.
     fence : what keeps the engine from merging a subquery into the one around it, and computing its columns many times.
     most : the most columns of a SELECT.
-    parses_all : whether ``figure`` parses a text, too.
+    in_place : whether ``text`` costs so little that it can be written more than once.
     greatest, whole : its functions for the largest of several numbers, and for a number without its fraction.
     note : what else a user has to know.
     functions : the engine's own for those of ``steps.FUNCTIONS`` that it has.
@@ -31,11 +37,12 @@ class Engine:
     tested = True
     raises = False
     infinity = "CAST('Infinity' AS DOUBLE)"
+    nan = "CAST('NaN' AS DOUBLE)"
     fence = ""
     most = 10**9
     double = "DOUBLE"
     varchar = "VARCHAR"
-    parses_all = False
+    in_place = False
     greatest = "GREATEST"
     whole = "FLOOR"
     note = ""
@@ -93,11 +100,15 @@ class Engine:
             return self.literal(value)
         return f"({value})" if value < 0 else str(value)
 
-    def words(self, values) -> str:
-        """Texts in parentheses, for IN."""
-        return "(" + ", ".join(self.quote(value) for value in sorted(values)) + ")"
-
     # Tests
+
+    def among(self, value: str, literals: Iterable[str]) -> str:
+        """Whether a value is one of several; not true for NULL."""
+        return f"{value} IN ({', '.join(literals)})"
+
+    def spelled(self, text: str, words: Iterable[str]) -> str:
+        """Whether a text is one of several."""
+        return self.among(text, map(self.quote, sorted(words)))
 
     def finite(self, value: str) -> str:
         """Whether a number is finite: not true for NULL and NaN, whose order differs between engines."""
@@ -109,15 +120,17 @@ class Engine:
 
     def missing(self, value: str) -> str:
         """Whether a number is NULL or NaN."""
-        return f"{value} IS NULL OR {value} = CAST('NaN' AS {self.double})"
+        return f"{value} IS NULL OR {value} = {self.nan}" if self.nan else f"{value} IS NULL"
 
     def filled(self, value: str, fill: str) -> str:
         """A number, or another where it is missing: NaN comes after infinity, or compares with nothing."""
+        if not self.nan:
+            return f"COALESCE({value}, {fill})"
         return f"CASE WHEN {value} <= {self.infinity} THEN {value} ELSE {fill} END"
 
     def without_nan(self, value: str) -> str:
         """NULL for NaN."""
-        return f"NULLIF({value}, CAST('NaN' AS {self.double}))"
+        return f"NULLIF({value}, {self.nan})" if self.nan else value
 
     def has_numbers(self, raw: str) -> str:
         """Whether a column is of a type of numbers; empty where SQL cannot ask."""

@@ -22,14 +22,8 @@ def number(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, *, absorbe
     """
     engine, layers = writer.engine, writer.layers
     refused = engine.refused()
-    words = cleaning.missing if absorbed or item.type == BOOLEAN or _has_numbers(cleaning) else frozenset()
-    if item.type == BOOLEAN:
-        found = _boolean(raw, words, cleaning, writer)
-    elif engine.parses_all and not cleaning.trim:
-        found = _at_once(raw, words, writer)
-    else:
-        found = _number(raw, words, cleaning, writer)
-    found = layers.let(found)
+    read = _boolean if item.type == BOOLEAN else _number
+    found = layers.let(read(raw, cleaning, writer, refused=refused if absorbed else ""))
     if item.integer:
         whole = engine.whole
         found = layers.let(sql("CASE WHEN {0} <> " + whole + "({0}) THEN {1} ELSE {0} END", found, refused))
@@ -45,49 +39,54 @@ def number(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, *, absorbe
     )
 
 
-def _at_once(raw: Sql, words: frozenset[str], writer: Writer) -> Sql:
-    """A number of an engine whose one cast takes columns of numbers and of text."""
+def _number(raw: Sql, cleaning: Cleaning, writer: Writer, *, refused: str) -> Sql:
     engine = writer.engine
-    text = engine.text(raw.text)
-    number = f"{engine.has_numbers(raw.text)} OR {engine.is_number(text)}"
-    missing = f"{raw.text} IS NULL" + (f" OR {text} IN {engine.words(words)}" if words else "")
-    whens = [f"WHEN {number} THEN {engine.figure(raw.text)}", f"WHEN {missing} THEN NULL"]
-    if any(re.fullmatch(NUMBER, word) for word in words):
-        whens.insert(0, f"WHEN {text} IN {engine.words(words)} AND NOT ({engine.has_numbers(raw.text)}) THEN NULL")
-    return Sql(f"CASE {' '.join(whens)} ELSE {engine.refused()} END")
-
-
-def _number(raw: Sql, words: frozenset[str], cleaning: Cleaning, writer: Writer) -> Sql:
-    engine, layers = writer.engine, writer.layers
-    column, text = layers.let(raw), layers.let(Sql(engine.written(raw.text, trim=cleaning.trim)))
+    column, text = _column_and_text(raw, cleaning, writer)
+    whens = []
     # What is asked of a type is a constant in some engines, and all that depends on it costs nothing.
-    numbers = engine.has_numbers(column.text)
-    whens = [f"WHEN {numbers} THEN {engine.figure(column.text)}"] if numbers else []
-    whens.append(f"WHEN {text.text} IS NULL THEN NULL")
-    answers = [f"WHEN {engine.is_number(text.text)} THEN {engine.parsed(text.text)}"]
-    if words:
-        # A word for a missing value may look like a number.
-        first = any(re.fullmatch(NUMBER, word) for word in words)
-        answers.insert(0 if first else 1, f"WHEN {text.text} IN {engine.words(words)} THEN NULL")
-    answer = f"CASE {' '.join([*whens, *answers])} ELSE {engine.refused()} END"
-    return Sql(answer, text.names | column.names, 1)
+    if numbers := engine.has_numbers(column.text):
+        whens.append(f"WHEN {numbers} THEN {engine.figure(column.text)}")
+    written = [f"WHEN {engine.is_number(text.text)} THEN {engine.parsed(text.text)}"]
+    # A word for a missing value may look like a number.
+    first = any(re.fullmatch(NUMBER, word) for word in cleaning.missing)
+    if cleaning.missing and (first or refused):
+        written.insert(0 if first else 1, f"WHEN {engine.spelled(text.text, cleaning.missing)} THEN NULL")
+    if refused:
+        written.append(f"WHEN {text.text} IS NOT NULL THEN {refused}")
+    whens += written
+    return _of(f"CASE {' '.join(whens)} END", column, text)
 
 
-def _boolean(raw: Sql, words: frozenset[str], cleaning: Cleaning, writer: Writer) -> Sql:
-    engine, layers = writer.engine, writer.layers
-    column, text = layers.let(raw), layers.let(Sql(engine.written(raw.text, trim=cleaning.trim)))
+def _boolean(raw: Sql, cleaning: Cleaning, writer: Writer, *, refused: str) -> Sql:
+    engine = writer.engine
+    column, text = _column_and_text(raw, cleaning, writer)
     yes, no = writer.literal(1.0).text, writer.literal(0.0).text
     whens = []
     if numbers := engine.has_numbers(column.text):
         figure = engine.truth(column.text)
-        given = f"{engine.without_nan(figure)} IS NOT NULL"
-        whens.append(f"WHEN {numbers} THEN CASE WHEN {figure} IN ({yes}, {no}) THEN {figure}")
-        whens.append(f"WHEN {given} THEN {engine.refused()} END")
-    whens.append(f"WHEN {text.text} IS NULL THEN NULL")
-    whens += [f"WHEN {text.text} IN {engine.words(words)} THEN NULL"] if words else []
+        other = f" WHEN {engine.without_nan(figure)} IS NOT NULL THEN {refused}" if refused else ""
+        whens.append(f"WHEN {numbers} THEN CASE WHEN {figure} IN ({yes}, {no}) THEN {figure}{other} END")
+    if cleaning.missing:
+        whens.append(f"WHEN {engine.spelled(text.text, cleaning.missing)} THEN NULL")
     whens.append(f"WHEN LOWER({text.text}) IN ('true', '1') THEN {yes}")
     whens.append(f"WHEN LOWER({text.text}) IN ('false', '0') THEN {no}")
-    return Sql(f"CASE {' '.join(whens)} ELSE {engine.refused()} END", text.names | column.names, 1)
+    if refused:
+        whens.append(f"WHEN {text.text} IS NOT NULL THEN {refused}")
+    return _of(f"CASE {' '.join(whens)} END", column, text)
+
+
+def _column_and_text(raw: Sql, cleaning: Cleaning, writer: Writer) -> tuple[Sql, Sql]:
+    """A raw value, and the text in it, clean, where it is no number."""
+    engine, layers = writer.engine, writer.layers
+    if engine.in_place and not cleaning.trim:
+        return raw, Sql(engine.text(raw.text))
+    return layers.let(raw), layers.let(Sql(engine.written(raw.text, trim=cleaning.trim)))
+
+
+def _of(text: str, *parts: Sql) -> Sql:
+    """An expression that was written of others."""
+    names = frozenset().union(*(part.names for part in parts))
+    return Sql(text, names, max(part.level for part in parts))
 
 
 def category(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, known: set[str]) -> Text:
@@ -101,18 +100,14 @@ def category(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, known: s
     text = layers.let(Sql(engine.text(raw.text)))
     if wrong := engine.has_no_text(raw.text):
         writer.guard(Sql(f"{raw.text} IS NOT NULL AND {wrong}"))
-    clean = engine.trimmed(text.text) if cleaning.trim else text.text
-    whens = [f"WHEN {text.text} IN {engine.words(known)} THEN {text.text}"] if known else []
+    if cleaning.trim:
+        clean = engine.trimmed(text.text)
+        if known:
+            clean = f"CASE WHEN {engine.spelled(text.text, known)} THEN {text.text} ELSE {clean} END"
+        text = layers.let(_of(clean, text))
     if cleaning.missing:
-        whens.append(f"WHEN {clean} IN {engine.words(cleaning.missing)} THEN NULL")
-    if cleaning.missing or cleaning.trim:
-        found = f"CASE {' '.join(whens)} ELSE {clean} END" if whens else clean
-        text = layers.let(Sql(found, text.names, text.level))
+        missing = engine.spelled(text.text, cleaning.missing)
+        text = layers.let(_of(f"CASE WHEN {missing} THEN NULL ELSE {text.text} END", text))
     if not item.null:
         writer.guard(sql("{} IS NULL", text))
     return Text(text)
-
-
-def _has_numbers(cleaning: Cleaning) -> bool:
-    """Whether a word for a missing value is a number, too."""
-    return any(re.fullmatch(NUMBER, word) for word in cleaning.missing)

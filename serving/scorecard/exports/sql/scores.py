@@ -93,13 +93,8 @@ def _units(
         values = [_bounded(value, column, scale, writer) for value, column in zip(values, columns, strict=True)]
     found = []
     for k, intercept in enumerate(intercepts):
-        terms = []
-        for value, column in zip(values, columns, strict=True):
-            if column[k]:
-                weight = column[k] * scale
-                plain = not writer.engine.raises or abs(weight) > _TINY
-                literal = sql("({} * {})", value.sql, writer.literal(weight)) if weight != 1.0 else value.sql
-                terms.append(literal if plain else writer.times(value, weight).sql if weight else value.sql)
+        used = [(value, column[k]) for value, column in zip(values, columns, strict=True) if column[k]]
+        terms = [_term(value, weight, scale, writer) for value, weight in used]
         terms += [writer.chosen(cases.times(scale)) for cases in hot[k]]
         if intercept or not terms:
             terms.append(writer.literal(float(intercept) * scale))
@@ -114,6 +109,15 @@ def _units(
             )  # fmt: skip
         found.append(Number(writer.layers.let(added), infinite=not shift, high=min(MAX, heights[k])))
     return found
+
+
+def _term(value: Number, weight: float, scale: float, writer: Writer) -> Sql:
+    """A number times a weight, at a scale."""
+    if writer.engine.raises and abs(weight * scale) <= _TINY:
+        # One after the other: of the smallest weights the scale leaves nothing.
+        return writer.times(writer.times(value, weight), scale).sql
+    scaled = weight * scale
+    return value.sql if scaled == 1.0 else sql("({} * {})", value.sql, writer.literal(scaled))
 
 
 def _bounded(value: Number, weights: list[float], scale: float, writer: Writer) -> Number:

@@ -53,7 +53,8 @@ class Transforms:
             if len(literals) == 1:
                 parts.append(sql("{} = {}", subject, literals[0]))
             elif literals:
-                parts.append(sql("{} IN ({})", subject, joined(", ", literals)))
+                found = self._engine.among(subject.text, [literal.text for literal in literals])
+                parts.append(Sql(found, subject.names, subject.level))
             conditions.append(joined(" OR ", parts))
             outcomes.append(answers[keys[0]])
         return Cases(Partition(conditions, disjoint=True), (*outcomes, other))
