@@ -2,11 +2,10 @@
 
 import click
 
-from registry.commands import Group, Option, option, run, switch
+from registry.commands import Group, Option, option, policy_option, run, switch
 from registry.moves import promote, reject, rollback
 
 _JSON = click.option("--json", "as_json", is_flag=True, cls=Option, help="Print the result as JSON.")
-_POLICY = option("--policy", help="The policy's file. [default: LIFECYCLE_POLICY, else the one that is shipped]")
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,7 +19,7 @@ for _command in (promote, reject, rollback):
 
 @cli.command("list")
 @click.argument("name", required=False)
-@_POLICY
+@policy_option
 @_JSON
 def list_(name: str | None, policy: str | None, as_json: bool) -> None:
     """Show the registered models, or one: their versions, stages, aliases and metrics side by side."""
@@ -36,7 +35,7 @@ def list_(name: str | None, policy: str | None, as_json: bool) -> None:
 @option("--stage", type=click.Choice(["Staging", "Production"], case_sensitive=False), default="Production",
         help="The stage whose gates count.")  # fmt: skip
 @switch("--breaking", help="Callers know that the columns change: let that pass.")
-@_POLICY
+@policy_option
 @_JSON
 def gates(name: str, version: str, stage: str, breaking: bool, policy: str | None, as_json: bool) -> int:
     """Show what the gates say of a version, and why. It exits with 1 where one that counts is not passed."""
@@ -79,7 +78,7 @@ def history(name: str, verify: bool, as_json: bool) -> int:
 @cli.command()
 @switch("--once", help="Settle what was changed by hand until now, and end.")
 @option("--interval", type=click.FloatRange(0.1, 60), help="Seconds between two looks. [default: the policy's]")
-@_POLICY
+@policy_option
 def watch(once: bool, interval: float | None, policy: str | None) -> None:
     """See stages and aliases that are changed by hand, in MLflow's pages say, and judge them by the same gates.
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry import evidence, follow, history, stages, verdicts
+from registry import history, stages, telling, verdicts
 from registry.ledger import INTENT, NOTED, Entry, Ledger
 from registry.policy import FLAG, Policy
 from registry.reading import EvidenceError
 from registry.stages import ALIASES, NONE, PRODUCTION, STAGING, State
-from registry.transitions import Plan, execute, planned, recover_locked
+from registry.transitions import Plan, digest, execute, planned, recover_locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -134,7 +134,8 @@ def settle(
     ----------
     judge : by default the gates, with the evidence in the registry.
     trusting : of a model that the ledger does not know, adopt what is there whatever the gates say: where a ledger
-        begins, there is nothing known to go back to, and a model in use would be taken away.
+        begins, there is nothing known to go back to, and a model in use would be taken away. So it is with a model that
+        the ledger knows by another name.
 
     Raises
     ------
@@ -144,13 +145,29 @@ def settle(
     asked = judge or _judge(client, name, policy)
     with ledger.lock(name, wait=_PATIENCE) as lock:
         recover_locked(client, ledger, lock, name)
-        fresh = trusting and not history.done(ledger.entries(name))
-        one = _Settling(client, ledger, lock, name, policy, asked, fresh)
+        taken = ""
+        if not history.done(ledger.entries(name)):
+            former = _renamed(ledger, stages.read(client, name))
+            taken = f"when {former!r} was renamed" if former else "when the ledger began" if trusting else ""
+        one = _Settling(client, ledger, lock, name, policy, asked, taken)
         state, before = one.look()
         # An alias is brought into line with any move: what it asked for is noted before the first.
         wanted = {stage: requests(state, before, stage) for stage in (PRODUCTION, STAGING)}
         found = [*one.answer(wanted[PRODUCTION]), *one.answer(wanted[STAGING])]
         return [*found, *one.record(), *one.align()]
+
+
+def _renamed(ledger: Ledger, state: State) -> str | None:
+    """By what name the ledger knows the versions of a model; None where it does not.
+
+    The last row of each is named by its tag, and tells when the registry made the version: of another one it is not.
+    """
+    for number in telling.witnesses(state):
+        for entry in ledger.entries(intent=number):
+            keys = {(move["version"], move["created"]) for move in entry.details.get("moves", ())}
+            if any((one.number, one.created) in keys for one in state.versions.values()) and entry.model != state.name:
+                return entry.model
+    return None
 
 
 def _judge(client: "MlflowClient", name: str, policy: Policy) -> Judge:
@@ -165,7 +182,12 @@ def _judge(client: "MlflowClient", name: str, policy: Policy) -> Judge:
 
 @dataclass(frozen=True)
 class _Settling:
-    """One model, under its lock."""
+    """One model, under its lock.
+
+    Parameters
+    ----------
+    taken : when what is there is taken as it is; empty where the gates are asked.
+    """
 
     client: "MlflowClient"
     ledger: Ledger
@@ -173,7 +195,7 @@ class _Settling:
     name: str
     policy: Policy
     judge: Judge
-    trusting: bool
+    taken: str
 
     def look(self) -> tuple[State, dict[str, str]]:
         """The model as it is, and the stages that the ledger knows."""
@@ -189,12 +211,12 @@ class _Settling:
                 continue
             there = (number for number, stage in before.items() if stage == PRODUCTION)
             verdict = self.judge(request.version, request.target, next(there, None))
-            if verdict.passed or self.trusting or self.policy.by_hand == FLAG:
+            if verdict.passed or self.taken or self.policy.by_hand == FLAG:
                 for other, its in failed:
                     self._note(other, its, state)
                 return [self._adopt(state, before, request, verdict)]
             failed.append((request, verdict))
-        return [self._revert(failed)] if failed else []
+        return self._revert(failed)
 
     def _adopt(self, state: State, before: Mapping[str, str], request: Request, verdict: "Verdict") -> Settled:
         concerned = {
@@ -205,71 +227,80 @@ class _Settling:
         calls = [(request.version, request.target)]
         plan = planned(state, BY_HAND, request.version, calls, sources=concerned, told=True)
         outcome = "adopted" if verdict.passed else "flagged"
-        words = f"in {request.target} when the ledger began" if self.trusting else request.words
+        words = f"in {request.target} {self.taken}" if self.taken else request.words
         reason = f"{words}; {'' if verdict.passed else 'flagged, it fails its gates: '}{verdict.summary()}"
         return self._done(state, plan, HAND, reason, outcome, verdict)
 
-    def _revert(self, failed: Sequence[tuple[Request, "Verdict"]]) -> Settled:
+    def _revert(self, failed: Sequence[tuple[Request, "Verdict"]]) -> list[Settled]:
         state, before = self.look()
+        # One may have been deleted while it was judged.
+        failed = [(request, verdict) for request, verdict in failed if request.version in state.versions]
+        if not failed:
+            return []
         request, verdict = failed[0]
         for other, its in failed:
             self._note(other, its, state)
         stage = request.target
         # Whoever made room for it comes back, and comes first: there always is a champion.
-        goal = {one.version: before[one.version] for one, _ in failed if one.version in state.versions}
+        goal = {one.version: before[one.version] for one, _ in failed}
         goal |= {number: its for number, its in before.items() if its == stage != state.versions[number].stage}
         calls = [(number, its) for way in stages.STAGES for number, its in goal.items() if its == way]
         # Whatever holds the stage already has to hold it against those that are put back.
         calls = [(number, stage) for number, its in before.items() if its == stage] + calls
         plan = planned(state, history.REVERT, request.version, calls, told=True)
         reason = f"{request.words}; it fails its gates: {verdict.summary()}"
-        return self._done(state, plan, WATCH, reason, "reverted", verdict)
+        return [self._done(state, plan, WATCH, reason, "reverted", verdict)]
 
     def record(self) -> list[Settled]:
-        """Record the moves by hand that no gate is asked for: to Archived and None, and out of a stage."""
+        """Record the moves by hand that no gate is asked for: to Archived and None.
+
+        What has come to a stage with gates since the requests were read is not known to the ledger, and so is a request
+        of the next look.
+        """
         state, before = self.look()
         found = []
         for number, stage in before.items():
-            if state.versions[number].stage != stage:
+            now = state.versions[number].stage if number in state.versions else stage
+            if now != stage and now not in ALIASES:
                 plan = planned(state, BY_HAND, number, (), sources={number: stage})
-                reason = f"stage changed by hand from {stage} to {state.versions[number].stage}"
+                reason = f"stage changed by hand from {stage} to {now}"
                 found.append(self._done(state, plan, HAND, reason, "adopted"))
                 state, _ = self.look()
         return found
 
     def align(self) -> list[Settled]:
         """Make the aliases mirror the stages again, where one was taken away by hand."""
-        state, _ = self.look()
+        state, before = self.look()
         found = []
         for stage, alias in ALIASES.items():
-            if _mirrored(state, stage):
+            # Of a version that came to the stage, or got its alias, meanwhile: the next look answers.
+            if _mirrored(state, stage) or requests(state, before, stage):
                 continue
             there = [version.number for version in state.in_stage(stage)]
             about = there[0] if there else state.aliases[alias]
+            if about not in state.versions:
+                continue
             plan = planned(state, history.REVERT, about, (), told=True)
             reason = f"alias {alias} was changed by hand; it mirrors the stage"
             found.append(self._done(state, plan, WATCH, reason, "aligned"))
-            state, _ = self.look()
+            state, before = self.look()
         return found
 
     def _done(
         self, state: State, plan: Plan, actor: str, reason: str, outcome: str, verdict: "Verdict | None" = None
     ) -> Settled:
-        following = follow.titles(self.policy.follow, plan.target) if outcome != "aligned" else []
-        entry = Entry(
-            kind=plan.kind,
-            state=INTENT,
-            model=plan.name,
-            version=plan.version,
-            source=plan.source,
-            target=plan.target,
+        intent = execute(
+            self.client,
+            self.ledger,
+            self.lock,
+            state,
+            plan,
             actor=actor,
             reason=reason,
-            digest=(verdict and verdict.digest) or state.versions[plan.version].tags.get(evidence.DIGEST_TAG),
-            verdict=verdict.to_dict() if verdict else None,
-            details={"outcome": outcome, **({"follow": following} if following else {})},
+            verdict=verdict,
+            followers=self.policy.follow if outcome != "aligned" else (),
+            outcome=outcome,
         )
-        intent = execute(self.client, self.ledger, self.lock, state, plan, entry)
         words = f"{plan.name} version {plan.version}: {reason}: {outcome} (ledger {intent.id})"
         return Settled(intent.id, plan.name, plan.version, outcome, words)
 
@@ -284,7 +315,7 @@ class _Settling:
                 target=request.target,
                 actor=HAND,
                 reason=request.words,
-                digest=verdict.digest or state.versions[request.version].tags.get(evidence.DIGEST_TAG),
+                digest=digest(state, request.version, verdict),
                 verdict=verdict.to_dict(),
                 details={"outcome": "reverted"},
             )

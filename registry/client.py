@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,8 @@ _ONE_TRY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES
 _VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 # MLflow's own, in the working folder.
 _DEFAULT = "sqlite:///mlflow.db"
+# As many as MLflow's own pages take of versions.
+_PAGE = 200
 
 
 def settle() -> None:
@@ -46,7 +48,7 @@ def settle() -> None:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     # Whatever they would say is in the error that is raised, or is nothing that a person can act on.
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -69,6 +71,15 @@ def connect() -> "MlflowClient":
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
     return client
+
+
+def place() -> str:
+    """Where the registry is that clients are connected to, without passwords; a file by its whole path."""
+    import mlflow
+
+    uri = mlflow.get_registry_uri()
+    path = uri.partition(":///")[2] if uri.startswith("sqlite") else ""
+    return f"sqlite:///{Path(path).expanduser().absolute()}" if path else masked(uri)
 
 
 @contextmanager
@@ -140,7 +151,7 @@ def _probe_server(uri: str, variable: str) -> None:
         raise _away(uri, variable, f"silent for {_SIGN_OF_LIFE} s") from None
     except (requests.exceptions.RequestException, ValueError) as error:
         raise RegistryError(
-            f"{variable}={masked(uri)} is no address of a server: {_reason(error)}; correct it"
+            f"{variable}={masked(uri)} is no address of a server: {said_by(error)}; correct it"
         ) from None
 
 
@@ -191,8 +202,19 @@ def _probe_database(uri: str, variable: str) -> None:
         engine.connect().close()
     except (SQLAlchemyError, ImportError, ValueError) as error:
         raise RegistryError(
-            f"the tracking database {masked(uri)} cannot be reached: {_reason(error)}; start it, or correct {variable}"
+            f"the tracking database {masked(uri)} cannot be reached: {said_by(error)}; start it, or correct {variable}"
         ) from None
+
+
+def pages(search: Callable) -> list:
+    """All that a search of MLflow finds, page by page: it takes ``max_results`` and ``page_token``."""
+    found, token = [], None
+    while True:
+        page = search(max_results=_PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 @contextmanager
@@ -215,7 +237,7 @@ def _told(error: Exception) -> str:
     status = _status(error, text)
     if "botocore" in text or "boto3" in text or type(error).__module__.startswith(("botocore", "boto3")):
         return (
-            f"the artifact store refused: {_reason(error)}; "
+            f"the artifact store refused: {said_by(error)}; "
             "check its address, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if status in (401, 403) or getattr(error, "error_code", "") in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
@@ -231,8 +253,8 @@ def _told(error: Exception) -> str:
     if "Max retries exceeded" in text or "timed out" in text or _TRANSPORT.search(text):
         return f"{_server()} does not answer ({_cause(error)}); see that it runs, and try again"
     if "OperationalError" in text or type(error).__module__.startswith("sqlalchemy"):
-        return f"the tracking database failed: {_reason(error)}; {_remedy(text)}"
-    return _reason(error)
+        return f"the tracking database failed: {said_by(error)}; {remedy(text)}"
+    return said_by(error)
 
 
 _TRANSPORT = re.compile(r"API request to (endpoint )?\S+ (failed|was successful)")
@@ -254,7 +276,7 @@ def _body(text: str) -> str:
     """What a server's answer says, without the tags of a page and the words around it."""
     body = text.partition("Response body: ")[2].strip("'\" ")
     plain = " ".join(re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", body).split())
-    return _cut(plain or _reason(Exception(text)), 160)
+    return _cut(plain or said_by(Exception(text)), 160)
 
 
 def _cause(error: BaseException) -> str:
@@ -264,10 +286,11 @@ def _cause(error: BaseException) -> str:
         if found := re.search(pattern, text):
             said = found.group(1)
             return _cut(f"silent for {said} s" if said.isdigit() else said.strip("'\" "), 160)
-    return _reason(error)
+    return said_by(error)
 
 
-def _remedy(text: str) -> str:
+def remedy(text: str) -> str:
+    """What to do about a database that said so."""
     if "locked" in text:
         return "another process is writing to it: wait for that to end"
     if "full" in text or "disk I/O" in text or "readonly" in text:
@@ -275,7 +298,7 @@ def _remedy(text: str) -> str:
     return "see that it runs, and try again"
 
 
-def _reason(error: BaseException, most: int = 300) -> str:
+def said_by(error: BaseException, most: int = 300) -> str:
     """What an error says, on one line, without passwords and the SQL that failed."""
     text = str(getattr(error, "orig", None) or error)
     text = text.partition("[SQL: ")[0].partition("(Background on this error")[0]

@@ -49,7 +49,7 @@ class Switch(click.ParamType):
             return value
         words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
         if value.lower() not in words:
-            self.fail(f"expected yes or no, found {value!r}", param, ctx)
+            self.fail(f"expected yes, no, or nothing where no other word follows, found {value!r}", param, ctx)
         return words[value.lower()]
 
 
@@ -80,9 +80,11 @@ class Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command, and end the process: click's own ``main`` with other words for what goes wrong."""
         kwargs |= {"standalone_mode": False, "obj": (debug := _Debug())}
+        code = 2
         try:
             with interrupts.interruptible():
-                sys.exit(super().main(*args, **kwargs) or 0)
+                code = super().main(*args, **kwargs) or 0
+                interrupts.close()
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message())
         except BrokenPipeError:
@@ -93,7 +95,9 @@ class Group(click.Group):
                 if debug.asked:
                     traceback.print_exc()
                 click.echo(f"error: {told(error)}", err=True)
-        sys.exit(2)
+            # Not below: while an interrupt is at hand, another one is not raised on the way out.
+            sys.exit(2)
+        sys.exit(code)
 
 
 @dataclass
@@ -145,8 +149,8 @@ def told(error: BaseException) -> str:
             return f"no space left to write {cause.filename or 'a file'}; free some, or set TMPDIR to a larger disk"
     if any(one.__name__ in _OWN for one in type(error).__mro__):
         return text
-    if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
-        # A library made another error of it.
+    if any(isinstance(cause, KeyboardInterrupt) for cause in causes) or interrupts.asked():
+        # A library made another error of it, some without a word of the one that it was.
         return told(KeyboardInterrupt())
     if isinstance(error, MemoryError):
         return "not enough memory for this table; take fewer rows or columns"
@@ -173,6 +177,12 @@ def switch(*names: str, help: str, **settings: Any) -> Callable:
     """A flag that can be given as ``yes`` or ``no``, too, as MLproject has to."""
     settings = {"default": "no", "show_default": False, **settings}
     return option(*names, type=Switch(), is_flag=False, flag_value="yes", help=help, **settings)
+
+
+def policy_option(command: Callable) -> Callable:
+    """``--policy``, as all commands have it."""
+    shipped = "[default: LIFECYCLE_POLICY, else the one that is shipped]"
+    return option("--policy", metavar="FILE", help=f"The policy's file. {shipped}")(command)
 
 
 def pairs(texts: Iterable[str], option_name: str) -> dict[str, str]:

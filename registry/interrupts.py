@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -32,7 +32,7 @@ class _Listener:
             self.heard = signal.Signals(number)
             self._remind()
         # While an interrupt is on its way out, files are removed and the run is closed: a second one waits for that.
-        if not _held and not _late and not _unwinding(sys.exc_info()[1]) and not _in_hook(frame):
+        if not _held and not _late and not _unwinding(sys.exc_info()[1]) and not _here(frame):
             raise self.interrupted()
 
     def interrupted(self) -> Interrupted:
@@ -86,11 +86,10 @@ def interruptible(*, last: bool = False) -> Iterator[None]:
             signal.signal(number, listener.hear)
         yield
     finally:
-        with held():
-            listener.end(last=last)
-            if not last:
-                sys.unraisablehook = hook
-            _listener = None
+        listener.end(last=last)
+        if not last:
+            sys.unraisablehook = hook
+        _listener = None
 
 
 def asked() -> bool:
@@ -151,14 +150,26 @@ def check() -> None:
         raise _listener.interrupted()
 
 
-@contextmanager
-def held() -> Iterator[None]:
-    """:func:`hold` for the block; a signal that has come is not raised at its end, but soon after."""
-    hold()
-    try:
-        yield
-    finally:
+def held() -> AbstractContextManager[None]:
+    """:func:`hold` for the block; a signal that has come is not raised at its end, but soon after.
+
+    A `finally:` that begins with it is not interrupted: between the end of the block above it and the first line of the
+    one below there is no code but this module's.
+    """
+    return _HELD
+
+
+class _Held(AbstractContextManager[None]):
+    """What :func:`held` gives; a class, for code of ``contextlib`` in between could be interrupted."""
+
+    def __enter__(self) -> None:
+        hold()
+
+    def __exit__(self, *_: object) -> None:
         release(deliver=False)
+
+
+_HELD = _Held()
 
 
 def _unwinding(error: BaseException | None) -> bool:
@@ -172,10 +183,10 @@ def _unwinding(error: BaseException | None) -> bool:
     return False
 
 
-def _in_hook(frame: FrameType | None) -> bool:
-    """Whether the unraisable hook is at work: what is raised there, Python prints and forgets."""
+def _here(frame: FrameType | None) -> bool:
+    """Whether this module is at work: it begins to hold, say, or its hook, in which Python forgets errors, runs."""
     while frame is not None:
-        if frame.f_code.co_name == "unraisable" and frame.f_code.co_filename == __file__:
+        if frame.f_code.co_filename == __file__:
             return True
         frame = frame.f_back
     return False

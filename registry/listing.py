@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from registry import stages
-from registry.client import speaking
-from registry.errors import RegistryError
-from registry.text import closest
+from registry.client import pages, speaking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,8 +16,8 @@ if TYPE_CHECKING:
 #: What is shown of a task beside the metric that the policy judges by.
 SHOWN = {"regression": ("rmse", "mae", "r2"), "classification": ("accuracy", "roc_auc", "log_loss")}
 
-#: Runs are asked for by so many at once, and registered models and versions fetched.
-_RUNS, _PAGE = 100, 200
+#: Runs are asked for by so many at once.
+_RUNS = 100
 
 
 @dataclass(frozen=True)
@@ -57,13 +55,11 @@ def rows(client: "MlflowClient", policies: "Policies", name: str | None = None) 
         where there is no such model, or the registry refuses.
     """
     with speaking():
-        models = {model.name: model for model in _pages(client.search_registered_models)}
+        models = {model.name: model for model in pages(client.search_registered_models)}
         if name is not None and name not in models:
-            near = closest(name, models)
-            hint = f"did you mean {near!r}?" if near else "`python -m registry list` shows what there is"
-            raise RegistryError(f"no registered model {name!r}; {hint}")
+            raise stages.NoModel(stages.unknown(name, list(models)))
         wanted = stages.matching(name) if name is not None else None
-        versions = _pages(lambda **page: client.search_model_versions(wanted, **page))
+        versions = pages(lambda **page: client.search_model_versions(wanted, **page))
         versions = [version for version in versions if name in (None, version.name)]
         measured = _metrics(client, {version.run_id for version in versions if version.run_id})
     found = []
@@ -99,7 +95,7 @@ def _metrics(client: "MlflowClient", run_ids: set[str]) -> dict[str, Mapping[str
     """The metrics of runs, many in one call."""
     if not run_ids:
         return {}
-    experiments = [one.experiment_id for one in _pages(client.search_experiments)]
+    experiments = [one.experiment_id for one in pages(client.search_experiments)]
     found: dict[str, Mapping[str, float]] = {}
     ordered = sorted(run_ids)
     for start in range(0, len(ordered), _RUNS):
@@ -107,14 +103,3 @@ def _metrics(client: "MlflowClient", run_ids: set[str]) -> dict[str, Mapping[str
         for run in client.search_runs(experiments, f"attributes.run_id IN ({quoted})", max_results=_RUNS):
             found[run.info.run_id] = run.data.metrics
     return found
-
-
-def _pages(search) -> list:
-    """All that a search of MLflow finds, page by page."""
-    found, token = [], None
-    while True:
-        page = search(max_results=_PAGE, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found

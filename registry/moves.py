@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry.commands import option, switch
+from registry.commands import Command, option, policy_option, switch
 
 if TYPE_CHECKING:
     from registry.promotion import Transition
@@ -23,15 +23,10 @@ _REASON = option(
     "--reason", required=True, callback=_given, help="Why, in words; it stays in the ledger and on the version."
 )
 _JSON = option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-_POLICY = option(
-    "--policy", metavar="FILE", help="The policy; by default LIFECYCLE_POLICY, or the one that is shipped."
-)
-
-
 _DRY_RUN = switch("--dry-run", help="Show what would be done, and write nothing.")
 
 
-@click.command()
+@click.command(cls=Command)
 @_NAME
 @_VERSION
 @option(
@@ -45,7 +40,7 @@ _DRY_RUN = switch("--dry-run", help="Show what would be done, and write nothing.
 @switch("--breaking", help="The schema may be incompatible with the champion's.")
 @switch("--if-vacant", help="Only where no version is in the stage yet.")
 @_DRY_RUN
-@_POLICY
+@policy_option
 @_JSON
 @click.pass_context
 def promote(
@@ -109,12 +104,12 @@ def promote(
     ctx.exit(0 if transition.verdict is None or transition.verdict.passed else 1)
 
 
-@click.command()
+@click.command(cls=Command)
 @_NAME
 @_VERSION
 @_REASON
 @_DRY_RUN
-@_POLICY
+@policy_option
 @_JSON
 def reject(name: str, version: str, reason: str, dry_run: bool, policy: str | None, as_json: bool) -> None:
     """Archive a VERSION of model NAME for good: no rollback ever leads to it. Not the one in Production."""
@@ -138,11 +133,11 @@ def reject(name: str, version: str, reason: str, dry_run: bool, policy: str | No
     _show(transition, dry_run=dry_run, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @_NAME
 @_REASON
 @_DRY_RUN
-@_POLICY
+@policy_option
 @_JSON
 def rollback(name: str, reason: str, dry_run: bool, policy: str | None, as_json: bool) -> None:
     """Bring back the version of model NAME that was in Production before, after it was loaded and has answered.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry import evidence, follow, history, stages, trial
+from registry import follow, history, stages, trial
 from registry.errors import RegistryError
-from registry.ledger import INTENT, Entry, Ledger
+from registry.ledger import Entry, Ledger
 from registry.ledger.locks import Lock
 from registry.stages import ALIASES, ARCHIVED, PRODUCTION, STAGING, State
 from registry.text import one_line
@@ -77,21 +77,19 @@ class _Mover:
 
     def move(self, lock: Lock, state: State, plan: Plan, verdict: "Verdict | None" = None, **details: Any) -> Entry:
         """Carry out a plan; its intent."""
-        following = follow.titles(self.followers, plan.target)
-        entry = Entry(
-            kind=plan.kind,
-            state=INTENT,
-            model=plan.name,
-            version=plan.version,
-            source=plan.source,
-            target=plan.target,
+        return execute(
+            self.client,
+            self.ledger,
+            lock,
+            state,
+            plan,
             actor=self.actor,
             reason=self.reason,
-            digest=(verdict and verdict.digest) or state.versions[plan.version].tags.get(evidence.DIGEST_TAG),
-            verdict=verdict.to_dict() if verdict else None,
-            details={**details, **({"follow": following} if following else {})},
+            verdict=verdict,
+            followers=self.followers,
+            observe=self.observe,
+            **details,
         )
-        return execute(self.client, self.ledger, lock, state, plan, entry, observe=self.observe)
 
     def mend(self) -> list[str]:
         """Finish what was cut short; what became of it, in words."""

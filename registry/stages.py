@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from registry.client import speaking
+from registry.client import pages, place, speaking
 from registry.errors import RegistryError
+from registry.text import closest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,8 +27,6 @@ STAGES = (PRODUCTION, STAGING, ARCHIVED, NONE)
 
 #: The alias that mirrors a stage.
 ALIASES = {PRODUCTION: "champion", STAGING: "challenger"}
-
-_PAGE = 1000
 
 
 class NoModel(RegistryError):
@@ -106,23 +105,24 @@ def read(client: "MlflowClient", name: str) -> State:
             aliases = dict(client.get_registered_model(name).aliases)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                raise NoModel(f"no registered model {name!r}; see `python -m registry list`") from None
+                raise NoModel(unknown(name, models(client))) from None
             raise
     versions = {str(found.version): _version(found) for found in _search(client, name)}
     return State(name, versions, {alias: str(number) for alias, number in aliases.items()})
 
 
+def unknown(name: str, there: list[str]) -> str:
+    """What to say of a name that no model has: often a slip, or another folder than the one with the registry."""
+    if near := closest(name, there):
+        return f"no registered model {name!r}; did you mean {near!r}?"
+    hint = "`python -m registry list` shows what there is" if there else "nothing is registered there yet"
+    return f"no registered model {name!r} in {place()}; {hint}, and MLFLOW_TRACKING_URI may name another registry"
+
+
 def models(client: "MlflowClient") -> list[str]:
     """The names of all registered models."""
-    names: list[str] = []
-    token = None
     with _calling():
-        while True:
-            page = client.search_registered_models(max_results=_PAGE, page_token=token)
-            names += [found.name for found in page]
-            token = page.token
-            if not token:
-                return names
+        return [found.name for found in pages(client.search_registered_models)]
 
 
 def versions_in(client: "MlflowClient", name: str, stage: str) -> list["ModelVersion"]:
@@ -174,15 +174,9 @@ def matching(name: str) -> str:
 
 def _search(client: "MlflowClient", name: str) -> list["ModelVersion"]:
     """All versions of a model, oldest first."""
-    found: list[ModelVersion] = []
-    token = None
     with _calling():
-        while True:
-            page = client.search_model_versions(matching(name), max_results=_PAGE, page_token=token)
-            found += [version for version in page if version.name == name]
-            token = page.token
-            if not token:
-                return sorted(found, key=lambda version: int(version.version))
+        found = pages(lambda **page: client.search_model_versions(matching(name), **page))
+    return sorted((one for one in found if one.name == name), key=lambda version: int(version.version))
 
 
 def _version(found: "ModelVersion") -> Version:

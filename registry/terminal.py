@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry.client import place
 from registry.text import aligned, figure, width
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def show_list(rows: "Sequence[Row]", *, as_json: bool) -> None:
         show_json([{**asdict(row), "champion": row.champion} for row in rows])
         return
     if not rows:
-        click.echo("Nothing is registered yet: `python -m pipelines main` trains and registers two models.")
+        click.echo(
+            f"Nothing is registered in {place()} yet: `python -m pipelines main` trains and registers two models; "
+            "what is elsewhere, MLFLOW_TRACKING_URI leads to."
+        )
     for name in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == name]
         metrics = list(dict.fromkeys(metric for row in own for metric in row.metrics))
@@ -80,7 +84,7 @@ def verdict_lines(verdict: "Verdict") -> list[str]:
 
 
 def show_history(entries: "Sequence[Entry]", *, as_json: bool) -> None:
-    """Print a model's ledger, the newest last; or JSON."""
+    """Print a model's ledger, the newest last, what belongs to a transition under its id; or JSON."""
     if as_json:
         show_json([asdict(entry) for entry in entries])
         return
@@ -90,14 +94,14 @@ def show_history(entries: "Sequence[Entry]", *, as_json: bool) -> None:
     closed = {entry.intent for entry in entries if entry.intent is not None}
     rows = [("id", "time (UTC)", "what", "version", "from", "to", "by", "state", "reason")]
     for entry in entries:
-        # An intent that was closed is told by the row that closed it.
+        # An intent that was closed is told by the row that closed it; its id is the one that all else names.
         if entry.state == "intent" and entry.id in closed:
             continue
         state = "under way" if entry.state == "intent" else entry.state
         time = entry.time[:19].replace("T", " ")
         rows.append(
             (
-                str(entry.id),
+                str(entry.intent or entry.id),
                 time,
                 entry.kind,
                 entry.version,

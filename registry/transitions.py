@@ -8,10 +8,10 @@ stage, and is completed.
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry import interrupts, stages, telling
+from registry import evidence, follow, interrupts, stages, telling
 from registry.errors import RegistryError
 from registry.ledger import DONE, INTENT, UNDONE, Entry, Ledger
 from registry.ledger.entries import closing
@@ -20,6 +20,9 @@ from registry.stages import ALIASES, ARCHIVED, NoModel, State
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from registry.gates import Verdict
+    from registry.policy import Follow
 
 #: Is told the name of every write just before it is made.
 Observer = Callable[[str], object]
@@ -142,16 +145,22 @@ def execute(
     lock: Lock,
     state: State,
     plan: Plan,
-    entry: Entry,
     *,
+    actor: str,
+    reason: str,
+    verdict: "Verdict | None" = None,
+    followers: Sequence["Follow"] = (),
     observe: Observer = unobserved,
+    **details: Any,
 ) -> Entry:
     """Carry out a plan; the intent, as it stands in the ledger. An interrupt waits until it is carried out.
 
     Parameters
     ----------
     state : what the plan was made for, read under the lock.
-    entry : who, why, and by what verdict; what the plan says is added to it.
+    actor, reason, verdict : who, why, and what the gates said; None where they were not asked.
+    followers : the commands and webhooks that follow moves of this model.
+    details : what else the ledger keeps of it.
 
     Raises
     ------
@@ -159,9 +168,23 @@ def execute(
         where registry or ledger refuse or go away. Then nothing was moved, or the intent stays, and the next command
         finishes it.
     """
+    following = follow.titles(followers, plan.target)
+    intended = Entry(
+        kind=plan.kind,
+        state=INTENT,
+        model=plan.name,
+        version=plan.version,
+        source=plan.source,
+        target=plan.target,
+        actor=actor,
+        reason=reason,
+        digest=digest(state, plan.version, verdict),
+        verdict=verdict.to_dict() if verdict else None,
+        details={**plan.to_dict(), **details, **({"follow": following} if following else {})},
+    )
     with interrupts.held():
         observe("intent")
-        (intent,) = ledger.extend([_intent(plan, entry)])
+        (intent,) = ledger.extend([intended])
         try:
             _forward(client, ledger, lock, state, intent, calls=plan.calls, observe=observe)
         except RegistryError as error:
@@ -258,17 +281,11 @@ def _close(ledger: Ledger, intent: Entry, state: str, **details: Any) -> Entry:
     return ledger.extend([closing(intent, state, **details)])[0]
 
 
-def _intent(plan: Plan, entry: Entry) -> Entry:
-    return replace(
-        entry,
-        kind=plan.kind,
-        state=INTENT,
-        model=plan.name,
-        version=plan.version,
-        source=plan.source,
-        target=plan.target,
-        details={**plan.to_dict(), **entry.details},
-    )
+def digest(state: State, number: str, verdict: "Verdict | None") -> str | None:
+    """The digest of the evidence that a version was judged by; where it was not, of what it was registered with."""
+    if verdict and verdict.digest:
+        return verdict.digest
+    return state.versions[number].tags.get(evidence.DIGEST_TAG) if number in state.versions else None
 
 
 def _after(now: Mapping[str, str], call: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry import byhand, follow, interrupts, stages
 from registry.byhand import WATCH, Settled
-from registry.client import one_try, speaking
+from registry.client import one_try, pages, speaking
 from registry.errors import RegistryError
 from registry.ledger import NOTED, Entry, Ledger
 
@@ -28,7 +28,6 @@ SWEEP = 600.0
 #: The model of the ledger's row that says since when there is a watch: of none.
 EVERY = ""
 
-_PAGE = 200
 # How often one that stands by asks for the lease, in seconds.
 _STANDBY = 1.0
 
@@ -199,7 +198,7 @@ class Watch:
     def _glance(self) -> None:
         """Read all models; one that is not as it was seen last is due."""
         with speaking():
-            traces = {model.name: _trace(model) for model in _pages(self._client.search_registered_models)}
+            traces = {model.name: _trace(model) for model in pages(self._client.search_registered_models)}
         self._due |= {name for name, trace in traces.items() if self._traces.get(name) != trace}
         self._traces = traces
 
@@ -221,14 +220,3 @@ def _trace(model: "RegisteredModel") -> tuple:
     """What of a model changes when a stage or an alias does: its time with the one, itself with the other."""
     newest = sorted((one.current_stage, str(one.version)) for one in model.latest_versions)
     return model.last_updated_timestamp, newest, dict(model.aliases)
-
-
-def _pages(search: Callable) -> list:
-    """All that a search of MLflow finds, page by page."""
-    found, token = [], None
-    while True:
-        page = search(max_results=_PAGE, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found

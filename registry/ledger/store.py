@@ -1,7 +1,6 @@
 """The ledger in its database: rows are appended and read, locks and leases are held."""
 
 import contextlib
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, NullPool, Select, create_engine, extract, func, select, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from registry.client import masked
+from registry.client import masked, remedy, said_by
 from registry.errors import RegistryError
 from registry.ledger import locks, tables
 from registry.ledger.entries import CLOSED, INTENT, Broken, Entry, entry_of, first_broken, row_of
@@ -206,11 +205,8 @@ class Ledger:
         try:
             yield
         except SQLAlchemyError as error:
-            reason = _reason(error)
-            advice = "see that it runs and may be written, or correct LEDGER_URI"
-            if "locked" in reason:
-                advice = "another process is writing to it: wait for that to end"
-            raise RegistryError(f"{self.title} failed: {reason}; {advice}") from error
+            reason = said_by(error)
+            raise RegistryError(f"{self.title} failed: {reason}; {remedy(reason)}, or correct LEDGER_URI") from error
 
     def _conflict(self, entry: Entry, number: int, error: IntegrityError) -> str:
         if entry.state in CLOSED and "closed" in str(error) + str(error.orig) or ".intent" in str(error.orig):
@@ -252,10 +248,3 @@ def _unwitnessed(hashes: Mapping[int, str], witnesses: Mapping[int, str]) -> Bro
             what = "is not the one that" if number in hashes else "is not there, which"
             return Broken(number, f"row {number} {what} a version's tag names")
     return None
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    said = str(getattr(error, "orig", None) or error)
-    said = said.partition("[SQL: ")[0].partition("(Background on this error")[0]
-    said = masked(re.sub(r"^\([\w.]+\) ", "", " ".join(said.split())))
-    return said if len(said) <= 300 else said[:299] + "…"

@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from registry import history, stages
 from registry.gates import Result, Verdict
-from registry.ledger import INTENT, Entry, Ledger
+from registry.ledger import Ledger
 from registry.promotion import Judge
 from registry.stages import PRODUCTION, STAGING, State
 from registry.transitions import Observer, execute, planned, unobserved
@@ -62,9 +62,7 @@ def take_back(
     with book.lock(name) as lock:
         state = stages.read(client, name)
         plan = planned(state, history.REVERT, version, calls, told=True)
-        about = {"version": version, "source": plan.source, "target": plan.target}
-        entry = Entry(kind=plan.kind, state=INTENT, model=name, actor="watch", reason="its gates failed", **about)
-        execute(client, book, lock, state, plan, entry, observe=observe)
+        execute(client, book, lock, state, plan, actor="watch", reason="its gates failed", observe=observe)
 
 
 def staged(state: State) -> dict[str, str]:

@@ -98,6 +98,17 @@ def test_nothing_is_registered_yet(run: Run):
     done = run("list")
     assert done.returncode == 0
     assert "`python -m pipelines main` trains and registers two models" in done.stdout
+    # From another folder than the one with the models it says so, too.
+    assert f"Nothing is registered in sqlite:///{Path.cwd()}/mlflow.db yet" in done.stdout
+
+
+@pytest.mark.parametrize("command", [(), ("promote",), ("history",)])
+def test_debug_is_an_option_everywhere(run: Run, registry: MlflowClient, command: tuple[str, ...]):
+    words = ("promote", "nobody", "1", "--stage", "Staging", "--reason", "r")
+    words = ("history", "nobody") if command == ("history",) else words
+    done = run(*words, "--debug") if command else run("--debug", *words)
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: no registered model 'nobody'")
 
 
 def test_the_list_shows_versions_side_by_side_and_marks_the_champion(run: Run, registry: MlflowClient):
@@ -168,10 +179,11 @@ def test_a_policy_is_named(run: Run, registry: MlflowClient, tmp_path: Path, mon
 
 def test_what_is_not_there(run: Run, registry: MlflowClient):
     made.register(registry, "made", GOOD)
-    assert "no registered model 'mode'" in refused(run("gates", "mode", "1"))
+    assert "no registered model 'mode'; did you mean 'made'?" in refused(run("gates", "mode", "1"))
     assert "'made' has no version '7'; there are: 1" in refused(run("gates", "made", "7"))
     assert "no registered model 'mode'; did you mean 'made'?" in refused(run("list", "mode"))
-    assert "no registered model 'mode'" in refused(run("history", "mode"))
+    assert "no registered model 'mode'; did you mean 'made'?" in refused(run("history", "mode"))
+    assert re.search(r"no registered model 'other' in sqlite:///\S+/mlflow.db; ", refused(run("history", "other")))
     run_id = registry.create_run("0").info.run_id
     registry.create_model_version("made", f"runs:/{run_id}/model", run_id)
     assert "run `python -m pipelines evaluate --model models:/made/2 --data TABLE`" in refused(
@@ -196,6 +208,8 @@ def test_history_tells_the_moves_and_verifies_them(run: Run, registry: MlflowCli
     assert done.returncode == 0
     assert re.search(r"promote +1 +None +Staging +\S+ +done +to be tried$", done.stdout, re.MULTILINE)
     assert "The ledger is whole: 2 rows" in done.stdout
+    # Under the id that the promotion told, and that tags and followers name.
+    assert re.search(r"^1 .* promote ", done.stdout, re.MULTILINE)
     (intent, closed) = json.loads(run("history", "made", "--json").stdout)
     assert (intent["state"], closed["state"], closed["intent"]) == ("intent", "done", intent["id"])
     assert closed["verdict"]["passed"] is True

@@ -140,6 +140,30 @@ def test_a_second_signal_does_not_disturb_what_the_first_began():
     assert (code, out, err) == (0, "cleaned\nInterrupted\n", "")
 
 
+def test_what_begins_with_holding_is_done_though_the_signal_falls_just_before():
+    # At the first function that is called once the block is over: there is no code before it but this module's.
+    code, out, err = python(
+        """
+        def interrupt(frame, event, argument):
+            sys.settrace(None)
+            os.kill(os.getpid(), signal.SIGINT)
+        done = []
+        ready()
+        try:
+            with interrupts.interruptible():
+                try:
+                    sys.settrace(interrupt)
+                finally:
+                    with interrupts.held():
+                        done.append("written")
+                time.sleep(20)
+        except interrupts.Interrupted:
+            print(*done, "heard")
+        """
+    )
+    assert (code, out, err) == (0, "written heard\n", "")
+
+
 def test_what_is_held_is_finished_first():
     code, out, err = python(
         """
@@ -218,3 +242,38 @@ def test_handlers_are_put_back():
 def test_nothing_is_asked_outside_of_a_block():
     interrupts.check()
     assert not interrupts.asked()
+
+
+PROGRAM = """
+import click
+from registry.commands import Group, run
+@click.group(cls=Group)
+def cli(): pass
+@cli.command()
+def work():
+    try:
+        ready()
+        time.sleep(20)
+    except KeyboardInterrupt:
+        {caught}
+    {after}
+{before}
+sys.argv = ["program", "work"]
+run(cli)
+"""
+SAID = "error: interrupted by SIGINT: what was not finished is not registered; run the command again\n"
+
+
+def test_a_signal_on_the_way_out_of_a_program_leaves_its_one_line_alone():
+    # With each leaving of a context manager there is another one.
+    again = (
+        "def again(frame, event, argument):\n"
+        "    if frame.f_code.co_name == '__exit__': os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    program = PROGRAM.format(caught="sys.settrace(again); raise", after="", before=again)
+    assert python(program, signal.SIGINT) == (2, "", SAID)
+
+
+def test_an_interrupt_of_which_a_library_kept_no_trace_is_told_as_one():
+    program = PROGRAM.format(caught="pass", after="raise RuntimeError('cannot build')", before="")
+    assert python(program, signal.SIGINT) == (2, "", SAID.replace(" by SIGINT", ""))

@@ -220,7 +220,13 @@ def test_the_champion_does_not_go_back_to_staging(client: MlflowClient, book: Le
 @pytest.mark.parametrize(
     ("name", "version", "stage", "reason", "told"),
     [
-        ("nobody", "1", PRODUCTION, "r", "no registered model 'nobody'; see `python -m registry list`"),
+        (
+            "nobody",
+            "1",
+            PRODUCTION,
+            "r",
+            r"no registered model 'nobody' in sqlite:\S+mlflow.db; `python -m registry list` shows what there is",
+        ),
         (NAME, "9", PRODUCTION, "r", "model 'diabetes' has no version '9'; there are: 1, 2, 3, 4"),
         (NAME, "champion", PRODUCTION, "r", "model 'diabetes' has no version 'champion'"),
         (NAME, "1", ARCHIVED, "r", "promoted to Staging or Production, found 'Archived'"),

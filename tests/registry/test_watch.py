@@ -231,6 +231,51 @@ def test_both_stages_at_once_are_judged_apart(registry: MlflowClient, book: Ledg
     assert now(registry) == ({"1": "Archived", "2": "Production"}, {"champion": "2"})
 
 
+def test_what_comes_to_a_stage_while_another_is_judged_is_judged_itself(
+    registry: MlflowClient, book: Ledger, watcher: Watch
+):
+    for _ in range(3):
+        made.register(registry, "made", GOOD)
+    promoted(registry, book, "1")
+    asked: list[tuple[str, str]] = []
+
+    def judge(version: str, stage: str, champion: str | None) -> Verdict:
+        asked.append((version, stage))
+        if version == "2":
+            by_hand(registry, "3", "Staging")
+            registry.set_registered_model_alias("made", "challenger", "3")
+        fine = version == "2"
+        return Verdict(fine, (Result("all", fine, "as told"),), "", champion, stage)
+
+    by_hand(registry, "2", "Production")
+    for _ in range(2):
+        byhand.settle(registry, book, "made", POLICIES.default, judge=judge)
+    assert asked == [("2", "Production"), ("3", "Staging")]
+    assert now(registry) == ({"1": "Archived", "2": "Production"}, {"champion": "2"})
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_a_version_that_is_deleted_while_it_is_judged_is_passed_over(
+    registry: MlflowClient, book: Ledger, watcher: Watch, verdict: bool
+):
+    for _ in range(3):
+        made.register(registry, "made", GOOD)
+    promoted(registry, book, "1")
+
+    def judge(version: str, stage: str, champion: str | None) -> Verdict:
+        if version == "3":
+            registry.delete_model_version("made", "3")
+            return Verdict(False, (Result("all", False, "as told"),), "", champion, stage)
+        return Verdict(verdict, (Result("all", verdict, "as told"),), "", champion, stage)
+
+    by_hand(registry, "2", "Production")
+    time.sleep(0.01)
+    by_hand(registry, "3", "Production")
+    byhand.settle(registry, book, "made", POLICIES.default, judge=judge)
+    assert now(registry)[0] == ({"1": "Archived", "2": "Production"} if verdict else {"1": "Production"})
+    assert byhand.settle(registry, book, "made", POLICIES.default, judge=judge) == []
+
+
 def test_what_was_missed_is_found_later(registry: MlflowClient, book: Ledger):
     made.register(registry, "made", GOOD)
     made.register(registry, "made", GOOD)
@@ -259,6 +304,26 @@ def test_where_the_ledger_begins_what_is_there_is_taken_as_it_is(registry: Mlflo
     # From here on the gates are asked.
     by_hand(registry, "2", "Production", archive=True)
     assert [one.outcome for one in Watch(registry, book, POLICIES).once()] == ["reverted"]
+    assert now(registry) == ({"1": "Production"}, {"champion": "1"})
+
+
+def test_a_model_that_is_renamed_keeps_its_champion(registry: MlflowClient, book: Ledger, watcher: Watch):
+    """It is the same version, though the gates of the new name would not let it in."""
+    for _ in range(2):
+        made.register(registry, "before", GOOD)
+    judge = lambda version, champion: Verdict(True, (Result("all", True, "fine"),), "", champion)  # noqa: E731
+    given = {"stage": "Production", "reason": "it is better", "actor": "ann", "judge": judge}
+    promotion.promote(registry, book, "before", "1", **given)
+    watcher.look()
+    registry.rename_registered_model("before", "made")
+    strict = replace(POLICIES, models={"made": replace(POLICIES.default, bounds={"rmse": 0.1})})
+    (settled,) = Watch(registry, book, strict).once()
+    assert settled.outcome == "flagged"
+    assert now(registry) == ({"1": "Production"}, {"champion": "1"})
+    assert book.entries("made")[-1].reason.startswith("in Production when 'before' was renamed; flagged, it fails")
+    # From here on the gates are asked.
+    by_hand(registry, "2", "Production", archive=True)
+    assert [one.outcome for one in Watch(registry, book, strict).once()] == ["reverted"]
     assert now(registry) == ({"1": "Production"}, {"champion": "1"})
 
 
@@ -444,17 +509,28 @@ class Clicks(RuleBasedStateMachine):
         self.registry.delete_registered_model_alias("made", alias)
         self.clicked = True
 
-    @rule(failing=st.sets(st.sampled_from(NUMBERS)), flag=st.booleans())
-    def look(self, failing: set[str], flag: bool) -> None:
+    @rule(
+        failing=st.sets(st.sampled_from(NUMBERS)),
+        flag=st.booleans(),
+        clicks=st.lists(st.tuples(st.sampled_from(NUMBERS), st.sampled_from(stages.STAGES)), max_size=2),
+    )
+    def look(self, failing: set[str], flag: bool, clicks: list[tuple[str, str]]) -> None:
         before = byhand.known(self.book.entries("made"), stages.read(self.registry, "made"))
+        meanwhile = list(clicks)
 
         def judge(version: str, stage: str, champion: str | None) -> Verdict:
+            # Somebody goes on clicking while a version is judged.
+            if meanwhile:
+                by_hand(self.registry, *meanwhile.pop())
             return Verdict(
                 version not in failing, (Result("all", version not in failing, "told"),), "", champion, stage
             )
 
         rules = replace(POLICIES.default, by_hand="flag" if flag else "revert")
         byhand.settle(self.registry, self.book, "made", rules, judge=judge)
+        if len(meanwhile) < len(clicks):
+            meanwhile.clear()
+            byhand.settle(self.registry, self.book, "made", rules, judge=judge)
         after = stages.read(self.registry, "made")
         entered = {
             number
