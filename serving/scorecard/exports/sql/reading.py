@@ -100,14 +100,20 @@ def category(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, known: s
     text = layers.let(Sql(engine.text(raw.text)))
     if wrong := engine.has_no_text(raw.text):
         writer.guard(Sql(f"{raw.text} IS NOT NULL AND {wrong}"))
+    found, whens = text, []
     if cleaning.trim:
-        clean = engine.trimmed(text.text)
-        if known:
-            clean = f"CASE WHEN {engine.spelled(text.text, known)} THEN {text.text} ELSE {clean} END"
-        text = layers.let(_of(clean, text))
+        found = Sql(engine.trimmed(text.text), text.names, text.level)
+    if known and (cleaning.trim or cleaning.missing):
+        # Nothing more is asked of what most rows have.
+        found = _of(f"CASE WHEN {engine.spelled(text.text, known)} THEN NULL ELSE {found.text} END", text)
+        whens.append(f"WHEN {layers.let(found).text} IS NULL THEN {text.text}")
+    found = layers.let(found)
     if cleaning.missing:
-        missing = engine.spelled(text.text, cleaning.missing)
-        text = layers.let(_of(f"CASE WHEN {missing} THEN NULL ELSE {text.text} END", text))
+        whens.append(f"WHEN {engine.spelled(found.text, cleaning.missing)} THEN NULL")
+    if whens:
+        text = layers.let(_of(f"CASE {' '.join(whens)} ELSE {found.text} END", text, found))
+    else:
+        text = found
     if not item.null:
         writer.guard(sql("{} IS NULL", text))
     return Text(text)
