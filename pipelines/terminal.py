@@ -86,16 +86,16 @@ def show_check(checked: "Checked", *, as_json: bool) -> None:
         click.echo("\n".join(aligned(rows)))
     click.echo(f"\n{result.summary()}, on {checked.rows} rows")
     if checked.drafted:
-        click.echo(f"Suite: {checked.drafted} (edit it; `train` will use it)")
+        click.echo(f"Suite: {checked.drafted} (edit it, then `train --suite {shlex.quote(str(checked.drafted))}`)")
     click.echo(f"Data Docs: runs:/{checked.run_id}/validation/data-docs.html")
 
 
 def next_steps(one: "Trained") -> list[str]:
     """The commands that come next, to be pasted."""
-    activate = [] if os.environ.get("VIRTUAL_ENV") else [f"  . {Path(sys.prefix) / 'bin' / 'activate'}"]
+    script = shlex.quote(str(Path(sys.prefix) / "bin" / "activate"))
     return [
         "Next:",
-        *activate,
+        *([] if os.environ.get("VIRTUAL_ENV") else [f"  . {script}"]),
         "  mlflow ui        # the runs, their pictures and model cards; the registry, to promote in",
         f"  mlflow models serve -m {shlex.quote(one.model_uri)} --env-manager local -p 5001",
     ]

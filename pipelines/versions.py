@@ -12,7 +12,7 @@ import pandas as pd
 from pipelines import columns
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
-from registry import evidence, stages
+from registry import evidence, reading, stages
 from registry.client import speaking
 from registry.text import listed, one_line
 from serving import flavor, models
@@ -137,7 +137,7 @@ def _resolve(client: "MlflowClient", uri: str):
     if alias:
         return client.get_model_version_by_alias(name, alias)
     if rest.isdigit():
-        return client.get_model_version(name, rest)
+        return reading.version(client, name, rest)
     if rest:
         found = stages.versions_in(client, name, rest.capitalize())
         if not found:
@@ -145,7 +145,8 @@ def _resolve(client: "MlflowClient", uri: str):
         return found[0]
     newest = client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"], max_results=1)
     if not newest:
-        raise PipelineError(f"{uri}: no such registered model; expected models:/NAME/VERSION")
+        stages.read(client, name)  # says that there is no such model, and which one was meant
+        raise PipelineError(f"{uri}: {name!r} has no version yet")
     return newest[0]
 
 
