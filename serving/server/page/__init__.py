@@ -16,7 +16,7 @@ from serving.server.state import Served
 
 _FILES = {"page.css": b"text/css", "page.js": b"text/javascript", "icon.svg": b"image/svg+xml"}
 _HTML = b"text/html; charset=utf-8"
-#: What clients of KServe's first protocol want to hear of ``/``; who is no browser has nothing from a page.
+#: What clients of KServe's first protocol hear of ``/`` there: for those who ask for JSON.
 _ALIVE = b'{"status":"alive","models":"/models","docs":"/docs"}'
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
 
@@ -52,7 +52,8 @@ def add(router: Router, tell: Tell, *, keyed: bool, tls: bool) -> None:
         return _page("Models", views.lock(), keyed=True, ask=True)
 
     def home(request: Request, served: Served, route: Route) -> Response:
-        if "text/html" not in (request.header(b"accept") or ""):
+        accepted = request.header(b"accept") or ""
+        if "application/json" in accepted and "text/html" not in accepted:
             return Response(200, _ALIVE)
         return locked(request, served, route) if keyed else shown(request, served, route)
 

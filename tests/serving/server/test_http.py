@@ -204,13 +204,11 @@ def test_what_is_wrong_is_said_as_the_clients_of_the_path_read_it(
     assert (found.status, set(found.json)) == (status, keys)
 
 
-def test_who_is_no_browser_hears_that_it_is_alive(server: Server) -> None:
-    """KServe's client asks this of ``/`` in its first protocol."""
-    for headers in ({}, {"Accept": "*/*"}):
-        found = server.get("/", headers)
-        assert (found.status, found.json["status"]) == (200, "alive")
-    found = server.get("/", {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
-    assert found.headers["content-type"].startswith("text/html")
+def test_who_asks_the_page_for_json_hears_that_the_server_is_alive(server: Server) -> None:
+    found = server.get("/", {"Accept": "application/json"})
+    assert (found.status, found.json["status"]) == (200, "alive")
+    for headers in ({}, {"Accept": "*/*"}, {"Accept": "text/html,application/json;q=0.9,*/*;q=0.8"}):
+        assert server.get("/", headers).headers["content-type"].startswith("text/html")
 
 
 def test_a_model_or_version_that_is_not_served(server: Server) -> None:
