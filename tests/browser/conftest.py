@@ -24,9 +24,12 @@ def program() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
-    """A browser that has been started, without a window."""
+    """A browser that has been started, without a window.
+
+    Of a module, for Playwright's event loop runs as long: no other test of the process could have one of its own.
+    """
     executable = program()
     from playwright.sync_api import sync_playwright
 

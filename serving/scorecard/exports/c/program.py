@@ -193,10 +193,10 @@ class Program:
 
     def _read_texts(self) -> None:
         """Takes over what each text may be, and what every operation on it gives."""
-        index = {place: number for number, place in enumerate(self.texts)}
+        order = {place: number for number, place in enumerate(self.texts)}
         for word, found in enumerate(vocabulary.vocabularies(self.plan)):
             name = self.plan.inputs[found.place].name
-            self.words.append(Text(index[found.place], found.words, name))
+            self.words.append(Text(order[found.place], found.words, name))
             earlier = set[int]()
             for slot, values in found.values.items():
                 reasons = [value.reason if isinstance(value, Refused) else None for value in values]
