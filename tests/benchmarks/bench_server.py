@@ -46,7 +46,10 @@ PATIENCE = 120
 
 @dataclass
 class Server:
-    """A server that answers; ``body`` is what it is asked at ``path``, ``start`` the seconds to its first answer."""
+    """A server that answers; ``body`` is what it is asked at ``path``, ``start`` the seconds to its first answer.
+
+    ``distinct`` tells whether every request has an id, and so a head, of its own.
+    """
 
     name: str
     process: subprocess.Popen
@@ -54,6 +57,7 @@ class Server:
     path: str
     body: bytes
     start: float = 0.0
+    distinct: bool = False
     rates: list[float] = field(default_factory=list)
     tails: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
@@ -64,6 +68,7 @@ class Server:
         script.write_text(
             'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
             f"local file = io.open({json.dumps(str(folder / 'body'))}, 'rb')\nwrk.body = file:read('*all')\n"
+            + (_DISTINCT if self.distinct else "")
         )
         (folder / "body").write_bytes(self.body)
         before = self._cpu()
@@ -87,6 +92,17 @@ class Server:
                 with contextlib.suppress(OSError):
                     total += int((task / "schedstat").read_text().split()[0])
         return total
+
+
+#: Without it wrk says the same head again and again, which our server then knows.
+_DISTINCT = """
+local number = 0
+request = function()
+    number = number + 1
+    wrk.headers["X-Request-Id"] = tostring(number)
+    return wrk.format()
+end
+"""
 
 
 def _tree(process: int) -> list[int]:
@@ -276,15 +292,16 @@ def alone(what: str, value: float, unit: str, good=None) -> dict:
 
 def compare(
     made: Model, names: Sequence[str], title: str, options: argparse.Namespace, *, rows: int, clients: Sequence[int],
-    targets: dict, folder: Path,
+    targets: dict, folder: Path, distinct: bool = False,
 ) -> list[dict]:  # fmt: skip
-    """Ask several servers in turns; the figures of ours beside each other's."""
+    """Ask several servers in turns, perhaps with heads that all differ; the figures of ours beside each other's."""
     lines = []
     with contextlib.ExitStack() as stack:
         servers = {}
         for name in names:
             try:
                 servers[name] = stack.enter_context(running(name, made, rows=rows))
+                servers[name].distinct = distinct
             except RuntimeError as error:
                 if name not in (MLSERVER, LITSERVE):
                     raise
@@ -401,6 +418,10 @@ def main() -> int:
         lines += compare(
             small, [OURS, LOGGED, EMPTY, MLFLOW, *peers()], "one row of 10", options,
             rows=1, clients=(1, 16), targets={EMPTY: 0.7, MLFLOW: 40}, folder=folder,
+        )  # fmt: skip
+        lines += compare(
+            small, [OURS, EMPTY, MLFLOW], "one row, an id each", options,
+            rows=1, clients=(1, 16), targets={}, folder=folder, distinct=True,
         )  # fmt: skip
         lines += compare(
             small, [OURS, MLFLOW], "1,000 rows of 10", options,
