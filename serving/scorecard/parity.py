@@ -83,7 +83,7 @@ def measure(
     paths = {"table": judge.compare(_of_table(scorecard, scores[:, accepted]), np.arange(len(accepted)))}
     differ = 0
     listed = list(_rows(scorecard, columns, sample))
-    ways = {"row": lambda listed: [_of_row(scorecard, row) for row in listed], **(others or {})}
+    ways = {"row": lambda listed: [answer_row(scorecard, row) for row in listed], **(others or {})}
     at = {row: place for place, row in enumerate(accepted.tolist())}
     for name, way in ways.items():
         given = way(listed)
@@ -230,7 +230,8 @@ def _of_table(scorecard, scores) -> dict:
     return found
 
 
-def _of_row(scorecard, row):
+def answer_row(scorecard: Scorecard, row) -> dict | InputError:
+    """What a scorecard answers to a row, by the pipeline's names for it, or why it refuses."""
     try:
         found = {"predict": scorecard.predict_row(row)}
         if scorecard.has_probabilities:

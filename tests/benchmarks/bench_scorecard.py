@@ -29,6 +29,7 @@ from sklearn.pipeline import Pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler  # noqa: E402
 
 from serving.scorecard import compile  # noqa: E402
+from tests.benchmarks.timings import tell  # noqa: E402
 
 SCORECARD = """
 import sys
@@ -174,13 +175,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="rounds to take the median of")
     options = parser.parse_args()
     lines = [*cold(options.rounds), *one_row(options.rounds), *whole_table(options.rows, options.rounds)]
-    for item in lines:
-        mark = "ok" if item["reached"] else "NOT REACHED"
-        times = f"{item['first'] * 1e3:12.4f} {item['second'] * 1e3:12.4f} ms"
-        print(f"{item['what']:75} {times} {item['ratio']:8.2f}  {item['wanted']:7} {mark}")
-    if options.json:
-        options.json.write_text(json.dumps({"benchmark": "scorecard", "lines": lines}, indent=1), encoding="utf-8")
-    return 0 if all(item["reached"] for item in lines) else 1
+    return tell("scorecard", lines, options.json)
 
 
 if __name__ == "__main__":

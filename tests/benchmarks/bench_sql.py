@@ -36,6 +36,7 @@ from sklearn.pipeline import Pipeline, make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler  # noqa: E402
 
 from serving.scorecard import Cleaning, compile, exports  # noqa: E402
+from tests.benchmarks.timings import tell  # noqa: E402
 
 PEER = "orbital==0.6.0"
 #: Run by the peer's own Python: a pipeline and a few rows in, its SQL out.
@@ -221,13 +222,7 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     lines = [*against_pipeline(options.rows, options.rounds), *against_peer(options.rows, options.rounds)]
-    for item in lines:
-        mark = "ok" if item["reached"] else "NOT REACHED"
-        times = f"{item['first'] * 1e3:12.4f} {item['second'] * 1e3:12.4f} ms"
-        print(f"{item['what']:75} {times} {item['ratio']:8.2f}  {item['wanted']:7} {mark}")
-    if options.json:
-        options.json.write_text(json.dumps({"benchmark": "sql", "lines": lines}, indent=1), encoding="utf-8")
-    return 0 if all(item["reached"] for item in lines) else 1
+    return tell("sql", lines, options.json)
 
 
 if __name__ == "__main__":

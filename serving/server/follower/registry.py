@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from registry import stages
-from registry.client import one_try, speaking
+from registry.client import one_try, pages, speaking
 from registry.errors import RegistryError
 from registry.ledger import Ledger
 from registry.stages import PRODUCTION, STAGING, State
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 #: How often all models are looked at anew, changed or not; in seconds.
 SWEEP = 300.0
-
-_PAGE = 200
 
 
 class Following:
@@ -119,7 +117,7 @@ class Following:
     def _glance(self, *, everything: bool) -> None:
         """Read all models; one that is not as it was seen last is due."""
         with speaking():
-            traces = {model.name: _trace(model) for model in _pages(self._client.search_registered_models)}
+            traces = {model.name: _trace(model) for model in pages(self._client.search_registered_models)}
         self._due &= traces.keys()
         self._due |= {name for name, trace in traces.items() if everything or self._traces.get(name) != trace}
         self._due |= {name for name in traces if (kept := self._kept.get(name)) and not self._there(kept)}
@@ -253,13 +251,3 @@ def _trace(model: "RegisteredModel") -> tuple:
     """What of a model changes when a stage or an alias does."""
     newest = sorted((one.current_stage, str(one.version)) for one in model.latest_versions)
     return model.creation_timestamp, model.last_updated_timestamp, newest, dict(model.aliases)
-
-
-def _pages(search: Callable) -> list:
-    found, token = [], None
-    while True:
-        page = search(max_results=_PAGE, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found

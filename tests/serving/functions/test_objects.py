@@ -5,12 +5,10 @@ import gzip
 import io
 import json
 import resource
-from collections.abc import Iterator
 from urllib.parse import quote_plus
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from serving.functions.aws_lambda import objects, upload
 from tests.serving.contract import cases
@@ -21,16 +19,9 @@ ROWS = [["31", "1000001.5", "true", "a"], ["", "999998.25", "0", "b"], ["64", "1
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        boto3.client("s3").create_bucket(Bucket="rows")
-        yield "rows"
+def bucket(simulated_aws: None) -> str:
+    boto3.client("s3").create_bucket(Bucket="rows")
+    return "rows"
 
 
 def put(key: str, content: str | bytes) -> None:

@@ -1,11 +1,9 @@
 """SQS: answers to a results queue, and what is not answered goes back. SQS is simulated, by moto."""
 
 import json
-from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from serving.contract import RequestError
 from tests.serving.contract import cases
@@ -16,16 +14,9 @@ BAD = {"dataframe_records": [{"age": "forty"}]}
 
 
 @pytest.fixture
-def results(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def results(simulated_aws: None) -> str:
     """The URL of a results queue."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        yield boto3.client("sqs").create_queue(QueueName="results")["QueueUrl"]
+    return boto3.client("sqs").create_queue(QueueName="results")["QueueUrl"]
 
 
 def answers(url: str) -> list[dict]:

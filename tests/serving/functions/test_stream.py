@@ -2,13 +2,11 @@
 
 import base64
 import json
-from collections.abc import Iterator
 
 import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from serving.functions.aws_lambda import stream
 from tests.serving.contract import cases
@@ -16,21 +14,14 @@ from tests.serving.functions.lambdas import Called, changed
 
 
 @pytest.fixture
-def results(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        boto3.client("dynamodb").create_table(
-            TableName="results",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        )
-        yield "results"
+def results(simulated_aws: None) -> str:
+    boto3.client("dynamodb").create_table(
+        TableName="results",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
+    return "results"
 
 
 def image(name: str, **more: dict) -> dict:

@@ -3,6 +3,7 @@
 import math
 
 from serving.scorecard import InputError, Scorecard
+from serving.scorecard.parity import answer_row
 
 METHODS = ("predict", "predict_proba", "decision_function")
 #: Hostile names of a model: each would end a comment, begin one, or end a line, in some language.
@@ -21,19 +22,6 @@ MODELS = (
 )
 
 
-def answer(scorecard: Scorecard, row):
-    """What a scorecard answers to a row, by the pipeline's names for it, or the InputError."""
-    try:
-        found = {"predict": scorecard.predict_row(row)}
-        if scorecard.has_probabilities:
-            found["predict_proba"] = scorecard.probabilities_row(row)
-        if scorecard.has_decision:
-            found["decision_function"] = scorecard.decision_row(row)
-    except InputError as error:
-        return error
-    return found
-
-
 def check(scorecard: Scorecard, rows, answers, *, labels: bool = True, reasons: bool = True) -> None:
     """Fails where answers to rows are not the scorecard's; numbers may be off by 1e-9, for a sum of a few terms.
 
@@ -42,7 +30,7 @@ def check(scorecard: Scorecard, rows, answers, *, labels: bool = True, reasons: 
     """
     assert len(rows) == len(answers)
     for row, given in zip(rows, answers, strict=True):
-        expected = answer(scorecard, row)
+        expected = answer_row(scorecard, row)
         if isinstance(expected, InputError):
             assert isinstance(given, InputError), (row, str(expected), given)
             assert not reasons or str(given) == str(expected), row
@@ -64,7 +52,7 @@ def same_refusals(scorecard: Scorecard, way):
     def ask(rows):
         answers = way(rows)
         for row, given in zip(rows, answers, strict=True):
-            expected = answer(scorecard, row)
+            expected = answer_row(scorecard, row)
             assert isinstance(given, InputError) == isinstance(expected, InputError), (row, given, expected)
             assert not isinstance(given, InputError) or str(given) == str(expected)
         return answers

@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, compile, document, exports
-from serving.scorecard.parity import measure
+from serving.scorecard.parity import answer_row, measure
 from tests.serving.scorecard import agreeing, documents, generated
 from tests.serving.scorecard.node import Expression, Node
 from tests.system import need
@@ -92,7 +92,7 @@ def test_text_is_trimmed_as_python_trims_it(node):
     texts += [f"re{space}d" for space in SPACES] + ["red".join(SPACES)] + ["".join(SPACES)]
     rows = [{"w": text} for text in texts]
     agreeing.check(WORD, rows, node.way(WORD)(rows))
-    assert isinstance(agreeing.answer(WORD, {"w": "\ufeffred"}), InputError)
+    assert isinstance(answer_row(WORD, {"w": "\ufeffred"}), InputError)
     as_it_is = compile(
         make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge()).fit(
             pd.DataFrame({"w": ["red", " red"]}), [1, 2]

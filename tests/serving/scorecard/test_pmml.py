@@ -26,7 +26,7 @@ from serving.scorecard import Input, InputError, Scorecard, Unsupported, compile
 from serving.scorecard.exports import About
 from serving.scorecard.exports import pmml as exported
 from serving.scorecard.exports.pmml.columns import BLANKS
-from serving.scorecard.parity import measure
+from serving.scorecard.parity import answer_row, measure
 from tests.serving.scorecard import agreeing, documents, generated, pmmlengine, portable
 
 # What is fitted here need not be a good model.
@@ -282,7 +282,7 @@ def test_terms_that_overflow_are_refused_though_each_value_is_finite(engine, lab
     card = compile(pipeline)
     rows = [{"a": value} for value in (1.0, None, 1e290, -1e290, 1.7e308, -1.7e308)]
     agreeing.check(card, rows, pmmlengine.way(engine, card)(rows), reasons=False)
-    assert isinstance(agreeing.answer(card, rows[-1]), InputError)
+    assert isinstance(answer_row(card, rows[-1]), InputError)
 
 
 def test_an_mlp_is_refused_only_where_a_unit_may_overflow(engine):

@@ -3,6 +3,7 @@
 Every method takes and gives the text of an operand.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 MAX = 1.7976931348623157e308
@@ -15,7 +16,7 @@ WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 AROUND = rf"^[{WHITE}]+|[{WHITE}]+\z"
 
 
-class Engine:
+class Engine(ABC):
     """The dialect most engines share.
 
     Attributes
@@ -163,9 +164,9 @@ class Engine:
         text = self.trimmed(self.text(raw)) if trim else self.text(raw)
         return f"CASE WHEN NOT ({self.has_numbers(raw)}) THEN {text} END" if self.has_numbers(raw) else text
 
+    @abstractmethod
     def is_number(self, text: str) -> str:
         """Whether a text is a decimal number."""
-        raise NotImplementedError
 
     def parsed(self, text: str) -> str:
         """The number in a text that ``is_number``."""
