@@ -95,7 +95,8 @@ def fetch(client: "MlflowClient", uri: str, folder: Path) -> Version:
 
     Parameters
     ----------
-    uri : ``models:/NAME/3``, ``models:/NAME/Production``, ``models:/NAME@champion``, or ``NAME``: its newest.
+    uri : ``models:/NAME/3``, ``models:/NAME/Production``, ``models:/NAME@champion``; ``models:/NAME/latest`` or
+        ``NAME``: its newest.
     folder : where its files are put; it has to stay as long as the version is asked.
 
     Raises
@@ -138,16 +139,12 @@ def _resolve(client: "MlflowClient", uri: str):
         return client.get_model_version_by_alias(name, alias)
     if rest.isdigit():
         return reading.version(client, name, rest)
-    if rest:
+    if rest and rest != stages.LATEST:
         found = stages.versions_in(client, name, rest.capitalize())
         if not found:
             raise PipelineError(f"{uri}: no version of {name!r} is in stage {rest!r}")
         return found[0]
-    newest = client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"], max_results=1)
-    if not newest:
-        stages.read(client, name)  # says that there is no such model, and which one was meant
-        raise PipelineError(f"{uri}: {name!r} has no version yet")
-    return newest[0]
+    return reading.version(client, name, stages.read(client, name).version(stages.LATEST).number)
 
 
 def _by_mlflow(found, path: Path, document: dict | None) -> Version:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from registry.commands import Group, Names, Switch, option, switch
+from registry.commands import Group, Names, Switch, option, policy_option, switch
 from registry.commands import run as run_program
 from serving.server.guard.commands import keys
 
@@ -77,7 +77,7 @@ _SIZE = click.IntRange(1)
 @setting("--workers", "-w", type=click.IntRange(1, 256), default=1, help="How many processes answer.")
 @setting("--default", help="The model that answers at /invocations and /predict. [default: the only one there is]")
 @setting("--cache", default=".serving-cache", help="The folder that keeps what is served.")
-@option("--policy", help="The policy's file. [default: LIFECYCLE_POLICY, else the one that is shipped]")
+@policy_option
 @setting("--poll", type=click.FloatRange(0.1, 4), default=0.5, help="Seconds between two looks at the registry.")
 @option("--keys", envvar="SERVING_KEYS_FILE", show_envvar=True, help="The file of API keys.")
 @setting(

@@ -78,4 +78,4 @@ def _names(card) -> str:
 
 
 def _labels(card) -> list[str]:
-    return [label if isinstance(label, str) else str(label) for label in card.classes]
+    return [str(label) for label in card.classes]

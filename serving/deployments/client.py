@@ -96,10 +96,9 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         region, given = self._begin(UPDATE, name, config, flavor, endpoint)
         if given.rollback and model_uri:
             raise DeploymentError("a rollback goes to the version before; give no --model-uri", INVALID_PARAMETER_VALUE)
-        if given.dry_run:
-            package = _package(model_uri, name, given) if model_uri else None
-            return _planned(name, dryrun.change(name, region, package, given))
         package = _package(model_uri, name, given) if model_uri else None
+        if given.dry_run:
+            return _planned(name, dryrun.change(name, region, package, given))
         cloud = self._connect(region)
         if given.rollback:
             deploying.roll_back(cloud, name, say=say)

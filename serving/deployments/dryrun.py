@@ -36,7 +36,7 @@ def creation(name: str, region: str, package: Package, given: Settings) -> list[
     steps.append(f"function {name} ({', '.join(package.architectures)}):")
     shown = {key: _shown(value) for key, value in wanted.configuration.items()}
     steps += [f"    {key}: {value}" for key, value in shown.items() if value]
-    steps += _instances(package)
+    steps += _instances(given)
     steps += ["published version", "alias live, which sends all requests to it"]
     steps += ["function URL (IAM)"] if given.url else []
     return _told("create", name, region, about(package), steps, given)
@@ -52,12 +52,15 @@ def change(name: str, region: str, package: Package | None, given: Settings) -> 
     configured = {**package.configuration, _ARCHITECTURES: package.architectures} if package else {}
     for key in sorted(named):
         steps.append(f"    {key}: {_shown(configured[key]) or 'none'}" if key in configured else f"    {key}")
+    steps += [f"    Role: {given.role}"] if given.role else []
+    steps += [f"    variable {key}" + ("" if value else ": none") for key, value in given.environment.items()]
     steps = [
         "published version, if there is none like it; what is not named stays as it is" + (":" if steps else ""),
         *steps,
     ]
-    if package:
-        steps += _instances(package)
+    steps += _instances(given)
+    if days := given.package.get("log_retention"):
+        steps.append(f"log group {extras.log_group(name)}, kept for {days} days")
     trial = given.trial
     if trial:
         bound = f"{figure(trial.bounds.p99)} ms" if trial.bounds.p99 is not None else "twice the other's, or 100 ms"
@@ -86,12 +89,12 @@ def _told(command: str, name: str, region: str, model: list[str], steps: list[st
     return [head, *(f"  {line}" for line in model), *listed]
 
 
-def _instances(package: Package) -> list[str]:
+def _instances(given: Settings) -> list[str]:
     found = []
-    if package.reserved is not None:
-        found.append(f"{package.reserved} instances reserved" if package.reserved >= 0 else "no instances reserved")
-    if package.provisioned is not None:
-        found.append(f"{package.provisioned} instances kept ready")
+    if given.reserved is not None:
+        found.append(f"{given.reserved} instances reserved" if given.reserved >= 0 else "no instances reserved")
+    if provisioned := given.package.get("provisioned_concurrency"):
+        found.append(f"{provisioned} instances kept ready")
     return found
 
 

@@ -247,20 +247,11 @@ def _bring(cloud: Cloud, name: str, wanted: Wanted) -> dict[str, Any]:
             INVALID_PARAMETER_VALUE,
         )
     if changes := wanted.differing(latest):
-        changes = {key: _EMPTY.get(key, "") if value in (None, {}, [], "") else value for key, value in changes.items()}
         latest = _change(cloud, name, "update_function_configuration", latest, wanted.differing, changes)
     if not wanted.runs(latest):
         code = {**wanted.code.parameters(), "Architectures": list(wanted.architectures)}
         latest = _change(cloud, name, "update_function_code", latest, lambda one: not wanted.runs(one), code)
     return latest
-
-
-#: How a setting is taken away.
-_EMPTY: dict[str, Any] = {
-    "Environment": {"Variables": {}},
-    "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []},
-    "Layers": [],
-}
 
 
 def _change(

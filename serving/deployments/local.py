@@ -19,12 +19,11 @@ from serving.packaging import emulator
 from serving.packaging.emulator import EMULATOR, Function
 
 from . import packages, settings
+from .asking import MOST
 from .errors import INVALID_PARAMETER_VALUE, DeploymentError, telling
 from .settings import RUN
 
 HOST = "127.0.0.1"
-#: What Lambda takes in a request, in bytes.
-_MOST = 6 * 1024 * 1024
 
 
 def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapping[str, Any] | None = None) -> None:
@@ -98,9 +97,9 @@ def serving(function: Function, port: int) -> Iterator[int]:
 
         def _answer(self) -> None:
             length = self.headers.get("Content-Length") or "0"
-            if not length.isdigit() or int(length) > _MOST:
+            if not length.isdigit() or int(length) > MOST:
                 self.close_connection = True
-                return self._send(413, {}, _error("RESOURCE_LIMIT_EXCEEDED", f"Lambda takes {_MOST:,} bytes"))
+                return self._send(413, {}, _error("RESOURCE_LIMIT_EXCEEDED", f"Lambda takes {MOST:,} bytes"))
             asked = event(self.command, self.path, dict(self.headers.items()), self.rfile.read(int(length)))
             try:
                 with turn:

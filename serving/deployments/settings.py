@@ -207,7 +207,7 @@ def read(command: str, config: Mapping[str, Any] | None) -> Settings:
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(known)}"
             raise DeploymentError(f"`{command}` has no option {name!r}; {hint}", INVALID_PARAMETER_VALUE)
     values: dict[str, Any] = {}
-    for option in OWN[command]:
+    for option in known.values():
         text = given.get(option.name, "")
         try:
             values[option.name] = option.read(text) if text else option.default

@@ -41,8 +41,10 @@ _OWN = (
     Option("cache_rows", 1_000, "so many answers are kept, one a row; 0 for none", whole(0, 100_000)),
     Option("cache_seconds", 60, "for how long they are", whole(0, 86_400)),
     Option("events", (), "what else it answers: sqs", some_of(settings.SQS)),
+    Option("memory", 512, "MB, from 128 to 10,240", whole(128, 10_240)),
+    Option("timeout", None, "seconds [default: what all tries of the endpoint take, and at least 29]", whole(1, 900)),
 )  # fmt: skip
-_TAKEN = frozenset(("events", "output"))
+_TAKEN = frozenset(("events", "output", "memory", "timeout"))
 OPTIONS = (*_OWN, *(option for option in settings.OPTIONS if option.name not in _TAKEN))
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from serving.errors import ServingError
 from serving.scorecard import Scorecard, ScorecardError
-from serving.server.state import Model, Served, Traffic, Version
+from serving.server.state import NOTHING, Model, Served, Traffic, Version
 
 FORMAT = 1
 
@@ -287,7 +287,7 @@ class Reader:
         self._cache, self._default = cache, default
         self._mark: tuple | None = None
         self._cards: dict[str, Scorecard] = {}
-        self.served = Served(MappingProxyType({}))
+        self.served = NOTHING
         #: Models of the state whose scorecards could not be loaded: what was served before goes on.
         self.broken: dict[str, str] = {}
 

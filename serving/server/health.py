@@ -1,12 +1,10 @@
 """Whether the server lives, whether it is ready, and what it serves."""
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as release_of
-
 from serving.contract import RequestError
 from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
 from serving.server.models import model, version
+from serving.server.protocols.lenient import release
 from serving.server.protocols.mlflow import MLFLOW, written
 from serving.server.routes import GET, POST, Route, Router
 from serving.server.settings import Settings
@@ -75,11 +73,7 @@ def alive(request: Request, served: Served, route: Route) -> Response:
 
 def mlflow_version(request: Request, served: Served, route: Route) -> Response:
     """The release of MLflow beside which this runs, as MLflow's own server tells it."""
-    try:
-        release = release_of("mlflow")
-    except PackageNotFoundError:
-        release = "none"
-    return Response(200, release.encode(), media_type=b"text/plain; charset=utf-8")
+    return Response(200, release("mlflow", "none").encode(), media_type=b"text/plain; charset=utf-8")
 
 
 def listed(request: Request, served: Served, route: Route) -> Response:

@@ -38,7 +38,8 @@ class Settings:
     max_body, max_rows : bytes and rows of one request; more is refused with 413.
     max_pending : requests that one worker has begun and not answered; more are refused with 503.
     time_limit : seconds that reading, scoring and writing of a large request may take; then it is refused with 504.
-    read_limit : seconds in which a request has to arrive whole; the headers alone have ``HEADERS`` of them.
+    read_limit : seconds in which a request has to arrive whole; the headers alone have
+        ``connections.HEAD_LIMIT`` of them.
     grace : seconds that requests which have begun may take when the server is told to stop.
     health_route, predict_route : further paths for ``/ping`` and ``/invocations``.
     metrics, log : whether there is ``/metrics``, and an access log on standard output.

@@ -15,8 +15,16 @@ def source(settings: Settings) -> str:
     parts = [_absolute(registry), policy and str(Path(policy).expanduser().absolute())]
     if settings.uris:
         # A path says the same whatever registry there is.
-        parts = [str(Path(uri).absolute()) if Path(uri).exists() else f"{parts[0]} {uri}" for uri in settings.uris]
+        parts = [_place(uri) or f"{parts[0]} {uri}" for uri in settings.uris]
     return "\n".join(parts)
+
+
+def _place(text: str) -> str | None:
+    """A path, as it is found from any working folder, behind the name it is given; None where it is none."""
+    name, equals, uri = text.partition("=")
+    if Path(text).exists() or not equals:
+        name, equals, uri = "", "", text
+    return f"{name}{equals}{Path(uri).absolute()}" if Path(uri).exists() else None
 
 
 def _absolute(uri: str) -> str:

@@ -7,7 +7,7 @@ from serving.contract import OUTPUTS, RequestError, answers
 from serving.server.messages import Request
 from serving.server.state import Model, Version
 
-NONE, SHADOW, CANARY = MODES = ("none", "shadow", "canary")
+NONE, CANARY = "none", "canary"
 #: Headers whose value keeps the requests of one caller with one version; the first that is there counts.
 KEYS = (b"x-request-key", b"x-session-id")
 #: Numbers that are nearer to each other than this, relatively, are the same answer.

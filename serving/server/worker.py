@@ -26,7 +26,7 @@ from serving.server.saying import Troubles, say
 from serving.server.settings import CUT, SETTINGS, Settings, folder
 from serving.server.shadow import Shadow, counting, said
 from serving.server.source import source
-from serving.server.state import Served
+from serving.server.state import NOTHING
 from serving.server.watching.watch import Watch
 
 #: How often a worker looks for a new state, in seconds; one call of the system.
@@ -71,7 +71,7 @@ class Worker:
             shadow=self._shadow.ask,
             look=self._look,
         )
-        self._watch.metrics.swapped(Served({}), self.app.served)
+        self._watch.metrics.swapped(NOTHING, self.app.served)
 
     def run(self, listener: socket.socket, life: int) -> int:
         """Serve until told to stop, or until the supervisor is gone; the exit code."""

@@ -104,6 +104,15 @@ def test_what_cannot_be_judged_is_refused(change, question: dict, message: str, 
         evaluate(Question(**{"model": "models:/made/1", "data": str(tmp_path / "new.csv"), **question}))
 
 
+@pytest.mark.parametrize("model", ["made", "models:/made", "models:/made/latest"])
+def test_the_newest_version_is_judged_where_none_is_named(tracking: str, tmp_path: Path, model: str) -> None:
+    path = str(tables.linear(tmp_path / "t.csv"))
+    for _ in range(2):
+        train(Settings(path, name="made", **QUICK))
+
+    assert (evaluate(Question(model, path)).version) == "2"
+
+
 def test_a_class_that_the_version_does_not_know_is_named(tracking: str, tmp_path: Path) -> None:
     path = tables.hostile(tmp_path / "t.csv")
     train(Settings(str(path), name="made", roles=Roles(target="outcome"), **QUICK))

@@ -36,7 +36,6 @@ class Handler:
         self.keys = digests(environment)
         self.base_path = environment.get("BASE_PATH", "").rstrip("/")
         self.cold = cold
-        self._modules: dict = {}
         self._clients: dict = {}
         self._metrics = _metrics(about, environment)
         card.rows  # noqa: B018  # made ready while Lambda counts it as the function's start
@@ -80,9 +79,7 @@ class Handler:
         if name not in _SOURCES or any(record.get("eventSource") != name for record in records):
             raise EventError(f"expected records of one of {', '.join(_SOURCES)}, found others")
         told["source"] = name.partition(":")[2]
-        if name not in self._modules:
-            self._modules[name] = _source_module(_SOURCES[name])
-        return self._modules[name].handle(self, records, request_id, told)
+        return _source_module(_SOURCES[name]).handle(self, records, request_id, told)
 
     def client(self, service: str):
         """A client of boto3, which Lambda's own runtime brings; one of each service is kept."""

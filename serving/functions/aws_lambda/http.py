@@ -1,5 +1,7 @@
 """Events of HTTP: API Gateway's two formats, function URLs, load balancers; and requests without HTTP."""
 
+import json
+
 from ...contract import RequestError, internal
 from ...contract.errors import TOO_LARGE
 from ..web import Answer, answer, asked
@@ -8,7 +10,7 @@ from ..web import Answer, answer, asked
 _MOST = 6 * 1024 * 1024 - 4096
 _MOST_BALANCED = 1024 * 1024 - 4096
 #: Characters of an answer that is looked at closer, and rows of a direct one.
-_LARGE, _MANY = 64 * 1024, 10_000
+_LARGE, _MANY = 64 * 1024, 100
 
 
 def respond(handler, event: dict, request_id: str, told: dict) -> dict:
@@ -45,7 +47,7 @@ def direct(handler, event, request_id: str, told: dict):
     """The answer to a request that came as the event itself: the contract's object, also where it is refused."""
     try:
         found = asked(handler.card, event)
-        if found.rows > _MANY and len(found.text) > _MOST:
+        if found.rows > _MANY and len(json.dumps(found.payload)) > _MOST:  # as Lambda's runtime writes it
             raise _too_large()
     except RequestError as error:
         found = _failed(error)

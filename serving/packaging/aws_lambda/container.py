@@ -56,6 +56,8 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         raise ServingError(
             "aws-lambda: option output: MLflow's pyfunc gives predictions alone; leave it at predictions"
         )
+    if options["snap_start"]:
+        raise ServingError("aws-lambda: option snap_start: Lambda takes no snapshot of an image; leave it out")
     release = _release(model)
     name, carried = code.carried(code.sources((*HANDLERS, "pyfunc.py", "aws_lambda/pyfunc.py")))
     about = json.dumps(dict(model.about), separators=(",", ":"), ensure_ascii=False) + "\n"

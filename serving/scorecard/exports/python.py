@@ -15,7 +15,7 @@ def write(scorecard: Scorecard, about=None) -> str:
 
 
 class Python(Language):
-    """Python 3, any version of it that is in use."""
+    """Python 3; a model that takes a cube root needs 3.11."""
 
     text = pythontext
     unit = "    "

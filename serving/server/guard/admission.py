@@ -114,11 +114,6 @@ class Admission:
         self.inside = 0
         self._bytes = 0
 
-    @property
-    def keyed(self) -> bool:
-        """Whether keys are asked for."""
-        return self._keys is not None
-
     def refresh(self) -> None:
         """See whether the keys have changed; to be called every second or so."""
         if self._keys is not None:

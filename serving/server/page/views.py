@@ -35,7 +35,7 @@ def document(title: str, main: Markup, *, keyed: bool, ask: bool = False) -> byt
         "header",
         tag(
             "a",
-            tag("img", src="page/icon.svg", alt="", width="22", height="22"),
+            _LOGO,
             "Model server",
             href="./",
             class_="brand",
@@ -104,7 +104,7 @@ def overview(served: Served, live: Live) -> Markup:
         tag("p", "Promote a version to Production, and it appears here within seconds:"),
         tag(
             "pre",
-            tag("code", 'python -m registry promote NAME VERSION --stage Production --reason "..."'),
+            tag("code", _PROMOTE),
             tabindex="0",
         ),
         class_="card",

@@ -77,10 +77,10 @@ def loaded(model: Model) -> list[Version]:
     return [model.champion] if model.challenger is None else [model.champion, model.challenger]
 
 
-@lru_cache(maxsize=1)
-def release() -> str:
-    """The release of this platform."""
+@lru_cache(maxsize=4)
+def release(package: str = "model-lifecycle", without: str = "0") -> str:
+    """The release of a package that is installed here, this platform by default; looked up once."""
     try:
-        return release_of("model-lifecycle")
+        return release_of(package)
     except PackageNotFoundError:
-        return "0"
+        return without

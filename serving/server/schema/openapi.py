@@ -19,7 +19,7 @@ _REFUSED = {
     415: "Of a type, or an encoding, that is not read.",
     429: "More requests than the rate allows; Retry-After says when to come again.",
     500: "The fault is the server's; it may be tried again.",
-    503: "Too busy, or no model is served yet; Retry-After says when to come again.",
+    503: "Too busy (Retry-After says when to come again), or no model is served yet.",
     504: "It took too long: ask for fewer rows at a time.",
 }
 _KEYED = {401: "No key, or one that is not known.", 403: "The key is not for this."}
@@ -133,7 +133,7 @@ def _verbs(model: Model) -> list[str]:
 
 def _of_server(settings: Settings) -> dict:
     probes = {
-        "/ping": "Whether the default model can be asked, as SageMaker, Google and TorchServe want to know",
+        "/ping": "Whether there is a model to ask, as SageMaker, Google and TorchServe want to know",
         "/health": "The same, as MLflow calls it",
         "/live": "Whether the process lives",
         "/ready": "Whether there is a model to ask",

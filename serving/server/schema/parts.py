@@ -7,6 +7,7 @@ from typing import Any
 from serving.contract import OUTPUTS
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
+from serving.server.protocols.tensors import DATATYPES
 from serving.server.schema.examples import levels, row
 from serving.server.state import Version
 
@@ -237,7 +238,7 @@ def _inference(card: Scorecard) -> dict:
         "required": ["name", "datatype", "shape"],
         "properties": {
             "name": {**_TEXT, "examples": [item.name for item in card.inputs[:1]]},
-            "datatype": {"enum": ["FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "BYTES", "BOOL"]},
+            "datatype": {"enum": list(DATATYPES)},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
             "parameters": _PARAMETERS,
             "data": {"type": "array", "items": {}},

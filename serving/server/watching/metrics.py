@@ -55,7 +55,7 @@ class Metrics:
         ----------
         protocol : the wire format's name; empty for what is no prediction.
         model, version : that answered, or was to; empty where there is none. Never what a client made up.
-        seconds : from its first byte to the last of the answer.
+        seconds : from when it was taken up until its answer was made.
         """
         self.tally.observe(protocol, model, version, status, seconds, rows)
 
@@ -77,7 +77,7 @@ class Metrics:
         """Count rows that a challenger was asked, too."""
         self.tally.count("serving_compared", model, champion, challenger, outcome, by=rows)
 
-    def publish(self, *, in_flight: int = 0, dropped: int = 0) -> None:
+    def publish(self, *, in_flight: int = 0) -> None:
         """Let the other workers know, and whoever asks them."""
         self.tally.gauges["serving_worker_in_flight"] = in_flight
         self.tally.gauges["serving_worker_resident_bytes"] = resident()
@@ -154,7 +154,8 @@ def _answers(counts: Counts) -> Iterator:
     rows = CounterMetricFamily("serving_rows", "Rows that were scored.", labels=("model", "version"))
     latency = HistogramMetricFamily(
         "serving_request_seconds",
-        "Time from the first byte of a request to the last of its answer; without those that were turned away.",
+        "Time from when a request was taken up (a small one once it had come whole) until its answer was made; "
+        "without those that were turned away.",
         labels=("protocol", "model"),
     )
     scored: dict[tuple[str, str], float] = {}

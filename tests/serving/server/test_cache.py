@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.server.cache import KEPT, Cache, CacheError, Document, Entry, Kept, Reader
+from serving.server.settings import Settings
+from serving.server.source import source
 from serving.server.state import Traffic
 from tests.serving.server import servers
 
@@ -29,6 +31,18 @@ def cache(tmp_path: Path) -> Cache:
     for card in CARDS.values():
         made.add(card)
     return made
+
+
+@pytest.mark.parametrize("uri", ["./m", "wine=./m"])
+def test_a_path_is_another_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://registry.example")
+    found = set()
+    for name in ("one", "other"):
+        (tmp_path / name / "m").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / name)
+        found.add(source(Settings(uris=(uri,))))
+    assert len(found) == 2
+    assert all("registry.example" not in one for one in found)
 
 
 def state(cache: Cache) -> Path:

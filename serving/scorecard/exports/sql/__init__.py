@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from ...errors import ScorecardError, Unsupported
 from ...scorecard import Scorecard
+from .. import vocabulary
 from . import names
 from .answers import Answers
 from .columns import Columns
@@ -51,7 +52,7 @@ def write(
     answers = Answers(scorecard)
     source = names.table(table or TABLE, engine)
     kept = names.kept(keep, engine, taken=answers.names)
-    read = [item for item in scorecard.inputs if item.name in Columns.read(scorecard)]
+    read = [scorecard.inputs[place] for place in vocabulary.read(scorecard.plan)]
     names.distinct([*kept, *(item.name for item in read)], engine)
     prefix = "scorecard_layer"
     while prefix in source.lower():

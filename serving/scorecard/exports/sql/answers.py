@@ -1,6 +1,7 @@
 """From a model's scores to what it answers, in SQL: a prediction, and a probability for each class."""
 
 from ...scorecard import Scorecard
+from ..choices import choice
 from . import names
 from .functions import CLAMP
 from .layers import Sql, joined, sql, total
@@ -25,7 +26,7 @@ class Answers:
         self._scorecard = scorecard
         self._model, self._decision = scorecard.document["model"], scorecard.document["decision"]
         classes = (scorecard.classes or []) if scorecard.has_probabilities else []
-        likely = names.probabilities(classes or [])
+        likely = names.probabilities(classes)
         self.names = [names.PREDICTION, *likely]
         self.told = [names.PREDICTION, *(f"{name} of {label!r}" for name, label in zip(likely, classes, strict=True))]
 
@@ -94,23 +95,18 @@ class Answers:
 
     def _label(self, scores: list[Sql], margins: list[Sql], likely: list[Sql], writer: Writer) -> Sql:
         labels = [Sql(writer.engine.label(label)) for label in self._decision["classes"]]
-        threshold = self._decision["threshold"]
-        if threshold is not None:
-            second = threshold["positive"] == self._decision["classes"][1]
-            if threshold["on"] == "probability":
-                value = likely[1 if second else 0]
-            else:
-                value = scores[0] if second else sql("(-{})", scores[0])
-            first, other = (labels[1], labels[0]) if second else (labels[0], labels[1])
-            limit = writer.literal(float(threshold["value"]))
-            return sql("CASE WHEN {0} >= {1} THEN {2} WHEN {0} < {1} THEN {3} END", value, limit, first, other)
-        if len(margins) == 1:
-            zero = writer.literal(0.0)
-            return sql("CASE WHEN {0} > {1} THEN {3} WHEN {0} <= {1} THEN {2} END", margins[0], zero, *labels)
-        values = margins if self._model["calibration"] is None else likely
-        largest = self._largest(values, writer)
+        chosen = choice(self._scorecard)
+        numbers = {"scores": scores, "margins": margins, "probabilities": likely}[chosen.of]
+        if chosen.place is not None:
+            value = numbers[chosen.place]
+            value = sql("(-{})", value) if chosen.negative else value
+            above, below = (">", "<=") if chosen.least is None else (">=", "<")
+            template = f"CASE WHEN {{0}} {above} {{1}} THEN {{2}} WHEN {{0}} {below} {{1}} THEN {{3}} END"
+            least = writer.literal(chosen.least or 0.0)
+            return sql(template, value, least, labels[chosen.yes], labels[chosen.no])
+        largest = self._largest(numbers, writer)
         whens = [
-            sql("WHEN {} = {} THEN {}", value, largest, label) for value, label in zip(values, labels, strict=True)
+            sql("WHEN {} = {} THEN {}", value, largest, label) for value, label in zip(numbers, labels, strict=True)
         ]
         return sql("CASE {} END", joined(" ", whens))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from ...inputs import CATEGORY
 from ...plan import Op
 from ...scorecard import Scorecard
+from .. import vocabulary
 from ..groups import coded
 from . import reading
 from .layers import Sql
@@ -19,7 +20,7 @@ class Columns:
     def __init__(self, scorecard: Scorecard, writer: Writer, raw: Callable[[str], Sql]):
         """``raw`` gives the expression of a table's column."""
         self._plan, self._writer, self._raw = scorecard.plan, writer, raw
-        self._ops = {op.slot: op for op in _operations(scorecard)}
+        self._ops = {op.slot: op for op in vocabulary.operations(self._plan)}
         self._users: dict[int, list[Op]] = {}
         for op in self._ops.values():
             for source in op.sources:
@@ -28,13 +29,6 @@ class Columns:
         self._values: dict[int, Value] = {}
         self._refused: set[int] = set()
         self._coded: set[int] = set()
-
-    @staticmethod
-    def read(scorecard: Scorecard) -> set[str]:
-        """The names of the inputs that the SELECT needs."""
-        plan = scorecard.plan
-        places = {*plan.reads, *(place for check in plan.checks for place in check.places)}
-        return {plan.inputs[place].name for place in places}
 
     def value(self, slot: int) -> Value:
         """What is in a slot."""
@@ -139,12 +133,6 @@ class Columns:
             op.kind == "code" or any(ABSORBING & set(step) for step in op.steps) or self._absorbed(op.slot)
             for op in self._users.get(slot, ())
         )
-
-
-def _operations(scorecard: Scorecard) -> Iterator[Op]:
-    yield from scorecard.plan.ops
-    for check in scorecard.plan.checks:
-        yield from check.ops
 
 
 def _keys(op: Op) -> Iterator[str]:

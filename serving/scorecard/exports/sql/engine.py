@@ -41,8 +41,6 @@ class Engine(ABC):
     nan = "CAST('NaN' AS DOUBLE)"
     fence = ""
     most = 10**9
-    double = "DOUBLE"
-    varchar = "VARCHAR"
     in_place = False
     greatest = "GREATEST"
     whole = "FLOOR"
@@ -85,7 +83,7 @@ class Engine(ABC):
         """A float64, to the last bit."""
         found = repr(float(value))
         found = found if "e" in found else f"{found}e0"
-        return f"({found})" if value < 0.0 or found[0] == "-" else found
+        return f"({found})" if found[0] == "-" else found
 
     def exact(self, value: float) -> str:
         """A float64 to compare with for equality or order."""
@@ -143,9 +141,9 @@ class Engine(ABC):
 
     # Raw values
 
+    @abstractmethod
     def text(self, raw: str) -> str:
         """A raw value as text that is compared letter by letter."""
-        return f"CAST({raw} AS {self.varchar})"
 
     def trimmed(self, text: str) -> str:
         """A text without the white space around it."""
@@ -153,7 +151,7 @@ class Engine(ABC):
 
     def figure(self, raw: str) -> str:
         """The number in a column that ``has_numbers``."""
-        return f"CAST({raw} AS {self.double})"
+        return self.parsed(raw)
 
     def truth(self, raw: str) -> str:
         """The number in a column that ``has_numbers``, where another may have booleans."""
@@ -170,7 +168,7 @@ class Engine(ABC):
 
     def parsed(self, text: str) -> str:
         """The number in a text that ``is_number``."""
-        return f"TRY_CAST({text} AS {self.double})"
+        return f"TRY_CAST({text} AS DOUBLE)"
 
     def refused(self) -> str:
         """What stands for a value that is refused."""

@@ -22,9 +22,6 @@ class DuckDB(Engine):
     def has_no_text(self, raw):
         return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_NUMBERS}|{_DUCKDB_OTHERS}')"
 
-    def figure(self, raw):
-        return f"TRY_CAST({raw} AS DOUBLE)"
-
     def among(self, value, literals):
         # It makes a join of a long IN: that mixes the rows, and computes the value for those that need none of it.
         return f"LIST_POSITION([{', '.join(literals)}], {value}) > 0"
@@ -46,8 +43,6 @@ class Postgres(Engine):
     nan = "'NaN'::FLOAT8"
     fence = "OFFSET 0"
     most = 1600
-    double = "DOUBLE PRECISION"
-    varchar = "TEXT"
     note = "Where it reads a number the column is of numbers or of text: of booleans or dates PostgreSQL runs no query."
     functions = Engine.functions | {"log2": "(LN({}) / LN('2'::FLOAT8))", "log10": "LOG({})"}
 
@@ -81,6 +76,9 @@ class Postgres(Engine):
             f"ELSE {self.trimmed(text) if trim else text} END"
         )
 
+    def figure(self, raw):
+        return f"CAST({raw} AS DOUBLE PRECISION)"
+
     def truth(self, raw):
         # A column of booleans has no other cast.
         return f"CAST(CAST({raw} AS TEXT) AS DOUBLE PRECISION)"
@@ -109,8 +107,6 @@ class SQLite(Engine):
     nan = ""
     fence = "LIMIT -1 OFFSET 0"
     most = 2000
-    double = "REAL"
-    varchar = "TEXT"
     greatest = "MAX"
     whole = "ROUND"
     note = (
@@ -165,7 +161,6 @@ class Spark(Engine):
 
     name, title = "spark", "Spark"
     in_place = True
-    varchar = "STRING"
     note = "Where it reads a number the column is of numbers, booleans or text: of dates or arrays Spark runs no query."
     # Its own ASINH loses the digits of small numbers.
     functions = {name: template for name, template in Engine.functions.items() if name != "arcsinh"} | {
@@ -189,8 +184,8 @@ class Spark(Engine):
         others = "boolean|date|time|binary|interval|array|map|struct"
         return f"TYPEOF({raw}) RLIKE '^(double|float|decimal|(tiny|small|big)?int$|{others})'"
 
-    def figure(self, raw):
-        return f"TRY_CAST({raw} AS DOUBLE)"
+    def text(self, raw):
+        return f"CAST({raw} AS STRING)"
 
     def is_number(self, text):
         return f"{text} RLIKE {self.quote(f'^(?:{NUMBER})' + chr(92) + 'z')}"
@@ -204,8 +199,6 @@ class BigQuery(Engine):
     raises = True
     infinity = "CAST('inf' AS FLOAT64)"
     most = 10_000
-    double = "FLOAT64"
-    varchar = "STRING"
     functions = Engine.functions | {"log2": "LOG({}, 2)"}
 
     def same(self, name):
@@ -214,7 +207,7 @@ class BigQuery(Engine):
     def refuses(self, name):
         bad = sorted(set(name) & set('!"$()*,./;?@[\\]^`{}~')) + [letter for letter in name if not letter.isprintable()]
         if bad or len(name) > 300:
-            return f"its names are of up to 300 characters, and none of them is {bad[0]!r}" if bad else "300 characters"
+            return "its names are of up to 300 characters" + (f", and none of them is {bad[0]!r}" if bad else "")
         return super().refuses(name)
 
     def missing(self, value):
@@ -281,7 +274,6 @@ class MySQL(Engine):
     infinity = nan = ""
     fence = "LIMIT 18446744073709551615"
     most = 4096
-    varchar = "CHAR"
     functions = {
         name: template for name, template in Engine.functions.items() if name not in ("cbrt", "tanh", "arcsinh")
     }

@@ -16,9 +16,8 @@ _BOUNDS = {
     "log1p": (SMALLEST, 750.0),
     "sqrt": (2e-162, 1.4e154),
     "cbrt": (1e-108, 6e102),
-    **dict.fromkeys(("sin", "cos", "tanh"), (SMALLEST, 1.0)),
+    **dict.fromkeys(("sin", "cos"), (SMALLEST, 1.0)),
     "arcsinh": (SMALLEST, 711.0),
-    "sign": (1.0, 1.0),
 }
 #: One unit in the last place of 1: nearer to 0, or to 2, a Yeo-Johnson transform is a logarithm.
 _SPACING = 2.220446049250313e-16

@@ -154,7 +154,7 @@ class Writer:
         value = number.sql
         return replace(number, sql=Sql(self.engine.without_nan(value.text), value.names, value.level), nan=False)
 
-    def bounded(self, number: Number, low: float, high: float, *, flush: bool = True) -> Number:
+    def bounded(self, number: Number, low: float, high: float) -> Number:
         """A number that is infinite above ``high``, and 0 below ``low``: what arithmetic that raises can take."""
         if number.low >= low and number.high <= high:
             return number
