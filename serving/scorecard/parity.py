@@ -10,13 +10,15 @@ terms, ``tau = 1e-12 (1 + sum of |terms|)`` and answers agree where
 - labels: always, but where the margin of the decision is within tau,
 - an MLP: the tau of a unit and those of the units below it, times the absolute weights.
 
-A logarithm or a power is rounded differently by different libraries, and taking a mean from it may leave little but
-that: for each column with such a function, tau grows by what moving the function's value by 1e-12 of it does to z.
+A logarithm or a power is rounded differently by different libraries, and by one library on different processors.
+Taking a mean from it may leave little but that, and next to the edge of a bin it decides on which side a row lies: for
+each column with such a function, tau grows by what moving the function's value by 1e-12 of it, up or down, does to z.
 
 Rows with ``tau > 1e-6`` are *ill-conditioned*: there scikit-learn's own answers for a table and for one row differ.
 They are counted, and have to agree on refusing only. A prediction that is the score itself is compared whatever its
-size, since tau grows with it: sales in dollars are as well-conditioned as those in millions. Where scikit-learn raises,
-or gives an answer that is not finite, the scorecard has to refuse.
+size, since tau grows with it: sales in dollars are as well-conditioned as those in millions. It too is ill-conditioned
+where moving a function's value changes z by more than 1e-6 of its terms, as next to the edge of a bin. Where
+scikit-learn raises, or gives an answer that is not finite, the scorecard has to refuse.
 """
 
 from collections.abc import Callable, Mapping
@@ -72,13 +74,13 @@ def measure(
     count = frames.length(columns)
     scores, found, sizes = scorecard.tables.scores(columns, sizes=True)
     errors = found.by_row()
-    sizes += _sensitivities(scorecard, columns, scores)
+    sensitivities = _sensitivities(_as_fitted(pipeline, scorecard), columns)
     accepted = np.array([row for row in range(count) if row not in errors], dtype=np.intp)
     answers, raised = _asked(pipeline, reference, accepted)
     missed = len(raised)
     accepted = np.setdiff1d(accepted, raised)
     answers = {name: values[np.isin(answers["rows"], accepted)] for name, values in answers.items()}
-    judge = _Judge(scorecard, scores[:, accepted], sizes[:, accepted], answers)
+    judge = _Judge(scorecard, scores[:, accepted], sizes[:, accepted], sensitivities[:, accepted], answers)
     sample = _spread(count, rows)
     paths = {"table": judge.compare(_of_table(scorecard, scores[:, accepted]), np.arange(len(accepted)))}
     differ = 0
@@ -207,14 +209,27 @@ def _refusals(pipeline, table, errors: dict, most: int):
     return len(chosen), needless, stricter
 
 
-def _sensitivities(scorecard, columns, scores):
-    """What moving the values of inexact functions by one unit of tau does to the scores, in units of tau."""
+def _as_fitted(pipeline, scorecard) -> Scorecard:
+    """The scorecard with the edges of its bins where the pipeline has them, after the functions it computes."""
+    if not any("bin" in step for item in scorecard.document["columns"] for step in item.get("steps", ())):
+        return scorecard
+    from .compiler import compile_pipeline
+
+    return compile_pipeline(pipeline, scorecard.inputs, cleaning=scorecard.plan.cleaning, edges_moved=False)
+
+
+def _sensitivities(scorecard, columns):
+    """What moving the values of inexact functions by one unit of tau, up or down, does to the scores, in that unit."""
+    scores, _ = scorecard.tables.scores(columns)
     found = np.zeros_like(scores)
     for op in scorecard.plan.ops:
         if any(arraysteps.inexact(name, value) for step in op.steps for name, value in step.items()):
-            moved, _ = scorecard.tables.scores(columns, changed=op.slot, change=UNIT)
             with np.errstate(all="ignore"):
-                found += np.abs(moved - scores) / UNIT
+                moved = [
+                    np.abs(scorecard.tables.scores(columns, changed=op.slot, change=change)[0] - scores) / UNIT
+                    for change in (UNIT, -UNIT)
+                ]
+                found += np.maximum(*moved)
     return found
 
 
@@ -246,12 +261,14 @@ def answer_row(scorecard: Scorecard, row) -> dict | InputError:
 class _Judge:
     """Tolerances of rows, and the pipeline's answers to them."""
 
-    def __init__(self, scorecard, scores, sizes, answers):
+    def __init__(self, scorecard, scores, sizes, sensitivities, answers):
         self.scorecard, self.scores, self.answers = scorecard, scores, answers
         model = scorecard.document["model"]
         tables = scorecard.tables
         with np.errstate(all="ignore"):
             self.margins = tables.margins(scores)
+            jumps = ~(UNIT * sensitivities <= ILL_CONDITIONED * sizes).all(axis=0)
+            sizes = sizes + sensitivities
             self.tau = UNIT * sizes
             self.link_tau = self.tau
             if model["calibration"] is not None:
@@ -260,7 +277,7 @@ class _Judge:
                 self.link_tau = UNIT * (1.0 + slopes * sizes + offsets)
             self.worst_tau = np.maximum(self.tau, self.link_tau).max(axis=0)
             itself = scorecard.task == "regression" and model["link"] == "identity" and not model["target"]
-            self.ill = ~(self.worst_tau < np.inf) if itself else ~(self.worst_tau <= ILL_CONDITIONED)
+            self.ill = jumps | ~(self.worst_tau < np.inf if itself else self.worst_tau <= ILL_CONDITIONED)
             if model["link"] == "one-vs-rest":
                 # Where all of the probabilities to normalise vanish, so do their digits.
                 self.ill |= self.margins.max(axis=0) < -600.0

@@ -13,7 +13,7 @@ from .trace import Trace
 __all__ = ["compile_pipeline"]
 
 
-def compile_pipeline(pipeline, inputs=None, *, cleaning: Cleaning = AS_IS) -> Scorecard:
+def compile_pipeline(pipeline, inputs=None, *, cleaning: Cleaning = AS_IS, edges_moved: bool = True) -> Scorecard:
     """The scorecard of a fitted pipeline, or of an estimator alone.
 
     Parameters
@@ -24,6 +24,8 @@ def compile_pipeline(pipeline, inputs=None, *, cleaning: Cleaning = AS_IS) -> Sc
         scorecard's input refuses it. By default the columns that the pipeline was fitted on (``x0``, ``x1``, ... for
         an array), of the types that its steps show.
     cleaning : how text is read; it has to be how it was read in training.
+    edges_moved : move edges of bins before the functions they were drawn after (see ``edges``), as every scorecard
+        that answers has them. Without it they stay where the pipeline has them: to learn how sensitive they are.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def compile_pipeline(pipeline, inputs=None, *, cleaning: Cleaning = AS_IS) -> Sc
     given = None if inputs is None else list(inputs)
     names = _names(pipeline, given)
     types = dict.fromkeys(names) if given is None else {item.name: item.type for item in given}
-    trace = Trace(types)
+    trace = Trace(types, edges_moved)
     fitted = estimate(pipeline, [trace.start(name) for name in names], trace, "")
     body = {"task": fitted.task, **_content(fitted, trace)}
     if given is None:

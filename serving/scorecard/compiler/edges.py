@@ -1,8 +1,10 @@
-"""Edges of bins in the units a column had before the function it last went through.
+"""Edges of bins in the units a column had before the functions it went through.
 
-Libraries round a logarithm or a power differently, and an edge that was drawn through the training data is the image
-of a row: the last digit would decide on which side of the edge each row like it lies. In the units before the function
-nothing is rounded.
+Libraries round a logarithm or a power differently, as one library does on different processors, and NumPy's ``cbrt`` is
+not even monotone everywhere. An edge that was drawn through the training data is the image of a row: the last digit
+would decide on which side of the edge each row like it lies. In the units before the function nothing is rounded.
+There an edge is put so far beside the rows that it was drawn through that they keep their side whatever the last digits
+are. Rows that come nearer to an edge than that are ill-conditioned, and ``parity`` counts them so.
 """
 
 import math
@@ -18,45 +20,67 @@ _LARGEST = 1.7976931348623157e308
 #: Functions that rise, and round as their library does; and those of them that give a number for every number.
 _RISING = frozenset({"log", "log2", "log10", "log1p", "exp", "expm1", "cbrt", "arcsinh", "tanh"})
 _TOTAL = frozenset({"cbrt", "arcsinh", "tanh"})
+#: How far apart two libraries' values of one function may be, relatively: 16 units in the last place.
+_UNCERTAIN = 16 * 2.220446049250313e-16
 
 
-def before_function(column: Column, edges: list[float], trace: Trace) -> tuple[Column, list[float]]:
-    """The column before its last function, and the edges there; both as they are where there is no such function.
+def before_functions(
+    column: Column, edges: list[float], trace: Trace, *, on_edge_above: bool = True
+) -> tuple[Column, list[float]]:
+    """The column before the functions it went through, and the edges there; both as they are where there is none.
 
     Parameters
     ----------
-    edges : rising. An edge that the function never reaches is left out: it would be among the last.
+    edges : rising; a value that equals an edge is above it. One that no value reaches is left out: it would be among
+        the last.
+    on_edge_above : whether training rows may lie on an edge (as on those of bins), or right below it (as those that
+        equal a threshold, which is exceeded only above).
     """
+    if not trace.edges_moved:
+        return column, edges
     start = len(column.steps)
     while start and _rises(column.steps[start - 1]):
         start -= 1
     if not start or not _inexact(column.steps[start - 1]):
         return column, edges
-    after = list(column.steps[start - 1 :])
-    value = _computed(after)
+    function, arithmetic = column.steps[start - 1], column.steps[start:]
+    values = _values(function, arithmetic)
+    choose = max if on_edge_above else min
 
     def reaches(x: float, edge: float) -> bool:
-        found = value(x)
+        found = values(x)
         # What is not finite is refused, and lies below the function's domain or beyond what it can say.
-        return found >= edge if math.isfinite(found) else x > 0.0
+        return choose(found) >= edge if all(map(math.isfinite, found)) else x > 0.0
 
-    found = [_smallest(lambda x, edge=edge: reaches(x, edge)) for edge in edges]
-    if next(iter(after[0].values())) not in _TOTAL:
+    moved = [_smallest(lambda x, edge=edge: reaches(x, edge)) for edge in edges]
+    if next(iter(function.values())) not in _TOTAL:
         trace.check(column)
-    return replace(column, steps=column.steps[: start - 1]), [edge for edge in found if edge is not None]
+    before = replace(column, steps=column.steps[: start - 1])
+    return before_functions(before, [e for e in moved if e is not None], trace, on_edge_above=on_edge_above)
 
 
-def _computed(after: list[dict]):
-    """Steps on one number as scikit-learn does them: a Box-Cox transform by SciPy in C, and all others by NumPy."""
-    if "box_cox" in after[0]:
-        return steps.chain(after, "")
-    run = arraysteps.chain(after)
+def _values(function: dict, arithmetic: tuple):
+    """What a function and the arithmetic after it make of one number, were the function off by ``_UNCERTAIN``.
 
-    def value(x: float) -> float:
-        with np.errstate(all="ignore"):
-            return float(run(np.array([x]), np.empty(1), lambda rows, reason: None)[0])
+    The function is done as scikit-learn does it: a Box-Cox transform by SciPy in C, and all others by NumPy.
+    """
+    after = steps.chain(list(arithmetic), "") or (lambda x: x)
+    if "box_cox" in function:
+        compute = steps.chain([function], "")
+    else:
+        run = arraysteps.chain([function])
 
-    return value
+        def compute(x: float) -> float:
+            with np.errstate(all="ignore"):
+                return float(run(np.array([x]), np.empty(1), lambda rows, reason: None)[0])
+
+    def values(x: float) -> tuple[float, ...]:
+        found = compute(x)
+        if not math.isfinite(found):
+            return (found,)
+        return tuple(after(found * (1.0 + change)) for change in (-_UNCERTAIN, _UNCERTAIN))
+
+    return values
 
 
 def _inexact(step: dict) -> bool:

@@ -126,6 +126,13 @@ def _categories(known, column, trace, path, step):
         return found, trace.textual(column, path, step)
     if kind is None:
         return found, column
+    if column.rounded:
+        raise unsupported(
+            path,
+            step,
+            f"{column.label!r} went through a function that processors round differently, and its categories are "
+            "numbers to equal: encode the column before the function",
+        )
     return found, trace.numeric(column, path, step, boolean=kind == "boolean")
 
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 
+from ..arraysteps import inexact
 from ..document import NUMBER, TEXT
 from ..errors import Unsupported
 from ..inputs import BOOLEAN, CATEGORY
@@ -36,16 +37,29 @@ class Column:
     steps: tuple = ()
     missing: frozenset = frozenset()
 
+    @property
+    def rounded(self) -> bool:
+        """Whether the last digits of its values are those of one library's function."""
+        for step in reversed(self.steps):
+            ((name, value),) = step.items()
+            if name in ("bin", "lookup", "is"):
+                return False
+            if inexact(name, value):
+                return True
+        return False
+
 
 @dataclass
 class Trace:
     """What compiling has found out: types of inputs, those that must have a value, and columns to write down.
 
     ``types`` maps each input to its type, None while unknown; a given type is never changed. ``checked`` columns carry
-    no weight and have to be usable.
+    no weight and have to be usable. ``edges_moved`` tells whether edges of bins move before the functions they were
+    drawn after.
     """
 
     types: dict[str, str | None]
+    edges_moved: bool = True
     columns: list[dict] = field(default_factory=list)
     required: set[str] = field(default_factory=set)
     checked: list[Column] = field(default_factory=list)

@@ -23,7 +23,7 @@ from sklearn.preprocessing import (
 from sklearn.utils import get_tags
 
 from ..document import NUMBER
-from .edges import before_function
+from .edges import before_functions
 from .encoders import one_hot_encoder, ordinal_encoder
 from .trace import Column, Trace, finite, unsupported
 
@@ -251,7 +251,8 @@ def _binarizer(step, columns, trace, path):
     found = []
     for column in columns:
         label = f"{column.label} > {step.threshold:g}"
-        column, edges = before_function(trace.require(trace.numeric(column, path, step)), [edge], trace)
+        column = trace.require(trace.numeric(column, path, step))
+        column, edges = before_functions(column, [edge], trace, on_edge_above=False)
         found.append(trace.then(column, {"bin": edges}, label=label))
     return found
 
@@ -263,7 +264,7 @@ def _bins(step, columns, trace, path):
     for column, edges in zip(columns, step.bin_edges_, strict=True):
         column = trace.require(trace.numeric(column, path, step))
         inner = [finite(edge, path, step, "bin edge") for edge in edges[1:-1]]
-        plain, edges = before_function(column, inner, trace)
+        plain, edges = before_functions(column, inner, trace)
         binned = trace.then(plain, {"bin": edges})
         if step.encode == "ordinal":
             found.append(trace.then(binned, label=f"bin of {column.label}"))
