@@ -6,6 +6,7 @@ No test sees the settings of the person who runs it, nor writes into the checkou
 import contextlib
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -43,6 +44,11 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_configure() -> None:
+    # What a background runner ignores (`nohup`, `make test &`), its children would ignore too, however often they are
+    # told to stop. A signal that is handled here has its default meaning in them.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     # Before any test module is imported: BLAS and MLflow read theirs when they are.
     for name in [name for name in os.environ if name.startswith(PERSONAL)]:
         del os.environ[name]

@@ -18,9 +18,10 @@ from mlflow import MlflowClient
 from pipelines.runs import tidy
 from tests import command, stores
 from tests.command import BARE, Command, failed, run
+from tests.patience import soon
 
 #: How long a command may take to say that its tracking server is away, in seconds.
-AWAY = 15
+AWAY = soon(15)
 
 
 @pytest.fixture
@@ -92,7 +93,8 @@ def test_a_command_that_is_told_to_stop(moment: str, tracking: str, tmp_path: Pa
     # Python tells of two that wait in the order of their numbers.
     assert line.startswith(("error: interrupted by SIGINT", "error: interrupted by SIGTERM"))
     assert nothing_registered(tracking)
-    assert ended == ({} if moment in ("importing", "reading", "connecting") else {"KILLED": 1})
+    # How far it came meanwhile depends on the machine where nothing of it can be seen from outside.
+    assert ended in ([{}, {"KILLED": 1}] if moment in ("importing", "reading", "connecting") else [{"KILLED": 1}])
 
 
 def test_a_run_that_was_killed_is_marked_by_the_next_command(tracking: str, tmp_path: Path):

@@ -21,6 +21,7 @@ from pipelines import columns as typed_columns
 from pipelines.errors import PipelineError
 from pipelines.sources import BUNDLED, parse, read
 from serving.scorecard.inputs import Cleaning
+from tests.patience import soon
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1"
 
@@ -470,7 +471,7 @@ def test_a_database_that_does_not_answer_is_given_up():
         began = time.monotonic()
         with pytest.raises(PipelineError, match=r"postgresql://u:\*\*\*@.* refused: .*time"):
             read(f"postgresql://u:hidden@localhost:{silent.getsockname()[1]}/d", query="t")
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < soon(15)
 
 
 # --- S3
@@ -521,4 +522,4 @@ def test_an_s3_that_is_not_there(monkeypatch):
     began = time.monotonic()
     with pytest.raises(PipelineError, match="cannot be fetched: Could not connect"):
         read("s3://bucket/a.csv")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < soon(15)

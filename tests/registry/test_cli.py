@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 
 from registry import client, ledger
 from registry.__main__ import cli
+from tests.patience import soon
 from tests.registry import made
 from tests.registry.watching import ROOT
 
@@ -74,7 +75,7 @@ def test_help_is_there_at_once():
     for command in ("list", "gates", "promote", "reject", "rollback", "history", "watch"):
         assert re.search(rf"^  {command} ", done.stdout, re.MULTILINE)
     # 0.3 s on an idle machine; what must not be imported takes seconds.
-    assert min(took) < 1.0
+    assert min(took) < soon(1.0)
 
 
 def test_help_imports_nothing_heavy():
@@ -197,7 +198,7 @@ def test_a_server_that_is_away(run: Run, tmp_path: Path, monkeypatch: pytest.Mon
     for words in (["list"], ["gates", "made", "1"], ["watch", "--once"], ["history", "made"]):
         began = time.monotonic()
         assert "does not answer" in refused(run(*words))
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < soon(15)
 
 
 def test_history_tells_the_moves_and_verifies_them(run: Run, registry: MlflowClient):

@@ -20,6 +20,7 @@ from registry import ledger
 from registry.errors import RegistryError
 from registry.ledger import DONE, INTENT, UNDONE, Entry, Ledger
 from tests import stores
+from tests.patience import soon
 
 ROOT = Path(__file__).parents[2]
 
@@ -308,7 +309,7 @@ def test_a_lock_is_waited_for_so_long_and_not_longer(uri: str, book: Ledger):
             book.lock("diabetes", wait=0.3),
         ):
             pass
-        assert 0.2 < time.monotonic() - start < 5
+        assert 0.2 < time.monotonic() - start < soon(5)
     with book.lock("diabetes", wait=0.3):
         pass
 
@@ -331,7 +332,7 @@ def test_the_lock_of_a_killed_process_is_free_at_once(uri: str, book: Ledger):
         start = time.monotonic()
         with book.lock("diabetes"):
             pass
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < soon(3)
 
 
 def test_a_lock_that_was_lost_is_noticed(new_database: Callable[[], str]):
@@ -479,7 +480,7 @@ def test_a_database_that_is_away_is_told_in_one_line_soon():
     address = f"postgresql://ann:secret@127.0.0.1:{stores.free_port()}/x"
     with ledger.open(address) as book, pytest.raises(RegistryError, match=r"refused.*correct LEDGER_URI") as caught:
         book.append(INTENDED)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < soon(10)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
 

@@ -17,6 +17,7 @@ from serving.contract import Limits, RequestError, reply, respond
 from serving.contract.bodies import decompressed
 from serving.scorecard import Scorecard
 from tests.command import ROOT
+from tests.patience import soon
 from tests.serving.contract import cases
 from tests.serving.contract.cases import BAD, GOOD, NAMES, ROWS, Case
 
@@ -253,4 +254,4 @@ def test_many_members_of_gzip_take_no_longer_than_their_bytes() -> None:
     packed = gzip.compress(b"") * 400_000
     began = time.monotonic()
     assert decompressed(packed, "gzip", Limits()) == b""
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < soon(20)

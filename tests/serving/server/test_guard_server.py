@@ -17,6 +17,7 @@ import pytest
 
 from serving.server.guard.keys import Key, make, write
 from serving.server.guard.rates import Rate
+from tests.patience import soon
 from tests.serving.server import cards, warm
 from tests.serving.server.servers import Server, wait
 
@@ -210,10 +211,7 @@ def test_a_change_of_the_file_holds_soon_and_a_broken_one_changes_nothing(guarde
 
 def both(guarded: Guarded, name: str, status: int) -> None:
     """Wait until every worker answers a key so."""
-    took = wait(
-        lambda: {guarded.post(name).status for _ in range(20)} == {status}, lambda: guarded.server.err, within=5
-    )
-    assert took < 5
+    wait(lambda: {guarded.post(name).status for _ in range(20)} == {status}, lambda: guarded.server.err)
 
 
 def test_every_answer_has_the_headers_and_none_names_the_server(guarded):
@@ -355,7 +353,7 @@ def test_overload_is_shed_and_health_is_not(tmp_path):
                 pings.append(server.get("/metrics").status)
                 time.sleep(0.02)
             found = [one.result() for one in asked]
-        assert time.monotonic() - began < 50
+        assert time.monotonic() - began < soon(50)
         statuses = Counter(answer.status for answer in found)
         assert set(statuses) == {200, 503}
         assert statuses[200] >= 3
@@ -380,7 +378,7 @@ def test_metrics_do_not_wait_for_large_requests(tmp_path):
             done = sum(one.done() for one in asked)
             assert [one.result().status for one in asked] == [200] * 8
         assert found.status == 200
-        assert done < 5
+        assert done < len(asked)
 
 
 def test_a_server_without_keys_may_limit_addresses(tmp_path):

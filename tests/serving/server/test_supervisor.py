@@ -19,6 +19,7 @@ from serving.errors import ServingError
 from serving.server.guard import keys
 from serving.server.settings import Settings, local
 from tests import command, system
+from tests.patience import soon
 from tests.serving.server import servers
 from tests.serving.server.servers import NUMBERS, Server, wait
 
@@ -116,7 +117,7 @@ def test_with_a_warm_cache_it_is_ready_at_once(tmp_path: Path, folders) -> None:
         with Server(words, tmp_path) as server:
             server.ready("sums")
             times.append(time.monotonic() - server.began)
-    assert min(times) < 3  # a second on a machine that does nothing else: see the benchmark
+    assert min(times) < soon(3)  # a second on a machine that does nothing else: see the benchmark
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -150,7 +151,7 @@ def test_who_does_not_finish_in_time_is_cut_off(tmp_path: Path, folders) -> None
             time.sleep(0.3)
             began = time.monotonic()
             assert server.stop() == 1
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < soon(10)
         assert "cut off" in server.err
 
 
@@ -162,7 +163,7 @@ def test_told_twice_it_stops_at_once(tmp_path: Path, folders) -> None:
             time.sleep(0.3)
             server.process.send_signal(signal.SIGINT)
             server.says("stopping")
-            assert server.stop(signal.SIGINT, within=10) == 1
+            assert server.stop(signal.SIGINT) == 1
         assert "cut off" in server.err
 
 
@@ -172,7 +173,7 @@ def test_whatever_becomes_of_the_supervisor_its_processes_end(tmp_path: Path, fo
         family = psutil.Process(server.process.pid).children(recursive=True)
         assert len(family) >= 2
         server.process.kill()
-        wait(lambda: not any(one.is_running() and one.status() != "zombie" for one in family), within=20)
+        wait(lambda: not any(one.is_running() and one.status() != "zombie" for one in family))
 
 
 def certificate(folder: Path, *words: str) -> None:
@@ -348,4 +349,4 @@ def test_a_worker_that_runs_out_of_files_recovers(tmp_path: Path, folders) -> No
             except OSError:
                 return False
 
-        wait(answers, within=20)
+        wait(answers)

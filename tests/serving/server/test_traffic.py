@@ -17,6 +17,7 @@ from serving.server.protocols.mlflow import MLflow
 from serving.server.shadow import Shadow, said
 from serving.server.state import Model, Traffic
 from serving.server.traffic import Tally, choose, compared, position
+from tests.patience import soon
 from tests.serving.server import cards
 from tests.serving.server.running import running
 from tests.serving.server.servers import Server, wait
@@ -198,12 +199,12 @@ class TestShadow:
             for _ in range(200):
                 told.shadow.ask(model.champion, model.challenger, Slow(), large)
                 await asyncio.sleep(0)
-            assert time.perf_counter() - began < 0.5
+            assert time.perf_counter() - began < soon(0.5)
             # The pipe holds 64 kB, and 100 kB may wait beside it.
             assert told.total.dropped > 150
             began = time.perf_counter()
             await told.shadow.stop()
-            assert time.perf_counter() - began < 5
+            assert time.perf_counter() - began < soon(5)
 
         self.run(scenario)
 
@@ -364,6 +365,6 @@ class TestLive:
             server.ready("people")
             assert server.post("/invocations", PERSON).headers["x-model-version"] == "people/3"
             keep(cards.served(people("canary", 1.0), default="people", generation=2), tmp_path)
-            wait(lambda: server.post("/invocations", PERSON).headers["x-model-version"] == "people/4", within=5)
+            wait(lambda: server.post("/invocations", PERSON).headers["x-model-version"] == "people/4")
             assert 'version="4"' in server.get("/metrics").body.decode()
             wait(lambda: '"version":"4"' in server.out)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from serving.server.watching import accesslog
 from serving.server.watching.accesslog import AccessLog, Ids
 from serving.server.watching.beat import Beat
+from tests.patience import soon
 
 
 class Reader:
@@ -157,7 +158,7 @@ def test_a_log_that_nobody_reads_stops_nobody(reader, monkeypatch):
         reader.log.write(method="GET", path="/" + "x" * 150, seconds=0, id="x", status=200)
         if _ % 100 == 0:
             time.sleep(0.01)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < soon(10)
     assert reader.log.dropped > 1000
     # And goes on when somebody reads again.
     deadline = time.monotonic() + 10
