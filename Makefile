@@ -19,6 +19,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emi
 
 # What a recipe starts finds the .venv's programs first: nothing needs to be activated.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Sources are compiled once, and not by each process anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Tools that would report home do not.
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
@@ -83,7 +85,7 @@ server: .venv/run.stamp ## an MLflow tracking server with UI (BACKEND=postgresql
 bench: .venv/dev.stamp ## run the benchmarks, print their tables and write build/bench.json
 	@rm -rf build/bench; mkdir -p build/bench
 	@set -e; for script in tests/benchmarks/bench_*.py; do \
-		PYTHONDONTWRITEBYTECODE= $(BIN)/python "$$script" --json "build/bench/$$(basename "$$script" .py).json"; done
+		$(BIN)/python "$$script" --json "build/bench/$$(basename "$$script" .py).json"; done
 	@$(BIN)/python -c 'import json, pathlib; \
 		files = sorted(pathlib.Path("build/bench").glob("bench_*.json")); \
 		whole = {file.stem: json.loads(file.read_text()) for file in files}; \
