@@ -19,7 +19,8 @@ def _table(command):
             option("--query", help="With a database: the name of a table, or a SELECT."),
             option("--task", type=click.Choice(["auto", "regression", "classification"]), default="auto",
                    help="Inferred from the estimator or the target unless given."),
-            option("--drop", type=Names(), multiple=True, help="Columns to leave out: a,b."),
+            option("--drop", type=Names(), multiple=True,
+                   help="Columns to leave out: a,b. A name with a comma in double quotes: '\"a, b\"'."),
             option("--keep", type=Names(), multiple=True, help="Columns to keep though they look like identifiers."),
             option("--id", "row_id", type=Names(), multiple=True,
                    help="Columns that name a row; its place in the holdout hangs on them."),
@@ -38,7 +39,7 @@ def _judged(command):
     for one in reversed(
         (
             option("--param", multiple=True, help="The estimator's own parameters: alpha=0.1."),
-            option("--name", help="Registered model. [default: after the table]"),
+            option("--name", help="Registered model, without any of / : . % \" ' @ ? #. [default: after the table]"),
             _EXPERIMENT,
             _SEED,
             option("--folds", type=click.IntRange(0), default=5,
@@ -51,7 +52,8 @@ def _judged(command):
             option("--sensitive", type=Names(), multiple=True,
                    help="Columns by whose values the metrics are shown apart."),
             option("--positive", help="The positive one of two classes. [default: the second]"),
-            option("--class-weight", help="balanced, or weights: bad=5,good=1."),
+            option("--class-weight", help="balanced, or weights: bad=5,good=1. A class with a comma in double "
+                   "quotes: '\"a, b\"=5,c=1'."),
             option("--threshold",
                    help="When to answer the positive class: 0.3, recall=0.9, or cost=1:20 (false alarm : miss)."),
         )

@@ -1,6 +1,7 @@
 """The catalogue of estimators, and how one is built with a user's parameters."""
 
 import importlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,7 @@ CATALOGUE = (
     Entry("linear-svm", "sklearn.svm.LinearSVC", "classification", {"max_iter": 10_000}, calibrated=True),
     Entry("mlp-classifier", "sklearn.neural_network.MLPClassifier", "classification", {"max_iter": 1000}),
 )
+_NOT_FINITE = re.compile(r"[+-]?(inf|infinity|nan)", re.IGNORECASE)
 DEFAULTS = {"regression": "linear", "classification": "logistic"}
 _BOTH = {"mlp": {"regression": "mlp-regressor", "classification": "mlp-classifier"}}
 
@@ -112,7 +114,7 @@ def parameters(entry: Entry, given: Mapping[str, str]) -> dict[str, Any]:
     from sklearn.utils._param_validation import InvalidParameterError
 
     known = entry.load()().get_params()
-    values = {name: _value(text) for name, text in given.items()}
+    values = {name: _value(entry, name, text) for name, text in given.items()}
     for name in values:
         if name not in known:
             close = closest(name, known)
@@ -120,6 +122,8 @@ def parameters(entry: Entry, given: Mapping[str, str]) -> dict[str, Any]:
             raise PipelineError(f"--param {name}: {entry.class_name} has no such parameter; {hint}")
     if "random_state" in values:
         raise PipelineError("--param random_state is set by --seed; give --seed")
+    if isinstance(values.get("class_weight"), Mapping):
+        raise PipelineError("--param class_weight: write weights of classes as --class-weight bad=5,good=1")
     try:
         entry.load()(**{**entry.defaults, **values})._validate_params()
     except InvalidParameterError as error:
@@ -167,14 +171,32 @@ def build(
     return estimator
 
 
-def _value(text: str) -> Any:
-    """``0.1`` -> 0.1, ``true`` -> True, ``none`` -> None, ``(64, 32)`` -> a tuple, other text as it is."""
+def _value(entry: Entry, name: str, text: str) -> Any:
+    """``0.1`` -> 0.1, ``true`` -> True, ``none`` -> None, ``(64, 32)`` -> a tuple, other text as it is.
+
+    ``inf`` and ``nan`` are numbers where scikit-learn takes such a number for the parameter.
+    """
     import ast
 
+    text = text.strip()
     plain = {"true": True, "false": False, "none": None, "null": None}
-    if text.strip().lower() in plain:
-        return plain[text.strip().lower()]
+    if text.lower() in plain:
+        return plain[text.lower()]
+    if _NOT_FINITE.fullmatch(text):
+        return float(text) if _takes(entry, name, float(text)) else text
     try:
-        return ast.literal_eval(text.strip())
+        return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return text.strip()
+        return text
+
+
+def _takes(entry: Entry, name: str, value: float) -> bool:
+    """Whether scikit-learn's own constraints name the parameter, and allow the value."""
+    from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
+
+    constraints = entry.load()._parameter_constraints  # type: ignore[attr-defined]
+    try:
+        validate_parameter_constraints(constraints, {name: value}, entry.class_name)
+    except InvalidParameterError:
+        return False
+    return name in constraints

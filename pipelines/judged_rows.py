@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from pipelines import columns, splitting
-from pipelines.dataset import CLASSIFICATION, REGRESSION, TARGET_NAMES
+from pipelines.dataset import CLASSIFICATION, REGRESSION
 from pipelines.errors import PipelineError
 from pipelines.planning import CLEANING
 from pipelines.sources import Table
+from pipelines.targets import usual_name
 from pipelines.versions import Version
 from registry.text import listed
 from serving.scorecard import InputError
@@ -83,8 +84,7 @@ def choose(table: Table, version: Version, other: Version | None, *, which: str,
 
 def _target_name(table: Table, version: Version, asked: str | None) -> str:
     known = version.document["model"]["target"] if version.document else table.target
-    usual = (name for wanted in TARGET_NAMES for name in table.columns.column_names if name.lower() == wanted)
-    name = asked or known or next(usual, None)
+    name = asked or known or usual_name(table.columns.column_names)
     if not name:
         raise PipelineError(f"--target is needed: {version.title} does not tell what it predicts")
     if name not in table.columns.column_names:

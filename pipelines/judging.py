@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipelines import evaluation, judged_rows, lineage, metrics, profile, runs, tracking
+from pipelines import evaluation, judged_rows, lineage, metrics, profile, runs, targets, tracking
 from pipelines import versions as registered
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
@@ -152,10 +152,7 @@ def _positive(version: Version, rows: Rows, question: Question) -> object:
     if len(rows.classes) != 2:
         return None
     if question.positive is not None:
-        found = [label for label in rows.classes if str(label).lower() == question.positive.lower()]
-        if not found:
-            raise PipelineError(f"--positive: no class {question.positive!r}; the classes are {listed(rows.classes)}")
-        return found[0]
+        return targets.label(question.positive, rows.classes, "--positive")
     return version.document["model"]["positive"] if version.document else rows.classes[1]
 
 

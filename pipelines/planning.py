@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pipelines import estimators, splitting, suites, thresholds
+from pipelines import estimators, splitting, suites, targets, thresholds
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import Origin, Table, read
@@ -14,7 +14,10 @@ from serving.scorecard.inputs import Cleaning
 
 #: How raw text is read, in training and wherever the model answers.
 CLEANING = Cleaning()
-_NOT_IN_NAMES = r"/:.%\"'"
+# What MLflow's names do not take (/ : . % " '), and what ends a name in a URI ``models:/NAME/1``.
+_NOT_IN_NAMES = r"/:.%\"'@?#"
+# The width of MLflow's column.
+_LONGEST_NAME = 256
 
 
 @dataclass(frozen=True)
@@ -97,17 +100,27 @@ def decide(settings: Settings, say: Callable[[str], None] = lambda text: None) -
 
 
 def model_name(asked: str | None, table: Table) -> str:
-    """The model's name: as it was asked for, or made of the table's, of what MLflow's models take.
+    """The model's name: as asked for, else the table's, its characters that a model's name cannot hold replaced by "-".
 
     Raises
     ------
     PipelineError
-        where the name that was asked for is none that MLflow takes, or the table has none.
+        if the name asked for cannot be written in ``models:/NAME/1``, or nothing of the table's name is left.
     """
-    name = re.sub(rf"[{_NOT_IN_NAMES}\s]+", "-", table.name).strip("-") if asked is None else asked.strip()
-    if not name or not name.isprintable() or re.search(f"[{_NOT_IN_NAMES}]", name):
-        found = asked if asked is not None else table.name
-        raise PipelineError(f"--name: expected a name for the model, without any of / : . % \" ', found {found!r}")
+    if asked is None:
+        shown = "".join(sign if sign.isprintable() else " " for sign in table.name)
+        name = re.sub(rf"[{_NOT_IN_NAMES}\s]+", "-", shown)
+        name = name.strip("-")[:_LONGEST_NAME].strip("-")
+    else:
+        name = asked
+    if not name or name != name.strip() or not name.isprintable() or re.search(f"[{_NOT_IN_NAMES}]", name):
+        found = f"found {asked!r}" if asked is not None else f"and the table's, {table.name!r}, leaves none"
+        raise PipelineError(
+            "--name: expected a name for the model, without any of / : . % \" ' @ ? #, without control characters, "
+            f"and without blanks around it, {found}"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise PipelineError(f"--name: expected at most {_LONGEST_NAME} characters, found {len(name)}")
     return name
 
 
@@ -118,14 +131,7 @@ def _positive(asked: str | None, dataset: Dataset) -> object:
         return classes[1] if len(classes) == 2 else None
     if len(classes) != 2:
         raise PipelineError(f"--positive {asked} goes with two classes, found {len(classes) or 'a regression'}")
-    return _label(asked, classes, "--positive")
-
-
-def _label(text: str, classes: list, option: str) -> object:
-    for label in classes:
-        if str(label).lower() == text.lower():
-            return label
-    raise PipelineError(f"{option}: no class {text!r}; the classes are {listed(classes)}")
+    return targets.label(asked, classes, "--positive")
 
 
 def _class_weight(asked: str | None, dataset: Dataset) -> object:
@@ -136,14 +142,7 @@ def _class_weight(asked: str | None, dataset: Dataset) -> object:
         raise PipelineError("--class-weight goes with a classification; leave it out")
     if asked == "balanced":
         return asked
-    weights = {}
-    for part in asked.split(","):
-        label, _, weight = part.rpartition("=")
-        try:
-            weights[_label(label.strip(), dataset.classes, "--class-weight")] = float(weight)
-        except ValueError:
-            raise PipelineError(f"--class-weight: expected balanced, or bad=5,good=1, found {asked!r}") from None
-    return weights
+    return targets.weights(asked, dataset.classes, "--class-weight")
 
 
 def _applicable(rule: thresholds.Rule | None, dataset: Dataset) -> thresholds.Rule | None:

@@ -1,6 +1,8 @@
 """The column to predict: which it is, the task it makes, and its values as numbers or labels."""
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from pipelines import columns
 from pipelines.columns import DATE, NESTED, Column
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
-from registry.text import listed
+from registry.text import QUOTED, listed, parts, unquoted
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning
 
 REGRESSION = "regression"
@@ -25,6 +27,7 @@ _TOO_MANY = 0.5
 _EXACT = 2**53
 # Beyond this the sums of squares in a scaler or a metric leave float64.
 _LARGEST = 1e150
+_WEIGHTS = 'expected balanced, or weights: bad=5,good=1 (a class with a comma in double quotes: "a, b"=5)'
 
 
 def name(asked: str | None, table: Table) -> str:
@@ -38,11 +41,74 @@ def name(asked: str | None, table: Table) -> str:
     names = table.columns.column_names
     if asked or table.target:
         return asked or table.target  # type: ignore[return-value]  # one of them is there
+    if usual := usual_name(names):
+        return usual
+    raise PipelineError(f"--target is needed: the column to predict, one of {listed(names)}")
+
+
+def usual_name(names: Sequence[str]) -> str | None:
+    """The first of the names that targets go by, in lower case before other spellings; None if there is none."""
     for candidate in TARGET_NAMES:
+        if candidate in names:
+            return candidate
         for each in names:
             if each.lower() == candidate:
                 return each
-    raise PipelineError(f"--target is needed: the column to predict, one of {listed(names)}")
+    return None
+
+
+def label(text: str, classes: Sequence, option: str) -> Any:
+    """The class that a user names, in double quotes or not: exactly, else in another case.
+
+    Raises
+    ------
+    PipelineError
+        if there is no such class, or two classes differ from the text in their case alone.
+    """
+    plain = unquoted(text)
+    for same in (
+        [each for each in classes if str(each) == plain],
+        [each for each in classes if str(each) == text],
+        [each for each in classes if str(each).lower() == plain.lower()],
+    ):
+        if len(same) > 1:
+            raise PipelineError(f"{option}: {text!r} could be {listed(same)}; write one of them exactly")
+        if same:
+            return same[0]
+    raise PipelineError(f"{option}: no class {text!r}; the classes are {listed(classes)}")
+
+
+def weights(text: str, classes: Sequence, option: str) -> dict[Any, float]:
+    """Class weights from ``bad=5,good=1``; a class whose name holds a comma is written in double quotes.
+
+    Returns
+    -------
+    class -> weight, finite and above 0; a class that is left out weighs 1, as scikit-learn has it.
+
+    Raises
+    ------
+    PipelineError
+        if the text is no such list, or a class is unknown or named twice, or a weight is not above 0.
+    """
+    found: dict[Any, float] = {}
+    try:
+        named = [re.fullmatch(rf"({QUOTED}|.*?)\s*=([^=]*)", part, re.DOTALL) for part in parts(text)]
+    except ValueError as error:
+        raise PipelineError(f"{option}: {error}; {_WEIGHTS}") from None
+    if not named or None in named:
+        raise PipelineError(f"{option}: {_WEIGHTS}, found {text!r}")
+    for name, weight in (match.groups() for match in named if match):
+        try:
+            value = float(weight)
+        except ValueError:
+            raise PipelineError(f"{option}: {_WEIGHTS}, found {text!r}") from None
+        each = label(name, classes, option)
+        if not 0 < value < float("inf"):
+            raise PipelineError(f"{option}: expected a weight above 0, and finite, found {weight.strip()} for {each!r}")
+        if each in found:
+            raise PipelineError(f"{option}: the class {each!r} is weighed twice; name each class once")
+        found[each] = value
+    return found
 
 
 def read(name: str, table: Table, cleaning: Cleaning, task: str) -> Column:

@@ -1,6 +1,5 @@
 """How the commands take their words and tell their errors: blank means not given, a list is written with commas."""
 
-import csv
 import errno
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from registry import interrupts
+from registry.text import parts, unquoted
 
 
 class Option(click.Option):
@@ -29,14 +29,18 @@ class Option(click.Option):
 
 
 class Names(click.ParamType):
-    """Column names with commas between them; a name with a comma in double quotes."""
+    """Column names with commas between them; a name that holds a comma is written in double quotes."""
 
     name = "columns"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        return tuple(name.strip() for name in next(csv.reader([value], skipinitialspace=True)) if name.strip())
+        try:
+            names = [unquoted(part).strip() for part in parts(value)]
+        except ValueError as error:
+            self.fail(f"{error}; write a name with a comma as \"a, b\"", param, ctx)
+        return tuple(name for name in names if name)
 
 
 class Switch(click.ParamType):

@@ -6,7 +6,10 @@
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from registry.errors import RegistryError
 
@@ -33,16 +36,22 @@ SECTIONS = frozenset(
     }
 )
 
+_NOT_FINITE = ("inf", "-inf", "nan")
+
 
 def write(document: dict, folder: Path) -> Path:
     """Write a document as ``evidence.json`` in a folder; the same document gives the same bytes.
 
+    An estimator's parameter may be infinite or not a number, which JSON cannot say: it is written as
+    ``{"float": "inf"}``, and :func:`read` gives the number back.
+
     Raises
     ------
     RegistryError
-        where a section is missing or unknown, or a number is not finite.
+        where a section is missing or unknown, or another number is not finite.
     """
     check(document)
+    document = _with_parameters(document, _written)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / DOCUMENT
     try:
@@ -71,7 +80,24 @@ def read(folder: Path) -> dict:
     except ValueError as error:
         raise RegistryError(f"{DOCUMENT} is damaged: not JSON ({error}); train or evaluate the version anew") from None
     check(document)
-    return document
+    return _with_parameters(document, _read)
+
+
+def _with_parameters(document: dict, change: Callable[[Any], Any]) -> dict:
+    """A document with each parameter of its estimator changed; as it is where it tells none."""
+    model = document["model"]
+    if not isinstance(model, dict) or not isinstance(model.get("parameters"), dict):
+        return document
+    parameters = {name: change(value) for name, value in model["parameters"].items()}
+    return {**document, "model": {**model, "parameters": parameters}}
+
+
+def _written(value: Any) -> Any:
+    return {"float": str(value)} if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read(value: Any) -> Any:
+    return float(value["float"]) if isinstance(value, dict) and value.get("float") in _NOT_FINITE else value
 
 
 def check(document: dict) -> None:

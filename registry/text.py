@@ -1,5 +1,6 @@
 """Words and figures for people: numbers, lists of names, the name that was meant, and aligned tables."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 # A name longer than this is cut in a message.
@@ -17,6 +18,35 @@ def listed(names: Iterable[object], most: int = 8) -> str:
     """Names for a message: quoted, the first few, long ones cut."""
     quoted = [one_line(repr(name), _LONGEST) for name in names]
     return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
+
+
+#: A name in double quotes; a double quote within is written twice, as in CSV.
+QUOTED = r'"(?:[^"]|"")*"(?!")'
+_PART = re.compile(rf"\s*((?:{QUOTED})?[^,]*)(?:,|$)")
+
+
+def parts(text: str) -> list[str]:
+    """The parts of a list with commas between them, as typed; a part that begins with a quoted name may hold commas.
+
+    Raises
+    ------
+    ValueError
+        if a double quote at the beginning of a part is not closed.
+    """
+    found, place = [], 0
+    while place < len(text):
+        match = _PART.match(text, place)
+        assert match is not None  # nothing at all is a part, too
+        part, place = match[1].strip(), match.end()
+        if part.startswith('"') and not re.match(QUOTED, part):
+            raise ValueError(f"a double quote is not closed in {text!r}")
+        found.append(part)
+    return [part for part in found if part]
+
+
+def unquoted(text: str) -> str:
+    """A name without the double quotes around it; any other text as it is."""
+    return text[1:-1].replace('""', '"') if re.fullmatch(QUOTED, text) else text
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:

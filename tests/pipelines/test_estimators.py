@@ -84,6 +84,8 @@ def test_the_task_and_the_name_find_each_other():
         ("ridge", {"max_iter": "none", "alpha": "1e-3"}, {"max_iter": None, "alpha": 1e-3}),
         ("mlp-regressor", {"hidden_layer_sizes": "(64, 32)"}, {"hidden_layer_sizes": (64, 32)}),
         ("logistic", {"C": "10", "solver": "saga"}, {"C": 10, "solver": "saga"}),
+        ("logistic", {"C": "inf"}, {"C": float("inf")}),
+        ("logistic", {"C": "+Infinity"}, {"C": float("inf")}),
     ],
 )
 def test_parameters_are_read_as_python_values(name, given, values):
@@ -103,6 +105,11 @@ def test_parameters_are_read_as_python_values(name, given, values):
         ("ridge", {"alpha": "(" * 5000}, "--param: The 'alpha' parameter"),
         ("ridge", {"alpha": "1\0"}, "--param: The 'alpha' parameter"),
         ("ridge", {"alpha": "nan"}, "--param: The 'alpha' parameter"),
+        ("ridge", {"alpha": "inf"}, "[0.0, inf) or an array-like. Got 'inf' instead"),
+        ("logistic", {"C": "nan"}, "(0.0, inf]. Got 'nan' instead"),
+        ("logistic", {"C": "-inf"}, "(0.0, inf]. Got '-inf' instead"),
+        ("logistic", {"D": "inf"}, "LogisticRegression has no such parameter"),
+        ("logistic", {"class_weight": "{0: -1}"}, "write weights of classes as --class-weight bad=5,good=1"),
         ("logistic", {"random_state": "1"}, "random_state is set by --seed"),
         ("logistic", {"class_weight": "balance"}, "--param: The 'class_weight' parameter"),
     ],

@@ -54,18 +54,63 @@ def test_a_regression_is_registered_with_all_that_was_measured(tracking: str, tm
     assert "<html" in (files / "model_card.html").read_text()
 
 
-@pytest.mark.parametrize(("name", "registered"), [("yes no", "yes no"), (" grün ✓ ", "grün ✓"), (None, "made-by-hand")])
-def test_a_name_is_taken_as_it_is_given(tracking: str, tmp_path: Path, name: str | None, registered: str) -> None:
+@pytest.mark.parametrize("name", ["yes no", "grün ✓", "a\\b [x] =~;$&+,!*(){}^`|<>", "m-1", "x" * 256])
+def test_a_name_is_taken_as_it_is_given(tracking: str, tmp_path: Path, name: str) -> None:
     trained = train(Settings(str(tables.linear(tmp_path / "made by hand.csv")), name=name, **QUICK))
+    assert trained.name == name
+    assert mlflow.pyfunc.load_model(f"models:/{name}/1").metadata.get_input_schema()
+    assert mlflow.pyfunc.load_model(f"models:/{name}/latest").metadata.get_input_schema()
+
+
+@pytest.mark.parametrize(
+    ("file", "registered"), [("made by hand", "made-by-hand"), ("#1 who?@home\t'x'", "1-who-home-x"), ("a%b", "a-b")]
+)
+def test_a_name_is_made_of_the_file(tracking: str, tmp_path: Path, file: str, registered: str) -> None:
+    trained = train(Settings(str(tables.linear(tmp_path / f"{file}.csv")), **QUICK))
     assert trained.name == registered
     assert mlflow.pyfunc.load_model(f"models:/{registered}/1").metadata.get_input_schema()
 
 
-@pytest.mark.parametrize("name", ["a/b", "a:b", "it's", "1.0", " ", "a\nb"])
-def test_a_name_that_mlflow_does_not_take_is_refused(tracking: str, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["a/b", "a:b", "it's", "1.0", " ", "a\nb", "a@b", "who?", "#1", "a%b", " a", "a\t", "a\u200bb", "a\u00a0"]
+)
+def test_a_name_that_no_uri_holds_is_refused(tracking: str, tmp_path: Path, name: str) -> None:
     with pytest.raises(PipelineError, match="--name: expected a name for the model, without any of"):
         train(Settings(str(tables.linear(tmp_path / "made.csv")), name=name, **QUICK))
     assert not mlflow.MlflowClient().search_registered_models()
+
+
+def test_a_file_whose_name_leaves_none_needs_one(tracking: str, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="and the table's, '[?@]+', leaves none"):
+        train(Settings(str(tables.linear(tmp_path / "?@.csv")), **QUICK))
+    with pytest.raises(PipelineError, match="--name: expected at most 256 characters, found 257"):
+        train(Settings(str(tables.linear(tmp_path / "made.csv")), name="x" * 257, **QUICK))
+
+
+def test_labels_and_their_weights_are_taken_literally(tracking: str, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=120)
+    labels = np.where(x + draw.normal(size=120) > 0, "<=5,0", ">5,0")
+    pd.DataFrame({"x": x, "y": labels}).to_csv(tmp_path / "labels.csv", index=False)
+
+    trained = train(
+        Settings(
+            str(tmp_path / "labels.csv"),
+            positive="<=5,0",
+            class_weight='"<=5,0"=2,">5,0"=0.5',
+            parameters={"C": "inf"},
+            **QUICK,
+        )
+    )
+
+    run = mlflow.MlflowClient().get_run(trained.run_id)
+    assert run.data.params["estimator.class_weight"] == "{'<=5,0': 2.0, '>5,0': 0.5}"
+    assert run.data.params["estimator.C"] == "inf"
+    files = artifacts(trained, tmp_path)
+    model = evidence.read(files / evidence.TRAINING)["model"]
+    assert (model["positive"], model["parameters"]) == ("<=5,0", {"C": float("inf")})
+    shown = (files / "model_card.html").read_text()
+    assert re.search(r'scope="row">C</th><td><span title="inf">inf</span>', shown)
 
 
 def test_the_held_out_answers_are_those_of_the_registered_model(tracking: str, tmp_path: Path) -> None:

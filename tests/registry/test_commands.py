@@ -138,12 +138,19 @@ def test_an_empty_text_is_an_option_that_is_not_given():
         (["a,b"], ("a", "b")),
         (["a, b", "c", "a"], ("a", "b", "c")),
         (['"last, first",b'], ("last, first", "b")),
+        (['"say ""hi""", 5" pipe'], ('say "hi"', '5" pipe')),
         ([" a ,,b "], ("a", "b")),
     ],
 )
 def test_names_have_commas_between_them(given: list[str], names: tuple[str, ...]):
     words = [word for text in given for word in ("--columns", text)]
     assert invoke("work", *words).stdout == f"{names} True 3\n"
+
+
+def test_a_list_with_an_open_quote_is_refused():
+    done = invoke("work", "--columns", '"last, first')
+    assert done.exit_code == 2
+    assert "a double quote is not closed" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.text import aligned, closest, figure, listed, one_line, width
+from registry.text import aligned, closest, figure, listed, one_line, parts, unquoted, width
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,37 @@ def test_a_table_has_a_rule_and_columns():
 def test_signs_that_are_wide_or_nothing_do_not_shift_a_column():
     lines = aligned([("model", "x"), ("糖尿病", "1"), ("schön", "2"), ("scho\u0308n", "3")])
     assert {width(line[: line.index(value)]) for line, value in zip(lines[2:], "123", strict=True)} == {8}
+
+
+NAMES = st.lists(st.text().map(str.strip).filter(bool), min_size=1)
+
+
+@given(names=NAMES)
+def test_law_any_name_can_be_written_in_a_list(names: list[str]):
+    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    assert [unquoted(part) for part in parts(", ".join(quoted))] == names
+
+
+@given(names=NAMES)
+def test_law_a_name_without_commas_and_quotes_needs_none(names: list[str]):
+    plain = [name.replace(",", "").replace('"', "").strip() for name in names]
+    assert [unquoted(part) for part in parts(",".join(plain))] == [name for name in plain if name]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('"a, b"=2,c=1', ['"a, b"=2', "c=1"]),
+        ('5" pipe,x', ['5" pipe', "x"]),
+        ("a,,", ["a"]),
+        ("", []),
+    ],
+)
+def test_a_quote_counts_where_a_part_begins(text: str, found: list[str]):
+    assert parts(text) == found
+
+
+@pytest.mark.parametrize("text", ['"a, b', 'c,"', '"a""'])
+def test_a_quote_that_is_not_closed_is_refused(text: str):
+    with pytest.raises(ValueError, match="a double quote is not closed"):
+        parts(text)

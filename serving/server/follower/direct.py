@@ -60,7 +60,7 @@ def _wanted(text: str) -> Wanted:
         raise ServingError(f"{uri!r} is no path that is there, and no URI; {_EXPECTED}")
     if re.fullmatch(r"models:/(?!m-)[^/@]*/?", uri):
         raise ServingError(f"{uri} names no version; {_EXPECTED}")
-    registered = re.fullmatch(r"models:/(?!m-)([^/@]+)(?:/[^/]+|@[^/]+)/?", uri)
+    registered = re.fullmatch(r"models:/([^/@]+)(?:/[^/]+|@[^/]+)/?", uri)
     return Wanted(name or (registered[1] if registered else uri.rstrip("/").rpartition("/")[2]), uri)
 
 
@@ -110,9 +110,9 @@ def _found(one: Wanted, connect: Callable) -> tuple[str, fetching.Found]:
     if Path(one.uri).exists():
         return _number(Path(one.uri)), fetching.path(Path(one.uri), title=one.name)
     client = connect()
-    if match := re.fullmatch(r"models:/(?!m-)([^/@]+)/([0-9]+)/?", one.uri):
+    if match := re.fullmatch(r"models:/([^/@]+)/([0-9]+)/?", one.uri):
         return match[2], fetching.registered(client, match[1], match[2])
-    if match := re.fullmatch(r"models:/(?!m-)([^/@]+)@([^/]+)/?", one.uri):
+    if match := re.fullmatch(r"models:/([^/@]+)@([^/]+)/?", one.uri):
         from registry.client import speaking
 
         with speaking():
