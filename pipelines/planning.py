@@ -9,7 +9,6 @@ from pipelines.dataset import CLASSIFICATION, Dataset, Roles, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import Origin, Table, read
 from pipelines.splitting import Split
-from registry.text import listed
 from serving.scorecard.inputs import Cleaning
 
 #: How raw text is read, in training and wherever the model answers.

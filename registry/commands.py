@@ -39,7 +39,7 @@ class Names(click.ParamType):
         try:
             names = [unquoted(part).strip() for part in parts(value)]
         except ValueError as error:
-            self.fail(f"{error}; write a name with a comma as \"a, b\"", param, ctx)
+            self.fail(f'{error}; write a name with a comma as "a, b"', param, ctx)
         return tuple(name for name in names if name)
 
 

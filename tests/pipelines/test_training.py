@@ -81,7 +81,7 @@ def test_a_name_that_no_uri_holds_is_refused(tracking: str, tmp_path: Path, name
 
 
 def test_a_file_whose_name_leaves_none_needs_one(tracking: str, tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="and the table's, '[?@]+', leaves none"):
+    with pytest.raises(PipelineError, match=r"and the table's, '[?@]+', leaves none"):
         train(Settings(str(tables.linear(tmp_path / "?@.csv")), **QUICK))
     with pytest.raises(PipelineError, match="--name: expected at most 256 characters, found 257"):
         train(Settings(str(tables.linear(tmp_path / "made.csv")), name="x" * 257, **QUICK))
