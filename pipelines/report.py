@@ -1,10 +1,9 @@
 """The pictures and the model card of a version, as files of its run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from pipelines import card, coefficients, pictures
@@ -61,12 +60,17 @@ def write_card(
     found: Sequence[Coefficient],
     score: str,
     against: Comparison | None,
-    example: pd.DataFrame,
+    example: Mapping[str, Any],
     docs: str | None,
     run_id: str,
     model_uri: str,
 ) -> Path:
-    """Write the model card into a folder; its path."""
+    """Write the model card into a folder; its path.
+
+    Parameters
+    ----------
+    example : a row that the model takes, as JSON has it.
+    """
     text = card.render(
         document,
         pictures=drawn,
@@ -76,13 +80,8 @@ def write_card(
         champion=against.to_card() if against else None,
         model_uri=model_uri,
         run_id=run_id,
-        example=_json_row(example),
+        example=example,
     )
     path = folder / CARD
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def _json_row(example: pd.DataFrame) -> dict[str, Any]:
-    row = example.iloc[0]
-    return {str(name): None if value != value else value for name, value in row.items()}

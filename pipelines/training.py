@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from pipelines import (
     comparison,
     evaluation,
+    example,
     metrics,
     modelling,
     record,
@@ -26,6 +27,7 @@ from registry import client as registry_client
 from registry import evidence
 from serving import flavor, scorecard
 from serving.scorecard import Scorecard, Unsupported, parity
+from serving.scorecard.inputs import BOOLEAN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -120,16 +122,21 @@ def _run(job: _Job) -> Trained:
 
     job.say("logging")
     tracking.log_metrics(document, metrics.measure(modelling.answer(fitted, plan, split.training)))
-    features = plan.dataset.features
+    inputs, features = plan.dataset.inputs, plan.dataset.features
+    gaps = frozenset(features.columns[features.isna().any()])
+    unknown = {item.name for item in inputs if item.type == BOOLEAN and item.name in gaps}
+    row = example.make(plan.dataset, split.training)
     model = flavor.log_model(
         fitted.pipeline,
         card,
-        inputs=plan.dataset.inputs,
+        inputs=inputs,
         classes=plan.dataset.classes,
-        example=features.iloc[split.holdout].iloc[:5],
-        gaps=frozenset(features.columns[features.isna().any()]),
+        example=example.frame(row, inputs, gaps=unknown),
+        gaps=gaps,
     )
-    _report(job, fitted, answers, document, docs, model.model_uri)
+    # In a DataFrame true would make a column of booleans, where MLflow wants text.
+    row |= {name: str(row[name]).lower() for name in unknown if row[name] is not None}
+    _report(job, fitted, answers, document, docs, model.model_uri, row)
     tracking.log_files(job.folder)
     version = tracking.register(
         job.client,
@@ -183,7 +190,13 @@ def _portable(job: _Job, pipeline: Pipeline) -> tuple[Scorecard | None, dict | N
 
 
 def _report(
-    job: _Job, fitted: modelling.Fitted, answers: Answers, document: dict, docs: str | None, model_uri: str
+    job: _Job,
+    fitted: modelling.Fitted,
+    answers: Answers,
+    document: dict,
+    docs: str | None,
+    model_uri: str,
+    row: Mapping[str, object],
 ) -> None:
     """The pictures, the comparison with the champion, and the model card, into the run's folder."""
     plan = job.plan
@@ -210,7 +223,7 @@ def _report(
         found=learned,
         score=score_name(fitted.pipeline, plan.dataset.target_name),
         against=against,
-        example=plan.dataset.features.iloc[plan.split.holdout],
+        example=row,
         docs=docs,
         run_id=job.run_id,
         model_uri=model_uri,

@@ -1,8 +1,7 @@
-"""A version's input columns: what training saw in each, and a row that is typical of them."""
+"""A version's input columns: what training saw in each."""
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -36,22 +35,6 @@ def inputs(document: Mapping) -> list[dict]:
             }
         )
     return rows
-
-
-def typical(document: Mapping) -> dict[str, Any] | None:
-    """A row of medians and most frequent values; None where the profile does not know every input."""
-    row: dict[str, Any] = {}
-    for column in inputs(document):
-        if column["type"] == "category":
-            value = column["top"][0][0] if column["top"] else None
-        else:
-            value = column["median"]
-            if value is not None and (column["integer"] or column["type"] == "boolean"):
-                value = float(round(value))
-        if value is None:
-            return None
-        row[column["name"]] = value
-    return row or None
 
 
 def _whole(end: float | None, integer: bool | None) -> float | int | None:

@@ -57,9 +57,14 @@ def _predict(cells: Mapping[str, Any], document: Mapping) -> str:
     types = {column.get("name"): column.get("type") for column in part(document, "schema").get("inputs") or []}
     lines = ["rows = pd.DataFrame([{"]
     for name, value in cells.items():
-        # None would make a column of numbers one of objects.
-        missing = "None" if types.get(name) == "category" else "float('nan')"
-        lines.append(f"    {name!r}: {missing if value is None else repr(value)},")
+        number = types.get(name) == "number"
+        if value is None:
+            # None would make a column of numbers one of objects.
+            value = "None" if types.get(name) == "category" else "float('nan')"
+        else:
+            # And a whole number one of whole numbers, which MLflow does not take for a double.
+            value = repr(float(value) if number and isinstance(value, int) else value)
+        lines.append(f"    {name!r}: {value},")
     lines += ["}])", "model.predict(rows)"]
     if part(document, "model").get("task") == "classification":
         lines.append('model.predict(rows, params={"output": "probabilities"})')

@@ -50,7 +50,7 @@ def render(
         rows) is this version's own metrics where it is missing, and ``note`` says why there is no comparison.
     data_docs_link : where the Great Expectations page is, relative to the card or http(s).
     run_id : the MLflow run the version came from.
-    example : one raw row, for the commands; where it is None a typical row from the profile.
+    example : one raw row, for the commands; without one they ask nothing.
 
     Returns
     -------
@@ -59,7 +59,6 @@ def render(
     model, schema = part(evidence, "model"), part(evidence, "schema")
     registered = _REGISTERED.fullmatch(model_uri)
     name = model.get("name") or (registered and registered["name"])
-    row = example if example is not None else columns.typical(evidence)
     html = _template().render(
         name=name or model_uri,
         registered_model=name,
@@ -88,7 +87,7 @@ def render(
         data_docs_href=_link(data_docs_link),
         run_id=run_id,
         model_uri=model_uri,
-        commands=commands(model_uri, row, evidence),
+        commands=commands(model_uri, example, evidence),
     )
     # Half of a surrogate pair, which a file of names may hold, has no UTF-8.
     return html.encode("utf-8", "replace").decode("utf-8")
