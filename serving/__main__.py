@@ -176,7 +176,7 @@ def package(
 
 @cli.command()
 @click.argument("package")
-@option("--body", help="A request: JSON, @FILE, or - for standard input. [default: a row that the model takes]")
+@option("--body", help="A request: JSON, @FILE, or - for standard input. [default: the model's example]")
 @option("--event", help="In place of a request, a whole event of Lambda: JSON, @FILE, or -.")
 @switch("--fetch", help="Fetch AWS's emulator (8 MB, from the package index) where this machine has none.")
 @option("--env", multiple=True, help="A variable of the function, as NAME=VALUE.")

@@ -21,7 +21,7 @@ def ask(url: str, *, model: str | None = None, body: str | None = None, wait: fl
     ----------
     url : of the server: ``http://127.0.0.1:8080``.
     model : its name; by default the server's default model.
-    body : JSON; by default the model's own example.
+    body : JSON; by default the example of the model.
     wait : seconds to wait until the model is served.
 
     Raises
@@ -43,12 +43,16 @@ def ask(url: str, *, model: str | None = None, body: str | None = None, wait: fl
 
 
 def _example(path: str, base: str, model: str | None) -> dict[str, Any]:
+    """The example of a model: the one named, else the one that the server has as its default."""
     if not model:
-        raise ServingError("--body: expected a request; the example of a model is sent where --model names it")
+        model = json.loads(_opened(urllib.request.Request(f"{base}/models", headers=_headers()), base)[0])["default"]
+        if model is None:
+            raise ServingError(f"{base} serves several models, and none is its default; name one with --model")
+        path = f"{base}/models/{urllib.parse.quote(model, safe='')}"
     content, _ = _opened(urllib.request.Request(path, headers=_headers()), base)
     example = json.loads(content).get("example")
     if not example:
-        raise ServingError(f"model {model!r} was logged without an input example; give a request with --body")
+        raise ServingError(f"{base} shows no example of model {model!r}; give a request with --body")
     return example
 
 

@@ -87,9 +87,7 @@ def _output(value: dict) -> str:
         return OUTPUTS[0]
     if not isinstance(params, dict):
         raise RequestError(f"params: expected an object, found {kind(params)}")
-    for name in params:
-        if name != "output":
-            raise RequestError("params: expected output and nothing else, found another key", code=INVALID)
+    # Other keys are ignored, as MLflow ignores what is not in a model's signature.
     return chosen(params.get("output", OUTPUTS[0]))
 
 

@@ -103,15 +103,18 @@ def _http(body: str) -> dict[str, Any]:
 def _body(package: str, body: str | None) -> str:
     if body is not None:
         return text(body, "--body")
+    from serving import example
     from serving.scorecard import Scorecard
 
-    from .quick import rows
+    from .aws_lambda.zipped import EXAMPLE
 
     with emulator.opened(emulator.archive(Path(package))) as content:
-        if "scorecard.json" not in content.namelist():
+        names = content.namelist()
+        if "scorecard.json" not in names:
             raise ServingError(f"{package} holds no model of which a row could be made: give a request by --body")
         card = Scorecard.loads(content.read("scorecard.json").decode())
-    return json.dumps({"dataframe_records": rows(card)[:1]})
+        given = json.loads(content.read(EXAMPLE)) if EXAMPLE in names else {}
+    return json.dumps({"dataframe_records": [example.complete(card, given)]})
 
 
 def _json(value: str, option: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.errors import RegistryError
-from serving import models
+from serving import example, models
 from serving.errors import ServingError
 from serving.flavor import SCORECARD
 from serving.scorecard import Scorecard, ScorecardError
@@ -28,6 +28,7 @@ class Model:
     folder : the model's files, as MLflow keeps them.
     digest : the scorecard's, or over the model's files.
     gates : what is known of the gates, in words; ``gated`` whether they passed.
+    example : a row to try it with; empty where there is no scorecard.
     """
 
     uri: str
@@ -39,6 +40,7 @@ class Model:
     digest: str
     gates: str
     gated: bool
+    example: Mapping[str, Any] = field(default_factory=dict)
     keep: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -119,7 +121,8 @@ def _ungated(reason: str, allowed: bool) -> tuple[str, bool]:
 def _model(uri: str, name, version, path: Path, gates: tuple[str, bool], keep) -> Model:
     card, why = _scorecard(path, uri)
     digest = card.digest if card else _digest(path)
-    return Model(uri, name, version, card, why, path, digest, *gates, keep=keep)
+    row = example.row(card, example.folder(path)) if card else {}
+    return Model(uri, name, version, card, why, path, digest, *gates, example=row, keep=keep)
 
 
 def _scorecard(path: Path, uri: str) -> tuple[Scorecard | None, str]:

@@ -14,6 +14,8 @@ from ..zipping import zipped
 from . import settings, templates
 
 ARCHIVE = "function.zip"
+#: A row to try the package with; nothing in it reads it.
+EXAMPLE = "example.json"
 #: The handlers' modules, of ``serving/functions``.
 HANDLERS = (
     "web.py",
@@ -37,7 +39,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         raise TypeError("a model without a scorecard has no zip")
     if options["output"] == "probabilities" and not model.scorecard.has_probabilities:
         raise ServingError("aws-lambda: option output: this model has no probabilities; leave it at predictions")
-    package = files(model.scorecard, model.about)
+    package = files(model.scorecard, model.about, example=model.example)
     archive = zipped(package)
     unpacked = sum(file.size for file in package)
     variables = settings.environment(options)
@@ -69,8 +71,14 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
     )
 
 
-def files(card: Scorecard, about: Mapping[str, str | None]) -> tuple[File, ...]:
+def files(
+    card: Scorecard, about: Mapping[str, str | None], *, example: Mapping[str, Any] | None = None
+) -> tuple[File, ...]:
     """What is in the zip.
+
+    Parameters
+    ----------
+    example : a row to try the package with.
 
     Raises
     ------
@@ -97,7 +105,10 @@ def files(card: Scorecard, about: Mapping[str, str | None]) -> tuple[File, ...]:
         File("lambda_function.py", code.lean(entry).replace("{package}", name).encode(), "what Lambda calls"),
         File("scorecard.json", beside["scorecard.json"], "the model"),
     ]
-    return tuple(found)
+    if example:
+        text = json.dumps(dict(example), separators=(",", ":"), ensure_ascii=False) + "\n"
+        found.append(File(EXAMPLE, text.encode(), "a row to try it with"))
+    return tuple(sorted(found, key=lambda file: file.path))
 
 
 def usual(card: Scorecard) -> list[dict]:

@@ -1,7 +1,5 @@
 """The scorecard of a model, and a row to try it with: from MLflow's artifacts, or from a folder."""
 
-import json
-import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -9,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serving import example
 from serving.errors import ServingError
-from serving.scorecard import InputError, Scorecard, ScorecardError, Unsupported
+from serving.example import MLMODEL
+from serving.scorecard import Scorecard, ScorecardError, Unsupported
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SCORECARD, MLMODEL = "scorecard.json", "MLmodel"
+SCORECARD = "scorecard.json"
 
 
 class Unservable(ServingError):
@@ -28,7 +28,7 @@ class Found:
 
     Parameters
     ----------
-    example : an input row that it answers; empty where it has none.
+    example : an input row that it answers.
     """
 
     card: Scorecard
@@ -101,7 +101,7 @@ def path(place: Path, *, title: str) -> Found:
         return _read({SCORECARD: place}.get, title, "PATH")
     if not (place / SCORECARD).exists() and not (place / MLMODEL).exists():
         raise Unservable(f"{title} is no MLflow model and no scorecard: it has neither {MLMODEL} nor {SCORECARD}")
-    return _read(lambda name: place / name if (place / name).is_file() else None, title, "PATH")
+    return _read(example.folder(place), title, "PATH")
 
 
 def _read(get: Callable[[str], Path | None], title: str, uri: str) -> Found:
@@ -117,34 +117,4 @@ def _read(get: Callable[[str], Path | None], title: str, uri: str) -> Found:
         raise Unservable(f"{title}: its scorecard does not load: {error}") from None
     except OSError as error:
         raise Unservable(f"{title}: its scorecard cannot be read: {error.strerror}") from None
-    return Found(card, _example(get, card))
-
-
-def _example(get: Callable[[str], Path | None], card: Scorecard) -> dict[str, Any]:
-    """The first row of the input example that the card answers; empty where there is none."""
-    import yaml
-
-    try:
-        about = get(MLMODEL)
-        name = (
-            yaml.safe_load(about.read_text(encoding="utf-8"))["saved_input_example_info"]["artifact_path"]
-            if about
-            else ""
-        )
-        file = get(name) if name else None
-        table = json.loads(file.read_text(encoding="utf-8")) if file else None
-        row = dict(zip(table["columns"], table["data"][0], strict=True)) if table else {}
-    except (OSError, ValueError, KeyError, TypeError, IndexError, yaml.YAMLError):
-        return {}
-    names = {item.name for item in card.inputs}
-    row = {name: _plain(value) for name, value in row.items() if name in names}
-    try:
-        card.predict_row(row)
-    except InputError:
-        return {}
-    return row
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON can say it: what is no number is missing."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return Found(card, example.row(card, get))

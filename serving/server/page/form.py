@@ -46,7 +46,7 @@ def form(version: Version, *, address: str, keyed: bool) -> Markup:
                 tag(
                     "div",
                     tag("button", "Predict", type="submit", class_="primary"),
-                    tag("button", "Example", type="reset", title="Fill in the example that the model was logged with")
+                    tag("button", "Example", type="reset", title="Fill in the model's example")
                     if version.example
                     else None,
                     tag("button", "Clear", type="button", data_do="clear"),

@@ -1,45 +1,17 @@
 """Requests that a version answers, made of its own input columns, in each wire format."""
 
-from collections.abc import Mapping
-from itertools import product
 from typing import Any
 
+from serving import example
 from serving.scorecard import Scorecard
-from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Input, InputError
+from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Input
 from serving.server.protocols.v2 import datatype
 from serving.server.state import Version
 
-# What is tried where a model brings no example of its own: a logarithm takes no 0.
-_NUMBERS = (0, 1, 100)
-
 
 def row(version: Version) -> dict[str, Any]:
-    """One input row, in the order of the signature, with values that JSON has.
-
-    It is the model's own example as far as there is one; other columns get a value that the version takes.
-    """
-    card = version.card
-    given = dict(version.example)
-    missing = [item for item in card.inputs if not _usable(item, card, given)]
-    for number, truth in product(_NUMBERS, (False, True)):
-        found = {item.name: given.get(item.name) for item in card.inputs}
-        found |= {item.name: _value(item, card, number=number, truth=truth) for item in missing}
-        try:
-            card.predict_row(found)
-        except InputError:
-            continue
-        break
-    return found
-
-
-def levels(item: Input, card: Scorecard) -> list[str]:
-    """The categories of a column that the model knows."""
-    found: dict[str, None] = {}
-    for column in card.document["columns"]:
-        if column.get("input") == item.name and "one_hot" in column:
-            known = [text for place in column["one_hot"] for text in place["of"]]
-            found |= dict.fromkeys([*known, *column.get("zero", ())])
-    return [text for text in found if isinstance(text, str)]
+    """One input row: the model's example, in the order of the signature."""
+    return example.complete(version.card, version.example)
 
 
 def mlflow(version: Version) -> dict[str, Any]:
@@ -108,26 +80,6 @@ def torchserve(version: Version) -> dict[str, Any]:
 
 def _outputs(card: Scorecard) -> list[str]:
     return ["probabilities"] * card.has_probabilities + ["explain"] * (card.kind == "linear")
-
-
-def _usable(item: Input, card: Scorecard, given: Mapping[str, Any]) -> bool:
-    if item.name not in given:
-        return False
-    value = given[item.name]
-    try:
-        item.read(value, card.cleaning)
-    except InputError:
-        return False
-    return value is None or isinstance(value, (str, int)) or (isinstance(value, float) and value - value == 0.0)
-
-
-def _value(item: Input, card: Scorecard, *, number: int, truth: bool):
-    if item.type == BOOLEAN:
-        return truth
-    if item.type == CATEGORY:
-        known = levels(item, card)
-        return known[0] if known else "text"
-    return number if item.integer else float(number)
 
 
 def _said(item: Input, value):

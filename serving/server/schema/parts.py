@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from serving.contract import OUTPUTS
+from serving.example import levels
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
 from serving.server.protocols.tensors import DATATYPES
-from serving.server.schema.examples import levels, row
+from serving.server.schema.examples import row
 from serving.server.state import Version
 
 _TEXT: dict[str, Any] = {"type": "string"}

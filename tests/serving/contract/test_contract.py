@@ -140,7 +140,7 @@ def test_a_message_holds_none_of_the_data() -> None:
         {"features": secret},
         {secret: [ROWS[0]]},
         {"instances": [ROWS[0]], "params": {"output": secret}},
-        {"instances": [ROWS[0]], "params": {secret: 1}},
+        {"instances": [ROWS[0]], "params": {secret: 1, "output": secret}},
         secret,
     ):
         status, payload = reply(CARDS["labels"], json.dumps(body).encode(), "application/json")

@@ -1,0 +1,119 @@
+"""A row to try a model with: the first of its MLflow input example, and where that has none a value the model takes."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from serving.scorecard import Scorecard
+from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input, InputError
+
+MLMODEL = "MLmodel"
+
+# What is tried of a number: what the scorecard tells is usual (None), then others; a logarithm takes no 0.
+_NUMBERS = (None, 0, 1, 100)
+
+
+def row(card: Scorecard, get: Callable[[str], Path | None]) -> dict[str, Any]:
+    """A row that the model takes, with values as JSON has them, in the order of the signature.
+
+    Parameters
+    ----------
+    get : gives a file of the MLflow model by its name; None where there is no such file.
+    """
+    return complete(card, _logged(card, get))
+
+
+def folder(path: Path) -> Callable[[str], Path | None]:
+    """The files of a model's folder, for :func:`row`."""
+    return lambda name: path / name if (path / name).is_file() else None
+
+
+def complete(card: Scorecard, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A row that the model takes: what is given, as far as each value can be read, and a usual value of the rest.
+
+    A usual value is what the model puts in place of a missing one, else what it subtracts to centre the column, or a
+    category that it knows.
+    """
+    missing = [item for item in card.inputs if not _usable(item, card, given)]
+    for number, truth in product(_NUMBERS, (False, True)):
+        found = {item.name: given.get(item.name) for item in card.inputs}
+        found |= {item.name: _value(item, card, number=number, truth=truth) for item in missing}
+        try:
+            card.predict_row(found)
+        except InputError:
+            continue
+        break
+    return found
+
+
+def levels(item: Input, card: Scorecard) -> list[str]:
+    """The categories of a column that the model knows."""
+    found: dict[str, None] = {}
+    for column in card.document["columns"]:
+        if column.get("input") == item.name and "one_hot" in column:
+            known = [text for place in column["one_hot"] for text in place["of"]]
+            found |= dict.fromkeys([*known, *column.get("zero", ())])
+    return [text for text in found if isinstance(text, str)]
+
+
+def _logged(card: Scorecard, get: Callable[[str], Path | None]) -> dict[str, Any]:
+    """The first row of the input example, if the model answers it; else empty."""
+    import yaml
+
+    try:
+        about = get(MLMODEL)
+        told = yaml.safe_load(about.read_text(encoding="utf-8")) if about else {}
+        file = get(told["saved_input_example_info"]["artifact_path"])
+        table = json.loads(file.read_text(encoding="utf-8")) if file else None
+        given = dict(zip(table["columns"], table["data"][0], strict=True)) if table else {}
+    except (OSError, ValueError, KeyError, TypeError, IndexError, yaml.YAMLError):
+        return {}
+    names = {item.name for item in card.inputs}
+    found = {name: _plain(value) for name, value in given.items() if name in names}
+    try:
+        card.predict_row(found)
+    except InputError:
+        return {}
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can say it: what is no number is missing."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _usable(item: Input, card: Scorecard, given: Mapping[str, Any]) -> bool:
+    if item.name not in given:
+        return False
+    value = given[item.name]
+    try:
+        item.read(value, card.cleaning)
+    except InputError:
+        return False
+    return value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _value(item: Input, card: Scorecard, *, number: int | None, truth: bool) -> Any:
+    if item.type == CATEGORY:
+        known = levels(item, card)
+        return known[0] if known else "text"
+    usual = _centre(item, card) if number is None else None
+    if item.type == BOOLEAN:
+        return truth if usual is None else usual >= 0.5
+    value = (number or 0) if usual is None else usual
+    return round(value) if item.integer else float(value)
+
+
+def _centre(item: Input, card: Scorecard) -> float | None:
+    """What the model puts in place of a missing value of a number, or subtracts first; None where it does neither."""
+    for column in card.document["columns"]:
+        if column.get("input") == item.name:
+            for step in column.get("steps", ()):
+                ((name, value),) = step.items()
+                if name in ("impute", "subtract"):
+                    return float(value)
+                break
+    return None
