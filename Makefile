@@ -35,9 +35,6 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
 
-# A row of the diabetes table, in the order of its columns.
-ROW := {"features": [59, 2, 32.1, 101, 157, 93.2, 38, 4, 4.86, 87]}
-
 run: .venv/run.stamp ## train and register both models, promote them, ask them over HTTP and as a Lambda function
 	@$(BIN)/mlflow run . --env-manager local
 	@set -e; for model in diabetes breast_cancer; do \
@@ -49,10 +46,10 @@ run: .venv/run.stamp ## train and register both models, promote them, ask them o
 	$(BIN)/python -m serving serve --port $$port --cache $$folder --log no & server=$$!; \
 	trap 'kill $$server; wait $$server; rm -rf $$folder' EXIT; \
 	$(BIN)/python -m serving ask http://127.0.0.1:$$port --wait 60 --model breast_cancer; \
-	answer=$$($(BIN)/python -m serving ask http://127.0.0.1:$$port --wait 60 --model diabetes --body '$(ROW)'); echo "$$answer"; \
+	answer=$$($(BIN)/python -m serving ask http://127.0.0.1:$$port --wait 60 --model diabetes); echo "$$answer"; \
 	$(BIN)/python -m serving package models:/diabetes@champion --target aws-lambda -o build/diabetes --overwrite yes; \
 	if [ "$$(uname)" = Linux ]; then \
-		again=$$($(BIN)/python -m serving invoke build/diabetes --fetch yes --body '$(ROW)'); echo "$$again"; \
+		again=$$($(BIN)/python -m serving invoke build/diabetes --fetch yes); echo "$$again"; \
 		[ "$$again" = "$$answer" ] || { echo "make: the Lambda package answers otherwise than the server" >&2; exit 1; }; \
 	fi
 

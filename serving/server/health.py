@@ -60,13 +60,14 @@ def ready(request: Request, served: Served, route: Route) -> Response:
     try:
         model(served, None)
     except RequestError as error:
-        return Response(503, written({"status": "not ready", **error.payload()}))
+        headers = getattr(error, "headers", ())
+        return Response(503, written({"status": "not ready", **error.payload()}), headers=headers)
     raise AssertionError("a default without models")
 
 
 def alive(request: Request, served: Served, route: Route) -> Response:
     """As MLflow's own server answers: 200 where the model can be asked; SageMaker and Google ask this."""
-    if route.model is None:
+    if route.model is None or served.loading:
         return Response(200, _HEALTHY) if served.models else Response(503, _UNHEALTHY)
     return Response(200, _HEALTHY) if route.model in served.models else Response(404, _UNHEALTHY)
 

@@ -9,8 +9,20 @@ from serving.server.state import Model, Served, Version
 NO_MODEL = "RESOURCE_DOES_NOT_EXIST"
 AWAY = "TEMPORARILY_UNAVAILABLE"
 
+#: Seconds after which a client may ask again for what is not served yet.
+AGAIN = 1
+
 # How many names an error lists.
 _LISTED = 10
+
+
+class NotYet(RequestError):
+    """Nothing is served yet; the client is told when to ask again."""
+
+    headers = ((b"retry-after", b"%d" % AGAIN),)
+
+    def __init__(self, message: str):
+        super().__init__(message, status=503, code=AWAY)
 
 
 def model(served: Served, name: str | None) -> Model:
@@ -76,11 +88,13 @@ def _unknown(served: Served, name: str) -> RequestError:
 
 
 def _nothing(served: Served) -> RequestError:
-    said = "no model is served yet: none of the registry is in Production, or the registry has not answered so far"
+    if served.loading:
+        return NotYet(f"the server is loading its models; try again in {AGAIN} s")
+    said = "no model is served yet: none of the registry is in Production"
     if served.refused:
         name, reason = next(iter(served.refused.items()))
         said = f"no model is served: {name!r}: {reason}"
-    return RequestError(said, status=503, code=AWAY)
+    return NotYet(said)
 
 
 def _names(served: Served) -> str:

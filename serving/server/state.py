@@ -78,6 +78,11 @@ class Served:
     generation: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def loading(self) -> bool:
+        """Whether what is to be served has not been read for the first time."""
+        return self.generation == 0 and not self.models
+
 
 #: What a worker serves before it has read anything.
 NOTHING = Served(MappingProxyType({}))

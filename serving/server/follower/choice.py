@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from registry import byhand, history
-from registry.ledger import Entry
+from registry.ledger import CLOSED, INTENT, Entry
 from registry.policy import FLAG
 from registry.stages import ALIASES, PRODUCTION, STAGING, State
 
@@ -53,7 +53,7 @@ def choose(state: State, entries: Sequence[Entry], *, by_hand: str) -> Choice:
     unfit = [number for number in there if number not in fit]
     challenger = next((version.number for version in state.in_stage(STAGING) if known[version.number] == STAGING), None)
     fallback = tuple(number for number in reversed(known) if known[number] == PRODUCTION and number not in unfit)
-    return Choice(champion, challenger, _why(unfit, known), fallback=fallback)
+    return Choice(champion, challenger, _why(unfit, known, state, entries), fallback=fallback)
 
 
 def _stood(state: State, entries: Sequence[Entry], number: str, by_hand: str) -> bool:
@@ -68,13 +68,27 @@ def _stood(state: State, entries: Sequence[Entry], number: str, by_hand: str) ->
     return True
 
 
-def _why(unfit: Sequence[str], known: dict[str, str]) -> str:
+def _why(unfit: Sequence[str], known: dict[str, str], state: State, entries: Sequence[Entry]) -> str:
     if not unfit:
         return ""
     number = unfit[0]
+    if _under_way(entries, number, state.versions[number].created):
+        return f"version {number} is being promoted"
     if known[number] == PRODUCTION:
         return f"version {number} failed its gates when it was last judged"
-    return (
+    told = (
         f"version {number} was moved to Production by hand and is not judged: `python -m registry watch` judges it, "
         f"and `python -m registry promote` would have"
+    )
+    return told if entries else f"{told}; the ledger knows nothing of this model: is LEDGER_URI that of the commands?"
+
+
+def _under_way(entries: Sequence[Entry], number: str, created: int) -> bool:
+    """Whether a transition that brings a version to Production has begun, and is not closed."""
+    closed = {entry.intent for entry in entries if entry.state in CLOSED}
+    return any(
+        (move["version"], move["created"], move["to"]) == (number, created, PRODUCTION)
+        for entry in entries
+        if entry.state == INTENT and entry.id not in closed
+        for move in entry.details["moves"]
     )

@@ -81,6 +81,17 @@ def lock() -> Markup:
     )
 
 
+_LOADING = [
+    tag("h2", "The models are being loaded"),
+    tag("p", "This takes some seconds after the first start; the page shows them when it is loaded again."),
+]
+_EMPTY = [
+    tag("h2", "No model is served yet"),
+    tag("p", "Promote a version to Production, and it appears here within seconds:"),
+    tag("pre", tag("code", _PROMOTE), tabindex="0"),
+]
+
+
 def overview(served: Served, live: Live) -> Markup:
     """All models."""
     rows = [_row(model, live.models[name], default=name == served.default) for name, model in served.models.items()]
@@ -98,17 +109,7 @@ def overview(served: Served, live: Live) -> Markup:
     ]
     heads = ("Model", "Champion", "Challenger", *(title for _, title in _NUMBERS))
     table = _table("Models", heads, rows)
-    empty = tag(
-        "section",
-        tag("h2", "No model is served yet"),
-        tag("p", "Promote a version to Production, and it appears here within seconds:"),
-        tag(
-            "pre",
-            tag("code", _PROMOTE),
-            tabindex="0",
-        ),
-        class_="card",
-    )
+    empty = tag("section", _LOADING if served.loading else _EMPTY, class_="card")
     number = len(served.models)
     return join(
         tag("h1", _counted(number, "model") if number else "Models"),

@@ -1,9 +1,10 @@
 """TorchServe's inference API: predictions and explanations."""
 
 from serving.contract import OUTPUTS, Limits, Question, RequestError, question, read
-from serving.contract.bodies import CSV, LINES
+from serving.contract.bodies import CSV, LINES, decompressed, loads, text, too_large
 from serving.contract.questions import LONG, SHORT
 from serving.server.messages import Request, Response
+from serving.server.protocols import multipart
 from serving.server.protocols.base import Protocol
 from serving.server.protocols.lenient import answered, body
 from serving.server.protocols.mlflow import written
@@ -13,6 +14,11 @@ from serving.server.state import Version
 
 #: What TorchServe's handlers look for the data under.
 WRAPPERS = ("data", "body")
+#: What says which output is asked for.
+PARAMS = "params"
+_SUFFIXES = {"csv": CSV, "jsonl": LINES[0], "json": "application/json"}
+# Beside one a column, so many parts may a form have.
+_MORE_PARTS = 8
 _FORMS = frozenset(LONG + SHORT)
 _TYPES = {
     400: "BadRequestException",
@@ -31,14 +37,14 @@ class Predictions(Protocol):
     """``POST /predictions/NAME[/VERSION]``.
 
     MLflow's and KServe's envelopes are answered by ``{"predictions": [...]}``. Anything else (a row as a list or an
-    object, a list of them, the same under ``data`` or ``body``, CSV) is answered as a handler would: by the answer
-    itself, or a list of answers.
+    object, a list of them, the same under ``data`` or ``body``, CSV, a form with a file ``data``) is answered as a
+    handler would: by the answer itself, or a list of answers.
     """
 
     name = "torchserve"
 
     def ask(self, request: Request, version: Version, limits: Limits) -> Question:
-        return _asked(_value(request, limits), version, limits)
+        return _asked(_value(request, limits, version), version, limits)
 
     def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
         if not question.short:
@@ -53,7 +59,7 @@ class Explanations(Predictions):
     """``POST /explanations/NAME[/VERSION]``: the same questions, answered by reasons."""
 
     def ask(self, request: Request, version: Version, limits: Limits) -> Question:
-        asked = _asked(_value(request, limits), version, limits)
+        asked = _asked(_value(request, limits, version), version, limits)
         asked.output = OUTPUTS[-1]
         return asked
 
@@ -63,7 +69,7 @@ PROTOCOLS = {"predictions": Predictions(), "explanations": Explanations()}
 
 
 def add(router: Router, settings: Settings) -> None:
-    """Register the routes. ``/models`` and ``/models/NAME`` are the platform's own; they tell what TorchServe's do."""
+    """Register the routes; of TorchServe's management API there is none, ``/models`` is the platform's own."""
     for first, protocol in PROTOCOLS.items():
         router.under(first, _finding(first, protocol), speaker=protocol)
 
@@ -79,11 +85,41 @@ def _finding(first: str, protocol: Protocol) -> Find:
     return find
 
 
-def _value(request: Request, limits: Limits):
+def _value(request: Request, limits: Limits, version: Version):
     said = request.kind
-    if said is not None and said.partition(";")[0].strip().lower() in (CSV, *LINES):
+    kind = said.partition(";")[0].strip().lower() if said is not None else ""
+    if kind in (CSV, *LINES):
         return read(request.body, said, encoding=request.encoding, limits=limits)
+    if kind == multipart.FORM_DATA:
+        content = decompressed(request.body, request.encoding or "", limits)
+        if len(content) > limits.body:
+            raise too_large(limits)
+        return _form(multipart.parts(content, said, most=len(version.card.inputs) + _MORE_PARTS), limits)
     return body(request, limits)
+
+
+def _form(parts: list[multipart.Part], limits: Limits):
+    """What ``curl -F data=@FILE`` sends, a file of JSON or CSV; else a row whose columns are the parts."""
+    found = {part.name: part for part in parts}
+    if len(found) < len(parts):
+        raise RequestError("multipart: expected each part once, found two of one name; send rows in one file")
+    wrapper = next((name for name in WRAPPERS if name in found), None)
+    if wrapper is None or found[wrapper].file is None and not found.keys() <= {*WRAPPERS, PARAMS}:
+        row = {name: text(part.content) for name, part in found.items() if name != PARAMS}
+        return {**row, **_params(found)}
+    part = found[wrapper]
+    if len(found) > 1 + (PARAMS in found):
+        raise RequestError(f"multipart: expected {wrapper} and params, found another part beside them")
+    kind = _SUFFIXES.get((part.file or "").lower().rpartition(".")[2], part.kind)
+    if kind in (CSV, *LINES):
+        if PARAMS in found:
+            raise RequestError("multipart: params go with JSON; send rows as JSON, or leave params out")
+        return read(part.content, kind, limits=limits)
+    return {"data": loads(part.content), **_params(found)}
+
+
+def _params(found: dict[str, multipart.Part]) -> dict:
+    return {PARAMS: loads(found[PARAMS].content)} if PARAMS in found else {}
 
 
 def _asked(value, version: Version, limits: Limits) -> Question:

@@ -115,11 +115,14 @@ def add(router: Router, settings: Settings) -> None:
     router.add("/v2", Route("/v2", GET, answer=server))
     router.add("/v2/health/live", Route("/v2/health/live", GET, answer=live, access=OPEN))
     router.add("/v2/health/ready", Route("/v2/health/ready", GET, answer=ready, access=OPEN))
+    router.add("/v2/models", Route("/v2/models", GET, answer=names))
     router.add("/v2/repository/index", Route("/v2/repository/index", POST, answer=index))
     router.under("v2", _find, speaker=V2_INFER)
 
 
 def _find(parts: list[str]) -> Route | None:
+    if parts[:2] == ["repository", "models"] and len(parts) == 4 and parts[3] in ("load", "unload"):
+        return Route(f"/v2/repository/models/{{name}}/{parts[3]}", POST, answer=control, model=parts[2])
     if len(parts) < 2 or parts[0] != "models":
         return None
     name, *rest = parts[1:]
@@ -136,9 +139,10 @@ def _find(parts: list[str]) -> Route | None:
 
 
 def server(request: Request, served: Served, route: Route) -> Response:
-    """``GET /v2``: what this server is."""
-    extensions = ["binary_tensor_data", "classification", "model_repository"]
-    return _said({"name": "model-lifecycle", "version": release(), "extensions": extensions})
+    """``GET /v2``: what this server is. Of the model repository extension it has the index alone, so it names none."""
+    return _said(
+        {"name": "model-lifecycle", "version": release(), "extensions": ["binary_tensor_data", "classification"]}
+    )
 
 
 def live(request: Request, served: Served, route: Route) -> Response:
@@ -159,6 +163,20 @@ def index(request: Request, served: Served, route: Route) -> Response:
             for name, found in served.models.items()
             for version in loaded(found)
         ]
+    )
+
+
+def names(request: Request, served: Served, route: Route) -> Response:
+    """``GET /v2/models``: the names of all that is served, as KServe's own server lists them."""
+    return _said({"models": list(served.models)})
+
+
+def control(request: Request, served: Served, route: Route) -> Response:
+    """``POST /v2/repository/models/NAME/load`` and ``unload``: refused, as by Triton where its models are fixed."""
+    named(served, route)
+    raise RequestError(
+        "models are not loaded and unloaded by requests: what is served follows the registry's stages, "
+        "or was named when the server was started"
     )
 
 

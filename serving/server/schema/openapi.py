@@ -146,6 +146,7 @@ def _of_server(settings: Settings) -> dict:
         "/models": ("All models, and those that are not served, with the reason", "mlflow"),
         "/v2": ("This server, as the Open Inference Protocol describes it", "v2"),
         "/v1/models": ("The names of all models", "tensorflow"),
+        "/v2/models": ("The names of all models", "v2"),
         "/openapi.json": ("This document", "mlflow"),
         "/postman.json": ("This document as a Postman collection", "mlflow"),
     }

@@ -34,7 +34,7 @@ _CHOICE = {
     "type": ["object", "null"],
     "description": "What is answered: predictions, unless it says otherwise.",
     "properties": {"output": {"enum": list(OUTPUTS)}},
-    "additionalProperties": False,
+    "additionalProperties": {"description": "Ignored."},
 }
 
 _PARAMETERS = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,11 +52,21 @@ class Registry:
         run = self.client.get_run(self.client.get_model_version(name, number).run_id)
         return Path(run.info.artifact_uri.removeprefix("file://")) / "model" / file
 
-    def promote(self, name: str, number: str, stage: str = "Production") -> None:
-        """Promote a version, as the command does where its gates are passed."""
+    def promote(
+        self, name: str, number: str, stage: str = "Production", *, observe: Callable[[str], None] = lambda step: None
+    ) -> None:
+        """Promote a version, as the command does where its gates are passed; ``observe`` is told of each step."""
         with self.ledger as book:
             promotion.promote(
-                self.client, book, name, number, stage=stage, reason="test", actor="ann", judge=_passing(stage)
+                self.client,
+                book,
+                name,
+                number,
+                stage=stage,
+                reason="test",
+                actor="ann",
+                judge=_passing(stage),
+                observe=observe,
             )
 
     def rollback(self, name: str) -> None:

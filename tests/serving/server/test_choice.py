@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from registry.ledger import DONE, INTENT, NOTED, Entry
+from registry.ledger import DONE, INTENT, NOTED, UNDONE, Entry
 from registry.stages import State, Version
 from serving.server.follower.choice import Choice, choose
 
@@ -132,6 +132,21 @@ def test_a_transition_that_is_under_way_is_not_served_yet() -> None:
     book = Book().move("1", "Production", verdict=PASS).move("2", "Production", verdict=PASS, done=False)
     found = chosen(state({"1": "Archived", "2": "Production"}), book.rows)
     assert (found.champion, found.fallback) == (None, ("1",))
+    assert found.waiting == "version 2 is being promoted"
+
+
+def test_a_transition_that_was_undone_or_is_of_another_version_is_not_under_way() -> None:
+    book = Book().move("1", "Production", verdict=PASS).move("2", "Production", verdict=PASS, done=False)
+    book.rows.append(replace(book.rows[-1], state=UNDONE, intent=book.rows[-1].id, id=9))
+    book.move("3", "Production", verdict=PASS, done=False)
+    found = chosen(state({"1": "Archived", "2": "Production", "3": "Staging"}), book.rows)
+    assert "version 2 was moved to Production by hand and is not judged" in found.waiting
+
+
+def test_a_ledger_that_knows_nothing_of_the_model_may_be_another() -> None:
+    assert "is LEDGER_URI that of the commands?" in chosen(state({"1": "Production"})).waiting
+    book = Book().move("1", "Production", verdict=PASS)
+    assert "LEDGER_URI" not in chosen(state({"1": "Archived", "2": "Production"}), book.rows).waiting
 
 
 def test_a_version_of_the_same_number_in_a_deleted_model_says_nothing() -> None:

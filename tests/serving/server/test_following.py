@@ -100,6 +100,23 @@ def test_what_does_not_change_is_not_written_again(registry: Registry, follower:
     assert (follower.cache.mark(), follower.cache.read().generation) == (mark, generation)
 
 
+def test_a_promotion_under_way_is_not_taken_for_a_move_by_hand(registry: Registry, follower: Follower) -> None:
+    for number, card in (("1", ONE), ("2", TWO)):
+        registry.version("wine", card)
+        said: list[str] = []
+
+        def look(step: str, said: list[str] = said) -> None:
+            follower.look()
+            kept = follower.kept()
+            said.append(kept.refused if kept else "")
+
+        registry.promote("wine", number, observe=look)
+        assert f"version {number} is being promoted" in said
+        assert not any("by hand" in line for line in said)
+        assert follower.look() == {"wine": number}
+        assert follower.kept().refused == ""
+
+
 def test_a_move_by_hand_is_served_once_it_is_judged(registry: Registry, follower: Follower) -> None:
     registry.version("wine", ONE)
     registry.promote("wine", "1")

@@ -102,9 +102,26 @@ def test_with_an_empty_registry_it_starts_and_says_so(tmp_path: Path) -> None:
     with Server([], tmp_path, env) as server:
         found = server.post("/invocations", [1])
         assert (found.status, found.json["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
-        assert "no model is served yet" in found.said
+        assert found.headers["retry-after"] == "1"
+        servers.wait(lambda: "loading" not in server.post("/invocations", [1]).said)
+        assert "no model is served yet: none of the registry is in Production" in server.post("/invocations", [1]).said
         assert server.get("/ready").json["status"] == "not ready"
         assert server.get("/live").status == 200
+        assert server.stop() == 0
+
+
+def test_until_models_by_uri_are_read_it_is_loading(tmp_path: Path) -> None:
+    env = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}  # nobody answers there: it goes on trying
+    with Server(["live=models:/wine/1", "--log", "no"], tmp_path, env) as server:
+        for path in ("/models/live/invocations", "/invocations", "/predict", "/v1/models/live:predict"):
+            found = server.post(path, {"instances": [[1]]})
+            assert (found.status, found.headers["retry-after"]) == (503, "1")
+            assert b"the server is loading its models; try again in 1 s" in found.body
+            assert b"Production" not in found.body
+        for path in ("/ready", "/ping", "/models/live/ping", "/v2/health/ready", "/v2/models/live/ready"):
+            assert server.get(path).status == 503
+        assert server.get("/ready").headers["retry-after"] == "1"
+        assert b"The models are being loaded" in server.get("/", {"Accept": "text/html"}).body
         assert server.stop() == 0
 
 

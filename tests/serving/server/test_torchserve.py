@@ -62,6 +62,88 @@ def test_documented_with_curl(server, tmp_path):
         assert done.stdout == b'"yes"'
 
 
+def curl(server, *words: str, path: str = "people"):
+    command = [need("curl"), "-s", f"{server.url}/predictions/{path}", "-w", "\\n%{http_code}", *words]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=30)
+    content, _, status = done.stdout.rpartition(b"\n")
+    return int(status), json.loads(content)
+
+
+def test_a_form_with_a_file(server, tmp_path):
+    """``curl -F data=@FILE``, as TorchServe's documentation has it."""
+    files = {
+        "row.json": json.dumps(PERSON),
+        "rows.json": json.dumps([PERSON, PERSON]),
+        "split.json": json.dumps({"dataframe_split": {"columns": list(PERSON), "data": [ROW]}}),
+        "rows.jsonl": json.dumps(PERSON) + "\n" + json.dumps(PERSON) + "\n",
+        "rows.csv": "age,number of rooms,owner,été\n51.5,3,true,red\n",
+        "unnamed": json.dumps(ROW),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    expected = {
+        "row.json": "yes",
+        "rows.json": ["yes", "yes"],
+        "split.json": {"predictions": ["yes"]},
+        "rows.jsonl": ["yes", "yes"],
+        "rows.csv": ["yes"],
+        "unnamed": "yes",
+    }
+    for name, answer in expected.items():
+        assert curl(server, "-F", f"data=@{tmp_path / name}") == (200, answer)
+        assert curl(server, "-F", f"body=@{tmp_path / name};type=application/octet-stream") == (200, answer)
+    assert curl(server, "-F", f"data=@{tmp_path}/rows.csv;type=text/csv;filename=x") == (200, ["yes"])
+
+
+def test_a_form_with_fields(server):
+    no, yes = cards.people().probabilities_row(PERSON)
+    params = ("-F", 'params={"output": "probabilities"}')
+    assert curl(server, "--form-string", f"data={json.dumps(PERSON)}", *params) == (200, {"no": no, "yes": yes})
+    fields = [word for name, value in PERSON.items() for word in ("--form-string", f"{name}={value}")]
+    assert curl(server, *fields) == (200, "yes")
+    assert curl(server, *fields, *params) == (200, {"no": no, "yes": yes})
+
+
+def test_a_form_by_requests(server):
+    requests = pytest.importorskip("requests")
+    url = f"{server.url}/predictions/people"
+    file = ("rows.json", json.dumps([PERSON]), "application/json")
+    assert requests.post(url, files={"data": file}, timeout=30).json() == ["yes"]
+    explained = requests.post(f"{server.url}/explanations/people", files={"data": file}, timeout=30).json()
+    assert explained == [json.loads(json.dumps(cards.people().explain_row(PERSON)))]
+
+
+FORM = "multipart/form-data; boundary=x"
+PART = b'--x\r\nContent-Disposition: form-data; name="data"; filename="a"\r\n\r\n%s\r\n'
+MALFORMED = {
+    "no boundary": ("multipart/form-data", PART % b"{}" + b"--x--\r\n", "with a boundary, found none"),
+    "nothing": (FORM, b"", "expected 1 to"),
+    "no end": (FORM, PART % b"{}", "expected 1 to"),
+    "no name": (FORM, b"--x\r\nContent-Disposition: form-data\r\n\r\n{}\r\n--x--", "form-data with a name"),
+    "no head": (FORM, b"--x\r\n{}\r\n--x--", "expected its headers"),
+    "twice": (FORM, PART % b"{}" + PART % b"{}" + b"--x--\r\n", "found two of one name"),
+    "many": (FORM, (PART % b"{}") * 1000 + b"--x--\r\n", "expected 1 to 12 parts"),
+    "no JSON": (FORM, PART % b"\xff\xd8" + b"--x--\r\n", "not UTF-8"),
+    "another part": (
+        FORM,
+        PART % b"{}" + (PART % b"1").replace(b'"data"', b'"age"') + b"--x--\r\n",
+        "expected data and params, found another part",
+    ),
+    "base64": (
+        FORM,
+        (PART % b"e30=").replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n") + b"--x--",
+        "found another encoding",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "body", "message"), MALFORMED.values(), ids=list(MALFORMED))
+def test_a_form_that_is_refused(server, kind, body, message):
+    found = server.post("/predictions/people", body, content_type=kind)
+    assert (found.status, found.json["code"], found.json["type"]) == (400, 400, "BadRequestException")
+    assert message in found.json["message"]
+
+
 def test_csv(server):
     body = b'age,number of rooms,owner,\xc3\xa9t\xc3\xa9\n51.5,3,true,"red"\n,1,false,red\n'
     found = server.post("/predictions/people", body, content_type="text/csv")

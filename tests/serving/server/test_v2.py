@@ -12,6 +12,7 @@ import pytest
 import tritonclient.http as triton
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tritonclient.utils import InferenceServerException
 
 from serving.contract import Limits, RequestError
 from serving.server.messages import Request
@@ -78,7 +79,7 @@ class TestTriton:
         assert client.is_model_ready("people", "4")
         assert not client.is_model_ready("people", "5")
         assert not client.is_model_ready("nobody")
-        assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+        assert client.get_server_metadata()["extensions"] == ["binary_tensor_data", "classification"]
         found = client.get_model_metadata("people")
         assert found["versions"] == ["3", "4"]
         assert [(item["name"], item["datatype"]) for item in found["inputs"]] == [
@@ -89,6 +90,14 @@ class TestTriton:
         assert client.get_model_metadata("people", "4")["versions"] == ["4"]
         assert [item["name"] for item in client.get_model_metadata("vectors")["outputs"]] == ["predict", "explain"]
         assert {item["name"] for item in client.get_model_repository_index()} == set(SERVED.models)
+
+    def test_models_are_not_loaded_by_requests(self, client):
+        for ask in (client.load_model, client.unload_model):
+            with pytest.raises(InferenceServerException, match="models are not loaded and unloaded by requests"):
+                ask("people")
+            with pytest.raises(InferenceServerException, match="no such model is served"):
+                ask("nobody")
+        assert client.is_model_ready("people")
 
     @pytest.mark.parametrize("binary", [True, False])
     def test_a_tensor_a_column(self, client, binary):
@@ -436,3 +445,8 @@ def test_whatever_comes_is_answered_or_refused(body, with_header):
     except RequestError as error:
         count = error.status
     assert count in (1, 2, 3, 400)
+
+
+def test_the_names_of_all_models(server):
+    assert server.get("/v2/models").json == {"models": list(SERVED.models)}
+    assert server.post("/v2/models", {}).status == 405
