@@ -90,7 +90,7 @@ def _value(request: Request, limits: Limits, version: Version):
     kind = said.partition(";")[0].strip().lower() if said is not None else ""
     if kind in (CSV, *LINES):
         return read(request.body, said, encoding=request.encoding, limits=limits)
-    if kind == multipart.FORM_DATA:
+    if said is not None and kind == multipart.FORM_DATA:
         content = decompressed(request.body, request.encoding or "", limits)
         if len(content) > limits.body:
             raise too_large(limits)
