@@ -69,14 +69,16 @@ def _plain(item: Input, value: Any) -> Any:
         return str(value)
     if item.type == BOOLEAN:
         return bool(value)
-    return int(value) if item.integer and abs(value) <= _EXACT else float(value)
+    return int(value) if item.integer and abs(value) <= _EXACT else float(value) + 0.0  # of two zeros the plain one
 
 
 def _usual(item: Input, values: pd.Series) -> list:
     """Values of a column that a request may well hold, the most usual first; NaN, at the end, is a missing one."""
     known = values.dropna()
     found = _categories(known) if item.type == CATEGORY else _numbers(item, known)
-    return [*found, math.nan] if item.null or not found else found
+    # MLflow's ``boolean``, as the signature calls a column that is never missing, takes no missing value.
+    missing = item.null and (item.type != BOOLEAN or len(known) < len(values))
+    return [*found, math.nan] if missing or not found else found
 
 
 def _categories(known: pd.Series) -> list[str]:

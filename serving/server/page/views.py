@@ -83,7 +83,7 @@ def lock() -> Markup:
 
 _LOADING = [
     tag("h2", "The models are being loaded"),
-    tag("p", "This takes some seconds after the first start; the page shows them when it is loaded again."),
+    tag("p", "They appear here when they are ready."),
 ]
 _EMPTY = [
     tag("h2", "No model is served yet"),
