@@ -21,7 +21,8 @@ class Answers(BaseHTTPRequestHandler):
     """A server of one model, ``my model``, that wants the key ``s3cret``."""
 
     def do_GET(self) -> None:
-        self._send(*((200, {"example": ROW}) if self.path.startswith("/models/my%20model") else _absent()))
+        found = {"/models": {"default": "my model"}, "/ready": {}, "/models/my%20model": {"example": ROW}}
+        self._send(*((200, found[self.path]) if self.path in found else _absent()))
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -60,6 +61,7 @@ def test_it_gives_the_answer_and_who_gave_it(url: str, monkeypatch: pytest.Monke
 
     answer, version = ask(url, model="my model")
     assert (json.loads(answer), version) == (expected, "my model/3")
+    assert ask(url)[0] == answer, "the default model, and its example"
     answer, _ = ask(f"{url}/", model="my model", body=json.dumps({"dataframe_records": [ROW]}))
     assert json.loads(answer) == expected
 

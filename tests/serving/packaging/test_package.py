@@ -46,10 +46,23 @@ def test_both_default_models_are_a_few_kilobytes(store: Path, tmp_path: Path, na
         assert opened.testzip() is None
         document = json.loads(opened.read("scorecard.json"))
         about = json.loads(opened.read("about.json"))
+        row = json.loads(opened.read("example.json"))
     model = mlflow.artifacts.download_artifacts(f"models:/{name}/1")
     card = Scorecard.loads(Path(model, "scorecard.json").read_text(encoding="utf-8"))
     assert document == card.document
     assert about == {"model": name, "version": "1", "digest": card.digest}
+    logged = json.loads(Path(model, "input_example.json").read_text(encoding="utf-8"))
+    assert [row] == [dict(zip(logged["columns"], values, strict=True)) for values in logged["data"]]
+
+
+def test_a_package_is_asked_with_the_example_of_its_model(store: Path, tmp_path: Path) -> None:
+    command("models:/diabetes/1", *TARGET, "-o", str(tmp_path / "out"), folder=store)
+    with zipfile.ZipFile(tmp_path / "out" / "function.zip") as opened:
+        card = Scorecard.loads(opened.read("scorecard.json").decode())
+        row = json.loads(opened.read("example.json"))
+    done = run("invoke", str(tmp_path / "out"), folder=tmp_path, package="serving")
+    assert json.loads(done.out) == {"predictions": [card.predict_row(row)]}
+    assert 100 < card.predict_row(row) < 200, "the score of an ordinary patient"
 
 
 def test_the_plan_tells_what_goes_in_and_nothing_is_written(store: Path, tmp_path: Path) -> None:
