@@ -9,7 +9,7 @@ from functools import partial
 
 from serving.contract import OUTPUTS, RequestError, answers, internal
 from serving.contract.bodies import too_large
-from serving.server.connections import Answer
+from serving.server.connections import Answer, Receive
 from serving.server.guard.admission import OPEN, Admission
 from serving.server.guard.headers import standing
 from serving.server.guard.keys import veiled, visible
@@ -71,25 +71,22 @@ class App:
         # Metrics do not wait for large requests: they are to tell of them.
         self._shown = ThreadPoolExecutor(1, thread_name_prefix="shown")
 
-    def at_once(self, scope: dict, body: bytes) -> Answer | None:
+    def at_once(self, request: Request) -> Answer | None:
         """Answer a prediction of a few rows; None for all else, which ``later`` answers.
 
         It is what ``later`` comes to where nothing has to be waited for, without what waiting costs.
         """
-        if len(body) > QUICK:
+        if len(request.body) > QUICK or request.encoding is not None:
             return None
-        route = self._router.find(scope["raw_path"])
-        if route is None or route.protocol is None or scope["method"] not in route.methods:
+        route = self._router.find(request.raw)
+        if route is None or route.protocol is None or request.method not in route.methods:
             return None
         began = time.perf_counter()
-        request = self._request(scope)
-        if request.encoding is not None:
-            return None
+        request.id = self._new_id(request.given)
         protocol, error = route.protocol, ""
         try:
             served = self._enter(request, route)
             try:
-                request.body = body
                 chosen, beside = _chosen(request, route, served)
                 question = protocol.ask(request, chosen, self._limits)
                 found = answers(chosen.card, question.table, question.output, few=FEW)
@@ -102,25 +99,19 @@ class App:
             response, error = self._refusal(failure, request, route)
         return self._answer(request, route, response, began, error)
 
-    async def later(self, scope: dict, receive) -> Answer | None:
-        """Answer any request."""
+    async def later(self, request: Request, receive: Receive) -> Answer | None:
+        """Answer any request; None if the client has gone."""
         began = time.perf_counter()
-        request, route, error = self._request(scope), None, ""
+        route, error = None, ""
+        request.id = self._new_id(request.given)
         try:
-            route = self._router.find(scope["raw_path"])
+            route = self._router.find(request.raw)
             response = await self._respond(request, route, receive)
         except Exception as failure:
             response, error = self._refusal(failure, request, route)
         if response is None:
             return None
         return self._answer(request, route, response, began, error)
-
-    def _request(self, scope: dict) -> Request:
-        """A request, its body still to come."""
-        client = scope["client"]
-        request = Request(scope["method"], scope["path"], query=scope["query_string"], headers=scope["headers"])
-        request.id, request.client = self._new_id(request.given), client[0] if client else ""
-        return request
 
     def _enter(self, request: Request, route: Route) -> Served:
         """Let a request in; what is served, as far as it may see that. ``leave`` must follow."""
@@ -134,7 +125,7 @@ class App:
         request.key = key.name
         return visible(served, key)
 
-    async def _respond(self, request: Request, route: Route | None, receive) -> Response | None:
+    async def _respond(self, request: Request, route: Route | None, receive: Receive) -> Response | None:
         """The response; None where the client has gone."""
         if route is None:
             raise RequestError(
@@ -150,10 +141,10 @@ class App:
                 return await self._aside(told, self._shown) if route.aside else told()
             # Before the first of it is asked for: a client may wait to be told whether to send it.
             self._small(request)
-            message = await self._whole(request, receive)
-            if message["type"] != "http.request":
+            body = await self._whole(request, receive)
+            if body is None:
                 return None
-            request.body = message["body"]
+            request.body = body
             assert route.protocol is not None  # it is the one or the other
             chosen, beside = _chosen(request, route, served)
             response = await self._predicted(request, route.protocol, chosen)
@@ -169,21 +160,17 @@ class App:
         if length is not None and int(length) > self._limits.body:  # the parser has seen that it is a number
             raise too_large(self._limits)
 
-    async def _whole(self, request: Request, receive) -> dict:
-        """A message with the whole body, or the one that says that the client has gone."""
-        parts, more = [], True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return message
-            part, more = message["body"], message.get("more_body", False)
+    async def _whole(self, request: Request, receive: Receive) -> bytes | None:
+        """The whole body; None if the client has gone."""
+        parts = []
+        while part := await receive():
             # Room is taken as bytes come: who announces many and sends none takes it from nobody.
             self._admission.hold(len(part), request.key)
             request.held += len(part)
             if request.held > self._limits.body:
                 raise too_large(self._limits)
             parts.append(part)
-        return {"type": "http.request", "body": b"".join(parts)}
+        return None if part is None else b"".join(parts)
 
     async def _predicted(self, request: Request, protocol: Protocol, chosen: Version) -> Response:
         """A prediction: here where that takes a few milliseconds at most, else in a thread."""

@@ -1,6 +1,7 @@
 """A request that was read whole, and the response to it."""
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from serving.server.state import Version
 
@@ -15,7 +16,7 @@ class Request:
     Parameters
     ----------
     method : ``GET``, ``POST``, ...
-    path : percent-decoded.
+    path, raw : percent-decoded, and as it came; ``raw`` is made of ``path`` where it is not given.
     query : as it came, without the ``?``.
     headers : in the order they came, the names in lower case.
     key : the name of the API key, None where keys are not asked for.
@@ -29,7 +30,7 @@ class Request:
 
     __slots__ = (
         *("body", "chosen", "client", "encoding", "given", "headers", "held", "id", "key", "kind", "method", "path"),
-        "query",
+        *("query", "raw"),
     )
 
     def __init__(
@@ -37,6 +38,7 @@ class Request:
         method: str,
         path: str,
         *,
+        raw: bytes | None = None,
         query: bytes = b"",
         headers: Headers = (),
         body: bytes = b"",
@@ -45,6 +47,7 @@ class Request:
         client: str = "",
     ):
         self.method, self.path, self.query, self.headers = method, path, query, headers
+        self.raw = quote(path).encode() if raw is None else raw
         self.body, self.key, self.id, self.client, self.held = body, key, id, client, 0
         self.kind: str | None = None
         self.encoding: str | None = None

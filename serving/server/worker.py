@@ -5,23 +5,23 @@ supervisor does. The settings are in the environment.
 """
 
 import asyncio
-import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 
-import uvicorn
+import uvloop
 
 from serving.errors import ServingError
 from serving.server import page
 from serving.server.app import App
 from serving.server.assembly import router
 from serving.server.cache import Cache, Reader
-from serving.server.connections import EVERY, Connection, sweep
-from serving.server.guard.certificate import Certificate
+from serving.server.guard import certificate
 from serving.server.guard.door import door
+from serving.server.listener import Listener
 from serving.server.saying import Troubles, say
 from serving.server.settings import CUT, SETTINGS, Settings, folder
 from serving.server.shadow import Shadow, counting, said
@@ -31,6 +31,8 @@ from serving.server.watching.watch import Watch
 
 #: How often a worker looks for a new state, in seconds; one call of the system.
 LOOK = 0.1
+#: How often it looks at the files of keys and certificate, in seconds.
+REFRESH = 1.0
 
 
 class Worker:
@@ -47,7 +49,6 @@ class Worker:
         cache = Cache(folder(settings), source(settings))
         self._reader, self._troubles = Reader(cache, settings.default), Troubles()
         self._reading = threading.Lock()
-        self._certificate: Certificate | None = None
         self._read()
         age = cache.age if settings.follows else lambda: None
         self._watch = Watch(settings, served=lambda: self.app.served, age=age)
@@ -71,52 +72,39 @@ class Worker:
             shadow=self._shadow.ask,
             look=self._look,
         )
+        self.connections = Listener(
+            self.app,
+            idle=settings.keep_alive,
+            reading=settings.read_limit,
+            count=self._watch.metrics.closed,
+        )
         self._watch.metrics.swapped(NOTHING, self.app.served)
 
     def run(self, listener: socket.socket, life: int) -> int:
         """Serve until told to stop, or until the supervisor is gone; the exit code."""
-        settings = self.settings
-        config = uvicorn.Config(
-            self.app,  # type: ignore[arg-type]  # `Connection` asks it, and not by ASGI
-            loop="uvloop",
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level=logging.CRITICAL,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=True,
-            timeout_graceful_shutdown=max(1, round(settings.grace)),
-            ssl_certfile=settings.tls_cert,
-            ssl_keyfile=settings.tls_key,
-        )
-        config.load()
-        if config.ssl and settings.tls_cert and settings.tls_key:
-            self._certificate = Certificate(config.ssl, settings.tls_cert, settings.tls_key)
-        server = uvicorn.Server(config)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # uvicorn raises a signal again when it has stopped; the process is to end by itself.
-            signal.signal(number, lambda *_: None)
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            return runner.run(self._serve(server, listener, life))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(self._serve(listener, life))
 
-    async def _serve(self, server: uvicorn.Server, listener: socket.socket, life: int) -> int:
-        loop = asyncio.get_running_loop()
+    async def _serve(self, listener: socket.socket, life: int) -> int:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
         def orphaned() -> None:
             loop.remove_reader(life)
-            server.should_exit = True
+            stop.set()
 
         loop.add_reader(life, orphaned)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        settings, tls = self.settings, None
+        if settings.tls_cert and settings.tls_key:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.load(tls, settings.tls_cert, settings.tls_key)
         self._lag.start(loop)
-        self._watch.start(lambda: self._admission.inside)
-        aside = [loop.create_task(task) for task in (self._follow(), self._sweep(server))]
+        self._watch.start(lambda: self._admission.inside, lambda: len(self.connections.connections))
+        aside = [loop.create_task(task) for task in (self._follow(), self._refresh(tls))]
         try:
-            await server.serve(sockets=[listener])
-            return CUT if server.server_state.connections else 0
+            finished = await self.connections.serve(listener, stop, grace=settings.grace, tls=tls)
+            return 0 if finished else CUT
         finally:
             for task in aside:
                 task.cancel()
@@ -132,15 +120,16 @@ class Worker:
             if self._reader.changed():
                 await loop.run_in_executor(None, self._look)
 
-    async def _sweep(self, server: uvicorn.Server) -> None:
-        connections = server.server_state.connections
+    async def _refresh(self, tls: ssl.SSLContext | None) -> None:
+        """Take up keys and a certificate that were replaced."""
+        shown = None
+        if tls is not None and self.settings.tls_cert and self.settings.tls_key:
+            shown = certificate.Certificate(tls, self.settings.tls_cert, self.settings.tls_key)
         while True:
-            await asyncio.sleep(EVERY)
-            now = asyncio.get_running_loop().time()
-            sweep(connections, now, idle=self.settings.keep_alive, reading=self.settings.read_limit)
+            await asyncio.sleep(REFRESH)
             self._admission.refresh()
-            if self._certificate is not None:
-                self._certificate.refresh()
+            if shown is not None:
+                shown.refresh()
 
     def _look(self) -> None:
         """Serve what the cache says, if that is something else; in whatever thread."""

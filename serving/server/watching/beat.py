@@ -20,10 +20,11 @@ class Beat:
     ----------
     metrics, log : None where there is none.
     inside : tells how many requests the worker has begun and not answered.
+    connections : tells how many connections it has open.
     """
 
-    def __init__(self, metrics: Metrics | None, log: AccessLog | None, inside=lambda: 0):
-        self._metrics, self._log, self._inside = metrics, log, inside
+    def __init__(self, metrics: Metrics | None, log: AccessLog | None, inside=lambda: 0, connections=lambda: 0):
+        self._metrics, self._log, self._inside, self._connections = metrics, log, inside, connections
         self._over = threading.Event()
         self._idle = 0
         self._dropped = 0
@@ -64,7 +65,7 @@ class Beat:
         self._idle += 1
         if self._metrics.tally.fresh or self._idle >= IDLE or last:
             self._idle = 0
-            self._metrics.publish(in_flight=self._inside())
+            self._metrics.publish(in_flight=self._inside(), connections=self._connections())
 
     def _flush(self, last: bool) -> None:
         if self._log is not None:

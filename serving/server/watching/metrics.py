@@ -23,12 +23,18 @@ EVENTS = {
         ("model", "champion", "challenger", "outcome"),
         "Rows that a challenger was asked in the shadow, by what came of it.",
     ),
+    "serving_connections_closed": (
+        ("reason",),
+        "Connections that the server closed: idle (too long without a request), crowded (to make room for others), "
+        "slow, malformed, unread (answers that the client does not read).",
+    ),
     "serving_log_lines_dropped": (("worker",), "Access log lines that nobody read in time."),
 }
 
 #: What is so in each worker.
 GAUGES = {
     "serving_worker_in_flight": "Requests that a worker has begun and not answered.",
+    "serving_worker_connections": "Connections that a worker has open.",
     "serving_worker_generation": "The state document that a worker serves; all serve the same one but for a moment.",
     "serving_worker_resident_bytes": "A worker's memory.",
 }
@@ -63,6 +69,10 @@ class Metrics:
         """Count a request that was not let in."""
         self.tally.count("serving_refused", reason, key)
 
+    def closed(self, reason: str) -> None:
+        """Count a connection that the server closed."""
+        self.tally.count("serving_connections_closed", reason)
+
     def swapped(self, before: Served, after: Served) -> None:
         """Count the models whose champion is another version now."""
         # Before it is counted: what counts is soon published, and this with it.
@@ -77,9 +87,10 @@ class Metrics:
         """Count rows that a challenger was asked, too."""
         self.tally.count("serving_compared", model, champion, challenger, outcome, by=rows)
 
-    def publish(self, *, in_flight: int = 0) -> None:
+    def publish(self, *, in_flight: int = 0, connections: int = 0) -> None:
         """Let the other workers know, and whoever asks them."""
         self.tally.gauges["serving_worker_in_flight"] = in_flight
+        self.tally.gauges["serving_worker_connections"] = connections
         self.tally.gauges["serving_worker_resident_bytes"] = resident()
         self.tally.publish()
 

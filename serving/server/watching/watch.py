@@ -39,9 +39,15 @@ class Watch:
         self._served, self._age = served, age
         self._beat: Beat | None = None
 
-    def start(self, inside: Callable[[], int]) -> None:
-        """Write from now on; ``inside`` tells how many requests the worker has begun and not answered."""
-        self._beat = Beat(self.metrics, self._log, inside)
+    def start(self, inside: Callable[[], int], connections: Callable[[], int] = lambda: 0) -> None:
+        """Write from now on.
+
+        Parameters
+        ----------
+        inside : tells how many requests the worker has begun and not answered.
+        connections : tells how many connections it has open.
+        """
+        self._beat = Beat(self.metrics, self._log, inside, connections)
 
     def write(self) -> None:
         """Write now what is kept."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import queue
 import socket
 import threading
 import urllib.error
@@ -11,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
+import uvloop
 
 from serving.server.app import App
 from serving.server.assembly import router
-from serving.server.connections import Connection
 from serving.server.guard.admission import Admission
+from serving.server.listener import Listener
 from serving.server.settings import Settings
 from serving.server.state import Served
 
@@ -78,36 +79,24 @@ def running(served: Served, settings: Settings | None = None, **app: Any) -> Ite
     made = App(settings, served, router=router(settings), **parts)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        made,
-        loop="uvloop",
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        proxy_headers=False,
-    )
-    server = uvicorn.Server(config)
-    loops: list[asyncio.AbstractEventLoop] = []
-    began = threading.Event()
+    ready: queue.Queue[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
 
     async def serve() -> None:
-        loops.append(asyncio.get_running_loop())
-        began.set()
-        await server.serve(sockets=[listener])
+        stop = asyncio.Event()
+        ready.put((asyncio.get_running_loop(), stop))
+        await Listener(made).serve(listener, stop, grace=10)
 
     def work() -> None:
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve())
 
     thread = threading.Thread(target=work)
     thread.start()
+    loop, stop = ready.get(timeout=10)
     try:
-        began.wait(10)
         listener.listen()
-        yield Running(made, listener.getsockname()[1], loops[0])
+        yield Running(made, listener.getsockname()[1], loop)
     finally:
-        server.should_exit = True
+        loop.call_soon_threadsafe(stop.set)
         thread.join(10)
         listener.close()

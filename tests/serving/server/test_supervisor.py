@@ -164,7 +164,7 @@ def test_who_does_not_finish_in_time_is_cut_off(tmp_path: Path, folders) -> None
     with Server([str(folders["sums"]), "--grace", "1"], tmp_path) as server:
         server.ready("sums")
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
-            connection.sendall(b"POST /invocations HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+            connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
             time.sleep(0.3)
             began = time.monotonic()
             assert server.stop() == 1
@@ -176,7 +176,7 @@ def test_told_twice_it_stops_at_once(tmp_path: Path, folders) -> None:
     with Server([str(folders["sums"]), "--grace", "60"], tmp_path) as server:
         server.ready("sums")
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
-            connection.sendall(b"POST /invocations HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+            connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
             time.sleep(0.3)
             server.process.send_signal(signal.SIGINT)
             server.says("stopping")
@@ -223,7 +223,7 @@ def test_it_speaks_https(tmp_path: Path, folders) -> None:
         answer = by_tls(server, (tmp_path / "cert.pem").read_text())
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"strict-transport-security" in answer
-        assert b"HTTP/1.1 200" not in server.raw(b"GET /live HTTP/1.1\r\n\r\n")
+        assert b"HTTP/1.1 200" not in server.raw(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
 def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path, folders) -> None:
@@ -309,7 +309,8 @@ def test_no_request_waits_for_the_network_to_be_patient(tmp_path: Path, folders)
     with Server([str(folders["sums"]), "-w", "2", "--log", "no"], tmp_path) as server:
         server.ready("sums")
         body = json.dumps([1, 2]).encode()
-        request = b"POST /predict HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        request = head % len(body)
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the client's own part
             times = []
@@ -329,9 +330,9 @@ from serving.server.settings import SETTINGS, Settings
 settings = Settings(uris=({str(folders["sums"])!r}, {str(folders["visits"])!r}), cache={str(tmp_path / "cache")!r})
 from serving.server.worker import Worker
 worker = Worker(settings)
-scope = {{"type": "http", "method": "POST", "path": "/models/sums/invocations", "query_string": b"", "client": None,
-         "raw_path": b"/models/sums/invocations", "headers": [(b"content-type", b"application/json")]}}
-print(worker.app.at_once(scope, b'{{"instances": [[1, 2]]}}')[0], *sys.modules)
+from serving.server.messages import JSON, Request
+request = Request("POST", "/models/sums/invocations", headers=[(b"content-type", JSON)], body=b'{{"instances": [[1, 2]]}}')
+print(worker.app.at_once(request)[0], *sys.modules)
 """
     with Server([str(folders["sums"]), str(folders["visits"])], tmp_path) as server:
         server.ready("sums")

@@ -52,6 +52,7 @@ def everything() -> tuple[Metrics, Served]:
     metrics.observe("", "", "", 200, 0.001)
     metrics.refused("busy", "ann")
     metrics.compared("line", "3", "4", "same", 5)
+    metrics.closed("idle")
     metrics.tally.count("serving_log_lines_dropped", "0", by=3)
     metrics.publish(in_flight=2)
     return metrics, after
