@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Most bytes of a request's line and headers, and of what may surround one piece of a chunked body.
 LONGEST_HEAD = 64 * 1024
+#: Most bytes of a request's target: its path and query.
+LONGEST_TARGET = 8 * 1024
 #: Seconds within which the request line and headers have to arrive.
 HEAD_LIMIT = 10.0
 #: Seconds a client may leave an answer unread.
@@ -70,6 +72,7 @@ class Refusal(Exception):
     CODES = {
         400: "BAD_REQUEST",
         408: "REQUEST_TIMEOUT",
+        414: "RESOURCE_LIMIT_EXCEEDED",
         431: "RESOURCE_LIMIT_EXCEEDED",
         501: "NOT_IMPLEMENTED",
         503: "TEMPORARILY_UNAVAILABLE",
@@ -147,9 +150,12 @@ class Connection(asyncio.Protocol):
         #: The request whose body is arriving.
         self._arriving: Exchange | None = None
         self._phase = _IDLE
-        self._url, self._headers = b"", []
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
         #: Bytes received and not parsed; those parsed since the parser last told of anything that counts as progress.
         self._rest, self._silent, self._told = b"", 0, False
+        #: Bytes of a head that is not complete.
+        self.held = 0
         #: Bytes of a refused body, or after the last request, that were discarded.
         self._discarded = 0
         #: Since when the client is waited for: for a request, or the rest of one.
@@ -167,6 +173,7 @@ class Connection(asyncio.Protocol):
         self._listener.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._hold(0)
         self._listener.discard(self)
         self._deaf, self._rest = True, b""
         for exchange in self._queue:
@@ -217,8 +224,10 @@ class Connection(asyncio.Protocol):
         parser, headers = self._parser, self._headers
         version, method = parser.get_http_version(), parser.get_method().decode("ascii")
         names = [name for name, _ in headers]
-        if self._silent and len(self._url) + sum(len(name) + len(value) + 4 for name, value in headers) > LONGEST_HEAD:
+        if self._silent and len(method) + len(self._url) + 14 + _size(headers) > LONGEST_HEAD:
             raise _too_long()
+        if len(self._url) > LONGEST_TARGET:
+            raise Refusal(414, f"the request's target is longer than {LONGEST_TARGET:,} bytes")
         if version not in ("1.1", "1.0"):
             raise Refusal(505, "expected HTTP/1.1, found another version")
         hosts = names.count(b"host")
@@ -270,7 +279,7 @@ class Connection(asyncio.Protocol):
         """Parse and answer until the client, or an answer, has to be waited for."""
         while True:
             self._answer()
-            if not self._rest or self._blocked():
+            if not self._rest or self._deaf or self._blocked():
                 break
             piece, self._rest = self._rest[:PIECE], self._rest[PIECE:]
             self._parse(piece)
@@ -314,9 +323,20 @@ class Connection(asyncio.Protocol):
                 return
             self._refuse(cause)
             return
+        if self._deaf:
+            return
         self._silent = 0 if self._told else self._silent + size
         if self._silent > LONGEST_HEAD:
             self._refuse(_too_long())
+        elif self._phase == _HEAD:
+            self._hold(self.held + size)
+        elif self.held:
+            self._hold(0)
+
+    def _hold(self, size: int) -> None:
+        """Let the listener know how much of an incomplete head is kept."""
+        more, self.held = size - self.held, size
+        self._listener.hold(more)
 
     def _decline(self) -> None:
         """Go on as if the head just parsed had not offered another protocol, as HTTP wants of those who know none.
@@ -339,6 +359,7 @@ class Connection(asyncio.Protocol):
                 return
             if exchange.whole:
                 request = exchange.request
+                assert request is not None  # else it had been refused
                 request.body = exchange.take() if exchange.parts else b""
                 answer = self._app.at_once(request)
                 if answer is not None:
@@ -389,6 +410,7 @@ class Connection(asyncio.Protocol):
         if exchange.expects and not exchange.whole or not exchange.keep_alive or last:
             head += b"connection: close\r\n"
             self._deaf, self._rest = True, b""
+        assert exchange.request is not None
         if exchange.request.method == "HEAD":
             body = b""
         transport = self._transport
@@ -482,6 +504,7 @@ class Connection(asyncio.Protocol):
     def close(self, reason: str, *, abort: bool = False) -> None:
         """Close the connection without an answer, and count why."""
         self._deaf = True
+        self._hold(0)
         self._listener.count(reason)
         (self._transport.abort if abort else self._transport.close)()
 
@@ -494,6 +517,11 @@ class Connection(asyncio.Protocol):
         """Close as soon as all requests that have arrived are answered."""
         if not self._queue:
             self._transport.close()
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int:
+    """Bytes of headers as they are sent."""
+    return sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 def _too_long() -> Refusal:

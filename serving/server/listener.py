@@ -19,6 +19,8 @@ BACKLOG = 2048
 EVERY = 1.0
 #: The most connections of one worker, whatever the limit of open files: each takes about 5 kB.
 MOST = 10_000
+#: Bytes of incomplete heads that all connections may hold together.
+HEADS = 16 * 1024 * 1024
 #: When there are too many, this share of them is closed, so that not every new one has to look for the oldest.
 _SHARE = 64
 
@@ -45,11 +47,12 @@ class Listener:
     ):
         self.app, self.count = app, count
         self._idle, self._reading = idle, reading
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # in the order they came
         #: Requests being answered, also those whose client has gone.
         self.tasks: set[asyncio.Task] = set()
         #: Whether no more requests are taken.
         self.stopping = False
+        self._held = 0
         self._quiet = asyncio.Event()
         self._files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 64
         self._troubles = Troubles()
@@ -93,17 +96,12 @@ class Listener:
                 task.cancel()
 
     def add(self, connection: Connection) -> None:
-        """Take a new connection; if that makes too many, close those that have waited longest for a request."""
-        self.connections.add(connection)
+        """Take a new connection; if that makes too many, close some that wait for a request."""
+        self.connections[connection] = None
         most = self.most
         if len(self.connections) <= most:
             return
-        waiting = [one for one in self.connections if one.waits and one is not connection]
-        oldest = nsmallest(len(self.connections) // _SHARE + 1, waiting, key=lambda one: one.since)
-        for one in oldest:
-            self.connections.discard(one)
-            one.close("crowded", abort=True)
-        if not oldest:
+        if not self._close_oldest([one for one in self.connections if one.waits and one is not connection]):
             connection.turn_away(Refusal(503, "the server has no room for more connections", "crowded"))
         self._troubles.has(
             "crowded",
@@ -111,9 +109,23 @@ class Listener:
             "open files (ulimit -n) or --workers, or lower --keep-alive",
         )
 
+    def hold(self, more: int) -> None:
+        """Count bytes of incomplete heads; if they become too many, close the connections that have the oldest."""
+        self._held += more
+        while more > 0 and self._held > HEADS:
+            self._close_oldest([one for one in self.connections if one.held])
+
+    def _close_oldest(self, among: list[Connection]) -> bool:
+        """Close some connections that have waited longest; whether there were any."""
+        oldest = nsmallest(len(among) // _SHARE + 1, among, key=lambda one: one.since)
+        for one in oldest:
+            self.connections.pop(one, None)
+            one.close("crowded", abort=True)
+        return bool(oldest)
+
     def discard(self, connection: Connection) -> None:
         """Forget a connection that was closed."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         self._quiet.set()
 
     def ended(self, task: asyncio.Task) -> None:

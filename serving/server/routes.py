@@ -18,8 +18,8 @@ Answer = Callable[[Request, Served, "Route"], Response]
 GET = ("GET", "HEAD")
 POST = ("POST",)
 
-# Paths of models that were found; names that nobody serves cannot fill it for ever.
-_REMEMBERED = 1024
+# Routes of paths that were found are kept: so many, none of a path of more bytes, whatever names clients make up.
+_REMEMBERED, _LONGEST = 1024, 256
 
 
 class Route:
@@ -89,7 +89,7 @@ class Router:
             first, *rest = [unquote(part) for part in path.decode("latin-1").strip("/").split("/")]
             pattern = self._patterns.get(first)
             route = pattern(rest) if pattern and rest else None
-            if route is not None:
+            if route is not None and len(path) <= _LONGEST:
                 if len(self._found) >= _REMEMBERED:
                     self._found.clear()
                 self._found[path] = route

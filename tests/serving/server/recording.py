@@ -1,7 +1,7 @@
-"""Records the requests that tests send, for ``requests.jsonl``: ``python -m pytest -n 0 -p tests.serving.server.recording``.
+"""Records the requests that tests send, for ``requests.jsonl``.
 
-Every different request to this machine is kept once, by its shape: method, path, names of headers, and status of the
-answer are alike in thousands of generated ones.
+``python -m pytest -n 0 -p tests.serving.server.recording tests/serving/server``, without ``test_fuzz.py``. Requests of
+one line and the same names of headers are alike, and some of them are kept.
 """
 
 import contextlib

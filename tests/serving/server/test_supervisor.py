@@ -331,7 +331,8 @@ settings = Settings(uris=({str(folders["sums"])!r}, {str(folders["visits"])!r}),
 from serving.server.worker import Worker
 worker = Worker(settings)
 from serving.server.messages import JSON, Request
-request = Request("POST", "/models/sums/invocations", headers=[(b"content-type", JSON)], body=b'{{"instances": [[1, 2]]}}')
+body = b'{{"instances": [[1, 2]]}}'
+request = Request("POST", "/models/sums/invocations", headers=[(b"content-type", JSON)], body=body)
 print(worker.app.at_once(request)[0], *sys.modules)
 """
     with Server([str(folders["sums"]), str(folders["visits"])], tmp_path) as server:
