@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
             method, unquote(path) if "%" in path else path, raw=raw, query=target.query or b"", headers=headers
         )
         request.client = self._client
-        expects = b"expect" in names and (b"expect", b"100-continue") in [(n, v.lower()) for n, v in headers]
+        expects = version == "1.1" and b"expect" in names and (b"expect", b"100-continue") in [(n, v.lower()) for n, v in headers]
         keep_alive = version == "1.1" and parser.should_keep_alive()
         self._arriving = Exchange(request, keep_alive=keep_alive, expects=expects)
         self._queue.append(self._arriving)

@@ -1,4 +1,4 @@
-"""The least that a server on this HTTP stack can do: uvicorn, uvloop and httptools, and an application that says {}.
+"""An empty ASGI application on uvicorn, uvloop and httptools, which answers {}: what to measure a server by.
 
 ``python bare_server.py PORT``
 """

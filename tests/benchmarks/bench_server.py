@@ -1,8 +1,9 @@
 """The server beside ``mlflow models serve``, MLServer and LitServe on the same model, and an empty application.
 
-All on this machine, asked by wrk in short turns, so that all meet the same weather. MLServer and LitServe run in an
-environment of their own, ``build/bench-peers``, which is made where it is missing; what cannot be had is left out, and
-said so. CPU is that of the server's own processes for a request: on a machine that is busy it tells more than a rate.
+All on this machine, asked by wrk in short turns, so that all meet the same weather; every request has an id, and so a
+head, of its own, as behind a proxy that traces. MLServer and LitServe run in an environment of their own,
+``build/bench-peers``, which is made where it is missing; what cannot be had is left out, and said so. CPU is that of
+the server's own processes for a request: on a machine that is busy it tells more than a rate.
 
 ``python tests/benchmarks/bench_server.py [--json OUT] [--rounds N] [--seconds S] [--swaps S]``; exits 1 where a figure
 is missed.
@@ -46,10 +47,7 @@ PATIENCE = 120
 
 @dataclass
 class Server:
-    """A server that answers; ``body`` is what it is asked at ``path``, ``start`` the seconds to its first answer.
-
-    ``distinct`` tells whether every request has an id, and so a head, of its own.
-    """
+    """A server that answers; ``body`` is what it is asked at ``path``, ``start`` the seconds to its first answer."""
 
     name: str
     process: subprocess.Popen
@@ -57,7 +55,6 @@ class Server:
     path: str
     body: bytes
     start: float = 0.0
-    distinct: bool = False
     rates: list[float] = field(default_factory=list)
     tails: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
@@ -68,7 +65,7 @@ class Server:
         script.write_text(
             'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
             f"local file = io.open({json.dumps(str(folder / 'body'))}, 'rb')\nwrk.body = file:read('*all')\n"
-            + (_DISTINCT if self.distinct else "")
+            + _DISTINCT
         )
         (folder / "body").write_bytes(self.body)
         before = self._cpu()
@@ -94,7 +91,7 @@ class Server:
         return total
 
 
-#: Without it wrk says the same head again and again, which our server then knows.
+#: Without it wrk sends the same bytes again and again.
 _DISTINCT = """
 local number = 0
 request = function()
@@ -292,16 +289,15 @@ def alone(what: str, value: float, unit: str, good=None) -> dict:
 
 def compare(
     made: Model, names: Sequence[str], title: str, options: argparse.Namespace, *, rows: int, clients: Sequence[int],
-    targets: dict, folder: Path, distinct: bool = False,
+    targets: dict, folder: Path,
 ) -> list[dict]:  # fmt: skip
-    """Ask several servers in turns, perhaps with heads that all differ; the figures of ours beside each other's."""
+    """Ask several servers in turns; the figures of ours beside each other's."""
     lines = []
     with contextlib.ExitStack() as stack:
         servers = {}
         for name in names:
             try:
                 servers[name] = stack.enter_context(running(name, made, rows=rows))
-                servers[name].distinct = distinct
             except RuntimeError as error:
                 if name not in (MLSERVER, LITSERVE):
                     raise
@@ -418,10 +414,6 @@ def main() -> int:
         lines += compare(
             small, [OURS, LOGGED, EMPTY, MLFLOW, *peers()], "one row of 10", options,
             rows=1, clients=(1, 16), targets={EMPTY: 0.7, MLFLOW: 40}, folder=folder,
-        )  # fmt: skip
-        lines += compare(
-            small, [OURS, EMPTY, MLFLOW], "one row, an id each", options,
-            rows=1, clients=(1, 16), targets={}, folder=folder, distinct=True,
         )  # fmt: skip
         lines += compare(
             small, [OURS, MLFLOW], "1,000 rows of 10", options,
