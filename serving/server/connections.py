@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: "Listener"):
         self._listener, self._app = listener, listener.app
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until `connection_made`
         self._client = ""
         #: Requests in the order they came, the first being answered; a refused body still to come is in none.
@@ -176,6 +176,7 @@ class Connection(asyncio.Protocol):
         self._hold(0)
         self._listener.discard(self)
         self._deaf, self._rest = True, b""
+        self._parser = None  # which knows the connection, and would keep it
         for exchange in self._queue:
             exchange.leave()
         self._queue.clear()
@@ -248,7 +249,7 @@ class Connection(asyncio.Protocol):
             method, unquote(path) if "%" in path else path, raw=raw, query=target.query or b"", headers=headers
         )
         request.client = self._client
-        expects = version == "1.1" and b"expect" in names and (b"expect", b"100-continue") in [(n, v.lower()) for n, v in headers]
+        expects = version == "1.1" and b"expect" in names and _waits_to_be_asked(headers)
         keep_alive = version == "1.1" and parser.should_keep_alive()
         self._arriving = Exchange(request, keep_alive=keep_alive, expects=expects)
         self._queue.append(self._arriving)
@@ -517,6 +518,10 @@ class Connection(asyncio.Protocol):
         """Close as soon as all requests that have arrived are answered."""
         if not self._queue:
             self._transport.close()
+
+
+def _waits_to_be_asked(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
 def _size(headers: list[tuple[bytes, bytes]]) -> int:

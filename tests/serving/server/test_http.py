@@ -291,12 +291,17 @@ def test_what_was_asked_before_nonsense_is_answered(server: Server, rows: int) -
     assert found.count(b"4.0") >= rows
 
 
-def test_a_request_that_comes_a_byte_at_a_time(server: Server) -> None:
+@pytest.mark.parametrize(
+    "offer", [b"", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"]
+)
+def test_requests_that_come_a_byte_at_a_time(server: Server, offer: bytes) -> None:
+    length = b"Content-Length: %d\r\n\r\n" % len(BODY)
+    content = 2 * (ASK + offer + length + BODY) + LAST
     with connected(server) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for place in range(len(LAST)):
-            connection.sendall(LAST[place : place + 1])
-        assert statuses(rest(connection)) == [200]
+        for place in range(len(content)):
+            connection.sendall(content[place : place + 1])
+        assert statuses(rest(connection)) == [200] * 3
 
 
 @pytest.mark.parametrize(
