@@ -478,8 +478,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def waits(self) -> bool:
-        """Whether the connection could be closed without losing a request that has arrived."""
-        return not self._queue and self._phase != _BODY
+        """Whether the connection could be closed without losing an answer to what has arrived."""
+        return not self._queue
 
     def look(self, now: float, *, idle: float, reading: float) -> None:
         """Close the connection if the client takes too long: ``idle`` and ``reading`` are seconds."""

@@ -12,12 +12,11 @@ from heapq import nsmallest
 
 from serving.server.connections import HEAD_LIMIT, Application, Connection, Refusal, opening
 from serving.server.saying import Troubles
+from serving.server.settings import BACKLOG
 
-#: Connections that may wait to be accepted.
-BACKLOG = 2048
 #: Seconds between two looks at all connections.
 EVERY = 1.0
-#: The most connections of one worker, whatever the limit of open files: each takes about 5 kB.
+#: The most connections of one worker, whatever the limit of open files: an idle one takes about 4 kB.
 MOST = 10_000
 #: Bytes of incomplete heads that all connections may hold together.
 HEADS = 16 * 1024 * 1024
@@ -156,5 +155,7 @@ class Listener:
             now = loop.time()
             for connection in list(self.connections):
                 connection.look(now, idle=self._idle, reading=self._reading)
+                if self.stopping:
+                    connection.stop()  # one that was accepted just before, and asks nothing
             if len(self.connections) < 0.9 * self.most:
                 self._troubles.over("crowded", "there is room for connections again")

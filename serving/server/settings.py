@@ -15,6 +15,9 @@ CACHE = ".serving-cache"
 #: The variables by which the supervisor tells its processes the settings, and a worker which one it is.
 SETTINGS, PLACE = "SERVING_SETTINGS", "SERVING_PLACE"
 
+#: Connections that may wait to be accepted.
+BACKLOG = 2048
+
 #: The exit code of a worker that stopped before all that it had begun was finished.
 CUT = 3
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from serving.server import connections
-from serving.server.listener import HEADS
+from serving.server.listener import HEADS, Listener
 from tests.serving.server import cards, servers
 from tests.serving.server.servers import NUMBERS, Server, wait
 from tests.serving.server.test_framing import MARK, OFFER, statuses
@@ -223,6 +223,37 @@ def test_incomplete_heads_of_all_connections_have_one_limit(wire: Wire, counted:
     wire.run(test)
     assert counted
     assert set(counted) == {"crowded"}
+
+
+def test_where_all_connections_are_busy_a_new_one_is_refused(
+    wire: Wire, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body that was refused, and still comes, is no business."""
+    monkeypatch.setattr(Listener, "most", 2)
+
+    async def test() -> None:
+        busy = [wire.connected() for _ in range(2)]
+        for connection, _ in busy:
+            connection.data_received(QUICK[:-1])
+        late, refused = wire.connected()
+        assert told(refused) == [503]
+        assert refused.closed
+        late.connection_lost(None)
+        busy[0][0].data_received(QUICK[-1:])
+        await settled(busy[0][0])
+        busy[0][0].data_received(b"POST /none HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+        await settled(busy[0][0])
+        assert told(busy[0][1]) == [200, 404]
+        answered, transport = wire.connected()
+        answered.data_received(QUICK)
+        assert told(transport) == [200]
+        assert [transport.closed for _, transport in busy] == [True, False]
+        for connection in (busy[0][0], busy[1][0], answered):
+            connection.connection_lost(None)
+        await wire.answered()
+
+    wire.run(test)
+    assert counted == ["crowded"] * 2
 
 
 def test_of_too_many_connections_the_longest_idle_are_closed_told_and_counted(tmp_path: Path, folders) -> None:
