@@ -70,7 +70,7 @@ class Endpoint:
         failed=lambda error: None,
     ):
         self.name, self._client, self._most, self._seconds, self._clock = name, client, rows, seconds, clock
-        self.inputs = tuple(Input(one["name"], one["type"], one["integer"], one["null"]) for one in about["inputs"])
+        self.inputs = tuple(Input(**one) for one in about["inputs"])
         self.optional = frozenset(about["optional"])
         self.cleaning = Cleaning(about["cleaning"]["trim"], frozenset(about["cleaning"]["missing"]))
         self.classes = about["classes"]

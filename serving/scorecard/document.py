@@ -8,7 +8,7 @@ number travels as NaN and a missing text as None until a step gives it a value; 
 
 from . import strictjson
 from .errors import ScorecardError
-from .inputs import CATEGORY, TYPES
+from .inputs import CATEGORY, DECIMALS, THOUSANDS, TYPES, Input, InputError
 
 VERSION = 1
 TASKS = ("regression", "classification")
@@ -73,13 +73,22 @@ def _inputs(value) -> dict:
     found = {}
     for place, item in enumerate(_list(value, "inputs")):
         at = f"inputs[{place}]"
-        _keys(item, at, ("name", "type", "integer", "null"))
+        _keys(item, at, ("name", "type", "integer", "null"), optional=("decimal", "thousands"))
         name = _text(item["name"], f"{at}.name")
         if name in found:
             raise ScorecardError(f"{at}: there are two inputs named {name!r}")
         found[name] = TEXT if _choice(item["type"], f"{at}.type", TYPES) == CATEGORY else NUMBER
         _boolean(item["integer"], f"{at}.integer")
         _boolean(item["null"], f"{at}.null")
+        # Each model has one document: what is usual is not said.
+        if "decimal" in item:
+            _choice(item["decimal"], f"{at}.decimal", DECIMALS[1:])
+        if "thousands" in item:
+            _choice(item["thousands"], f"{at}.thousands", THOUSANDS[1:])
+        try:
+            Input(**item)
+        except InputError as error:
+            raise ScorecardError(f"{at}: {error.reason}") from None
     return found
 
 
@@ -359,15 +368,15 @@ def _fail(at, expected, found):
     raise ScorecardError(f"{at}: expected {expected}, found {shown}")
 
 
-def _keys(value, at, keys) -> None:
+def _keys(value, at, keys, optional=()) -> None:
     if not isinstance(value, dict):
         _fail(at, f"an object with {', '.join(keys)}", value)
     for key in keys:
         if key not in value:
             raise ScorecardError(f"{at}: {key!r} is missing")
     for key in value:
-        if key not in keys:
-            raise ScorecardError(f"{at}: expected only {', '.join(keys)}, found {key!r} too")
+        if key not in keys and key not in optional:
+            raise ScorecardError(f"{at}: expected only {', '.join((*keys, *optional))}, found {key!r} too")
 
 
 def _list(value, at) -> list:

@@ -174,7 +174,7 @@ def _float64(spec, values):
 
 def _one_by_one(spec, values, cleaning, refusals):
     # What is refused for being missing, infinite or no whole number comes after, for the whole column.
-    read = Input(spec.name, spec.type).read
+    read = _lenient(spec).read
     found = np.empty(len(values), dtype=np.float64)
     refused: dict[str, list] = {}
     known: dict[str, float] = {}
@@ -196,12 +196,17 @@ def _one_by_one(spec, values, cleaning, refusals):
     return found
 
 
+def _lenient(spec: Input) -> Input:
+    """The input that takes missing values and fractions too."""
+    return Input(spec.name, spec.type, decimal=spec.decimal, thousands=spec.thousands)
+
+
 def _text(spec, values, cleaning, refusals) -> Coded:
     codes, uniques = _factorized(values)
     missing = len(uniques)
     texts: list = []
     refused: dict[str, list] = {}
-    lenient = Input(spec.name, spec.type)
+    lenient = _lenient(spec)
     for place, raw in enumerate(uniques):
         try:
             texts.append(lenient.read(raw, cleaning))

@@ -19,7 +19,12 @@ BOOLEAN = "boolean"
 CATEGORY = "category"
 TYPES = (NUMBER, BOOLEAN, CATEGORY)
 
+#: The marks that text numbers may have: before the fraction, and between groups of digits ("" for none).
+DECIMALS = (".", ",")
+THOUSANDS = ("", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u2009", "\u202f")
+
 _DECIMAL_CHARACTERS = frozenset("0123456789+-.eE")
+_DIGITS = frozenset("0123456789")
 _INFINITE = frozenset({"inf", "infinity", "+inf", "+infinity", "-inf", "-infinity"})
 _TRUTH = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 
@@ -102,25 +107,47 @@ class Input(_Frozen):
     type : ``"number"`` (float64), ``"boolean"`` (0.0 or 1.0) or ``"category"`` (text).
     integer : only whole numbers are taken: 3.0 is 3, and 3.5 is refused.
     null : whether a missing value is taken; it is wherever the pipeline imputes.
+    decimal, thousands : the marks in the text of a number, of ``DECIMALS`` and ``THOUSANDS``; see ``number``.
     """
 
-    __slots__ = ("name", "type", "integer", "null")
+    __slots__ = ("name", "type", "integer", "null", "decimal", "thousands")
     name: str
     type: str
     integer: bool
     null: bool
+    decimal: str
+    thousands: str
 
-    def __init__(self, name: str, type: str, integer: bool = False, null: bool = True):
+    def __init__(
+        self,
+        name: str,
+        type: str,
+        integer: bool = False,
+        null: bool = True,
+        decimal: str = ".",
+        thousands: str = "",
+    ):
         if type not in TYPES:
             raise InputError(name, f"the type is one of {', '.join(TYPES)}, found {type!r}")
+        if decimal not in DECIMALS or thousands not in THOUSANDS or decimal == thousands:
+            raise InputError(name, f"no number has the decimal mark {decimal!r} and the thousands mark {thousands!r}")
+        if type != NUMBER and (decimal, thousands) != (".", ""):
+            raise InputError(name, f"only a number has a decimal or a thousands mark, and the type is {type!r}")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "type", type)
         object.__setattr__(self, "integer", bool(integer))
         object.__setattr__(self, "null", bool(null))
+        object.__setattr__(self, "decimal", decimal)
+        object.__setattr__(self, "thousands", thousands)
 
     def to_dict(self) -> dict:
-        """The four fields, ready for JSON."""
-        return {"name": self.name, "type": self.type, "integer": self.integer, "null": self.null}
+        """The fields, ready for JSON; the marks only where they are not the usual ones."""
+        found: dict = {"name": self.name, "type": self.type, "integer": self.integer, "null": self.null}
+        if self.decimal != ".":
+            found["decimal"] = self.decimal
+        if self.thousands:
+            found["thousands"] = self.thousands
+        return found
 
     def read(self, raw, cleaning: Cleaning = AS_IS) -> float | str | None:
         """One raw value, cleaned: a float (number, boolean), a text (category), or None where it is missing.
@@ -143,9 +170,7 @@ class Input(_Frozen):
                 raise InputError(self.name, REQUIRED)
             return None
         if self.type == CATEGORY:
-            if not isinstance(raw, str):
-                raise InputError(self.name, f"expected text, found {kind(raw)}")
-            return raw
+            return raw if isinstance(raw, str) else self._scalar(raw, cleaning)
         return self._boolean(raw) if self.type == BOOLEAN else self._number(raw)
 
     def reader(self, cleaning: Cleaning = AS_IS):
@@ -166,6 +191,17 @@ class Input(_Frozen):
 
         return numbers if self.type == NUMBER else booleans
 
+    def _scalar(self, raw, cleaning: Cleaning) -> str | None:
+        try:
+            text = cleaning.text(scalar_text(raw))
+        except TypeError:
+            raise InputError(self.name, f"expected text, found {kind(raw)}") from None
+        except ValueError:  # Python does not write down a whole number of thousands of digits
+            raise InputError(self.name, "expected text, found a number that is too long") from None
+        if text is None and not self.null:
+            raise InputError(self.name, REQUIRED)
+        return text
+
     def _boolean(self, raw) -> float:
         if isinstance(raw, str):
             raw = _TRUTH.get(raw.lower(), raw)
@@ -175,7 +211,7 @@ class Input(_Frozen):
 
     def _number(self, raw) -> float:
         if isinstance(raw, str):
-            raw = number(raw, self.name)
+            raw = number(raw, self.name, self.decimal, self.thousands)
         if isinstance(raw, bool) or not isinstance(raw, (int, float)):
             raise InputError(self.name, f"expected a number, found {kind(raw)}")
         try:
@@ -204,14 +240,23 @@ def _plain(raw):
     return raw
 
 
-def number(text: str, column: str) -> float:
-    """The float64 nearest to a decimal number in trimmed text; +-inf where it says so or is too large.
+def number(text: str, column: str, decimal: str = ".", thousands: str = "") -> float:
+    """The float64 nearest to a number in trimmed text; +-inf where it says so or is too large.
+
+    Parameters
+    ----------
+    decimal : the mark before the fraction; no other is taken, so that 3.14 is no number where the mark is a comma.
+    thousands : the mark between groups of digits; "" for none. Digits without it are taken too. Grouped digits begin
+        with one to three digits, the first not 0; the groups after that have three digits, or two and the last three
+        (12,34,567, as in India). So 1.5 is no number where the mark is a dot. Grouped digits have no exponent.
 
     Raises
     ------
     InputError
-        where the text is not a decimal number (``1_000``, ``1,000`` and ``0x1f`` are none).
+        where the text is not such a number (``1_000``, ``1,000`` and ``0x1f`` are none by default).
     """
+    if thousands or decimal != ".":
+        text = _with_usual_marks(text, decimal, thousands)
     if _DECIMAL_CHARACTERS.issuperset(text):
         try:
             return float(text)
@@ -220,6 +265,62 @@ def number(text: str, column: str) -> float:
     elif text.lower() in _INFINITE:
         return -math.inf if text[0] == "-" else math.inf
     raise InputError(column, "expected a number, found text")
+
+
+def _with_usual_marks(text: str, decimal: str, thousands: str) -> str:
+    """A number's text with a decimal point and no grouping; "" where it is not written by these marks."""
+    whole, mark, fraction = text.partition(decimal)
+    if thousands and thousands in whole:
+        sign = whole[0] if whole[0] in "+-" else ""
+        first, *middle, last = whole[len(sign) :].split(thousands)
+        digits = first + "".join(middle) + last
+        alike = all(len(group) == 3 for group in middle)
+        alike = alike or (len(first) < 3 and all(len(group) == 2 for group in middle))
+        grouped = 0 < len(first) <= 3 and first[0] != "0" and len(last) == 3 and alike
+        if not (grouped and _DIGITS.issuperset(digits) and _DIGITS.issuperset(fraction)):
+            return ""
+        whole = sign + digits
+    if decimal != "." and ("." in whole or "." in fraction):
+        return ""
+    return f"{whole}.{fraction}" if mark else whole
+
+
+def scalar_text(raw) -> str:
+    """A scalar of JSON, of a database or of a table as the text of a category, the same in training and in scoring.
+
+    A boolean is ``true`` or ``false``. A whole number of any type is its digits: 3, 3.0 and ``Decimal("3.00")`` are
+    all ``3``. Any other number is the shortest decimal that is the same float64, as Python's ``repr`` writes it
+    (``0.1``, ``1e-05``, ``inf``), and a text is itself, not yet trimmed. NumPy's scalars are as Python's own, and a
+    ``Decimal`` is the nearest float64. A missing value has no text: look for it first.
+
+    Raises
+    ------
+    TypeError
+        where it is none of these: a list, an object, bytes, a date.
+    ValueError
+        where it is a whole number of thousands of digits, which Python does not write down.
+    """
+    if not isinstance(raw, (str, bool, int, float)):
+        raw = _plain(raw)
+    if isinstance(raw, str):
+        return raw
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    if isinstance(raw, float):
+        return str(int(raw)) if raw.is_integer() else float.__repr__(raw)
+    if isinstance(raw, int):
+        return int.__repr__(raw)
+    raise TypeError(f"expected a text, a number or a boolean, found {kind(raw)}")
+
+
+def column_name(name: str, place: int) -> str:
+    """A column's name as training reads it: trimmed, and ``Unnamed: 3`` where nothing is left.
+
+    Parameters
+    ----------
+    place : of the column in its table, from 0.
+    """
+    return name.strip() or f"Unnamed: {place}"
 
 
 def kind(raw) -> str:

@@ -47,7 +47,7 @@ class Plan:
     def __init__(self, document: dict):
         self.document = document
         self.cleaning = Cleaning(document["cleaning"]["trim"], frozenset(document["cleaning"]["missing"]))
-        self.inputs = tuple(Input(i["name"], i["type"], i["integer"], i["null"]) for i in document["inputs"])
+        self.inputs = tuple(Input(**item) for item in document["inputs"])
         self.slots = len(self.inputs)
         self.origin: dict[str, tuple] = {}
         self._places = {item.name: place for place, item in enumerate(self.inputs)}

@@ -46,10 +46,7 @@ def compile_pipeline(pipeline, inputs=None, *, cleaning: Cleaning = AS_IS, edges
     body = {"task": fitted.task, **_content(fitted, trace)}
     if given is None:
         given = [Input(name, trace.types[name] or NUMBER) for name in names]
-    body["inputs"] = [
-        Input(item.name, item.type, item.integer, item.null and item.name not in trace.required).to_dict()
-        for item in given
-    ]
+    body["inputs"] = [{**item.to_dict(), "null": item.null and item.name not in trace.required} for item in given]
     body["cleaning"] = {"trim": cleaning.trim, "missing": sorted(cleaning.missing)}
     _check_cleaning(body, given, cleaning)
     order = ("task", "inputs", "cleaning", "columns", "model", "decision")

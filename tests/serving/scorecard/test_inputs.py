@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.scorecard import AS_IS, Cleaning, Input, InputError
-from serving.scorecard.inputs import MISSING_TEXT, number
+from serving.scorecard.inputs import DECIMALS, MISSING_TEXT, THOUSANDS, number, scalar_text
 
 NUMBER, WHOLE = Input("n", "number"), Input("n", "number", integer=True)
 FLAG, WORD = Input("b", "boolean"), Input("c", "category")
 CLEAN = Cleaning()
+MARKS = [(decimal, thousands) for decimal in DECIMALS for thousands in THOUSANDS if decimal != thousands]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))
@@ -97,16 +98,117 @@ def test_what_is_neither_true_nor_false_is_refused(raw):
         FLAG.read(raw)
 
 
-@pytest.mark.parametrize("raw", [1, 1.5, True, ["a"], {}, b"a"])
-def test_what_is_no_text_is_refused(raw):
-    with pytest.raises(InputError, match="column 'c': expected text"):
+@pytest.mark.parametrize("raw", [["a"], {}, b"a", pd.Timestamp("2024-01-01"), 1j, pytest.param(10**5000, id="long")])
+def test_what_is_no_scalar_is_no_text(raw):
+    with pytest.raises(InputError, match=r"column 'c': expected text, found an? "):
         WORD.read(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (True, "true"),
+        (np.bool_(False), "false"),
+        (3, "3"),
+        (3.0, "3"),
+        (-0.0, "0"),
+        (np.int64(-7), "-7"),
+        (np.float32(0.5), "0.5"),
+        (0.1, "0.1"),
+        (1e-5, "1e-05"),
+        (1e16, "10000000000000000"),
+        (10**20, "100000000000000000000"),
+        (math.inf, "inf"),
+        (decimal.Decimal("3.00"), "3"),
+        (decimal.Decimal("0.10"), "0.1"),
+        (" 00501 ", " 00501 "),
+        (np.str_("1E5"), "1E5"),
+    ],
+)
+def test_a_scalar_among_texts_is_text(raw, text):
+    assert scalar_text(raw) == text
+    assert WORD.read(raw, CLEAN) == text.strip()
+
+
+def test_a_scalar_may_be_a_word_for_missing():
+    assert WORD.read(-999, Cleaning(missing=frozenset({"-999"}))) is None
+    with pytest.raises(InputError, match="a value is required"):
+        Input("c", "category", null=False).read(-999, Cleaning(missing=frozenset({"-999"})))
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "thousands", "value"),
+    [
+        ("15,72", ",", "", 15.72),
+        ("50.714", ",", ".", 50714.0),
+        ("-1.234.567,5", ",", ".", -1234567.5),
+        ("950", ",", ".", 950.0),
+        (",5", ",", ".", 0.5),
+        ("1,5e3", ",", ".", 1500.0),
+        ("1,234,567.25", ".", ",", 1234567.25),
+        ("12,34,567", ".", ",", 1234567.0),
+        ("+1\u00a0000", ",", "\u00a0", 1000.0),
+        ("1'000.5", ".", "'", 1000.5),
+        ("1e3", ".", ",", 1000.0),
+        ("-inf", ",", ".", -math.inf),
+    ],
+)
+def test_a_number_is_read_by_its_marks(text, decimal, thousands, value):
+    assert number(text, "n", decimal, thousands) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "thousands"),
+    [
+        ("3.14", ",", ""),
+        ("1.5", ",", "."),
+        ("0.123", ",", "."),
+        ("1234.567", ",", "."),
+        ("1.2345", ",", "."),
+        ("1..234", ",", "."),
+        (".234", ",", "."),
+        ("1.234,5.6", ",", "."),
+        ("1.234e5", ",", "."),
+        ("1,5,5", ",", ""),
+        ("123,45,678", ".", ","),
+        ("1,23,45", ".", ","),
+        ("1,234.5", ",", "."),
+        ("1 234", ",", "."),
+        ("1,234", ".", "_"),
+        ("--1.234", ",", "."),
+        ("\u0661.234", ",", "."),
+        ("", ",", "."),
+        (",", ",", "."),
+    ],
+)
+def test_another_grouping_or_mark_is_refused(text, decimal, thousands):
+    with pytest.raises(InputError, match="expected a number, found text"):
+        number(text, "n", decimal, thousands)
+
+
+@given(st.integers(-(10**15), 10**15), st.integers(0, 999), st.sampled_from(list(MARKS)))
+def test_grouped_digits_are_the_number(whole, thousandths, marks):
+    decimal, thousands = marks
+    text = f"{whole:,}".replace(",", thousands) + f"{decimal}{thousandths:03d}"
+    assert number(text, "n", decimal, thousands) == float(f"{whole}.{thousandths:03d}")
+
+
+def test_the_marks_are_of_one_number():
+    for mark, thousands in ((",", ","), (".", "."), (";", ""), (".", "x"), ("", "")):
+        with pytest.raises(InputError, match="no number has the decimal mark"):
+            Input("n", "number", decimal=mark, thousands=thousands)
+    with pytest.raises(InputError, match="only a number has a decimal"):
+        Input("c", "category", decimal=",")
+    assert Input("n", "number", decimal=",", thousands=".").read(" 1.234,5 ", CLEAN) == 1234.5
+    assert Input("n", "number", decimal=",", thousands=".").read(1.5) == 1.5
 
 
 def test_inputs_are_values():
     spec = Input("a", "number", integer=True, null=False)
     assert spec == Input("a", "number", True, False) != Input("a", "number")
     assert hash(spec) == hash(Input(**spec.to_dict()))
+    european = Input("a", "number", decimal=",", thousands=".")
+    assert european == Input(**european.to_dict()) != Input("a", "number", decimal=",")
     assert pickle.loads(pickle.dumps(spec)) == spec
     assert pickle.loads(pickle.dumps(CLEAN)) == CLEAN != AS_IS
     assert eval(repr(spec)) == spec
