@@ -1,19 +1,20 @@
 """A raw table -> what a model is fitted on: typed features, a target, row roles, and the columns left out with why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
 import pyarrow as pa
 
 from pipelines import columns, selection, targets
-from pipelines.columns import NESTED, Column
+from pipelines.columns import DATE, NESTED, Column
 from pipelines.errors import PipelineError
+from pipelines.marks import Marks
 from pipelines.sources import Table
 from pipelines.targets import CLASSIFICATION, REGRESSION, TARGET_NAMES, TASKS
 from registry.text import closest, listed, one_line
-from serving.scorecard.inputs import NUMBER, Cleaning, Input
+from serving.scorecard.inputs import CATEGORY, NUMBER, Cleaning, Input
 
 __all__ = ["CLASSIFICATION", "REGRESSION", "TARGET_NAMES", "TASKS", "Dataset", "Roles", "prepare"]
 
@@ -54,6 +55,7 @@ class Dataset:
     others : the columns that are not features, typed where they can be; one row a row of the features.
     order : the names of all columns, as the table has them.
     notes : what was found that a person should know, a sentence each.
+    scalars : the categories whose raw column held numbers or booleans, too.
     """
 
     features: pd.DataFrame
@@ -66,6 +68,7 @@ class Dataset:
     order: tuple[str, ...]
     dropped_rows: int = 0
     notes: tuple[str, ...] = field(default=())
+    scalars: frozenset[str] = frozenset()
 
     @cached_property
     def classes(self) -> list:
@@ -102,7 +105,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
     task, why = targets.task(raw_target, roles.task, table, task_of_estimator)
     absent = columns.missing_words(table.columns[target_name], cleaning)
     target = targets.values(raw_target, task, absent=absent)
-    notes = [f"task: {task} ({why})", *_padded_notes(raw_target, table.columns[target_name])]
+    notes = [f"task: {task} ({why})", *_coded_notes(raw_target, table.columns[target_name])]
     known = raw_target.values.notna().to_numpy()
     dropped = len(known) - len(target)
     if dropped:
@@ -117,7 +120,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
         if name == target_name:
             continue
         raw = table.columns[name].filter(pa.array(known)) if dropped else table.columns[name]
-        column = _typed(name, raw, roles, cleaning)
+        column = _typed(name, raw, table.marks_of(name), roles, cleaning)
         role = name in (*roles.id, roles.group, roles.time)
         if role:
             notes += _role_notes(column, time=name == roles.time)
@@ -130,9 +133,14 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
         else:
             if column.type == NUMBER:
                 targets.check_size(column, "correct them, or leave the column out with --drop")
-                notes += _padded_notes(column, raw)
+                notes += _coded_notes(column, raw)
             features[name] = column
-            notes += filter(None, [selection.note(column)])
+            notes += selection.notes(column, kept=name in roles.keep)
+            if columns.is_declared(raw) and name not in roles.keep:
+                notes.append(
+                    f"{name!r} is declared as categories, and its numbers are taken as amounts; --drop leaves it out, "
+                    "--keep says that this is right; write them as text to have categories"
+                )
     if not features:
         reasons = one_line("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
         raise PipelineError(f"expected at least one feature, found none ({reasons or 'only the target'}); see --keep")
@@ -147,19 +155,23 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
         order=tuple(table.columns.column_names),
         dropped_rows=dropped,
         notes=tuple(notes),
+        scalars=frozenset(name for name in table.scalars if name in features and features[name].type == CATEGORY),
     )
 
 
-def _typed(name: str, raw: pa.ChunkedArray, roles: Roles, cleaning: Cleaning) -> Column:
+def _typed(name: str, raw: pa.ChunkedArray, marks: Marks, roles: Roles, cleaning: Cleaning) -> Column:
     """A column by its type; where it is no feature anyway, as text if it is of no one type."""
     if name in (*roles.id, roles.group):
-        return columns.infer_key(name, raw, cleaning)
+        return columns.infer_key(name, raw, cleaning, marks)
     try:
-        return columns.infer(name, raw, cleaning)
+        column = columns.infer(name, raw, cleaning, marks)
     except PipelineError:
         if name not in roles.drop and not selection.is_identifier_by_name(name):
             raise
         return columns.text(name, raw, cleaning)
+    if column.type == DATE and name in roles.keep and columns.is_text(raw):
+        return replace(column, type=CATEGORY)
+    return column
 
 
 def _role_notes(column: Column, *, time: bool) -> list[str]:
@@ -174,14 +186,13 @@ def _role_notes(column: Column, *, time: bool) -> list[str]:
     return [f"{missing} rows have no value of {column.name!r} and count as one"] if missing and not time else []
 
 
-def _padded_notes(column: Column, raw: pa.ChunkedArray) -> list[str]:
-    example = columns.padded(raw) if column.integer else None
-    if example is None:
-        return []
-    return [
-        f"{column.name!r} holds codes with leading zeros ({example!r}), taken as numbers; "
-        "put a letter before them to have them as text"
-    ]
+def _coded_notes(column: Column, raw: pa.ChunkedArray) -> list[str]:
+    what = columns.coded(column, raw)
+    return (
+        [f"{column.name!r} holds {what}, taken as numbers; put a letter before them to have them as text"]
+        if what
+        else []
+    )
 
 
 def _check_names(target: str, roles: Roles, names: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from pipelines import columns
+from pipelines import columns, dates
 from pipelines.columns import DATE, NESTED, Column
 from serving.scorecard.inputs import CATEGORY, NUMBER
 
@@ -21,11 +21,16 @@ _NUMBERING = re.compile(
 )
 # A number of something that is measured: where someone lives tells more than which row it is.
 _PLACE = re.compile(r"(?i:house|street|flat|room|door|apartment|building|floor|unit|block|zip|postal|post)", re.ASCII)
-_MOST_IDENTIFIERS = 50
+# What is called as identifiers are is one where its values differ this much: more than so many, and fewer than 20 rows
+# for each; or so many that no table has them as categories.
+_FEWEST_IDENTIFIERS = 10
+_SHARE_OF_IDENTIFIERS = 0.05
+_MANY_IDENTIFIERS = 1000
 _NEARLY_UNIQUE = 0.5
 _FEW = 20
 _EXACT = 2**53
 _OVERRULE = "--keep overrules"
+_DECIDE = "--drop leaves it out, --keep says that this is right"
 
 
 def reason(column: Column, *, dropped: bool, role: bool, kept: bool, rows: int) -> str | None:
@@ -43,7 +48,8 @@ def reason(column: Column, *, dropped: bool, role: bool, kept: bool, rows: int) 
     if column.type == NESTED:
         return "its values are not single numbers or texts"
     if column.type == DATE:
-        return "dates or times; derive numbers from them to use them"
+        as_text = "" if column.values.dtype.kind == "M" else ", or --keep takes each as a category"
+        return f"dates or times; derive numbers from them to use them{as_text}"
     return _of_numbers(column, kept, rows) if column.type != CATEGORY else _of_texts(column, kept)
 
 
@@ -56,12 +62,21 @@ def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
     if low == high and not missing:
         beyond = column.integer and abs(high) >= _EXACT
         return "one number in float64, which tells no whole numbers beyond 2^53 apart" if beyond else "constant"
-    if kept or column.type != NUMBER or not column.integer:
+    if kept or column.type != NUMBER:
         return None
-    if max(high, -low) >= _EXACT:
+    moments, sure = dates.as_numbers(column.name, numbers)
+    if sure:
+        return f"{moments}; derive amounts from them to use them, or --keep takes them as plain numbers"
+    named, numbered = _IDENTIFIER.search(column.name), _numbering(column.name)
+    # pandas writes whole numbers among which one is missing with a fraction of 0.
+    whole = column.integer or (
+        (named or numbered) and bool((np.floor(numbers) == numbers).sum() == len(numbers) - missing)
+    )
+    if not whole:
+        return None
+    if column.integer and max(high, -low) >= _EXACT:
         return f"whole numbers beyond 2^53, which float64 cannot tell apart; {_OVERRULE}"
     known = len(numbers) - missing
-    named, numbered = _IDENTIFIER.search(column.name), _numbering(column.name)
     # From 0 or 1 on, none beyond the number of rows: then all different means a numbering of the rows.
     counting = low in (0, 1) and high <= low + rows - 1 and not missing
     if not (named or numbered or counting) or known <= _FEW:
@@ -69,7 +84,7 @@ def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
     distinct = column.values.nunique()
     if distinct == known:
         return f"{'a row number' if counting else 'an identifier'}; {_OVERRULE}"
-    return f"an identifier; {_OVERRULE}" if named and distinct > _MOST_IDENTIFIERS else None
+    return f"an identifier; {_OVERRULE}" if named and _identifies(distinct, known) else None
 
 
 def _of_texts(column: Column, kept: bool) -> str | None:
@@ -79,13 +94,16 @@ def _of_texts(column: Column, kept: bool) -> str | None:
     distinct = known.nunique()
     if distinct == 1 and len(known) == len(column.values):
         return "constant"
-    if kept or distinct <= _FEW:
+    if kept:
         return None
     unique = distinct == len(known)
-    if (_IDENTIFIER.search(column.name) and (unique or distinct > _MOST_IDENTIFIERS)) or (
-        _numbering(column.name) and unique
-    ):
+    named = (
+        bool(_IDENTIFIER.search(column.name)) and len(known) > _FEW and (unique or _identifies(distinct, len(known)))
+    )
+    if named or (unique and distinct > _FEW and _numbering(column.name)):
         return f"an identifier; {_OVERRULE}"
+    if distinct <= _FEW:
+        return None
     if distinct > _NEARLY_UNIQUE * len(known):
         hint = columns.spelling(known)
         if hint:
@@ -94,12 +112,33 @@ def _of_texts(column: Column, kept: bool) -> str | None:
     return None
 
 
-def note(column: Column) -> str | None:
-    """What a person should know of a column that is a feature; None where there is nothing."""
-    if column.type != CATEGORY:
-        return None
-    hint = columns.spelling(column.values.dropna())
-    return f"{column.name!r} holds {hint}, taken as categories; write them as 1234.5 for numbers" if hint else None
+def notes(column: Column, *, kept: bool) -> list[str]:
+    """What a person should know of a column that is a feature, a sentence each.
+
+    Parameters
+    ----------
+    kept : whether its user has decided on it.
+    """
+    if column.type == CATEGORY:
+        hint = columns.spelling(column.values.dropna())
+        return [f"{column.name!r} holds {hint}, taken as categories; write them as 1234.5 for numbers"] if hint else []
+    if column.type != NUMBER or kept:
+        return []
+    found = []
+    if moments := dates.as_numbers(column.name, column.values.to_numpy())[0]:
+        found.append(f"{column.name!r} may hold {moments}, taken as amounts; {_DECIDE}")
+    elif column.integer and _IDENTIFIER.search(column.name) and (distinct := column.values.nunique()) > 2:
+        found.append(
+            f"{column.name!r} is named as identifiers are ({distinct} different in {column.values.count()}), "
+            f"taken as amounts; {_DECIDE}"
+        )
+    return found
+
+
+def _identifies(distinct: int, known: int) -> bool:
+    """Whether so many different values among those known name things rather than sort them."""
+    few_rows = distinct > _FEWEST_IDENTIFIERS and distinct > _SHARE_OF_IDENTIFIERS * known
+    return few_rows or distinct > _MANY_IDENTIFIERS
 
 
 def _numbering(name: str) -> bool:

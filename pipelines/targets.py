@@ -124,7 +124,7 @@ def read(name: str, table: Table, cleaning: Cleaning, task: str) -> Column:
         where no row has a value, or the values are of no one type.
     """
     try:
-        target = columns.infer(name, table.columns[name], cleaning)
+        target = columns.infer(name, table.columns[name], cleaning, table.marks_of(name))
     except PipelineError as error:
         if task != CLASSIFICATION:
             raise PipelineError(
@@ -152,6 +152,8 @@ def task(target: Column, asked: str, table: Table, task_of_estimator: str | None
         return CLASSIFICATION, f"{target.name!r} holds the labels {listed(sorted(target.values.dropna().unique()))}"
     if target.type == BOOLEAN:
         return CLASSIFICATION, f"{target.name!r} holds true and false"
+    if target.integer and columns.is_declared(table.columns[target.name]):
+        return CLASSIFICATION, f"{target.name!r} is declared as categories; --task regression overrules"
     distinct = np.sort(target.values.dropna().unique())
     if (distinct == np.floor(distinct)).all() and np.isfinite(distinct).all():
         if len(distinct) == 2:
@@ -179,6 +181,11 @@ def values(target: Column, task: str, *, absent: Sequence[str] = ()) -> pd.Serie
     if target.type == NUMBER:
         check_size(target, "choose another --target, or correct them")
     distinct = known.nunique()
+    if distinct < 2 and target.integer and known.abs().max() >= _EXACT:
+        raise PipelineError(
+            f"target {name!r} holds whole numbers beyond 2^53, which float64 cannot tell apart; "
+            "write them as text to have labels, or choose another --target"
+        )
     if distinct < 2:
         words = f" but for missing values ({listed(absent)})" if absent else ""
         raise PipelineError(f"target {name!r} is constant{words}, nothing can be learned; choose another --target")

@@ -2,12 +2,16 @@
 
 import hashlib
 import io
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import PipelineError
+from pipelines.marks import PLAIN, Marks
 from registry.text import listed
+from serving.scorecard.inputs import NUMBER, Input, column_name
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,9 @@ class Table:
     source : where it came from, without credentials.
     digest : ``sha256:`` of the file's bytes; of the rows in Arrow's stream format where there is no file.
     target, task : known for bundled tables, None otherwise.
+    marks : column -> the decimal and thousands marks of its text, where they are not the usual ones.
+    notes : what was found or assumed while it was read, a sentence each.
+    scalars : the columns of text that held numbers or booleans, too.
     """
 
     columns: pa.Table
@@ -29,6 +36,29 @@ class Table:
     digest: str
     target: str | None = None
     task: str | None = None
+    marks: Mapping[str, Marks] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    scalars: frozenset[str] = frozenset()
+
+    def marks_of(self, name: str) -> Marks:
+        """The marks of the numbers in a column of text."""
+        return self.marks.get(name, PLAIN)
+
+    def known_as(self, name: str) -> str | None:
+        """The column that a model knows by a name: of this very name, else of the trimmed one; None without one."""
+        names = self.columns.column_names
+        return next((each for each in (name, name.strip()) if each in names), None)
+
+    def written_as(self, inputs: Sequence[Input]) -> "Table":
+        """The table with the marks that a model's numbers have, for columns of text that show none themselves."""
+        known = {Marks(one.decimal, one.thousands) for one in inputs if one.type == NUMBER}
+        if self.marks or len(known) != 1 or known == {PLAIN}:
+            return self
+        return replace(self, marks=dict.fromkeys(self.columns.column_names, *known))
+
+    def rows(self, positions: np.ndarray) -> "Table":
+        """The table of these rows alone, in this order."""
+        return replace(self, columns=self.columns.take(positions))
 
     @property
     def origin(self) -> "Origin":
@@ -53,23 +83,36 @@ class Origin:
 
 
 def checked(table: Table) -> Table:
-    """The table with a name for every column.
+    """The table with a trimmed name for every column.
 
     Raises
     ------
     PipelineError
         where two columns have one name, or there is no row or no column.
     """
-    names = [name or f"Unnamed: {place}" for place, name in enumerate(table.columns.column_names)]
+    columns = named(table.columns, table.source)
+    if not columns.num_columns or not columns.num_rows:
+        raise PipelineError(f"expected rows, found an empty table: {table.source}")
+    renamed = dict(zip(table.columns.column_names, columns.column_names, strict=True))
+    return replace(table, columns=columns, scalars=frozenset(renamed.get(name, name) for name in table.scalars))
+
+
+def named(columns: pa.Table, source: str) -> pa.Table:
+    """Columns with the names that scoring knows them by: trimmed, and ``Unnamed: 3`` where there is none.
+
+    Raises
+    ------
+    PipelineError
+        where two have one name.
+    """
+    names = [column_name(name, place) for place, name in enumerate(columns.column_names)]
     seen: set[str] = set()
     if twice := sorted({name for name in names if name in seen or seen.add(name)}):
         raise PipelineError(
-            f"column names must differ, found {listed(twice)} more than once in {table.source}; rename all but one "
-            "(a file needs a first line of names)"
+            f"column names must differ, found {listed(twice)} more than once in {source}; rename all but one "
+            "(a file without a line of names is read with --header no)"
         )
-    if not names or not table.columns.num_rows:
-        raise PipelineError(f"expected rows, found an empty table: {table.source}")
-    return replace(table, columns=table.columns.rename_columns(names).replace_schema_metadata(None))
+    return columns.rename_columns(names).replace_schema_metadata(None)
 
 
 def rows_digest(columns: pa.Table) -> str:

@@ -74,7 +74,6 @@ def test_text_that_is_numbers(texts, values, integer):
         ["true", "1"],
         ["T", "F"],
         ["1 2", "3"],
-        ["12:30", "13:00"],
     ],
 )
 def test_text_that_looks_like_numbers_or_booleans_is_a_category(texts):
@@ -129,7 +128,54 @@ def test_dates_in_many_spellings(texts):
 
 
 @pytest.mark.parametrize(
-    "texts", [["1.2.3", "4.5.6"], ["2020", "2021"], ["20-30", "30-40"], ["1/2", "3/4"], ["a-2020-01-01", "x"]]
+    "text",
+    [
+        "2024-01",
+        "01/2024",
+        "2024-Q1",
+        "Q1 2024",
+        "2024Q1",
+        "31.12.23",
+        "31-12-23",
+        "12/31/23",
+        "13:45",
+        "13:45:10.5",
+        "1:05 pm",
+        "Dec-23",
+        "Dec 2023",
+        "Jan '23",
+        "23-Dec",
+        "2022-W52",
+        "2022W52",
+        "2022-W52-1",
+        "20231231T120000",
+        "Thu, 31 Dec 2020 10:00:00 GMT",
+        "31. Dezember 2023",
+        "3 mars 2024",
+        "2023年12月31日",
+        "Monday, January 1, 2024",
+        "2020-12-31T23:59:59.123456789Z",
+    ],
+)
+def test_dates_in_more_spellings(text):
+    assert inferred([text, text]).type == columns.DATE
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1.2.3", "4.5.6"],
+        ["2020", "2021"],
+        ["20-30", "30-40"],
+        ["1/2", "3/4"],
+        ["a-2020-01-01", "x"],
+        ["marker-12", "marker-13"],
+        ["Decision 2020", "Mayor 2021"],
+        ["2019-20", "2020-21"],
+        ["125:30", "99:75"],
+        ["1.2.3.4", "10.0.0.1"],
+        ["5-10", "10-15"],
+    ],
 )
 def test_what_is_no_date(texts):
     assert inferred(texts).type != columns.DATE
@@ -236,6 +282,26 @@ def test_keys_are_text_where_float64_would_run_them_together():
         (["5A", "7B", "12C"], ""),
         (["SKU-00001", "SKU-00002"], ""),
         (["ABC123", "ABC456"], ""),
+        (["(892)", "1,921", "15"], "negative numbers in brackets ('(892)')"),
+        (["($1,200.50)", "$3"], "negative numbers in brackets"),
+        (["11K", "48M", "8"], "numbers with K, M or B for thousands, millions or billions ('11K')"),
+        (["$1.2M", "$300K"], "numbers with K, M or B"),
+        (["892-", "15"], "numbers with their minus behind ('892-')"),
+        (["−5", "3", "−7,5"], "numbers with a typographic minus"),
+        (["１２３", "４５"], "numbers in digits that are not 0 to 9"),
+        (["٣", "٤"], "numbers in digits that are not 0 to 9"),
+        (["1,23,456", "12,34,567"], "numbers grouped as in India"),
+        (["1.234.567", "12.345.678"], "numbers with dots between their digits"),
+        (["<0.5", "1.2", ">100"], "numbers with a comparison before them"),
+        (["1/2", "3/4"], "fractions"),
+        (["0x1f", "0xff"], "hexadecimal"),
+        (["5,000+", "10,000+"], "numbers with a plus behind them"),
+        (["12 %", "3‰"], "percentages"),
+        (["1.2.3", "4.5.6"], ""),
+        (["5+", "3", "2"], ""),
+        (["10-20", "30-40"], ""),
+        (["S", "M", "L"], ""),
+        (["<=50K", ">50K"], ""),
     ],
 )
 def test_spellings_of_numbers_are_named(values, what):

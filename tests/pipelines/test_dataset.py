@@ -74,6 +74,12 @@ def numbers(low: int, high: int, *, distinct: bool = False) -> list[int]:
         ("n" * 300, [1.5, 2.5] * 30),
         ("X", [1.5, 2.5] * 30),
         ("rate", ["10%", "20%"] * 30),
+        ("salary", list(range(44_000, 44_000 + 100 * ROWS, 100))),
+        ("income_month", list(range(25_000, 25_000 + 100 * ROWS, 100))),
+        ("candidates", list(range(25_000, 25_000 + 100 * ROWS, 100))),
+        ("article", [20_239_900 + value for value in range(ROWS)]),
+        ("price", [202_350 + value for value in range(ROWS)]),
+        ("size", ["5+", "3", "2"] * 20),
     ],
 )
 def test_a_feature_is_kept(name, values):
@@ -120,6 +126,28 @@ def test_a_feature_is_kept(name, values):
         ("nothing", [float("nan")] * ROWS, "missing throughout"),
         ("day", [datetime.date(2020, 1, 1 + value % 28) for value in range(ROWS)], "dates or times"),
         ("day", ["2020-01-31", "31.12.2020", "12/31/2020"] * 20, "dates or times"),
+        ("day", ["2024-01", "2024-02"] * 30, "dates or times.*--keep takes each as a category"),
+        ("quarter", ["2024-Q1", "2024-Q2"] * 30, "dates or times"),
+        ("clock", [f"{value % 24:02}:30" for value in range(ROWS)], "dates or times"),
+        ("week", ["2024-W01", "2024-W52"] * 30, "dates or times"),
+        ("seen", ["Dec-23", "Jan-24"] * 30, "dates or times"),
+        ("d", [20_230_101 + value % 28 for value in range(ROWS)], "written as 20231231; .*--keep takes them as plain"),
+        ("date", [20_230_101, 20_231_231] * 30, "written as 20231231"),
+        ("m", [202_301 + value % 12 for value in range(ROWS)], "months written as 202312"),
+        ("epoch_ms", [1_672_531_200_000 + 86_400_000 * value for value in range(ROWS)], "milliseconds since 1970"),
+        ("created_at", [1_672_531_200.5 + 3600 * value for value in range(ROWS)], "seconds since 1970"),
+        ("excel_serial", [44_927 + 7 * value for value in range(ROWS)], "days as Excel counts them"),
+        ("OrderDate", [44_927.5 + value for value in range(ROWS)], "days as Excel counts them"),
+        ("student_id", [1000 + value % 25 for value in range(ROWS)], "an identifier"),
+        ("student_id", [1000.0 + value % 25 for value in range(ROWS)], "an identifier"),
+        ("student_id", [None, *(1000.0 + value for value in range(ROWS - 1))], "an identifier"),
+        ("user id", [f"u{value % 25}" for value in range(ROWS)], "an identifier"),
+        (
+            "balance",
+            [f"({value})" if value % 2 else f"{value}" for value in range(ROWS)],
+            "negative numbers in brackets",
+        ),
+        ("followers", [f"{value}{'KM'[value % 2]}" for value in range(ROWS)], "numbers with K, M or B"),
         ("list", [[1]] * ROWS, "not single numbers or texts"),
         ("record", [{"x": 1}] * ROWS, "not single numbers or texts"),
     ],
@@ -136,6 +164,44 @@ def test_keep_overrules_what_looks_like_an_identifier_but_not_a_constant():
     assert left_out("customer_id", numbers(0, 10**6, distinct=True), keep=("customer_id",)) is None
     assert left_out("note", [f"text {value}" for value in range(ROWS)], keep=("note",)) is None
     assert left_out("c", [1.0] * ROWS, keep=("c",)) == "constant"
+
+
+def test_keep_takes_dates_as_what_they_are_written_as():
+    dataset = prepared({"m": ["2024-01", "2024-02"] * 30, "d": [20_230_101, 20_231_231] * 30}, keep=("m", "d"))
+    assert [(column.name, column.type) for column in dataset.inputs[1:]] == [("m", "category"), ("d", "number")]
+    assert dataset.features["m"].tolist() == ["2024-01", "2024-02"] * 30
+    moments = [datetime.date(2020, 1, 1 + value % 28) for value in range(ROWS)]
+    assert left_out("day", moments, keep=("day",)) == "dates or times; derive numbers from them to use them"
+
+
+def test_what_may_be_moments_or_identifiers_is_doubtful_until_it_is_decided():
+    columns = {
+        "v": [1_672_531_200 + 3600 * value for value in range(ROWS)],
+        "shop_id": [value % 6 for value in range(ROWS)],
+        "code": [f"{value % 9}E5" for value in range(ROWS)],
+    }
+    told = [note for note in prepared(columns).notes if note.startswith("'")]
+    assert told == [
+        "'v' may hold seconds since 1970, taken as amounts; --drop leaves it out, --keep says that this is right",
+        "'shop_id' is named as identifiers are (6 different in 60), taken as amounts; "
+        "--drop leaves it out, --keep says that this is right",
+        "'code' holds codes with an E among their digits ('0E5'), taken as numbers; "
+        "put a letter before them to have them as text",
+    ]
+    assert not [note for note in prepared(columns, keep=("v", "shop_id")).notes if "'v'" in note or "shop" in note]
+
+
+def test_an_identifier_is_judged_by_the_rows_of_each_value():
+    table = pa.table(
+        {
+            "shop_id": [place % 60 for place in range(6000)],
+            "x": [place % 7 / 3 for place in range(6000)],
+            "y": np.arange(6000) / 7,
+        }
+    )
+    assert "shop_id" in prepare(Table(table, "t", "t", "d"), Roles(), cleaning=Cleaning()).features
+    few = prepare(Table(table.slice(0, 600), "t", "t", "d"), Roles(), cleaning=Cleaning())
+    assert few.left_out["shop_id"] == "an identifier; --keep overrules"
 
 
 def test_a_row_number_with_gaps_where_rows_were_dropped():
@@ -197,6 +263,8 @@ def test_an_identifier_of_mixed_codes_does_not_stop_the_run():
     mixture = [str(value) for value in range(ROWS - 1)] + ["C99"]
     assert left_out("InvoiceNo", mixture) == "an identifier; --keep overrules"
     assert "'amount' cannot be read as one type" in refused({"amount": mixture})
+    thousands = [str(value) for value in range(ROWS - 2)] + ["11K", "48M"]
+    assert "write numbers with K, M or B for thousands, millions or billions ('11K')" in refused({"p": thousands})
 
 
 def test_ids_without_a_value_are_told_and_an_id_of_none_is_refused():
@@ -319,6 +387,8 @@ def test_without_a_usual_name_a_target_is_asked_for():
         ([f"class {value}" for value in range(ROWS)], "auto", "60 classes in 60 rows, too many to learn"),
         (Y.tolist(), CLASSIFICATION, "target 'y' holds fractions, expected class labels"),
         ([2**53, 2**53 + 4] * 30, CLASSIFICATION, "beyond 2^53"),
+        ([2**53, 2**53 + 1] * 30, "auto", "beyond 2^53, which float64 cannot tell apart; write them as text"),
+        ([str(2**60), str(2**60 + 1)] * 30, CLASSIFICATION, "beyond 2^53, which float64 cannot tell apart"),
         (["a", "b"] * 29 + ["c", "a"], "auto", "every class needs at least 2 rows, found a single row of 'c' in 'y'"),
     ],
 )
