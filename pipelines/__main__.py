@@ -9,6 +9,28 @@ _EXPERIMENT = option("--experiment", help="MLflow experiment. [default: MLflow's
 _JSON = click.option("--json", "as_json", is_flag=True, cls=Option, help="Print the result as JSON.")
 
 
+def _read(command):
+    """The options that say how a delimited file is written, named as those of ``pandas.read_csv``."""
+    for one in reversed(
+        (
+            option("--sep", help=r"Between two values of a delimited file: ';', '|', \t, or \s+ for blanks. [found]"),
+            option("--decimal", help="The decimal mark of numbers in text: . or , [found]"),
+            option("--thousands", help="The mark between groups of digits: , . ' or a blank. [found]"),
+            option("--encoding", help="Of a text file: utf-8, cp1252, utf-16, ... [found: UTF-8, else cp1252]"),
+            option("--header", type=Switch(), help="Whether the first line names the columns: yes or no. [found]"),
+        )
+    ):
+        command = one(command)
+    return command
+
+
+def _options(given: dict):
+    """The options of :func:`_read`, taken out of all that were given."""
+    from pipelines.sources import ReadOptions
+
+    return ReadOptions(**{name: given.pop(name) for name in ("sep", "decimal", "thousands", "encoding", "header")})
+
+
 def _table(command):
     """The options that say which table, and what its columns are for."""
     for one in reversed(
@@ -17,11 +39,13 @@ def _table(command):
                    "s3://bucket/key, or a table of scikit-learn: diabetes, breast_cancer, iris, wine, digits."),
             option("--target", help="The column to predict. [default: target, label, class or y]"),
             option("--query", help="With a database: the name of a table, or a SELECT."),
+            _read,
             option("--task", type=click.Choice(["auto", "regression", "classification"]), default="auto",
                    help="Inferred from the estimator or the target unless given."),
             option("--drop", type=Names(), multiple=True,
                    help="Columns to leave out: a,b. A name with a comma in double quotes: '\"a, b\"'."),
-            option("--keep", type=Names(), multiple=True, help="Columns to keep though they look like identifiers."),
+            option("--keep", type=Names(), multiple=True,
+                   help="Columns to keep though they look like identifiers, or like dates."),
             option("--id", "row_id", type=Names(), multiple=True,
                    help="Columns that name a row; its place in the holdout hangs on them."),
             option("--group", help="Column of what belongs together: all on one side of the split."),
@@ -133,6 +157,7 @@ def tune(as_json: bool, **given) -> None:
 )
 @option("--data", required=True, help="The table to judge by; see `train`.")
 @option("--query", help="With a database: the name of a table, or a SELECT.")
+@_read
 @option("--target", help="The column that holds the truth. [default: as in training]")
 @option("--rows", type=click.Choice(["auto", "all", "holdout"]), default="auto",
         help="auto: of a table that the version was trained on those held out, of another all.")  # fmt: skip
@@ -152,6 +177,7 @@ def evaluate(as_json: bool, **given) -> None:
         model=given["model"],
         data=given["data"],
         query=given["query"],
+        options=_options(given),
         target=given["target"],
         rows=given["rows"],
         against=given["against"],
@@ -166,6 +192,7 @@ def evaluate(as_json: bool, **given) -> None:
 @cli.command()
 @option("--data", required=True, help="The table to check; see `train`.")
 @option("--query", help="With a database: the name of a table, or a SELECT.")
+@_read
 @option("--target", help="The target's column, about which a drafted suite is stricter.")
 @option("--suite", default="auto", help="A file, or the name of a shipped suite. "
         "[auto: the table's own, else that of the version in Production]")  # fmt: skip
@@ -181,6 +208,7 @@ def validate(as_json: bool, **given) -> None:
     from pipelines.checking import check
 
     given["draft"] = given.pop("profile")
+    given["options"] = _options(given)
     check(**given, say=terminal.say, show=lambda checked: terminal.show_check(checked, as_json=as_json))
 
 
@@ -190,6 +218,7 @@ def _settings(given: dict):
     return Settings(
         data=given["data"],
         query=given["query"],
+        options=_options(given),
         roles=_roles(given),
         estimator=given["estimator"],
         parameters=pairs(given["param"], "--param"),

@@ -10,7 +10,7 @@ import pandas as pd
 from pipelines import columns, runs, splitting, suites, tracking, validation
 from pipelines.errors import PipelineError
 from pipelines.planning import CLEANING, model_name
-from pipelines.sources import Table, read
+from pipelines.sources import FIND, ReadOptions, Table, read
 from pipelines.validation.suites import FOLDER
 from registry import client as registry_client
 
@@ -38,6 +38,7 @@ def check(
     data: str,
     *,
     query: str | None = None,
+    options: ReadOptions = FIND,
     target: str | None = None,
     suite: str = suites.AUTO,
     draft: bool = False,
@@ -67,7 +68,9 @@ def check(
     registry_client.settle()
     registry_client.probe()
     say(f"reading {registry_client.masked(data)}")
-    table = read(data, query=query)
+    table = read(data, query=query, options=options)
+    for note in table.notes:
+        say(note)
     model = model_name(name, table)
     target = target or table.target
     if target and target not in table.columns.column_names:
@@ -108,7 +111,10 @@ def check(
 
 def typed(table: Table) -> pd.DataFrame:
     """All columns of a table by their types; one of no one type as text, which the suite may judge."""
-    found = {name: columns.infer_key(name, table.columns[name], CLEANING) for name in table.columns.column_names}
+    found = {
+        name: columns.infer_key(name, table.columns[name], CLEANING, table.marks_of(name))
+        for name in table.columns.column_names
+    }
     return pd.DataFrame({name: column.values for name, column in found.items()}, copy=False)
 
 

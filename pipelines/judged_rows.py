@@ -13,7 +13,6 @@ from pipelines.sources import Table
 from pipelines.targets import usual_name
 from pipelines.versions import Version
 from registry.text import listed
-from serving.scorecard import InputError
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
 
 #: Which rows of a table are judged: ``auto`` is ``holdout`` on a table that the version was trained on, else ``all``.
@@ -98,7 +97,7 @@ def _truth(table: Table, target: str, version: Version) -> columns.Column:
     if classes and isinstance(classes[0], str):
         return columns.text(target, table.columns[target], CLEANING)
     try:
-        return columns.infer(target, table.columns[target], CLEANING)
+        return columns.infer(target, table.columns[target], CLEANING, table.marks_of(target))
     except PipelineError as error:
         raise PipelineError(f"target: {str(error).partition(', or leave')[0]}") from None
 
@@ -116,7 +115,7 @@ def _task(version: Version, column: columns.Column, known: np.ndarray) -> tuple[
 
 def typed(table: Table, name: str) -> pd.Series:
     """A column of a table by its type."""
-    return columns.infer(name, table.columns[name], CLEANING).values
+    return columns.infer(name, table.columns[name], CLEANING, table.marks_of(name)).values
 
 
 def _keys(table: Table, version: Version) -> tuple[np.ndarray, np.ndarray]:
@@ -126,17 +125,15 @@ def _keys(table: Table, version: Version) -> tuple[np.ndarray, np.ndarray]:
         return splitting.hash_rows(frame), np.ones(len(frame), dtype=bool)
     holdout = version.document["holdout"]
     needed = {*holdout["key_columns"], *holdout["columns"]}
-    if missing := sorted(needed - set(table.columns.column_names)):
+    if missing := sorted(name for name in needed if table.known_as(name) is None):
         raise PipelineError(f"{version.title} keys its rows by columns that the table lacks: {listed(missing)}")
     inputs = {one.name: one for one in version.inputs}
 
     def column(name: str) -> pd.Series:
-        if name not in inputs:
-            return columns.infer_key(name, table.columns[name], CLEANING).values
-        try:
-            return columns.convert(table.columns[name], inputs[name], version.cleaning)
-        except InputError as error:
-            raise PipelineError(f"{error}; {version.title} was not trained on such values") from None
+        if name in inputs:
+            return version.column(table, inputs[name])
+        own = table.known_as(name) or name
+        return columns.infer_key(name, table.columns[own], CLEANING, table.marks_of(own)).values
 
     return splitting.held_out_as(holdout, column)
 

@@ -14,7 +14,7 @@ from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
 from pipelines.judged_rows import Rows
 from pipelines.metrics import Answers
-from pipelines.sources import Table, read
+from pipelines.sources import FIND, ReadOptions, Table, read
 from pipelines.versions import Version
 from registry import client as registry_client
 from registry import evidence, stages
@@ -33,6 +33,7 @@ class Question:
     model: str
     data: str
     query: str | None = None
+    options: ReadOptions = FIND
     target: str | None = None
     rows: str = "auto"
     against: str = "champion"
@@ -78,12 +79,15 @@ def evaluate(question: Question, *, say: Callable[[str], None] = lambda text: No
     """
     registry_client.settle()
     registry_client.probe()
-    table = read(question.data, query=question.query)
+    table = read(question.data, query=question.query, options=question.options)
+    for note in table.notes:
+        say(note)
     client = registry_client.connect()
     runs.tidy(client)
     with runs.interruptible(), runs.folder() as folder:
         version = registered.fetch(client, question.model, folder / "candidate")
         other = _other(client, question.against, version, folder / "other")
+        table = table.written_as(version.inputs)
         say(f"judging {version.title}" + (f" beside version {other.number}" if other else "") + f" on {table.source}")
         rows = judged_rows.choose(table, version, other, which=question.rows, target=question.target)
         for note in rows.notes:
@@ -133,7 +137,7 @@ def _other(client: "MlflowClient", against: str, version: Version, folder: Path)
 
 
 def _answers(version: Version, table: Table, rows: Rows, question: Question) -> Answers:
-    frame = version.read(Table(table.columns.take(rows.positions), table.name, table.source, table.digest))
+    frame = version.read(table.rows(rows.positions))
     predicted = np.asarray(version.predict(frame))
     if rows.task == REGRESSION:
         return Answers(rows.truth, predicted.astype("float64"))
@@ -160,7 +164,7 @@ def _document(question: Question, table: Table, version: Version, rows: Rows, an
     """Evidence of the shape that training writes; what only training can tell is null, or carried over from it."""
     judged = evaluation.judge(answers, resamples=question.resamples, seed=question.seed)
     strategy, baseline = _baseline(version, answers)
-    part = Table(table.columns.take(rows.positions), table.name, table.source, table.digest)
+    part = table.rows(rows.positions)
     frame = version.read(part)
     groups = [judged_rows.typed(part, name).rename(name) for name in _named(question.sensitive, table)]
     trained = version.document

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pipelines import estimators, splitting, suites, targets, thresholds
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, prepare
 from pipelines.errors import PipelineError
-from pipelines.sources import Origin, Table, read
+from pipelines.sources import FIND, Origin, ReadOptions, Table, read
 from pipelines.splitting import Split
 from serving.scorecard.inputs import Cleaning
 
@@ -25,6 +25,7 @@ class Settings:
 
     data: str
     query: str | None = None
+    options: ReadOptions = FIND
     roles: Roles = field(default_factory=Roles)
     estimator: str = "auto"
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +75,9 @@ def decide(settings: Settings, say: Callable[[str], None] = lambda text: None) -
     asked = estimators.task_of(settings.estimator)
     if settings.roles.task != "auto":
         estimators.choose(settings.estimator, settings.roles.task)
-    table = read(settings.data, query=settings.query)
+    table = read(settings.data, query=settings.query, options=settings.options)
+    for note in table.notes:
+        say(note)
     dataset = prepare(table, settings.roles, cleaning=CLEANING, task_of_estimator=asked)
     for note in dataset.notes:
         say(note)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pipelines import columns
 from pipelines.errors import PipelineError
+from pipelines.marks import PLAIN, Marks
 from pipelines.sources import Table
 from registry import evidence, reading, stages
 from registry.client import speaking
@@ -76,18 +77,35 @@ class Version:
         PipelineError
             where a column is not there, or a value is not of its input's type.
         """
-        names = table.columns.column_names
-        if missing := [one.name for one in self.inputs if one.name not in names]:
+        found = {one.name: table.known_as(one.name) for one in self.inputs}
+        if missing := [name for name, column in found.items() if column is None]:
             raise PipelineError(
-                f"{self.title} takes columns that the table lacks: {listed(missing)}; it has {listed(names)}"
+                f"{self.title} takes columns that the table lacks: {listed(missing)}; "
+                f"it has {listed(table.columns.column_names)}"
             )
+        values = {one.name: self.column(table, one) for one in self.inputs}
+        return pd.DataFrame(values, copy=False)
+
+    def column(self, table: Table, wanted: Input) -> pd.Series:
+        """A column of a table that is there as one of this version's inputs, by the version's own rules.
+
+        A version without a scorecard has none for the marks of numbers: then it is those of the table.
+
+        Raises
+        ------
+        PipelineError
+            where a value is not of the input's type.
+        """
+        name = table.known_as(wanted.name) or wanted.name
+        if self.scorecard is None and wanted.type == NUMBER:
+            marks = table.marks_of(name)
+            wanted = Input(wanted.name, NUMBER, wanted.integer, wanted.null, marks.decimal, marks.thousands)
         try:
-            return pd.DataFrame(
-                {one.name: columns.convert(table.columns[one.name], one, self.cleaning) for one in self.inputs},
-                copy=False,
-            )
+            return columns.convert(table.columns[name], wanted, self.cleaning)
         except InputError as error:
-            raise PipelineError(f"{error}; {self.title} was not trained on such values") from None
+            marks = Marks(wanted.decimal, wanted.thousands)
+            how = f" (it reads numbers with {marks})" if marks != PLAIN else ""
+            raise PipelineError(f"{error}; {self.title} was not trained on such values{how}") from None
 
 
 def fetch(client: "MlflowClient", uri: str, folder: Path) -> Version:

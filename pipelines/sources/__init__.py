@@ -1,18 +1,21 @@
 """A raw table from a name, a file, a SQL database or S3, as an Arrow table with where it came from."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+from pipelines import marks
 from pipelines.errors import PipelineError
 from pipelines.sources import bundled, files
 from pipelines.sources.bundled import BUNDLED
 from pipelines.sources.files import parse
+from pipelines.sources.options import FIND, OF_NUMBERS, ReadOptions
 from pipelines.sources.table import Origin, Table, checked
 
-__all__ = ["BUNDLED", "Origin", "Table", "parse", "read"]
+__all__ = ["BUNDLED", "FIND", "Origin", "ReadOptions", "Table", "parse", "read"]
 
 
-def read(data: str, *, query: str | None = None) -> Table:
+def read(data: str, *, query: str | None = None, options: ReadOptions = FIND) -> Table:
     """Read a table.
 
     Parameters
@@ -20,6 +23,7 @@ def read(data: str, *, query: str | None = None) -> Table:
     data : the name of a bundled table (``diabetes``), the path of a CSV, TSV, Parquet or JSON lines file (text
         also gzipped), a SQLAlchemy URL, or ``s3://bucket/key``.
     query : for a database, the name of a table or a SELECT.
+    options : how a delimited file is written; what they do not say is found out, and told in the table's notes.
 
     Raises
     ------
@@ -33,15 +37,19 @@ def read(data: str, *, query: str | None = None) -> Table:
     if scheme == "s3":
         from pipelines.sources import s3
 
-        return checked(s3.read(data))
+        return checked(s3.read(data, options))
     if scheme in ("http", "https"):
         raise PipelineError(f"--data takes a file, a database URL or s3://, found {scheme}://; download the file first")
     if scheme not in ("", "file"):
         from pipelines.sources import sql
 
-        return checked(sql.read(data, query))
+        options.refuse_for("a database", allowed=OF_NUMBERS)
+        table = checked(sql.read(data, query))
+        found = marks.given(table.columns, options.decimal, options.thousands)
+        return replace(table, marks=found.by_column, notes=(*table.notes, *found.notes))
     path = os.path.expanduser(rest if scheme else data)
     name = data.lower().replace("-", "_")
     if name in BUNDLED and not os.path.exists(path):
+        options.refuse_for(f"the bundled table {name}")
         return checked(bundled.read(name))
-    return checked(files.read(Path(path)))
+    return checked(files.read(Path(path), options))

@@ -1,20 +1,23 @@
 """A table from a file, or the bytes of one: its digest, its compression, its format."""
 
+import base64
 import hashlib
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
 
+from pipelines import marks
 from pipelines.errors import PipelineError
-from pipelines.sources import delimited, jsonlines
+from pipelines.sources import delimited, encodings, jsonlines, scalars
 from pipelines.sources.bundled import BUNDLED
-from pipelines.sources.table import Table
+from pipelines.sources.options import FIND, OF_NUMBERS, ReadOptions
+from pipelines.sources.table import Table, named
 from registry.text import one_line
 
 PARQUET, LINES, DELIMITED = "Parquet", "JSON lines", "CSV"
@@ -34,8 +37,23 @@ _STRANGERS = {
     b"BZh": "compressed by bzip2; unpack it, or compress it by gzip",
     b"\xfd7zXZ": "compressed by xz; unpack it, or compress it by gzip",
     b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it, or compress it by gzip",
-    b"\xff\xfe": "UTF-16 text; convert it, for example with iconv -f UTF-16 -t UTF-8",
-    b"\xfe\xff": "UTF-16 text; convert it, for example with iconv -f UTF-16 -t UTF-8",
+    b"ARROW1": "an Arrow or Feather file; convert it, for example with pandas.read_feather",
+    b"\x89HDF": "an HDF5 file; export the table as Parquet or CSV",
+    b"\x93NUMPY": "a NumPy array; save it with names as CSV or Parquet",
+    b"\x80\x04\x95": "a Python pickle, which may run code; save the table as Parquet or CSV",
+    b"\x80\x05\x95": "a Python pickle, which may run code; save the table as Parquet or CSV",
+    b"RDX": "an R workspace; write the table with write.csv",
+    b"X\n\0\0": "an R object; write the table with write.csv",
+    b"<stata_dta>": "a Stata file; export it as CSV",
+    b"$FL2": "an SPSS file; export it as CSV",
+    b"%PDF": "a PDF document; give the table in it as CSV",
+}
+# The same of text, whatever blanks, and in whatever case.
+_STRANGE_TEXT = {
+    b"<!doctype": "a web page; download the table itself",
+    b"<html": "a web page; download the table itself",
+    b"<?xml": "an XML document; convert it to CSV",
+    b"@relation": "an ARFF file of Weka; convert it to CSV, for example with scipy.io.arff.loadarff",
 }
 _CHUNK = 1 << 20
 
@@ -49,7 +67,7 @@ class _File:
     source: str
 
 
-def read(path: Path) -> Table:
+def read(path: Path, options: ReadOptions = FIND) -> Table:
     """A table from the file at a path.
 
     Raises
@@ -62,7 +80,7 @@ def read(path: Path) -> Table:
         if stat.S_ISDIR(mode):
             raise PipelineError(f"--data takes a file, found the folder {path}; name the file in it")
         if not stat.S_ISREG(mode):  # a pipe can be read once only
-            return parse(path.read_bytes(), path.name, str(path))
+            return parse(path.read_bytes(), path.name, str(path), options)
         with open(path, "rb"):  # its errors carry a reason, Arrow's do not
             pass
     except FileNotFoundError:
@@ -71,10 +89,10 @@ def read(path: Path) -> Table:
         ) from None
     except (OSError, ValueError) as error:
         raise PipelineError(f"--data {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return _parse(_File(partial(pa.OSFile, str(path)), path.name, str(path)))
+    return _parse(_File(partial(pa.OSFile, str(path)), path.name, str(path)), options)
 
 
-def parse(content: bytes, filename: str, source: str) -> Table:
+def parse(content: bytes, filename: str, source: str, options: ReadOptions = FIND) -> Table:
     """A table from the bytes of a file, in the format that its first bytes or its name tell.
 
     Raises
@@ -82,15 +100,15 @@ def parse(content: bytes, filename: str, source: str) -> Table:
     PipelineError
         where the bytes are not of that format.
     """
-    return _parse(_File(partial(pa.BufferReader, content), filename, source))
+    return _parse(_File(partial(pa.BufferReader, content), filename, source), options)
 
 
-def parse_file(path: Path, filename: str, source: str) -> Table:
+def parse_file(path: Path, filename: str, source: str, options: ReadOptions = FIND) -> Table:
     """As :func:`parse`, from a file that is a copy of something called ``filename``."""
-    return _parse(_File(partial(pa.OSFile, str(path)), filename, source))
+    return _parse(_File(partial(pa.OSFile, str(path)), filename, source), options)
 
 
-def _parse(file: _File) -> Table:
+def _parse(file: _File, options: ReadOptions) -> Table:
     suffixes = [suffix.lower() for suffix in Path(file.name).suffixes]
     suffix = next((suffix for suffix in reversed(suffixes) if suffix in _FORMATS), "")
     kind = _FORMATS.get(suffix, DELIMITED)
@@ -99,29 +117,97 @@ def _parse(file: _File) -> Table:
             digest, start, quoted = _scan(stream)
         if not start:
             raise PipelineError(f"expected a table, found an empty file: {file.source}")
-        opened = file.open
         if start.startswith(_GZIP):
-            opened, quoted = partial(_unzipped, file.open), True
-            with opened() as stream:
+            file, quoted = replace(file, open=partial(_unzipped, file.open)), True
+            with file.open() as stream:
                 start = stream.read(_CHUNK)
-        _refuse_strangers(start, file.source)
+        encoding = options.encoding or encodings.told(start)
+        if encoding is None:
+            _refuse_strangers(start, file.source)
         if start.startswith(b"PAR1") or kind == PARQUET:
             kind = PARQUET
-            columns = _parquet(opened)
+            options.refuse_for("Parquet", allowed=OF_NUMBERS)
+            found = _Found(_parquet(file.open))
         else:
-            _refuse_binary(start, file.source)
-            if kind == LINES:
-                columns = jsonlines.read(opened)
-            else:
-                columns = delimited.read(opened, _DELIMITERS.get(suffix), quoted=quoted)
+            found = _text(file, kind, options, encoding, _DELIMITERS.get(suffix), quoted)
     except UnicodeDecodeError as error:
-        raise PipelineError(
-            f"{file.source} is not UTF-8 text (byte {error.start}); "
-            "convert it, for example with iconv -f LATIN1 -t UTF-8"
-        ) from None
+        raise PipelineError(f"{file.source} is not UTF-8 text (byte {error.start}); give --encoding") from None
     except (pa.ArrowException, ValueError, OSError) as error:
         raise PipelineError(f"{file.source} cannot be read as {kind}: {one_line(error)}") from None
-    return Table(columns, _short_name(file.name), file.source, digest)
+    columns = named(found.columns, file.source)
+    renamed = dict(zip(found.columns.column_names, columns.column_names, strict=True))
+    marked = _marked(columns, found.separator, options, commas=quoted or found.separator != ",")
+    return Table(
+        columns,
+        _short_name(file.name),
+        file.source,
+        digest,
+        marks=marked.by_column,
+        notes=(*found.notes, *marked.notes),
+        scalars=frozenset(renamed[name] for name in found.scalars),
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A table's columns, what to say of how they were read, the separator, and the columns of several types."""
+
+    columns: pa.Table
+    notes: tuple[str, ...] = ()
+    separator: str | None = None
+    scalars: frozenset[str] = frozenset()
+
+
+def _text(
+    file: _File, kind: str, options: ReadOptions, encoding: str | None, usual: str | None, quoted: bool
+) -> _Found:
+    """A table of text; of another encoding than UTF-8 by way of it."""
+    told = "UTF-8"
+    if encoding not in (None, encodings.UTF8):
+        content = encodings.decoded(_content(file), encoding, file.source)
+        file, told = replace(file, open=partial(pa.BufferReader, content)), encoding
+    try:
+        return _parsed_text(file, kind, options, told, usual, quoted)
+    except (UnicodeDecodeError, pa.ArrowInvalid) as error:
+        if encoding is not None:
+            raise
+        content = _content(file)
+        try:
+            content.decode(encodings.UTF8)
+        except UnicodeDecodeError as place:
+            content = encodings.western(content, file.source, place.start)
+        else:
+            raise error from None
+    file = replace(file, open=partial(pa.BufferReader, content))
+    told = f"{encodings.WESTERN} (assumed: it is not UTF-8; --encoding overrules)"
+    return _parsed_text(file, kind, options, told, usual, quoted)
+
+
+def _parsed_text(
+    file: _File, kind: str, options: ReadOptions, encoding: str, usual: str | None, quoted: bool
+) -> _Found:
+    with file.open() as stream:
+        start = stream.read(_CHUNK)
+    _refuse_binary(start, file.source)
+    if kind == LINES:
+        options.refuse_for(LINES, allowed=(*OF_NUMBERS, "encoding"))
+        columns, mixed = jsonlines.read(file.open)
+        return _Found(columns, scalars.told(mixed), scalars=frozenset(mixed))
+    _refuse_strange_text(start, file.source)
+    columns, layout = delimited.read(file.open, options, usual=usual, quoted=quoted)
+    return _Found(columns, (f"read as {layout.told()}, encoding {encoding}", *layout.notes), layout.delimiter)
+
+
+def _marked(columns: pa.Table, separator: str | None, options: ReadOptions, *, commas: bool) -> marks.Found:
+    """The marks of the columns: as they are given, or found in a delimited file."""
+    if separator is None or options.decimal is not None or options.thousands is not None:
+        return marks.given(columns, options.decimal, options.thousands)
+    return marks.find(columns, separator, commas=commas)
+
+
+def _content(file: _File) -> bytes:
+    with file.open() as stream:
+        return stream.read()
 
 
 def _scan(stream: pa.NativeFile) -> tuple[str, bytes, bool]:
@@ -142,12 +228,35 @@ def _parquet(opened: Callable[[], pa.NativeFile]) -> pa.Table:
     with opened() as stream:
         if not stream.seekable():
             stream = pa.BufferReader(stream.read())
-        return pa.parquet.ParquetFile(stream).read()
+        file = pa.parquet.ParquetFile(stream)
+        columns = file.read()
+        # Parquet itself has categories of text only; of numbers the program that wrote the file tells.
+        for place, kind in enumerate(_written_types(file)):
+            if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(columns.schema.field(place).type):
+                columns = columns.set_column(place, columns.column_names[place], columns[place].dictionary_encode())
+        return columns
+
+
+def _written_types(file: pa.parquet.ParquetFile) -> list[pa.DataType]:
+    """The types that the columns had in the Arrow table that was written; none where no such table is told."""
+    told = (file.metadata.metadata or {}).get(b"ARROW:schema")
+    try:
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(told))) if told else None
+    except (ValueError, pa.ArrowException, OSError):
+        return []
+    return schema.types if schema is not None and schema.names == file.schema_arrow.names else []
 
 
 def _refuse_strangers(start: bytes, source: str) -> None:
     for magic, what in _STRANGERS.items():
         if start.startswith(magic):
+            raise PipelineError(f"{source} is {what}")
+
+
+def _refuse_strange_text(start: bytes, source: str) -> None:
+    beginning = start.lstrip()[:100].lower()
+    for text, what in _STRANGE_TEXT.items():
+        if beginning.startswith(text):
             raise PipelineError(f"{source} is {what}")
 
 

@@ -6,11 +6,14 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.json
 
+from pipelines.sources import scalars
+
 _BOM = b"\xef\xbb\xbf"
+_PANDAS = 'write it with frame.to_json(PATH, orient="records", lines=True)'
 
 
-def read(opened: Callable[[], pa.NativeFile]) -> pa.Table:
-    """A table of one object a line; keys that a line lacks are missing.
+def read(opened: Callable[[], pa.NativeFile]) -> tuple[pa.Table, scalars.Mixed]:
+    """A table of one object a line, and its columns of several types; keys that a line lacks are missing.
 
     Raises
     ------
@@ -20,16 +23,22 @@ def read(opened: Callable[[], pa.NativeFile]) -> pa.Table:
     with opened() as stream:
         start = stream.read(1024).removeprefix(_BOM).lstrip()
     if start.startswith(b"["):
-        raise ValueError("it is one JSON array, expected an object a line; convert it, for example with jq -c '.[]'")
+        raise ValueError(
+            f"it is one JSON array, expected an object a line; {_PANDAS}, or convert it, for example with jq -c '.[]'"
+        )
+    mixed: scalars.Mixed = {}
     try:
         with opened() as stream:
-            return pa.json.read_json(stream)
+            columns = pa.json.read_json(stream)
     except pa.ArrowException:
         with opened() as stream:
-            return _line_by_line(stream.read().removeprefix(_BOM).decode("utf-8"))
+            columns, mixed = _line_by_line(stream.read().removeprefix(_BOM).decode("utf-8"))
+    if columns.num_rows == 1 and columns.num_columns and all(map(pa.types.is_nested, columns.schema.types)):
+        raise ValueError(f"it is one JSON object that holds whole columns, expected an object a row; {_PANDAS}")
+    return columns, mixed
 
 
-def _line_by_line(text: str) -> pa.Table:
+def _line_by_line(text: str) -> tuple[pa.Table, scalars.Mixed]:
     """Lines in which a column holds numbers and text: such a column becomes text, as in a CSV file."""
     records = []
     for place, line in enumerate(text.split("\n"), start=1):
@@ -38,20 +47,22 @@ def _line_by_line(text: str) -> pa.Table:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
+            if place == 1 and _is_one_object(text):
+                raise ValueError(
+                    f"it is one JSON object over many lines, expected an object a line; {_PANDAS}"
+                ) from None
             raise ValueError(f"line {place} is not JSON: {error}") from None
         if not isinstance(record, dict):
             raise ValueError(f"line {place} is not an object of column names and values")
         records.append(record)
     names = list(dict.fromkeys(name for record in records for name in record))
-    return pa.table({name: _one_type([record.get(name) for record in records]) for name in names})
+    found = {name: scalars.column([record.get(name) for record in records]) for name in names}
+    mixed = {name: kinds for name, (_, kinds) in found.items() if kinds}
+    return pa.table({name: array for name, (array, _) in found.items()}), mixed
 
 
-def _one_type(values: list) -> pa.Array:
-    plain = (str, int, float, bool)
-    if any(value is not None and not isinstance(value, plain) for value in values):
-        # Objects and lists are no features, whatever is in them; a list of one text is none either.
-        return pa.array([None if value is None else [json.dumps(value)] for value in values], pa.list_(pa.string()))
+def _is_one_object(text: str) -> bool:
     try:
-        return pa.array(values)
-    except (pa.ArrowException, OverflowError):
-        return pa.array([value if value is None or isinstance(value, str) else json.dumps(value) for value in values])
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipelines.errors import PipelineError
 from pipelines.sources import files
+from pipelines.sources.options import FIND, ReadOptions
 from pipelines.sources.table import Table
 from registry.text import one_line
 
@@ -19,7 +20,7 @@ _REASONS = {
 }
 
 
-def read(uri: str) -> Table:
+def read(uri: str, options: ReadOptions = FIND) -> Table:
     """A table from ``s3://bucket/key``; endpoint and credentials are boto3's, or MLflow's ``MLFLOW_S3_ENDPOINT_URL``.
 
     Raises
@@ -48,4 +49,4 @@ def read(uri: str) -> Table:
             raise PipelineError(f"--data {uri}: {_REASONS.get(code) or one_line(error)}") from None
         except (BotoCoreError, Boto3Error, ValueError) as error:
             raise PipelineError(f"--data {uri} cannot be fetched: {one_line(error)}") from None
-        return files.parse_file(path, key.rsplit("/", 1)[-1], uri)
+        return files.parse_file(path, key.rsplit("/", 1)[-1], uri, options)

@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipelines.errors import PipelineError
+from pipelines.sources import scalars
 from pipelines.sources.table import Table, rows_digest
 from registry.text import listed, one_line
 
@@ -56,9 +56,11 @@ def read(url: str, query: str | None) -> Table:
         raise PipelineError(f"{safe} refused: {_reason(error, address)}") from None
     finally:
         engine.dispose()
-    rows = pa.Table.from_arrays([_arrow(values) for values in columns], names=[str(name) for name in names])
+    arrays = [_arrow(values) for values in columns]
+    rows = pa.Table.from_arrays([array for array, _ in arrays], names=[str(name) for name in names])
+    mixed = {str(name): kinds for name, (_, kinds) in zip(names, arrays, strict=True) if kinds}
     name = Path(address.database or "query").stem if table is None else table.name
-    return Table(rows, name, f"{safe}#{query}", rows_digest(rows))
+    return Table(rows, name, f"{safe}#{query}", rows_digest(rows), notes=scalars.told(mixed), scalars=frozenset(mixed))
 
 
 def _address(url: str) -> "tuple[URL, str]":
@@ -130,15 +132,11 @@ def _columns(result: "CursorResult", width: int) -> list[list]:
     return columns
 
 
-def _arrow(values: list) -> pa.Array:
-    """A column of one type; of text where the database's values have several, as SQLite's may."""
+def _arrow(values: list) -> tuple[pa.Array, tuple[str, ...]]:
+    """A column of one type; of text where the database's values have several, as SQLite's may, and then which."""
     if any(isinstance(value, Decimal) for value in values):
         values = [float(value) if isinstance(value, Decimal) else value for value in values]
     try:
-        return pa.array(values)
+        return pa.array(values), ()
     except (pa.ArrowException, OverflowError, ValueError):
-        return pa.array(_texts(values), pa.string())
-
-
-def _texts(values: Iterable) -> list[str | None]:
-    return [None if value is None else value if isinstance(value, str) else str(value) for value in values]
+        return scalars.as_texts(values)

@@ -1,7 +1,7 @@
 """What a user asks of a search, and all that is decided before its first trial."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,6 +81,7 @@ class Task:
             "class weight": settings.class_weight,
             "positive": plan.positive,
             "threshold": plan.rule.text if plan.rule else None,
+            **asdict(settings.options),
         }
         return {name: str(value) for name, value in parts.items() if value not in (None, "")}
 

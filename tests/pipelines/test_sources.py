@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pipelines import columns as typed_columns
 from pipelines.errors import PipelineError
-from pipelines.sources import BUNDLED, parse, read
+from pipelines.sources import BUNDLED, ReadOptions, parse, read
 from serving.scorecard.inputs import Cleaning
 from tests.patience import soon
 
@@ -138,14 +138,19 @@ def test_every_value_stays_as_it_was_written():
         ("\n\n", "the first line, which names the columns, is empty"),
         (",,\n1,2,3\n", "the first line, which names the columns, is empty"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 values, the first line names 2 columns"),
-        ("a,b\n1,2,\n3,4,\n", "line 2 has 3 values"),
         ("sep=;\na;b\n1;2\n3\n", "line 4 has 1 value, the first line names 2 columns"),
-        ("# made by hand\na,b\n1,2\n", "the first line is one value, line 2 has 2; begin with a line that names"),
         ("a,b\n1,2\n3\n", "line 3 has 1 value, the first line names 2"),
-        ("5.1,3.5,1.4,0.2,setosa\n4.9,3.0,1.4,0.2,setosa\n", "the first line holds values .5.1, 3.5, 1.4"),
-        ("a,b\n1,é\n".encode("latin-1"), "is not UTF-8 text .byte 6.*iconv"),
-        (b"a,b\n" + b"1,2\n" * 300_000 + b"1,\xe9\n", "is not UTF-8 text"),
-        ("a,b\n1,2\n".encode("utf-16"), "is UTF-16 text.*iconv"),
+        ("a,b\n" + "1,2,\n" * 400 + "3,4,5\n", "names 2 columns, and row 401 below it has 3 values"),
+        ("made by hand\na,b\n1,2\n", "the first line is one value, line 2 has 2; begin with a line that names"),
+        ("a,b\n1,2\n# sum\n3,4\n", "line 3 begins with '#'; take out comments"),
+        ("name   age\nAnn Lee   5\nBob   6\n", "no delimiter was found: .*--sep"),
+        (b"a,b\n1,\xe9\x81\n", "is not UTF-8 text .byte 6., nor Western European; .*--encoding"),
+        ("имя,город\nпётр,москва\n".encode("cp1251"), "nor Western European; .*--encoding, for example cp1250, cp1251"),
+        (b"\xff\xfea\0,\0b", "is not utf-16 text"),
+        (b"a,b\n\x011,\xe9\n", "is binary"),
+        (b"<!DOCTYPE html>\n<html>", "is a web page; download the table itself"),
+        (b"@RELATION iris\n", "is an ARFF file"),
+        (b"\x80\x04\x95\x10", "is a Python pickle"),
         (PNG, "is binary, neither text nor Parquet"),
         (b"a,b\n1,\0\n", "is binary"),
         (b"PK\x03\x04....", "Excel workbook"),
@@ -280,6 +285,24 @@ def test_json_lines(text, columns):
     assert parsed(text, "t.jsonl") == columns
 
 
+def test_columns_of_scalars_of_several_types_are_told():
+    lines = [
+        {"n": 3, "t": True, "m": 1},
+        {"n": "5+", "t": "unknown", "m": 2.5},
+        {"n": 3.0, "t": False, "m": None},
+    ]
+    table = parse("\n".join(map(json.dumps, lines)).encode(), "t.jsonl", "t")
+    assert table.columns.to_pydict() == {
+        "n": ["3", "5+", "3"],
+        "t": ["true", "unknown", "false"],
+        "m": [1.0, 2.5, None],
+    }
+    assert table.notes == (
+        "'n' holds numbers and texts, all read as text",
+        "'t' holds true and false and texts, all read as text",
+    )
+
+
 def test_json_lines_with_objects_and_lists_keep_their_other_columns():
     lines = '{"a": {"x": 1}, "b": 1}\n{"a": [1], "b": 2}\n{"a": "t", "b": "u"}\n'
     found = parse(lines.encode(), "t.ndjson", "t").columns
@@ -298,7 +321,10 @@ def test_a_line_longer_than_a_block():
         ("1\n2\n", "line 1 is not an object"),
         ('{"a": 1}\n[1]\n', "line 2 is not an object"),
         ('{"a": 1}\n{"a": \n', "line 2 is not JSON"),
-        ('[{"a": 1}]', "one JSON array, expected an object a line"),
+        ('[{"a": 1}]', 'one JSON array, expected an object a line; .*orient="records", lines=True'),
+        ('{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', 'holds whole columns, .*orient="records", lines=True'),
+        ('{"columns": ["a"], "index": [0], "data": [[1]]}', 'holds whole columns, .*orient="records", lines=True'),
+        ('{\n "a": {\n  "0": 1 }\n}', 'one JSON object.*orient="records", lines=True'),
         ("[" * 100_000, "one JSON array"),
         ('{"a": ' + "[" * 100_000, "line 1 is not JSON|cannot be read"),
         ("a,b\n1,2\n", "is not JSON"),
@@ -364,6 +390,14 @@ def test_a_table_a_view_a_schema_and_a_query(sqlite):
     table = read(sqlite, query="SELECT c AS \"a:b\", 7 % 4 AS m FROM plain WHERE c LIKE '%:30' OR c = ':x';")
     assert table.columns.to_pydict() == {"a:b": ["12:30"], "m": [3]}
     assert table.source.endswith("#SELECT c AS \"a:b\", 7 % 4 AS m FROM plain WHERE c LIKE '%:30' OR c = ':x'")
+
+
+def test_columns_of_several_types_of_a_database_are_told(sqlite):
+    assert read(sqlite, query="plain").notes == ("'b' holds numbers and texts, all read as text",)
+    with pytest.raises(PipelineError, match="--sep goes with delimited text, found a database"):
+        read(sqlite, query="plain", options=ReadOptions(sep=";"))
+    table = read(sqlite, query="SELECT '1.234,5' AS a", options=ReadOptions(decimal=","))
+    assert table.marks_of("a") == (",", ".")
 
 
 def test_a_table_with_an_odd_name_and_odd_columns(sqlite):
