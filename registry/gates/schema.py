@@ -51,10 +51,18 @@ def _column(name: str, old: Mapping, new: Mapping) -> tuple[list[str], list[str]
     elif old["integer"] != new["integer"]:
         words = f"column {name!r} takes {'whole numbers only' if new['integer'] else 'fractions, too'}"
         (breaking if new["integer"] else compatible).append(words)
+    if _marks(old) != _marks(new):
+        breaking.append(f"column {name!r} took text of numbers with {_marks(old)}, and takes it with {_marks(new)}")
     if old["null"] != new["null"]:
         words = f"column {name!r} is {'optional now' if new['null'] else 'newly required: it may not be missing'}"
         (compatible if new["null"] else breaking).append(words)
     return breaking, compatible
+
+
+def _marks(column: Mapping) -> str:
+    """The marks of numbers in text, which are told where they are not the usual ones."""
+    thousands = column.get("thousands", "")
+    return f"decimal {column.get('decimal', '.')!r}" + (f" and thousands {thousands!r}" if thousands else "")
 
 
 def _answers(old: Mapping, new: Mapping) -> list[str]:
