@@ -147,3 +147,34 @@ def test_a_regression_without_evidence_is_judged_by_its_pyfunc(tracking: str, tm
     verdict = evaluate(Question("plain", str(tmp_path / "t.csv")))
 
     assert verdict.metrics["r2"]["value"] == pytest.approx(model.score(table[["x"]], table["target"]))
+
+
+def german(path: Path, rows: int, *, fractions: bool = True, seed: int = 0) -> Path:
+    """``umsatz`` grouped by dots and, if asked for, ``gewicht`` with a decimal comma; the target is grouped, too."""
+    draw = np.random.default_rng(seed)
+    lines = ["umsatz;gewicht;y"]
+    for _ in range(rows):
+        sales = int(draw.integers(1_001, 99_999))
+        weight = f"{draw.uniform(5, 30):.2f}".replace(".", ",") if fractions else "7"
+        sales_text, target = (f"{amount:,}".replace(",", ".") for amount in (sales, sales * 3 + 7))
+        lines.append(f"{sales_text};{weight};{target}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_another_table_is_read_by_the_models_own_marks(tracking: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    train(
+        Settings(str(german(tmp_path / "t.csv", 120)), name="made", roles=Roles(target="y"), **QUICK), say=said.append
+    )
+    assert any("numbers with decimal ',', thousands '.' (found): 'umsatz', 'gewicht', 'y'" in line for line in said)
+
+    # Nothing in this table tells that its dots are thousands marks.
+    bare = german(tmp_path / "bare.csv", 40, fractions=False, seed=1)
+    verdict = evaluate(Question("made", str(bare), target="y", resamples=0))
+    assert verdict.metrics["r2"]["value"] > 0.999
+
+    plain = tmp_path / "plain.csv"
+    plain.write_text("umsatz,gewicht,y\n" + "50714,15.72,152149\n2409,5.73,7234\n" * 5)
+    with pytest.raises(PipelineError, match=r"'gewicht'.* reads numbers with decimal ',', thousands '\.'"):
+        evaluate(Question("made", str(plain), target="y", resamples=0))

@@ -439,6 +439,11 @@ def test_law_the_order_of_rows_is_irrelevant(errors: list[float], seed: int, cla
         ([made.number("age"), made.number("bmi", null=False)], False, "column 'bmi' is newly required"),
         ([made.number("age"), made.number("bmi"), made.number("w", null=False)], False, "required column 'w' is new"),
         ([made.number("age"), made.number("bmi", integer=True)], False, "column 'bmi' takes whole numbers only"),
+        (
+            [made.number("age"), {**made.number("bmi"), "decimal": ",", "thousands": "."}],
+            False,
+            "column 'bmi' took text of numbers with decimal '.', and takes it with decimal ',' and thousands '.'",
+        ),
         ([made.number("bmi"), made.number("age")], False, "the columns are in another order"),
     ],
 )
