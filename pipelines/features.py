@@ -1,6 +1,10 @@
-"""Typed columns -> one scikit-learn ColumnTransformer: cast, impute, scale; impute, one-hot."""
+"""Typed columns -> one scikit-learn ColumnTransformer: fill, cast, impute, scale; fill, one-hot.
+
+The pipeline loads where this project is not installed, so its functions are pandas' own methods, called by their names.
+"""
 
 from collections.abc import Sequence
+from operator import methodcaller
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
@@ -21,7 +25,7 @@ def build(inputs: Sequence[Input]) -> ColumnTransformer:
 
     Numbers are cast to float64, their missing values replaced by the median with an indicator column where any were
     missing, and standardised. Categories are one-hot encoded, rare ones as one group; one that training never saw
-    is all zeros.
+    is all zeros. None, NaN, ``pandas.NA`` and ``NaT`` are missing, whatever the type of their column.
     """
     numbers = [column.name for column in inputs if column.type != CATEGORY]
     categories = [column.name for column in inputs if column.type == CATEGORY]
@@ -34,11 +38,11 @@ def build(inputs: Sequence[Input]) -> ColumnTransformer:
 
 
 def _numbers() -> Pipeline:
-    # numpy's own function, so that the pipeline loads where this project is not installed.
-    cast = FunctionTransformer(np.asarray, kw_args={"dtype": "float64"}, feature_names_out="one-to-one")
     return Pipeline(
         [
-            ("cast", cast),
+            # A column of objects is cast to numbers where none of them is pandas.NA or NaT.
+            ("missing", _method("fillna", np.nan)),
+            ("cast", _method("astype", "float64")),
             ("impute", SimpleImputer(strategy="median", add_indicator=True)),
             ("scale", StandardScaler()),
         ]
@@ -48,7 +52,15 @@ def _numbers() -> Pipeline:
 def _categories() -> Pipeline:
     return Pipeline(
         [
+            # SimpleImputer knows one missing value, and takes None for a category. As objects all can be NaN.
+            ("objects", _method("astype", "object")),
+            ("missing", _method("fillna", np.nan)),
             ("impute", SimpleImputer(strategy="constant", fill_value=MISSING)),
             ("encode", OneHotEncoder(handle_unknown="ignore", min_frequency=RARE)),
         ]
     )
+
+
+def _method(name: str, value) -> FunctionTransformer:
+    """A method of pandas.DataFrame with one argument as a step."""
+    return FunctionTransformer(methodcaller(name, value), feature_names_out="one-to-one")

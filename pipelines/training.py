@@ -133,6 +133,7 @@ def _run(job: _Job) -> Trained:
         classes=plan.dataset.classes,
         example=example.frame(row, inputs, gaps=unknown),
         gaps=gaps,
+        scalars=plan.dataset.scalars,
     )
     # In a DataFrame true would make a column of booleans, where MLflow wants text.
     row |= {name: str(row[name]).lower() for name in unknown if row[name] is not None}

@@ -24,7 +24,7 @@ SCORECARD = "scorecard.json"
 #: What a model needs to be served, by the releases that it was trained with.
 PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 #: Packages whose types a reader of the native pipeline may trust; the list of those used travels in the model.
-TRUSTED = ("numpy", "scipy", "sklearn")
+TRUSTED = ("numpy", "operator", "scipy", "sklearn")
 
 _FORMAT_VERSION = 1
 # What only training and exporting need stays behind.
@@ -39,6 +39,7 @@ def log_model(
     classes: Sequence[Any],
     example: "pd.DataFrame",
     gaps: Collection[str] = (),
+    scalars: Collection[str] = (),
 ) -> "ModelInfo":
     """Log a fitted pipeline, and its scorecard, as one model of the active run.
 
@@ -49,6 +50,7 @@ def log_model(
     classes : the labels in order; empty for a regression.
     example : a few rows of input, shape (n_rows, n_inputs).
     gaps : the columns that had missing values in training.
+    scalars : the categories that were numbers or booleans, some or all, in the table that training read.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def log_model(
             flavor=sys.modules[__name__],
             pipeline=pipeline,
             scorecard=scorecard,
-            signature=signature(inputs, classes, scorecard, gaps=gaps),
+            signature=signature(inputs, classes, scorecard, gaps=gaps, scalars=scalars),
             input_example=example,
         )
 
@@ -144,7 +146,12 @@ def carry(folder: Path) -> Path:
 
 
 def signature(
-    inputs: Sequence[Input], classes: Sequence[Any], scorecard: Scorecard | None = None, *, gaps: Collection[str] = ()
+    inputs: Sequence[Input],
+    classes: Sequence[Any],
+    scorecard: Scorecard | None = None,
+    *,
+    gaps: Collection[str] = (),
+    scalars: Collection[str] = (),
 ) -> "ModelSignature":
     """The signature of a model.
 
@@ -152,11 +159,20 @@ def signature(
     boolean column among ``gaps``, those with missing values in training: where it is null, MLflow's scoring server
     makes False of a ``boolean``, and leaves a ``string`` as it is. Columns that no weight hangs on are optional. A
     model with a scorecard takes ``params={"output": ...}``.
+
+    Two kinds of column are ``any`` where there is a scorecard to read them: a number with decimal or thousands marks of
+    its own, whose text MLflow refuses as ``double`` and whose numbers it refuses as ``string``; and a category among
+    ``scalars``, whose columns of whole numbers or booleans it refuses as ``string``. MLflow's own scoring server reads
+    no CSV for a signature with ``any``.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
 
-    def type_of(column: Input) -> DataType:
+    def type_of(column: Input) -> DataType | AnyType:
+        marked = column.decimal != "." or column.thousands != ""
+        if scorecard and (marked or (column.type == CATEGORY and column.name in scalars)):
+            return AnyType()
         if column.type == CATEGORY or (column.type == BOOLEAN and column.name in gaps):
             return DataType.string
         return DataType.boolean if column.type == BOOLEAN else DataType.double

@@ -57,6 +57,28 @@ def test_missing_is_a_category_where_it_is_frequent():
     )
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=str)
+@pytest.mark.parametrize("kind", ["object", "category", "str"])
+def test_every_missing_value_is_the_same(missing, kind):
+    made = features.build([Input("a", NUMBER), Input("c", CATEGORY)]).fit(table(a=[1, 2, np.nan], c=["x", "y", None]))
+    expected = dense(made.transform(table(a=[np.nan, 2], c=["x", "y"]).assign(c=pd.Series([None, "y"], dtype="str"))))
+    frame = pd.DataFrame(
+        {"a": pd.Series([missing, 2.0], dtype="object"), "c": pd.Series([missing, "y"], dtype="object")}
+    )
+    np.testing.assert_array_equal(dense(made.transform(frame.astype({"c": kind}))), expected)
+    # A row of nothing but missing values, of whatever type pandas makes of it.
+    alone = pd.DataFrame({"a": pd.Series([missing], dtype="object"), "c": [missing]})
+    np.testing.assert_array_equal(dense(made.transform(alone)), expected[:1])
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float64", "boolean", "float32", "int8"])
+def test_numbers_of_all_types_of_pandas(kind):
+    made = features.build([Input("a", NUMBER)]).fit(table(a=[0, 1, np.nan, 1]))
+    values = [1, 0] if kind == "int8" else [1, None, 0]
+    expected = made.transform(pd.DataFrame({"a": pd.Series(values, dtype="float64")}))
+    np.testing.assert_array_equal(made.transform(pd.DataFrame({"a": pd.Series(values, dtype=kind)})), expected)
+
+
 def test_booleans_are_numbers_and_columns_are_taken_by_name_in_any_order():
     inputs = [Input("b", BOOLEAN), Input("c", CATEGORY), Input("a", NUMBER)]
     frame = table(a=[1, 2, 4, 8], b=[0, 1, np.nan, 1], c=["x", "y", "x", "x"])

@@ -11,10 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from mlflow.pyfunc.scoring_server import _split_data_and_params, infer_and_parse_data
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline
 
+from pipelines import features
 from pipelines.dataset import Roles
 from pipelines.planning import Settings
 from pipelines.training import train
+from serving import flavor, scorecard
+from serving.scorecard import Input
 from tests.pipelines import tables
 
 QUICK = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False}
@@ -151,3 +157,41 @@ def test_a_boolean_that_was_missing_at_times_may_be_missing(tracking: str, tmp_p
     assert {one.name: str(one.type) for one in model.metadata.signature.inputs}["owns"] == "DataType.string"
     yes, missing, no = model.predict(rows)
     assert no < missing - 1 < missing + 1 < yes
+
+
+def test_mlflow_lets_marks_and_scalars_through_to_the_scorecard(tracking: str) -> None:
+    inputs = [Input("sales", "number", integer=True, decimal=",", thousands="."), Input("opted", "category")]
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "sales": draw.integers(1_000, 99_999, 200).astype(float),
+            "opted": pd.Series(draw.choice(["3", "true", "a"], 200), dtype="str"),
+        }
+    ).mask(draw.random((200, 2)) < 0.1)
+    target = table["sales"].fillna(0.0) + table["opted"].map({"3": 3e4, "true": 2e4}).fillna(0.0)
+    pipeline = Pipeline([("features", features.build(inputs)), ("model", LinearRegression())]).fit(table, target)
+    card = scorecard.compile(pipeline, inputs, cleaning=scorecard.Cleaning())
+    example = table.dropna().head(2)
+    with mlflow.start_run():
+        logged = flavor.log_model(pipeline, card, inputs=inputs, classes=(), example=example, scalars={"opted"})
+        bare = flavor.log_model(pipeline, None, inputs=inputs, classes=(), example=example, scalars={"opted"})
+    model = mlflow.pyfunc.load_model(logged.model_uri)
+
+    assert [str(one.type) for one in model.metadata.signature.inputs] == ["Any", "Any"]
+    for rows in (
+        [{"sales": "50.714", "opted": 3}],
+        [{"sales": 50714, "opted": 3.0}],
+        [{"sales": 50714.0, "opted": "3"}, {"sales": "50.714", "opted": True}],
+        [{"sales": None, "opted": True}],
+        [{"sales": "1.000", "opted": None}],
+    ):
+        expected = [card.predict_row(row) for row in rows]
+        np.testing.assert_allclose(model.predict(pd.DataFrame(rows)), expected)
+        schema = model.metadata.get_input_schema()
+        parsed = infer_and_parse_data(_split_data_and_params(json.dumps({"dataframe_records": rows}))[0], schema)
+        np.testing.assert_allclose(model.predict(parsed), expected)
+    np.testing.assert_allclose(model.predict(model.input_example), card.predict(example))
+    # Without a scorecard the pipeline takes what training made of a row.
+    types = [str(one.type) for one in mlflow.models.get_model_info(bare.model_uri).signature.inputs]
+    assert types == ["DataType.double", "DataType.string"]
+    np.testing.assert_allclose(mlflow.sklearn.load_model(bare.model_uri).predict(example), card.predict(example))

@@ -1,6 +1,7 @@
 """Fitted scikit-learn transformers as steps of a scorecard's columns."""
 
 from itertools import pairwise
+from operator import methodcaller
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
@@ -125,6 +126,10 @@ def _function(step, columns, trace, path):
     func, arguments = step.func, dict(step.kw_args or {})
     steps: tuple[dict, ...] = ()
     numeric = step.validate
+    if isinstance(func, methodcaller):
+        if not arguments and (found := _method(func, columns, trace, path, step)) is not None:
+            return found
+        raise unsupported(path, step, f"its function {func!r} is its own")
     if func in (np.asarray, np.array):
         dtype = arguments.pop("dtype", None)
         if dtype is not None:
@@ -149,6 +154,31 @@ def _function(step, columns, trace, path):
         return columns
     name = steps[0]["function"]
     return [trace.then(column, *steps, label=f"{name}({column.label})") for column in columns]
+
+
+def _method(caller, columns, trace, path, step):
+    """Columns after a method of DataFrame: a cast to objects or to float64, or a fill of what is missing; else None."""
+    maker, said = caller.__reduce__()
+    if maker is not methodcaller or len(said) != 2 or step.validate:
+        return None
+    name, value = said
+    if name == "astype" and value in ("object", object):
+        return columns
+    if name == "astype" and value in ("float64", float, np.float64):
+        return [trace.numeric(column, path, step) for column in columns]
+    if name != "fillna":
+        return None
+    if _is_missing(value):
+        return columns
+    fill: str | float
+    if isinstance(value, str):
+        columns, fill = [trace.textual(column, path, step) for column in columns], value
+    elif isinstance(value, (bool, int, float, np.number)):
+        columns = [trace.numeric(column, path, step) for column in columns]
+        fill = finite(value, path, step, "fill value")
+    else:
+        return None
+    return [trace.then(column, {"impute": fill}, filled=True) for column in columns]
 
 
 def _is_missing(value) -> bool:

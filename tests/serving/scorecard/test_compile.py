@@ -1,5 +1,7 @@
 """What a pipeline becomes, and what is refused with the step's path and name."""
 
+from operator import methodcaller
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -217,12 +219,33 @@ REFUSED = {
     "ensemble": (CalibratedClassifierCV(LinearSVC(), cv=3), "the model", "CalibratedClassifierCV"),
     "isotonic": (CalibratedClassifierCV(LinearSVC(), ensemble=False, method="isotonic"), "the model", "isotonic"),
     "huber": (SGDClassifier(loss="modified_huber"), "the model", "SGDClassifier"),
+    "a method of pandas": (
+        make_pipeline(FunctionTransformer(methodcaller("clip", 0.0)), LogisticRegression()),
+        "functiontransformer",
+        "FunctionTransformer",
+    ),
+    "a method with names": (
+        make_pipeline(FunctionTransformer(methodcaller("fillna", value=0.0)), LogisticRegression()),
+        "functiontransformer",
+        "FunctionTransformer",
+    ),
     "single precision": (
         make_pipeline(FunctionTransformer(np.asarray, kw_args={"dtype": "float32"}), LogisticRegression()),
         "functiontransformer",
         "float32",
     ),
 }
+
+
+@pytest.mark.parametrize("fill", [np.nan, None, pd.NA, 0.0, 2, np.float32(0.5)], ids=repr)
+def test_a_fill_of_pandas_is_a_step(fill):
+    fill = FunctionTransformer(methodcaller("fillna", fill))
+    cast = FunctionTransformer(methodcaller("astype", "float64"))
+    pipeline = make_pipeline(fill, cast, SimpleImputer(), LogisticRegression())
+    table = FLOWERS.mask(np.random.default_rng(0).random(FLOWERS.shape) < 0.2)
+    card = compile(pipeline.fit(table, SPECIES))
+    assert card.predict(table).tolist() == pipeline.predict(table).tolist()
+    assert card.predict_row(dict.fromkeys(table, None)) == pipeline.predict(table[:1] * np.nan)[0]
 
 
 @pytest.mark.parametrize("name", REFUSED)
