@@ -7,7 +7,10 @@ HEAD = """/*
 @usage@ *   console.log(predict(row));
  *
  * A row is an object, whose own properties count, or a Map; INPUTS says which columns there are. A value is a number,
- * a string, a boolean, or null where it is missing. A row that cannot be scored throws InputError.
+ * a string, a boolean, or null where it is missing. Text is read as in training: trimmed, a number by its decimal and
+ * thousands marks. A name may be padded, or empty, and then counts by its place (an object has names that are whole
+ * numbers first, a Map keeps the order); a number or a boolean among texts is its text. A row that cannot be scored
+ * throws InputError.
  * Made from the scorecard @digest@, and answers as it does.
  */
 // @ts-nocheck
@@ -22,7 +25,8 @@ const ANYBODY = @anybody@;
 """
 
 COMPUTE = """// The values of the model's columns, and the weights of what each group of categories chooses.
-function columns(row) {
+function columns(given) {
+  const row = named(given);
 @lines@
   return [@values@, @hot@];
 }
@@ -148,6 +152,27 @@ function trim(text) {
 }
 """
 
+_NAMED = """const NAMES = new Set(INPUTS.map(({ name }) => name));
+
+// The row under the model's names of its columns, which may be padded, or empty, in its own.
+function named(row) {
+  const names = row instanceof Map ? [...row.keys()] : Object.keys(row);
+  if (names.every((name) => NAMES.has(name))) return row;
+  const own = new Map();
+  const found = new Set();
+  names.forEach((name, place) => {
+    if (NAMES.has(name) || typeof name !== "string") return;
+    const meant = trim(name) || `Unnamed: ${place}`;
+    if (!NAMES.has(meant)) return;
+    if (found.has(meant) || has(row, meant)) throw new InputError(meant, SEVERAL);
+    found.add(meant);
+    own.set(name, meant);
+  });
+  if (own.size === 0) return row;
+  return new Map(names.map((name) => [own.get(name) ?? name, row instanceof Map ? row.get(name) : row[name]]));
+}
+"""
+
 _READ = """// The value of a column, or null where it is missing.
 function read(row, { name, null: nullable }) {
   if (!has(row, name)) throw new InputError(name, ABSENT);
@@ -171,10 +196,11 @@ _KIND = """function kind(value) {
 }
 """
 
-_NUMBER = r"""function number(row, input) {
+_NUMBER = r"""function number(row, input, plain = (text) => text) {
   let value = read(row, input);
   if (value === null) return NaN;
   if (typeof value === "string") {
+    value = plain(value, input);
     if (/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(value)) value = Number(value);
     else if (/^[+-]?inf(?:inity)?$/i.test(value)) value = Infinity;
   }
@@ -183,6 +209,31 @@ _NUMBER = r"""function number(row, input) {
   if (!Number.isFinite(value)) throw new InputError(input.name, INFINITE);
   if (input.integer && !Number.isInteger(value)) throw new InputError(input.name, FRACTION);
   return value;
+}
+"""
+
+_MARKED = r"""// A number's text with a decimal point and no grouping; empty where it is not written by its marks.
+function plain(text, { decimal = ".", thousands = "" }) {
+  const place = text.indexOf(decimal);
+  const fraction = place < 0 ? "" : text.slice(place + 1);
+  let whole = place < 0 ? text : text.slice(0, place);
+  if (thousands !== "" && whole.includes(thousands)) {
+    const sign = /^[+-]/.test(whole) ? whole[0] : "";
+    const groups = whole.slice(sign.length).split(thousands);
+    const middle = groups.slice(1, -1);
+    const alike = middle.every((group) => group.length === 3) ||
+      (groups[0].length < 3 && middle.every((group) => group.length === 2));
+    const digits = groups.join("");
+    const grouped = /^[1-9]\d{0,2}$/.test(groups[0]) && groups[groups.length - 1].length === 3 && alike;
+    if (!grouped || !/^\d*$/.test(digits + fraction)) return "";
+    whole = sign + digits;
+  }
+  if (decimal !== "." && (whole + fraction).includes(".")) return "";
+  return place < 0 ? whole : `${whole}.${fraction}`;
+}
+
+function marked(row, input) {
+  return number(row, input, plain);
 }
 """
 
@@ -200,12 +251,20 @@ function boolean(row, input) {
 }
 """
 
-_CATEGORY = """function category(row, input) {
+_CATEGORY = r"""// The text of a number that is no whole one, as Python writes it.
+function fraction(value) {
+  if (Math.abs(value) === Infinity) return value > 0 ? "inf" : "-inf";
+  return Math.abs(value) < 1e-4 ? value.toExponential().replace(/e-(\d)$/, "e-0$1") : String(value);
+}
+
+function category(row, input) {
   const value = read(row, input);
-  if (value !== null && typeof value !== "string") {
-    throw new InputError(input.name, `expected text, found ${kind(value)}`);
-  }
-  return value;
+  if (value === null || typeof value === "string") return value;
+  let text;
+  if (typeof value === "boolean" || typeof value === "bigint") text = String(value);
+  else if (typeof value === "number") text = Number.isInteger(value) ? String(BigInt(value)) : fraction(value);
+  else throw new InputError(input.name, `expected text, found ${kind(value)}`);
+  return read(new Map([[input.name, text]]), input);
 }
 """
 
@@ -366,6 +425,8 @@ PARTS = {
     "read": (_READ, ("has", "trim")),
     "kind": (_KIND, ()),
     "number": (_NUMBER, ("read", "kind")),
+    "named": (_NAMED, ("has", "trim")),
+    "marked": (_MARKED, ("number",)),
     "boolean": (_BOOLEAN, ("read", "kind")),
     "category": (_CATEGORY, ("read", "kind")),
     "asked": (_ASKED, ()),

@@ -25,7 +25,7 @@ def write(scorecard: Scorecard, about, language: Language) -> str:
     )
     facts, tables = language.facts(straight), _tables(straight)
     scores = put(text.SCORES[scorecard.kind], activation=activation)
-    helpers = parts(text.PARTS, straight.helpers | {"sum"})
+    helpers = parts(text.PARTS, straight.helpers | {"sum", "named"})
     return language.gap.join([head, *facts, *tables, *helpers, computed, scores, *answers])
 
 

@@ -5,7 +5,8 @@ HEAD = '''r"""@title@ in one Python file, which imports nothing but math.
     import this_file
 @usage@    print(this_file.predict(row))
 
-INPUTS says which columns there are. A row that cannot be scored raises InputError.
+INPUTS says which columns there are. Text is read as in training: trimmed, a number by its decimal and thousands marks.
+A name may be padded; a number or a boolean among texts is its text. A row that cannot be scored raises InputError.
 Made from the scorecard @digest@, and answers as it does.
 """
 '''
@@ -18,6 +19,7 @@ ANYBODY = @anybody@
 """
 
 COMPUTE = """def _columns(row):
+    row = _named(row)
 @lines@
     return @values@, @hot@
 """
@@ -92,6 +94,24 @@ _INPUT_ERROR = '''class InputError(ValueError):
         super().__init__("column %r: %s" % (column, reason))
 '''
 
+_NAMED = """NAMES = frozenset([item["name"] for item in INPUTS])
+
+
+def _named(row):
+    names = list(row.keys())
+    if NAMES.issuperset(names):
+        return row
+    own = {}
+    for place, name in enumerate(names):
+        if name not in NAMES and isinstance(name, str):
+            meant = name.strip() or "Unnamed: %d" % place
+            if meant in NAMES:
+                if meant in names or meant in own.values():
+                    raise InputError(meant, SEVERAL)
+                own[name] = meant
+    return {own.get(name, name): row[name] for name in names} if own else row
+"""
+
 _RAW = """def _raw(row, item):
     name = item["name"]
     try:
@@ -121,12 +141,12 @@ _KIND = """def _kind(raw):
     return "an object" if isinstance(raw, dict) else "a " + type(raw).__name__
 """
 
-_NUMBER = """def _number(row, item):
+_NUMBER = """def _number(row, item, plain=None):
     name, raw = item["name"], _raw(row, item)
     if raw is None:
         return math.nan
     if isinstance(raw, str):
-        text, raw = raw, None
+        text, raw = plain(raw, item) if plain else raw, None
         if not set(text) - set("0123456789+-.eE"):
             try:
                 raw = float(text)
@@ -149,6 +169,28 @@ _NUMBER = """def _number(row, item):
     return value
 """
 
+_MARKED = """def _plain(text, item):
+    decimal, thousands = item.get("decimal", "."), item.get("thousands", "")
+    whole, mark, fraction = text.partition(decimal)
+    if thousands and thousands in whole:
+        sign = whole[0] if whole[0] in "+-" else ""
+        groups = whole[len(sign):].split(thousands)
+        first, middle, last, digits = groups[0], groups[1:-1], groups[-1], "".join(groups)
+        alike = all(len(group) == 3 for group in middle)
+        alike = alike or len(first) < 3 and all(len(group) == 2 for group in middle)
+        grouped = 0 < len(first) <= 3 and first[0] != "0" and len(last) == 3 and alike
+        if not grouped or set(digits + fraction) - set("0123456789"):
+            return ""
+        whole = sign + digits
+    if decimal != "." and "." in whole + fraction:
+        return ""
+    return whole + "." + fraction if mark else whole
+
+
+def _marked(row, item):
+    return _number(row, item, _plain)
+"""
+
 _BOOLEAN = """def _boolean(row, item):
     name, raw = item["name"], _raw(row, item)
     if raw is None:
@@ -162,9 +204,20 @@ _BOOLEAN = """def _boolean(row, item):
 
 _CATEGORY = """def _category(row, item):
     name, raw = item["name"], _raw(row, item)
-    if raw is not None and not isinstance(raw, str):
+    if raw is None or isinstance(raw, str):
+        return raw
+    if isinstance(raw, bool):
+        text = "true" if raw else "false"
+    elif isinstance(raw, float):
+        text = str(int(raw)) if raw.is_integer() else float.__repr__(raw)
+    elif isinstance(raw, int):
+        try:
+            text = int.__repr__(raw)
+        except ValueError:
+            raise InputError(name, "expected text, found a number that is too long") from None
+    else:
         raise InputError(name, "expected text, found " + _kind(raw))
-    return raw
+    return _raw({name: text}, item)
 """
 
 _FIND = """def _find(table, x, other, name):
@@ -327,6 +380,8 @@ PARTS = {
     "kind": (_KIND, ()),
     "raw": (_RAW, ("InputError",)),
     "number": (_NUMBER, ("raw", "kind")),
+    "named": (_NAMED, ("InputError",)),
+    "marked": (_MARKED, ("number",)),
     "boolean": (_BOOLEAN, ("raw", "kind")),
     "category": (_CATEGORY, ("raw", "kind")),
     "find": (_FIND, ("InputError",)),

@@ -7,7 +7,7 @@ to compute; how it is written is up to a ``Language``.
 from abc import ABC, abstractmethod
 from types import ModuleType
 
-from ..inputs import ABSENT, BOOLEAN, CATEGORY, FRACTION, INFINITE, REQUIRED
+from ..inputs import ABSENT, BOOLEAN, CATEGORY, FRACTION, INFINITE, REQUIRED, SEVERAL
 from ..plan import Check, Op
 from ..rows import OVERFLOW, UNPREDICTABLE
 from ..scorecard import Scorecard
@@ -16,7 +16,7 @@ from .groups import coded
 
 #: Why a value is refused, by the name that a file calls it.
 REASONS = {
-    **{"ABSENT": ABSENT, "REQUIRED": REQUIRED, "INFINITE": INFINITE, "FRACTION": FRACTION},
+    **{"ABSENT": ABSENT, "SEVERAL": SEVERAL, "REQUIRED": REQUIRED, "INFINITE": INFINITE, "FRACTION": FRACTION},
     **{"UNKNOWN": UNKNOWN, "UNUSABLE": UNUSABLE, "OVERFLOW": OVERFLOW, "UNPREDICTABLE": UNPREDICTABLE},
 }
 _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
@@ -169,7 +169,8 @@ class Straight:
 
     def _read(self, place: int) -> str:
         item = self.plan.inputs[place]
-        function = self.need({CATEGORY: "category", BOOLEAN: "boolean"}.get(item.type, "number"))
+        marked = "marked" if item.decimal != "." or item.thousands else "number"
+        function = self.need({CATEGORY: "category", BOOLEAN: "boolean"}.get(item.type, marked))
         return self.language.put(_slot(place), f"{function}(row, INPUTS[{place}])", item.name)
 
     def _operation(self, op: Op, lines: list) -> None:

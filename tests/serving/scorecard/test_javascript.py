@@ -147,8 +147,8 @@ def test_values_of_javascript(node):
             assert answer["predict"] == pytest.approx(NUMBER.predict_row(expected), rel=1e-15)
     (answer,) = asked(node, NUMBER, [Expression("({ n: undefined })")])
     assert answer["predict"] == pytest.approx(NUMBER.predict_row({"n": None}), rel=1e-15)
-    (answer,) = asked(node, WORD, [{"w": Expression("7")}])
-    assert answer["message"] == "column 'w': expected text, found a number"
+    (answer,) = asked(node, WORD, [{"w": Expression("[7]")}])
+    assert answer["message"] == "column 'w': expected text, found a list"
 
 
 def test_yes_and_no(node):

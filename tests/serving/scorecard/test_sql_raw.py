@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from serving.scorecard import Cleaning, Input, InputError, Scorecard, document, exports
+from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupported, document, exports
+from serving.scorecard.inputs import scalar_text
 from tests.serving.scorecard import databases
 
 DIALECTS = ("duckdb", "postgres", "sqlite")
@@ -224,21 +225,82 @@ def test_columns_of_other_types_are_no_numbers(dialect: str, declared: str, valu
 @pytest.mark.parametrize(
     ("dialect", "declared", "value"),
     [
-        ("duckdb", "INTEGER", 1), ("duckdb", "DOUBLE", 1.0), ("duckdb", "BOOLEAN", True),
-        ("duckdb", "DATE", "2020-01-01"),
-        ("duckdb", "DECIMAL(3, 1)", 1.0), ("duckdb", "VARCHAR[]", ["1"]), ("duckdb", "STRUCT(a INTEGER)", {"a": 1}),
-        ("postgres", "INTEGER", 1), ("postgres", "BOOLEAN", True),
-        ("postgres", "NUMERIC", 1), ("postgres", "DATE", "2020-01-01"), ("postgres", "DOUBLE PRECISION", 1.0),
-        ("sqlite", "INTEGER", 1), ("sqlite", "REAL", 1.0), ("sqlite", "BLOB", b"1"),
+        ("duckdb", "DATE", "2020-01-01"), ("duckdb", "VARCHAR[]", ["1"]), ("duckdb", "STRUCT(a INTEGER)", {"a": 1}),
+        ("postgres", "DATE", "2020-01-01"), ("sqlite", "BLOB", b"1"),
     ],
 )  # fmt: skip
 def test_columns_of_other_types_are_no_categories(dialect: str, declared: str, value, opened) -> None:
-    """A column that was taken for numbers, or for true and false, when the table was loaded."""
     for cleaning in CLEANINGS[:2]:
         found = category(cleaning, {3.0: ["1", "true", "1.0", "2020-01-01"], 2.0: [None]})
         answers = databases.answers(found, opened(dialect), [{"x": value}, {"x": None}], {"x": declared})
         assert isinstance(answers[0], InputError)
         assert answers[1] == {"predict": 2.0}
+
+
+FRACTIONS = [1.0, 0.1, -2.5, 1e-5, 3.0, 1e16, 1e300, 2.0**53, 0.30000000000000004, -0.0, 7.25, math.nan, None]
+SCALARS = {
+    "duckdb": {
+        "INTEGER": [1, -5, 0, 3, None], "HUGEINT": [2**100, 2**63], "BOOLEAN": [True, False, None], "DOUBLE": FRACTIONS,
+        "DECIMAL(9, 3)": [1.0, -2.5, 7.25, 0.1, None],
+    },
+    "postgres": {
+        "SMALLINT": [1, 3, None], "BIGINT": [2**60, -5], "BOOLEAN": [True, False, None],
+        "DOUBLE PRECISION": FRACTIONS, "NUMERIC": [1.0, -2.5, 0.1, 7.25, None, math.nan],
+    },
+    "sqlite": {"INTEGER": [1, -5, 3, None], "REAL": FRACTIONS[:-2], "ANY": [1.0, 0.1, "1", "true", 2.5, None, "red"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("dialect", "declared"), [(dialect, one) for dialect, kinds in SCALARS.items() for one in kinds], ids=str
+)
+def test_a_number_or_a_boolean_is_a_category_by_its_text(dialect: str, declared: str, opened) -> None:
+    values = SCALARS[dialect][declared]
+    texts = sorted({scalar_text(value) for value in values if value is not None and value == value})
+    for otherwise in ("zero", "refuse"):
+        found = category(Cleaning(), {1.5: texts[::3], 2.5: texts[1::3], -4.0: [None]}, otherwise=otherwise)
+        refused = agree(found, opened(dialect), values, declared)
+        assert bool(refused) == (otherwise == "refuse" and len(texts) > 2)
+    found = category(Cleaning(missing=frozenset({"1", "-2.5"})), {1.5: texts[::2], 2.5: [None]})
+    agree(found, opened(dialect), values, declared)
+
+
+MARKED = (
+    *WRITTEN, "50.714", "2.409", "1.234.567",
+    *("12.34.567", "1.234,5", "-1.234,50", "+1.234,", "15,72", ",5", "5,", "3.14"),
+    *("0.123", "1234.567", "1..234", ".234", "1.234e5", "1,5e3", "1,5,5", "1,234,567.25", "1,234", "1 234", "1'234,5"),
+    *("123.45.678", "1.23.45", "1.2345", "1.234.56", "12.345.678.901.234.567.890", "1.234,5.6", "-", "-.123"),
+    *("1.234\n", "1\u00a0234,5", "1_234", "1%234", "١.234", "1.٢٣٤", "--1.234", "1.234-", " 1.234 "),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    "marks", [(",", "."), (",", ""), (".", ","), (",", " "), (".", "'"), (".", "_"), (",", "\u00a0")]
+)
+def test_text_numbers_are_read_by_their_marks(marks: tuple, dialect: str, opened) -> None:
+    decimal, thousands = marks
+    for cleaning in CLEANINGS[:2]:
+        for facts in ({}, {"integer": True}, {"filled": False}):
+            found = number(cleaning, decimal=decimal, thousands=thousands, **facts)
+            agree(found, opened(dialect), [None, *MARKED], TEXT[dialect])
+            typed = databases.TYPES[dialect]["number"]
+            agree(found, opened(dialect), [1.5, 1.234, 50.714, -2.0, None], typed)
+    if dialect == "postgres":
+        agree(found, opened(dialect), [1.5, 1.234, 50.714, None], "NUMERIC")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@settings(max_examples=30)
+@given(st.lists(st.text(alphabet="0123456789+-.,eE ", max_size=12), min_size=10, max_size=40))
+def test_any_text_where_a_number_has_marks(dialect: str, opened, values: list[str]) -> None:
+    agree(number(CLEANINGS[0], decimal=",", thousands="."), opened(dialect), values, TEXT[dialect])
+
+
+@pytest.mark.parametrize("dialect", ["bigquery", "mysql"])
+def test_marks_are_refused_where_a_column_s_type_cannot_be_asked(dialect: str) -> None:
+    with pytest.raises(Unsupported, match=r"column 'x' in .*cannot ask whether a column holds numbers or text"):
+        exports.write(number(CLEANINGS[0], decimal=","), "sql", dialect=dialect)
 
 
 @pytest.mark.parametrize("cleaning", CLEANINGS[:2], ids=["clean", "as it is"])

@@ -20,8 +20,9 @@ HEAD = """/*
  *       return status;
  *   }
  *
- * A number is NAN where it is missing, a text NULL; yes and no are 1 and 0. Text is UTF-8. A status is 0, or says for
- * which column a row was refused and why, and then no answer is written.
+ * A number is NAN where it is missing, a text NULL; yes and no are 1 and 0. Text is UTF-8. A number or a boolean among
+ * texts is given as its text ("3", "true"), a number that is written as text as the number, whatever its decimal and
+ * thousands marks. A status is 0, or says for which column a row was refused and why, and then no answer is written.
  * Made from the scorecard @digest@, and answers as it does.
  */
 """

@@ -36,7 +36,8 @@ OPSET, ML_OPSET, IR = 20, 3, 9
 _USAGE = """{title}: scorecard {digest}.
 
 Feed one tensor (rows, 1) an input: double for numbers, string for text; a missing number is NaN, a missing text
-{missing!r}. Take an answer only where the output 'valid' is true. In Python:
+{missing!r}. A number or a boolean among texts is fed as its text ('3', 'true'), a number that is written as text as the
+number: a graph reads no decimal or thousands marks. Take an answer only where the output 'valid' is true. In Python:
 
     session = onnxruntime.InferenceSession("model.onnx")
     row = {row}

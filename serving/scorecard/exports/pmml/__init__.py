@@ -35,8 +35,9 @@ NAMESPACE = "http://www.dmg.org/PMML-4_4"
 
 _USAGE = (
     "{title}: scorecard {digest}. Read the output fields that are final results; a row for which they are missing, or "
-    "the engine raises, cannot be scored. In Python (pip install jpmml_evaluator; Java): "
-    "from jpmml_evaluator import make_evaluator; print(make_evaluator('model.pmml').evaluate({row}))"
+    "the engine raises, cannot be scored. Numbers are given as numbers (PMML reads no thousands marks and no decimal "
+    "comma), numbers and booleans among texts as their text ('3', 'true'). In Python (pip install jpmml_evaluator; "
+    "Java): from jpmml_evaluator import make_evaluator; print(make_evaluator('model.pmml').evaluate({row}))"
 )
 
 

@@ -135,8 +135,12 @@ class Engine(ABC):
         """Whether a column is of a type of numbers; empty where SQL cannot ask."""
         return ""
 
-    def has_no_text(self, raw: str) -> str:
-        """Whether a column is of a type that is no text; empty where SQL cannot ask."""
+    def has_fractions(self, raw: str) -> str:
+        """Whether a column is of a type of numbers that may have a fraction; empty where SQL cannot ask."""
+        return ""
+
+    def has_no_scalar(self, raw: str) -> str:
+        """Whether a column is of a type that is no text, number or boolean; empty where SQL cannot ask."""
         return ""
 
     # Raw values
@@ -144,6 +148,14 @@ class Engine(ABC):
     @abstractmethod
     def text(self, raw: str) -> str:
         """A raw value as text that is compared letter by letter."""
+
+    def word(self, raw: str) -> str:
+        """A raw text, whole number or boolean as the text of a category."""
+        return self.text(raw)
+
+    def fraction(self, raw: str) -> str:
+        """The number in a column that ``has_fractions``."""
+        return self.figure(raw)
 
     def trimmed(self, text: str) -> str:
         """A text without the white space around it."""
@@ -163,8 +175,30 @@ class Engine(ABC):
         return f"CASE WHEN NOT ({self.has_numbers(raw)}) THEN {text} END" if self.has_numbers(raw) else text
 
     @abstractmethod
+    def matches(self, text: str, pattern: str) -> str:
+        """Whether the whole of a text matches a regular expression."""
+
     def is_number(self, text: str) -> str:
         """Whether a text is a decimal number."""
+        return self.matches(text, NUMBER)
+
+    def is_grouped(self, text: str, decimal: str, thousands: str) -> str:
+        """Whether a text is a number whose digits are grouped, as ``inputs.number`` takes it."""
+        mark, group = f"[{decimal}]", f"[{thousands}]"
+        west, india = f"[1-9][0-9]{{0,2}}({group}[0-9]{{3}})+", f"[1-9][0-9]?({group}[0-9]{{2}})+{group}[0-9]{{3}}"
+        return self.matches(text, f"[+-]?({west}|{india})({mark}[0-9]*)?")
+
+    def plain(self, raw: str, text: str, decimal: str, thousands: str) -> str:
+        """The text of a number with a decimal point and no grouping; no number where it is not written by its marks."""
+        found, whens, foreign = text, "", [thousands] if thousands else []
+        if decimal != ".":
+            found, foreign = f"REPLACE({found}, {self.quote(decimal)}, '.')", [*foreign, "."]
+        if thousands:
+            bare = f"REPLACE({text}, {self.quote(thousands)}, '')"
+            bare = f"REPLACE({bare}, {self.quote(decimal)}, '.')" if decimal != "." else bare
+            whens = f"WHEN {self.is_grouped(text, decimal, thousands)} THEN {bare} "
+        without = " OR ".join(f"REPLACE({text}, {self.quote(mark)}, '') <> {text}" for mark in dict.fromkeys(foreign))
+        return f"CASE {whens}WHEN {without} THEN 'no number' ELSE {found} END"
 
     def parsed(self, text: str) -> str:
         """The number in a text that ``is_number``."""

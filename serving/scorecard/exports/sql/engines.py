@@ -3,7 +3,7 @@
 import math
 import unicodedata
 
-from .engine import AROUND, MAX, NUMBER, WHITE, Engine, lowered
+from .engine import AROUND, MAX, WHITE, Engine, lowered
 
 
 class DuckDB(Engine):
@@ -19,8 +19,11 @@ class DuckDB(Engine):
     def has_numbers(self, raw):
         return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_NUMBERS}')"
 
-    def has_no_text(self, raw):
-        return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_NUMBERS}|{_DUCKDB_OTHERS}')"
+    def has_fractions(self, raw):
+        return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_FRACTIONS}')"
+
+    def has_no_scalar(self, raw):
+        return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_OTHERS}')"
 
     def among(self, value, literals):
         # It makes a join of a long IN: that mixes the rows, and computes the value for those that need none of it.
@@ -30,8 +33,8 @@ class DuckDB(Engine):
         # TRIM with a list of characters takes ten times as long.
         return f"REGEXP_REPLACE({text}, {self.quote(AROUND)}, '', 'g')"
 
-    def is_number(self, text):
-        return f"REGEXP_FULL_MATCH({text}, '{NUMBER}')"
+    def matches(self, text, pattern):
+        return f"REGEXP_FULL_MATCH({text}, {self.quote(pattern)})"
 
 
 class Postgres(Engine):
@@ -65,8 +68,24 @@ class Postgres(Engine):
         # NUMERIC holds numbers that no float64 does: it is read as text.
         return f"PG_TYPEOF({raw}) IN ({_types(*_NUMBERS)})"
 
-    def has_no_text(self, raw):
-        return f"PG_TYPEOF({raw}) IN ({_types(*_NUMBERS, *_OTHERS)})"
+    def has_fractions(self, raw):
+        return f"PG_TYPEOF({raw}) IN ({_types(*_FRACTIONS)})"
+
+    def has_no_scalar(self, raw):
+        return f"PG_TYPEOF({raw}) IN ({_types(*_OTHERS)})"
+
+    def fraction(self, raw):
+        text = f"CAST({raw} AS TEXT)"
+        return (
+            f"CASE WHEN {text} = 'NaN' THEN {self.nan} WHEN {self.is_number(text)} THEN {self.parsed(text)} "
+            f"WHEN {text} IS NOT NULL THEN {self.infinity} END"
+        )
+
+    def plain(self, raw, text, decimal, thousands):
+        return (
+            f"CASE WHEN PG_TYPEOF({raw}) = 'numeric'::REGTYPE THEN {text} "
+            f"ELSE {super().plain(raw, text, decimal, thousands)} END"
+        )
 
     def written(self, raw, *, trim):
         text = self.text(raw)
@@ -83,8 +102,8 @@ class Postgres(Engine):
         # A column of booleans has no other cast.
         return f"CAST(CAST({raw} AS TEXT) AS DOUBLE PRECISION)"
 
-    def is_number(self, text):
-        return f"{text} ~ '^{NUMBER}$'"
+    def matches(self, text, pattern):
+        return f"{text} ~ {self.quote(f'^(?:{pattern})$')}"
 
     def parsed(self, text):
         number, infinity = f"CAST({text} AS NUMERIC)", self.infinity
@@ -139,14 +158,37 @@ class SQLite(Engine):
     def has_numbers(self, raw):
         return f"TYPEOF({raw}) IN ('real', 'integer')"
 
-    def has_no_text(self, raw):
-        return f"TYPEOF({raw}) IN ('real', 'integer', 'blob')"
+    def has_fractions(self, raw):
+        return f"TYPEOF({raw}) = 'real'"
+
+    def has_no_scalar(self, raw):
+        return f"TYPEOF({raw}) = 'blob'"
+
+    def word(self, raw):
+        return (
+            f"(CASE TYPEOF({raw}) WHEN 'text' THEN {raw} WHEN 'integer' THEN CAST({raw} AS TEXT) "
+            "WHEN 'blob' THEN 'bytes' END COLLATE BINARY)"
+        )
 
     def text(self, raw):
         return f"(CASE TYPEOF({raw}) WHEN 'text' THEN {raw} WHEN 'blob' THEN 'bytes' END COLLATE BINARY)"
 
     def written(self, raw, *, trim):
         return self.trimmed(self.text(raw)) if trim else self.text(raw)
+
+    def matches(self, text, pattern):
+        raise NotImplementedError("SQLite has no regular expressions of its own")
+
+    def is_grouped(self, text, decimal, thousands):
+        mark = self.quote(decimal)
+        unsigned = f"SUBSTR({text}, 1 + (SUBSTR({text}, 1, 1) IN ('+', '-')))"
+        place = f"INSTR({unsigned} || {mark}, {mark})"
+        whole, fraction = f"SUBSTR({unsigned}, 1, {place} - 1)", f"SUBSTR({unsigned}, {place} + 1)"
+        shape = whole
+        for digit in "123456789":
+            shape = f"REPLACE({shape}, '{digit}', '0')"
+        shapes = ", ".join(map(self.quote, _shapes(thousands)))
+        return f"(SUBSTR({unsigned}, 1, 1) <> '0' AND {shape} IN ({shapes}) AND {fraction} NOT GLOB '*[^0-9]*')"
 
     def is_number(self, text):
         # Compared with a number, a text that is one is a number; and any other comes after all numbers.
@@ -180,15 +222,17 @@ class Spark(Engine):
     def has_numbers(self, raw):
         return f"TYPEOF({raw}) RLIKE '^(double|float|decimal|(tiny|small|big)?int$)'"
 
-    def has_no_text(self, raw):
-        others = "boolean|date|time|binary|interval|array|map|struct"
-        return f"TYPEOF({raw}) RLIKE '^(double|float|decimal|(tiny|small|big)?int$|{others})'"
+    def has_fractions(self, raw):
+        return f"TYPEOF({raw}) RLIKE '^(double|float|decimal)'"
+
+    def has_no_scalar(self, raw):
+        return f"TYPEOF({raw}) RLIKE '^(date|time|binary|interval|array|map|struct)'"
 
     def text(self, raw):
         return f"CAST({raw} AS STRING)"
 
-    def is_number(self, text):
-        return f"{text} RLIKE {self.quote(f'^(?:{NUMBER})' + chr(92) + 'z')}"
+    def matches(self, text, pattern):
+        return f"{text} RLIKE {self.quote(f'^(?:{pattern})' + chr(92) + 'z')}"
 
 
 class BigQuery(Engine):
@@ -219,8 +263,8 @@ class BigQuery(Engine):
     def text(self, raw):
         return f"SAFE_CAST({raw} AS STRING)"
 
-    def is_number(self, text):
-        return f"REGEXP_CONTAINS({text}, '^(?:{NUMBER})$')"
+    def matches(self, text, pattern):
+        return f"REGEXP_CONTAINS({text}, {self.quote(f'^(?:{pattern})$')})"
 
     def parsed(self, text):
         return f"SAFE_CAST({text} AS FLOAT64)"
@@ -249,8 +293,12 @@ class Snowflake(Engine):
     def has_numbers(self, raw):
         return f"TYPEOF(TO_VARIANT({raw})) IN ('DOUBLE', 'REAL', 'DECIMAL', 'INTEGER')"
 
-    def has_no_text(self, raw):
-        return f"TYPEOF(TO_VARIANT({raw})) <> 'VARCHAR'"
+    def has_fractions(self, raw):
+        return f"TYPEOF(TO_VARIANT({raw})) IN ('DOUBLE', 'REAL', 'DECIMAL')"
+
+    def has_no_scalar(self, raw):
+        known = "'VARCHAR', 'BOOLEAN', 'DOUBLE', 'REAL', 'DECIMAL', 'INTEGER'"
+        return f"TYPEOF(TO_VARIANT({raw})) NOT IN ({known})"
 
     def figure(self, raw):
         return f"AS_DOUBLE(TO_VARIANT({raw}))"
@@ -258,8 +306,8 @@ class Snowflake(Engine):
     def text(self, raw):
         return f"COLLATE(TO_VARCHAR({raw}), '')"
 
-    def is_number(self, text):
-        return f"REGEXP_LIKE({text}, '{NUMBER}')"
+    def matches(self, text, pattern):
+        return f"REGEXP_LIKE({text}, {self.quote(pattern)})"
 
     def parsed(self, text):
         return f"TRY_TO_DOUBLE({text})"
@@ -299,8 +347,8 @@ class MySQL(Engine):
     def trimmed(self, text):
         return f"REGEXP_REPLACE({text}, {self.quote(AROUND)}, '')"
 
-    def is_number(self, text):
-        return f"REGEXP_LIKE({text}, {self.quote(f'^(?:{NUMBER})' + chr(92) + 'z')})"
+    def matches(self, text, pattern):
+        return f"REGEXP_LIKE({text}, {self.quote(f'^(?:{pattern})' + chr(92) + 'z')})"
 
     def parsed(self, text):
         return f"CAST({text} AS DOUBLE)"
@@ -310,11 +358,21 @@ ENGINES: dict[str, type[Engine]] = {
     engine.name: engine for engine in (DuckDB, Postgres, SQLite, Spark, BigQuery, Snowflake, MySQL)
 }
 
-_DUCKDB_NUMBERS = "DOUBLE|FLOAT|DECIMAL[(][0-9,]+[)]|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER"
-_DUCKDB_OTHERS = "BOOLEAN|DATE|TIME.*|INTERVAL|BLOB|UUID|BIGNUM|(STRUCT|TUPLE|MAP|UNION)[(].*|.*[]]"
+_DUCKDB_FRACTIONS = "DOUBLE|FLOAT|DECIMAL[(][0-9,]+[)]"
+_DUCKDB_NUMBERS = f"{_DUCKDB_FRACTIONS}|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER"
+_DUCKDB_OTHERS = "DATE|TIME.*|INTERVAL|BLOB|UUID|BIGNUM|(STRUCT|TUPLE|MAP|UNION)[(].*|.*[]]"
 _NUMBERS = ("float8", "float4", "int8", "int4", "int2")
-_OTHERS = ("numeric", "boolean", "date", "timestamp", "timestamptz", "time", "interval", "bytea")
+_FRACTIONS = ("float8", "float4", "numeric")
+_OTHERS = ("date", "timestamp", "timestamptz", "time", "interval", "bytea")
 
 
 def _types(*names: str) -> str:
     return ", ".join(f"'{name}'::REGTYPE" for name in names)
+
+
+def _shapes(thousands: str) -> list[str]:
+    """How grouped digits look, each as 0: up to 27 of them."""
+    groups = range(1, 9)
+    west = ["0" * first + f"{thousands}000" * more for first in (1, 2, 3) for more in groups]
+    india = ["0" * first + f"{thousands}00" * more + f"{thousands}000" for first in (1, 2) for more in groups]
+    return [*west, *india]

@@ -6,7 +6,8 @@ column holds, and a column of numbers, is told apart in the query: the same SELE
 
 import re
 
-from ...inputs import BOOLEAN, Cleaning, Input
+from ...errors import Unsupported
+from ...inputs import BOOLEAN, Cleaning, Input, scalar_text
 from .engine import NUMBER
 from .layers import Sql, sql
 from .values import SMALLEST, Number, Text, Writer
@@ -23,7 +24,7 @@ def number(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, *, absorbe
     engine, layers = writer.engine, writer.layers
     refused = engine.refused()
     read = _boolean if item.type == BOOLEAN else _number
-    found = layers.let(read(raw, cleaning, writer, refused=refused if absorbed else ""))
+    found = layers.let(read(raw, item, cleaning, writer, refused=refused if absorbed else ""))
     if item.integer:
         whole = engine.whole
         found = layers.let(sql("CASE WHEN {0} <> " + whole + "({0}) THEN {1} ELSE {0} END", found, refused))
@@ -39,25 +40,33 @@ def number(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, *, absorbe
     )
 
 
-def _number(raw: Sql, cleaning: Cleaning, writer: Writer, *, refused: str) -> Sql:
+def _number(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, *, refused: str) -> Sql:
     engine = writer.engine
     column, text = _column_and_text(raw, cleaning, writer)
+    plain, marked = text, item.decimal != "." or bool(item.thousands)
+    if marked:
+        if not engine.has_numbers(column.text):
+            reason = "it cannot ask whether a column holds numbers or text, which are read by different marks"
+            raise Unsupported("inputs", f"column {item.name!r} in {engine.title}", reason)
+        column, text = writer.layers.let(raw), writer.layers.let(text)
+        read = engine.plain(column.text, text.text, item.decimal, item.thousands)
+        plain = writer.layers.let(_of(read, column, text))
     whens = []
     # What is asked of a type is a constant in some engines, and all that depends on it costs nothing.
     if numbers := engine.has_numbers(column.text):
         whens.append(f"WHEN {numbers} THEN {engine.figure(column.text)}")
-    written = [f"WHEN {engine.is_number(text.text)} THEN {engine.parsed(text.text)}"]
+    written = [f"WHEN {engine.is_number(plain.text)} THEN {engine.parsed(plain.text)}"]
     # A word for a missing value may look like a number.
-    first = any(re.fullmatch(NUMBER, word) for word in cleaning.missing)
+    first = marked or any(re.fullmatch(NUMBER, word) for word in cleaning.missing)
     if cleaning.missing and (first or refused):
         written.insert(0 if first else 1, f"WHEN {engine.spelled(text.text, cleaning.missing)} THEN NULL")
     if refused:
         written.append(f"WHEN {text.text} IS NOT NULL THEN {refused}")
     whens += written
-    return _of(f"CASE {' '.join(whens)} END", column, text)
+    return _of(f"CASE {' '.join(whens)} END", column, text, plain)
 
 
-def _boolean(raw: Sql, cleaning: Cleaning, writer: Writer, *, refused: str) -> Sql:
+def _boolean(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, *, refused: str) -> Sql:
     engine = writer.engine
     column, text = _column_and_text(raw, cleaning, writer)
     yes, no = writer.literal(1.0).text, writer.literal(0.0).text
@@ -90,15 +99,15 @@ def _of(text: str, *parts: Sql) -> Sql:
 
 
 def category(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, known: set[str]) -> Text:
-    """A raw text, cleaned; a row in which it is none is refused.
+    """A raw text, cleaned, or a number or a boolean as its text; a row in which it is none of these is refused.
 
     Parameters
     ----------
     known : texts that the model knows: they are clean, and most rows have one of them.
     """
     engine, layers = writer.engine, writer.layers
-    text = layers.let(Sql(engine.text(raw.text)))
-    if wrong := engine.has_no_text(raw.text):
+    text = layers.let(_word(raw, cleaning, writer, known))
+    if wrong := engine.has_no_scalar(raw.text):
         writer.guard(Sql(f"{raw.text} IS NOT NULL AND {wrong}"))
     found, whens = text, []
     if cleaning.trim:
@@ -117,3 +126,39 @@ def category(raw: Sql, item: Input, cleaning: Cleaning, writer: Writer, known: s
     if not item.null:
         writer.guard(sql("{} IS NULL", text))
     return Text(text)
+
+
+def _word(raw: Sql, cleaning: Cleaning, writer: Writer, known: set[str]) -> Sql:
+    """A raw value as text, where it is a number as ``inputs.scalar_text`` writes it; NULL where it is NaN.
+
+    Databases write numbers with a fraction in many ways: such a number is compared with those that the model knows.
+    """
+    engine, layers = writer.engine, writer.layers
+    kind = engine.has_fractions(raw.text)
+    if not kind:
+        return Sql(engine.word(raw.text))
+    known = known | cleaning.missing
+    other = "another number"
+    while other in known:
+        other += "_"
+    text, number = engine.word(raw.text), engine.without_nan(engine.fraction(raw.text))
+    numbers = {word: one for word in sorted(known) if (one := _number_of(word)) is not None}
+    if not numbers:
+        # What a column's type decides costs least in one expression.
+        return Sql(
+            f"CASE WHEN {kind} THEN CASE WHEN {number} IS NOT NULL THEN {engine.quote(other)} END ELSE {text} END"
+        )
+    found = layers.let(Sql(f"CASE WHEN NOT ({kind}) THEN {text} END"))
+    value = layers.let(Sql(f"CASE WHEN {kind} THEN {number} END"))
+    whens = [f"WHEN {value.text} = {engine.exact(one)} THEN {engine.quote(word)}" for word, one in numbers.items()]
+    whens.append(f"WHEN {value.text} IS NOT NULL THEN {engine.quote(other)}")
+    return _of(f"CASE {' '.join(whens)} ELSE {found.text} END", value, found)
+
+
+def _number_of(word: str) -> float | None:
+    """The finite number that ``inputs.scalar_text`` writes as this word."""
+    try:
+        value = float(word)
+        return value if value - value == 0.0 and scalar_text(value) == word else None
+    except ValueError:
+        return None
