@@ -1,7 +1,7 @@
 """A scorecard's answers to a table, as values that JSON can hold."""
 
 from ..scorecard.errors import Unsupported
-from ..scorecard.inputs import ABSENT, InputError
+from ..scorecard.inputs import ABSENT, SEVERAL, InputError
 from ..scorecard.scorecard import OUTPUTS
 from .errors import INVALID, RequestError, refusal
 from .tables import shown
@@ -66,7 +66,7 @@ def _row_by_row(card, table, output: str) -> list:
         for row in table.rows():
             found.append(answer(row))
     except InputError as error:
-        whole = error.reason == ABSENT and table.uniform
+        whole = error.reason in (ABSENT, SEVERAL) and table.uniform
         raise error if whole else error.at(len(found)) from None
     return found
 

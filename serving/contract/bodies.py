@@ -13,6 +13,9 @@ READABLE = (JSON, CSV, LINES[0])
 
 _BOM = "\ufeff"
 _LONGEST_NUMBER = 400
+# Separators beside the comma that spreadsheets write, and characters of a body in which its line of names is found.
+_MARKS = ";\t|"
+_HEAD = 1 << 16
 # Bytes that are unpacked at a time: what follows the end of a gzip member is copied.
 _PIECE = 4096
 
@@ -177,19 +180,42 @@ def _integer(digits: str):
 
 
 def _csv(content: str) -> Matrix:
-    """A table with a header; blank lines are no rows, and the names are trimmed as training trims them."""
+    """A table with a header; blank lines are no rows."""
     import csv
     import io
 
+    mark, content = _separator(content)
     try:
-        rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=True) if row]
+        rows = [row for row in csv.reader(io.StringIO(content, newline=""), delimiter=mark, strict=True) if row]
     except csv.Error as error:
         raise RequestError(f"the body is not CSV: {error}") from None
     if not rows:
         raise RequestError("the body is empty: expected CSV with a header")
     if len(rows) == 1:
         raise RequestError("expected at least one row after the line of names, found that line alone")
-    return Matrix([name.strip() for name in rows[0]], rows[1:], noun="field")
+    return Matrix(rows[0], rows[1:], noun="field")
+
+
+def _separator(content: str) -> tuple[str, str]:
+    """What separates the fields of a CSV text, and the text without Excel's line that says it (``sep=;``).
+
+    It is the comma wherever the line of names has one: MLflow's scoring server reads no other. A line without a comma
+    is taken apart by the mark that makes most names of it.
+    """
+    import csv
+    import io
+
+    head = content[:_HEAD].lstrip("\r\n")
+    if head[:4].lower() == "sep=" and head[4:5] in ("," + _MARKS) and head[5:6] in ("\r", "\n"):
+        return head[4], content[content.index(head[:5]) + 5 :]
+
+    def names(mark: str) -> int:
+        try:
+            return len(next(csv.reader(io.StringIO(head, newline=""), delimiter=mark, strict=True), []))
+        except csv.Error:
+            return 0
+
+    return (max(_MARKS, key=names) if names(",") < 2 and max(map(names, _MARKS)) > 1 else ","), content
 
 
 def _lines(content: str):

@@ -2,9 +2,10 @@
 
 Each has ``count``, ``rows()`` (mappings of column name to raw value), ``columns(inputs)`` (a mapping of column name
 to a list of raw values, or None where only row by row is exact) and ``foreign(inputs)`` (whether it has none of them).
+A name may be padded, as in the file that a model was trained on: the scorecard finds the column that it means.
 """
 
-from ..scorecard.inputs import kind
+from ..scorecard.inputs import InputError, column_name, kind, named
 from .errors import RequestError
 
 _LONGEST_NAME = 80
@@ -17,9 +18,12 @@ class Matrix:
     uniform = True
 
     def __init__(self, names: list | None, data: list, *, noun: str = "value"):
+        if names is not None:
+            # Training, too, names the columns that have no name.
+            names = [name if name.strip() else column_name(name, place) for place, name in enumerate(names)]
+            _unique(names)
         self.names, self.data, self.count = names, data, len(data)
         if names is not None:
-            _unique(names)
             self._check(names, noun)
 
     def positional(self, inputs) -> "Matrix":
@@ -86,10 +90,15 @@ class Records:
         return iter(self.data)
 
     def columns(self, inputs) -> dict | None:
-        names = [item.name for item in inputs if item.name in self.data[0]]
-        if not self.uniform and any(name not in row for row in self.data for name in (i.name for i in inputs)):
+        known = frozenset(item.name for item in inputs)
+        try:
+            rows = [named(row, known) for row in self.data]
+        except InputError:  # row by row it is told of which
             return None
-        return {name: [row[name] for row in self.data] for name in names}
+        names = [item.name for item in inputs if item.name in rows[0]]
+        if not self.uniform and any(name not in row for row in rows for name in known):
+            return None
+        return {name: [row[name] for row in rows] for name in names}
 
     def foreign(self, inputs) -> bool:
         return all(_none_of(inputs, row) for row in self.data)
@@ -142,7 +151,8 @@ def listed(rows: list, *, fill: bool = False):
 
 
 def _none_of(inputs, names) -> bool:
-    return not any(item.name in names for item in inputs)
+    known = {item.name for item in inputs}
+    return known.isdisjoint(names) and known.isdisjoint(map(str.strip, names))
 
 
 def _unique(names) -> None:

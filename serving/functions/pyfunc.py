@@ -1,7 +1,7 @@
 """A model of MLflow's as what the contract asks: for models that no scorecard can say."""
 
 from ..scorecard.errors import Unsupported
-from ..scorecard.inputs import ABSENT, BOOLEAN, CATEGORY, NUMBER, Input, InputError
+from ..scorecard.inputs import ABSENT, BOOLEAN, CATEGORY, NUMBER, Input, InputError, named
 
 #: MLflow's types of columns -> the contract's.
 _TYPES = {"string": CATEGORY, "boolean": BOOLEAN, **dict.fromkeys(("double", "float", "long", "integer"), NUMBER)}
@@ -29,7 +29,7 @@ class Pyfunc:
         schema = model.metadata.get_input_schema()
         if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
             raise ValueError("the model has no signature of named columns; log it with an input example")
-        kinds = {one.name: one.type.name for one in schema.inputs}
+        kinds = {one.name: getattr(one.type, "name", str(one.type)) for one in schema.inputs}
         for name, kind in kinds.items():
             if kind not in _TYPES:
                 raise ValueError(f"the model's column {name!r} is {kind}; expected {', '.join(_TYPES)}")
@@ -54,7 +54,7 @@ class Pyfunc:
         import numpy as np
         import pandas as pd
 
-        table = {}
+        columns, table = named(columns, frozenset(self._kinds)), {}
         for item in self.inputs:
             if item.name not in columns:
                 if item.name in self.optional:

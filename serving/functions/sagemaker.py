@@ -10,7 +10,7 @@ from time import monotonic
 
 from ..contract.errors import RequestError
 from ..scorecard.errors import Unsupported
-from ..scorecard.inputs import ABSENT, Cleaning, Input, InputError
+from ..scorecard.inputs import ABSENT, Cleaning, Input, InputError, named
 
 AWAY = "TEMPORARILY_UNAVAILABLE"
 FAILED = "BAD_GATEWAY"
@@ -121,6 +121,7 @@ class Endpoint:
             raise InputError(error.column, error.reason) from None
 
     def _answers(self, columns, output: str) -> list:
+        columns = named(columns, frozenset(item.name for item in self.inputs))
         names = [item.name for item in self.inputs if item.name in columns]
         rows = self._read(columns)
         keys = [(output, *map(_key, row)) if _short(row) else None for row in rows]

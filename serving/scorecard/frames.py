@@ -12,13 +12,13 @@ from .inputs import (
     FRACTION,
     INFINITE,
     REQUIRED,
+    SEVERAL,
     Cleaning,
     Input,
     InputError,
+    aliases,
     kind,
 )
-
-SEVERAL = "expected one column of this name, found several"
 
 
 class Coded:
@@ -76,6 +76,18 @@ def names(table) -> list:
     return list(table if found is None else found)
 
 
+def spelled(table, known: frozenset) -> dict:
+    """What a table calls each of its columns, by the model's names for those that are the model's.
+
+    Raises
+    ------
+    InputError
+        where two names are one column of the model.
+    """
+    listed = names(table)
+    return {**{name: name for name in listed}, **aliases(listed, known)}
+
+
 def length(table) -> int:
     """How many rows a table has.
 
@@ -97,12 +109,12 @@ def length(table) -> int:
     return size or 0
 
 
-def column(table, known: set, name: str):
-    """One column of a table."""
+def column(table, known: dict, name: str):
+    """One column of a table, whose names ``spelled`` has found."""
     if name not in known:
         raise InputError(name, ABSENT)
     try:
-        found = table[name]
+        found = table[known[name]]
     except KeyError:  # PyArrow, where there are two
         raise InputError(name, SEVERAL) from None
     if getattr(found, "ndim", 1) != 1:
@@ -223,6 +235,11 @@ def _text(spec, values, cleaning, refusals) -> Coded:
     return Coded(codes, texts)
 
 
+def _equals_another(value) -> bool:
+    """Whether a value of another type, and another text, may equal this one: True is 1."""
+    return not isinstance(value, str) and value in (0, 1)
+
+
 def _factorized(values):
     """Codes (-1 for missing) and the list of different values."""
     try:
@@ -233,11 +250,17 @@ def _factorized(values):
             return codes.astype(np.intp), encoded.dictionary.to_pylist()
         if hasattr(values, "factorize"):
             codes, uniques = values.factorize()
-            return np.array(codes, dtype=np.intp), cells(uniques)
-        listed = cells(values)
+            uniques = cells(uniques)
+            if getattr(values.dtype, "kind", None) != "O" or not any(map(_equals_another, uniques)):
+                return np.array(codes, dtype=np.intp), uniques
+        keys = listed = cells(values)
         uniques = list(dict.fromkeys(listed))
-        places = {value: place for place, value in enumerate(uniques)}
-        return np.fromiter(map(places.__getitem__, listed), dtype=np.intp, count=len(listed)), uniques
+        if any(map(_equals_another, uniques)):
+            keys = [(type(one), one) for one in listed]
+            uniques = list(dict.fromkeys(keys))
+        places = {key: place for place, key in enumerate(uniques)}
+        codes = np.fromiter(map(places.__getitem__, keys), dtype=np.intp, count=len(keys))
+        return codes, uniques if keys is listed else [value for _, value in uniques]
     except TypeError:  # values that cannot be hashed, a list in a cell: no text either
         listed = cells(values)
         return np.arange(len(listed), dtype=np.intp), listed

@@ -32,6 +32,7 @@ REQUIRED = "a value is required, found none"
 ABSENT = "the column is required, found no such column"
 INFINITE = "expected a finite number, found one that is infinite or too large"
 FRACTION = "expected a whole number, found a fraction"
+SEVERAL = "expected one column of this name, found several"
 
 
 class InputError(ValueError):
@@ -321,6 +322,53 @@ def column_name(name: str, place: int) -> str:
     place : of the column in its table, from 0.
     """
     return name.strip() or f"Unnamed: {place}"
+
+
+def named(row, known):
+    """A row, or columns by name, under the names that a model has for them; itself where it has no others for them.
+
+    Parameters
+    ----------
+    row : mapping of name to anything.
+    known : frozenset of the model's names.
+
+    Raises
+    ------
+    InputError
+        where two names are one column.
+    """
+    names = row.keys()
+    if known.issuperset(names) or not (found := aliases(names, known)):
+        return row
+    meant = {name: own for own, name in found.items()}
+    return {meant.get(name, name): row[name] for name in names}
+
+
+def aliases(names, known) -> dict[str, str]:
+    """The columns of a model that a row or a table has under another spelling: by the model's name, the one it has.
+
+    A name that is the model's to the letter is that column; any other is the column whose name it is once
+    ``column_name`` has read it.
+
+    Parameters
+    ----------
+    names : of the row or the table, in order.
+    known : set of the model's own.
+
+    Raises
+    ------
+    InputError
+        where two names are one column.
+    """
+    found: dict[str, str] = {}
+    for name in set(names) - known:
+        if isinstance(name, str):
+            meant = column_name(name, 0) if name.strip() else column_name(name, list(names).index(name))
+            if meant in known:
+                if meant in found or meant in names:
+                    raise InputError(meant, SEVERAL)
+                found[meant] = name
+    return found
 
 
 def kind(raw) -> str:

@@ -1,7 +1,7 @@
 """MLflow's way in: the ``python_function`` flavor of a model, answered by its scorecard without scikit-learn."""
 
 from .errors import Unsupported
-from .inputs import ABSENT, InputError
+from .inputs import ABSENT, SEVERAL, InputError
 from .scorecard import OUTPUTS, Scorecard
 
 #: Rows up to which scoring each alone is faster than taking a DataFrame apart by columns.
@@ -80,7 +80,7 @@ class ScorecardModel:
             try:
                 found.append(answer(dict(zip(names, values, strict=True))))
             except InputError as error:
-                raise error if error.reason == ABSENT else error.at(place) from None
+                raise error if error.reason in (ABSENT, SEVERAL) else error.at(place) from None
         return found
 
 

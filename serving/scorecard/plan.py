@@ -32,6 +32,7 @@ class Plan:
     Attributes
     ----------
     inputs, cleaning : the raw columns, in the signature's order, and how their text is read.
+    names : of all inputs.
     ops : the operations that scores depend on, in order.
     slots : how many slots there are; the first ``len(inputs)`` hold the inputs.
     reads : places of the inputs that ``ops`` needs; ``optional`` the names of those it does without.
@@ -48,6 +49,7 @@ class Plan:
         self.document = document
         self.cleaning = Cleaning(document["cleaning"]["trim"], frozenset(document["cleaning"]["missing"]))
         self.inputs = tuple(Input(**item) for item in document["inputs"])
+        self.names = frozenset(item.name for item in self.inputs)
         self.slots = len(self.inputs)
         self.origin: dict[str, tuple] = {}
         self._places = {item.name: place for place, item in enumerate(self.inputs)}

@@ -3,7 +3,7 @@
 import math
 
 from . import steps
-from .inputs import ABSENT, InputError
+from .inputs import ABSENT, InputError, named
 from .plan import Plan
 
 try:
@@ -25,6 +25,8 @@ class Rows:
         self.plan = plan
         readers = [item.reader(plan.cleaning) for item in plan.inputs]
         self._reads = [(plan.inputs[place].name, place, readers[place]) for place in plan.reads]
+        # A row of as many columns as these, if it lacks none, has each under its own name.
+        self._width = -1 if plan.optional else len(plan.inputs)
         self._ops = [self._operation(op) for op in plan.ops]
         self._tail = [None] * plan.slots
         self._checks = [
@@ -49,14 +51,19 @@ class Rows:
         Raises
         ------
         InputError
-            where a value cannot be taken, or a column is not there.
+            where a value cannot be taken, or a column is not there, or twice.
         """
+        if len(row) != self._width:
+            row = named(row, self.plan.names)
         values = self._tail[:]
         for name, place, read in self._reads:
             try:
                 raw = row[name]
             except KeyError:
-                raise InputError(name, ABSENT) from None
+                renamed = named(row, self.plan.names)
+                if renamed is row:
+                    raise InputError(name, ABSENT) from None
+                return self.fill(renamed)
             values[place] = read(raw)
         for kind, slot, source, call in self._ops:
             values[slot] = call(values[source]) if kind else call(values)

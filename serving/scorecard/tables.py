@@ -46,7 +46,7 @@ class Tables:
         """
         plan = self.plan
         table = frames.named(table, plan.inputs)
-        known = set(frames.names(table))
+        known = frames.spelled(table, plan.names)
         count = frames.length(table)
         refusals = frames.Refusals()
         checks = [check for check in plan.checks if all(plan.inputs[place].name in known for place in check.places)]
@@ -141,7 +141,7 @@ class Tables:
     def rows(self, table):
         """Each row of a table as a mapping of input name to raw value."""
         table = frames.named(table, self.plan.inputs)
-        known = set(frames.names(table))
+        known = frames.spelled(table, self.plan.names)
         present = [item.name for item in self.plan.inputs if item.name in known]
         columns = [frames.cells(frames.column(table, known, name)) for name in present]
         for place in range(frames.length(table)):

@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from ...contract import RequestError, loads
 from ...contract.errors import TOO_LARGE, refusal
 from ...contract.tables import Matrix
-from ...scorecard.inputs import ABSENT, InputError
+from ...scorecard.inputs import ABSENT, InputError, aliases, column_name, named
 from ..web import by_row, probability_names
 from .upload import Upload, reading
 
@@ -123,9 +123,9 @@ class _Job:
             names = next((row for row in lines if row), None)
             if names is None:
                 raise RequestError("the object is empty: expected CSV with a header")
-            names = [name.strip() for name in names]
+            names = [name if name in self._known else column_name(name, place) for place, name in enumerate(names)]
             Matrix(names, [])  # refuses a name that is there twice
-            self._absent(set(names))
+            self._absent(names)
             labels = probability_names(self.handler.card) if self.asked == "probabilities" else []
             written = csv.writer(_To(good), lineterminator="\n")
             told = csv.writer(_To(bad), lineterminator="\n")
@@ -152,12 +152,12 @@ class _Job:
     def _lines(self, text, good: Upload, bad: Upload) -> None:
         lines = (line for line in _lined(text) if line.strip())
         ahead = list(islice(lines, _FIRST))
-        known: set = set()
+        names: dict = {}
         for line in ahead:
             value = _record(line)
-            known |= value.keys() if type(value) is dict else set(self._names)
+            names |= dict.fromkeys(value if type(value) is dict else self._names)
         if ahead:
-            self._absent(known)
+            self._absent(list(names))
         for line in chain(ahead, lines):
             place = self.rows + self.bad
             value = _record(line)
@@ -165,7 +165,7 @@ class _Job:
                 self.bad += 1
                 bad.write(json.dumps({"row": place, "reason": value, "line": line.rstrip("\r\n")}) + "\n")
                 continue
-            found = self._scored({**dict.fromkeys(self._names), **value})
+            found = self._scored(value, fill=True)
             if type(found) is str:
                 bad.write(json.dumps({"row": place, "reason": found, "record": value}) + "\n")
             else:
@@ -175,16 +175,24 @@ class _Job:
     def _names(self) -> list:
         return [item.name for item in self.handler.card.inputs]
 
-    def _absent(self, names: set) -> None:
+    @property
+    def _known(self) -> frozenset:
+        return frozenset(self._names)
+
+    def _absent(self, names: list) -> None:
         """Refuse an object that lacks a column: with a name misspelled, each of its values would seem to be missing."""
+        try:
+            there = {*names, *aliases(names, self._known)}
+        except InputError as error:
+            raise refusal(error) from None
         for name in self._names:
-            if name not in names and name not in self.handler.card.optional:
+            if name not in there and name not in self.handler.card.optional:
                 raise refusal(InputError(name, ABSENT))
 
-    def _scored(self, row: dict):
-        """The answer to a row, or, as a text, why there is none."""
+    def _scored(self, row: dict, *, fill: bool = False):
+        """The answer to a row, or, as a text, why there is none; ``fill``: a key that it lacks is a missing value."""
         try:
-            found = self.score(row)
+            found = self.score({**dict.fromkeys(self._names), **named(row, self._known)} if fill else row)
         except InputError as error:
             self.bad += 1
             return str(error)

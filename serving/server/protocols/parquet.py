@@ -4,10 +4,13 @@ A Parquet file of some bytes may say that one long text stands in a million rows
 what it comes to is held against the limit of a body.
 """
 
+from collections.abc import Iterable
+
 from serving.contract import Limits, RequestError
 from serving.contract.bodies import decompressed, too_large
-from serving.contract.errors import TOO_LARGE, UNREADABLE
+from serving.contract.errors import TOO_LARGE, UNREADABLE, refusal
 from serving.contract.tables import Columns, shown
+from serving.scorecard.inputs import InputError, aliases
 
 #: The media types, the registered one first.
 PARQUET = ("application/vnd.apache.parquet", "application/parquet", "application/x-parquet")
@@ -48,7 +51,9 @@ def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Column
                 status=413,
                 code=TOO_LARGE,
             )
-        wanted = [item.name for item in inputs if item.name in schema.names]
+        known = {item.name for item in inputs}
+        meant = {*known, *_aliases(schema.names, known)}
+        wanted = [name for name in schema.names if name in meant]
         if count * len(wanted) * _CELL > limits.body:
             raise too_large(limits)
         for name in wanted:
@@ -69,6 +74,14 @@ def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Column
         return Columns(found or {"": [None] * count})
     except (pa.ArrowException, OSError, ValueError, NotImplementedError, OverflowError):
         raise RequestError("the body is not Parquet that can be read") from None
+
+
+def _aliases(names: list, known: set) -> Iterable[str]:
+    """Names that are the model's though they are padded."""
+    try:
+        return aliases(names, known).values()
+    except InputError as error:
+        raise refusal(error) from None
 
 
 def _see(schema, name: str) -> None:

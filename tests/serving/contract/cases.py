@@ -138,6 +138,14 @@ def good() -> list[Case]:
     turned = {"columns": NAMES[::-1], "data": [one[::-1]]}
     plain = _json({"instances": [one]})
     packed = gzip.compress(plain, mtime=0)
+    named = [f" {name}\t" for name in NAMES]
+    padded = {
+        "dataframe_split": {"columns": named, "data": [one, one]},
+        "dataframe_records": [dict(zip(named, one, strict=True))] * 3,
+        "instances": [dict(zip(named, one, strict=True)), _records([one])[0]],
+        "inputs": {name: [value] * 40 for name, value in zip(named, one, strict=True)},
+        "features": dict(zip(named, one, strict=True)) | {"more": 1},
+    }
     found += [
         Case("an index", _json({"dataframe_split": {**split, "index": [7]}})),
         Case("no columns", _json({"dataframe_split": {"data": [one]}})),
@@ -171,6 +179,25 @@ def good() -> list[Case]:
         Case("CSV turned round", _csv([one[::-1]], NAMES[::-1]), "text/csv"),
         Case("CSV with blank lines", b"\n" + _csv([one], end="\n\n"), "text/csv"),
         Case("CSV with padded names", b"age , x.y,owns, it's\n3,4,true,a\n", "text/csv"),
+        Case("CSV with names that are empty", b"age,,x.y,owns,it's, \n3,7,4,true,a,7\n", "text/csv"),
+        Case("CSV with semicolons", b"age;x.y;owns;it's\n3;4;true;a,b\n", "text/csv"),
+        Case("CSV with tabs and padded names", b"age\tx.y \towns\tit's\n3\t4\ttrue\ta\n", "text/csv"),
+        Case("CSV of Excel", b"sep=;\r\nage;x.y;owns;it's\r\n3;4;true;a\r\n", "text/csv"),
+        *(Case(f"padded names in {form}", _json({form: value})) for form, value in padded.items()),
+        Case(
+            "padded names in lines",
+            b'{"x.y ": 1}\n{"x.y ": 2, " it\'s": "a", "age": 3, "owns": 1}\n',
+            "application/jsonlines",
+        ),
+        *(
+            Case(f"{json.dumps(value)} among texts in {form}", _json({form: table}))
+            for value in (5, -0.5, 3.0, True, 1e-7)
+            for form, table in (
+                ("dataframe_records", _records([one, [*one[:3], value]])),
+                ("inputs", _columns([[*one[:3], value]] * 2)),
+                ("X", [*one[:3], value]),
+            )
+        ),
         Case("CSV without a last line end", _csv([one])[:-1], "text/csv"),
     ]
     return found
@@ -211,8 +238,8 @@ def bad() -> list[Case]:
         *cell("x.y", 10**400, "expected a finite number"),
         *cell("owns", 2, "expected true or false, found a number"),
         *cell("owns", "maybe", "expected true or false, found text"),
-        *cell("it's", 5, "expected text, found a number"),
-        *cell("it's", True, "expected text, found a boolean", place=17),
+        *cell("it's", [5], "expected text, found a list"),
+        *cell("it's", {"a": 1}, "expected text, found an object", place=17),
         refused("nothing", b"", "the body is empty"),
         refused("white space", b" \n ", "the body is empty"),
         refused("not JSON", b"{", "the body is not JSON"),
@@ -301,8 +328,14 @@ def bad() -> list[Case]:
             says="none of the model's columns was: 'age', ",
         ),
         Case(
-            "CSV with semicolons", b"age;x.y;owns\n3;4;1\n", "text/csv", status=400, says="none of the model's columns"
+            "CSV with semicolons below commas",
+            b"age,x.y,owns,it's\n3;4;1;a\n",
+            "text/csv",
+            status=400,
+            says="row 0: expected 4 fields",
         ),
+        refused("a name twice, padded", {"inputs": {"age": [1], " age": [2]}}, "column 'age': expected one column of"),
+        refused("a padded name twice", {"dataframe_records": [{" age": 1, "age ": 2}]}, "column 'age': expected one"),
         Case("CSV with a name twice", _csv([[*one, 1]], [*NAMES, "age"]), "text/csv", status=400, says="column 'age'"),
         Case("CSV with an open quote", b'age\n"1', "text/csv", status=400, says="the body is not CSV"),
         Case("CSV with text", _csv([["x", 1, 0, "a"]]), "text/csv", status=400, says="row 0, column 'age'"),
@@ -329,6 +362,11 @@ _MLFLOW = (
     "more columns",
 )
 _MLFLOW += ("no params", "params", "explained", "a key is missing")
-#: It takes a padded name for another column.
-_NOT_MLFLOW = ("CSV with padded names",)
-ALSO_MLFLOW = [case for case in GOOD if case.name.startswith(_MLFLOW) and case.name not in _NOT_MLFLOW]
+#: It takes a padded name for another column, and knows no separator but the comma.
+_NOT_MLFLOW = ("padded names", "CSV with semicolons", "CSV of Excel")
+ALSO_MLFLOW = [
+    case
+    for case in GOOD
+    if (case.name.startswith(_MLFLOW) or "among texts in dataframe" in case.name)
+    and not any(words in case.name for words in _NOT_MLFLOW)
+]

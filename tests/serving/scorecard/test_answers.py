@@ -111,7 +111,7 @@ def test_rows_and_tables_agree_to_the_digit_on_what_they_refuse():
     bad = {
         "age": [1.0, "x", math.inf, None, True, [1], 5.0],
         "rooms": [1.0, 2.0, 2.0, 3.0, 1.0, 1.0, "2"],
-        "town": ["York", "York", "York", "new", "York", "York", 7],
+        "town": ["York", "York", "York", "new", "York", "York", b"7"],
         "noise": [None] * 7,
     }
     _, refusals = REGRESSION.tables.scores(bad)
