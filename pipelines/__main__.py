@@ -160,7 +160,7 @@ def tune(as_json: bool, **given) -> None:
 @_read
 @option("--target", help="The column that holds the truth. [default: as in training]")
 @option("--rows", type=click.Choice(["auto", "all", "holdout"]), default="auto",
-        help="auto: of a table that the version was trained on those held out, of another all.")  # fmt: skip
+        help="auto: of a table with rows that the version was trained on those held out, of another all.")  # fmt: skip
 @option("--against", default="champion", help="The version to judge beside, on the same rows; or none.")
 @option("--sensitive", type=Names(), multiple=True, help="Columns by whose values the metrics are shown apart.")
 @option("--positive", help="The positive one of two classes. [default: as in training]")

@@ -1,18 +1,22 @@
 """Check a table against a suite, or draft the suite: ``python -m pipelines validate``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipelines import columns, runs, splitting, suites, tracking, validation
+from pipelines import ancestry, columns, runs, selection, splitting, suites, tracking, validation
+from pipelines.columns import Column
+from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
 from pipelines.planning import CLEANING, model_name
-from pipelines.sources import FIND, ReadOptions, Table, read
+from pipelines.sources import FIND, ReadOptions, read
 from pipelines.validation.suites import FOLDER
 from registry import client as registry_client
+from registry import holdout
+from registry.holdout import ROW, Earlier, Rule
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ def check(
     target = target or table.target
     if target and target not in table.columns.column_names:
         raise PipelineError(f"--target: no column {target!r} in the table")
-    whole = typed(table)
+    typed = {each: columns.infer_key(each, table.columns[each], CLEANING, table.marks_of(each)) for each in table.columns.column_names}
+    # A column of no one type is text, which the suite may judge.
+    whole = pd.DataFrame({each: column.values for each, column in typed.items()}, copy=False)
     path = Path(output) if output else FOLDER / f"{model}.json"
     if draft and path.exists() and not overwrite:
         raise PipelineError(f"{path} is there already, and may have been edited; give --output, or --overwrite yes")
@@ -86,7 +92,8 @@ def check(
         runs.folder() as folder,
     ):
         if draft:
-            training, held = _halves(_with_target(whole, target), target, test_size)
+            rule = _rule(typed, target, test_size, holdout.earlier(client, model))
+            training, held = _halves(_with_target(whole, target), rule)
             chosen = validation.draft(training, model, target=target)
             origin, judged = f"drafted from {len(training)} rows", held
         else:
@@ -109,25 +116,28 @@ def check(
     return checked
 
 
-def typed(table: Table) -> pd.DataFrame:
-    """All columns of a table by their types; one of no one type as text, which the suite may judge."""
-    found = {
-        name: columns.infer_key(name, table.columns[name], CLEANING, table.marks_of(name))
-        for name in table.columns.column_names
-    }
-    return pd.DataFrame({name: column.values for name, column in found.items()}, copy=False)
-
-
 def _with_target(whole: pd.DataFrame, target: str | None) -> pd.DataFrame:
     """The rows that training takes: one without a target teaches nothing."""
     return whole[whole[target].notna()] if target in whole.columns else whole
 
 
-def _halves(whole: pd.DataFrame, target: str | None, test_size: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    features = whole.drop(columns=[target] if target else [])
-    held = splitting.held_out_as(
-        {"key_columns": list(features.columns), "by": "row", "test_size": test_size}, lambda name: features[name]
-    )[1]
+def _rule(typed: Mapping[str, Column], target: str | None, test_size: float, earlier: Sequence[Earlier]) -> Rule:
+    """What holds rows out in training: an earlier version's rule, else the key of what would be the features."""
+    inherited = ancestry.take_over(earlier, Roles(target=target), target=target or "", columns=list(typed)).rule
+    if inherited and inherited.applies:
+        return inherited
+    others = [column for name, column in typed.items() if name != target]
+    features = [
+        column.name
+        for column in others
+        if not selection.reason(column, role=False, kept=False, rows=len(column.values))
+    ]
+    keyed = tuple(features or (column.name for column in others))
+    return Rule(ROW, keyed, columns=keyed, test_size=test_size)
+
+
+def _halves(whole: pd.DataFrame, rule: Rule) -> tuple[pd.DataFrame, pd.DataFrame]:
+    held = splitting.held_out_as(rule, lambda name: whole[name])[1]
     if held.all() or not held.any():
         raise PipelineError(f"expected rows to draft from and rows to judge by, found {len(whole)} in all; add rows")
     return whole[~held], whole[np.asarray(held)]

@@ -16,7 +16,7 @@ from pipelines.targets import CLASSIFICATION, REGRESSION, TARGET_NAMES, TASKS
 from registry.text import closest, listed, one_line
 from serving.scorecard.inputs import CATEGORY, NUMBER, Cleaning, Input
 
-__all__ = ["CLASSIFICATION", "REGRESSION", "TARGET_NAMES", "TASKS", "Dataset", "Roles", "prepare"]
+__all__ = ["CLASSIFICATION", "REGRESSION", "TARGET_NAMES", "TASKS", "Dataset", "Roles", "check", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Dataset:
     left_out : column -> why it is not a feature.
     others : the columns that are not features, typed where they can be; one row a row of the features.
     order : the names of all columns, as the table has them.
+    key_columns : those that are features, or would be if none were dropped: what a row is known by where it has no id.
     notes : what was found that a person should know, a sentence each.
     scalars : the categories whose raw column held numbers or booleans, too.
     """
@@ -66,6 +67,7 @@ class Dataset:
     left_out: dict[str, str]
     others: dict[str, pd.Series]
     order: tuple[str, ...]
+    key_columns: tuple[str, ...]
     dropped_rows: int = 0
     notes: tuple[str, ...] = field(default=())
     scalars: frozenset[str] = frozenset()
@@ -98,8 +100,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
     PipelineError
         where a named column is not there, the target cannot be learned, or no feature is left.
     """
-    target_name = targets.name(roles.target, table)
-    _check_names(target_name, roles, table.columns.column_names)
+    target_name = check(table, roles)
     asked = task_of_estimator if roles.task == "auto" and task_of_estimator else roles.task
     raw_target = targets.read(target_name, table, cleaning, asked)
     task, why = targets.task(raw_target, roles.task, table, task_of_estimator)
@@ -116,6 +117,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
     features: dict[str, Column] = {}
     others: dict[str, pd.Series] = {}
     left_out: dict[str, str] = {}
+    key_columns: list[str] = []
     for name in table.columns.column_names:
         if name == target_name:
             continue
@@ -124,9 +126,11 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
         role = name in (*roles.id, roles.group, roles.time)
         if role:
             notes += _role_notes(column, time=name == roles.time)
-        reason = selection.reason(
-            column, dropped=name in roles.drop, role=role, kept=name in roles.keep, rows=len(known)
-        )
+        reason = selection.reason(column, role=role, kept=name in roles.keep, rows=len(known))
+        if not reason:
+            key_columns.append(name)
+        if name in roles.drop:
+            reason = selection.DROPPED
         if reason:
             left_out[name] = reason
             others[name] = column.values
@@ -153,6 +157,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
         left_out=left_out,
         others=others,
         order=tuple(table.columns.column_names),
+        key_columns=tuple(key_columns),
         dropped_rows=dropped,
         notes=tuple(notes),
         scalars=frozenset(name for name in table.scalars if name in features and features[name].type == CATEGORY),
@@ -195,8 +200,15 @@ def _coded_notes(column: Column, raw: pa.ChunkedArray) -> list[str]:
     )
 
 
-def _check_names(target: str, roles: Roles, names: Sequence[str]) -> None:
-    """Every named column is there, and the target has no other role."""
+def check(table: Table, roles: Roles) -> str:
+    """The target's name, where every column that the roles name is there and the target has no other role.
+
+    Raises
+    ------
+    PipelineError
+        where it has, or a column is not there.
+    """
+    target, names = targets.name(roles.target, table), table.columns.column_names
     for option, given in (
         ("--drop", roles.drop),
         ("--keep", roles.keep),
@@ -213,3 +225,4 @@ def _check_names(target: str, roles: Roles, names: Sequence[str]) -> None:
                 raise PipelineError(f"{option}: no column {name!r}; {hint}")
     if target in {*roles.drop, *roles.id, *roles.sensitive, roles.group, roles.time}:
         raise PipelineError(f"--target {target} has another role too; give the column one role")
+    return target

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
 from pipelines import metrics, profile
 from pipelines.dataset import Dataset
 from pipelines.metrics import Answers
-from pipelines.splitting import Split
 from registry import evidence
+from registry.holdout import Rule
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,24 @@ def judge(answers: Answers, *, resamples: int, seed: int) -> Judged:
     return Judged(metrics.measure(answers), found)
 
 
-def holdout_section(split: Split, *, resamples: int) -> dict:
-    """The ``holdout`` section of evidence."""
-    held = len(split.holdout)
-    drawn = {"resamples": resamples, "rows": min(held, metrics.BOOTSTRAP_ROWS), "level": metrics.LEVEL}
+def holdout_section(
+    rule: Rule, *, rows: int, training_rows: int | None, earlier: dict | None, resamples: int, like: str | None = None
+) -> dict:
+    """The ``holdout`` section of evidence.
+
+    Parameters
+    ----------
+    rows, training_rows : how many were judged, and how many the version was trained on; None where that is not known.
+    earlier : what is known of these rows and other versions, see ``ancestry.Known``; None where nothing was asked.
+    like : the version whose key columns were taken over.
+    """
+    drawn = {"resamples": resamples, "rows": min(rows, metrics.BOOTSTRAP_ROWS), "level": metrics.LEVEL}
     return {
-        "by": split.by,
-        "columns": list(split.columns),
-        "key_columns": list(split.key_columns),
-        "test_size": split.test_size,
-        "cut": split.cut,
-        "rows": held,
-        "training_rows": len(split.training),
+        **rule.to_section(),
+        "like": like,
+        "rows": rows,
+        "training_rows": training_rows,
+        "earlier": earlier,
         "bootstrap": drawn if resamples else None,
     }
 
@@ -94,8 +99,3 @@ def write_holdout(answers: Answers, keys: np.ndarray, folder: Path) -> Path:
 
 def _plain(values: np.ndarray) -> pa.Array:
     return pa.array(values.tolist() if values.dtype == object else values)
-
-
-def read_holdout(path: Path) -> pd.DataFrame:
-    """The held-out answers of a version, as :func:`write_holdout` wrote them."""
-    return pa.parquet.read_table(path).to_pandas()

@@ -1,6 +1,7 @@
 """The rows of a table that a version is judged on, and what is true of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ from pipelines.planning import CLEANING
 from pipelines.sources import Table
 from pipelines.targets import usual_name
 from pipelines.versions import Version
+from registry.holdout import GIVEN, TIME, Rule
 from registry.text import listed
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
 
-#: Which rows of a table are judged: ``auto`` is ``holdout`` on a table that the version was trained on, else ``all``.
+#: Which rows of a table are judged: ``auto`` is ``holdout`` where the version was trained on rows of it, else ``all``.
 ROWS = ("auto", "all", "holdout")
 
 
@@ -25,13 +27,15 @@ class Rows:
 
     Parameters
     ----------
-    positions, keys, truth : of each row; its place in the table, its key by the candidate's rule, its target.
+    positions, keys, truth : of each row; its place in the table, its key, its target.
+    rule : what the keys are made of: the candidate's own rule where it has one.
     unseen : which of them both versions' trainings would have held out; none where one of them does not tell.
     notes : what a person should know.
     """
 
     positions: np.ndarray
     keys: np.ndarray
+    rule: Rule
     unseen: np.ndarray
     truth: np.ndarray
     target: str
@@ -60,14 +64,17 @@ def choose(table: Table, version: Version, other: Version | None, *, which: str,
     notes = [f"{(~known).sum()} rows without a value of {target!r} are left out"] if not known.all() else []
     task, classes = _task(version, column, known)
     chosen = known.copy()
-    keys, held = _keys(table, version)
-    chosen &= _allowed(table, version, held, which, notes)
+    ours = _seen(table, version)
+    chosen &= _allowed(table, version, ours, which, notes)
     unseen = np.zeros(len(known), dtype=bool)
     if other is not None:
-        theirs = _keys(table, other)[1]
+        theirs = _seen(table, other)
         chosen &= _allowed(table, other, theirs, which, notes)
-        if version.document and other.document:
-            unseen = held & theirs
+        if ours.held is not None and theirs.held is not None:
+            unseen = ours.held & theirs.held
+        if version.rule is None and theirs.held is not None:
+            # It has no names of its own for rows: with the other's the two can be compared.
+            ours = theirs
     positions = np.flatnonzero(chosen)
     if len(positions) < 2:
         raise PipelineError(
@@ -78,7 +85,11 @@ def choose(table: Table, version: Version, other: Version | None, *, which: str,
         raise PipelineError(f"target {target!r} holds {column.type} values, {version.title} predicts numbers")
     truth = column.values.iloc[positions]
     labels = _labels(truth, classes, target, version) if task == CLASSIFICATION else truth.to_numpy(dtype="float64")
-    return Rows(positions, keys[positions], unseen[positions], labels, target, task, classes, tuple(notes))
+    keys, rule = ours.keys[positions], ours.rule if version.rule else replace(ours.rule, **_NOT_KNOWN)
+    return Rows(positions, keys, rule, unseen[positions], labels, target, task, classes, tuple(notes))
+
+
+_NOT_KNOWN: dict = {"by": GIVEN, "columns": (), "named": False, "test_size": None, "cut": None}
 
 
 def _target_name(table: Table, version: Version, asked: str | None) -> str:
@@ -118,37 +129,64 @@ def typed(table: Table, name: str) -> pd.Series:
     return columns.infer(name, table.columns[name], CLEANING, table.marks_of(name)).values
 
 
-def _keys(table: Table, version: Version) -> tuple[np.ndarray, np.ndarray]:
-    """The key of every row, as the version's training made them, and which it held out."""
-    if version.document is None:
-        frame = version.read(table)
-        return splitting.hash_rows(frame), np.ones(len(frame), dtype=bool)
-    holdout = version.document["holdout"]
-    needed = {*holdout["key_columns"], *holdout["columns"]}
-    if missing := sorted(name for name in needed if table.known_as(name) is None):
-        raise PipelineError(f"{version.title} keys its rows by columns that the table lacks: {listed(missing)}")
-    inputs = {one.name: one for one in version.inputs}
+@dataclass(frozen=True)
+class _Seen:
+    """The rows of a table as one version's training would have split them.
 
+    Parameters
+    ----------
+    held : which it would have held out; None where that cannot be told.
+    here : whether it was trained on rows of this table.
+    """
+
+    rule: Rule
+    keys: np.ndarray
+    held: np.ndarray | None
+    here: bool
+
+
+def _seen(table: Table, version: Version) -> _Seen:
+    same = version.document is not None and version.document["lineage"]["data"]["digest"] == table.digest
+    rule = version.rule
+
+    @cache
     def column(name: str) -> pd.Series:
-        if name in inputs:
-            return version.column(table, inputs[name])
         own = table.known_as(name) or name
         return columns.infer_key(name, table.columns[own], CLEANING, table.marks_of(own)).values
 
-    return splitting.held_out_as(holdout, column)
+    if rule is not None and rule.applies and all(map(table.known_as, rule.needed)):
+        keys, held = splitting.held_out_as(rule, column)
+        # A fifth or so of the rows it knew are among those it held out: where none of them is here, neither are others.
+        known = np.array([int(key, 16) for key in version.held_out.to_pylist()], dtype="uint64")
+        return _Seen(rule, keys, held, same or bool(np.isin(keys, known).any()))
+    inputs = tuple(one.name for one in version.inputs)
+    if missing := [name for name in inputs if table.known_as(name) is None]:
+        raise PipelineError(f"{version.title} takes columns that the table lacks: {listed(missing)}")
+    keys = splitting.hash_columns(column, inputs)
+    return _Seen(Rule(GIVEN, inputs), keys, None, same)
 
 
-def _allowed(table: Table, version: Version, held: np.ndarray, rows: str, notes: list[str]) -> np.ndarray:
+def _allowed(table: Table, version: Version, seen: _Seen, rows: str, notes: list[str]) -> np.ndarray:
     """Which rows may be judged by: all, or those that the version's training held out."""
-    trained_here = version.document is not None and version.document["lineage"]["data"]["digest"] == table.digest
-    if rows == "all" or (rows == "auto" and not trained_here):
-        if trained_here:
-            notes.append(f"{version.title} was trained on rows of this table: its metrics flatter it")
-        return np.ones(table.columns.num_rows, dtype=bool)
-    if version.document is None:
-        raise PipelineError(f"--rows holdout: {version.title} does not tell what it held out; use --rows all")
-    notes.append(f"{version.title} held out {held.sum()} of these {len(held)} rows; the others are not judged")
-    return held
+    every = np.ones(table.columns.num_rows, dtype=bool)
+    if rows == "holdout" and seen.held is None:
+        raise PipelineError(f"--rows holdout: {version.title} does not tell which of them it held out; use --rows all")
+    if seen.held is not None and (rows == "holdout" or (rows == "auto" and seen.here)):
+        notes.append(
+            f"{version.title} held out {seen.held.sum()} of these {len(every)} rows; the others are not judged"
+        )
+        return seen.held
+    if seen.here:
+        which = "" if seen.held is not None else ", and which of them it held out is not known"
+        notes.append(f"{version.title} was trained on rows of this table{which}: its metrics flatter it")
+    elif seen.held is None:
+        notes.append(f"{version.title} does not tell what it was trained on: these rows may be among it")
+    elif seen.rule.by == TIME and not seen.held.all():
+        notes.append(
+            f"{(~seen.held).sum()} of these {len(every)} rows are not later than {seen.rule.cut}, up to where "
+            f"{version.title} was trained: they may be among it"
+        )
+    return every
 
 
 def _labels(truth: pd.Series, classes: tuple, target: str, version: Version) -> np.ndarray:

@@ -175,7 +175,13 @@ def _document(question: Question, table: Table, version: Version, rows: Rows, an
         "metrics": judged.to_evidence(),
         "baseline": {"strategy": strategy, "metrics": baseline},
         "cross_validation": None,
-        "holdout": _holdout(question, version, rows),
+        "holdout": evaluation.holdout_section(
+            rows.rule,
+            rows=len(rows.positions),
+            training_rows=trained["holdout"]["training_rows"] if trained else None,
+            earlier=None,
+            resamples=question.resamples,
+        ),
         "suite": None,
         "fairness": [metrics.by_group(answers, group) for group in groups],
         "parity": _parity(version, frame),
@@ -208,19 +214,6 @@ def _baseline(version: Version, answers: Answers) -> tuple[str, dict]:
     label = np.array([answers.classes[int(weights.argmax())]], dtype=answers.target.dtype)
     said = Answers(answers.target, np.repeat(label, len(answers)), shares, answers.classes, answers.positive)
     return "prior", metrics.measure(said)
-
-
-def _holdout(question: Question, version: Version, rows: Rows) -> dict:
-    drawn = {
-        "resamples": question.resamples,
-        "rows": min(len(rows.positions), metrics.BOOTSTRAP_ROWS),
-        "level": metrics.LEVEL,
-    }
-    known = version.document["holdout"] if version.document else {
-        "by": "given", "columns": [], "key_columns": [one.name for one in version.inputs],
-        "test_size": None, "cut": None, "training_rows": None,
-    }  # fmt: skip
-    return {**known, "rows": len(rows.positions), "bootstrap": drawn if question.resamples else None}
 
 
 def _model(version: Version, rows: Rows, answers: Answers) -> dict:

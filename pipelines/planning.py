@@ -3,13 +3,19 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pipelines import estimators, splitting, suites, targets, thresholds
-from pipelines.dataset import CLASSIFICATION, Dataset, Roles, prepare
+from pipelines import ancestry, estimators, splitting, suites, targets, thresholds
+from pipelines.ancestry import Inheritance, Known
+from pipelines.dataset import CLASSIFICATION, Dataset, Roles, check, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import FIND, Origin, ReadOptions, Table, read
 from pipelines.splitting import Split
+from registry import holdout
 from serving.scorecard.inputs import Cleaning
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 #: How raw text is read, in training and wherever the model answers.
 CLEANING = Cleaning()
@@ -44,11 +50,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is decided before anything is fitted; of the raw table, only where it came from."""
+    """All that is decided before anything is fitted; of the raw table, only where it came from.
+
+    Parameters
+    ----------
+    inherited : what was taken over from an earlier version of the name, the columns' roles among it.
+    known : what is known of the held-out rows and those versions.
+    """
 
     origin: Origin
     dataset: Dataset
     split: Split
+    inherited: Inheritance
+    known: Known
     entry: estimators.Entry
     values: Mapping[str, object]
     name: str
@@ -57,17 +71,27 @@ class Plan:
     rule: thresholds.Rule | None
 
 
-def decide(settings: Settings, say: Callable[[str], None] = lambda text: None) -> Plan:
+def decide(
+    settings: Settings,
+    say: Callable[[str], None] = lambda text: None,
+    *,
+    connect: "Callable[[], MlflowClient] | None" = None,
+    inherited: Inheritance | None = None,
+) -> Plan:
     """Read the table and decide all that can be decided before a run begins.
 
     Parameters
     ----------
     say : told what was found of the columns, a line each; also where the table is refused for what is left of it.
+    connect : gives the client of the registry that holds the model's earlier versions; None where none are to be seen.
+    inherited : what was taken over from them already; None to see.
 
     Raises
     ------
     PipelineError
         where the settings, the table, or the two together are refused.
+    RegistryError
+        where the registry does not answer.
     """
     if not 0 < settings.test_size < 1:
         raise PipelineError(f"--test-size is between 0 and 1, found {settings.test_size:g}")
@@ -78,8 +102,15 @@ def decide(settings: Settings, say: Callable[[str], None] = lambda text: None) -
     table = read(settings.data, query=settings.query, options=settings.options)
     for note in table.notes:
         say(note)
-    dataset = prepare(table, settings.roles, cleaning=CLEANING, task_of_estimator=asked)
-    for note in dataset.notes:
+    name = model_name(settings.name, table)
+    target = check(table, settings.roles)
+    earlier = holdout.earlier(connect(), name) if connect else []
+    if inherited is None:
+        columns = table.columns.column_names
+        inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=columns)
+    roles = inherited.roles
+    dataset = prepare(table, roles, cleaning=CLEANING, task_of_estimator=asked)
+    for note in (*dataset.notes, *inherited.notes):
         say(note)
     for column, reason in dataset.left_out.items():
         say(f"left out: {column!r}: {reason}")
@@ -88,13 +119,21 @@ def decide(settings: Settings, say: Callable[[str], None] = lambda text: None) -
         raise PipelineError(
             f"--estimator {entry.name} needs a target of 0 or more, found negative values in {dataset.target_name!r}"
         )
+    split = splitting.split(
+        dataset, roles, test_size=settings.test_size, key_columns=inherited.key_columns, before=inherited.rule
+    )
+    known = ancestry.known(earlier, dataset, split)
+    for note in known.notes(len(split.holdout)):
+        say(note)
     return Plan(
         origin=table.origin,
         dataset=dataset,
-        split=splitting.split(dataset, settings.roles, test_size=settings.test_size),
+        split=split,
+        inherited=inherited,
+        known=known,
         entry=entry,
         values=estimators.parameters(entry, settings.parameters),
-        name=model_name(settings.name, table),
+        name=name,
         positive=_positive(settings.positive, dataset),
         class_weight=_class_weight(settings.class_weight, dataset),
         rule=_applicable(rule, dataset),

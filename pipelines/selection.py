@@ -32,17 +32,18 @@ _EXACT = 2**53
 _OVERRULE = "--keep overrules"
 _DECIDE = "--drop leaves it out, --keep says that this is right"
 
+#: Why a column is no feature that its user drops, whatever it holds.
+DROPPED = "dropped as asked"
 
-def reason(column: Column, *, dropped: bool, role: bool, kept: bool, rows: int) -> str | None:
-    """Why a column is not a feature; None where it is one.
+
+def reason(column: Column, *, role: bool, kept: bool, rows: int) -> str | None:
+    """Why a column would not be a feature; None where it would be one, unless it is dropped.
 
     Parameters
     ----------
-    dropped, role, kept : whether its user drops it, gives it a role, or keeps what looks like an identifier.
+    role, kept : whether its user gives it a role, or keeps what looks like an identifier.
     rows : how many rows the table had before any were dropped.
     """
-    if dropped:
-        return "dropped as asked"
     if role:
         return "it tells rows apart (--id, --group or --time)"
     if column.type == NESTED:

@@ -1,9 +1,10 @@
 """The stable holdout, by a hash of each row's key, and the folds of cross-validation."""
 
 import hashlib
+import re
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,16 @@ import pandas as pd
 from pipelines import dates
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles
 from pipelines.errors import PipelineError
+from registry.holdout import GROUP, ID, ROW, TIME, Rule
 from registry.text import listed
+from serving.scorecard.inputs import InputError, number
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))
+_TRUTH = {"true": 1.0, "false": 0.0}
+# From here on float64 does not tell all whole numbers apart.
+_EXACT = 2**53
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d(?:\.\d+)?))?)?")
 _FEWEST_TRAINING = 10
 _FEWEST_HELD_OUT = 2
 _FEW_DIFFERENT = 50
@@ -28,23 +36,23 @@ class Split:
     ----------
     training, holdout : row positions, ascending.
     keys : shape (n_rows,), uint64: the hash of each row's key.
-    by : ``"row"``, ``"id"``, ``"group"`` or ``"time"``.
-    columns : the columns that decide which rows are held out.
-    key_columns : the columns whose values make the key: the ids, else the features.
-    cut : for a split by time, the last moment of the training rows, as text.
+    rule : what holds rows out.
     """
 
     training: np.ndarray
     holdout: np.ndarray
     keys: np.ndarray
-    by: str
-    columns: tuple[str, ...]
-    test_size: float
-    cut: str | None = None
-    key_columns: tuple[str, ...] = ()
+    rule: Rule
 
 
-def split(dataset: Dataset, roles: Roles, *, test_size: float) -> Split:
+def split(
+    dataset: Dataset,
+    roles: Roles,
+    *,
+    test_size: float,
+    key_columns: Sequence[str] = (),
+    before: Rule | None = None,
+) -> Split:
     """Hold rows out by the hash of their key, or those after a moment.
 
     A row's place depends on its key alone: not on a seed, the order of the rows or the rows around it, so that it
@@ -53,29 +61,30 @@ def split(dataset: Dataset, roles: Roles, *, test_size: float) -> Split:
     Parameters
     ----------
     test_size : the share of rows to hold out, between 0 and 1.
+    key_columns : the columns that name a row where no ids do, as an earlier version has them; by default those that
+        are features, or would be if none were dropped.
+    before : the rule of an earlier version. A cut in time never moves back behind its own, unless a larger share is
+        asked for, or too few rows would be left.
 
     Raises
     ------
     PipelineError
         where there are too few rows, or a class would be on one side only.
     """
-    features = dataset.features
-    row_columns = tuple(roles.id) or tuple(features.columns)
-    keys = hash_rows(pd.DataFrame({name: dataset.column(name) for name in roles.id}) if roles.id else features)
-    cut = None
-    by: str
-    columns: tuple[str, ...]
+    keyed = tuple(roles.id) or tuple(key_columns) or dataset.key_columns
+    keys = hash_columns(dataset.column, keyed)
+    rule = Rule(ROW, keyed, named=bool(roles.id), columns=keyed, test_size=test_size)
     if roles.time:
-        by, columns = "time", (roles.time,)
         moments = dates.moments(dataset.column(roles.time), roles.time)
-        held, cut = _after_cut(moments, test_size)
+        held, cut = _after_cut(moments, test_size, _least_cut(before, roles.time, test_size, moments))
+        rule = replace(rule, by=TIME, columns=(roles.time,), cut=cut)
     elif roles.group:
-        by, columns = "group", (roles.group,)
-        held = _share(hash_rows(dataset.column(roles.group).to_frame())) < test_size
+        rule = replace(rule, by=GROUP, columns=(roles.group,))
+        held = _share(hash_columns(dataset.column, rule.columns)) < test_size
     else:
-        by, columns = ("id" if roles.id else "row"), row_columns
+        rule = replace(rule, by=ID if roles.id else ROW)
         held = _share(keys) < test_size
-    result = Split(np.flatnonzero(~held), np.flatnonzero(held), keys, by, columns, test_size, cut, row_columns)
+    result = Split(np.flatnonzero(~held), np.flatnonzero(held), keys, rule)
     _check(result, dataset)
     return result
 
@@ -83,21 +92,62 @@ def split(dataset: Dataset, roles: Roles, *, test_size: float) -> Split:
 def hash_rows(frame: pd.DataFrame) -> np.ndarray:
     """A hash of each row's values and their columns' names, shape (n_rows,), uint64; columns in any order.
 
-    Numbers are hashed as float64 (-0.0 as 0.0, every NaN alike), text as UTF-8 by BLAKE2b (missing as empty); the
-    columns' hashes are mixed by the finaliser of SplitMix64 (Steele, Lea and Flood 2014) and added modulo 2**64.
+    It hangs on each value alone, not on the type that its column has in this table: a number is hashed as float64
+    (-0.0 as 0.0), also one that is written as text; true and false are 1 and 0; other text, trimmed, as UTF-8 by
+    BLAKE2b; all missing values alike. The columns' hashes are mixed by the finaliser of SplitMix64 (Steele, Lea and
+    Flood 2014) and added modulo 2**64. Whoever changes this raises ``registry.holdout.SCHEME``.
     """
     total = np.zeros(len(frame), dtype="uint64")
     for name in frame.columns:
-        values = frame[name]
-        if values.dtype.kind == "f":
-            numbers = values.to_numpy(dtype="float64") + 0.0
-            bits = np.where(np.isnan(numbers), np.nan, numbers).view("uint64")
-        else:
-            codes, distinct = pd.factorize(values)
-            words = np.array([*(_text_hash(str(text)) for text in distinct), _text_hash("")], dtype="uint64")
-            bits = words[codes]
-        total += _mixed(_mixed(bits) ^ np.uint64(_text_hash(str(name))))
+        total += _mixed(_mixed(_bits(frame[name])) ^ np.uint64(_text_hash(str(name))))
     return _mixed(total)
+
+
+def hash_columns(column: Callable[[str], pd.Series], names: Sequence[str]) -> np.ndarray:
+    """The hash of each row's values in some columns of a table, see :func:`hash_rows`.
+
+    Parameters
+    ----------
+    column : name -> that column, typed; shape (n_rows,).
+    """
+    return hash_rows(pd.DataFrame({name: column(name) for name in names}, copy=False))
+
+
+def _bits(values: pd.Series) -> np.ndarray:
+    """Each value as 64 bits."""
+    if values.dtype.kind in "fiub":
+        return _number_bits(values.to_numpy(dtype="float64"))
+    codes, distinct = pd.factorize(values)
+    read = [_read(value) for value in distinct]
+    words = _number_bits(np.array([*(value if isinstance(value, float) else 0.0 for value in read), np.nan]))
+    for place, value in enumerate(read):
+        if isinstance(value, str):
+            words[place] = _text_hash(value)
+    return words[codes]
+
+
+def _number_bits(numbers: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(numbers), np.nan, numbers + 0.0).view("uint64")
+
+
+def _read(value: object) -> float | str:
+    """A value that is no number by its type: what number it is, else its text."""
+    text = str(value).strip()
+    if found := _MOMENT.fullmatch(text):
+        # The same moment as date, timestamp and text of a file.
+        day, clock, seconds = found.groups()
+        if seconds and "." in seconds:
+            seconds = seconds.rstrip("0").rstrip(".")
+        clock = f"{clock or '00:00'}:{seconds or '00'}"
+        return day if clock == "00:00:00" else f"{day} {clock}"
+    if text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    try:
+        read = number(text, "")
+    except InputError:
+        return text
+    beyond = abs(read) >= _EXACT and _WHOLE.fullmatch(text) and int(text) != read
+    return str(int(text)) if beyond else read
 
 
 def _text_hash(text: str) -> int:
@@ -116,13 +166,52 @@ def _share(keys: np.ndarray) -> np.ndarray:
     return (keys >> np.uint64(11)) * 2.0**-53
 
 
-def _after_cut(moments: np.ndarray, test_size: float) -> tuple[np.ndarray, str]:
+def _after_cut(moments: np.ndarray, test_size: float, least: np.generic | None) -> tuple[np.ndarray, str]:
     """Which rows come after the cut, and the cut: the last training moment. Rows of one moment stay together."""
     ordered = np.sort(moments)
     cut = ordered[max(int(np.ceil(len(ordered) * (1 - test_size))) - 1, 0)]
     if cut == ordered[-1] and ordered[0] < cut:
         cut = ordered[np.searchsorted(ordered, cut) - 1]
+    if (
+        least is not None
+        and cut < least
+        and (moments > least).sum() >= max(_ENOUGH_AFTER_CUT * (moments > cut).sum(), _FEWEST_HELD_OUT)
+    ):
+        cut = least
     return moments > cut, dates.shown(cut)
+
+
+# Of the rows that a share would hold out, those that a later cut has to leave.
+_ENOUGH_AFTER_CUT = 0.5
+
+
+def _least_cut(before: Rule | None, name: str, test_size: float, moments: np.ndarray) -> np.generic | None:
+    """The cut of an earlier version, where it was by this column and of no smaller share."""
+    if before is None or before.by != TIME or before.columns != (name,) or test_size > before.share:
+        return None
+    try:
+        return _moment(before, moments)
+    except PipelineError:  # the column held something else then: nothing of it is known
+        return None
+
+
+def _moment(rule: Rule, moments: np.ndarray) -> np.generic:
+    """The cut of a rule, to be compared with moments.
+
+    Raises
+    ------
+    PipelineError
+        where one of them is a number and the other a date.
+    """
+    try:
+        cut: float | None = float(str(rule.cut))
+    except ValueError:
+        cut = None
+    if (cut is None) == (moments.dtype.kind == "f"):
+        raise PipelineError(
+            f"--time {rule.columns[0]}: the cut {rule.cut} and the column are not both dates or numbers"
+        )
+    return np.float64(cut) if cut is not None else np.datetime64(rule.cut).astype(moments.dtype)
 
 
 def _check(result: Split, dataset: Dataset) -> None:
@@ -148,13 +237,14 @@ def _check(result: Split, dataset: Dataset) -> None:
 
 def _told(result: Split, dataset: Dataset) -> str:
     """How rows are held out, and of how many different values where those are few."""
-    if result.by == "row":
+    rule = result.rule
+    if rule.by == ROW:
         different = len(np.unique(result.keys))
     else:
-        different = len(pd.DataFrame({name: dataset.column(name) for name in result.columns}).drop_duplicates())
+        different = len(pd.DataFrame({name: dataset.column(name) for name in rule.columns}).drop_duplicates())
     if different > _FEW_DIFFERENT or different == len(dataset.features):
-        return f"held out by {result.by}"
-    return f"held out by {result.by}, {different} different value{'s'[: different > 1]} of {listed(result.columns)}"
+        return f"held out by {rule.by}"
+    return f"held out by {rule.by}, {different} different value{'s'[: different > 1]} of {listed(rule.columns)}"
 
 
 def folds(dataset: Dataset, split: Split, *, count: int, seed: int) -> tuple[str, list[tuple[np.ndarray, np.ndarray]]]:
@@ -170,10 +260,11 @@ def folds(dataset: Dataset, split: Split, *, count: int, seed: int) -> tuple[str
     """
     target = dataset.target.iloc[split.training].to_numpy()
     classes = dataset.task == CLASSIFICATION
-    if split.by == "time":
+    by, columns = split.rule.by, split.rule.columns
+    if by == TIME:
         kind, pairs = "time", _by_time(dataset, split, count)
-    elif split.by == "group" or (split.by == "id" and len(np.unique(split.keys[split.training])) < len(target)):
-        groups = split.keys if split.by == "id" else hash_rows(dataset.column(split.columns[0]).to_frame())
+    elif by == GROUP or (by == ID and len(np.unique(split.keys[split.training])) < len(target)):
+        groups = split.keys if by == ID else hash_columns(dataset.column, columns)
         kind, pairs = "group", _by_group(target, groups[split.training], classes, count, seed)
     else:
         kind, pairs = ("stratified" if classes else "k-fold"), _shuffled(target, classes, count, seed)
@@ -182,33 +273,38 @@ def folds(dataset: Dataset, split: Split, *, count: int, seed: int) -> tuple[str
     return kind, pairs
 
 
-def held_out_as(holdout: Mapping, column: Callable[[str], pd.Series]) -> tuple[np.ndarray, np.ndarray]:
+def held_out_as(rule: Rule, column: Callable[[str], pd.Series]) -> tuple[np.ndarray, np.ndarray]:
     """Keys of the rows of any table, and which of them an earlier split would hold out.
 
     Parameters
     ----------
-    holdout : the ``holdout`` section of evidence.
+    rule : one that applies.
     column : name -> that column of the table, typed; shape (n_rows,).
 
     Returns
     -------
     keys, shape (n_rows,), uint64; held, shape (n_rows,), bool.
+
+    Raises
+    ------
+    PipelineError
+        where the rule is by time, and the column has no times that can be compared with its cut.
     """
-    keys = hash_rows(pd.DataFrame({name: column(name) for name in holdout["key_columns"]}, copy=False))
-    if holdout["by"] == "time":
-        name = holdout["columns"][0]
+    keys = hash_columns(column, rule.key_columns)
+    if rule.by == TIME:
+        name = rule.columns[0]
         moments = dates.moments(column(name), name)
-        return keys, moments > np.array(holdout["cut"]).astype(moments.dtype)
-    if holdout["by"] == "group":
-        return keys, _share(hash_rows(column(holdout["columns"][0]).to_frame())) < holdout["test_size"]
-    return keys, _share(keys) < holdout["test_size"]
+        return keys, moments > _moment(rule, moments)
+    if rule.by == GROUP:
+        return keys, _share(hash_columns(column, rule.columns)) < rule.share
+    return keys, _share(keys) < rule.share
 
 
 def _by_time(dataset: Dataset, split: Split, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Each fold later than the rows before it; rows of one moment stay together."""
     from sklearn.model_selection import TimeSeriesSplit
 
-    name = split.columns[0]
+    name = split.rule.columns[0]
     moments, codes = np.unique(dates.moments(dataset.column(name), name)[split.training], return_inverse=True)
     order = np.argsort(codes, kind="stable")
     ordered = codes[order]

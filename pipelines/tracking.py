@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry import evidence, interrupts, stages
+from registry import evidence, holdout, interrupts, stages
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
 
@@ -151,6 +151,8 @@ def tags_of(document: dict, digest: str, run_id: str) -> dict[str, str]:
         "data.digest": lineage["data"]["digest"],
         "seed": str(lineage["seed"]),
     }
+    if rule := holdout.tag(document["holdout"]):
+        tags[holdout.TAG] = rule
     if lineage["git"]["commit"]:
         tags["git.commit"] = lineage["git"]["commit"] + ("+changes" if lineage["git"]["dirty"] else "")
     return tags

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,12 @@ from pipelines import (
     tracking,
     validation,
 )
+from pipelines.ancestry import Inheritance
 from pipelines.coefficients import Coefficient, score_name
 from pipelines.metrics import Answers
 from pipelines.planning import CLEANING, Plan, Settings, decide
 from registry import client as registry_client
-from registry import evidence
+from registry import evidence, reading
 from serving import flavor, scorecard
 from serving.scorecard import Scorecard, Unsupported, parity
 from serving.scorecard.inputs import BOOLEAN
@@ -62,6 +64,7 @@ def train(
     say: Callable[[str], None] = lambda text: None,
     progress: Callable[[Iterable], Iterable] = iter,
     tags: Mapping[str, str] | None = None,
+    inherited: Inheritance | None = None,
 ) -> Trained:
     """Train, judge, log and register one version.
 
@@ -70,6 +73,7 @@ def train(
     say : told what is being done, a line each.
     progress : wraps what is waited for.
     tags : more tags for the version.
+    inherited : what was taken over from earlier versions of the name already; None to see.
 
     Raises
     ------
@@ -79,8 +83,9 @@ def train(
     registry_client.settle()
     registry_client.probe()
     say(f"reading {registry_client.masked(settings.data)}")
-    plan = decide(settings, say)
-    client = registry_client.connect()
+    connect = cache(registry_client.connect)
+    plan = decide(settings, say, connect=connect, inherited=inherited)
+    client = connect()
     with (
         runs.interruptible(),
         runs.run(client, experiment=settings.experiment, name=f"train {plan.name}", tags=runs.tags()) as run,
@@ -169,7 +174,7 @@ def _validated(job: _Job) -> tuple[validation.SuiteResult | None, str | None]:
     if settings.suite == suites.NONE:
         return None, None
     suite, origin = suites.find(settings.suite, origin=plan.origin, model=plan.name, client=job.client)
-    suite, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=settings.roles)
+    suite, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
     page = suites.write(suite, found, job.folder / suites.ARTIFACTS)
     tracking.log_files(job.folder)
     job.say(f"{found.summary()} ({origin})")
@@ -201,7 +206,7 @@ def _report(
 ) -> None:
     """The pictures, the comparison with the champion, and the model card, into the run's folder."""
     plan = job.plan
-    answered = evaluation.read_holdout(job.folder / evidence.TRAINING / evidence.HOLDOUT)
+    answered = reading.holdout(job.folder / evidence.TRAINING / evidence.HOLDOUT)
     against = comparison.with_champion(job.client, plan.name, document, answered)
     if against and against.note:
         job.say(against.note)

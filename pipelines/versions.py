@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pipelines import columns
 from pipelines.errors import PipelineError
@@ -15,6 +16,7 @@ from pipelines.marks import PLAIN, Marks
 from pipelines.sources import Table
 from registry import evidence, reading, stages
 from registry.client import speaking
+from registry.holdout import GIVEN, Rule
 from registry.text import listed, one_line
 from serving import flavor, models
 from serving.scorecard import Scorecard
@@ -38,6 +40,7 @@ class Version:
     probabilities : table -> shape (n_rows, n_classes); None where it has none.
     classes : its labels in order; empty for a regression, None where the model does not tell.
     document : its training evidence; None where it has none.
+    held_out : the keys of the rows that training held out, as 16 hex digits; empty where it has no evidence.
     """
 
     name: str
@@ -50,11 +53,18 @@ class Version:
     classes: tuple[Any, ...] | None
     scorecard: Scorecard | None
     document: dict | None
+    held_out: pa.Array
     path: Path
 
     @property
     def title(self) -> str:
         return f"{self.name} version {self.number}"
+
+    @property
+    def rule(self) -> Rule | None:
+        """By which rule its training held rows out; None where it does not tell what it was trained on."""
+        rule = Rule.read(self.document["holdout"]) if self.document else None
+        return rule if rule and rule.by != GIVEN else None
 
     def pipeline(self) -> Any:
         """The native scikit-learn pipeline; None where the model has none."""
@@ -129,9 +139,11 @@ def fetch(client: "MlflowClient", uri: str, folder: Path) -> Version:
         from mlflow.artifacts import download_artifacts
 
         path = Path(download_artifacts(f"models:/{found.name}/{found.version}", dst_path=str(folder / "model")))
-        document = None
+        document, held_out = None, pa.array([], pa.string())
         if found.run_id and client.list_artifacts(found.run_id, evidence.TRAINING):
-            document = evidence.read(Path(client.download_artifacts(found.run_id, evidence.TRAINING, str(folder))))
+            training = Path(client.download_artifacts(found.run_id, evidence.TRAINING, str(folder)))
+            document = evidence.read(training)
+            held_out = reading.holdout(training / evidence.HOLDOUT)["key"].combine_chunks()
     if (path / flavor.SCORECARD).exists():
         card = models.scorecard(str(path))
         return Version(
@@ -145,9 +157,10 @@ def fetch(client: "MlflowClient", uri: str, folder: Path) -> Version:
             classes=tuple(card.classes or ()),
             scorecard=card,
             document=document,
+            held_out=held_out,
             path=path,
         )
-    return _by_mlflow(found, path, document)
+    return _by_mlflow(found, path, document, held_out)
 
 
 def _resolve(client: "MlflowClient", uri: str):
@@ -165,7 +178,7 @@ def _resolve(client: "MlflowClient", uri: str):
     return reading.version(client, name, stages.read(client, name).version(stages.LATEST).number)
 
 
-def _by_mlflow(found, path: Path, document: dict | None) -> Version:
+def _by_mlflow(found, path: Path, document: dict | None, held_out: pa.Array) -> Version:
     """A version that was logged by other means: scikit-learn's own methods where it has that flavor."""
     import mlflow
 
@@ -196,6 +209,7 @@ def _by_mlflow(found, path: Path, document: dict | None) -> Version:
         classes=None if native is None else tuple(classes.tolist()) if classes is not None else (),
         scorecard=None,
         document=document,
+        held_out=held_out,
         path=path,
     )
 

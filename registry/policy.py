@@ -289,7 +289,7 @@ _MODEL: dict[str, Any] = {
     "lineage": {"commit": _one_of("required", "clean", "optional")},
     "champion": {
         "level": _number(0, 1, inside=True),
-        "margin": _number(0, math.inf),
+        "margin": _number(0, 1),
         "fewest": _number(2, 10_000, whole=True),
     },
     "fairness": {"gap": _number(0, math.inf), "fewest": _number(1, math.inf, whole=True)},

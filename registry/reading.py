@@ -11,6 +11,7 @@ from registry.gates import Evidence
 from registry.text import one_line
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
@@ -45,7 +46,7 @@ def fetch(client: "MlflowClient", version: "ModelVersion", *, champion: str | No
             raise EvidenceError(f"{title} has no evidence: nobody has judged it; {again}")
         try:
             document, digest = evidence.read(path), evidence.digest(path)
-            holdout = _holdout(path / evidence.HOLDOUT)
+            answers = holdout(path / evidence.HOLDOUT)
             beside = _beside(client, version.run_id, champion, Path(folder)) if champion else None
         except RegistryError as error:
             raise EvidenceError(f"{title}: {error}") from None
@@ -56,7 +57,7 @@ def fetch(client: "MlflowClient", version: "ModelVersion", *, champion: str | No
         name=version.name,
         version=str(version.version),
         document=document,
-        holdout=holdout,
+        holdout=answers,
         digest=digest,
         tagged_digest=tags.get(evidence.DIGEST_TAG),
         latency=_latency(document, tags),
@@ -112,14 +113,14 @@ def _beside(client: "MlflowClient", run_id: str, champion: str, folder: Path) ->
             if f"{place}/{champion}" in {one.path for one in client.list_artifacts(run_id, place)}:
                 found.append(Path(client.download_artifacts(run_id, f"{place}/{champion}", str(folder))))
     pairs = [
-        tuple(_holdout(path / who / evidence.HOLDOUT) for who in (evidence.BESIDE_CANDIDATE, evidence.BESIDE_CHAMPION))
+        tuple(holdout(path / who / evidence.HOLDOUT) for who in (evidence.BESIDE_CANDIDATE, evidence.BESIDE_CHAMPION))
         for path in found
     ]
     return max(pairs, key=lambda pair: len(pair[0]), default=None)
 
 
-def _holdout(path: Path):
-    """The table of the held-out answers.
+def holdout(path: Path) -> "pa.Table":
+    """The table of a version's answers to its held-out rows, as ``holdout.parquet`` has it.
 
     Raises
     ------

@@ -72,7 +72,7 @@ def against_champion(champion: Mapping | None, own: Mapping) -> dict | None:
         value, other = number(mine.get(name)), number(metric)
         difference = _difference(name, value, other)
         rows.append({"label": _label(name), "value": value, "champion": other, "difference": difference})
-    return {**keyed(champion, "version", "rows", "note"), "metrics": rows}
+    return {**keyed(champion, "version", "rows", "note", "unseen"), "metrics": rows}
 
 
 def by_fold(cross_validation: Mapping | None) -> dict | None:

@@ -47,7 +47,8 @@ def render(
     score : what the coefficients are changes of (`pipelines.coefficients.score_name`).
     champion : the version in Production on the same rows: ``{"version": "3", "rows": 89, "metrics": {name: number},
         "candidate": {name: number}}``; a metric may also be ``{"value": number}``, ``candidate`` (this version on those
-        rows) is this version's own metrics where it is missing, and ``note`` says why there is no comparison.
+        rows) is this version's own metrics where it is missing, ``unseen`` whether neither was trained on them, and
+        ``note`` says why there is no comparison.
     data_docs_link : where the Great Expectations page is, relative to the card or http(s).
     run_id : the MLflow run the version came from.
     example : one raw row, for the commands; without one they ask nothing.

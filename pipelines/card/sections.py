@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.card.parts import keyed, part
+from registry import holdout as rules
 
 
 def holdout(section: Mapping) -> dict:
@@ -12,7 +13,43 @@ def holdout(section: Mapping) -> dict:
     return {
         **keyed(section, "by", "columns", "test_size", "cut", "rows", "training_rows"),
         "bootstrap": keyed(bootstrap, "resamples", "rows") if bootstrap else None,
+        "known": _known(section),
     }
+
+
+def _known(section: Mapping) -> list[str]:
+    """Who was trained on the rows that the metrics are of, as far as it was known when they were measured."""
+    if section.get("by") is None:
+        return []
+    if section["by"] == rules.GIVEN:
+        return ["This version was logged by other means: it may have been trained on these rows."]
+    told = ["This version was trained on none of these rows.", *_others(section.get("earlier"))]
+    kept = {
+        rules.ROW: "is trained with the same key columns",
+        rules.ID: "has the same --id",
+        rules.GROUP: "has the same --group",
+    }
+    if section["by"] in kept:
+        told.append(
+            f"A later version of this name holds the same rows out where it {kept[section['by']]} and no smaller "
+            "--test-size."
+        )
+    return told
+
+
+def _others(earlier: Mapping | None) -> list[str]:
+    """The same of the versions that were registered then; nothing where nobody asked."""
+    if earlier is None:
+        return []
+    unseen, seen, unknown = earlier.get("unseen"), part(earlier, "seen"), earlier.get("unknown")
+    if not (unseen or seen or unknown):
+        return ["No other version of this model was registered when it was trained."]
+    told = [f"Nor {'were' if len(unseen) > 1 else 'was'} {rules.spans(unseen)}."] if unseen else []
+    for number, count in seen.items():
+        told.append(f"Version {number} may have been trained on {count:,} of them: it held out others.")
+    if unknown:
+        told.append(f"Of {rules.spans(unknown)} this is not known.")
+    return told
 
 
 def suite(section: Mapping | None) -> dict | None:

@@ -62,7 +62,8 @@ class Task:
 
     def searched(self) -> dict[str, str]:
         """All that the values of trials hang on."""
-        settings, roles, plan = self.search.settings, self.search.settings.roles, self.plan
+        settings, plan = self.search.settings, self.plan
+        roles = plan.inherited.roles
         parts = {
             "data": plan.origin.digest[:19],
             "target": plan.dataset.target_name,
@@ -72,7 +73,8 @@ class Task:
             "folds": settings.folds,
             "seed": settings.seed,
             "test size": settings.test_size,
-            "split": plan.split.by,
+            "split": plan.split.rule.by,
+            "held out by": plan.split.rule.digest,
             "id": ",".join(roles.id),
             "group": roles.group,
             "time": roles.time,
@@ -86,7 +88,7 @@ class Task:
         return {name: str(value) for name, value in parts.items() if value not in (None, "")}
 
 
-def decide(search: Search, say: Callable[[str], None]) -> Task:
+def decide(search: Search, say: Callable[[str], None], *, connect: "Callable[[], MlflowClient] | None" = None) -> Task:
     settings = search.settings
     if settings.folds < 2:
         raise PipelineError(f"tune compares by cross-validation: expected --folds of 2 or more, found {settings.folds}")
@@ -100,7 +102,7 @@ def decide(search: Search, say: Callable[[str], None]) -> Task:
     deciding = next((name for name in names if tasks[name]), names[0])
 
     say(f"reading {masked(settings.data)}")
-    plan = planning.decide(replace(settings, estimator=deciding, parameters={}), say)
+    plan = planning.decide(replace(settings, estimator=deciding, parameters={}), say, connect=connect)
     task = plan.dataset.task
     entries = [estimators.choose(name, task) for name in (spaces.AUTO[task] if names == ["auto"] else names)]
     space = _space(search, plan, entries)
@@ -146,6 +148,6 @@ def check_table(task: Task, client: "MlflowClient", say: Callable[[str], None]) 
     plan, settings = task.plan, task.search.settings
     if settings.suite != suites.NONE:
         suite, origin = suites.find(settings.suite, origin=plan.origin, model=plan.name, client=client)
-        _, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=settings.roles)
+        _, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
         say(f"{found.summary()} ({origin})")
         validation.raise_for_critical(found)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,9 +92,10 @@ def tune(
     registry_client.settle()
     registry_client.probe()
     say = _once(say)
-    task = decide(search, say)
+    connect = cache(registry_client.connect)
+    task = decide(search, say, connect=connect)
     storage = studies.connect(search.storage)
-    client = registry_client.connect()
+    client = connect()
     searched = task.searched()
     name = search.study or f"{task.plan.name}-{_digest(searched)[:8]}"
     with studies.storing(search.storage):
@@ -136,7 +138,7 @@ def _run(task: Task, study: "Study", client: "MlflowClient", run_id: str, say, p
 
     settings = replace(search.settings, estimator=found.estimator, parameters=found.parameters)
     tags = {SEARCH_TAG: run_id, STUDY_TAG: study.study_name}
-    return Tuned(training.train(settings, say=say, progress=progress, tags=tags), found)
+    return Tuned(training.train(settings, say=say, progress=progress, tags=tags, inherited=task.plan.inherited), found)
 
 
 def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:

@@ -44,12 +44,15 @@ class Difference:
     Parameters
     ----------
     value, low, high : the difference and the ends of its bootstrap interval; NaN where the metric is not defined.
+    candidate, champion : the metric of each on these rows.
     """
 
     value: float
     low: float
     high: float
     rows: int
+    candidate: float
+    champion: float
 
 
 def shared(candidate: Evidence, champion: Evidence) -> Shared:
@@ -90,7 +93,8 @@ def difference(shared: Shared, metric: str, *, level: float) -> Difference:
     rows = len(candidate.truth)
     all_rows = np.ones((1, rows))
     with np.errstate(invalid="ignore"):
-        value = (measure(metric, candidate, all_rows) - measure(metric, champion, all_rows))[0]
+        ours, theirs = measure(metric, candidate, all_rows)[0], measure(metric, champion, all_rows)[0]
+        value = ours - theirs
         found = []
         for start in range(0, RESAMPLES, _CHUNK):
             size = min(_CHUNK, RESAMPLES - start)
@@ -103,7 +107,7 @@ def difference(shared: Shared, metric: str, *, level: float) -> Difference:
     tail = 100 * (1 - level) / 2
     # The nearest resample, not a mean of two: the ends are differences that occurred.
     ends = np.percentile(values, [tail, 100 - tail], method="nearest") if len(values) else (np.nan, np.nan)
-    return Difference(float(value), float(ends[0]), float(ends[1]), rows)
+    return Difference(float(value), float(ends[0]), float(ends[1]), rows, float(ours), float(theirs))
 
 
 _SUFFIX = "_champion"

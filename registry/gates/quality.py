@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from registry import holdout
 from registry.gates import paired
 from registry.gates.case import Answer, Case
 from registry.gates.scores import HIGHER_IS_BETTER
@@ -40,7 +41,7 @@ def baseline(case: Case) -> Answer:
 
 
 def champion(case: Case) -> Answer:
-    """The version is not worse than the champion on the rows that both held out."""
+    """The version is not worse than the champion on the rows that both held out, but for chance and the margin."""
     other, rules = case.champion, case.policy.champion
     if other is None:
         return True, "no other version is in Production"
@@ -54,28 +55,63 @@ def champion(case: Case) -> Answer:
         return False, f"not comparable with {other.title}: {_too_few(case, other, rows)}"
     found = paired.difference(rows, case.metric, level=rules.level)
     if found.value != found.value or found.low != found.low:
-        undefined = f"{case.metric} is not defined on the {len(rows)} shared held-out rows"
+        undefined = f"{case.metric} is not defined on the {len(rows)} {_rows_of(case, other)}"
         return False, f"not comparable with {other.title}: {undefined}"
     return _against(case, other, found, changed=rows.changed)
 
 
 def _against(case: Case, other: Evidence, found: paired.Difference, *, changed: int) -> Answer:
     rules = case.policy.champion
+    told = f"on {found.rows} {_rows_of(case, other)}"
     if found.low == found.high == found.value == 0:
-        return True, f"as good as {other.title}: the same {case.metric} on {found.rows} shared held-out rows"
+        return True, f"as good as {other.title}: the same {case.metric} {told}"
+    higher = HIGHER_IS_BETTER[case.metric]
+    worse = -found.value if higher else found.value
     # How much worse the candidate is at least, and at most.
-    least, most = (-found.high, -found.low) if HIGHER_IS_BETTER[case.metric] else (found.low, found.high)
-    passed = least <= rules.margin
+    least, most = (-found.high, -found.low) if higher else (found.low, found.high)
+    scale, of_what = _scale(case, other, found.champion)
+    passed = least <= 0 or worse <= rules.margin * scale
     word = "better than" if most < 0 else "not worse than" if passed else "worse than"
     lies = "holds 0" if found.low <= 0 <= found.high else f"lies {'above' if found.low > 0 else 'below'} 0"
-    if passed and least > 0:
-        lies += f", within the margin of {figure(rules.margin)}"
-    far = f"{figure(abs(found.value))} {'higher' if found.value > 0 else 'lower'}" if found.value else "the same"
+    if least > 0:
+        share = f"{100 * rules.margin:.3g} %{of_what}"
+        lies += f", {'within' if passed else 'beyond'} the margin of {share} ({figure(rules.margin * scale)})"
     remark = f"; {changed} rows whose {case.document['model']['target']!r} has changed are left out" if changed else ""
     return passed, (
-        f"{word} {other.title}: {case.metric} is {far} on {found.rows} shared held-out rows, "
+        f"{word} {other.title}: {case.metric} is {_far(found)} {told}, "
         f"{100 * rules.level:g} % interval {figure(found.low)} to {figure(found.high)} {lies}{remark}"
     )
+
+
+def _rows_of(case: Case, other: Evidence) -> str:
+    """What the compared rows are: held out by both, unless a version does not tell what it was trained on."""
+    unknown = [one for one in (case.candidate, other) if one.document["holdout"]["by"] == holdout.GIVEN]
+    if not unknown:
+        return "shared held-out rows"
+    return f"shared rows, which {' and '.join(one.title for one in unknown)} may have been trained on"
+
+
+def _far(found: paired.Difference) -> str:
+    """How far the metric is from the champion's, as a number and as a share of the champion's."""
+    if not found.value:
+        return "the same"
+    share = f" ({figure(float(f'{100 * abs(found.value / found.champion):.2g}'))} %)" if found.champion else ""
+    return f"{figure(abs(found.value))}{share} {'higher' if found.value > 0 else 'lower'}"
+
+
+# Below these the champion's metric is near zero, and a share of it is nothing: a score's own value, and an error as a
+# share of the baseline's.
+_NEAR_ZERO_SCORE = 0.1
+_NEAR_ZERO_ERROR = 0.01
+
+
+def _scale(case: Case, other: Evidence, champion: float) -> tuple[float, str]:
+    """What the margin is a share of, and what to call it: the champion's metric, unless that is near zero."""
+    size = abs(champion)
+    if HIGHER_IS_BETTER[case.metric]:
+        return (size, "") if size >= _NEAR_ZERO_SCORE else (_NEAR_ZERO_SCORE, f" of {_NEAR_ZERO_SCORE}")
+    floor = _NEAR_ZERO_ERROR * abs(other.document["baseline"]["metrics"].get(case.metric) or 0.0)
+    return (size, "") if size >= floor else (floor, " of a hundredth of the baseline's")
 
 
 def _incomparable(case: Case, other: Evidence) -> str:
@@ -93,15 +129,14 @@ def _incomparable(case: Case, other: Evidence) -> str:
 
 def _too_few(case: Case, other: Evidence, rows: paired.Shared) -> str:
     """How many rows they share, why they are so few where that can be seen, and what to do."""
-    ours, theirs = (set(one.document["holdout"]["key_columns"]) for one in (case.candidate, other))
-    parts = [f"added {listed(sorted(ours - theirs))}"] if ours - theirs else []
-    parts += [f"gone {listed(sorted(theirs - ours))}"] if theirs - ours else []
-    why = f" (the columns that name a row have changed: {'; '.join(parts)})" if parts else ""
+    ours, theirs = (holdout.Rule.read(one.document["holdout"]) for one in (case.candidate, other))
+    changed = holdout.differences(ours, theirs)
+    why = f" ({changed})" if changed else ""
     if rows.changed:
         why += f" ({rows.changed} more have another {case.document['model']['target']!r} now)"
     return (
         f"they share {len(rows)} held-out rows{why}, {case.policy.champion.fewest} are needed; run {case.evaluate} "
-        "on a table with more rows that neither was trained on; or train with `--id`, so that rows keep their names"
+        "on a table with more rows that neither was trained on"
     )
 
 

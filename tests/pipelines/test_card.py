@@ -213,12 +213,44 @@ def test_the_champion_is_compared_on_the_same_rows():
     champion = {"version": "2", "rows": 85, "metrics": {"rmse": 60.13, "r2": {"value": 0.3}}}
     text = page(champion={**champion, "candidate": {"rmse": 57.77, "r2": 0.35}}).text
     assert "Against the champion, version 2" in text
-    assert "Both versions on the 85 rows" in text
+    assert "Both versions on the same 85 rows." in text
+    unseen = page(champion={**champion, "unseen": True}).text
+    assert "Both versions on the same 85 rows, which neither was trained on." in unseen
     assert "RMSE 57.8 60.1 −2.36 (−3.9 %) ✓" in text
     assert "R² 0.350 0.300 +0.0500 ✓" in text
     assert "RMSE 58.5 60.1 −1.61" in page(champion=champion).text, "without them, this version's own metrics"
     assert "only 4 rows are shared" in page(champion={"version": "2", "note": "only 4 rows are shared"}).text
     assert "champion" not in page().text.lower()
+
+
+SEEN = {"unseen": ["1", "2", "3"], "seen": {"4": 1017}, "unknown": ["5"]}
+KNOWN = [
+    ({"by": "row"}, ["This version was trained on none of these rows. A later version of this name"]),
+    ({"by": "given"}, ["This version was logged by other means: it may have been trained on these rows."]),
+    (
+        {"by": "row", "earlier": {"unseen": [], "seen": {}, "unknown": []}},
+        ["none of these rows. No other version of this model was registered when it was trained. A later version"],
+    ),
+    (
+        {"by": "time", "earlier": SEEN},
+        [
+            "This version was trained on none of these rows. Nor were versions 1 to 3. Version 4 may have been",
+            "trained on 1,017 of them: it held out others. Of version 5 this is not known.",
+        ],
+    ),
+    (
+        {"by": "group", "earlier": {"unseen": ["2"], "seen": {}, "unknown": []}},
+        ["Nor was version 2. A later version of this name holds the same rows out where it has the same --group"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("section", "told"), KNOWN)
+def test_who_was_trained_on_the_held_out_rows_is_told_as_far_as_it_is_known(section, told):
+    text = page({**EVIDENCE, "holdout": {**EVIDENCE["holdout"], **section}}).text
+    assert " ".join(told) in text
+    assert ("A later version" in text) == (section["by"] in ("row", "group"))
+    assert "No version of this model is ever" not in text
 
 
 def test_caveats_come_from_the_evidence():

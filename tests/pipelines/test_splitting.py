@@ -1,5 +1,8 @@
 """The stable holdout and the folds: laws of a row's place, and the tables that cannot be split."""
 
+import json
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -7,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import splitting
+from pipelines import columns, splitting
 from pipelines.dataset import Dataset, Roles, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
+from registry import holdout
 from serving.scorecard.inputs import Cleaning
 
 ROWS = 400
@@ -34,6 +38,11 @@ def split(columns: dict, *, test_size: float = 0.25, **roles) -> splitting.Split
     return splitting.split(dataset(columns, given), given, test_size=test_size)
 
 
+def again(rule: holdout.Rule) -> holdout.Rule:
+    """A rule as a version's tag gives it back."""
+    return holdout.Rule.read(json.loads(holdout.tag(rule.to_section()) or ""))
+
+
 def reordered(columns: dict, rows: np.ndarray) -> dict:
     return {name: [values[row] for row in rows] for name, values in columns.items()}
 
@@ -41,7 +50,7 @@ def reordered(columns: dict, rows: np.ndarray) -> dict:
 # --- the key
 
 cells = st.one_of(st.floats(allow_infinity=False), st.sampled_from([0.0, -0.0, 1.0]))
-words = st.none() | st.text(max_size=5)
+words = st.none() | st.text(max_size=5) | st.sampled_from(["1", " 1.0", "-0", "TRUE", "2020-01-01", "9007199254740993"])
 frames = st.lists(st.tuples(cells, cells, words), min_size=1, max_size=20).map(
     lambda rows: pd.DataFrame(
         {
@@ -68,14 +77,26 @@ def test_the_hash_is_of_the_row_alone(frame, random):
 @given(frames)
 def test_rows_have_one_hash_where_they_are_equal_and_several_where_not(frame):
     keys = splitting.hash_rows(frame)
-    rows = [
-        tuple("" if value != value else value + 0.0 if isinstance(value, float) else value for value in row)
-        for row in frame.itertuples(index=False)
-    ]
     by_row = {}
-    for row, key in zip(rows, keys.tolist(), strict=True):
-        assert by_row.setdefault(row, key) == key
+    for row, key in zip(frame.itertuples(index=False), keys.tolist(), strict=True):
+        assert by_row.setdefault(tuple(map(meant, row)), key) == key
     assert len(set(by_row.values())) == len(by_row)
+
+
+def meant(value):
+    """What a value is, whatever the type of its column: a number, a text, or missing."""
+    if value != value:
+        return ""
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lower() in ("true", "false"):
+            return float(text.lower() == "true")
+        try:
+            read = float(text) if text.isascii() and "_" not in text else text
+        except ValueError:
+            return text or " "
+        return text if read != read or text == "9007199254740993" else read + 0.0 if isinstance(read, float) else read
+    return value + 0.0
 
 
 def test_zeros_and_missing_values_are_alike_and_names_count():
@@ -89,9 +110,48 @@ def test_zeros_and_missing_values_are_alike_and_names_count():
 
 
 def test_the_hash_never_changes():
-    """A version's held-out rows are found again by this hash, by a later release too."""
+    """A version's held-out rows are found again by this hash, by a later release too: else SCHEME is raised."""
     frame = pd.DataFrame({"a": [1.5, np.nan], "größe": pd.Series(["x", None], dtype="str")})
-    assert [f"{key:016x}" for key in splitting.hash_rows(frame).tolist()] == ["ffe45c32488b1a95", "e51b1ef30a86e648"]
+    assert [f"{key:016x}" for key in splitting.hash_rows(frame).tolist()] == ["ffe45c32488b1a95", "f0c12b1969b9f061"]
+    assert holdout.SCHEME == 2
+
+
+def moments(*texts):
+    return pd.to_datetime([*texts], format="ISO8601")
+
+
+KEYS = [
+    ([1, 2, -3], ["1", " 2.0 ", "-3e0"]),
+    ([0.1, 1e300, -0.0], ["0.1", "1E300", "0"]),
+    ([True, False, True], ["true", "False", " TRUE"]),
+    ([True, False, True], [1, 0, 1]),
+    ([None, 1, 2], ["NA", "1", "2"]),
+    (["x", None, "y"], [" x", "?", "y "]),
+    ([2**60 + 1, 2**60 + 2, 5], [str(2**60 + 1), f" {2**60 + 2}", "5"]),
+    (moments("2020-01-01", "2020-02-01", "2020-03-01"), ["2020-01-01", "2020-02-01 00:00", "2020-03-01T00:00:00"]),
+    (moments("2020-01-01 10:00", "2020-02-01 10:00:00.5", "2020-03-01"),
+     ["2020-01-01 10:00:00", "2020-02-01T10:00:00.500", "2020-03-01"]),
+    ([Decimal("1.10"), Decimal("2"), Decimal("-3.5")], [1.1, 2.0, -3.5]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "others"), KEYS)
+def test_a_value_is_one_key_in_every_format_and_beside_any_other(values, others):
+    """Of Parquet, of a database or of a file; also where a later row makes the column one of texts."""
+
+    def keys(column, *more):
+        column = [*column, *more]
+        raw = pa.chunked_array([pa.array(column)]) if not more else pa.chunked_array([pa.array([*map(text, column)])])
+        return splitting.hash_rows(columns.infer_key("k", raw, Cleaning()).values.to_frame("k"))
+
+    def text(value):
+        return None if value is None else str(value)
+
+    straight = keys(values)
+    np.testing.assert_array_equal(keys(others), straight)
+    np.testing.assert_array_equal(keys(values, "odd")[:3], straight)
+    np.testing.assert_array_equal(keys(others, "odd")[:3], straight)
+    assert len(set(straight.tolist())) == len({str(value) for value in values})
 
 
 # --- the holdout
@@ -145,7 +205,7 @@ def test_the_share_is_about_the_one_asked_for(test_size, key):
     rows = 20_000
     columns = {"a": np.arange(rows) / 3, "k": np.arange(rows), "y": np.arange(rows) / 7}
     found = split(columns, test_size=test_size, **({"id": ("k",)} if key == "id" else {"drop": ("k",)}))
-    assert found.by == key
+    assert found.rule.by == key
     # Within five standard deviations of a binomial share.
     assert abs(len(found.holdout) / rows - test_size) < 5 * np.sqrt(test_size * (1 - test_size) / rows)
 
@@ -153,7 +213,7 @@ def test_the_share_is_about_the_one_asked_for(test_size, key):
 def test_by_id_rows_of_one_id_stay_together_whatever_else_they_hold():
     ids = np.repeat(np.arange(100), 4)
     found = split(made(k=ids), id=("k",))
-    assert (found.by, found.columns, found.key_columns) == ("id", ("k",), ("k",))
+    assert (found.rule.by, found.rule.columns, found.rule.key_columns) == ("id", ("k",), ("k",))
     assert not set(ids[found.holdout]) & set(ids[found.training])
     other = split(made(seed=9, k=ids), id=("k",))
     np.testing.assert_array_equal(other.holdout, found.holdout)
@@ -167,7 +227,7 @@ def test_ids_beyond_float64_are_told_apart():
 def test_by_group_the_keys_are_the_rows():
     groups = [f"g{row % 40}" for row in range(ROWS)]
     found = split(made(g=groups), group="g")
-    assert (found.by, found.columns, found.key_columns) == ("group", ("g",), ("a", "b"))
+    assert (found.rule.by, found.rule.columns, found.rule.key_columns) == ("group", ("g",), ("a", "b"))
     sides = [{groups[row] for row in side} for side in (found.training, found.holdout)]
     assert not sides[0] & sides[1]
     assert len(set(found.keys.tolist())) == ROWS
@@ -191,10 +251,9 @@ def test_by_time_the_latest_rows_are_held_out(times, cut):
     given = Roles(time="t")
     table = dataset(reordered(made(t=times), order), given)
     found = splitting.split(table, given, test_size=0.25)
-    assert (found.by, found.columns, found.cut) == ("time", ("t",), cut)
+    assert (found.rule.by, found.rule.columns, found.rule.cut) == ("time", ("t",), cut)
     np.testing.assert_array_equal(np.sort(order[found.holdout]), np.arange(300, 400))
-    section = {"by": "time", "columns": ["t"], "key_columns": list(found.key_columns), "cut": cut, "test_size": 0.25}
-    keys, held = splitting.held_out_as(section, table.column)
+    keys, held = splitting.held_out_as(again(found.rule), table.column)
     np.testing.assert_array_equal(np.flatnonzero(held), found.holdout)
     np.testing.assert_array_equal(keys, found.keys)
 
@@ -202,7 +261,7 @@ def test_by_time_the_latest_rows_are_held_out(times, cut):
 def test_rows_of_one_moment_stay_together():
     found = split(made(t=[row // 100 for row in range(ROWS)]), time="t", test_size=0.1)
     np.testing.assert_array_equal(found.holdout, np.arange(300, 400))
-    assert found.cut == "2"
+    assert found.rule.cut == "2"
 
 
 @pytest.mark.parametrize("by", ["row", "id", "group"])
@@ -211,8 +270,7 @@ def test_an_earlier_split_is_found_again(by):
     roles = {"row": Roles(drop=("k",)), "id": Roles(id=("k",)), "group": Roles(group="k")}[by]
     table = dataset(columns, roles)
     found = splitting.split(table, roles, test_size=0.25)
-    section = {"by": by, "columns": list(found.columns), "key_columns": list(found.key_columns), "test_size": 0.25}
-    keys, held = splitting.held_out_as(section, table.column)
+    keys, held = splitting.held_out_as(again(found.rule), table.column)
     np.testing.assert_array_equal(np.flatnonzero(held), found.holdout)
     np.testing.assert_array_equal(keys, found.keys)
 

@@ -219,9 +219,8 @@ def test_a_version_within_chance_of_the_champion_passes():
 def test_a_version_that_is_worse_fails():
     result = asked("champion", made.version(spread(3.0)), made.version(spread(1.0), "1"))
     assert not result.passed
-    assert result.reason.startswith("worse than version 1: rmse is ")
-    assert " higher on 60 shared held-out rows" in result.reason
-    assert result.reason.endswith(" lies above 0")
+    assert result.reason.startswith("worse than version 1: rmse is 1.729 (200 %) higher on 60 shared held-out rows")
+    assert result.reason.endswith(" lies above 0, beyond the margin of 1 % (0.008647)")
 
 
 def test_a_version_that_is_better_passes():
@@ -242,13 +241,67 @@ def test_a_pair_tells_more_than_two_numbers():
     assert 0 < found.low < found.high < 0.05 * candidate.document["metrics"]["rmse"]["value"]
 
 
-def test_a_margin_lets_pass_what_is_worse_by_less():
-    champion, candidate = made.version(spread(1.0), "1"), made.version(spread(1.1))
-    assert not asked("champion", candidate, champion).passed
-    rules = replace(POLICY, champion=replace(POLICY.champion, margin=0.5))
-    result = asked("champion", candidate, champion, rules)
+def margin(share: float):
+    return replace(POLICY, champion=replace(POLICY.champion, margin=share))
+
+
+def test_what_is_worse_by_less_than_the_margin_passes_though_it_is_no_chance():
+    errors = np.random.default_rng(0).normal(0, 10, made.ROWS)
+    champion, candidate = made.version(made.holdout(errors), "1"), made.version(made.holdout(1.001 * errors))
+    found = difference(shared(candidate, champion), "rmse", level=0.95)
+    assert 0 < found.low < found.high
+    assert found.value == pytest.approx(0.001 * found.champion)
+    result = asked("champion", candidate, champion)
     assert result.passed
-    assert result.reason.endswith("lies above 0, within the margin of 0.5")
+    assert result.reason.startswith("not worse than version 1: rmse is ")
+    assert " (0.1 %) higher on 60 shared held-out rows, " in result.reason
+    assert " lies above 0, within the margin of 1 % (" in result.reason
+    assert not asked("champion", candidate, champion, margin(0)).passed
+    assert not asked("champion", made.version(made.holdout(1.02 * errors)), champion).passed
+    assert asked("champion", made.version(made.holdout(1.02 * errors)), champion, margin(0.05)).passed
+
+
+def test_a_margin_of_a_score_is_a_share_of_it_too():
+    """Of 600 rows the champion has 540 right: 5 fewer are within 1 %, 6 fewer are not."""
+
+    def right(rows: int) -> pa.Table:
+        return made.labels([0.9 if row % 2 == (row < rows) else 0.1 for row in range(600)])
+
+    champion = made.version(right(540), "1")
+    passed = {fewer: asked("champion", made.version(right(540 - fewer)), champion).passed for fewer in (5, 6, 20)}
+    assert passed == {5: True, 6: False, 20: False}
+
+
+@pytest.mark.parametrize(
+    ("size", "worse", "passed"),
+    [
+        (1e-9, 1e-8, True),  # both are exact, of a target that spreads over 50
+        (0.0, 1e-3, True),
+        (0.0, 1e-2, False),
+        (1.0, 1.005, True),
+        (1.0, 1.02, False),
+    ],
+)
+def test_near_zero_a_share_of_the_baseline_is_the_margin(size: float, worse: float, passed: bool):
+    signs = np.where(np.arange(60) % 2, 1.0, -1.0)
+    champion = made.version(made.holdout(size * signs), "1")
+    result = asked("champion", made.version(made.holdout(worse * signs)), champion)
+    assert result.passed == passed, result.reason
+    if size < 0.5:
+        assert "the margin of 1 % of a hundredth of the baseline's (0.005)" in result.reason
+
+
+def test_a_score_near_zero_has_a_margin_too():
+    rules = replace(POLICY, metrics={"regression": "r2"})
+    truth = np.arange(60.0)
+    flat = np.full(60, truth.mean())
+
+    def version(slope: float, number: str):
+        return made.version(made.holdout(slope * (truth - truth.mean()) + flat - truth), number)
+
+    champion = version(0.001, "1")
+    assert asked("champion", version(0.0009, "2"), champion, rules).passed
+    assert not asked("champion", version(-0.01, "2"), champion, rules).passed
 
 
 def test_of_a_score_more_is_better():
@@ -256,9 +309,11 @@ def test_of_a_score_more_is_better():
     better = asked("champion", made.version(good), made.version(bad, "1"))
     worse = asked("champion", made.version(bad), made.version(good, "1"))
     assert better.passed
-    assert better.reason.startswith("better than version 1: accuracy is 0.1667 higher on 60 shared held-out rows")
+    assert better.reason.startswith(
+        "better than version 1: accuracy is 0.1667 (20 %) higher on 60 shared held-out rows"
+    )
     assert not worse.passed
-    assert worse.reason.startswith("worse than version 1: accuracy is 0.1667 lower on 60 shared held-out rows")
+    assert worse.reason.startswith("worse than version 1: accuracy is 0.1667 (17 %) lower on 60 shared held-out ")
 
 
 @pytest.mark.parametrize("metric", ["precision", "recall", "f1", "roc_auc", "log_loss", "accuracy"])
@@ -318,6 +373,20 @@ def test_columns_that_name_the_rows_and_changed_are_told():
     holdout = {**made.document(GOOD)["holdout"], "key_columns": ["age", "weight"]}
     result = asked("champion", made.version(GOOD, holdout=holdout), made.version(theirs, "1"))
     assert "(the columns that name a row have changed: added 'weight'; gone 'bmi')" in result.reason
+
+
+def test_rows_that_are_held_out_by_something_else_are_told():
+    theirs = made.holdout([1.0] * 60, keys=[f"f{row:015x}" for row in range(60)])
+    holdout = {**made.document(GOOD)["holdout"], "by": "group", "columns": ["ward"]}
+    result = asked("champion", made.version(GOOD), made.version(theirs, "1", holdout=holdout))
+    assert "(it held rows out by group 'ward', this one by the columns that name a row)" in result.reason
+
+
+def test_rows_that_a_version_may_have_been_trained_on_are_not_called_held_out():
+    holdout = {**made.document(GOOD)["holdout"], "by": "given"}
+    result = asked("champion", made.version(spread(1.0)), made.version(spread(3.0), "1", holdout=holdout))
+    assert result.passed
+    assert " on 60 shared rows, which version 1 may have been trained on, 95 % interval " in result.reason
 
 
 def test_rows_whose_truth_has_changed_are_left_out():

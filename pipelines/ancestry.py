@@ -1,0 +1,164 @@
+"""What a training takes over from the earlier versions of its name, and what is known of the rows it holds out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pipelines import splitting
+from pipelines.dataset import Dataset, Roles
+from pipelines.errors import PipelineError
+from pipelines.splitting import Split
+from registry.holdout import GROUP, TIME, Earlier, Rule, spans
+from registry.text import listed
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """What is taken over from an earlier version.
+
+    Parameters
+    ----------
+    roles : as the user gave them; where no id, group or time was given, with those of the earlier version.
+    version : whose rule it is; None where there is none to take over.
+    rule : that version's.
+    notes : what a person should know, a sentence each.
+    """
+
+    roles: Roles
+    version: str | None = None
+    rule: Rule | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns that name a row where the user names no ids; empty where they are to be chosen."""
+        return self.rule.key_columns if self.rule else ()
+
+
+def take_over(earlier: Sequence[Earlier], roles: Roles, *, target: str, columns: Sequence[str]) -> Inheritance:
+    """The rule of the first of the earlier versions whose columns the table still has.
+
+    Without ``--id``, ``--group`` and ``--time`` rows are held out as that version's were. With any of them the user
+    says what holds them out, and the version's key columns still name the rows, unless there are ids.
+
+    Parameters
+    ----------
+    earlier : in the order of preference.
+    columns : the names of the table's columns.
+    """
+    asked = bool(roles.id or roles.group or roles.time)
+    gone: list[str] = []
+    for version in earlier:
+        rule = version.rule
+        if rule is None or not rule.key_columns:
+            continue
+        needed = rule.key_columns if asked else rule.needed
+        if missing := [name for name in needed if name not in columns]:
+            gone.append(f"version {version.number} knows its rows by {listed(missing)}, which the table lacks")
+            continue
+        taken = roles if asked else _roles(roles, rule)
+        if target in (*taken.id, taken.group, taken.time):
+            continue
+        notes = _gone(gone, version.number)
+        if taken != roles:
+            notes.append(
+                f"rows are held out {_told(rule)}, as version {version.number}'s were; --id, --group or --time "
+                "overrules, and a new --name begins anew"
+            )
+        return Inheritance(taken, version.number, rule, tuple(notes))
+    return Inheritance(roles, notes=tuple(_gone(gone)))
+
+
+def _roles(roles: Roles, rule: Rule) -> Roles:
+    return replace(
+        roles,
+        id=rule.key_columns if rule.named else (),
+        group=rule.columns[0] if rule.by == GROUP else None,
+        time=rule.columns[0] if rule.by == TIME else None,
+    )
+
+
+def _told(rule: Rule) -> str:
+    if rule.by in (GROUP, TIME):
+        return rule.told() + (f" and known by {listed(rule.key_columns)}" if rule.named else "")
+    return f"by {listed(rule.key_columns)}"
+
+
+def _gone(gone: Sequence[str], instead: str | None = None) -> list[str]:
+    """Which versions' rules cannot be taken over, and what holds rows out instead."""
+    if not gone:
+        return []
+    more = f", and {len(gone) - 1} other versions likewise" if len(gone) > 1 else ""
+    held = "anew" if instead is None else f"as version {instead}'s were"
+    return [f"{gone[0]}{more}: rows are held out {held}, and only those that both versions held out are compared"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the held-out rows and the other versions that were registered when this one was trained.
+
+    Parameters
+    ----------
+    unseen : the versions that were trained on none of them.
+    seen : version -> how many of them it may have been trained on: its rule did not hold them out.
+    unknown : the versions of which that cannot be said.
+    """
+
+    unseen: tuple[str, ...] = ()
+    seen: dict[str, int] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+    def to_evidence(self) -> dict:
+        """The ``earlier`` part of the ``holdout`` section."""
+        return {"unseen": list(self.unseen), "seen": dict(self.seen), "unknown": list(self.unknown)}
+
+    def notes(self, rows: int) -> list[str]:
+        """What a person should know, a sentence each.
+
+        Parameters
+        ----------
+        rows : how many are held out.
+        """
+        notes = [
+            f"version {number} may have been trained on {count} of the {rows} held-out rows: it held out others"
+            for number, count in self.seen.items()
+        ]
+        if len(notes) > 1:
+            worst = max(self.seen.values())
+            notes = [f"{spans(list(self.seen))} may have been trained on up to {worst} of the {rows} held-out rows"]
+        if self.unknown:
+            were = "were" if len(self.unknown) > 1 else "was"
+            notes.append(f"whether {spans(self.unknown)} {were} trained on held-out rows cannot be told")
+        return notes
+
+
+def known(earlier: Sequence[Earlier], dataset: Dataset, split: Split) -> Known:
+    """Which of the earlier versions may have been trained on the rows that are held out now."""
+    unseen, seen, unknown = [], {}, []
+    counts: dict[Rule, int | None] = {}
+    for version in sorted(earlier, key=lambda one: int(one.number)):
+        rule = version.rule
+        if rule is not None and rule not in counts:
+            counts[rule] = _not_held(rule, dataset, split)
+        count = counts[rule] if rule is not None else None
+        if count is None:
+            unknown.append(version.number)
+        elif count:
+            seen[version.number] = count
+        else:
+            unseen.append(version.number)
+    return Known(tuple(unseen), seen, tuple(unknown))
+
+
+def _not_held(rule: Rule, dataset: Dataset, split: Split) -> int | None:
+    """How many of the held-out rows a rule would not hold out; None where that cannot be said."""
+    if not rule.applies or not set(rule.needed) <= set(dataset.order):
+        return None
+    if rule.by != TIME and rule.digest == split.rule.digest and rule.share >= split.rule.share:
+        return 0
+    try:
+        held = splitting.held_out_as(rule, dataset.column)[1]
+    except PipelineError:  # the column of its times holds something else by now
+        return None
+    return int(np.count_nonzero(~held[split.holdout]))
