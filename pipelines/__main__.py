@@ -47,7 +47,8 @@ def _table(command):
             option("--keep", type=Names(), multiple=True,
                    help="Columns to keep though they look like identifiers, or like dates."),
             option("--id", "row_id", type=Names(), multiple=True,
-                   help="Columns that name a row; its place in the holdout hangs on them."),
+                   help="Columns that name a row; its place in the holdout hangs on them. [default, and of the next "
+                   "two: as the model's earlier versions have it]"),
             option("--group", help="Column of what belongs together: all on one side of the split."),
             option("--time", help="Column of when a row was seen: the latest rows are held out."),
             option("--test-size", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.2,

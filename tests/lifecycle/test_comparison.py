@@ -18,12 +18,12 @@ QUICK = {"folds": 0, "resamples": 0, "pictures": False}
 
 @pytest.fixture
 def client(tracking: str, tmp_path: Path) -> mlflow.MlflowClient:
-    """A registry with a champion of two columns and a candidate of one."""
+    """A registry with a champion of two columns, and a candidate of one whose rows go by the other as their id."""
     path = tables.linear(tmp_path / "made.csv", rows=900)
     train(Settings(str(path), **QUICK))
     client = mlflow.MlflowClient()
     client.transition_model_version_stage("made", "1", "Production")
-    train(Settings(str(path), roles=Roles(drop=["colour"]), **{**QUICK, "suite": "none"}))
+    train(Settings(str(path), roles=Roles(id=["x"]), **{**QUICK, "suite": "none"}))
     return client
 
 

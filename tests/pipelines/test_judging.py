@@ -119,7 +119,7 @@ def test_a_class_that_the_version_does_not_know_is_named(tracking: str, tmp_path
     (tmp_path / "new.csv").write_text(path.read_text().replace(",yes\n", ",perhaps\n", 3))
 
     with pytest.raises(PipelineError, match=r"classes that made version 1 does not know: 'perhaps'"):
-        evaluate(Question("made", str(tmp_path / "new.csv")))
+        evaluate(Question("made", str(tmp_path / "new.csv"), rows="all"))
 
 
 def test_labels_that_look_like_numbers_are_known_where_the_others_are_not_there(tracking: str, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_labels_that_look_like_numbers_are_known_where_the_others_are_not_there(
     train(Settings(str(tmp_path / "t.csv"), name="made", **QUICK))
     table[table["target"] != "3+"].to_csv(tmp_path / "few.csv", index=False)
 
-    verdict = evaluate(Question("made", str(tmp_path / "few.csv")))
+    verdict = evaluate(Question("made", str(tmp_path / "few.csv"), rows="all"))
 
     assert verdict.rows == (table["target"] != "3+").sum()
     assert verdict.metrics["accuracy"]["value"] > 0.8
