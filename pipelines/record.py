@@ -46,7 +46,7 @@ def document(
             training_rows=len(split.training),
             earlier=plan.known.to_evidence(),
             resamples=settings.resamples,
-            like=plan.inherited.version,
+            like=plan.inherited.version if split.rule.key_columns == plan.inherited.key_columns else None,
         ),
         "suite": suite.to_evidence() if suite else None,
         "fairness": [metrics.by_group(answers, group) for group in groups],

@@ -18,6 +18,8 @@ from serving.scorecard.inputs import InputError, number
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))
 _TRUTH = {"true": 1.0, "false": 0.0}
+# What a number, a moment, true or false begins with.
+_BEGINNINGS = frozenset("0123456789+-.iItTfF")
 # From here on float64 does not tell all whole numbers apart.
 _EXACT = 2**53
 _WHOLE = re.compile(r"[+-]?[0-9]+")
@@ -133,6 +135,8 @@ def _number_bits(numbers: np.ndarray) -> np.ndarray:
 def _read(value: object) -> float | str:
     """A value that is no number by its type: what number it is, else its text."""
     text = str(value).strip()
+    if text[:1] not in _BEGINNINGS:
+        return text
     if found := _MOMENT.fullmatch(text):
         # The same moment as date, timestamp and text of a file.
         day, clock, seconds = found.groups()

@@ -148,12 +148,10 @@ def earlier(client: "MlflowClient", name: str) -> list[Earlier]:
     RegistryError
         where the registry does not answer.
     """
-    try:
-        state = stages.read(client, name)
-    except stages.NoModel:
-        return []
-    champion = state.champion
-    newest_first = sorted(state.versions.values(), key=lambda one: (one.number == champion, int(one.number)))[::-1]
+    found = stages.versions(client, name)
+    champions = [version for version in found if version.stage == stages.PRODUCTION]
+    champion = champions[-1].number if champions else None
+    newest_first = sorted(found, key=lambda one: (one.number == champion, int(one.number)), reverse=True)
     return [Earlier(one.number, _rule(client, one)) for one in newest_first]
 
 

@@ -125,6 +125,11 @@ def models(client: "MlflowClient") -> list[str]:
         return [found.name for found in pages(client.search_registered_models)]
 
 
+def versions(client: "MlflowClient", name: str) -> tuple[Version, ...]:
+    """All versions of a model, the oldest first; none where there is no such model."""
+    return tuple(_version(found) for found in _search(client, name))
+
+
 def versions_in(client: "MlflowClient", name: str, stage: str) -> list["ModelVersion"]:
     """The versions of a model that are in a stage, newest first; none where there is no such model."""
     return [version for version in reversed(_search(client, name)) if version.current_stage == stage]

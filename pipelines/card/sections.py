@@ -12,6 +12,7 @@ def holdout(section: Mapping) -> dict:
     bootstrap = section.get("bootstrap")
     return {
         **keyed(section, "by", "columns", "test_size", "cut", "rows", "training_rows"),
+        "key_columns": section.get("key_columns") if section.get("by") in (rules.GROUP, rules.TIME) else None,
         "bootstrap": keyed(bootstrap, "resamples", "rows") if bootstrap else None,
         "known": _known(section),
     }
@@ -43,7 +44,7 @@ def _others(earlier: Mapping | None) -> list[str]:
         return []
     unseen, seen, unknown = earlier.get("unseen"), part(earlier, "seen"), earlier.get("unknown")
     if not (unseen or seen or unknown):
-        return ["No other version of this model was registered when it was trained."]
+        return ["No other version of this model was registered when its training began."]
     told = [f"Nor {'were' if len(unseen) > 1 else 'was'} {rules.spans(unseen)}."] if unseen else []
     for number, count in seen.items():
         told.append(f"Version {number} may have been trained on {count:,} of them: it held out others.")

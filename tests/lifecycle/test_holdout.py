@@ -1,7 +1,9 @@
 """The holdout as its users meet it: commands one after another on one name, and what is said of held-out rows."""
 
+import contextlib
 import json
 import re
+import sqlite3
 from pathlib import Path
 
 import mlflow
@@ -65,28 +67,31 @@ def kept(number: str, name: str = "houses") -> tuple[dict, pd.DataFrame, str]:
 def test_rows_stay_held_out_whatever_is_dropped_kept_and_added(run) -> None:
     more = pd.concat([houses().sample(frac=1, random_state=3), houses(200, seed=9)])
     more.assign(attic=np.arange(len(more)) % 7).to_parquet("grown.parquet")
-    lines = houses().assign(
-        size=lambda table: table["size"].map("{:.6e}".format), rooms=lambda table: table["rooms"] + 0.0
-    )
+    table = houses()
+    lines = table.assign(size=table["size"].map("{:.6e}".format), rooms=table["rooms"] + 0.0)
     lines.to_json("houses.jsonl", orient="records", lines=True)
+    with contextlib.closing(sqlite3.connect("houses.db")) as database:
+        table.to_sql("houses", database, index=False)
 
     run("train", "--data", "houses.csv", *BARE)
     run("train", "--data", "houses.csv", "--drop", "colour,size", *BARE)
     run("train", "--data", "grown.parquet", "--name", "houses", "--drop", "rooms", "--keep", "sold", *BARE)
     run("train", "--data", "houses.jsonl", "--name", "houses", "--drop", "garden", "--seed", "7", *BARE)
+    run("train", "--data", "sqlite:///houses.db", "--query", "houses", "--name", "houses", *BARE)
 
-    documents, held, cards = zip(*(kept(number) for number in "1234"), strict=True)
+    documents, held, cards = zip(*(kept(number) for number in "12345"), strict=True)
     first = list(held[0]["key"])
     assert documents[0]["holdout"]["training_rows"] + len(first) == ROWS
     assert list(held[1]["key"]) == first
-    assert sorted(held[3]["key"]) == sorted(first)
+    assert list(held[3]["key"]) == list(held[4]["key"]) == first
     assert set(first) < set(held[2]["key"])
     assert documents[2]["holdout"]["rows"] > len(first)
-    assert [one["holdout"]["like"] for one in documents] == [None, "1", "2", "3"]
+    assert [one["holdout"]["like"] for one in documents] == [None, "1", "2", "3", "4"]
     assert all(one["holdout"]["key_columns"] == documents[0]["holdout"]["key_columns"] for one in documents)
     assert "size" not in [one["name"] for one in documents[1]["schema"]["inputs"]]
-    assert [one["holdout"]["earlier"]["unseen"] for one in documents] == [[], ["1"], ["1", "2"], ["1", "2", "3"]]
-    assert "No other version of this model was registered when it was trained." in cards[0]
+    for place, one in enumerate(documents):
+        assert one["holdout"]["earlier"] == {"unseen": [*"12345"[:place]], "seen": {}, "unknown": []}
+    assert "No other version of this model was registered when its training began." in cards[0]
     assert "trained on none of these rows. Nor was version 1. A later version" in cards[1]
     assert "Nor were versions 1 to 3." in cards[3]
     assert not any("is ever trained" in card for card in cards)

@@ -229,7 +229,7 @@ KNOWN = [
     ({"by": "given"}, ["This version was logged by other means: it may have been trained on these rows."]),
     (
         {"by": "row", "earlier": {"unseen": [], "seen": {}, "unknown": []}},
-        ["none of these rows. No other version of this model was registered when it was trained. A later version"],
+        ["none of these rows. No other version of this model was registered when its training began. A later version"],
     ),
     (
         {"by": "time", "earlier": SEEN},
