@@ -1,5 +1,6 @@
 """The rows of a table that a version is judged on, and what is true of them."""
 
+import contextlib
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -155,10 +156,12 @@ def _seen(table: Table, version: Version) -> _Seen:
         return columns.infer_key(name, table.columns[own], CLEANING, table.marks_of(own)).values
 
     if rule is not None and rule.applies and all(map(table.known_as, rule.needed)):
-        keys, held = splitting.held_out_as(rule, column)
-        # A fifth or so of the rows it knew are among those it held out: where none of them is here, neither are others.
-        known = np.array([int(key, 16) for key in version.held_out.to_pylist()], dtype="uint64")
-        return _Seen(rule, keys, held, same or bool(np.isin(keys, known).any()))
+        # Rows of which the column of times tells nothing that can be compared with the cut are as any other rows.
+        with contextlib.suppress(PipelineError):
+            keys, held = splitting.held_out_as(rule, column)
+            # Of the rows it knew a share is held out: where none of those is here, the others are not either.
+            known = np.array([int(key, 16) for key in version.held_out.to_pylist()], dtype="uint64")
+            return _Seen(rule, keys, held, same or bool(np.isin(keys, known).any()))
     inputs = tuple(one.name for one in version.inputs)
     if missing := [name for name in inputs if table.known_as(name) is None]:
         raise PipelineError(f"{version.title} takes columns that the table lacks: {listed(missing)}")

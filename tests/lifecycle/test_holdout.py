@@ -304,6 +304,10 @@ def test_rows_before_the_cut_may_have_been_trained_on(run) -> None:
     cut = kept("1")[0]["holdout"]["cut"]
     assert any(note.startswith(f"60 of these 60 rows are not later than {cut}, up to where") for note in verdict.notes)
 
+    houses(60, seed=8).assign(sold=None).to_csv("undated.csv", index=False)
+    verdict = evaluate(Question("houses", "undated.csv", resamples=0))
+    assert "houses version 1 does not tell what it was trained on: these rows may be among it" in verdict.notes
+
 
 def test_the_rule_is_a_tag_that_says_it_all(run) -> None:
     run("train", "--data", "houses.csv", "--id", "street", "--group", "street", *BARE)
