@@ -257,9 +257,11 @@ def test_the_champion_is_compared_on_shared_rows_and_changed_keys_are_told(track
     card = (artifacts(second, tmp_path) / "model_card.html").read_text()
     said: list[str] = []
     train(Settings(str(path), name="made", roles=Roles(drop=["colour"]), **QUICK), say=said.append)
-
     assert "hampion" in card
-    assert any("columns that key the rows have changed (gone colour)" in line for line in said)
+    assert not any("comparable" in line for line in said)
+
+    train(Settings(str(path), name="made", roles=Roles(id=["x"]), **QUICK), say=said.append)
+    assert any("the columns that name a row have changed: gone 'colour'; run evaluate" in line for line in said)
 
 
 def test_rows_stay_held_out_when_the_table_grows_and_whatever_the_seed(tracking: str, tmp_path: Path) -> None:
