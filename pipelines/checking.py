@@ -79,7 +79,10 @@ def check(
     target = target or table.target
     if target and target not in table.columns.column_names:
         raise PipelineError(f"--target: no column {target!r} in the table")
-    typed = {each: columns.infer_key(each, table.columns[each], CLEANING, table.marks_of(each)) for each in table.columns.column_names}
+    typed = {
+        each: columns.infer_key(each, table.columns[each], CLEANING, table.marks_of(each))
+        for each in table.columns.column_names
+    }
     # A column of no one type is text, which the suite may judge.
     whole = pd.DataFrame({each: column.values for each, column in typed.items()}, copy=False)
     path = Path(output) if output else FOLDER / f"{model}.json"

@@ -97,6 +97,15 @@ def test_rows_stay_held_out_whatever_is_dropped_kept_and_added(run) -> None:
     assert not any("is ever trained" in card for card in cards)
 
 
+def test_a_file_with_decimal_commas_holds_the_same_rows_out(run) -> None:
+    houses().to_csv("comma.csv", index=False, sep=";", decimal=",")
+    run("train", "--data", "houses.csv", *BARE)
+    run("train", "--data", "comma.csv", "--name", "houses", *BARE)
+
+    assert list(kept("2")[1]["key"]) == list(kept("1")[1]["key"])
+    assert kept("2")[0]["holdout"]["earlier"]["unseen"] == ["1"]
+
+
 def test_a_column_that_is_gone_is_said_and_nothing_is_claimed(run) -> None:
     run("train", "--data", "houses.csv", *BARE)
     houses().rename(columns={"size": "area"}).to_csv("renamed.csv", index=False)
