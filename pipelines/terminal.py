@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.text import aligned, figure
+from registry.text import aligned, escaped, figure
 
 if TYPE_CHECKING:
     from pipelines.checking import Checked
@@ -24,7 +24,7 @@ SHOWN = {"regression": ("mse", "rmse", "r2"), "classification": ("accuracy", "ro
 
 def say(text: str) -> None:
     """A step, or something to know, on standard error."""
-    click.echo(f"  {text}", err=True)
+    click.echo(f"  {escaped(text)}", err=True)
 
 
 def progress(items: Iterable) -> Iterable:
@@ -64,7 +64,7 @@ def show_verdict(verdict: "Verdict", *, as_json: bool) -> None:
     for name, found in verdict.metrics.items():
         other = [figure(verdict.other_metrics[name])] if verdict.other else []
         rows.append((name, figure(found["value"]), interval(found), *other, figure(verdict.baseline[name])))
-    click.echo(f"\n{verdict.name}, {verdict.rows} rows\n")
+    click.echo(f"\n{escaped(verdict.name)}, {verdict.rows} rows\n")
     click.echo("\n".join(aligned(rows)))
     if verdict.artifacts:
         click.echo(f"\nEvidence: {verdict.artifacts}")

@@ -67,8 +67,10 @@ def history(name: str, verify: bool, as_json: bool) -> int:
                 stages.read(client.connect(), name)
             terminal.show_history(entries, as_json=as_json)
             return 0
-        witnesses = telling.witnesses(stages.read(client.connect(), name))
-        broken = opened.verify(witnesses)
+        connected = client.connect()
+        # It says so where there is no such model.
+        stages.read(connected, name)
+        broken = opened.verify(lambda: telling.anchors(connected))
         if not as_json:
             terminal.show_history(entries, as_json=False)
         terminal.show_verified(broken, len(opened.entries()), as_json=as_json)

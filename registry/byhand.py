@@ -162,7 +162,7 @@ def _renamed(ledger: Ledger, state: State) -> str | None:
 
     The last row of each is named by its tag, and tells when the registry made the version: of another one it is not.
     """
-    for number in telling.witnesses(state):
+    for number in telling.rows_named(state):
         for entry in ledger.entries(intent=number):
             keys = {(move["version"], move["created"]) for move in entry.details.get("moves", ())}
             if any((one.number, one.created) in keys for one in state.versions.values()) and entry.model != state.name:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from registry import tracking_store
 from registry.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def connect() -> "MlflowClient":
 
         # Importing MLflow sets the level of its own logger.
         settle()
+        for uri in dict.fromkeys((mlflow.get_tracking_uri(), mlflow.get_registry_uri())):
+            tracking_store.prepare(uri)
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
@@ -78,8 +81,8 @@ def place() -> str:
     import mlflow
 
     uri = mlflow.get_registry_uri()
-    path = uri.partition(":///")[2] if uri.startswith("sqlite") else ""
-    return f"sqlite:///{Path(path).expanduser().absolute()}" if path else masked(uri)
+    path = tracking_store.path_of(uri)
+    return f"sqlite:///{path.absolute()}" if path else masked(uri)
 
 
 @contextmanager
@@ -163,9 +166,8 @@ def _away(uri: str, variable: str, reason: str) -> RegistryError:
 
 def _probe_sqlite(uri: str, variable: str) -> None:
     """Whether the file, or where it is absent its folder, can be written, and is not locked by another process."""
-    path = Path(uri.partition("sqlite:///")[2] or uri.partition(":///")[2]).expanduser()
-    path = Path(str(path).partition("?")[0])
-    if str(path) in (".", ":memory:"):
+    path = tracking_store.path_of(uri)
+    if path is None:
         return
     folder = next((parent for parent in path.parents if parent.exists()), Path("."))
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from registry import interrupts
-from registry.text import parts, unquoted
+from registry.text import escaped, parts, unquoted
 
 
 class Option(click.Option):
@@ -98,7 +98,7 @@ class Group(click.Group):
             with interrupts.held():
                 if debug.asked:
                     traceback.print_exc()
-                click.echo(f"error: {told(error)}", err=True)
+                click.echo(escaped(f"error: {told(error)}"), err=True)
             # Not below: while an interrupt is at hand, another one is not raised on the way out.
             sys.exit(2)
         sys.exit(code)

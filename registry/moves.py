@@ -71,7 +71,7 @@ def promote(
     version = state.version(version).number
     stage = stage.capitalize()
     if if_vacant and (there := state.in_stage(stage)):
-        click.echo(f"{name}: version {there[0].number} is in {stage}, nothing is moved")
+        terminal.echo(f"{name}: version {there[0].number} is in {stage}, nothing is moved")
         return
 
     def judge(number: str, champion: str | None):
@@ -96,7 +96,7 @@ def promote(
                 followers=rules.follow,
             )
         except promotion.Refused as refusal:
-            click.echo(f"error: {refusal}", err=True)
+            terminal.echo(f"error: {refusal}", err=True)
             ctx.exit(1)
     if transition.verdict and dry_run and not as_json:
         terminal.show_verdict(name, version, transition.verdict, as_json=False)
@@ -185,14 +185,14 @@ def _show(transition: "Transition", *, dry_run: bool, as_json: bool) -> None:
     would = "would move " if dry_run else ""
     for move in plan.moves:
         if move.source != move.target:
-            click.echo(f"{would}{plan.name} version {move.version}: {move.source} → {move.target}")
+            terminal.echo(f"{would}{plan.name} version {move.version}: {move.source} → {move.target}")
         elif transition.id is not None:
-            click.echo(f"{plan.name} version {move.version} stays in {move.target}")
+            terminal.echo(f"{plan.name} version {move.version} stays in {move.target}")
     for pointing in plan.aliases:
         where = f"version {pointing.after}" if pointing.after else "no version"
-        click.echo(f"{'would point ' if dry_run else ''}alias {pointing.alias} → {where}")
+        terminal.echo(f"{'would point ' if dry_run else ''}alias {pointing.alias} → {where}")
     if transition.id is not None:
-        click.echo(f"ledger entry {transition.id}")
+        terminal.echo(f"ledger entry {transition.id}")
     for outcome in transition.outcomes:
         word = "followed by" if outcome.followed else f"not followed ({outcome.said}; tries: {outcome.tries}) by"
-        click.echo(f"{word} {outcome.follower}", err=not outcome.followed)
+        terminal.echo(f"{word} {outcome.follower}", err=not outcome.followed)

@@ -130,6 +130,12 @@ def versions(client: "MlflowClient", name: str) -> tuple[Version, ...]:
     return tuple(_version(found) for found in _search(client, name))
 
 
+def every(client: "MlflowClient") -> list[tuple[str, Version]]:
+    """All registered versions, each with the name of its model."""
+    with _calling():
+        return [(found.name, _version(found)) for found in pages(client.search_model_versions)]
+
+
 def versions_in(client: "MlflowClient", name: str, stage: str) -> list["ModelVersion"]:
     """The versions of a model that are in a stage, newest first; none where there is no such model."""
     return [version for version in reversed(_search(client, name)) if version.current_stage == stage]

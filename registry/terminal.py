@@ -1,6 +1,5 @@
 """What a person sees of the registry at the terminal: steps on standard error, results as tables on standard output."""
 
-import json
 import shutil
 import sys
 import textwrap
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from registry.client import place
-from registry.text import aligned, figure, width
+from registry.text import aligned, escaped, figure, width
+from registry.text import as_json as json_text
 
 if TYPE_CHECKING:
     from registry.gates import Verdict
@@ -23,19 +23,24 @@ if TYPE_CHECKING:
 _NARROWEST = 40
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """A line, escaped: names, reasons and what programs said are other people's text."""
+    click.echo(escaped(text), err=err)
+
+
 def say(text: str) -> None:
     """A step, or something to know, on standard error."""
-    click.echo(f"  {text}", err=True)
+    echo(f"  {text}", err=True)
 
 
 def log(text: str) -> None:
     """A line of a program that runs on: with the time (UTC), at once, on standard error."""
-    click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {text}", err=True)
+    echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {text}", err=True)
 
 
 def show_json(content: object) -> None:
     """A result for programs."""
-    click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+    click.echo(json_text(content))
 
 
 def show_list(rows: "Sequence[Row]", *, as_json: bool) -> None:
@@ -57,7 +62,7 @@ def show_list(rows: "Sequence[Row]", *, as_json: bool) -> None:
             values = (figure(row.metrics.get(metric)) for metric in metrics)
             mark = "*" if row.champion else ""
             table.append((mark, row.version, stage, ", ".join(row.aliases), row.estimator, *values, row.created))
-        click.echo(f"\n{name}\n\n" + "\n".join(aligned(table)))
+        click.echo(f"\n{escaped(name)}\n\n" + "\n".join(aligned(table)))
     if any(row.champion for row in rows):
         click.echo("\n* in Production")
 
@@ -68,7 +73,7 @@ def show_verdict(name: str, version: str, verdict: "Verdict", *, as_json: bool) 
         show_json({"model": name, "version": version, **verdict.to_dict()})
         return
     against = f", against version {verdict.champion}" if verdict.champion else ""
-    click.echo(f"\n{name} version {version} for {verdict.stage}{against}\n")
+    click.echo(f"\n{escaped(name)} version {version} for {verdict.stage}{against}\n")
     click.echo("\n".join(verdict_lines(verdict)))
     failed = len(verdict.failures)
     click.echo("\n" + ("passed" if verdict.passed else f"failed: {failed} {'gate' if failed == 1 else 'gates'}"))
@@ -120,14 +125,14 @@ def show_verified(broken: "Broken | None", count: int, *, as_json: bool) -> None
     if as_json:
         show_json({"rows": count, "broken": asdict(broken) if broken else None})
     elif broken:
-        click.echo(f"\nThe ledger was tampered with: {broken.reason}.")
+        click.echo(f"\nThe ledger was tampered with: {escaped(broken.reason)}.")
     else:
         click.echo(f"\nThe ledger is whole: {count} rows, each follows the one before it.")
 
 
 def _wrapped(rows: Sequence[Sequence[str]]) -> list[str]:
     """An aligned table whose last column is wrapped at the terminal's edge; as it is where there is no terminal."""
-    flat = [tuple(" ".join(cell.split()) for cell in row) for row in rows]
+    flat = [tuple(escaped(" ".join(cell.split())) for cell in row) for row in rows]
     before = sum(max(width(row[place]) for row in flat) + 2 for place in range(len(flat[0]) - 1))
     room = shutil.get_terminal_size().columns - before
     if not sys.stdout.isatty() or room < _NARROWEST:

@@ -1,5 +1,6 @@
 """Words and figures for people: numbers, lists of names, the name that was meant, and aligned tables."""
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 
@@ -58,6 +59,37 @@ def closest(name: str, names: Iterable[str]) -> str | None:
     return by_lower[found[0]] if found else None
 
 
+def escaped(text: str, *, keep: str = "") -> str:
+    """A text as it may be printed: what would steer a terminal or turn the reading order is written as an escape.
+
+    Escaped are control characters (also of line and paragraph), formats such as those of bidirectional text, and halves
+    of characters: ``\\x1b``, ``\\u202e``. The joiners that scripts and emoji need stay.
+
+    Parameters
+    ----------
+    keep : characters that are left as they are, such as a line feed.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(sign if sign in keep or not _steers(sign) else _escape(sign) for sign in text)
+
+
+def as_json(content: object) -> str:
+    """A value as JSON that may be printed: characters that :func:`escaped` escapes are written as JSON escapes."""
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    return "".join(json.dumps(sign)[1:-1] if sign != "\n" and _steers(sign) else sign for sign in text)
+
+
+def _steers(sign: str) -> bool:
+    import unicodedata
+
+    return sign not in "\u200c\u200d" and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _escape(sign: str) -> str:
+    return sign.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
 def one_line(text: object, most: int = 300) -> str:
     """A text on one line, cut where it is too long."""
     line = " ".join(str(text).split())
@@ -75,7 +107,8 @@ def width(text: str) -> int:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table: columns two spaces apart, a rule under the first row."""
+    """Lines of a table: columns two spaces apart, a rule under the first row; its cells are escaped."""
+    rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(width(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = [
         "  ".join(cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)).rstrip()

@@ -1,9 +1,10 @@
 """A transition, from plan to done: each write in its order, and what is left of one that was cut short.
 
-The order is intent (ledger), stage, alias, tag and description (registry), done (ledger), all under the ledger's lock.
-The stages of all versions that make room change in the same transaction of the registry as the one that comes. So
-whatever was killed in between is found by its intent, and has either moved nothing, and is undone, or has moved the
-stage, and is completed.
+The order is intent (ledger), a tag that names it, stage, alias, tags and description (registry), done (ledger), tags
+that name that row, all under the ledger's lock. The stages of all versions that make room change in the same
+transaction of the registry as the one that comes. So whatever was killed in between is found by its intent, and has
+either moved nothing, and is undone, or has moved the stage, and is completed. An intent that no tag names has moved
+nothing, whoever wrote it; and a closing row that no tag names, though its intent is named, was cut short.
 """
 
 import contextlib
@@ -180,7 +181,7 @@ def execute(
         reason=reason,
         digest=digest(state, plan.version, verdict),
         verdict=verdict.to_dict() if verdict else None,
-        details={**plan.to_dict(), **details, **({"follow": following} if following else {})},
+        details={"schema": 2, **plan.to_dict(), **details, **({"follow": following} if following else {})},
     )
     with interrupts.held():
         observe("intent")
@@ -201,7 +202,7 @@ def recover(
 ) -> list[Entry]:
     """Complete or undo the transitions of a model, or of all, that were cut short; the rows that close them.
 
-    Where nothing is open it asks the ledger one question, and takes no lock.
+    Where nothing is open it asks the ledger two questions, and takes no lock.
 
     Raises
     ------
@@ -209,7 +210,7 @@ def recover(
         where registry or ledger do not answer, or the lock is not free.
     """
     found = []
-    for model in dict.fromkeys(intent.model for intent in ledger.open_intents(name)):
+    for model in dict.fromkeys(row.model for row in (*ledger.unanchored(name), *ledger.open_intents(name))):
         with ledger.lock(model) as lock:
             found += recover_locked(client, ledger, lock, model, observe=observe)
     return found
@@ -220,6 +221,8 @@ def recover_locked(
 ) -> list[Entry]:
     """``recover`` for who holds the lock of a model already."""
     # Nobody else moves anything now: what is open was left by somebody who is gone.
+    for row in ledger.unanchored(name):
+        _anchor(client, ledger, row, observe)
     return [finish(client, ledger, lock, intent, observe=observe) for intent in ledger.open_intents(name)]
 
 
@@ -229,21 +232,30 @@ def finish(
     """Complete a transition that was cut short, or undo it; the row that closes it."""
     calls = [(version, stage) for version, stage in intent.details["calls"]]
     before = intent.details["before"]
+
+    def undo(state: State | None, reason: str, **details: Any) -> Entry:
+        if state is not None and not telling.announced(state, intent):
+            _write(telling.undoing(client, state, intent), observe)
+        observe("undone")
+        return _close(client, ledger, intent, UNDONE, observe, recovered=reason, **details)
+
     try:
         state = stages.read(client, intent.model)
     except NoModel:
-        return _close(ledger, intent, UNDONE, recovered="the model is gone")
+        return undo(None, "the model is gone")
     if intent.version not in state.versions:
-        return _close(ledger, intent, UNDONE, recovered="the version is gone")
+        return undo(None, "the version is gone")
+    if not telling.announced(state, intent) and ledger.anchoring(intent):
+        return undo(state, "nothing was moved")
     now = {number: one.stage for number, one in state.versions.items() if number in before}
     ways = [dict(before)]
     for call in calls:
         ways.append(_after(ways[-1], call))
     place = next((place for place, way in enumerate(ways) if now == {number: way[number] for number in now}), None)
     if place is None:
-        return _close(ledger, intent, UNDONE, recovered="moved by hand meanwhile", found=now)
+        return undo(state, "moved by hand meanwhile", found=now)
     if place == 0 and calls:
-        return _close(ledger, intent, UNDONE, recovered="nothing was moved")
+        return undo(state, "nothing was moved")
     return _forward(client, ledger, lock, state, intent, calls=calls[place:], observe=observe, recovered="completed")
 
 
@@ -258,6 +270,8 @@ def _forward(
     observe: Observer = unobserved,
     **details: Any,
 ) -> Entry:
+    lock.check()
+    _write(telling.announcement(client, state, intent), observe)
     for version, stage in calls:
         lock.check()
         observe(f"stage of {version}")
@@ -274,11 +288,29 @@ def _forward(
         observe(step)
         write()
     observe("done")
-    return _close(ledger, intent, DONE, **details)
+    return _close(client, ledger, intent, DONE, observe, **details)
 
 
-def _close(ledger: Ledger, intent: Entry, state: str, **details: Any) -> Entry:
-    return ledger.extend([closing(intent, state, **details)])[0]
+def _close(
+    client: "MlflowClient", ledger: Ledger, intent: Entry, state: str, observe: Observer, **details: Any
+) -> Entry:
+    (row,) = ledger.extend([closing(intent, state, **details)])
+    _anchor(client, ledger, row, observe)
+    return row
+
+
+def _anchor(client: "MlflowClient", ledger: Ledger, row: Entry, observe: Observer) -> None:
+    """Name a closing row on the versions that it moved, as far as they are there still."""
+    with contextlib.suppress(NoModel):
+        _write(telling.closings(client, stages.read(client, row.model), row), observe)
+    observe("anchored")
+    ledger.anchored(row.id)
+
+
+def _write(steps: Iterable[telling.Step], observe: Observer) -> None:
+    for step, write in steps:
+        observe(step)
+        write()
 
 
 def digest(state: State, number: str, verdict: "Verdict | None") -> str | None:

@@ -159,7 +159,7 @@ class Watch:
             state = stages.read(self._client, name)
         except stages.NoModel:
             return False
-        return byhand.drifted(state, self._ledger.entries(name))
+        return byhand.drifted(state, self._ledger.entries(name)) or bool(self._ledger.unanchored(name))
 
     def _follow(self) -> None:
         """Let commands and webhooks run aside: what is changed by hand meanwhile does not wait for them."""

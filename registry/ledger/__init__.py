@@ -4,7 +4,7 @@
 yet reads as empty, and is made by the first that is written.
 """
 
-from registry.ledger.entries import CLOSED, DONE, FAILED, FOLLOW, FOLLOWED, INTENT, NOTED, UNDONE, Broken, Entry
+from registry.ledger.entries import CLOSED, DONE, FAILED, FOLLOW, FOLLOWED, INTENT, NOTED, UNDONE, Anchor, Broken, Entry
 from registry.ledger.places import place
 from registry.ledger.store import Ledger
 
@@ -17,6 +17,7 @@ __all__ = [
     "INTENT",
     "NOTED",
     "UNDONE",
+    "Anchor",
     "Broken",
     "Entry",
     "Ledger",

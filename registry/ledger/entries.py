@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -70,6 +70,22 @@ class Broken:
     reason: str
 
 
+@dataclass(frozen=True)
+class Anchor:
+    """A registered version, and the row of the ledger that its tag names; None where it names none.
+
+    Parameters
+    ----------
+    created : when the registry made the version; it tells versions of one number from each other.
+    """
+
+    model: str
+    version: str
+    created: int
+    row: int | None = None
+    hash: str | None = None
+
+
 def row_of(entry: Entry, *, id: int, time: str, previous: str) -> dict[str, Any]:
     """The columns of an entry that is appended after the row whose hash is ``previous``."""
     if entry.state not in STATES or (entry.intent is None) != (entry.state in (INTENT, NOTED)):
@@ -127,11 +143,73 @@ def first_broken(rows: Iterable[Mapping[str, Any]], *, last: int, head: str) -> 
         if row["hash"] != hash_of(row):
             return Broken(expected, f"row {expected} was changed after it was written")
         previous, expected = row["hash"], expected + 1
-    if expected - 1 < last:
+    if isinstance(last, int) and expected - 1 < last:
         return Broken(expected, f"row {expected} is not there")
-    if expected - 1 > last or previous != head:
+    if last != expected - 1 or previous != head:
         return Broken(expected - 1, f"row {expected - 1} is not the one that was written last")
     return None
+
+
+def unanchored(
+    entries: Sequence[Entry], anchors: Iterable[Anchor], *, until: int, pending: Collection[int]
+) -> Broken | None:
+    """The first closing row that the registry should name and does not, or that closes another intent; None: none.
+
+    A tag names the intent before anything is moved, and the closing row after it is written. The chain anchors what
+    is before a named row; behind the last one, a closing row is as it was written only where its transition was cut
+    short in between: the row is pending, and a tag names its intent.
+
+    Parameters
+    ----------
+    entries : all rows by ascending id.
+    anchors : of all versions of the registry, read after the rows until ``until`` and ``pending`` were.
+    until : the last row that the anchors must know of; what comes later was written meanwhile.
+    pending : the rows that wait to be named.
+    """
+    versions = {(one.model, one.version, one.created): one for one in anchors}
+    named = {one.row for one in versions.values() if one.row is not None}
+    by_id = {entry.id: entry for entry in entries}
+    for number in sorted(pending):
+        if number not in by_id or by_id[number].state not in CLOSED:
+            return Broken(number, f"row {number} waits to be named in the registry, and closes nothing")
+    # The first release named no closing rows.
+    since = next((entry.id for entry in entries if entry.state == INTENT and anchoring(entry)), until + 1)
+    for entry in entries:
+        if entry.state not in CLOSED:
+            continue
+        intent = by_id.get(entry.intent or 0)
+        if intent is None or not _closes(intent, entry):
+            return Broken(entry.id, f"row {entry.id} does not close the intent that it names")
+        if entry.id > until or entry.id <= max(named, default=0) or intent.id < since:
+            continue
+        moved = {
+            (entry.model, move["version"], move["created"])
+            for move in entry.details.get("moves", ())
+            # What was undone moved nothing: it is told on the version that it was about.
+            if entry.state == DONE or move["version"] == entry.version
+        }
+        # Of versions that were deleted there is nothing to ask.
+        known = moved & versions.keys()
+        cut_short = entry.id in pending and any(versions[one].row == intent.id for one in known)
+        if known and not cut_short:
+            return Broken(entry.id, f"row {entry.id} is not named by the tag of any version that it moved")
+    return None
+
+
+def anchoring(intent: Entry) -> bool:
+    """Whether the release that wrote an intent named it in the registry before it moved anything."""
+    return intent.details.get("schema", 1) >= 2
+
+
+def _closes(intent: Entry, entry: Entry) -> bool:
+    """Whether a row says of a transition what its intent says, but for how it ended."""
+    same = ("kind", "model", "version", "source", "target", "actor", "reason", "digest", "verdict")
+    return (
+        intent.state == INTENT
+        and intent.id < entry.id
+        and all(getattr(intent, name) == getattr(entry, name) for name in same)
+        and all(name in entry.details and entry.details[name] == value for name, value in intent.details.items())
+    )
 
 
 def canonical(value: Any) -> str:

@@ -6,7 +6,6 @@ the intent must be in the ledger before the stage is moved; so the lock is the w
 
 import hashlib
 import sqlite3
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import URL, NullPool, create_engine, func, select
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from registry import filelock
 from registry.errors import RegistryError
 
 #: How long a lock that another process holds is waited for, in seconds.
@@ -31,9 +31,6 @@ _LOCAL = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
-
-# How often a file's lock is asked for; waiting in SQLite itself could not be interrupted.
-_TURN = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,24 +55,13 @@ def in_file(ledger: Path, name: str, wait: float) -> Lock:
     RegistryError
         where another process holds it for longer than ``wait`` seconds, or the folder cannot be written.
     """
-    path = ledger.with_suffix(f".lock{ledger.suffix}")
-    deadline = time.monotonic() + wait
     try:
-        connection = sqlite3.connect(path, timeout=_TURN, isolation_level=None, check_same_thread=False)
+        connection = filelock.take(ledger, wait)
+    except filelock.Held:
+        raise _held(name, wait) from None
     except sqlite3.Error as error:
-        raise _untaken(path, error) from None
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            if "locked" in str(error) and time.monotonic() < deadline:
-                continue
-            connection.close()
-            raise _held(name, wait) if "locked" in str(error) else _untaken(path, error) from None
-        except BaseException:
-            connection.close()
-            raise
-        return Lock(check=lambda: None, free=connection.close)
+        raise _untaken(filelock.path_of(ledger), error) from None
+    return Lock(check=lambda: None, free=connection.close)
 
 
 def in_postgresql(url: URL, name: str, wait: float) -> Lock:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from registry.client import masked
 from registry.errors import RegistryError
+from registry.tracking_store import path_of
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -56,8 +57,8 @@ def _beside_tracking() -> str:
     if scheme in ("postgresql", "postgres"):
         # All clients share it already, and the names of the ledger's tables are its own.
         return tracking
-    if scheme == "sqlite" and (path := tracking.partition(":///")[2].partition("?")[0]):
-        return f"sqlite:///{Path(path).expanduser().with_name(FILE)}"
+    if path := path_of(tracking):
+        return f"sqlite:///{path.with_name(FILE)}"
     raise RegistryError(
         f"with {masked(tracking)} the ledger is a database that all its clients share; "
         f"set {VARIABLE} to postgresql://user:password@host/database, or to sqlite:////path/{FILE} for one machine"

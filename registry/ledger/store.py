@@ -2,19 +2,31 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, NullPool, Select, create_engine, extract, func, select, text
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from registry.client import masked, remedy, said_by
 from registry.errors import RegistryError
 from registry.ledger import locks, tables
-from registry.ledger.entries import CLOSED, INTENT, Broken, Entry, entry_of, first_broken, row_of
+from registry.ledger.entries import (
+    CLOSED,
+    INTENT,
+    Anchor,
+    Broken,
+    Entry,
+    anchoring,
+    entry_of,
+    first_broken,
+    row_of,
+    unanchored,
+)
+from registry.ledger.tables import Damaged, Presence
 
 #: How long a busy database, and the start of a connection, are waited for; in seconds.
 _BUSY, _CONNECT = 10, 4
@@ -65,17 +77,26 @@ class Ledger:
         """
         stored = []
         with self._writing() as connection:
-            last, previous = connection.execute(select(tables.head.c.last, tables.head.c.hash).with_for_update()).one()
+            last, previous = self._head(connection, update=True)
             for number, entry in enumerate(entries, last + 1):
+                if entry.state in CLOSED and connection.execute(_closing(entry.intent)).first():
+                    raise RegistryError(
+                        f"{self.title}: transition {entry.intent} was finished by another process; look at its history"
+                    )
                 now = datetime.now(UTC).isoformat(timespec="microseconds")
                 row = row_of(entry, id=number, time=now, previous=previous)
                 try:
                     connection.execute(tables.rows.insert().values(row))
-                except IntegrityError as error:
-                    raise RegistryError(self._conflict(entry, number, error)) from None
-                previous = row["hash"]
+                    connection.execute(tables.head.update().values(last=number, hash=row["hash"]))
+                    if entry.state in CLOSED:
+                        connection.execute(tables.unanchored.insert().values(id=number))
+                except IntegrityError:
+                    raise Damaged(
+                        f"{self.title} is damaged: row {number} cannot follow row {last}; "
+                        "see `python -m registry history --verify`"
+                    ) from None
+                last, previous = number, row["hash"]
                 stored.append(entry_of(row))
-            connection.execute(tables.head.update().values(last=last + len(stored), hash=previous))
         return tuple(stored)
 
     def entries(self, name: str | None = None, *, intent: int | None = None) -> list[Entry]:
@@ -94,23 +115,63 @@ class Ledger:
         query = select(tables.rows).where(tables.rows.c.state == INTENT, ~closed).order_by(tables.rows.c.id)
         return self._read(query if name is None else query.where(tables.rows.c.model == name))
 
-    def verify(self, witnesses: Mapping[int, str] | None = None) -> Broken | None:
+    def unanchored(self, name: str | None = None) -> list[Entry]:
+        """The closing rows of a model, or of all, that no tag in the registry is known to name yet."""
+        query = _ALL.where(tables.rows.c.id.in_(select(tables.unanchored.c.id)), tables.rows.c.state.in_(CLOSED))
+        return self._read(query if name is None else query.where(tables.rows.c.model == name))
+
+    def anchored(self, id: int) -> None:
+        """Take down that a closing row is named in the registry, or cannot be: its version is gone."""
+        with self._writing() as connection:
+            connection.execute(tables.unanchored.delete().where(tables.unanchored.c.id == id))
+
+    def anchoring(self, intent: Entry) -> bool:
+        """Whether an intent was named in the registry before it moved anything, as this release does it.
+
+        One that does not say so is the first release's, unless the ledger has rows of this release before it.
+        """
+        return anchoring(intent) or any(anchoring(one) for one in self.entries() if one.id < intent.id)
+
+    def verify(self, anchors: Callable[[], Iterable[Anchor]] | None = None) -> Broken | None:
         """The first row that is not as it was written; None where all are.
+
+        The chain of hashes, and the head that holds the last one, find any change that does not compute both anew; the
+        anchors find a ledger, or an end of it, that was written anew as a whole. Not found are rows behind the last
+        anchored one that are no closings: an open intent, which is what a crash leaves and moves nothing, notes, and
+        what followers did; and closings of versions that the registry has no more.
 
         Parameters
         ----------
-        witnesses : hashes of rows by their id, kept elsewhere (the versions' tags): they find a ledger that was written
-            anew as a whole.
+        anchors : reads the rows that the tags of all registered versions name. It is asked once.
         """
-        with self._reading() as connection:
-            if connection is None:
-                return _unwitnessed({}, witnesses or {})
-            with _snapshot(connection):
-                last, head = connection.execute(select(tables.head.c.last, tables.head.c.hash)).one()
-                found = [dict(row) for row in connection.execute(_ALL).mappings()]
+        try:
+            with self._reading() as connection:
+                if connection is None:
+                    return _unwitnessed({}, anchors() if anchors else ())
+                with _snapshot(connection):
+                    until = self._head(connection)[0]
+                    pending = set(connection.execute(select(tables.unanchored.c.id)).scalars())
+                # Between two looks at the ledger: whatever is moved meanwhile is known to one of them.
+                named = list(anchors()) if anchors else []
+                with _snapshot(connection):
+                    last, head = self._head(connection)
+                    told = connection.execute(select(tables.head.c.schema_version)).scalar_one()
+                    found = [dict(row) for row in connection.execute(_ALL).mappings()]
+                    unguarded = tables.unguarded(connection)
+        except Damaged as error:
+            return Broken(0, str(error))
         if broken := first_broken(found, last=last, head=head):
             return broken
-        return _unwitnessed({row["id"]: row["hash"] for row in found}, witnesses or {})
+        if broken := _unwitnessed({row["id"]: row["hash"] for row in found}, named):
+            return broken
+        entries = [entry_of(row) for row in found]
+        if anchors and (broken := unanchored(entries, named, until=until, pending=pending)):
+            return broken
+        if told != tables.HEAD_VERSION:
+            return Broken(0, f"its head tells schema {told}, and no release wrote that")
+        if unguarded:
+            return Broken(0, f"what refuses changes of its rows is gone: the trigger {unguarded[0]}")
+        return None
 
     @contextmanager
     def lock(self, name: str, *, wait: float = locks.WAIT) -> Iterator[locks.Lock]:
@@ -180,18 +241,25 @@ class Ledger:
             yield None
             return
         with self._telling(), self._engine.connect() as connection:
-            self._ready = self._ready or tables.present(connection, self.title)
+            present = Presence.CURRENT if self._ready else tables.presence(connection, self.title)
+            if present is Presence.OLDER:
+                with self._writing():
+                    pass
+                present = Presence.CURRENT
+            self._ready = present is Presence.CURRENT
             yield connection if self._ready else None
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """A connection in a transaction of the only one who writes; the tables are there."""
+        """A connection in a transaction of the only one who writes; the tables are there, and this release's."""
         with self._telling(), self._engine.connect() as connection:
             _begin(connection)
             try:
                 # Tables that are seen in a transaction may be another's that is taken back: it is looked every time.
-                if not self._ready and not tables.present(connection, self.title):
-                    tables.make(connection)
+                if not self._ready:
+                    present = tables.presence(connection, self.title)
+                    if present is not Presence.CURRENT:
+                        tables.migrate(connection, present)
                 yield connection
             except BaseException:
                 with contextlib.suppress(SQLAlchemyError):
@@ -200,6 +268,22 @@ class Ledger:
             connection.exec_driver_sql("COMMIT")
             self._ready = True
 
+    def _head(self, connection: Connection, *, update: bool = False) -> tuple[int, str]:
+        """The id and hash of the last row, as the head keeps them."""
+        query = select(tables.head.c.last, tables.head.c.hash)
+        try:
+            found = connection.execute(query.with_for_update() if update else query).all()
+        except (OperationalError, ProgrammingError) as error:
+            if "no such table" not in str(error.orig) and getattr(error.orig, "sqlstate", "") != "42P01":
+                raise
+            found = []
+        if len(found) != 1:
+            raise Damaged(
+                f"{self.title} was tampered with: its head, which names the last row, is gone; "
+                "see `python -m registry history --verify`"
+            )
+        return found[0].last, found[0].hash
+
     @contextmanager
     def _telling(self) -> Iterator[None]:
         try:
@@ -207,11 +291,6 @@ class Ledger:
         except SQLAlchemyError as error:
             reason = said_by(error)
             raise RegistryError(f"{self.title} failed: {reason}; {remedy(reason)}, or correct LEDGER_URI") from error
-
-    def _conflict(self, entry: Entry, number: int, error: IntegrityError) -> str:
-        if entry.state in CLOSED and "closed" in str(error) + str(error.orig) or ".intent" in str(error.orig):
-            return f"{self.title}: transition {entry.intent} was finished by another process; look at its history"
-        return f"{self.title} is damaged: row {number} is there already; see `python -m registry history --verify`"
 
 
 def _begin(connection: Connection) -> None:
@@ -242,9 +321,13 @@ def _now(connection: Connection):
     return extract("epoch", func.clock_timestamp()).cast(tables.leases.c.expires.type)
 
 
-def _unwitnessed(hashes: Mapping[int, str], witnesses: Mapping[int, str]) -> Broken | None:
-    for number in sorted(witnesses):
-        if hashes.get(number) != witnesses[number]:
+def _closing(intent: int | None) -> Select:
+    return select(tables.rows.c.id).where(tables.rows.c.intent == intent, tables.rows.c.state.in_(CLOSED))
+
+
+def _unwitnessed(hashes: Mapping[int, str], anchors: Iterable[Anchor]) -> Broken | None:
+    for number, written in sorted({(one.row, one.hash) for one in anchors if one.row is not None}):
+        if hashes.get(number) != written:
             what = "is not the one that" if number in hashes else "is not there, which"
             return Broken(number, f"row {number} {what} a version's tag names")
     return None

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from registry import ledger
 from registry.errors import RegistryError
-from registry.ledger import DONE, INTENT, UNDONE, Entry, Ledger
+from registry.ledger import DONE, INTENT, UNDONE, Anchor, Entry, Ledger
 from tests import stores
 from tests.patience import soon
 
@@ -64,11 +64,21 @@ def database(uri: str) -> Iterator[Callable]:
             yield connection.execute
 
 
-def unguarded(uri: str) -> None:
-    """Take away what keeps the rows from being changed, as somebody with all rights could."""
+@contextlib.contextmanager
+def tampering(uri: str) -> Iterator[Callable]:
+    """Run SQL in a ledger's database with its triggers out of the way, as somebody with all rights could."""
     with database(uri) as run:
-        for name in ("update", "delete") if uri.startswith("sqlite") else ("keep ON lifecycle_ledger",):
-            run(f"DROP TRIGGER lifecycle_ledger_{name}")
+        if uri.startswith("sqlite"):
+            found = run("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+            off, on = [f"DROP TRIGGER {name}" for name, _ in found], [sql for _, sql in found]
+        else:
+            tables = ("lifecycle_ledger", "lifecycle_ledger_head")
+            off, on = ([f"ALTER TABLE {table} {to} TRIGGER USER" for table in tables] for to in ("DISABLE", "ENABLE"))
+        for statement in off:
+            run(statement)
+        yield run
+        for statement in on:
+            run(statement)
 
 
 # The chain
@@ -112,13 +122,12 @@ def test_a_number_that_is_not_finite_is_refused_and_nothing_is_written(book: Led
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger of six rows, whose file lets them be changed."""
+    """A ledger of six rows."""
     path = tmp_path_factory.mktemp("written") / "ledger.db"
     with ledger.open(f"sqlite:///{path}") as book:
         for number in range(3):
             intent = book.append(replace(INTENDED, version=str(number), reason=f"reason {number}"))
-            book.append(replace(INTENDED, version=str(number), state=DONE, intent=intent, digest=None, verdict=None))
-    unguarded(f"sqlite:///{path}")
+            book.append(replace(INTENDED, version=str(number), reason=f"reason {number}", state=DONE, intent=intent))
     return path
 
 
@@ -135,16 +144,13 @@ def test_any_change_of_any_field_of_any_row_is_found(
 ):
     path = tmp_path_factory.mktemp("changed") / "ledger.db"
     shutil.copyfile(written, path)
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        before = connection.execute(f"SELECT {column} FROM lifecycle_ledger WHERE id = ?", (row,)).fetchone()
-        try:
-            with connection:
-                connection.execute(f"UPDATE lifecycle_ledger SET {column} = ? WHERE id = ?", (value, row))
-        except sqlite3.IntegrityError:
-            pass  # the table itself refuses it
+    with tampering(f"sqlite:///{path}") as run:
+        before = run(f"SELECT {column} FROM lifecycle_ledger WHERE id = ?", (row,)).fetchone()
+        with contextlib.suppress(sqlite3.IntegrityError):  # the table itself refuses it
+            run(f"UPDATE lifecycle_ledger SET {column} = ? WHERE id = ?", (value, row))
         # What SQLite made of it, and not of another row's type.
-        changed = connection.execute("SELECT rowid FROM lifecycle_ledger WHERE rowid = ?", (row,)).fetchone()
-        after = changed and connection.execute(f"SELECT {column} FROM lifecycle_ledger WHERE id = ?", (row,)).fetchone()
+        changed = run("SELECT rowid FROM lifecycle_ledger WHERE rowid = ?", (row,)).fetchone()
+        after = changed and run(f"SELECT {column} FROM lifecycle_ledger WHERE id = ?", (row,)).fetchone()
     with ledger.open(f"sqlite:///{path}") as book:
         broken = book.verify()
     shutil.rmtree(path.parent)
@@ -159,7 +165,7 @@ def test_any_change_of_any_field_of_any_row_is_found(
 @pytest.mark.parametrize("row", range(1, 7))
 def test_a_row_that_was_removed_is_found(written: Path, tmp_path: Path, row: int):
     shutil.copyfile(written, tmp_path / "ledger.db")
-    with database(f"sqlite:///{tmp_path}/ledger.db") as run:
+    with tampering(f"sqlite:///{tmp_path}/ledger.db") as run:
         run(f"DELETE FROM lifecycle_ledger WHERE id = {row}")
     with ledger.open(f"sqlite:///{tmp_path}/ledger.db") as book:
         broken = book.verify()
@@ -170,7 +176,7 @@ def test_a_row_that_was_removed_is_found(written: Path, tmp_path: Path, row: int
 def test_rows_in_another_order_are_found(tmp_path_factory: pytest.TempPathFactory, written: Path, order: list[int]):
     path = tmp_path_factory.mktemp("reordered") / "ledger.db"
     shutil.copyfile(written, path)
-    with database(f"sqlite:///{path}") as run:
+    with tampering(f"sqlite:///{path}") as run:
         run("UPDATE lifecycle_ledger SET id = -id")
         for place, row in enumerate(order, 1):
             run(f"UPDATE lifecycle_ledger SET id = {place} WHERE id = -{row}")
@@ -189,34 +195,91 @@ def test_a_row_that_was_put_behind_the_last_is_found(written: Path, tmp_path: Pa
     with ledger.open(f"sqlite:///{path}") as book:
         last = book.entries()[-1]
         row = row_of(INTENDED, id=7, time=last.time, previous=last.hash)
-        with database(f"sqlite:///{path}") as run:
+        with tampering(f"sqlite:///{path}") as run:
             run(f"INSERT INTO lifecycle_ledger VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
         broken = book.verify()
         assert broken is not None
         assert broken.id == 7
-        with pytest.raises(RegistryError, match=r"row 7 is there already; see .*history --verify"):
+        with pytest.raises(RegistryError, match=r"row 7 cannot follow row 6; see .*history --verify"):
             book.append(INTENDED)
 
 
 def test_a_ledger_that_was_written_anew_is_found_by_what_the_versions_say(written: Path, tmp_path: Path):
     with ledger.open(f"sqlite:///{written}") as book:
-        witnesses = {entry.id: entry.hash for entry in book.entries()}
-        assert book.verify(witnesses) is None
+        anchors = [
+            Anchor("diabetes", entry.version, 0, entry.id, entry.hash) for entry in book.entries() if entry.intent
+        ]
+        assert book.verify(lambda: anchors) is None
     with ledger.open(f"sqlite:///{tmp_path}/ledger.db") as forged:
         for number in range(3):
             forged.append(replace(INTENDED, version=str(number), reason="nobody asked"))
         assert forged.verify() is None
-        broken = forged.verify(witnesses)
+        broken = forged.verify(lambda: anchors)
         assert broken is not None
-        assert broken.id == 1
+        assert broken.id == 2
+
+
+ROW = "2, time, kind, state, intent, model, version, source, target, actor, reason, digest, verdict, details"
+
+REFUSED = {
+    "a change": "UPDATE lifecycle_ledger SET reason = 'x'",
+    "a deletion": "DELETE FROM lifecycle_ledger",
+    "a row that follows no row": f"INSERT INTO lifecycle_ledger SELECT {ROW}, 'x', 'x' FROM lifecycle_ledger",
+    "a row that skips one": f"INSERT INTO lifecycle_ledger SELECT 3{ROW[1:]}, hash, 'x' FROM lifecycle_ledger",
+    "a row below the first": f"INSERT INTO lifecycle_ledger SELECT -1{ROW[1:]}, hash, 'x' FROM lifecycle_ledger",
+    "a change of the head's hash": "UPDATE lifecycle_ledger_head SET hash = 'x'",
+    "a head that goes back": "UPDATE lifecycle_ledger_head SET last = 0",
+    "a head that goes on": "UPDATE lifecycle_ledger_head SET last = 2",
+    "another version": "UPDATE lifecycle_ledger_head SET schema_version = 1",
+    "no head": "DELETE FROM lifecycle_ledger_head",
+    "two heads": "INSERT INTO lifecycle_ledger_head VALUES (7, 0, 'x')",
+}
+#: In one kind of database.
+REFUSED_IN = {
+    "sqlite": [
+        f"INSERT OR REPLACE INTO lifecycle_ledger SELECT 1{ROW[1:]}, previous, 'x' FROM lifecycle_ledger",
+        "UPDATE OR REPLACE lifecycle_ledger SET id = 2",
+        "INSERT OR REPLACE INTO lifecycle_ledger_head VALUES (2, 0, 'x')",
+        f"INSERT INTO lifecycle_ledger SELECT NULL{ROW[1:]}, hash, 'x' FROM lifecycle_ledger",
+    ],
+    "postgresql": [
+        "TRUNCATE lifecycle_ledger",
+        "TRUNCATE lifecycle_ledger_head",
+        f"INSERT INTO lifecycle_ledger SELECT 1{ROW[1:]}, previous, 'x' FROM lifecycle_ledger "
+        "ON CONFLICT (id) DO UPDATE SET hash = 'x'",
+    ],
+}
 
 
 def test_the_database_itself_refuses_changes(uri: str, book: Ledger):
     book.append(INTENDED)
-    for statement in ("UPDATE lifecycle_ledger SET reason = 'x'", "DELETE FROM lifecycle_ledger"):
+    for statement in (*REFUSED.values(), *REFUSED_IN[uri.partition(":")[0]]):
         with pytest.raises((sqlite3.DatabaseError, psycopg.Error), match="append-only"), database(uri) as run:
             run(statement)
     assert book.verify() is None
+    assert book.append(INTENDED) == 2
+
+
+def test_a_closing_row_is_not_replaced_by_another(uri: str, book: Ledger):
+    first = book.append(INTENDED)
+    book.append(replace(INTENDED, state=DONE, intent=first))
+    verb = "INSERT OR REPLACE" if uri.startswith("sqlite") else "INSERT"
+    again = f"{verb} INTO lifecycle_ledger SELECT 3{ROW[1:]}, hash, 'x' FROM lifecycle_ledger WHERE id = 2"
+    with pytest.raises((sqlite3.DatabaseError, psycopg.Error), match="append-only"), database(uri) as run:
+        run(again)
+    assert [entry.id for entry in book.entries()] == [1, 2]
+
+
+def test_a_trigger_that_is_gone_is_told(uri: str, book: Ledger):
+    book.append(INTENDED)
+    with database(uri) as run:
+        if uri.startswith("sqlite"):
+            run("DROP TRIGGER lifecycle_ledger_head_update")
+        else:
+            run("ALTER TABLE lifecycle_ledger_head DISABLE TRIGGER lifecycle_ledger_head_update")
+    broken = book.verify()
+    assert broken is not None
+    assert broken.reason == "what refuses changes of its rows is gone: the trigger lifecycle_ledger_head_update"
 
 
 def test_a_changed_row_is_found_in_postgresql_too(new_database: Callable[[], str]):
@@ -224,8 +287,7 @@ def test_a_changed_row_is_found_in_postgresql_too(new_database: Callable[[], str
     with ledger.open(uri) as book:
         for number in range(3):
             book.append(replace(INTENDED, version=str(number)))
-        unguarded(uri)
-        with database(uri) as run:
+        with tampering(uri) as run:
             run("UPDATE lifecycle_ledger SET actor = 'bob' WHERE id = 2")
         broken = book.verify()
     assert broken == ledger.Broken(2, "row 2 was changed after it was written")
@@ -381,7 +443,7 @@ def test_a_ledger_that_is_not_there_reads_as_empty_and_is_not_made(uri: str, tmp
     with ledger.open(uri) as book:
         assert book.entries() == book.open_intents() == []
         assert book.verify() is None
-        broken = book.verify({3: "ab"})
+        broken = book.verify(lambda: [Anchor("diabetes", "1", 0, 3, "ab")])
         assert broken is not None
         assert broken.id == 3
     assert list(tmp_path.iterdir()) == []
@@ -393,23 +455,49 @@ def test_a_ledger_that_is_not_there_reads_as_empty_and_is_not_made(uri: str, tmp
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("UPDATE lifecycle_ledger_head SET schema_version = 2", "schema 2, this release reads 1; a newer release"),
-        ("UPDATE lifecycle_ledger_head SET schema_version = 0", "schema 0, this release reads 1; an older release"),
-        ("DELETE FROM lifecycle_ledger_head", "tables .* that are no ledger's; set LEDGER_URI"),
-        ("DROP TABLE lifecycle_ledger_head", "tables .* that are no ledger's; set LEDGER_URI"),
-        ("DROP TABLE lifecycle_leases", "tables .* that are no ledger's; set LEDGER_URI"),
+        ("UPDATE lifecycle_ledger_version SET version_num = '9999'", "of schema 9999, this release reads .*: upgrade"),
         ("ALTER TABLE lifecycle_ledger RENAME COLUMN actor TO usr", "tables .* that are no ledger's; set LEDGER_URI"),
-        ("ALTER TABLE lifecycle_ledger_head RENAME COLUMN schema_version TO v", "tables .* that are no ledger's"),
+        ("UPDATE lifecycle_ledger_version SET version_num = 'x'", "tampered with: its version is none"),
+        ("DELETE FROM lifecycle_ledger_version", "tampered with: its version is none"),
+        ("DROP TABLE lifecycle_ledger_version", "tampered with: what tells its version is gone"),
+        ("DROP TABLE lifecycle_ledger_unanchored", "tampered with: its table lifecycle_ledger_unanchored is gone"),
+        ("DROP TABLE lifecycle_leases", "tampered with: its table lifecycle_leases is gone"),
     ],
 )
 def test_a_ledger_of_another_shape_is_refused_in_one_line(uri: str, book: Ledger, change: str, told: str):
     book.append(INTENDED)
     with database(uri) as run:
         run(change)
-    for use in (lambda other: other.entries(), lambda other: other.append(INTENDED), lambda other: other.verify()):
+    for use in (lambda other: other.entries(), lambda other: other.append(INTENDED)):
         with ledger.open(uri) as other, pytest.raises(RegistryError, match=told) as caught:
             use(other)
         assert "\n" not in str(caught.value)
+    with ledger.open(uri) as other:
+        if "tampered" in told:
+            broken = other.verify()
+            assert broken is not None
+            assert "tampered with" in broken.reason
+        else:
+            with pytest.raises(RegistryError, match=told):
+                other.verify()
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM lifecycle_ledger_head", "DROP TABLE lifecycle_ledger_head"])
+def test_a_head_that_is_gone_is_tampering(uri: str, book: Ledger, change: str):
+    book.append(INTENDED)
+    with database(uri) as run:
+        if uri.startswith("sqlite"):
+            run("DROP TRIGGER lifecycle_ledger_insert")
+        for trigger in ("head_delete",) if uri.startswith("sqlite") else ("head_keep ON lifecycle_ledger_head",):
+            run(f"DROP TRIGGER lifecycle_ledger_{trigger}")
+        run(change)
+    with ledger.open(uri) as other:
+        assert [entry.id for entry in other.entries()] == [1], "what there is can still be read"
+        with pytest.raises(RegistryError, match="tampered with: its head, which names the last row, is gone"):
+            other.append(INTENDED)
+        broken = other.verify()
+        assert broken is not None
+        assert "its head, which names the last row, is gone" in broken.reason
 
 
 def test_mlflows_own_file_is_refused(tracking: str):

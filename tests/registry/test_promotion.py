@@ -98,18 +98,18 @@ def test_the_versions_tell_the_story_too(client: MlflowClient, book: Ledger):
     transition = promote(client, book, "2", reason="better")
 
     state = read(client)
-    intent = book.entries(NAME)[2]
+    intent, closing = book.entries(NAME)[2:]
     assert transition.id == intent.id == 3
     for version, words in (("2", "None → Production by ann: better"), ("1", "Production → Archived by ann: version 2")):
         assert state.versions[version].tags["ledger"].startswith(words)
-        assert state.versions[version].tags["ledger"].endswith(f"(ledger 3 {intent.hash})")
+        assert state.versions[version].tags["ledger"].endswith(f"(ledger 3, row 4 {closing.hash})")
     first, _, told = state.versions["1"].description.partition("\n\n")
     assert first == "as trained"
     assert [line.partition("UTC: ")[2] for line in told.split("\n")] == [
         "None → Production by ann: first of all (ledger 1)",
         "Production → Archived by ann: version 2 came; better (ledger 3)",
     ]
-    assert book.verify(telling.witnesses(state)) is None
+    assert book.verify(lambda: telling.anchors(client)) is None
 
 
 def test_a_description_keeps_its_text_and_the_newest_lines():
@@ -338,7 +338,7 @@ def test_where_nothing_is_open_recovery_does_nothing(client: MlflowClient, book:
 
 def test_one_that_moved_nothing_is_undone_and_one_that_moved_the_stage_is_completed(client: MlflowClient, book: Ledger):
     promote(client, book, "1")
-    for place, state, stage in ((2, UNDONE, {"1": PRODUCTION}), (3, DONE, {"1": ARCHIVED, "2": PRODUCTION})):
+    for place, state, stage in ((3, UNDONE, {"1": PRODUCTION}), (4, DONE, {"1": ARCHIVED, "2": PRODUCTION})):
         with pytest.raises(Cut):
             promote(client, book, "2", observe=cut_at(place))
         (row,) = recover(client, book)
@@ -350,7 +350,7 @@ def test_one_that_moved_nothing_is_undone_and_one_that_moved_the_stage_is_comple
 
 def test_the_next_command_says_what_it_finished(client: MlflowClient, book: Ledger):
     with pytest.raises(Cut):
-        promote(client, book, "1", observe=cut_at(3))
+        promote(client, book, "1", observe=cut_at(4))
     transition = promote(client, book, "2")
     assert transition.notes == ["promote of version 1 (ledger 1) was cut short: completed"]
     assert staged(read(client)) == {"1": ARCHIVED, "2": PRODUCTION}
@@ -360,7 +360,7 @@ def test_the_next_command_says_what_it_finished(client: MlflowClient, book: Ledg
 def test_what_was_moved_by_hand_meanwhile_stays(client: MlflowClient, book: Ledger):
     promote(client, book, "1")
     with pytest.raises(Cut):
-        promote(client, book, "2", observe=cut_at(3))
+        promote(client, book, "2", observe=cut_at(4))
     by_ui(client, NAME, "3", PRODUCTION, archive=True)
     (row,) = recover(client, book)
     assert row.state == UNDONE
@@ -371,13 +371,13 @@ def test_what_was_moved_by_hand_meanwhile_stays(client: MlflowClient, book: Ledg
 def test_what_was_deleted_meanwhile_does_not_stand_in_the_way(client: MlflowClient, book: Ledger):
     promote(client, book, "1")
     with pytest.raises(Cut):
-        promote(client, book, "2", observe=cut_at(4))
+        promote(client, book, "2", observe=cut_at(5))
     client.delete_model_version(NAME, "2")
     (row,) = recover(client, book)
     assert (row.state, row.details["recovered"]) == (UNDONE, "the version is gone")
 
     with pytest.raises(Cut):
-        promote(client, book, "3", observe=cut_at(2))
+        promote(client, book, "3", observe=cut_at(3))
     client.delete_registered_model(NAME)
     (row,) = recover(client, book)
     assert (row.state, row.details["recovered"]) == (UNDONE, "the model is gone")
@@ -388,7 +388,7 @@ def test_a_taking_back_that_was_cut_short_in_its_middle_is_completed(client: Mlf
     promote(client, book, "2", STAGING)
     by_ui(client, NAME, "2", PRODUCTION, archive=True)
     with pytest.raises(Cut):
-        take_back(client, book, NAME, "2", [("1", PRODUCTION), ("2", STAGING)], observe=cut_at(3))
+        take_back(client, book, NAME, "2", [("1", PRODUCTION), ("2", STAGING)], observe=cut_at(4))
     assert staged(read(client)) == {"1": PRODUCTION, "2": ARCHIVED}
     (row,) = recover(client, book)
     assert row.state == DONE
