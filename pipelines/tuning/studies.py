@@ -1,12 +1,15 @@
 """The Optuna study of a search, in a database where an interrupted search is found again."""
 
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import PipelineError
+from registry import filelock
 from registry.text import one_line
+from registry.tracking_store import path_of
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -50,7 +53,29 @@ def connect(url: str) -> "BaseStorage":
                 f"--storage {shown(url)} holds the tables of another program; give a database of its own, "
                 "such as sqlite:///tuning.db"
             )
-        return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": wait, "pool_pre_ping": kind != "sqlite"})
+        with _alone(url):
+            return optuna.storages.RDBStorage(
+                url, engine_kwargs={"connect_args": wait, "pool_pre_ping": kind != "sqlite"}
+            )
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Hold the lock of an SQLite file: Optuna makes its tables without one, and fails where another makes them, too."""
+    path = path_of(url)
+    if path is None or not path.parent.is_dir():
+        yield
+        return
+    try:
+        with filelock.held(path, _LOCK_SECONDS):
+            yield
+    except filelock.Held:
+        raise PipelineError(
+            f"--storage {shown(url)}: another process has been opening it for over {_LOCK_SECONDS} s; "
+            "wait for it to end, then try again"
+        ) from None
+    except sqlite3.Error as error:
+        raise PipelineError(f"--storage {shown(url)} cannot be written: {one_line(error)}") from None
 
 
 @contextmanager

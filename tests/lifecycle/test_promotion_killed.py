@@ -111,8 +111,8 @@ def test_killed_between_any_two_writes_of_a_promotion(tracking: str, book: str, 
             assert staged(stages.read(client, name)) == {"1": "Archived", "2": PRODUCTION}
             line = stages.read(client, name).versions["2"].description.split("\n")[-1]
             assert "Staging → Production by ann" in line
-    # Nothing was written; the intent; its tag; the stage, two aliases, a description, a tag and a description; done, and
-    # two tags that name it.
+    # Nothing was written; the intent; its tag; the stage, two aliases, a description, a tag and a description; done,
+    # and two tags that name it.
     assert ends == [[], [UNDONE], [UNDONE], *[[DONE]] * 6, [], [], []]
 
 
