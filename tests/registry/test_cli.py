@@ -16,6 +16,7 @@ from registry import client, ledger
 from registry.__main__ import cli
 from tests.patience import soon
 from tests.registry import made
+from tests.registry.forging import Forgery, appended, forge
 from tests.registry.watching import ROOT
 
 GOOD, BAD = made.holdout([1.0] * made.ROWS), made.holdout([60.0] * made.ROWS)
@@ -230,6 +231,55 @@ def test_history_finds_a_row_that_was_changed(run: Run, registry: MlflowClient):
     assert done.returncode == 1
     assert "The ledger was tampered with: row 2 was changed after it was written." in done.stdout
     assert json.loads(run("history", "made", "--verify", "--json").stdout)["broken"]["id"] == 2
+
+
+HOSTILE = "\x1b[2J\u202eevil\x9b\u2066"
+
+
+def test_what_other_people_wrote_does_not_reach_the_terminal_as_it_is(
+    run: Run, registry: MlflowClient, monkeypatch: pytest.MonkeyPatch
+):
+    name = "made\u202e"
+    made.register(registry, name, GOOD)
+    registry.set_model_version_tag(name, "1", "estimator", HOSTILE)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", f"ann{HOSTILE}")
+    found = [
+        run("promote", name, "1", "--stage", "Production", "--reason", f"better{HOSTILE}"),
+        run("history", name, "--verify"),
+        run("history", name, "--json"),
+        run("list"),
+        run("list", "--json"),
+        run("gates", name, "1"),
+        run("gates", name, "1", "--json"),
+        run("history", f"another{HOSTILE}"),
+        run("promote", name, "7", "--stage", "Production", "--reason", "x"),
+        run("watch", "--once"),
+    ]
+    registry.set_registered_model_alias(name, "challenger", "1")
+    found.append(run("watch", "--once"))
+    for done in found:
+        said = done.stdout + done.stderr
+        assert said
+        assert not set(said) & set("\x1b\u202e\x9b\u2066"), said
+    assert "better\\x1b[2J\\u202eevil\\x9b\\u2066" in found[1].stdout
+    assert json.loads(found[2].stdout)[0]["reason"] == f"better{HOSTILE}"
+
+
+FORGERIES: dict[str, Forgery] = {
+    "row 2 is not the one that a version's tag names": lambda rows: [*rows[:-1], {**rows[-1], "actor": "bob"}],
+    "row 2 is not there, which a version's tag names": lambda rows: rows[:-1],
+    "row 4 is not named by the tag of any version that it moved": lambda rows: appended(rows, "done"),
+}
+
+
+@pytest.mark.parametrize("told", FORGERIES)
+def test_history_finds_an_end_of_the_ledger_that_was_written_anew(run: Run, registry: MlflowClient, told: str):
+    made.register(registry, "made", GOOD)
+    run("promote", "made", "1", "--stage", "Staging", "--reason", "to be tried")
+    forge(Path("ledger.db"), FORGERIES[told])
+    done = run("history", "made", "--verify")
+    assert done.returncode == 1
+    assert f"The ledger was tampered with: {told}." in done.stdout
 
 
 def test_watch_once_settles_and_ends(run: Run, registry: MlflowClient):

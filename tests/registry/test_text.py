@@ -1,10 +1,13 @@
 """Words and figures: numbers for people, names that were meant, tables whose columns stand under each other."""
 
+import json
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.text import aligned, closest, figure, listed, one_line, parts, unquoted, width
+from registry.text import aligned, as_json, closest, escaped, figure, listed, one_line, parts, unquoted, width
 
 
 @pytest.mark.parametrize(
@@ -88,3 +91,37 @@ def test_a_quote_counts_where_a_part_begins(text: str, found: list[str]):
 def test_a_quote_that_is_not_closed_is_refused(text: str):
     with pytest.raises(ValueError, match="a double quote is not closed"):
         parts(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("größer, 糖尿病, 👩\u200d🔬 and C:\\x", "größer, 糖尿病, 👩\u200d🔬 and C:\\x"),
+        ("\x1b[2Jgone\x07", "\\x1b[2Jgone\\x07"),
+        ("one\r\ntwo\x7f\x9b", "one\\r\\ntwo\\x7f\\x9b"),
+        ("\u202egnp.exe\u2066\u200f\ufeff", "\\u202egnp.exe\\u2066\\u200f\\ufeff"),
+        ("\u2028\u2029\x85\ud800", "\\u2028\\u2029\\x85\\ud800"),
+    ],
+)
+def test_what_would_steer_a_terminal_is_escaped(text: str, shown: str):
+    assert escaped(text) == shown
+
+
+@given(st.text())
+def test_nothing_that_is_escaped_steers_and_it_is_one_line(text: str):
+    shown = escaped(text)
+    assert not [sign for sign in shown if unicodedata.category(sign) in ("Cc", "Zl", "Zp", "Cs")]
+    assert len(shown.splitlines()) <= 1
+    assert escaped(shown) == shown
+    assert "\u202e" not in shown
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.none(), st.lists(st.text()))))
+def test_json_for_the_terminal_is_the_same_json(content: dict):
+    text = as_json(content)
+    assert json.loads(text) == content
+    assert not [sign for sign in text if sign != "\n" and unicodedata.category(sign) in ("Cc", "Zl", "Zp", "Cs")]
+
+
+def test_the_cells_of_a_table_are_escaped_and_aligned():
+    assert aligned([("name", "x"), ("a\x1bb", "1")]) == ["name    x", "------  -", "a\\x1bb  1"]
