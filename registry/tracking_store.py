@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: How long another process may take to make or migrate a store, in seconds.
 PATIENCE = 120.0
 
+# How long a locked database is waited for, in seconds.
+_BUSY = 20.0
 # MLflow in another environment, without this module, takes no lock: a store that is not whole is another's work in
 # progress until it has stayed the same for so many seconds.
 _STILL, _TURN = 3.0, 0.1
@@ -57,9 +59,11 @@ def prepare(uri: str) -> None:
         cannot be written, or another process takes too long.
     """
     path = path_of(uri)
-    if path is None or _whole(path):
+    if path is None:
         return
     try:
+        if _whole(path):
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with filelock.held(path, PATIENCE):
             if not _whole(path):
@@ -71,7 +75,9 @@ def prepare(uri: str) -> None:
         ) from None
     except (sqlite3.Error, OSError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise RegistryError(f"the tracking database {path} cannot be written: {reason}; see to its folder") from None
+        busy = "another process is writing to it: wait for that to end"
+        advice = busy if "locked" in str(error) else "see that it is a database, and may be written with its folder"
+        raise RegistryError(f"the tracking database {path} cannot be used: {reason}; {advice}") from None
 
 
 def _whole(path: Path) -> bool:
@@ -85,7 +91,7 @@ def _whole(path: Path) -> bool:
 def _tables(path: Path) -> set[str]:
     if _empty(path):
         return set()
-    with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+    with closing(sqlite3.connect(path, timeout=_BUSY)) as connection:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
@@ -119,7 +125,7 @@ def _put(aside: Path, path: Path) -> None:
         # An empty file is there, or the file system knows no links: this is one transaction in the place itself.
         if not _empty(path):
             return
-        with closing(sqlite3.connect(aside)) as made, closing(sqlite3.connect(path, timeout=PATIENCE)) as there:
+        with closing(sqlite3.connect(aside)) as made, closing(sqlite3.connect(path, timeout=_BUSY)) as there:
             made.backup(there)
 
 
@@ -144,7 +150,7 @@ def _migrate(path: Path, uri: str) -> None:
 def _wait_until_still(path: Path) -> None:
     seen, since = None, time.monotonic()
     while not _whole(path) and time.monotonic() - since < _STILL:
-        with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+        with closing(sqlite3.connect(path, timeout=_BUSY)) as connection:
             now = connection.execute("PRAGMA schema_version").fetchone()
         if now != seen:
             seen, since = now, time.monotonic()
@@ -202,7 +208,7 @@ def _half_migrated(path: Path, uri: str) -> RegistryError:
 
 def _unused(path: Path) -> bool:
     """Whether a store holds nothing that anybody would miss."""
-    with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+    with closing(sqlite3.connect(path, timeout=_BUSY)) as connection:
         tables = _tables(path)
         used = (
             connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]

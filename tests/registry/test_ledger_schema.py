@@ -1,7 +1,6 @@
 """A ledger that the first release made is read, verified and gone on with: its tables are migrated where they are."""
 
 import contextlib
-import multiprocessing
 import sqlite3
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
@@ -18,6 +17,7 @@ from registry import history, ledger
 from registry.errors import RegistryError
 from registry.ledger import DONE, INTENT, Anchor, Entry, tables
 from registry.ledger.entries import closing
+from tests.registry.killing import context, dying, killed
 
 #: As the first release wrote it: two versions promoted, one of them after a try that was undone; a follower, a watch,
 #: and a promotion that was cut short.
@@ -189,10 +189,9 @@ def migrate(uri: str, barrier: Barrier) -> None:
 
 
 def test_eight_processes_migrate_it_at_one_moment(frozen: str):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    barrier = context.Barrier(8)
-    processes = [context.Process(target=migrate, args=(frozen, barrier)) for _ in range(8)]
+    making = context()
+    barrier = making.Barrier(8)
+    processes = [making.Process(target=migrate, args=(frozen, barrier)) for _ in range(8)]
     for process in processes:
         process.start()
     for process in processes:
@@ -202,3 +201,33 @@ def test_eight_processes_migrate_it_at_one_moment(frozen: str):
         assert [entry.id for entry in book.entries()] == list(range(1, 18))
         assert book.verify() is None
     assert names(frozen) >= {"lifecycle_ledger_version", "lifecycle_ledger_unanchored"}
+
+
+def die_writing(uri: str, place: int) -> None:
+    dying(place)
+    with ledger.open(uri) as book:
+        book.append(Entry(**_promotion()))
+
+
+def test_one_that_was_killed_migrating_it_leaves_it_as_it_was(frozen: str):
+    place = 1
+    while killed(die_writing, frozen, place):
+        assert "lifecycle_ledger_version" not in names(frozen)
+        place += 3
+    assert place > 9
+    with ledger.open(frozen) as book:
+        assert [entry.id for entry in book.entries()] == list(range(1, 11))
+        assert book.verify() is None
+
+
+def test_one_that_was_killed_making_it_leaves_none(tmp_path: Path):
+    uri, place = f"sqlite:///{tmp_path}/ledger.db", 1
+    while killed(die_writing, uri, place):
+        with ledger.open(uri) as book:
+            assert book.entries() == []
+            assert book.verify() is None
+        place += 3
+    assert place > 15
+    with ledger.open(uri) as book:
+        assert [entry.id for entry in book.entries()] == [1]
+        assert book.verify() is None

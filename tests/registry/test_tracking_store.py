@@ -1,17 +1,13 @@
 """The first use of an SQLite tracking store: by many at once, by one that is killed, and after MLflow broke it."""
 
 import contextlib
-import multiprocessing
 import os
 import re
 import shlex
-import signal
 import sqlite3
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -22,21 +18,12 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from mlflow.store.db import utils
 from mlflow.store.tracking.dbmodels.initial_models import Base
-from sqlalchemy import event
 
 from registry import tracking_store
 from registry.errors import RegistryError
 from registry.tracking_store import path_of, prepare
 from tests.command import ROOT
-
-PATIENCE = 300
-
-
-def context() -> ForkServerContext:
-    """The way of making processes that have imported all of it."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload([__name__])
-    return made
+from tests.registry.killing import PATIENCE, context, dying, killed
 
 
 def revisions() -> list[str]:
@@ -126,40 +113,17 @@ def test_eight_that_find_an_older_store_migrate_it_once(tmp_path: Path):
 # Killed in the middle
 
 
-@contextlib.contextmanager
-def dying(place: int) -> Iterator[None]:
-    """Kill this process just before the statement of that number that changes a table."""
-    seen = 0
-
-    def count(connection, cursor, statement: str, *_) -> None:
-        nonlocal seen
-        if re.match(r"\s*(CREATE|ALTER|DROP|INSERT|UPDATE|DELETE)", statement):
-            seen += 1
-            if seen == place:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    event.listen(sqlalchemy.engine.Engine, "before_cursor_execute", count)
-    yield
-
-
 def die_preparing(uri: str, place: int) -> None:
-    with dying(place):
-        prepare(uri)
+    dying(place)
+    prepare(uri)
 
 
 def die_in_mlflow(uri: str, place: int) -> None:
     """As MLflow without this project makes or migrates a store."""
-    with dying(place), warnings.catch_warnings():
+    dying(place)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         utils._initialize_tables(utils.create_sqlalchemy_engine(uri))
-
-
-def killed(work: Callable[[str, int], None], uri: str, place: int) -> bool:
-    process = context().Process(target=work, args=(uri, place))
-    process.start()
-    process.join(PATIENCE)
-    assert process.exitcode in (0, -signal.SIGKILL)
-    return process.exitcode != 0
 
 
 @pytest.mark.parametrize("place", [1, 40, 150])
@@ -300,6 +264,15 @@ def test_a_store_in_an_empty_file_is_made_there(tmp_path: Path):
 
 def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(RegistryError, match=r"the tracking database .*/file/mlflow\.db cannot be written") as caught:
+    with pytest.raises(RegistryError, match=r"the tracking database .*/file/mlflow\.db cannot be used") as caught:
         prepare(f"sqlite:///{tmp_path}/file/mlflow.db")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path: Path):
+    (tmp_path / "mlflow.db").write_text("notes\n" * 100)
+    with pytest.raises(
+        RegistryError, match="cannot be used: file is not a database; see that it is a database"
+    ) as caught:
+        prepare(f"sqlite:///{tmp_path}/mlflow.db")
     assert "\n" not in str(caught.value)
