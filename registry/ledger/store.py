@@ -326,8 +326,8 @@ def _closing(intent: int | None) -> Select:
 
 
 def _unwitnessed(hashes: Mapping[int, str], anchors: Iterable[Anchor]) -> Broken | None:
-    for number, written in sorted({(one.row, one.hash) for one in anchors if one.row is not None}):
-        if hashes.get(number) != written:
-            what = "is not the one that" if number in hashes else "is not there, which"
-            return Broken(number, f"row {number} {what} a version's tag names")
+    for one in sorted((one for one in anchors if one.row is not None), key=lambda one: one.row or 0):
+        if hashes.get(one.row or 0) != one.hash:
+            what = "is not the one that" if one.row in hashes else "is not there, which"
+            return Broken(one.row or 0, f"row {one.row} {what} the tag of {one.model} version {one.version} names")
     return None

@@ -266,8 +266,11 @@ def test_what_other_people_wrote_does_not_reach_the_terminal_as_it_is(
 
 
 FORGERIES: dict[str, Forgery] = {
-    "row 2 is not the one that a version's tag names": lambda rows: [*rows[:-1], {**rows[-1], "actor": "bob"}],
-    "row 2 is not there, which a version's tag names": lambda rows: rows[:-1],
+    "row 2 is not the one that the tag of made version 1 names": lambda rows: [
+        *rows[:-1],
+        {**rows[-1], "actor": "bob"},
+    ],
+    "row 2 is not there, which the tag of made version 1 names": lambda rows: rows[:-1],
     "row 4 is not named by the tag of any version that it moved": lambda rows: appended(rows, "done"),
 }
 
