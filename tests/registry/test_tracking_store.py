@@ -45,8 +45,9 @@ def make_old(path: Path, *, revision: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO experiments (experiment_id, name, lifecycle_stage) VALUES (7, 'old', 'active')")
         connection.execute(
-            "INSERT INTO runs (run_uuid, name, status, lifecycle_stage, experiment_id, source_type) "
-            "VALUES ('0123', 'kept', 'FINISHED', 'active', 7, 'LOCAL')"
+            "INSERT INTO runs (run_uuid, name, status, lifecycle_stage, experiment_id, source_type, user_id, "
+            "start_time, artifact_uri, source_name, source_version, entry_point_name) "
+            "VALUES ('0123', 'kept', 'FINISHED', 'active', 7, 'LOCAL', 'ann', 1, 'mlruns', '', '', '')"
         )
 
 
