@@ -30,6 +30,8 @@ from registry.ledger.tables import Damaged, Presence
 
 #: How long a busy database, and the start of a connection, are waited for; in seconds.
 _BUSY, _CONNECT = 10, 4
+#: The same for a file: SQLite has no queue, and of many that wait any one may come last.
+_BUSY_FILE = 30
 
 _ALL = select(tables.rows).order_by(tables.rows.c.id)
 
@@ -221,7 +223,7 @@ class Ledger:
     def _engine(self) -> Engine:
         if self._file:
             return create_engine(
-                self._url, isolation_level="AUTOCOMMIT", poolclass=NullPool, connect_args={"timeout": _BUSY}
+                self._url, isolation_level="AUTOCOMMIT", poolclass=NullPool, connect_args={"timeout": _BUSY_FILE}
             )
         return create_engine(
             self._url,
@@ -253,6 +255,9 @@ class Ledger:
     def _writing(self) -> Iterator[Connection]:
         """A connection in a transaction of the only one who writes; the tables are there, and this release's."""
         with self._telling(), self._engine.connect() as connection:
+            if not self._ready and tables.presence(connection, self.title) is not Presence.CURRENT:
+                # Alembic takes a while to import: others need not wait for it.
+                tables.load_migrations()
             _begin(connection)
             try:
                 # Tables that are seen in a transaction may be another's that is taken back: it is looked every time.

@@ -170,6 +170,11 @@ def _foreign(title: str, found: Iterable[str]) -> RegistryError:
     )
 
 
+def load_migrations() -> None:
+    """Import what :func:`migrate` needs."""
+    import alembic.command  # noqa: F401
+
+
 def migrate(connection: Connection, present: Presence) -> None:
     """Make the tables, or bring those of an older release to this one's, in the transaction of the connection."""
     from alembic import command

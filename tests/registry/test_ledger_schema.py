@@ -175,7 +175,7 @@ def test_one_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(FROZEN)
         connection.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr(ledger.store, "_BUSY", 0.2)
+        monkeypatch.setattr(ledger.store, "_BUSY_FILE", 0.2)
         with ledger.open(f"sqlite:///{path}") as book, pytest.raises(RegistryError, match="locked; another process"):
             book.entries()
 
