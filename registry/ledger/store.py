@@ -243,7 +243,7 @@ class Ledger:
             yield None
             return
         with self._telling(), self._engine.connect() as connection:
-            present = Presence.CURRENT if self._ready else tables.presence(connection, self.title)
+            present = self._presence(connection)
             if present is Presence.OLDER:
                 with self._writing():
                     pass
@@ -255,7 +255,7 @@ class Ledger:
     def _writing(self) -> Iterator[Connection]:
         """A connection in a transaction of the only one who writes; the tables are there, and this release's."""
         with self._telling(), self._engine.connect() as connection:
-            if not self._ready and tables.presence(connection, self.title) is not Presence.CURRENT:
+            if self._presence(connection) is not Presence.CURRENT:
                 # Alembic takes a while to import: others need not wait for it.
                 tables.load_migrations()
             _begin(connection)
@@ -272,6 +272,13 @@ class Ledger:
                 raise
             connection.exec_driver_sql("COMMIT")
             self._ready = True
+
+    def _presence(self, connection: Connection) -> Presence:
+        if self._ready:
+            return Presence.CURRENT
+        # At one moment: another process may be migrating it.
+        with _snapshot(connection):
+            return tables.presence(connection, self.title)
 
     def _head(self, connection: Connection, *, update: bool = False) -> tuple[int, str]:
         """The id and hash of the last row, as the head keeps them."""
