@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines import metrics
-from pipelines.metrics import Answers
 from registry import holdout, reading, stages
-from registry.gates import Evidence, paired, scores
+from registry.gates import Evidence, paired
+from registry.metrics import measure
 from registry.reading import EvidenceError
 
 if TYPE_CHECKING:
@@ -82,9 +81,4 @@ def compare(candidate: Evidence, champion: Evidence) -> Comparison:
     unseen = theirs["holdout"]["by"] != holdout.GIVEN
     if not unseen:
         why = f"the champion, version {version}, was logged by other means: it may have been trained on these rows"
-    return Comparison(version, len(rows), _measured(rows.candidate), _measured(rows.champion), why, unseen)
-
-
-def _measured(answers: scores.Answers) -> dict:
-    classes = () if answers.probabilities is None else tuple(range(answers.probabilities.shape[1]))
-    return metrics.measure(Answers(answers.truth, answers.predicted, answers.probabilities, classes, answers.positive))
+    return Comparison(version, len(rows), measure(rows.candidate), measure(rows.champion), why, unseen)

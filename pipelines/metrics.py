@@ -1,13 +1,12 @@
 """What is measured of answers: the metrics, their bootstrap intervals, the same by group."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-REGRESSION_METRICS = ("mse", "rmse", "r2", "mae")
-CLASSIFICATION_METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss")
+from registry import metrics as registry_metrics
+from registry.metrics import Predictions, weighted
 
 #: The share of bootstrap resamples inside an interval.
 LEVEL = 0.95
@@ -43,15 +42,19 @@ class Answers:
         probabilities = None if self.probabilities is None else self.probabilities[rows]
         return Answers(self.target[rows], self.predicted[rows], probabilities, self.classes, self.positive)
 
+    def coded(self) -> Predictions:
+        """The same with labels as their places among the classes."""
+        if self.probabilities is None:
+            return Predictions(self.target, self.predicted)
+        classes = pd.Index(list(self.classes))
+        truth, predicted = (classes.get_indexer(pd.Index(labels)) for labels in (self.target, self.predicted))
+        one_of_two = len(classes) == 2 and self.positive is not None
+        return Predictions(truth, predicted, self.probabilities, classes.get_loc(self.positive) if one_of_two else None)
+
 
 def measure(answers: Answers) -> dict[str, float | None]:
-    """The metrics of a task, each once; None where it is not defined (R² of a constant target, AUC of one class).
-
-    For more than two classes precision, recall and f1 are means over the classes that occur in the target or the
-    answers, as scikit-learn's macro averages are, and roc_auc is the mean of each class against the rest.
-    """
-    values = _weighted(answers, np.ones((1, len(answers))))
-    return {name: float(value[0]) if np.isfinite(value[0]) else None for name, value in values.items()}
+    """The metrics of a task, as :func:`registry.metrics.measure` has them."""
+    return registry_metrics.measure(answers.coded())
 
 
 def intervals(answers: Answers, *, resamples: int, seed: int) -> dict[str, tuple[float, float] | None]:
@@ -63,14 +66,14 @@ def intervals(answers: Answers, *, resamples: int, seed: int) -> dict[str, tuple
     draw = np.random.default_rng(seed)
     if len(answers) > BOOTSTRAP_ROWS:
         answers = answers[np.sort(draw.choice(len(answers), BOOTSTRAP_ROWS, replace=False))]
-    rows = len(answers)
+    rows, coded = len(answers), answers.coded()
     drawn: dict[str, list[np.ndarray]] = {}
     for start in range(0, resamples, _CHUNK):
         size = min(_CHUNK, resamples - start)
         picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
         weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
-        for name, values in _weighted(answers, weights).items():
-            drawn.setdefault(name, []).append(values)
+        for name in coded.metrics:
+            drawn.setdefault(name, []).append(weighted(name, coded, weights))
     tail = 100 * (1 - LEVEL) / 2
     result = {}
     for name, parts in drawn.items():
@@ -111,79 +114,3 @@ def _group_names(groups: pd.Series) -> pd.Series:
     names = groups.astype(object).where(groups.notna(), "missing").astype("str")
     common = names.value_counts().index[:_MOST_GROUPS]
     return names.where(names.isin(common), "other")
-
-
-def _weighted(answers: Answers, weights: np.ndarray) -> Mapping[str, np.ndarray]:
-    """Each metric under each row of weights: shape (n_weightings,), NaN where it is not defined.
-
-    Parameters
-    ----------
-    weights : shape (n_weightings, n_rows), how often each row counts.
-    """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if answers.probabilities is None:
-            return _regression(answers, weights)
-        return _classification(answers, answers.probabilities, weights)
-
-
-def _regression(answers: Answers, weights: np.ndarray) -> Mapping[str, np.ndarray]:
-    target = answers.target.astype("float64")
-    error = target - answers.predicted
-    total = weights.sum(axis=1)
-    squares = weights @ error**2
-    # Centred first: the spread of values far from zero would drown in rounding. By the median: one row far out
-    # leaves the others where they are.
-    centred = target - np.median(target) if len(target) else target
-    spread = weights @ centred**2 - (weights @ centred) ** 2 / total
-    constant = spread <= 1e-14 * (weights @ centred**2)
-    mse = squares / total
-    r2 = np.where(constant, np.nan, 1 - squares / spread)
-    return {"mse": mse, "rmse": np.sqrt(mse), "r2": r2, "mae": weights @ np.abs(error) / total}
-
-
-def _classification(answers: Answers, probabilities: np.ndarray, weights: np.ndarray) -> Mapping[str, np.ndarray]:
-    classes = list(answers.classes)
-    codes = pd.Index(classes).get_indexer(pd.Index(answers.target))
-    predicted = pd.Index(classes).get_indexer(pd.Index(answers.predicted))
-    total = weights.sum(axis=1)
-    one_of_two = len(classes) == 2 and answers.positive is not None
-    wanted = [classes.index(answers.positive)] if one_of_two else range(len(classes))
-    precision, recall, f1, auc = [], [], [], []
-    for place in wanted:
-        actual, said = codes == place, predicted == place
-        hits, positives, calls = (weights @ flags.astype("float64") for flags in (actual & said, actual, said))
-        # A class that is nowhere says nothing of a mean; of the one positive class zero, as scikit-learn has it.
-        nowhere = 0.0 if one_of_two else np.nan
-        occurs = positives + calls > 0
-        precision.append(np.where(occurs, np.where(calls > 0, hits / calls, 0.0), nowhere))
-        recall.append(np.where(occurs, np.where(positives > 0, hits / positives, 0.0), nowhere))
-        f1.append(np.where(occurs, 2 * hits / (positives + calls), nowhere))
-        auc.append(_auc(actual, probabilities[:, place], weights))
-    # As sklearn.metrics.log_loss does: probabilities are kept off zero by the precision of float64.
-    chosen = np.clip(probabilities[np.arange(len(codes)), codes], np.finfo("float64").eps, 1)
-    return {
-        "accuracy": weights @ (codes == predicted).astype("float64") / total,
-        "precision": np.nanmean(precision, axis=0),
-        "recall": np.nanmean(recall, axis=0),
-        "f1": np.nanmean(f1, axis=0),
-        "roc_auc": np.mean(auc, axis=0),
-        "log_loss": weights @ -np.log(chosen) / total,
-    }
-
-
-def _auc(actual: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted share of pairs that the score orders rightly, ties half (Mann and Whitney 1947).
-
-    Each positive row counts the rows below it and half of those beside it; of these, the positive ones make half the
-    square of the positives' weight.
-    """
-    order = np.argsort(score, kind="stable")
-    ranked = score[order]
-    found = np.flatnonzero(actual[order])
-    first, last = (np.searchsorted(ranked, ranked[found], side) for side in ("left", "right"))
-    below = np.zeros((len(weights), len(score) + 1))
-    np.cumsum(weights[:, order], axis=1, out=below[:, 1:])
-    own = weights[:, order[found]]
-    positive = own.sum(axis=1)
-    pairs = (own * (below[:, first] + below[:, last])).sum(axis=1) / 2 - positive**2 / 2
-    return pairs / (positive * (below[:, -1] - positive))

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry.metrics import headlines
 from registry.text import aligned, escaped, figure
 
 if TYPE_CHECKING:
     from pipelines.checking import Checked
     from pipelines.judging import Verdict
     from pipelines.training import Trained
-
-#: The metrics of the final table, of those that a task has.
-SHOWN = {"regression": ("mse", "rmse", "r2"), "classification": ("accuracy", "roc_auc", "log_loss")}
 
 
 def say(text: str) -> None:
@@ -42,7 +40,7 @@ def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
     rows = [("model", "version", "estimator", "metric", "held out", "95 % interval", "baseline")]
     for one in trained:
         head = (one.name, one.version, one.estimator)
-        for name in SHOWN[one.task]:
+        for name in headlines(one.task):
             found = one.metrics[name]
             rows.append((*head, name, figure(found["value"]), interval(found), figure(one.baseline[name])))
             head = ("", "", "")

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from registry import stages
 from registry.client import pages, speaking
+from registry.metrics import METRICS, headlines
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from registry.policy import Policies
-
-#: What is shown of a task beside the metric that the policy judges by.
-SHOWN = {"regression": ("rmse", "mae", "r2"), "classification": ("accuracy", "roc_auc", "log_loss")}
 
 #: Runs are asked for by so many at once.
 _RUNS = 100
@@ -66,7 +64,7 @@ def rows(client: "MlflowClient", policies: "Policies", name: str | None = None) 
     for version in versions:
         aliases = models[version.name].aliases if version.name in models else {}
         tags, metrics = version.tags or {}, measured.get(version.run_id or "", {})
-        task = tags.get("task") or next((task for task, names in SHOWN.items() if names[0] in metrics), "")
+        task = tags.get("task") or next((task for task in METRICS if headlines(task)[0] in metrics), "")
         shown = _shown(policies, version.name, task)
         found.append(
             Row(
@@ -86,9 +84,9 @@ def rows(client: "MlflowClient", policies: "Policies", name: str | None = None) 
 
 
 def _shown(policies: "Policies", name: str, task: str) -> tuple[str, ...]:
-    if task not in SHOWN:
+    if task not in METRICS:
         return ()
-    return tuple(dict.fromkeys((policies.for_model(name).metric(task), *SHOWN[task])))
+    return tuple(dict.fromkeys((policies.for_model(name).metric(task), *headlines(task))))
 
 
 def _metrics(client: "MlflowClient", run_ids: set[str]) -> dict[str, Mapping[str, float]]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from registry.errors import RegistryError
+from registry.metrics import BY_NAME, METRICS, names
 from registry.text import closest, one_line
 
 #: The variable that names another policy file.
@@ -234,17 +235,13 @@ def _list_of(kind: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _metric(value: Any) -> None:
-    from registry.gates.scores import HIGHER_IS_BETTER, METRICS
-
     if not isinstance(value, dict):
-        return _one_of(*HIGHER_IS_BETTER)(value)
-    return _walk(value, {task: _one_of(*names) for task, names in METRICS.items()}, ())
+        return _one_of(*BY_NAME)(value)
+    return _walk(value, {task: _one_of(*names(task)) for task in METRICS}, ())
 
 
 def _bounds(value: Any) -> None:
-    from registry.gates.scores import HIGHER_IS_BETTER
-
-    _walk(value, dict.fromkeys(HIGHER_IS_BETTER, _number(-math.inf, math.inf)), ())
+    _walk(value, dict.fromkeys(BY_NAME, _number(-math.inf, math.inf)), ())
 
 
 def _gates(value: Any) -> None:
@@ -353,10 +350,8 @@ def _policy(content: Mapping) -> Policy:
 
 def _by_task(metric: str | Mapping) -> dict[str, str]:
     """The metric of each task; what is not said is as it is shipped."""
-    from registry.gates.scores import METRICS
-
     if isinstance(metric, str):
-        metric = {task: metric for task, names in METRICS.items() if metric in names}
+        metric = {task: metric for task in METRICS if metric in names(task)}
     return {**_load(SHIPPED)["metric"], **metric}
 
 

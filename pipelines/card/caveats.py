@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from pipelines.card.metrics import ERRORS, FEW_ROWS, by_group, headlines
+from pipelines.card.metrics import FEW_ROWS, by_group, headlines
 from pipelines.card.parts import part
 from pipelines.card.sections import lineage, suite
 from pipelines.wording import readable
+from registry.metrics import is_error
 
 #: With fewer held-out rows than this every metric is uncertain.
 _FEW_HELD_OUT = 200
@@ -22,7 +23,7 @@ def _of_metrics(document: Mapping) -> Iterator[str]:
     if rows is not None and rows < _FEW_HELD_OUT:
         yield f"The held-out rows are few ({rows:,}), so that every metric is uncertain: read its interval."
     for metric in headlines(document):
-        baseline, error = metric["baseline"], metric["name"] in ERRORS
+        baseline, error = metric["baseline"], is_error(metric["name"])
         worst = metric["high"] if error else metric["low"]
         if worst is None or baseline is None:
             continue

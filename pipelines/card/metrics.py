@@ -3,25 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from pipelines.card.parts import keyed, number, part
-
-#: Each metric's name for people, in the order of the card.
-LABELS = {
-    "mse": "MSE",
-    "rmse": "RMSE",
-    "r2": "R²",
-    "mae": "MAE",
-    "accuracy": "Accuracy",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-    "roc_auc": "ROC AUC",
-    "log_loss": "Log loss",
-}
-#: Of these, less is better.
-ERRORS = frozenset({"mse", "rmse", "mae", "log_loss"})
-
-#: The metrics at the top of the card.
-_HEADLINES = {"regression": ("rmse", "r2", "mae"), "classification": ("accuracy", "roc_auc", "log_loss")}
+from registry import metrics as known_metrics
+from registry.metrics import BY_NAME, is_error
 
 #: The metrics of a group of fewer rows than this are uncertain.
 FEW_ROWS = 30
@@ -30,9 +13,9 @@ FEW_ROWS = 30
 def measured(document: Mapping) -> list[dict]:
     """Each metric with its interval, the baseline's, and the difference from that."""
     metrics, baseline = part(document, "metrics"), part(part(document, "baseline"), "metrics")
-    known = [name for name in LABELS if name in metrics]
+    known = [name for name in BY_NAME if name in metrics]
     rows = []
-    for name in [*known, *(name for name in metrics if name not in LABELS)]:
+    for name in [*known, *(name for name in metrics if name not in BY_NAME)]:
         value, other = number(metrics[name]), number(baseline.get(name))
         interval = metrics[name] if isinstance(metrics[name], Mapping) else {}
         rows.append(
@@ -52,7 +35,8 @@ def measured(document: Mapping) -> list[dict]:
 def headlines(document: Mapping) -> list[dict]:
     """The few of `measured` that tell most, where they have a value."""
     rows = {row["name"]: row for row in measured(document) if row["value"] is not None}
-    names = _HEADLINES.get(part(document, "model").get("task") or "", ())
+    task = part(document, "model").get("task") or ""
+    names = known_metrics.headlines(task) if task in known_metrics.METRICS else ()
     return [rows[name] for name in names if name in rows]
 
 
@@ -107,7 +91,7 @@ def by_group(section: Mapping) -> dict:
 
 
 def _label(metric: str) -> str:
-    return LABELS.get(metric, metric)
+    return BY_NAME[metric].label if metric in BY_NAME else metric
 
 
 def _difference(metric: str, value: float | None, other: float | None) -> dict | None:
@@ -115,7 +99,7 @@ def _difference(metric: str, value: float | None, other: float | None) -> dict |
     if value is None or other is None:
         return None
     gap = value - other
-    better = None if gap == 0 else (gap < 0) == (metric in ERRORS)
+    better = None if gap == 0 else (gap < 0) == is_error(metric)
     # A share of a score that can be negative or zero says nothing.
-    share = gap / abs(other) if metric in ERRORS and other else None
+    share = gap / abs(other) if is_error(metric) and other else None
     return {"gap": gap, "share": share, "better": better}

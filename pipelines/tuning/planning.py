@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines import estimators, metrics, planning, splitting, suites, validation
+from pipelines import estimators, planning, splitting, suites, validation
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
 from pipelines.planning import Plan, Settings
 from pipelines.tuning import spaces
 from pipelines.tuning.spaces import Scale, SearchSpace
 from registry.client import masked
+from registry.metrics import BY_NAME, names
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 #: What is optimised unless another metric is named.
-METRICS = {"regression": "rmse", "classification": "log_loss"}
-MAXIMIZED = frozenset({"r2", "accuracy", "precision", "recall", "f1", "roc_auc"})
+_DEFAULTS = {"regression": "rmse", "classification": "log_loss"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Task:
     @property
     def maximized(self) -> bool:
         """Whether more of the metric is better."""
-        return self.metric in MAXIMIZED
+        return BY_NAME[self.metric].higher_is_better
 
     def searched(self) -> dict[str, str]:
         """All that the values of trials hang on."""
@@ -137,10 +137,10 @@ def _space(search: Search, plan: Plan, entries: Sequence[estimators.Entry]) -> S
 
 
 def _metric(asked: str | None, task: str) -> str:
-    known = metrics.REGRESSION_METRICS if task == REGRESSION else metrics.CLASSIFICATION_METRICS
+    known = names(task)
     if asked is not None and asked not in known:
         raise PipelineError(f"--metric {asked}: a {task} has {', '.join(known)}")
-    return asked or METRICS[task]
+    return asked or _DEFAULTS[task]
 
 
 def check_table(task: Task, client: "MlflowClient", say: Callable[[str], None]) -> None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from registry.gates.scores import CLASSIFICATION, Answers, measure
 from registry.gates.verdict import Evidence
+from registry.metrics import CLASSIFICATION, Predictions, weighted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,12 +29,12 @@ class Shared:
     changed : how many rows have a key that both know, and another truth in each.
     """
 
-    candidate: Answers
-    champion: Answers
+    candidate: Predictions
+    champion: Predictions
     changed: int
 
     def __len__(self) -> int:
-        return len(self.candidate.truth)
+        return len(self.candidate)
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,18 @@ def difference(shared: Shared, metric: str, *, level: float) -> Difference:
     candidate, champion = shared.candidate, shared.champion
     if len(shared) > ROWS:
         chosen = np.sort(draw.choice(len(shared), ROWS, replace=False))
-        candidate, champion = _take(candidate, chosen), _take(champion, chosen)
-    rows = len(candidate.truth)
+        candidate, champion = candidate[chosen], champion[chosen]
+    rows = len(candidate)
     all_rows = np.ones((1, rows))
     with np.errstate(invalid="ignore"):
-        ours, theirs = measure(metric, candidate, all_rows)[0], measure(metric, champion, all_rows)[0]
+        ours, theirs = weighted(metric, candidate, all_rows)[0], weighted(metric, champion, all_rows)[0]
         value = ours - theirs
         found = []
         for start in range(0, RESAMPLES, _CHUNK):
             size = min(_CHUNK, RESAMPLES - start)
             picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
             weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
-            found.append(measure(metric, candidate, weights) - measure(metric, champion, weights))
+            found.append(weighted(metric, candidate, weights) - weighted(metric, champion, weights))
     values = np.concatenate(found)
     # A resample without one of the classes has no area under the curve.
     values = values[~np.isnan(values)]
@@ -150,14 +150,9 @@ def _array(table: "pa.Table", name: str) -> np.ndarray:
     return table[name].to_numpy()
 
 
-def _answers(pairs: "pa.Table", suffix: str, classes: list | None, positive: int | None) -> Answers:
+def _answers(pairs: "pa.Table", suffix: str, classes: list | None, positive: int | None) -> Predictions:
     truth, predicted = _array(pairs, "target"), _array(pairs, f"prediction{suffix}")
     if classes is None:
-        return Answers(truth, predicted)
+        return Predictions(truth, predicted)
     probabilities = np.column_stack([_array(pairs, f"probability_{label}{suffix}") for label in classes])
-    return Answers(truth, predicted, probabilities, positive)
-
-
-def _take(answers: Answers, rows: np.ndarray) -> Answers:
-    probabilities = None if answers.probabilities is None else answers.probabilities[rows]
-    return Answers(answers.truth[rows], answers.predicted[rows], probabilities, answers.positive)
+    return Predictions(truth, predicted, probabilities, positive)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from registry import holdout
 from registry.gates import paired
 from registry.gates.case import Answer, Case
-from registry.gates.scores import HIGHER_IS_BETTER
 from registry.gates.verdict import Evidence
+from registry.metrics import BY_NAME
 from registry.text import figure, listed
 
 
@@ -18,7 +18,7 @@ def bound(case: Case) -> Answer:
         return False, f"{case.metric} is not defined on the held-out rows; choose another metric in the policy"
     if limit is None:
         return True, f"{case.metric} is {figure(value)}; the policy sets no bound for it"
-    if HIGHER_IS_BETTER[case.metric]:
+    if BY_NAME[case.metric].higher_is_better:
         passed, word = value >= limit, "reaches" if value >= limit else "is below"
     else:
         passed, word = value <= limit, "is within" if value <= limit else "is above"
@@ -32,7 +32,7 @@ def baseline(case: Case) -> Answer:
     if value is None or dummy is None:
         whose = "the version's" if value is None else named
         return False, f"{whose} {case.metric} is not defined on the held-out rows; choose another metric in the policy"
-    if value > dummy if HIGHER_IS_BETTER[case.metric] else value < dummy:
+    if value > dummy if BY_NAME[case.metric].higher_is_better else value < dummy:
         return True, f"{case.metric} {figure(value)} is better than {named} {figure(dummy)}"
     reason = f"{case.metric} {figure(value)} is not better than {named} {figure(dummy)}"
     if rule := case.document["model"]["threshold_rule"]:
@@ -65,7 +65,7 @@ def _against(case: Case, other: Evidence, found: paired.Difference, *, changed: 
     told = f"on {found.rows} {_rows_of(case, other)}"
     if found.low == found.high == found.value == 0:
         return True, f"as good as {other.title}: the same {case.metric} {told}"
-    higher = HIGHER_IS_BETTER[case.metric]
+    higher = BY_NAME[case.metric].higher_is_better
     worse = -found.value if higher else found.value
     # How much worse the candidate is at least, and at most.
     least, most = (-found.high, -found.low) if higher else (found.low, found.high)
@@ -108,7 +108,7 @@ _NEAR_ZERO_ERROR = 0.01
 def _scale(case: Case, other: Evidence, champion: float) -> tuple[float, str]:
     """What the margin is a share of, and what to call it: the champion's metric, unless that is near zero."""
     size = abs(champion)
-    if HIGHER_IS_BETTER[case.metric]:
+    if BY_NAME[case.metric].higher_is_better:
         return (size, "") if size >= _NEAR_ZERO_SCORE else (_NEAR_ZERO_SCORE, f" of {_NEAR_ZERO_SCORE}")
     floor = _NEAR_ZERO_ERROR * abs(other.document["baseline"]["metrics"].get(case.metric) or 0.0)
     return (size, "") if size >= floor else (floor, " of a hundredth of the baseline's")
@@ -161,7 +161,7 @@ def _spread(case: Case, column: Mapping) -> Answer:
         return True, f"{column['column']!r} has no two groups of {rules.fewest} held-out rows to compare{remark}"
     (low, lowest, _), (high, highest, _) = large[0], large[-1]
     size, told, limit = high - low, figure(high - low), figure(rules.gap)
-    if not HIGHER_IS_BETTER[metric] and case.value:
+    if not BY_NAME[metric].higher_is_better and case.value:
         # Errors are in the units of the target: only their share means the same for every model.
         size /= case.value
         told, limit = f"{100 * size:.3g} % of the {metric} on all rows", f"{100 * rules.gap:.3g} %"

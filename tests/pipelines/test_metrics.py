@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines import metrics
 from pipelines.metrics import Answers
+from registry.metrics import weighted
 
 LABELS = {"str": ("no", "or", "yes"), "int": (3, 5, 9), "bool": (False, True)}
 
@@ -142,6 +143,25 @@ def test_what_is_not_defined_is_none():
     assert metrics.measure(one_class)["roc_auc"] is None
     assert metrics.measure(one_class)["recall"] == 1.0
     assert metrics.measure(Answers(np.array([1e200, 0.0]), np.array([-1e200, 0.0])))["mse"] is None
+
+
+@pytest.mark.parametrize("truth", [[1e200, -1e200, 3.0], [1e160, 1.0, 2.0], [1e308, -1e308]])
+def test_numbers_whose_squares_are_too_large_as_scikit_learn_measures_them(truth):
+    """Infinite for scikit-learn; in evidence, which is JSON, not defined."""
+    truth = np.array(truth)
+    answers = Answers(truth, np.arange(float(len(truth))))
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = by_sklearn(answers)
+    found = {name: float(weighted(name, answers.coded(), np.ones((1, len(truth))))[0]) for name in expected}
+    assert found == pytest.approx(expected, rel=1e-10, nan_ok=True)
+    assert metrics.measure(answers)["mse"] is None
+    # A row that a resample leaves out does not make that resample's metric infinite.
+    calm = weighted(
+        "mse",
+        Answers(np.r_[truth, 5.0], np.r_[truth, 4.0] * [*[0.0] * len(truth), 1.0]).coded(),
+        np.array([[0.0] * len(truth) + [1.0]]),
+    )
+    assert calm == [1.0]
 
 
 def test_one_row_far_out_does_not_spoil_the_others():
