@@ -13,26 +13,65 @@ READABLE = (JSON, CSV, LINES[0])
 
 _BOM = "\ufeff"
 _LONGEST_NUMBER = 400
-# Separators beside the comma that spreadsheets write, and characters of a body in which its line of names is found.
+# Separators beside the comma that spreadsheets write, and bytes of a body in which its line of names is found.
 _MARKS = ";\t|"
 _HEAD = 1 << 16
 # Bytes that are unpacked at a time: what follows the end of a gzip member is copied.
 _PIECE = 4096
+# Bytes of what is unpacked for which memory is asked for at a time; from there on as many again.
+_STEP = 256 * 1024
 
 
 class Limits:
-    """What is refused for its size.
+    """The largest request that is answered.
 
     Parameters
     ----------
     body : bytes of a request, once decompressed.
-    rows : in one request.
+    rows : rows of one request.
+    memory : bytes that answering one request may take, as ``costs`` estimates them; None for any number.
     """
 
-    __slots__ = ("body", "rows")
+    __slots__ = ("body", "memory", "rows")
 
-    def __init__(self, body: int = 16 * 1024 * 1024, rows: int = 100_000):
-        self.body, self.rows = body, rows
+    def __init__(self, body: int = 16 * 1024 * 1024, rows: int = 100_000, memory: int | None = None):
+        self.body, self.rows, self.memory = body, rows, memory
+
+    def claim(self, size: int) -> None:
+        """Ask for memory before it is used.
+
+        Raises
+        ------
+        RequestError
+            with status 413, where a request may not have so much.
+        """
+        if self.memory is not None and size > self.memory:
+            raise RequestError(
+                f"the request needs more than the {self.memory / 2**20:,.0f} MiB of memory that one may take; "
+                "ask in several requests",
+                status=413,
+                code=TOO_LARGE,
+            )
+
+    def check_rows(self, count: int, *, more: bool = False) -> None:
+        """Refuse too many rows.
+
+        Parameters
+        ----------
+        more : whether there may be more rows than were counted.
+
+        Raises
+        ------
+        RequestError
+            with status 413.
+        """
+        if count > self.rows:
+            raise RequestError(
+                f"expected at most {self.rows:,} rows, found {'more' if more else f'{count:,}'}; "
+                "ask in several requests",
+                status=413,
+                code=TOO_LARGE,
+            )
 
 
 LIMITS = Limits()
@@ -57,15 +96,36 @@ def read(body: bytes, content_type: str | None, *, encoding: str | None = None, 
     if len(body) > limits.body:
         raise too_large(limits)
     if kind == JSON:
-        if parse is not None:
-            try:
-                return parse(body)
-            except (ValueError, RecursionError):
-                pass
-        return loads(body)
+        return parsed(body, limits, parse)
     if kind == CSV:
-        return _csv(text(body))
-    return _lines(text(body))
+        return _csv(body, limits)
+    return _lines(body, limits, parse)
+
+
+def parsed(body: bytes, limits: Limits = LIMITS, parse=None):
+    """The value of a JSON text.
+
+    Parameters
+    ----------
+    parse : as ``read`` takes it.
+
+    Raises
+    ------
+    RequestError
+        with status 400 or 413.
+    """
+    if limits.memory is not None:
+        from . import costs  # a function that has no such limit starts without it
+
+        limits.claim(costs.json(body, limits.memory))
+    if parse is not None:
+        try:
+            return parse(body)
+        except (ValueError, RecursionError):
+            pass
+    if limits.memory is not None:
+        limits.claim(costs.decoded(body))
+    return loads(body)
 
 
 def media_type(content_type: str | None) -> str:
@@ -113,6 +173,7 @@ def decompressed(body: bytes, encoding: str, limits: Limits) -> bytes:
     import zlib
 
     reader, parts, place, left = None, [], 0, limits.body + 1
+    claimed = 0
     try:
         while place < len(body) and left > 0:
             if reader is None or reader.eof:  # gzip members may follow one another
@@ -122,6 +183,11 @@ def decompressed(body: bytes, encoding: str, limits: Limits) -> bytes:
             parts.append(part)
             left -= len(part)
             place += len(piece) - len(reader.unused_data)
+            unpacked = limits.body + 1 - left
+            if unpacked > claimed:  # the parts, and what they are joined to
+                step = min(max(_STEP, claimed), limits.body + 1 - claimed)
+                limits.claim(2 * step)
+                claimed += step
     except zlib.error:
         raise RequestError(f"Content-Encoding: the body is not {name}") from None
     if left <= 0:
@@ -179,25 +245,41 @@ def _integer(digits: str):
     return int(digits) if len(digits) <= _LONGEST_NUMBER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
 
 
-def _csv(content: str) -> Matrix:
+def _csv(body: bytes, limits: Limits) -> Matrix:
     """A table with a header; blank lines are no rows."""
     import csv
     import io
 
-    mark, content = _separator(content)
+    mark, start = _separator(body)
+    if limits.memory is not None:
+        from . import costs
+
+        limits.claim(costs.csv(body, limits.rows + 1, mark))
+    # Decoded piece by piece: `io.StringIO` would take four bytes for every character.
+    content = io.BytesIO(body)
+    content.seek(start)
+    rows: list[list[str]] = []
     try:
-        rows = [row for row in csv.reader(io.StringIO(content, newline=""), delimiter=mark, strict=True) if row]
+        lines = io.TextIOWrapper(content, encoding="utf-8", newline="")
+        for row in csv.reader(lines, delimiter=mark, strict=True):
+            if row:
+                limits.check_rows(len(rows), more=True)  # the line of names is among them
+                rows.append(row)
     except csv.Error as error:
         raise RequestError(f"the body is not CSV: {error}") from None
+    except UnicodeDecodeError:
+        text(body)  # names the byte
+        raise
     if not rows:
         raise RequestError("the body is empty: expected CSV with a header")
     if len(rows) == 1:
         raise RequestError("expected at least one row after the line of names, found that line alone")
-    return Matrix(rows[0], rows[1:], noun="field")
+    names = rows.pop(0)
+    return Matrix(names, rows, noun="field")
 
 
-def _separator(content: str) -> tuple[str, str]:
-    """What separates the fields of a CSV text, and the text without Excel's line that says it (``sep=;``).
+def _separator(body: bytes) -> tuple[str, int]:
+    """What separates the fields of a CSV text, and where it begins, after a mark of UTF-8 and Excel's ``sep=;``.
 
     It is the comma wherever the line of names has one: MLflow's scoring server reads no other. A line without a comma
     is taken apart by the mark that makes most names of it.
@@ -205,9 +287,10 @@ def _separator(content: str) -> tuple[str, str]:
     import csv
     import io
 
-    head = content[:_HEAD].lstrip("\r\n")
+    start = len(_BOM.encode()) if body.startswith(_BOM.encode()) else 0
+    head = body[start : start + _HEAD].decode(errors="ignore").lstrip("\r\n")
     if head[:4].lower() == "sep=" and head[4:5] in ("," + _MARKS) and head[5:6] in ("\r", "\n"):
-        return head[4], content[content.index(head[:5]) + 5 :]
+        return head[4], body.index(head[:5].encode()) + 5
 
     def names(mark: str) -> int:
         try:
@@ -215,17 +298,32 @@ def _separator(content: str) -> tuple[str, str]:
         except csv.Error:
             return 0
 
-    return (max(_MARKS, key=names) if names(",") < 2 and max(map(names, _MARKS)) > 1 else ","), content
+    return (max(_MARKS, key=names) if names(",") < 2 and max(map(names, _MARKS)) > 1 else ","), start
 
 
-def _lines(content: str):
+def _lines(body: bytes, limits: Limits, parse):
     """A record, or a list of values, a line; a key that a line lacks is missing, as in training."""
-    found = []
-    for place, line in enumerate(line for line in content.split("\n") if line.strip()):
+    import io
+
+    if limits.memory is not None:
+        from . import costs
+
+        limits.claim(costs.lines(body, limits.memory))
+    found: list = []
+    for line in io.BytesIO(body):
+        if not line.strip():
+            continue
+        limits.check_rows(len(found) + 1, more=True)
+        if parse is not None:
+            try:
+                found.append(parse(line))
+                continue
+            except (ValueError, RecursionError):
+                pass
         try:
-            found.append(loads(line.encode()))
+            found.append(loads(line))
         except RequestError as error:
-            raise RequestError(f"row {place}: {error.message}") from None
+            raise RequestError(f"row {len(found)}: {error.message}") from None
     return listed(found, fill=True)
 
 

@@ -3,7 +3,7 @@
 from ..scorecard.inputs import kind
 from .answers import OUTPUTS
 from .bodies import LIMITS
-from .errors import INVALID, TOO_LARGE, RequestError
+from .errors import INVALID, RequestError
 from .tables import Columns, Matrix, Records, listed
 
 #: MLflow's own envelopes, answered by ``predictions``, and the short ones, answered by ``prediction``.
@@ -24,6 +24,11 @@ class Question:
     """
 
     __slots__ = ("one", "output", "short", "table")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Every output that the answer holds."""
+        return (self.output,)
 
     def __init__(self, table, output: str = OUTPUTS[0], *, short: bool = False, one: bool = False):
         self.table, self.output, self.short, self.one = table, output, short, one
@@ -47,27 +52,22 @@ def question(value, inputs, *, limits=LIMITS) -> Question:
         table = value
     elif isinstance(value, list):
         short = True
-        table, one = _short(value, "the body", inputs)
+        table, one = _short(value, "the body", limits)
     elif isinstance(value, dict):
         form = _form(value)
         output = _output(value)
         if form in SHORT:
             short = True
-            table, one = _short(value[form], form, inputs)
+            table, one = _short(value[form], form, limits)
         else:
-            table = _READ[form](value[form], inputs)
+            table = _READ[form](value[form], inputs, limits)
     else:
         raise RequestError(f"expected a JSON object or array, found {kind(value)}; {_EXPECTED}")
     if isinstance(table, Matrix):
         table = table.positional(inputs)
     if table.count == 0:
         raise RequestError("expected at least one row, found none")
-    if table.count > limits.rows:
-        raise RequestError(
-            f"expected at most {limits.rows:,} rows, found {table.count:,}; ask in several requests",
-            status=413,
-            code=TOO_LARGE,
-        )
+    limits.check_rows(table.count)
     return Question(table, output, short=short, one=one)
 
 
@@ -104,7 +104,7 @@ def chosen(output) -> str:
     return output
 
 
-def _split(value, inputs):
+def _split(value, inputs, limits):
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         raise RequestError("dataframe_split: expected an object with a list data and a list columns")
     if not value.keys() <= {"columns", "data", "index"}:
@@ -117,28 +117,30 @@ def _split(value, inputs):
     return Matrix([name if isinstance(name, str) else str(name) for name in names], value["data"])
 
 
-def _records(value, inputs):
+def _records(value, inputs, limits):
     if not isinstance(value, list):
         raise RequestError(f"dataframe_records: expected a list of objects, found {kind(value)}")
+    limits.check_rows(len(value))
     return Records(value, fill=True)
 
 
-def _instances(value, inputs):
+def _instances(value, inputs, limits):
     if not isinstance(value, list):
         raise RequestError(f"instances: expected a list of rows, found {kind(value)}")
-    return _rows(value, inputs)
+    return _rows(value, inputs, limits)
 
 
-def _inputs(value, inputs):
+def _inputs(value, inputs, limits):
     if isinstance(value, dict):
         return _by_column(value)
     if not isinstance(value, list):
         raise RequestError(f"inputs: expected a list of rows or an object of columns, found {kind(value)}")
-    return _rows(value, inputs)
+    return _rows(value, inputs, limits)
 
 
-def _rows(value: list, inputs):
+def _rows(value: list, inputs, limits):
     """Rows; of a model with one input a row may be its bare value."""
+    limits.check_rows(len(value))  # before more is made of them
     if len(inputs) == 1 and value and not any(isinstance(row, (list, dict)) for row in value):
         return Matrix([inputs[0].name], [[row] for row in value])
     return listed(value)
@@ -150,11 +152,11 @@ def _by_column(value: dict):
     return Columns(value)
 
 
-def _short(value, form: str, inputs):
+def _short(value, form: str, limits):
     """The table of a short form, and whether it is one row that is answered by itself."""
     if isinstance(value, dict):
         if isinstance(value.get("data"), list) and value.keys() <= {"columns", "data", "index"}:
-            return _split(value, inputs), False
+            return _split(value, None, limits), False
         table = _by_column(value)
         return table, isinstance(table, Records)
     if not isinstance(value, list):
@@ -164,6 +166,7 @@ def _short(value, form: str, inputs):
             if isinstance(item, (list, dict)):
                 raise RequestError(f"{form}: expected values or rows, found both; value {place} is {kind(item)}")
         return Matrix(None, [value]), True
+    limits.check_rows(len(value))
     return listed(value), False
 
 

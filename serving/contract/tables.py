@@ -5,10 +5,12 @@ to a list of raw values, or None where only row by row is exact) and ``foreign(i
 A name may be padded, as in the file that a model was trained on: the scorecard finds the column that it means.
 """
 
-from ..scorecard.inputs import InputError, column_name, kind, named
-from .errors import RequestError
+from ..scorecard.inputs import InputError, aliases, column_name, kind, named
+from .errors import TOO_LARGE, RequestError
 
 _LONGEST_NAME = 80
+# Rows times columns of records that do not all have the same: 100,000 rows of 160.
+_MOST_FILLED = 16_000_000
 
 
 class Matrix:
@@ -74,24 +76,43 @@ class Records:
     fill : whether a key that a record lacks, and another has, is a missing value; otherwise such a record is refused.
     """
 
-    __slots__ = ("count", "data", "uniform")
+    __slots__ = ("_known", "count", "data", "uniform")
 
     def __init__(self, data: list, *, fill: bool):
         for place, row in enumerate(data):
             if not isinstance(row, dict):
                 raise RequestError(f"row {place}: expected an object of column names and values, found {kind(row)}")
         self.data, self.count = data, len(data)
-        known = {name for row in data for name in row} if len(data) > 1 else ()
+        known: set = set()
+        if len(data) > 1:
+            known.update(*data)
         self.uniform = all(len(row) == len(known) for row in data) if known else True
+        # Filled while they are read: where each row has a name of its own, there are rows x rows cells.
+        self._known: set | None = None
         if fill and not self.uniform:
-            self.data, self.uniform = [{name: row.get(name) for name in known} for row in data], True
+            if len(data) * len(known) > _MOST_FILLED:
+                raise RequestError(
+                    f"expected rows of the same columns, found {len(known):,} different ones in {len(data):,} rows; "
+                    "ask in several requests, or without columns that the model does not read",
+                    status=413,
+                    code=TOO_LARGE,
+                )
+            self._known, self.uniform = known, True
 
     def rows(self):
-        return iter(self.data)
+        if self._known is None:
+            return iter(self.data)
+        return ({name: row.get(name) for name in self._known} for row in self.data)
 
     def columns(self, inputs) -> dict | None:
         known = frozenset(item.name for item in inputs)
         try:
+            if self._known is not None:
+                found = aliases(self._known, known)
+                spelled = {item.name: found.get(item.name, item.name) for item in inputs}
+                return {
+                    name: [row.get(key) for row in self.data] for name, key in spelled.items() if key in self._known
+                }
             rows = [named(row, known) for row in self.data]
         except InputError:  # row by row it is told of which
             return None
@@ -156,9 +177,11 @@ def _none_of(inputs, names) -> bool:
 
 
 def _unique(names) -> None:
-    if len(set(names)) != len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise RequestError(f"column {shown(twice)}: expected one column of this name, found several")
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise RequestError(f"column {shown(name)}: expected one column of this name, found several")
+        seen.add(name)
 
 
 def shown(name: str) -> str:
