@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -64,6 +65,20 @@ def setting(*names: str, variables: tuple[str, ...] = (), **given) -> Callable:
 _SIZE = click.IntRange(1)
 
 
+class Memory(click.ParamType):
+    """Bytes of memory, as Docker and Kubernetes write them."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from serving.server.memory import parse_size
+
+        try:
+            return value if isinstance(value, int) else parse_size(value)
+        except ValueError:
+            self.fail(f"expected a size such as 256MiB or 1G, found {value!r}", param, ctx)
+
+
 @cli.command()
 @click.argument("model_uri", nargs=-1)
 @setting("--host", default="127.0.0.1", help="The address to listen at; 0.0.0.0 for all of this machine's.")
@@ -93,6 +108,13 @@ _SIZE = click.IntRange(1)
 @setting("--tls-key", help="The certificate's key (PEM).")
 @setting("--max-body", type=_SIZE, default=16 * 1024 * 1024, help="Bytes of one request.")
 @setting("--max-rows", type=_SIZE, default=100_000, help="Rows of one request.")
+@setting(
+    "--max-memory",
+    type=Memory(),
+    default="256MiB",
+    help="Memory of one worker, such as 512MiB. Requests that need more than is left of it are refused (413), or asked "
+    "to come again (503).",
+)
 @setting("--max-pending", type=_SIZE, default=256, help="Requests that one worker has begun at a time.")
 @setting("--time-limit", type=click.FloatRange(0.01), default=30, help="Seconds that answering a large one may take.")
 @setting("--read-limit", type=click.FloatRange(1), default=60, help="Seconds in which a request has to arrive.")

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from serving.contract import OUTPUTS, RequestError, answers, internal
-from serving.contract.bodies import too_large
+from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, costs, internal
+from serving.contract.bodies import JSON, too_large
 from serving.server.connections import Answer, Receive
 from serving.server.guard.admission import OPEN, Admission
 from serving.server.guard.headers import standing
 from serving.server.guard.keys import veiled, visible
+from serving.server.memory import give_back, let_go, uncollected
 from serving.server.messages import Headers, Request, Response
 from serving.server.models import header, model, version
+from serving.server.protocols import parquet
 from serving.server.protocols.base import FEW, Protocol
 from serving.server.routes import Route, Router
 from serving.server.saying import say
@@ -24,9 +26,11 @@ from serving.server.traffic import choose
 
 #: Smaller bodies are read, scored and answered at once: they take some tens of milliseconds at most, whatever they ask.
 QUICK = 16 * 1024
-#: Larger bodies than this, and questions of more rows, are seen to in a thread, beside the requests of others.
-LARGE = 512 * 1024
+#: Larger bodies than this (of JSON, and of other formats, which take longer to read), questions of more rows, and
+#: those whose answers take more memory, are seen to in a thread, beside the requests of others.
+LARGE, LARGE_OTHER = 512 * 1024, 64 * 1024
 ROWS, ROWS_EXPLAINED = 2_000, 20
+MEMORY = 4 * 1024 * 1024
 #: Threads for these; others of them wait. Scoring runs on one processor, whatever their number.
 THREADS = 2
 
@@ -42,6 +46,7 @@ class App:
 
     Parameters
     ----------
+    limits : the largest request that is answered.
     admission : the door.
     observe : is told of every request that was answered: ``observe(request, route, response, seconds, error)``.
     new_id : gives the id of a request, from what its header ``X-Request-Id`` says.
@@ -55,6 +60,7 @@ class App:
         settings: Settings,
         served: Served,
         *,
+        limits: Limits | None = None,
         router: Router,
         admission: Admission,
         observe: Callable[[Request, Route | None, Response, float, str], None],
@@ -63,13 +69,20 @@ class App:
         look: Callable[[], None] = lambda: None,
     ):
         self.served, self._look = served, look
-        self._limits, self._time_limit, self._keyed = settings.limits, settings.time_limit, settings.keyed
+        self.limit(limits or settings.limits())
+        self._time_limit, self._keyed = settings.time_limit, settings.keyed
         self._router, self._admission = router, admission
         self._observe, self._new_id, self._shadow = observe, new_id, shadow
         self._standing = {kind: _lines(headers) for kind, headers in standing(tls=settings.tls).items()}
         self._large = ThreadPoolExecutor(THREADS, thread_name_prefix="large")
         # Metrics do not wait for large requests: they are to tell of them.
         self._shown = ThreadPoolExecutor(1, thread_name_prefix="shown")
+
+    def limit(self, limits: Limits) -> None:
+        """From now on answer no larger requests than these."""
+        self.limits = limits
+        # What is read here is too small to need much, and counting would take as long as reading.
+        self._small_limits = Limits(limits.body, limits.rows)
 
     def at_once(self, request: Request) -> Answer | None:
         """Answer a prediction of a few rows; None for all else, which ``later`` answers.
@@ -82,13 +95,18 @@ class App:
         if route is None or route.protocol is None or request.method not in route.methods:
             return None
         began = time.perf_counter()
+        if parquet.named(request.kind):
+            return None
         request.id = self._new_id(request.given)
         protocol, error = route.protocol, ""
         try:
             served = self._enter(request, route)
             try:
                 chosen, beside = _chosen(request, route, served)
-                question = protocol.ask(request, chosen, self._limits)
+                question = protocol.ask(request, chosen, self._small_limits)
+                if question.table.count > FEW and _memory(question, chosen) > MEMORY:
+                    request.admitted = True
+                    return None
                 found = answers(chosen.card, question.table, question.output, few=FEW)
                 response = protocol.answer(question, found, chosen, request)
                 if beside is not None:
@@ -107,11 +125,18 @@ class App:
         try:
             route = self._router.find(request.raw)
             response = await self._respond(request, route, receive)
+            if response is not None and len(response.body) > QUICK:
+                self._admission.room(len(response.body), request.key)
         except Exception as failure:
             response, error = self._refusal(failure, request, route)
+            let_go(failure)
         if response is None:
             return None
         return self._answer(request, route, response, began, error)
+
+    def unsent(self, size: int) -> None:
+        """See ``Admission.unsent``."""
+        self._admission.unsent(size)
 
     def _enter(self, request: Request, route: Route) -> Served:
         """Let a request in; what is served, as far as it may see that. ``leave`` must follow."""
@@ -119,7 +144,9 @@ class App:
             self._look()
         served = self.served
         name = route.model or (served.default if route.protocol else None) or ""
-        key = self._admission.admit(route.access, request.headers, model=name, client=request.client)
+        key = self._admission.admit(
+            route.access, request.headers, model=name, client=request.client, again=request.admitted
+        )
         if key is None:
             return veiled(served) if self._keyed and route.access is OPEN else served
         request.key = key.name
@@ -157,35 +184,40 @@ class App:
     def _small(self, request: Request) -> None:
         """Refuse a body that is announced as too large."""
         length = request.header(b"content-length")
-        if length is not None and int(length) > self._limits.body:  # the parser has seen that it is a number
-            raise too_large(self._limits)
+        if length is not None and int(length) > self.limits.body:  # the parser has seen that it is a number
+            raise too_large(self.limits)
 
     async def _whole(self, request: Request, receive: Receive) -> bytes | None:
         """The whole body; None if the client has gone."""
         parts = []
         while part := await receive():
+            if request.held + len(part) > self.limits.body:
+                raise too_large(self.limits)
             # Room is taken as bytes come: who announces many and sends none takes it from nobody.
             self._admission.hold(len(part), request.key)
             request.held += len(part)
-            if request.held > self._limits.body:
-                raise too_large(self._limits)
             parts.append(part)
         return None if part is None else b"".join(parts)
 
     async def _predicted(self, request: Request, protocol: Protocol, chosen: Version) -> Response:
         """A prediction: here where that takes a few milliseconds at most, else in a thread."""
-        question = None
-        if len(request.body) <= LARGE and request.encoding is None:
-            question = protocol.ask(request, chosen, self._limits)
-            if question.table.count <= (ROWS_EXPLAINED if question.output == EXPLAIN else ROWS):
+        if _small(request):
+            question = protocol.ask(request, chosen, self._small_limits)
+            most = ROWS_EXPLAINED if question.output == EXPLAIN else ROWS
+            if question.table.count <= most and _memory(question, chosen) <= MEMORY:
                 found = answers(chosen.card, question.table, question.output, few=FEW)
                 return protocol.answer(question, found, chosen, request)
+            del question  # it may have to wait, and is read again rather than kept
+        lease = self._admission.lease(self.limits, self._time_limit)
 
         def work() -> Response:
-            asked = question or protocol.ask(request, chosen, self._limits)
-            asked.table = Timed(asked.table, self._time_limit)
-            found = answers(chosen.card, asked.table, asked.output, few=FEW)
-            return protocol.answer(asked, found, chosen, request)
+            with lease:
+                with uncollected():
+                    asked = protocol.ask(request, chosen, lease)
+                lease.claim(_memory(asked, chosen))
+                asked.table = Timed(asked.table, self._time_limit)
+                found = answers(chosen.card, asked.table, asked.output, few=FEW)
+                return protocol.answer(asked, found, chosen, request)
 
         return await self._aside(work, self._large)
 
@@ -199,7 +231,10 @@ class App:
 
     def _refusal(self, failure: Exception, request: Request, route: Route | None) -> tuple[Response, str]:
         """The response to a request that fails, and the error's code for the log."""
-        if not isinstance(failure, RequestError):
+        if isinstance(failure, MemoryError):
+            give_back()
+            failure = self._admission.busy(request.key)
+        elif not isinstance(failure, RequestError):
             say(f"request {request.id}: {''.join(traceback.format_exception(failure))}")
             failure = internal()
         response = self._router.speaker(request.path, route).refuse(failure)
@@ -230,6 +265,18 @@ class App:
             head += b"content-type: %s\r\ncontent-length: %d\r\n" % (kind, len(body))
         self._observe(request, route, response, time.perf_counter() - began, error)
         return response.status, head, body
+
+
+def _small(request: Request) -> bool:
+    """Whether a body is read here, and not in a thread: one that takes some milliseconds, and is what it seems."""
+    if request.encoding is not None or parquet.named(request.kind):
+        return False
+    return len(request.body) <= (LARGE if request.kind == JSON else LARGE_OTHER)
+
+
+def _memory(question: Question, chosen: Version) -> int:
+    """Bytes of memory that an answer takes."""
+    return costs.scoring(chosen.card, question.table.count, question.outputs)
 
 
 def _chosen(request: Request, route: Route, served: Served) -> tuple[Version, Version | None]:

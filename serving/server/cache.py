@@ -21,6 +21,7 @@ from typing import Any
 
 from serving.errors import ServingError
 from serving.scorecard import Scorecard, ScorecardError
+from serving.server.memory import SCORECARD
 from serving.server.state import NOTHING, Model, Served, Traffic, Version
 
 FORMAT = 1
@@ -175,6 +176,11 @@ class Cache:
             raise CacheError(f"the cache's scorecard {digest[:19]} is another")
         return card
 
+    def size(self, digest: str) -> int:
+        """Bytes of a scorecard's document; 0 where there is none."""
+        mark = self.mark_of(digest)
+        return mark[-1] if mark else 0
+
     def mark(self) -> tuple | None:
         """What tells one state document from the next without reading it; None where there is none."""
         return _mark(self._state)
@@ -281,10 +287,13 @@ class Reader:
     Parameters
     ----------
     default : the name of the model that answers where a path names none; None for the only one there is.
+    most : bytes of memory that the models may take; None for any number.
     """
 
-    def __init__(self, cache: Cache, default: str | None = None):
-        self._cache, self._default = cache, default
+    def __init__(self, cache: Cache, default: str | None = None, *, most: int | None = None):
+        self._cache, self._default, self._most = cache, default, most
+        #: Bytes of memory that the models take.
+        self.taken = 0
         self._mark: tuple | None = None
         self._cards: dict[str, Scorecard] = {}
         self.served = NOTHING
@@ -311,7 +320,12 @@ class Reader:
         refused: dict[str, str] = {}
 
         def version(name: str, entry: Entry) -> Version:
-            card = cards[entry.card] = cards.get(entry.card) or before.get(entry.card) or self._ready(entry.card)
+            card = cards.get(entry.card) or before.get(entry.card)
+            if card is None:
+                # Old versions are there until the new ones are: both count.
+                self._fits(name, entry.card, {*cards, *before})
+                card = self._ready(entry.card)
+            cards[entry.card] = card
             return Version(name, entry.version, entry.stage, card, MappingProxyType(dict(entry.example)))
 
         for kept in document.models:
@@ -329,10 +343,22 @@ class Reader:
                 continue
             models[kept.name] = Model(kept.name, champion, challenger, kept.traffic, kept.refused)
         self._cards = cards
+        self.taken = sum(map(self._needs, cards))
         self.served = Served(
             MappingProxyType(models), self._chosen(models), document.generation, MappingProxyType(refused)
         )
         return self.served
+
+    def _needs(self, digest: str) -> int:
+        return SCORECARD * self._cache.size(digest)
+
+    def _fits(self, name: str, digest: str, beside: set[str]) -> None:
+        needed = self._needs(digest)
+        if self._most is not None and needed + sum(map(self._needs, beside)) > self._most:
+            raise CacheError(
+                f"it needs some {needed / 2**20:,.0f} MiB of memory, and --max-memory leaves {self._most / 2**20:,.0f} "
+                "MiB for all models; give more"
+            )
 
     def _ready(self, digest: str) -> Scorecard:
         """A scorecard that answers its first request as quickly as any other."""

@@ -54,6 +54,9 @@ class Application(Protocol):
     async def later(self, request: Request, receive: "Receive") -> Answer | None:
         """Answer any request; None if the client has gone."""
 
+    def unsent(self, size: int) -> None:
+        """Be told that so many bytes of answers more, or fewer, wait in memory for their clients to read them."""
+
 
 #: Gives the next piece of a request's body: ``b""`` at its end, None if the client has gone.
 Receive = Callable[[], Awaitable[bytes | None]]
@@ -161,6 +164,8 @@ class Connection(asyncio.Protocol):
         #: Since when the client is waited for: for a request, or the rest of one.
         self.since = self._loop.time()
         self._reading, self._unread_since, self._lingers = True, 0.0, False
+        #: Bytes of answers that the client has not read, as the application was told.
+        self._unsent = 0
         #: Whether nothing more is parsed; whether the head just parsed offers another protocol, which is declined.
         self._deaf, self._offer = False, False
 
@@ -174,6 +179,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._hold(0)
+        self._keep(0)
         self._listener.discard(self)
         self._deaf, self._rest = True, b""
         self._parser = None  # which knows the connection, and would keep it
@@ -199,9 +205,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._unread_since = self._loop.time()
+        self._keep(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         self._unread_since = 0.0
+        self._keep(0)
         self._go_on()
 
     # What the parser calls.
@@ -338,6 +346,12 @@ class Connection(asyncio.Protocol):
         """Let the listener know how much of an incomplete head is kept."""
         more, self.held = size - self.held, size
         self._listener.hold(more)
+
+    def _keep(self, size: int) -> None:
+        """Let the application know how much of the answers is kept for the client to read."""
+        more, self._unsent = size - self._unsent, size
+        if more:
+            self._app.unsent(more)
 
     def _decline(self) -> None:
         """Go on as if the head just parsed had not offered another protocol, as HTTP wants of those who know none.

@@ -34,6 +34,7 @@ class Listener:
     count : called with the reason each time the server closes a connection that the client would have kept:
         ``idle`` (longer than ``idle`` seconds), ``crowded`` (to make room for others), ``slow``, ``malformed``,
         ``unread`` (answers that the client does not read).
+    most, heads : connections that there may be, and bytes of incomplete heads that they may hold together.
     """
 
     def __init__(
@@ -43,9 +44,12 @@ class Listener:
         idle: float = 75.0,
         reading: float = 60.0,
         count: Callable[[str], None] = lambda reason: None,
+        most: int = MOST,
+        heads: int = HEADS,
     ):
         self.app, self.count = app, count
         self._idle, self._reading = idle, reading
+        self._most, self._heads = min(most, MOST), min(heads, HEADS)
         self.connections: dict[Connection, None] = {}  # in the order they came
         #: Requests being answered, also those whose client has gone.
         self.tasks: set[asyncio.Task] = set()
@@ -105,13 +109,13 @@ class Listener:
         self._troubles.has(
             "crowded",
             f"more than {most:,} connections: those that wait longest for a request are closed; raise the limit of "
-            "open files (ulimit -n) or --workers, or lower --keep-alive",
+            "open files (ulimit -n), --max-memory or --workers, or lower --keep-alive",
         )
 
     def hold(self, more: int) -> None:
         """Count bytes of incomplete heads; if they become too many, close the connections that have the oldest."""
         self._held += more
-        while more > 0 and self._held > HEADS:
+        while more > 0 and self._held > self._heads:
             self._close_oldest([one for one in self.connections if one.held])
 
     def _close_oldest(self, among: list[Connection]) -> bool:
@@ -141,11 +145,11 @@ class Listener:
 
     @property
     def most(self) -> int:
-        """The most connections that there may be: the open file limit, less what the worker itself may need."""
+        """The most connections that there may be, also by the open file limit, less what the worker itself may need."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit == resource.RLIM_INFINITY:
-            return MOST
-        return max(1, min(MOST, limit - self._files - max(16, limit // 16)))
+            return self._most
+        return max(1, min(self._most, limit - self._files - max(16, limit // 16)))
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

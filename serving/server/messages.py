@@ -30,7 +30,7 @@ class Request:
 
     __slots__ = (
         *("body", "chosen", "client", "encoding", "given", "headers", "held", "id", "key", "kind", "method", "path"),
-        *("query", "raw"),
+        *("admitted", "query", "raw"),
     )
 
     def __init__(
@@ -49,6 +49,8 @@ class Request:
         self.method, self.path, self.query, self.headers = method, path, query, headers
         self.raw = quote(path).encode() if raw is None else raw
         self.body, self.key, self.id, self.client, self.held = body, key, id, client, 0
+        #: Whether it was let in before, and counted for its caller's rate.
+        self.admitted = False
         self.kind: str | None = None
         self.encoding: str | None = None
         self.given: bytes | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from serving.contract import Limits
 from serving.errors import ServingError
+from serving.server.memory import LEAST, MAX_MEMORY, Shares
 
 #: Where nothing else is said: the folder that the follower writes and the workers read.
 CACHE = ".serving-cache"
@@ -39,6 +40,7 @@ class Settings:
     open : whether anybody who reaches the server may ask it, though it is bound wider than this machine.
     rate : requests that one key, or without keys one address, may make, ``100/s``; None for any number.
     max_body, max_rows : bytes and rows of one request; more is refused with 413.
+    max_memory : bytes of memory that one worker may take, whatever is asked of it; see ``memory``.
     max_pending : requests that one worker has begun and not answered; more are refused with 503.
     time_limit : seconds that reading, scoring and writing of a large request may take; then it is refused with 504.
     read_limit : seconds in which a request has to arrive whole; the headers alone have
@@ -65,6 +67,7 @@ class Settings:
     tls_key: str | None = None
     max_body: int = 16 * 1024 * 1024
     max_rows: int = 100_000
+    max_memory: int = MAX_MEMORY
     max_pending: int = 256
     time_limit: float = 30.0
     read_limit: float = 60.0
@@ -77,10 +80,11 @@ class Settings:
     log: bool = True
     metrics_folder: str = ""
 
-    @property
-    def limits(self) -> Limits:
-        """What is refused for its size."""
-        return Limits(self.max_body, self.max_rows)
+    def limits(self, shares: Shares | None = None) -> Limits:
+        """The largest request that is answered, with these shares of a worker's memory."""
+        if shares is None:
+            return Limits(self.max_body, self.max_rows)
+        return Limits(min(self.max_body, shares.bodies), self.max_rows, shares.work)
 
     @property
     def follows(self) -> bool:
@@ -115,6 +119,10 @@ class Settings:
         ServingError
             where they do not, or would let anybody in who was not meant.
         """
+        if self.max_memory < LEAST:
+            raise ServingError(
+                f"--max-memory is at least {LEAST // 2**20} MiB for each worker, found {self.max_memory / 2**20:g} MiB"
+            )
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ServingError("TLS wants both --tls-cert and --tls-key, found one of them")
         for option, path in (("--tls-cert", self.tls_cert), ("--tls-key", self.tls_key), ("--keys", self.keys)):

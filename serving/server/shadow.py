@@ -123,7 +123,7 @@ class Shadow:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(frame(("limits", self._limits.body, self._limits.rows)))
+            process.stdin.write(frame(("limits", self._limits.body, self._limits.rows, self._limits.memory)))
             for introduced in self._pairs.values():
                 process.stdin.write(_introduced(*introduced))
             self._process = process

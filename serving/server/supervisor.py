@@ -23,6 +23,7 @@ from serving.errors import ServingError
 from serving.server.cache import Cache
 from serving.server.follower import direct
 from serving.server.guard import certificate
+from serving.server.memory import KEPT
 from serving.server.saying import say
 from serving.server.settings import BACKLOG, CUT, PLACE, SETTINGS, Settings, folder, reasons
 from serving.server.source import source
@@ -33,8 +34,6 @@ _SOON, _LATEST = 5.0, 10.0
 # So many ends of workers in a row, none of which came to live longer, are no accident.
 _HOPELESS = 5
 _FOLLOWER = "follower"
-# Bytes of memory that a process keeps, though it does not need them now.
-_KEPT = str(16 * 1024 * 1024)
 # Beyond its grace, what a process may take to end.
 _MARGIN = 3.0
 
@@ -194,8 +193,11 @@ class _Supervisor:
             "OMP_NUM_THREADS": "1",
             # What a large request needed is kept for the next: to get it from the system, page by page, takes as long
             # as to read the request.
-            "MALLOC_TRIM_THRESHOLD_": _KEPT,
-            "MALLOC_MMAP_THRESHOLD_": _KEPT,
+            "MALLOC_TRIM_THRESHOLD_": str(KEPT),
+            "MALLOC_MMAP_THRESHOLD_": str(1024 * 1024),
+            # A heap for each thread would each keep what it once needed; Arrow is to use the same one.
+            "MALLOC_ARENA_MAX": "2",
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
             **os.environ,
             **variables,
             "PYTHONPATH": path,

@@ -14,6 +14,7 @@ import threading
 
 import uvloop
 
+import serving.scorecard.tables  # noqa: F401  # what a worker takes is measured before it reads a model
 from serving.errors import ServingError
 from serving.server import page
 from serving.server.app import App
@@ -22,6 +23,7 @@ from serving.server.cache import Cache, Reader
 from serving.server.guard import certificate
 from serving.server.guard.door import door
 from serving.server.listener import Listener
+from serving.server.memory import KEPT, Shares, confine, give_back, taken
 from serving.server.saying import Troubles, say
 from serving.server.settings import CUT, SETTINGS, Settings, folder
 from serving.server.shadow import Shadow, counting, said
@@ -46,25 +48,35 @@ class Worker:
 
     def __init__(self, settings: Settings):
         self.settings = settings
+        self._own = self._tidied = confine(settings.max_memory)
+        shares = self._shares()
         cache = Cache(folder(settings), source(settings))
-        self._reader, self._troubles = Reader(cache, settings.default), Troubles()
+        self._reader, self._troubles = Reader(cache, settings.default, most=shares.models), Troubles()
         self._reading = threading.Lock()
         self._read()
+        shares = self._shares(self._reader.taken)
+        limits = settings.limits(shares)
+        if limits.body < settings.max_body:
+            say(
+                f"--max-memory leaves room for bodies of {limits.body:,} bytes; larger ones are refused, though "
+                f"--max-body is {settings.max_body:,}"
+            )
         age = cache.age if settings.follows else lambda: None
         self._watch = Watch(settings, served=lambda: self.app.served, age=age)
-        self._admission, self._lag = door(settings, self._watch.metrics.refused)
+        self._admission, self._lag = door(settings, shares, self._watch.metrics.refused)
         routes = router(settings)
         if settings.metrics:
             self._watch.add(routes)
         page.add(routes, self._watch.tell, keyed=settings.keyed, tls=settings.tls)
         self._shadow = Shadow(
-            settings.limits,
+            limits,
             count=counting(self._watch.metrics.compared),
             report=lambda *what: say(said(*what)),
         )
         self.app = App(
             settings,
             self._reader.served,
+            limits=limits,
             router=routes,
             admission=self._admission,
             observe=self._watch.observe,
@@ -77,6 +89,8 @@ class Worker:
             idle=settings.keep_alive,
             reading=settings.read_limit,
             count=self._watch.metrics.closed,
+            most=shares.connections,
+            heads=shares.heads,
         )
         self._watch.metrics.swapped(NOTHING, self.app.served)
 
@@ -130,6 +144,17 @@ class Worker:
             self._admission.refresh()
             if shown is not None:
                 shown.refresh()
+            if not self._admission.inside:
+                self._tidy()
+
+    def _tidy(self) -> None:
+        """Give freed memory back, where there is much of it and that may help."""
+        now = taken()
+        if now > max(self._tidied, self._own + self._reader.taken) + KEPT:
+            give_back()
+            self._tidied = taken()
+        else:
+            self._tidied = min(self._tidied, now)
 
     def _look(self) -> None:
         """Serve what the cache says, if that is something else; in whatever thread."""
@@ -137,7 +162,13 @@ class Worker:
             if self._reader.changed():
                 self._read()
                 before, self.app.served = self.app.served, self._reader.served
+                shares = self._shares(self._reader.taken)
+                self._admission.resize(shares.bodies, shares.work)
+                self.app.limit(self.settings.limits(shares))
                 self._watch.metrics.swapped(before, self.app.served)
+
+    def _shares(self, models: int = 0) -> Shares:
+        return Shares.of(self.settings.max_memory, own=self._own, models=models)
 
     def _read(self) -> None:
         try:

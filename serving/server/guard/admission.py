@@ -5,10 +5,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from serving.contract import RequestError
+from serving.contract import Limits, RequestError
 from serving.server.guard.keyring import Keyring
 from serving.server.guard.keys import METRICS, PREDICT, Key
 from serving.server.guard.rates import Rate, Rates, caller
+from serving.server.memory import Lease, Pool
 
 #: What a route asks of whoever comes. ``OPEN``: nothing, and it is never shed (liveness, readiness, files that say
 #: nothing of any model). ``SEE``: a key, to be shown what its scope holds. ``ASK``: a key with the model in its scope,
@@ -88,7 +89,8 @@ class Admission:
     keys : None where everybody may ask.
     rate : of those whose key has none of its own, and, without keys, of each client address; None for no limit.
     rates : shared by all workers.
-    most, most_bytes : requests in flight in this worker, and bytes of their bodies.
+    most, most_bytes : requests in flight in this worker, and bytes of their bodies and of answers that are sent.
+    most_work : bytes of memory that large requests may take together while they are answered; None for any number.
     lag : of this worker's loop; None not to look.
     open_metrics : whether ``WATCH`` asks for no key.
     refused : is told of each refusal: a reason (``unauthenticated``, ``denied``, ``limited``, ``busy``) and the name of
@@ -103,6 +105,7 @@ class Admission:
         rates: Rates | None = None,
         most: int = 256,
         most_bytes: int = 256 * 1024 * 1024,
+        most_work: int | None = None,
         lag: Lag | None = None,
         open_metrics: bool = False,
         refused: Callable[[str, str], None] | None = None,
@@ -113,13 +116,14 @@ class Admission:
         #: Requests that were admitted and have not left.
         self.inside = 0
         self._bytes = 0
+        self._work = Pool(2**63 if most_work is None else most_work, lambda: self.busy())
 
     def refresh(self) -> None:
         """See whether the keys have changed; to be called every second or so."""
         if self._keys is not None:
             self._keys.refresh()
 
-    def admit(self, access: str, headers, *, model: str = "", client: str = "") -> Key | None:
+    def admit(self, access: str, headers, *, model: str = "", client: str = "", again: bool = False) -> Key | None:
         """Let a request in; where it returns, ``leave`` must follow.
 
         Parameters
@@ -129,6 +133,7 @@ class Admission:
         model : that is asked, where the route names one or means the default; looked up or not: a key is told alike
             of models that are out of its scope and of those that do not exist.
         client : the address it comes from, without a port.
+        again : whether it was let in just before, and counted for its caller's rate.
 
         Returns
         -------
@@ -146,9 +151,10 @@ class Admission:
                 key = self._known(headers, self._keys)
                 self._allowed(key, access, model)
             if access is not WATCH:
-                self._paced(key, access, client)
+                if not again:
+                    self._paced(key, access, client)
                 if self.inside >= self._most or (self._lag is not None and self._lag.too_late):
-                    raise self._busy(key.name if key is not None else "")
+                    raise self.busy(key.name if key is not None else None)
         self.inside += 1
         return key
 
@@ -161,16 +167,40 @@ class Admission:
             with 503, where there is none.
         """
         if self._bytes + size > self._most_bytes:
-            raise self._busy(key or "")
+            raise self.busy(key)
         self._bytes += size
+
+    def room(self, size: int, key: str | None = None) -> None:
+        """See that an answer of this size can wait until its client reads it; ``unsent`` is told of it then.
+
+        Raises
+        ------
+        Refused
+            with 503, where others wait already.
+        """
+        if self._bytes and self._bytes + size > self._most_bytes:
+            raise self.busy(key)
+
+    def unsent(self, size: int) -> None:
+        """A client does not read so many bytes of its answer yet, or, where it is negative, has read them after all."""
+        self._bytes += size
+
+    def lease(self, limits: Limits, wait: float) -> Lease:
+        """The memory of a large request that was admitted, which waits so many seconds for others at most."""
+        return self._work.lease(limits, wait)
+
+    def resize(self, most_bytes: int, most_work: int) -> None:
+        """Share out memory anew: models took some, or gave it back."""
+        self._most_bytes, self._work.most = most_bytes, most_work
 
     def leave(self, held: int = 0) -> None:
         """One that was admitted, and for whose body so many bytes are held, has been answered, or has gone."""
         self.inside -= 1
         self._bytes -= held
 
-    def _busy(self, key: str) -> Refused:
-        self._tell("busy", key)
+    def busy(self, key: str | None = None) -> Refused:
+        """The refusal of a request for which there is no room now."""
+        self._tell("busy", key or "")
         return Refused(
             f"the server has more requests than it can answer; try again in {AGAIN} s",
             status=503,

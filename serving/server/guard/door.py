@@ -7,13 +7,11 @@ from pathlib import Path
 from serving.server.guard.admission import Admission, Lag
 from serving.server.guard.keyring import Keyring
 from serving.server.guard.rates import Rate, Rates
+from serving.server.memory import Shares
 from serving.server.settings import Settings
 
 #: Requests that wait longer than this in front of a worker, in seconds, are too many.
 LATE = 0.5
-
-#: So many of the largest bodies are kept in memory at a time.
-BODIES = 8
 
 
 def keyring(settings: Settings) -> Keyring | None:
@@ -28,11 +26,12 @@ def keyring(settings: Settings) -> Keyring | None:
     return Keyring.of(Path(settings.keys) if settings.keys else None, os.environ, memory=memory)
 
 
-def door(settings: Settings, refused: Callable[[str, str], None]) -> tuple[Admission, Lag]:
+def door(settings: Settings, shares: Shares, refused: Callable[[str, str], None]) -> tuple[Admission, Lag]:
     """The door, and the clock that it looks at, which is to be started with the loop.
 
     Parameters
     ----------
+    shares : of the worker's memory.
     refused : is told of each refusal: a reason, and the name of the key or nothing.
     """
     lag = Lag(LATE)
@@ -42,7 +41,8 @@ def door(settings: Settings, refused: Callable[[str, str], None]) -> tuple[Admis
         rate=Rate.parse(settings.rate) if settings.rate else None,
         rates=Rates(shared),
         most=settings.max_pending,
-        most_bytes=BODIES * settings.max_body,
+        most_bytes=shares.bodies,
+        most_work=shares.work,
         lag=lag,
         open_metrics=settings.open_metrics,
         refused=refused,

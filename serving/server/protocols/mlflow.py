@@ -3,7 +3,6 @@
 import msgspec
 
 from serving.contract import Limits, Question, RequestError, question, read
-from serving.contract.bodies import JSON
 from serving.server.messages import Request, Response
 from serving.server.models import header
 from serving.server.protocols import parquet
@@ -22,7 +21,7 @@ class MLflow(Protocol):
 
     def ask(self, request: Request, version: Version, limits: Limits) -> Question:
         kind, encoding = request.kind, request.encoding
-        if kind != JSON and kind is not None and kind.partition(";")[0].strip().lower() in parquet.PARQUET:
+        if parquet.named(kind):
             value = parquet.columns(request.body, encoding, version.card.inputs, limits)
         else:
             value = read(request.body, kind, encoding=encoding, limits=limits, parse=parse)

@@ -1,22 +1,26 @@
 """Parquet bodies as tables: only the columns that a model reads, and never much more memory than the limits say.
 
 A Parquet file of some bytes may say that one long text stands in a million rows, or that a list has a billion values:
-what it comes to is held against the limit of a body.
+``parquetpages`` asks for the memory that it will take before it is decoded, and the texts of all its rows together are
+held against the limit of a body.
 """
 
 from collections.abc import Iterable
 
 from serving.contract import Limits, RequestError
-from serving.contract.bodies import decompressed, too_large
-from serving.contract.errors import TOO_LARGE, UNREADABLE, refusal
+from serving.contract.bodies import JSON, decompressed, too_large
+from serving.contract.errors import UNREADABLE, refusal
 from serving.contract.tables import Columns, shown
 from serving.scorecard.inputs import InputError, aliases
+from serving.server.protocols import parquetpages
 
 #: The media types, the registered one first.
 PARQUET = ("application/vnd.apache.parquet", "application/parquet", "application/x-parquet")
 
-# What a cell takes of the limit that a body has; in Python it takes some 30 bytes.
-_CELL = 4
+
+def named(kind: str | None) -> bool:
+    """Whether a header ``Content-Type`` says that a body is Parquet."""
+    return kind is not None and kind != JSON and kind.partition(";")[0].strip().lower() in PARQUET
 
 
 def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Columns:
@@ -43,25 +47,22 @@ def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Column
     if len(body) > limits.body:
         raise too_large(limits)
     try:
-        file = pyarrow.parquet.ParquetFile(pa.BufferReader(body))
-        schema, count = file.schema_arrow, file.metadata.num_rows
-        if count > limits.rows:
-            raise RequestError(
-                f"expected at most {limits.rows:,} rows, found {count:,}; ask in several requests",
-                status=413,
-                code=TOO_LARGE,
-            )
+        footer = parquetpages.Footer(body, limits)
+        file = pyarrow.parquet.ParquetFile(pa.BufferReader(body), pre_buffer=False)
+        schema = file.schema_arrow
         known = {item.name for item in inputs}
         meant = {*known, *_aliases(schema.names, known)}
         wanted = [name for name in schema.names if name in meant]
-        if count * len(wanted) * _CELL > limits.body:
-            raise too_large(limits)
         for name in wanted:
             _see(schema, name)
         texts = [name for name in wanted if _is_text(schema.field(name).type)]
-        # As a dictionary, a text that stands in many rows is kept once.
-        file = pyarrow.parquet.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
-        table = file.read(columns=wanted)
+        plain = footer.claim(wanted, texts)
+        # As a dictionary, a text that stands in many rows is kept once; Arrow makes none of other encodings.
+        texts = [name for name in texts if name in plain]
+        file = pyarrow.parquet.ParquetFile(
+            pa.BufferReader(body), metadata=file.metadata, read_dictionary=texts, pre_buffer=False
+        )
+        table = file.read(columns=wanted, use_threads=False)
         # A damaged file may name words that its dictionary does not have.
         table.validate(full=True)
         left = limits.body
@@ -71,7 +72,9 @@ def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Column
             left -= size
             if left < 0:
                 raise too_large(limits)
-        return Columns(found or {"": [None] * count})
+        return Columns(found or {"": [None] * footer.rows})
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, ValueError, NotImplementedError, OverflowError):
         raise RequestError("the body is not Parquet that can be read") from None
 
@@ -118,5 +121,7 @@ def _values(column) -> tuple[list, int]:
             lengths = [len(word) if isinstance(word, str) else 0 for word in words]
             size += sum(lengths[place] for place in places if place is not None)
         else:
-            found += chunk.to_pylist()
+            values = chunk.to_pylist()
+            size += sum(len(value) for value in values if isinstance(value, str))
+            found += values
     return found, size

@@ -94,11 +94,21 @@ class _Examples(Predict):
         return Values(question(Records(rows, fill=False), version.card.inputs, limits=limits).table, output)
 
 
+class Classes(Values):
+    """A question whose probabilities are answered as pairs, beside the objects that they are taken from."""
+
+    __slots__ = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (PROBABILITIES, PROBABILITIES)
+
+
 class Classify(_Examples):
     """``:classify``: a list of ``[label, probability]`` an example, of a model that gives probabilities."""
 
     def ask(self, request: Request, version: Version, limits: Limits) -> Question:
-        return self._asked(request, version, limits, PROBABILITIES)
+        return Classes(self._asked(request, version, limits, PROBABILITIES).table, PROBABILITIES)
 
     def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
         return answered(

@@ -3,7 +3,7 @@
 import math
 import struct
 
-from serving.contract import RequestError
+from serving.contract import Limits, RequestError, costs
 from serving.contract.tables import shown
 from serving.scorecard.inputs import kind
 
@@ -33,18 +33,19 @@ class Tensor:
         self.rows, self.width, self.flat = shape[0], (shape[1] if len(shape) > 1 else 1), len(shape) == 1
 
 
-def read(item, raw: memoryview | None) -> tuple[Tensor, int]:
+def read(item, raw: memoryview | None, limits: Limits) -> tuple[Tensor, int]:
     """A tensor of a request, and how many bytes of the binary part were its own.
 
     Parameters
     ----------
     item : what JSON said of it.
     raw : what is left of the binary part; None where the request has none.
+    limits : what is refused for its size.
 
     Raises
     ------
     RequestError
-        where name, datatype, shape and data are missing, or do not fit each other.
+        where name, datatype, shape and data are missing, or do not fit each other, and where they need too much memory.
     """
     if not isinstance(item, dict):
         raise RequestError(f"inputs: expected a list of tensors, each an object, found {kind(item)}")
@@ -74,7 +75,7 @@ def read(item, raw: memoryview | None) -> tuple[Tensor, int]:
     if type(length) is not int or not 0 <= length <= len(raw):
         raise RequestError(f"{where}: binary_data_size is not the size of data that follows the header")
     part = raw[:length]
-    values = _texts(part, size, where) if datatype == TEXT else _numbers(part, datatype, size, where)
+    values = _texts(part, size, where, limits) if datatype == TEXT else _numbers(part, datatype, size, where, limits)
     return Tensor(name, shape, values), length
 
 
@@ -127,19 +128,24 @@ def _whole(data: list, datatype: str, shape: list, where: str) -> None:
             raise RequestError(f"{where}, {_place(place, shape)}: expected {_said(datatype)}, found a fraction")
 
 
-def _numbers(raw: memoryview, datatype: str, size: int, where: str) -> list:
+def _numbers(raw: memoryview, datatype: str, size: int, where: str, limits: Limits) -> list:
     form = _FORMATS[datatype]
     wanted = size * struct.calcsize(f"<{form}")
     if len(raw) != wanted:
         raise RequestError(f"{where}: its shape and datatype say {wanted} bytes, found {len(raw)}")
+    limits.claim(size * costs.TENSOR_VALUE)
     return list(struct.unpack(f"<{size}{form}", raw))
 
 
-def _texts(raw: memoryview, size: int, where: str) -> list:
+def _texts(raw: memoryview, size: int, where: str, limits: Limits) -> list:
     """Text after text, each after its length in four bytes."""
+    most = min(size, len(raw) // 4)
+    limits.claim(most * (costs.TENSOR_VALUE + costs.WIDE_TEXT) + len(raw) * costs.width(raw.tobytes()))
     found: list = []
     start = 0
     while start < len(raw):
+        if len(found) == size:
+            raise RequestError(f"{where}: its shape says {size} values, found more")
         if start + 4 > len(raw):
             raise RequestError(f"{where}, value {len(found)}: expected a length of 4 bytes, found the end")
         (length,) = struct.unpack_from("<I", raw, start)

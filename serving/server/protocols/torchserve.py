@@ -1,13 +1,13 @@
 """TorchServe's inference API: predictions and explanations."""
 
-from serving.contract import OUTPUTS, Limits, Question, RequestError, question, read
-from serving.contract.bodies import CSV, LINES, decompressed, loads, text, too_large
+from serving.contract import OUTPUTS, Limits, Question, RequestError, costs, question, read
+from serving.contract.bodies import CSV, LINES, decompressed, parsed, text, too_large
 from serving.contract.questions import LONG, SHORT
 from serving.server.messages import Request, Response
 from serving.server.protocols import multipart
 from serving.server.protocols.base import Protocol
 from serving.server.protocols.lenient import answered, body
-from serving.server.protocols.mlflow import written
+from serving.server.protocols.mlflow import parse, written
 from serving.server.routes import POST, Find, Route, Router
 from serving.server.settings import Settings
 from serving.server.state import Version
@@ -89,11 +89,12 @@ def _value(request: Request, limits: Limits, version: Version):
     said = request.kind
     kind = said.partition(";")[0].strip().lower() if said is not None else ""
     if kind in (CSV, *LINES):
-        return read(request.body, said, encoding=request.encoding, limits=limits)
+        return read(request.body, said, encoding=request.encoding, limits=limits, parse=parse)
     if said is not None and kind == multipart.FORM_DATA:
         content = decompressed(request.body, request.encoding or "", limits)
         if len(content) > limits.body:
             raise too_large(limits)
+        limits.claim(4 * len(content))  # its parts are copies, and a part that is text is one more
         return _form(multipart.parts(content, said, most=len(version.card.inputs) + _MORE_PARTS), limits)
     return body(request, limits)
 
@@ -105,8 +106,9 @@ def _form(parts: list[multipart.Part], limits: Limits):
         raise RequestError("multipart: expected each part once, found two of one name; send rows in one file")
     wrapper = next((name for name in WRAPPERS if name in found), None)
     if wrapper is None or found[wrapper].file is None and not found.keys() <= {*WRAPPERS, PARAMS}:
+        limits.claim(sum(costs.decoded(part.content) for part in parts))
         row = {name: text(part.content) for name, part in found.items() if name != PARAMS}
-        return {**row, **_params(found)}
+        return {**row, **_params(found, limits)}
     part = found[wrapper]
     if len(found) > 1 + (PARAMS in found):
         raise RequestError(f"multipart: expected {wrapper} and params, found another part beside them")
@@ -114,12 +116,12 @@ def _form(parts: list[multipart.Part], limits: Limits):
     if kind in (CSV, *LINES):
         if PARAMS in found:
             raise RequestError("multipart: params go with JSON; send rows as JSON, or leave params out")
-        return read(part.content, kind, limits=limits)
-    return {"data": loads(part.content), **_params(found)}
+        return read(part.content, kind, limits=limits, parse=parse)
+    return {"data": parsed(part.content, limits, parse), **_params(found, limits)}
 
 
-def _params(found: dict[str, multipart.Part]) -> dict:
-    return {PARAMS: loads(found[PARAMS].content)} if PARAMS in found else {}
+def _params(found: dict[str, multipart.Part], limits: Limits) -> dict:
+    return {PARAMS: parsed(found[PARAMS].content, limits, parse)} if PARAMS in found else {}
 
 
 def _asked(value, version: Version, limits: Limits) -> Question:

@@ -2,8 +2,8 @@
 
 import json
 
-from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, loads, question
-from serving.contract.bodies import decompressed, too_large
+from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, question
+from serving.contract.bodies import decompressed, parsed, too_large
 from serving.contract.questions import chosen
 from serving.contract.tables import Columns, Matrix, shown
 from serving.scorecard import Scorecard
@@ -49,6 +49,10 @@ class Tensors(Question):
         super().__init__(table, EXPLAIN if explained else wanted[0].output)
         self.wanted, self.id = wanted, id
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(one.output for one in self.wanted)
+
 
 class V2(Protocol):
     """``POST /v2/models/NAME[/versions/VERSION]/infer``.
@@ -71,7 +75,7 @@ class V2(Protocol):
         if parameters.get("content_type") not in (None, "np", "pd", "str"):
             raise RequestError("parameters: content_type is one of np, pd and str, found another")
         wanted = _wanted(said.get("outputs"), parameters)
-        table = _table(_read(said.get("inputs"), raw), version.card.inputs)
+        table = _table(_read(said.get("inputs"), raw, limits), version.card.inputs, limits)
         return Tensors(question(table, version.card.inputs, limits=limits).table, wanted, id)
 
     def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
@@ -228,20 +232,17 @@ def _parts(request: Request, limits: Limits):
         raise RequestError("Inference-Header-Content-Length: expected how many bytes of the body are JSON")
     length = int(header)
     raw = memoryview(whole)
-    try:
-        return parse(raw[:length]), raw[length:]
-    except (ValueError, RecursionError):
-        return loads(whole[:length]), raw[length:]
+    return parsed(whole[:length], limits, parse), raw[length:]
 
 
-def _read(inputs, raw: memoryview | None) -> list[tensors.Tensor]:
+def _read(inputs, raw: memoryview | None, limits: Limits) -> list[tensors.Tensor]:
     if not isinstance(inputs, list):
         raise RequestError(f"inputs: expected a list of tensors, found {'none' if inputs is None else kind(inputs)}")
     if not inputs:
         raise RequestError("inputs: expected at least one tensor, found none")
     found = []
     for item in inputs:
-        tensor, length = tensors.read(item, raw)
+        tensor, length = tensors.read(item, raw, limits)
         found.append(tensor)
         if raw is not None:
             raw = raw[length:]
@@ -250,7 +251,8 @@ def _read(inputs, raw: memoryview | None) -> list[tensors.Tensor]:
     return found
 
 
-def _table(found: list[tensors.Tensor], inputs) -> Matrix | Columns:
+def _table(found: list[tensors.Tensor], inputs, limits: Limits) -> Matrix | Columns:
+    limits.check_rows(found[0].rows)  # before lists are made of them
     first = found[0]
     known = any(item.name == first.name for item in inputs)
     if len(found) == 1 and (first.width > 1 or (not known and (not first.flat or len(inputs) == 1))):

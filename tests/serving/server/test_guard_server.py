@@ -370,7 +370,7 @@ def test_metrics_do_not_wait_for_large_requests(tmp_path):
     with warm.warm(SERVED, tmp_path, "--default", "tenants") as server:
         up(server)
         assert server.get("/metrics").status == 200
-        body = json.dumps({"inputs": [cards.PERSON] * 20_000, "params": {"output": "explain"}}).encode()
+        body = json.dumps({"inputs": [cards.PERSON] * 10_000, "params": {"output": "explain"}}).encode()
         with concurrent.futures.ThreadPoolExecutor(8) as many:
             asked = [many.submit(server.post, "/invocations", body, timeout=60) for _ in range(8)]
             wait(lambda: any(one.done() for one in asked))
