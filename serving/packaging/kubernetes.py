@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from serving.errors import ServingError
+from serving.server.memory import BESIDE, LEAST, MAX_MEMORY, parse_size
 
 from . import functions
 from .aws_lambda.templates import text
@@ -38,7 +39,9 @@ OPTIONS = (
     Option("max_replicas", 10, "at most so many", whole(1, 1_000)),
     Option("cpu", "250m", "CPU that a pod asks for", matching(_CPU, "such as 250m or 1")),
     Option("cpu_limit", "1", "CPU that it may take", matching(_CPU, "such as 250m or 1")),
-    Option("memory", "256Mi", "memory that a pod asks for, and may take", matching(_MEMORY, "such as 256Mi or 1Gi")),
+    Option("memory", f"{(MAX_MEMORY + BESIDE) // 2**20}Mi",
+           f"memory that a pod asks for, and may take: of its worker, and {BESIDE // 2**20}Mi beside it",
+           matching(_MEMORY, "such as 512Mi or 1Gi")),
     Option("utilization", 70, "per cent of the CPU asked for, beyond which there are more pods", whole(1, 100)),
     Option("secret", "", f"the Secret with the keys, as {_KEYS_FILE} [default: NAME-keys]",
            matching(_LABEL, "lower-case letters, digits and -")),
@@ -121,6 +124,10 @@ def _check(options: Mapping[str, Any]) -> None:
         raise ServingError(
             f"kubernetes: cpu_limit={options['cpu_limit']} is less than cpu={options['cpu']}, or that is 0"
         )
+    if parse_size(options["memory"]) - BESIDE < LEAST:
+        raise ServingError(
+            f"kubernetes: expected memory to be at least {(LEAST + BESIDE) // 2**20}Mi, found {options['memory']}"
+        )
 
 
 def _cores(text: str) -> float:
@@ -145,6 +152,9 @@ class Made:
             # The image refuses to serve another model than these manifests say.
             "EXPECTED_DIGEST": model.digest,
             "SERVING_GRACE": str(_GRACE),
+            # Within the pod's limit, so that requests are refused before the pod is killed.
+            "SERVING_MAX_MEMORY": f"{(parse_size(options['memory']) - BESIDE) // 2**20}MiB",
+            "SERVING_WORKERS": "1",
             **({"SERVING_OPEN": "yes"} if options["open"] else {"SERVING_KEYS_FILE": f"{_KEYS}/{_KEYS_FILE}"}),
         }
         self._selector = {"app.kubernetes.io/name": called}

@@ -11,6 +11,7 @@ import yaml
 from serving.errors import ServingError
 from serving.flavor import SCORECARD
 from serving.server.follower.direct import META
+from serving.server.memory import BESIDE, MAX_MEMORY
 
 from ..model import Model
 from ..options import Option, matching, some_of, yes_no
@@ -71,7 +72,8 @@ COPY model/ ./model/
 
 ENV HOME=/tmp \\
     PYTHONDONTWRITEBYTECODE=1 \\
-    SERVING_HOST=0.0.0.0{open}
+    SERVING_HOST=0.0.0.0 \\
+    SERVING_MAX_MEMORY={memory}MiB{open}
 LABEL org.opencontainers.image.title={title} \\
       org.opencontainers.image.version={version} \\
       org.opencontainers.image.revision={digest}
@@ -108,6 +110,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
             "it starts only with keys (SERVING_KEYS, or a file that SERVING_KEYS_FILE names), or with SERVING_OPEN=yes",
             "SageMaker and Vertex AI bring no keys, and let nobody else in: give open=yes for them",
         )
+    memory = f"--memory {(MAX_MEMORY + BESIDE) // 2**20}m"
     safe = "--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges"
     keyed = "" if options["open"] else '-e SERVING_KEYS="$(cat keys.json)" '
     commands = () if options["open"] else ("python -m serving keys add me",)
@@ -132,7 +135,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         commands=(
             f"docker build -t {image} .",
             *commands,
-            f"docker run --rm {safe} {keyed}-p 127.0.0.1:{PORT}:{PORT} {image}",
+            f"docker run --rm {safe} {memory} {keyed}-p 127.0.0.1:{PORT}:{PORT} {image}",
         ),
     )
 
@@ -157,6 +160,7 @@ def _files(model: Model, options: Mapping[str, Any]) -> tuple[File, ...]:
         raise ServingError(f"docker: no folder can be called {title!r}, as the model is")
     dockerfile = _DOCKERFILE.format(
         base=options["base"],
+        memory=MAX_MEMORY // 2**20,
         open=" \\\n    SERVING_OPEN=yes" if options["open"] else "",
         title=_quoted(title),
         version=_quoted(model.version or "none"),

@@ -9,6 +9,8 @@ import yaml
 
 from serving.errors import ServingError
 from serving.packaging import Plan
+from serving.server.memory import BESIDE, parse_size
+from serving.server.settings import Settings
 from tests.serving.packaging import made
 from tests.serving.packaging.test_docker import instructions
 
@@ -172,13 +174,30 @@ def test_kserve_runs_it_by_its_second_protocol(manifests: dict[str, dict]) -> No
         ({"secret": "x/y"}, "option secret"),
         ({"replicas": "11"}, "max_replicas=10 is less than replicas=11"),
         ({"cpu": "2"}, "cpu_limit=1 is less than cpu=2"),
-        ({"memory": "256M"}, "option memory: expected such as 256Mi"),
+        ({"memory": "512M"}, "option memory: expected such as 512Mi"),
+        ({"memory": "128Mi"}, "expected memory to be at least 256Mi, found 128Mi"),
         ({"utilization": "0"}, "option utilization"),
     ],
 )
 def test_what_kubernetes_does_not_take_is_refused(tmp_path: Path, options: dict[str, str], says: str) -> None:
     with pytest.raises(ServingError, match=says):
         planned(tmp_path, **options)
+
+
+@pytest.mark.parametrize(("memory", "limit"), [(None, "256MiB"), ("1Gi", "896MiB")])
+def test_the_worker_has_what_the_pod_has_but_for_what_is_beside_it(
+    tmp_path: Path, memory: str | None, limit: str
+) -> None:
+    """Requests are refused before Kubernetes ends the pod; without options both have their defaults."""
+    _, manifests = planned(tmp_path, **({} if memory is None else {"memory": memory}))
+    [container] = pod(manifests)["containers"]
+    variables = {one["name"]: one["value"] for one in container["env"]}
+    assert variables["SERVING_MAX_MEMORY"] == limit
+    assert variables["SERVING_WORKERS"] == "1"
+    most = parse_size(container["resources"]["limits"]["memory"])
+    assert most == parse_size(limit) + BESIDE
+    if memory is None:
+        assert parse_size(limit) == Settings().max_memory
 
 
 def test_an_image_that_may_change_is_told(tmp_path: Path) -> None:
