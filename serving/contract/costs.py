@@ -71,6 +71,8 @@ def json(body: bytes, most: int | None = None) -> int:
     commas, colons, quotes = body.count(b","), body.count(b":"), body.count(b'"')
     objects, arrays = body.count(b"{"), body.count(b"[")
     wide = width(body)
+    if b"\\u" in body:  # an escape may stand for a wide character, too
+        wide = max(wide, 4 if b"\\ud" in body or b"\\uD" in body else 2)
     text = TEXT if wide == 1 else WIDE_TEXT
     values = len(body) * wide + (commas + objects + arrays + 1) * VALUE + arrays * ARRAY + objects * OBJECT
 
