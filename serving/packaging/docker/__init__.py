@@ -29,8 +29,8 @@ _SWAGGER = "flask-swagger-ui"
 
 #: What the image carries of this project: the server, and what it imports.
 _PARTS = (
-    *(f"registry/{name}.py" for name in ("__init__", "errors", "commands", "interrupts")),
-    *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors")),
+    *(f"registry/{name}.py" for name in ("__init__", "errors", "commands", "interrupts", "text")),
+    *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors", "example")),
     *("serving/contract", "serving/scorecard", "serving/server"),
 )
 #: Of these, what only a server runs that follows a registry, and what only compiling and exporting needs.
