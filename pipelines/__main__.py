@@ -38,7 +38,7 @@ def _table(command):
             option("--data", required=True, help="A file (CSV, TSV, Parquet, JSON lines; .gz), a SQLAlchemy URL, "
                    "s3://bucket/key, or a table of scikit-learn: diabetes, breast_cancer, iris, wine, digits."),
             option("--target", help="The column to predict. [default: target, label, class or y]"),
-            option("--query", help="With a database: the name of a table, or a SELECT."),
+            option("--query", help="With a database: the name of a table, or a SELECT, which is kept with the run."),
             _read,
             option("--task", type=click.Choice(["auto", "regression", "classification"]), default="auto",
                    help="Inferred from the estimator or the target unless given."),
@@ -157,7 +157,7 @@ def tune(as_json: bool, **given) -> None:
     "--model", required=True, help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its newest."
 )
 @option("--data", required=True, help="The table to judge by; see `train`.")
-@option("--query", help="With a database: the name of a table, or a SELECT.")
+@option("--query", help="With a database: the name of a table, or a SELECT, which is kept with the run.")
 @_read
 @option("--target", help="The column that holds the truth. [default: as in training]")
 @option("--rows", type=click.Choice(["auto", "all", "holdout"]), default="auto",
@@ -192,7 +192,7 @@ def evaluate(as_json: bool, **given) -> None:
 
 @cli.command()
 @option("--data", required=True, help="The table to check; see `train`.")
-@option("--query", help="With a database: the name of a table, or a SELECT.")
+@option("--query", help="With a database: the name of a table, or a SELECT, which is kept with the run.")
 @_read
 @option("--target", help="The target's column, about which a drafted suite is stricter.")
 @option("--suite", default="auto", help="A file, or the name of a shipped suite. "

@@ -15,7 +15,7 @@ from pipelines.planning import CLEANING, model_name
 from pipelines.sources import FIND, ReadOptions, read
 from pipelines.validation.suites import FOLDER
 from registry import client as registry_client
-from registry import holdout
+from registry import holdout, redaction
 from registry.holdout import ROW, Earlier, Rule
 
 
@@ -71,7 +71,7 @@ def check(
     """
     registry_client.settle()
     registry_client.probe()
-    say(f"reading {registry_client.masked(data)}")
+    say(f"reading {redaction.url(data)}")
     table = read(data, query=query, options=options)
     for note in table.notes:
         say(note)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from pipelines.sources import Origin
-from registry.client import masked
+from registry import redaction
 
 #: The packages whose releases decide what a model answers.
 PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "great-expectations")
@@ -48,5 +48,5 @@ def _git(*words: str) -> str | None:
 
 
 def command_line(package: str = "pipelines") -> str:
-    """The command as a person would type it again, without the passwords of URLs."""
-    return shlex.join(["python", "-m", package, *(masked(word) for word in sys.argv[1:])])
+    """The command as a person would type it again, without secrets."""
+    return shlex.join(["python", "-m", package, *redaction.words(sys.argv[1:])])

@@ -5,14 +5,14 @@ import hashlib
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import lineage
-from registry import interrupts
+from registry import interrupts, redaction
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
 from registry.interrupts import interruptible
@@ -90,6 +90,7 @@ def folder() -> Iterator[Path]:
 def _start(client: "MlflowClient", experiment: str | None, name: str, tags: dict[str, str]) -> "Run":
     import mlflow
 
+    _shield()
     outer = mlflow.active_run()
     run_id = None if outer else _project_run(client, experiment)
     experiment_id = outer.info.experiment_id if outer else None
@@ -106,7 +107,39 @@ def _start(client: "MlflowClient", experiment: str | None, name: str, tags: dict
     )
     if run_id:
         client.set_tag(run_id, "mlflow.runName", name)
+        # Of those that `mlflow run` gave it; the command says what to do about its parameters.
+        for tag, value in _changed(active.data.tags).items():
+            client.set_tag(run_id, tag, value)
     return active
+
+
+@cache
+def _shield() -> None:
+    """Redact the tags that MLflow finds by itself: of runs, and of logged models; the git remote may hold a token."""
+    from mlflow.tracking.context import registry as contexts
+    from mlflow.tracking.context.abstract_context import RunContextProvider
+
+    # What comes later overrides what came before.
+    providers = list(contexts._run_context_provider_registry)
+
+    class Redacted(RunContextProvider):
+        def in_context(self) -> bool:
+            return True
+
+        def tags(self) -> dict[str, str]:
+            found: dict[str, str] = {}
+            for one in providers:
+                if one.in_context():
+                    found |= one.tags()
+            return _changed(found)
+
+    contexts._run_context_provider_registry.register(Redacted)
+
+
+def _changed(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that hold a secret, without it."""
+    shown = {name: redaction.url(value) for name, value in tags.items() if isinstance(value, str)}
+    return {name: text for name, text in shown.items() if text != tags[name]}
 
 
 def _end(client: "MlflowClient", run_id: str, status: str) -> None:

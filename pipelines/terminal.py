@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from registry.metrics import headlines
+from registry.redaction import inside
+from registry.terminal import say
 from registry.text import aligned, escaped, figure
 
 if TYPE_CHECKING:
@@ -19,10 +21,7 @@ if TYPE_CHECKING:
     from pipelines.judging import Verdict
     from pipelines.training import Trained
 
-
-def say(text: str) -> None:
-    """A step, or something to know, on standard error."""
-    click.echo(f"  {escaped(text)}", err=True)
+__all__ = ["interval", "next_steps", "progress", "say", "show", "show_check", "show_verdict"]
 
 
 def progress(items: Iterable) -> Iterable:
@@ -35,7 +34,7 @@ def progress(items: Iterable) -> Iterable:
 def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
     """Print registered versions: a table with the baseline beside each metric, and what to type next; or JSON."""
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in trained], indent=1))
+        click.echo(json.dumps(inside([asdict(one) for one in trained]), indent=1))
         return
     rows = [("model", "version", "estimator", "metric", "held out", "95 % interval", "baseline")]
     for one in trained:
@@ -55,7 +54,7 @@ def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
 def show_verdict(verdict: "Verdict", *, as_json: bool) -> None:
     """Print an evaluation: each metric beside the other version's and the baseline's; or JSON."""
     if as_json:
-        click.echo(json.dumps(asdict(verdict), indent=1))
+        click.echo(json.dumps(inside(asdict(verdict)), indent=1))
         return
     beside = [f"version {verdict.other}"] if verdict.other else []
     rows = [("metric", f"version {verdict.version}", "95 % interval", *beside, "baseline")]
@@ -72,7 +71,8 @@ def show_check(checked: "Checked", *, as_json: bool) -> None:
     """Print what a suite found: the expectations that failed, or that none did; or JSON."""
     result = checked.result
     if as_json:
-        click.echo(json.dumps({**result.to_evidence(), "rows": checked.rows, "run_id": checked.run_id}, indent=1))
+        told = {**result.to_evidence(), "rows": checked.rows, "run_id": checked.run_id}
+        click.echo(json.dumps(inside(told), indent=1))
         return
     if result.failures:
         rows = [("severity", "column", "expectation", "expected", "found")]

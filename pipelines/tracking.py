@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry import evidence, holdout, interrupts, stages
+from registry import evidence, holdout, interrupts, redaction, stages
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
 
@@ -20,11 +20,11 @@ _LONGEST = 500
 
 
 def log_parameters(values: Mapping[str, Any]) -> None:
-    """Log parameters of the active run; texts are cut at what every store takes."""
+    """Log parameters of the active run, without secrets; texts are cut at what every store takes."""
     import mlflow
 
     with speaking():
-        mlflow.log_params({name: str(value)[:_LONGEST] for name, value in values.items()})
+        mlflow.log_params({name: redaction.redacted(str(value))[:_LONGEST] for name, value in values.items()})
 
 
 def log_metrics(document: dict, training: Mapping[str, float | None]) -> None:

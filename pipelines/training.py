@@ -26,7 +26,7 @@ from pipelines.coefficients import Coefficient, score_name
 from pipelines.metrics import Answers
 from pipelines.planning import CLEANING, Plan, Settings, decide
 from registry import client as registry_client
-from registry import evidence, reading
+from registry import evidence, reading, redaction
 from serving import flavor, scorecard
 from serving.scorecard import Scorecard, Unsupported, parity
 from serving.scorecard.inputs import BOOLEAN
@@ -82,7 +82,7 @@ def train(
     """
     registry_client.settle()
     registry_client.probe()
-    say(f"reading {registry_client.masked(settings.data)}")
+    say(f"reading {redaction.url(settings.data)}")
     connect = cache(registry_client.connect)
     plan = decide(settings, say, connect=connect, inherited=inherited)
     client = connect()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from registry import tracking_store
 from registry.errors import RegistryError
+from registry.redaction import LogFilter, explained, url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,6 +41,8 @@ _ONE_TRY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES
 _VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 # MLflow's own, in the working folder.
 _DEFAULT = "sqlite:///mlflow.db"
+#: What is wrong with a URL whose host, as SQLAlchemy reads it, holds an @.
+BARE_AT = "its password holds an @, which is written %40"
 # As many as MLflow's own pages take of versions.
 _PAGE = 200
 
@@ -51,6 +54,9 @@ def settle() -> None:
     # Whatever they would say is in the error that is raised, or is nothing that a person can act on.
     for name in ("mlflow", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # A library's warning may echo a URL, urllib3's of a request that is tried again say.
+    if logging.lastResort and not any(isinstance(one, LogFilter) for one in logging.lastResort.filters):
+        logging.lastResort.addFilter(LogFilter())
 
 
 def connect() -> "MlflowClient":
@@ -77,12 +83,12 @@ def connect() -> "MlflowClient":
 
 
 def place() -> str:
-    """Where the registry is that clients are connected to, without passwords; a file by its whole path."""
+    """Where the registry is that clients are connected to, without secrets; a file by its whole path."""
     import mlflow
 
     uri = mlflow.get_registry_uri()
     path = tracking_store.path_of(uri)
-    return f"sqlite:///{path.absolute()}" if path else masked(uri)
+    return url(f"sqlite:///{path.absolute()}" if path else uri)
 
 
 @contextmanager
@@ -124,7 +130,7 @@ def _probe(uri: str, variable: str) -> None:
         _probe_database(uri, variable)
     elif scheme not in _others():
         raise RegistryError(
-            f"the tracking server is a database or an http address, found {variable}={masked(uri)}; "
+            f"the tracking server is a database or an http address, found {variable}={url(uri)}; "
             "set it to sqlite:///mlflow.db or http://host:port"
         )
 
@@ -149,18 +155,16 @@ def _probe_server(uri: str, variable: str) -> None:
     except requests.exceptions.SSLError:
         return  # MLflow has settings for certificates, which this has not: it tells what is wrong with this one
     except requests.exceptions.ConnectionError as error:
-        raise _away(uri, variable, _cause(error)) from None
+        raise _away(uri, variable, cause(error)) from None
     except requests.exceptions.Timeout:
         raise _away(uri, variable, f"silent for {_SIGN_OF_LIFE} s") from None
     except (requests.exceptions.RequestException, ValueError) as error:
-        raise RegistryError(
-            f"{variable}={masked(uri)} is no address of a server: {said_by(error)}; correct it"
-        ) from None
+        raise RegistryError(f"{variable}={url(uri)} is no address of a server: {said_by(error)}; correct it") from None
 
 
 def _away(uri: str, variable: str, reason: str) -> RegistryError:
     return RegistryError(
-        f"the tracking server {masked(uri)} does not answer ({reason}); start it (`make server`), or correct {variable}"
+        f"the tracking server {url(uri)} does not answer ({reason}); start it (`make server`), or correct {variable}"
     )
 
 
@@ -196,15 +200,15 @@ def _probe_database(uri: str, variable: str) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        url = sqlalchemy.make_url(uri)
-        if "@" in (url.host or ""):
-            raise ValueError("its password holds an @, which is written %40")
-        patience = {} if url.get_backend_name() == "mssql" else {"connect_timeout": _SIGN_OF_LIFE}
-        engine = sqlalchemy.create_engine(url, connect_args=patience, poolclass=sqlalchemy.NullPool)
+        address = sqlalchemy.make_url(uri)
+        if "@" in (address.host or ""):
+            raise ValueError(BARE_AT)
+        patience = {} if address.get_backend_name() == "mssql" else {"connect_timeout": _SIGN_OF_LIFE}
+        engine = sqlalchemy.create_engine(address, connect_args=patience, poolclass=sqlalchemy.NullPool)
         engine.connect().close()
     except (SQLAlchemyError, ImportError, ValueError) as error:
         raise RegistryError(
-            f"the tracking database {masked(uri)} cannot be reached: {said_by(error)}; start it, or correct {variable}"
+            f"the tracking database {url(uri)} cannot be reached: {said_by(error)}; start it, or correct {variable}"
         ) from None
 
 
@@ -253,7 +257,7 @@ def _told(error: Exception) -> str:
     if "valid JSON" in text:
         return f"{_server()} answers, but not as MLflow does: {_body(text)}; correct MLFLOW_TRACKING_URI"
     if "Max retries exceeded" in text or "timed out" in text or _TRANSPORT.search(text):
-        return f"{_server()} does not answer ({_cause(error)}); see that it runs, and try again"
+        return f"{_server()} does not answer ({cause(error)}); see that it runs, and try again"
     if "OperationalError" in text or type(error).__module__.startswith("sqlalchemy"):
         return f"the tracking database failed: {said_by(error)}; {remedy(text)}"
     return said_by(error)
@@ -271,7 +275,7 @@ def _status(error: Exception, text: str) -> int:
 
 
 def _server() -> str:
-    return f"the tracking server {masked(os.environ.get('MLFLOW_TRACKING_URI', ''))}".rstrip()
+    return f"the tracking server {url(os.environ.get('MLFLOW_TRACKING_URI', ''))}".rstrip()
 
 
 def _body(text: str) -> str:
@@ -281,7 +285,7 @@ def _body(text: str) -> str:
     return _cut(plain or said_by(Exception(text)), 160)
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """The innermost reason of a request that failed: ``Connection refused``."""
     text = str(error)
     for pattern in (r"\[Errno -?\d+\] ([^'\")]+)", r"read timeout=(\d+)", r"Caused by \w+\((.*)\)", r"\('([^']+)'"):
@@ -300,17 +304,12 @@ def remedy(text: str) -> str:
     return "see that it runs, and try again"
 
 
-def said_by(error: BaseException, most: int = 300) -> str:
-    """What an error says, on one line, without passwords and the SQL that failed."""
+def said_by(error: BaseException, *given: str, most: int = 300) -> str:
+    """What an error says, on one line, without secrets (those of the texts ``given`` too) and the SQL that failed."""
     text = str(getattr(error, "orig", None) or error)
     text = text.partition("[SQL: ")[0].partition("(Background on this error")[0]
-    return _cut(masked(re.sub(r"^\([\w.]+\) ", "", " ".join(text.split()))), most)
+    return _cut(explained(re.sub(r"^\([\w.]+\) ", "", " ".join(text.split())), *given), most)
 
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def masked(text: str) -> str:
-    """A text with the passwords of the URLs in it starred out, also those that hold an ``@`` or a ``/``."""
-    return re.sub(r"(://[^:/?#@\s]*):\S*@", r"\1:***@", text)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from registry import interrupts
+from registry.redaction import explained, words
 from registry.text import escaped, parts, unquoted
 
 
@@ -86,6 +87,7 @@ class Group(click.Group):
         kwargs |= {"standalone_mode": False, "obj": (debug := _Debug())}
         code = 2
         try:
+            _warn_of_logged_secrets()
             with interrupts.interruptible():
                 code = super().main(*args, **kwargs) or 0
                 interrupts.close()
@@ -97,11 +99,23 @@ class Group(click.Group):
         except (Exception, KeyboardInterrupt) as error:
             with interrupts.held():
                 if debug.asked:
-                    traceback.print_exc()
+                    click.echo(explained(traceback.format_exc()).rstrip(), err=True)
                 click.echo(escaped(f"error: {told(error)}"), err=True)
             # Not below: while an interrupt is at hand, another one is not raised on the way out.
             sys.exit(2)
         sys.exit(code)
+
+
+def _warn_of_logged_secrets() -> None:
+    """Say that ``mlflow run`` has logged a secret: it logs every ``-P`` as it is given, before a command begins."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id and words(sys.argv[1:]) != sys.argv[1:]:
+        click.echo(
+            "  `mlflow run` has logged the parameters as they were given, with a secret in them: change that secret, "
+            f"delete the run (mlflow runs delete --run-id {run_id}, then mlflow gc), and give the next one where "
+            "nothing logs it: PGPASSWORD, a password file",
+            err=True,
+        )
 
 
 @dataclass
@@ -139,7 +153,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def told(error: BaseException) -> str:
-    """What an error says to the person at the terminal, on one line."""
+    """What an error says to the person at the terminal, on one line, without secrets."""
+    return explained(_told(error))
+
+
+def _told(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, click.ClickException):
         text = " ".join(error.format_message().split())
@@ -155,7 +173,7 @@ def told(error: BaseException) -> str:
         return text
     if any(isinstance(cause, KeyboardInterrupt) for cause in causes) or interrupts.asked():
         # A library made another error of it, some without a word of the one that it was.
-        return told(KeyboardInterrupt())
+        return _told(KeyboardInterrupt())
     if isinstance(error, MemoryError):
         return "not enough memory for this table; take fewer rows or columns"
     if isinstance(error, OSError) and error.strerror:

@@ -7,8 +7,11 @@ followed to the end goes on where the other stopped. A failure never undoes the 
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -21,14 +24,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from registry.client import masked
+from registry.client import cause
 from registry.errors import RegistryError
 from registry.ledger import DONE, FAILED, FOLLOW, FOLLOWED, Entry, Ledger
 from registry.policy import Follow
+from registry.redaction import hidden, redacted, secrets, split, url
 from registry.text import one_line
 
 # A process follows a model's transitions under a lease: one that is killed is succeeded after so many seconds.
 _LEASE = 4.0
+# What stands before a command's program, and what is done on the way to it.
+_BEFORE = {"sudo", "env", "exec", "nohup", "nice", "time", "command", "if", "then", "while", "do", "!", "{"}
+_STEPS = {"cd", "set", "export", "unset", "source", ".", "test", "[", "true", "sleep", "umask", "ulimit", "trap"}
+# A word that is a key or a digest rather than a word.
+_KEY = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+/=-]{16,}")
 #: The pause after a first failure, in seconds; it doubles with every other, up to the second figure.
 PAUSES = (1.0, 30.0)
 
@@ -46,12 +55,63 @@ class Outcome:
 
 def titles(followers: Sequence[Follow], stage: str) -> list[str]:
     """The names of those that follow a transition to a stage, as the ledger keeps them."""
-    return list(dict.fromkeys(title(one) for one in followers if not one.stages or stage in one.stages))
+    return [title for title, one in titled(followers).items() if not one.stages or stage in one.stages]
 
 
-def title(follower: Follow) -> str:
-    """The name of a follower: its command or address, without passwords."""
-    return masked(follower.command or follower.webhook or "")
+def titled(followers: Sequence[Follow]) -> dict[str, Follow]:
+    """A policy's followers by the names that the ledger knows them by, in their order.
+
+    A follower is called by its ``name``, else by its program and the host that it calls: ``curl hooks.slack.com``. If
+    several would be called the same, they are numbered. What else is in a command or an address may be secret.
+    """
+    distinct = list(dict.fromkeys(followers))
+    found = {redacted(one.name): one for one in distinct if one.name}
+    for one in distinct:
+        if not one.name:
+            called = _called(one)
+            names = itertools.chain([called], (f"{called} ({number})" for number in itertools.count(2)))
+            found[next(name for name in names if name not in found)] = one
+    return dict(sorted(found.items(), key=lambda item: distinct.index(item[1])))
+
+
+def _called(follower: Follow) -> str:
+    if follower.webhook:
+        return _host(follower.webhook) or "webhook"
+    words = split(follower.command or "")
+    host = next(filter(None, map(_host, words)), "")
+    return f"{_program(follower.command or '')} {host}".rstrip()
+
+
+def _host(text: str) -> str:
+    """The host of the first URL in a text; blank where there is none, or none that can be read."""
+    for place in re.findall(r"[a-z][a-z0-9+.-]*://([^/?#\s'\"]+)", url(text)):
+        host = place.rpartition("@")[2].partition(":")[0]
+        if re.fullmatch(r"[\w-]+(\.[\w-]+)*", host):
+            return host
+    return ""
+
+
+def _program(command: str) -> str:
+    """The program that a shell command is about: not ``cd``, ``export`` or ``sudo``, where there is another."""
+    lexer = shlex.shlex(command.replace("\n", ";"), posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        words = list(lexer)
+    except ValueError:
+        words = command.split()
+    passed, begins = "", True
+    for word in words:
+        if re.fullmatch(r"[();<>|&]+", word):
+            begins = True
+        elif begins and word not in _BEFORE and not re.match(r"\w+=", word):
+            begins = False
+            if not re.fullmatch(r"[\w./][\w./+-]*", word):
+                continue
+            if word not in _STEPS:
+                program = os.path.basename(word)
+                return program if program and redacted(program) == program else "command"
+            passed = passed or word
+    return passed or "command"
 
 
 def catch_up(ledger: Ledger, name: str, followers: Sequence[Follow], *, patience: float = 0) -> list[Outcome]:
@@ -104,7 +164,7 @@ def _pending(ledger: Ledger, name: str) -> list[tuple[Entry, str, int]]:
 
 
 def _follow(ledger: Ledger, entry: Entry, named: str, tried: int, followers: Sequence[Follow]) -> Outcome:
-    follower = next((one for one in followers if title(one) == named), None)
+    follower = titled(followers).get(named)
     while True:
         tried += 1
         if follower is None:
@@ -194,7 +254,11 @@ def _run(follower: Follow, body: str, variables: Mapping[str, str]) -> str:
             return ""
         said.seek(max(0, said.tell() - 2000))
         last = said.read().decode("utf-8", "replace").strip().splitlines()[-1:]
-        return masked(one_line(f"ended with {status}: {' '.join(last)}".rstrip(": "), 300))
+        # It may echo what it was given.
+        words = split(follower.command or "")
+        given = secrets(words, {**os.environ, **variables}) | set(filter(_KEY.fullmatch, words))
+        shown = hidden(redacted(" ".join(last)), given)
+        return one_line(f"ended with {status}: {shown}".rstrip(": "), 300)
 
 
 def _post(follower: Follow, body: str, entry: Entry) -> str:
@@ -223,7 +287,15 @@ def _post(follower: Follow, body: str, entry: Entry) -> str:
         with answer:
             return "" if answer.ok and not answer.is_redirect else f"answered {answer.status_code} {answer.reason}"
     except requests.RequestException as error:
-        return masked(one_line(f"{type(error).__name__}: {error}", 300))
+        # Where it was sent to is the key to it: the reason alone.
+        return one_line(f"{type(error).__name__}: {_unaddressed(cause(error), follower.webhook or '')}", 300)
+
+
+def _unaddressed(text: str, address: str) -> str:
+    """A text without what of a webhook's address is beyond its host."""
+    path = address.partition("://")[2].partition("/")[2]
+    parts = {path, *path.split("/")} if path else set()
+    return hidden(redacted(text), {*secrets([address]), *(part for part in parts if len(part) > 3)})
 
 
 def signature(secret: str, delivery: str, timestamp: str, body: str) -> str:

@@ -19,6 +19,7 @@ SHIPPED = Path(__file__).with_name("policy.yaml")
 
 REVERT, FLAG = "revert", "flag"
 _STAGES = ("Staging", "Production")
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Follow:
     stages : the stages after whose transitions it is done; empty for all.
     timeout : seconds for one try.
     secret : of a webhook, the environment variable with the key that signs.
+    name : what the ledger calls it; None to have it called by its program and host.
     """
 
     command: str | None
@@ -39,6 +41,7 @@ class Follow:
     timeout: float
     tries: int
     secret: str | None
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,12 @@ def _text(value: Any) -> None:
         raise _Wrong(f"expected a text, found {value!r}")
 
 
+def _name(value: Any) -> None:
+    _text(value)
+    if len(value) > _LONGEST_NAME or not value.isprintable() or value != value.strip():
+        raise _Wrong(f"expected a name of at most {_LONGEST_NAME} printable characters, found {value!r}")
+
+
 def _address(value: Any) -> None:
     _text(value)
     if not value.startswith(("http://", "https://")):
@@ -259,6 +268,9 @@ def _follow(value: Any) -> None:
             raise _Wrong(f"{place + 1}: expected either `command` or `webhook`")
         if "secret" in one and "webhook" not in one:
             raise _Wrong(f"{place + 1}: `secret` signs a webhook, a command has none")
+    names = [one["name"] for one in value if "name" in one]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise _Wrong(f"two are called {twice!r}; give each a name of its own")
 
 
 def _models(value: Any) -> None:
@@ -271,6 +283,7 @@ def _models(value: Any) -> None:
 
 
 _FOLLOW: dict[str, Any] = {
+    "name": _name,
     "command": _text,
     "webhook": _address,
     "stages": _list_of(_one_of("None", "Staging", "Production", "Archived")),
@@ -363,4 +376,5 @@ def _one_follow(content: Mapping) -> Follow:
         timeout=float(content.get("timeout", 60)),
         tries=content.get("tries", 3),
         secret=content.get("secret"),
+        name=content.get("name"),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from registry.client import place
+from registry.redaction import inside, redacted
 from registry.text import aligned, escaped, figure, width
 from registry.text import as_json as json_text
 
@@ -30,17 +31,17 @@ def echo(text: str, *, err: bool = False) -> None:
 
 def say(text: str) -> None:
     """A step, or something to know, on standard error."""
-    echo(f"  {text}", err=True)
+    echo(f"  {redacted(text)}", err=True)
 
 
 def log(text: str) -> None:
     """A line of a program that runs on: with the time (UTC), at once, on standard error."""
-    echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {text}", err=True)
+    echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {redacted(text)}", err=True)
 
 
 def show_json(content: object) -> None:
     """A result for programs."""
-    click.echo(json_text(content))
+    click.echo(json_text(inside(content)))
 
 
 def show_list(rows: "Sequence[Row]", *, as_json: bool) -> None:
@@ -114,7 +115,7 @@ def show_history(entries: "Sequence[Entry]", *, as_json: bool) -> None:
                 entry.target,
                 entry.actor,
                 state,
-                entry.reason,
+                redacted(entry.reason),
             )
         )
     click.echo("\n" + "\n".join(_wrapped(rows)))

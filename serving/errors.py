@@ -5,7 +5,13 @@ from .scorecard.inputs import InputError
 
 
 class ServingError(Exception):
-    """Something that serving cannot do as asked."""
+    """Something that serving cannot do as asked; without secrets, as the registry's errors are."""
+
+    def __init__(self, *args: object):
+        # Late: a worker imports nothing of the registry before something fails.
+        from registry.redaction import explained
+
+        super().__init__(*(explained(one) if isinstance(one, str) else one for one in args))
 
 
 #: What a command of this package shows on one line, without a trace.

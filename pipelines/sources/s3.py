@@ -8,6 +8,7 @@ from pipelines.errors import PipelineError
 from pipelines.sources import files
 from pipelines.sources.options import FIND, ReadOptions
 from pipelines.sources.table import Table
+from registry import redaction
 from registry.text import one_line
 
 _CONNECT_SECONDS = 4
@@ -49,4 +50,4 @@ def read(uri: str, options: ReadOptions = FIND) -> Table:
             raise PipelineError(f"--data {uri}: {_REASONS.get(code) or one_line(error)}") from None
         except (BotoCoreError, Boto3Error, ValueError) as error:
             raise PipelineError(f"--data {uri} cannot be fetched: {one_line(error)}") from None
-        return files.parse_file(path, key.rsplit("/", 1)[-1], uri, options)
+        return files.parse_file(path, key.rsplit("/", 1)[-1], redaction.url(uri), options)

@@ -11,7 +11,9 @@ import pyarrow as pa
 from pipelines.errors import PipelineError
 from pipelines.sources import scalars
 from pipelines.sources.table import Table, rows_digest
-from registry.text import listed, one_line
+from registry import redaction
+from registry.client import BARE_AT, said_by
+from registry.text import listed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine, TableClause
@@ -23,7 +25,7 @@ _ROWS_AT_ONCE = 10_000
 
 
 def read(url: str, query: str | None) -> Table:
-    """A table from a database; the password is in nothing that is returned or raised.
+    """A table from a database; no secret of the URL is in what is returned or raised.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ def read(url: str, query: str | None) -> Table:
         raise PipelineError("--query is needed with a database: the name of a table, or a SELECT")
     query = query.strip().rstrip(";")
     address, safe = _address(url)
-    engine = _engine(address, safe)
+    engine = _engine(address, safe, url)
     try:
         with engine.connect() as connection:
             table = _table(connection, query)
@@ -53,18 +55,19 @@ def read(url: str, query: str | None) -> Table:
             names = list(result.keys())
             columns = _columns(result, len(names))
     except (SQLAlchemyError, sqlite3.Warning, ValueError, OverflowError) as error:
-        raise PipelineError(f"{safe} refused: {_reason(error, address)}") from None
+        raise PipelineError(f"{safe} refused: {said_by(error, url)}") from None
     finally:
         engine.dispose()
     arrays = [_arrow(values) for values in columns]
     rows = pa.Table.from_arrays([array for array, _ in arrays], names=[str(name) for name in names])
     mixed = {str(name): kinds for name, (_, kinds) in zip(names, arrays, strict=True) if kinds}
     name = Path(address.database or "query").stem if table is None else table.name
-    return Table(rows, name, f"{safe}#{query}", rows_digest(rows), notes=scalars.told(mixed), scalars=frozenset(mixed))
+    source = f"{safe}#{redaction.redacted(query)}"
+    return Table(rows, name, source, rows_digest(rows), notes=scalars.told(mixed), scalars=frozenset(mixed))
 
 
 def _address(url: str) -> "tuple[URL, str]":
-    """The database's address, and how it is shown: without password and options."""
+    """The database's address, and how it is shown: without secrets."""
     import sqlalchemy
     from sqlalchemy.exc import ArgumentError
 
@@ -72,7 +75,9 @@ def _address(url: str) -> "tuple[URL, str]":
         address = sqlalchemy.engine.make_url(url)
     except (ArgumentError, ValueError):
         raise PipelineError("--data is not a SQLAlchemy URL; expected dialect://user:password@host/database") from None
-    safe = address.set(query={}).render_as_string(hide_password=True)
+    safe = redaction.url(url)
+    if "@" in (address.host or ""):
+        raise PipelineError(f"--data {safe}: {BARE_AT}")
     path = address.database or ""
     lite = address.get_backend_name() == "sqlite" and not path.startswith("file:")
     if lite and path not in ("", ":memory:") and not Path(path).is_file():
@@ -80,7 +85,7 @@ def _address(url: str) -> "tuple[URL, str]":
     return address, safe
 
 
-def _engine(address: "URL", safe: str) -> "Engine":
+def _engine(address: "URL", safe: str, url: str) -> "Engine":
     import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -90,16 +95,10 @@ def _engine(address: "URL", safe: str) -> "Engine":
         return sqlalchemy.create_engine(address, connect_args=patience, poolclass=sqlalchemy.NullPool)
     except (ImportError, SQLAlchemyError) as error:
         raise PipelineError(
-            f"--data {safe}: no driver for {address.drivername}; pip install one ({one_line(error)})"
+            f"--data {safe}: no driver for {address.drivername}; pip install one ({said_by(error, url)})"
         ) from None
     except (TypeError, ValueError) as error:
-        raise PipelineError(f"--data {safe}: the URL's options are refused: {_reason(error, address)}") from None
-
-
-def _reason(error: BaseException, address: "URL") -> str:
-    reason = one_line(getattr(error, "orig", None) or error)
-    password = str(address.password or "")
-    return reason.replace(password, "***") if password else reason
+        raise PipelineError(f"--data {safe}: the URL's options are refused: {said_by(error, url)}") from None
 
 
 def _table(connection: "Connection", query: str) -> "TableClause | None":

@@ -12,7 +12,7 @@ from pipelines.errors import PipelineError
 from pipelines.planning import Plan, Settings
 from pipelines.tuning import spaces
 from pipelines.tuning.spaces import Scale, SearchSpace
-from registry.client import masked
+from registry import redaction
 from registry.metrics import BY_NAME, names
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def decide(search: Search, say: Callable[[str], None], *, connect: "Callable[[],
         raise PipelineError(f"--estimator: expected estimators of one task, found that {told}")
     deciding = next((name for name in names if tasks[name]), names[0])
 
-    say(f"reading {masked(settings.data)}")
+    say(f"reading {redaction.url(settings.data)}")
     plan = planning.decide(replace(settings, estimator=deciding, parameters={}), say, connect=connect)
     task = plan.dataset.task
     entries = [estimators.choose(name, task) for name in (spaces.AUTO[task] if names == ["auto"] else names)]

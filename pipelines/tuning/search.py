@@ -17,7 +17,7 @@ from pipelines.tuning import studies, trials, view
 from pipelines.tuning.planning import Search, Task, check_table, decide
 from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
 from registry import client as registry_client
-from registry import interrupts
+from registry import interrupts, redaction
 from registry.client import speaking
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _found(task: Task, study: "Study", best: "FrozenTrial", run_id: str) -> Foun
     states = [trial.state.name for trial in done]
     return Found(
         study=study.study_name,
-        storage=studies.shown(task.search.storage),
+        storage=redaction.url(task.search.storage),
         metric=task.metric,
         value=studies.value(best),
         estimator=candidate.entry.name,
@@ -225,7 +225,7 @@ def _kept(task: Task, study: "Study") -> str:
         done = len(studies.done(study))
     return (
         f"interrupted after {done} of {task.total} trials, no version is registered; the same command goes on with "
-        f"study {study.study_name} in {studies.shown(task.search.storage)}"
+        f"study {study.study_name} in {redaction.url(task.search.storage)}"
     )
 
 
@@ -233,7 +233,7 @@ def _parameters(task: Task, study: "Study") -> dict[str, Any]:
     """What MLflow shows of a search."""
     return {
         "search.study": study.study_name,
-        "search.storage": studies.shown(task.search.storage),
+        "search.storage": redaction.url(task.search.storage),
         "search.trials": task.search.trials,
         "search.timeout": task.search.timeout,
         "search.direction": "maximize" if task.maximized else "minimize",

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import PipelineError
-from registry import filelock
-from registry.text import one_line
+from registry import filelock, redaction
+from registry.client import BARE_AT, said_by
 from registry.tracking_store import path_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def connect(url: str) -> "BaseStorage":
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with storing(url):
         parsed = sqlalchemy.make_url(url)
+        if "@" in (parsed.host or ""):
+            raise PipelineError(f"--storage {redaction.url(url)}: {BARE_AT}")
         kind = parsed.get_backend_name()
         wait: dict[str, Any] = {"sqlite": {"timeout": _LOCK_SECONDS}}.get(kind, {})
         if kind in ("postgresql", "mysql") and "connect_timeout" not in parsed.query:
@@ -50,7 +52,7 @@ def connect(url: str) -> "BaseStorage":
         # Optuna and MLflow would take each other's `alembic_version` for their own.
         if "alembic_version" in tables and "studies" not in tables:
             raise PipelineError(
-                f"--storage {shown(url)} holds the tables of another program; give a database of its own, "
+                f"--storage {redaction.url(url)} holds the tables of another program; give a database of its own, "
                 "such as sqlite:///tuning.db"
             )
         with _alone(url):
@@ -71,11 +73,11 @@ def _alone(url: str) -> Iterator[None]:
             yield
     except filelock.Held:
         raise PipelineError(
-            f"--storage {shown(url)}: another process has been opening it for over {_LOCK_SECONDS} s; "
+            f"--storage {redaction.url(url)}: another process has been opening it for over {_LOCK_SECONDS} s; "
             "wait for it to end, then try again"
         ) from None
     except sqlite3.Error as error:
-        raise PipelineError(f"--storage {shown(url)} cannot be written: {one_line(error)}") from None
+        raise PipelineError(f"--storage {redaction.url(url)} cannot be written: {said_by(error, url)}") from None
 
 
 @contextmanager
@@ -91,27 +93,18 @@ def storing(url: str) -> Iterator[None]:
     except (ArgumentError, ImportError) as error:
         raise PipelineError(
             f"--storage: expected a database such as sqlite:///tuning.db or postgresql://user@host/name, "
-            f"found {shown(url)!r} ({one_line(error, 120)})"
+            f"found {redaction.url(url)!r} ({said_by(error, url, most=120)})"
         ) from error
     except (SQLAlchemyError, OptunaError) as error:
         # What the database's own driver said.
         cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
-        raise PipelineError(f"--storage {shown(url)} failed: {one_line(cause)}; correct it, or give another") from error
+        raise PipelineError(
+            f"--storage {redaction.url(url)} failed: {said_by(cause, url)}; correct it, or give another"
+        ) from error
     except RuntimeError as error:
         if "table schema" not in str(error):
             raise
-        raise PipelineError(f"--storage {shown(url)}: {one_line(error)}") from error
-
-
-def shown(url: str) -> str:
-    """The URL without its password."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url.rpartition("@")[2]
+        raise PipelineError(f"--storage {redaction.url(url)}: {said_by(error, url)}") from error
 
 
 def open_study(storage: "BaseStorage", name: str, *, maximized: bool, searched: Mapping[str, str]) -> "Study":

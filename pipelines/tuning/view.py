@@ -67,10 +67,11 @@ def show(tuned: "Tuned", *, as_json: bool) -> None:
     import click
 
     from pipelines import terminal
+    from registry.redaction import inside
 
     found = tuned.search
     if as_json:
-        click.echo(json.dumps([{**asdict(tuned.trained), "search": asdict(found)}], indent=1))
+        click.echo(json.dumps(inside([{**asdict(tuned.trained), "search": asdict(found)}]), indent=1))
         return
     others = ", ".join(
         f"{count} {word}" for count, word in ((found.pruned, "pruned"), (found.failed, "failed")) if count

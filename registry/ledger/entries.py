@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from registry.errors import RegistryError
+from registry.redaction import inside, redacted
 
 #: States. A transition is an ``intent`` and one row that closes it, ``done`` or ``undone``; what follows a transition
 #: is ``followed`` or ``failed``; anything else that is worth a row is ``noted``.
@@ -93,8 +94,10 @@ def row_of(entry: Entry, *, id: int, time: str, previous: str) -> dict[str, Any]
     row: dict[str, Any] = {name: getattr(entry, name) for name in COLUMNS}
     row |= {name: plain(row[name]) for name, value in row.items() if isinstance(value, str)}
     row |= {"id": id, "time": time, "previous": previous}
-    row["verdict"] = None if entry.verdict is None else canonical(entry.verdict)
-    row["details"] = canonical(entry.details)
+    # What is written here stays for good: no secret is.
+    row["reason"] = redacted(row["reason"])
+    row["verdict"] = None if entry.verdict is None else canonical(inside(entry.verdict))
+    row["details"] = canonical(inside(entry.details))
     row["hash"] = hash_of(row)
     return row
 

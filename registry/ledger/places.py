@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.client import masked
+from registry.client import BARE_AT
 from registry.errors import RegistryError
+from registry.redaction import url as shown
 from registry.tracking_store import path_of
 
 if TYPE_CHECKING:
@@ -36,15 +37,17 @@ def place(uri: str | None = None) -> "URL":
     try:
         url = make_url(given)
     except ArgumentError:
-        raise RegistryError(f"{VARIABLE} is the address of a database, found {masked(given)!r}; {_ADVICE}") from None
+        raise RegistryError(f"{VARIABLE} is the address of a database, found {shown(given)!r}; {_ADVICE}") from None
     kind = url.get_backend_name()
     if kind == "postgresql":
+        if "@" in (url.host or ""):
+            raise RegistryError(f"{VARIABLE}: {BARE_AT}; {_ADVICE}")
         # psycopg 3, which SQLAlchemy takes by itself only from 2.1 on.
         return url.set(drivername="postgresql+psycopg")
     if kind != "sqlite":
-        raise RegistryError(f"a ledger is in SQLite or PostgreSQL, found {masked(given)}; {_ADVICE}")
+        raise RegistryError(f"a ledger is in SQLite or PostgreSQL, found {shown(given)}; {_ADVICE}")
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise RegistryError(f"a ledger in SQLite is a file, found {masked(given)}; {_ADVICE}")
+        raise RegistryError(f"a ledger in SQLite is a file, found {shown(given)}; {_ADVICE}")
     return url.set(drivername="sqlite", database=str(Path(url.database).expanduser().absolute()))
 
 
@@ -60,6 +63,6 @@ def _beside_tracking() -> str:
     if path := path_of(tracking):
         return f"sqlite:///{path.with_name(FILE)}"
     raise RegistryError(
-        f"with {masked(tracking)} the ledger is a database that all its clients share; "
+        f"with {shown(tracking)} the ledger is a database that all its clients share; "
         f"set {VARIABLE} to postgresql://user:password@host/database, or to sqlite:////path/{FILE} for one machine"
     )

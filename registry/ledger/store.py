@@ -11,7 +11,8 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, NullPool, Select, create_engine, extract, func, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
-from registry.client import masked, remedy, said_by
+from registry import redaction
+from registry.client import remedy, said_by
 from registry.errors import RegistryError
 from registry.ledger import locks, tables
 from registry.ledger.entries import (
@@ -62,8 +63,8 @@ class Ledger:
 
     @property
     def title(self) -> str:
-        """Its address, without the password."""
-        return f"the ledger {masked(self._url.render_as_string())}"
+        """Its address, without secrets."""
+        return f"the ledger {redaction.url(self._url.render_as_string())}"
 
     def append(self, entry: Entry) -> int:
         """Append a row; its id."""
@@ -301,7 +302,7 @@ class Ledger:
         try:
             yield
         except SQLAlchemyError as error:
-            reason = said_by(error)
+            reason = said_by(error, self._url.render_as_string(hide_password=False))
             raise RegistryError(f"{self.title} failed: {reason}; {remedy(reason)}, or correct LEDGER_URI") from error
 
 

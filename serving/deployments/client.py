@@ -7,6 +7,7 @@ import click
 from mlflow.deployments import BaseDeploymentClient, PredictionsResponse
 
 from registry.client import settle
+from registry.redaction import redacted
 from registry.terminal import say
 
 from . import asking, clouds, commandline, deploying, dryrun, packages, settings
@@ -193,6 +194,7 @@ def _package(uri: str, name: str, given: Settings) -> Package:
 
 def _planned(name: str, lines: list[str]) -> dict[str, Any]:
     """Show a plan, and end MLflow's command there: it would go on to say that something was created."""
+    lines = [redacted(line) for line in lines]
     for line in lines:
         click.echo(line)
     context = commandline.running()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from registry.redaction import words
 from registry.text import figure
 
 from . import extras
@@ -34,8 +35,10 @@ def creation(name: str, region: str, package: Package, given: Settings) -> list[
         for one in statements(name, wanted.configuration):
             steps.insert(len(steps) - 1, f"    {', '.join(one['Action'])} on {', '.join(one['Resource'])}")
     steps.append(f"function {name} ({', '.join(package.architectures)}):")
-    shown = {key: _shown(value) for key, value in wanted.configuration.items()}
+    variables = wanted.configuration["Environment"]["Variables"]
+    shown = {key: _shown(value) for key, value in wanted.configuration.items() if key != "Environment"}
     steps += [f"    {key}: {value}" for key, value in shown.items() if value]
+    steps += [f"    variable {line}" for line in words(f"{key}={value}" for key, value in variables.items())]
     steps += _instances(given)
     steps += ["published version", "alias live, which sends all requests to it"]
     steps += ["function URL (IAM)"] if given.url else []

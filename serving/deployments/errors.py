@@ -16,8 +16,8 @@ from mlflow.protos.databricks_pb2 import (
     TEMPORARILY_UNAVAILABLE,
 )
 
-from registry.client import masked
 from registry.errors import RegistryError
+from registry.redaction import explained
 from registry.text import one_line
 from serving.errors import EXPECTED
 
@@ -49,7 +49,7 @@ class DeploymentError(MlflowException, click.ClickException):  # type: ignore[mi
     """
 
     def __init__(self, message: str, error_code: int = INTERNAL_ERROR):
-        super().__init__(masked(one_line(message, _LONGEST)), error_code)
+        super().__init__(one_line(explained(message), _LONGEST), error_code)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from registry.redaction import redacted
 from registry.terminal import say, show_json
 from serving.errors import ServingError
 from serving.given import text
@@ -53,14 +54,15 @@ def package(
         told = {"path": str(built.path), "size": built.size, "sha256": built.sha256}
         show_json({**planned.to_dict(), "built": told})
         return
-    click.echo("\n".join(telling.built(built)))
+    click.echo(redacted("\n".join(telling.built(built))))
 
 
 def _show(planned: Plan, *, as_json: bool, err: bool = False) -> None:
     if as_json:
         show_json(planned.to_dict())
     else:
-        click.echo("\n".join([*telling.lines(planned), ""] if err else telling.lines(planned)), err=err)
+        told = "\n".join([*telling.lines(planned), ""] if err else telling.lines(planned))
+        click.echo(redacted(told), err=err)
 
 
 def invoke(package: str, *, body: str | None, event: str | None, fetch: bool, environment: Mapping[str, str]) -> None:

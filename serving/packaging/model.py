@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from registry import redaction
 from registry.errors import RegistryError
 from serving import example, models
 from serving.errors import ServingError
@@ -122,7 +123,7 @@ def _model(uri: str, name, version, path: Path, gates: tuple[str, bool], keep) -
     card, why = _scorecard(path, uri)
     digest = card.digest if card else _digest(path)
     row = example.row(card, example.folder(path)) if card else {}
-    return Model(uri, name, version, card, why, path, digest, *gates, example=row, keep=keep)
+    return Model(redaction.url(uri), name, version, card, why, path, digest, *gates, example=row, keep=keep)
 
 
 def _scorecard(path: Path, uri: str) -> tuple[Scorecard | None, str]:

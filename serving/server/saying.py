@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 
 
 def say(text: str) -> None:
-    """Write a line; a standard error that is gone is no reason to stop serving."""
-    line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {' '.join(text.split())}\n"
+    """Write a line, without secrets; a standard error that is gone is no reason to stop serving."""
+    # Late: a worker imports nothing of the registry before it has something to say.
+    from registry.redaction import explained
+
+    line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {' '.join(explained(text).split())}\n"
     with contextlib.suppress(OSError, ValueError, AttributeError):
         # One write of one line: those of several processes do not mix.
         os.write(sys.stderr.fileno(), line.encode("utf-8", "replace"))

@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from registry import client
-from registry.client import masked
 from registry.errors import RegistryError
 from tests import stores
 from tests.patience import soon
@@ -248,20 +247,6 @@ def test_a_server_that_refuses_a_user(tmp_path: Path, monkeypatch: pytest.Monkey
         refused = r"refused \(403\): Permission denied; check .* and the rights"
         with pytest.raises(RegistryError, match=refused), client.speaking():
             ann.create_run(experiment)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("http://ann:secret@host:5000/path", "http://ann:***@host:5000/path"),
-        ("postgresql+psycopg://ann:p@ss/w@rd@host/db refused", "postgresql+psycopg://ann:***@host/db refused"),
-        ("from http://ann:one@host to s3://:two@host", "from http://ann:***@host to s3://:***@host"),
-        ("http://host:5000/path", "http://host:5000/path"),
-        ("sqlite:////folder/mlflow.db", "sqlite:////folder/mlflow.db"),
-    ],
-)
-def test_passwords_are_masked(text: str, shown: str):
-    assert masked(text) == shown
 
 
 def test_what_is_not_mlflows_is_not_made_an_error_of_the_registry():

@@ -120,8 +120,8 @@ def test_what_follows_is_told_and_what_fails_is_no_failure_of_the_promotion(clie
     )
     code, out, said = run("promote", NAME, "1", "--stage", "Staging", "--reason", "r")
     assert code == 0
-    assert "followed by echo $MODEL_VERSION > followed\n" in out
-    assert said == "not followed (ended with 4; tries: 1) by exit 4\n"
+    assert "followed by echo\n" in out
+    assert said == "not followed (ended with 4; tries: 1) by exit\n"
     assert (tmp_path / "followed").read_text() == "1\n"
 
 

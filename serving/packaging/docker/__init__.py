@@ -29,7 +29,7 @@ _SWAGGER = "flask-swagger-ui"
 
 #: What the image carries of this project: the server, and what it imports.
 _PARTS = (
-    *(f"registry/{name}.py" for name in ("__init__", "errors", "commands", "interrupts", "text")),
+    *(f"registry/{name}.py" for name in ("__init__", "errors", "commands", "interrupts", "redaction", "text")),
     *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors", "example")),
     *("serving/contract", "serving/scorecard", "serving/server"),
 )

@@ -120,12 +120,13 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from registry.errors import RegistryError
+    from registry.redaction import explained
 
     settings = Settings.loads(os.environ[SETTINGS])
     try:
         return run(settings, Life(int(sys.argv[1])))
     except (*EXPECTED, RegistryError, ServingError) as error:
-        reasons(settings).write_text(str(error), encoding="utf-8")
+        reasons(settings).write_text(explained(str(error)), encoding="utf-8")
         return 2
 
 

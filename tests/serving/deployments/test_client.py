@@ -187,6 +187,14 @@ class TestDryRun:
             assert words in done.stdout
         assert "is created" not in done.stdout
 
+    def test_secrets_among_the_variables_are_hidden(self, models: Path):
+        variables = "environment=DB_PASSWORD=s3cr3t,DB=postgresql://u:s3cr3t@h/d,LEVEL=info"
+        done = mlflow("create", "-m", "models:/linear/1", *NEW, "-C", "dry_run=true", "-C", variables)
+        assert done.exit_code == 0, done.output
+        for told in ("variable DB_PASSWORD=***", "variable DB=postgresql://u:***@h/d", "variable LEVEL=info"):
+            assert told in done.stdout
+        assert "s3cr3t" not in done.output
+
     def test_update(self, models: Path):
         words = ["-m", "models:/linear/2", "-C", "canary=0.1", "-C", "allow_ungated=true", "-C", "memory=512"]
         done = mlflow("update", *words, "-C", "dry_run=true")
