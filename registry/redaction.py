@@ -347,7 +347,7 @@ def _end_of_user(rest: str, *, web: bool) -> int | None:
         if later > end and ":" in network[:end] and not _HOST.fullmatch(network[end + 1 :]):
             return rest.rfind("@", 0, (rest.find("?", end) if "?" in rest[end:] else len(rest)))
         return end
-    begins = re.match(r"[^:/@]*(:[^@]*)?@", rest)
+    begins = re.match(r"[^:/]*(:[^@]*)?@", rest)
     if not begins:
         return None
     end = begins.end() - 1

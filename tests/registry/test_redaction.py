@@ -126,22 +126,21 @@ def test_any_text_of_such_pieces_can_be_redacted_and_again(text):
     redaction.secrets([text], {"X": text, "TOKEN": text})
 
 
-URLS = st.lists(st.sampled_from([*"abQ1:@/?#&=%.+- ", "password=", "host", "&token="]), max_size=20).map("".join)
+PARTS = st.lists(st.sampled_from([*"abQ1:@/?#&=%.+- ", "password=", "host", "&token="]), max_size=12).map("".join)
 
 
-@given(st.sampled_from(["postgresql://", "mysql+x://"]), URLS)
-@example("postgresql://", "u:a/b@c@h?password=d@e&x=1")
-def test_no_password_is_left_of_what_sqlalchemy_reads_as_one(scheme, rest):
+@given(st.sampled_from(["postgresql://", "mysql+x://"]), PARTS, PARTS)
+@example("postgresql://", "u:a/b@", "@h?password=d@e&x=1")
+@example("postgresql://", "? &token= ", "@")
+def test_no_password_is_left_of_what_sqlalchemy_reads_as_one(scheme, before, after):
+    given_url = f"{scheme}{before}{SECRET}{after}"
     try:
-        parsed = make_url(scheme + rest)
+        parsed = make_url(given_url)
     except (ArgumentError, ValueError):
         return
-    shown = url(scheme + rest)
-    after = make_url(shown)
-    assert not parsed.password or (after.password or HIDDEN) == HIDDEN
-    for key in ("password", "token"):
-        values = after.query.get(key, ())
-        assert all(value.strip().startswith(HIDDEN) for value in ((values,) if isinstance(values, str) else values))
+    read = [str(parsed.password or ""), str(parsed.query.get("password", "")), str(parsed.query.get("token", ""))]
+    if SECRET in "".join(read):
+        assert SECRET not in url(given_url)
 
 
 @pytest.mark.parametrize(
