@@ -8,12 +8,13 @@ import pytest
 
 from tests import stores
 from tests.browser.test_promotion_ui import click_stage
+from tests.patience import soon
 from tests.registry.watching import program, said
 from tests.serving.server import registries, servers
 from tests.serving.server.servers import Server
 
-#: From the click to the first answer of the other version, in seconds; and what a busy machine adds.
-SOON, BUSY = 5, 2
+#: From the click to the first answer of the other version, in seconds.
+SOON = soon(5)
 
 
 def test_a_click_changes_who_answers(page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,9 +39,9 @@ def test_a_click_changes_who_answers(page, tmp_path: Path, monkeypatch: pytest.M
         click_stage(page, address, "wine", "2", "Production")
         clicked, answers = time.monotonic(), []
         while not answers or answers[-1][1] == "wine/1":
-            assert time.monotonic() - clicked < 30, server.err
+            assert time.monotonic() - clicked < 60, server.err
             answers.append(asked())
             time.sleep(0.05)
         taken = time.monotonic() - clicked
         assert set(answers) == {(200, "wine/1", 1.0), (200, "wine/2", 2.0)}
-        assert taken < SOON + BUSY, taken
+        assert taken < SOON, taken

@@ -23,6 +23,7 @@ from registry.ledger import DONE, NOTED, Ledger
 from registry.policy import Policies
 from registry.watch import EVERY, Watch
 from tests import stores
+from tests.patience import soon
 from tests.registry import made
 from tests.registry.watching import program, said
 
@@ -108,7 +109,7 @@ def test_one_that_fails_is_put_back_and_the_champion_stays(registry: MlflowClien
     by_hand(registry, "2", "Production", archive=True)
     (settled,) = watcher.look()
     assert settled.outcome == "reverted"
-    assert "worse than version 1: rmse is 8 higher on 60 shared held-out rows" in settled.words
+    assert "worse than version 1: rmse is 8 (800 %) higher on 60 shared held-out rows" in settled.words
     assert now(registry) == ({"1": "Production"}, {"champion": "1"})
     assert told(book)[1:] == [
         ("by-hand", "2", "None", "Production", "UI", NOTED),
@@ -410,11 +411,11 @@ def test_the_program_sees_a_click_within_five_seconds_and_another_takes_over_whe
             first, log, second, other = second, other, first, log
         said(other, "another watcher is at it; standing by", within=30)
         by_hand(registry, "1", "Production")
-        assert said(log, r"made version 1: stage changed by hand .*: adopted", within=15) < 5
+        assert said(log, r"made version 1: stage changed by hand .*: adopted", within=60) < soon(5)
         # Killed, it cannot let go of its lease.
         first.send_signal(signal.SIGKILL)
         by_hand(registry, "2", "Production")
-        said(other, r"made version 2: stage changed by hand .*: adopted", within=15)
+        said(other, r"made version 2: stage changed by hand .*: adopted", within=60)
         assert now(registry) == ({"1": "Archived", "2": "Production"}, {"champion": "2"})
         second.send_signal(signal.SIGTERM)
         assert second.wait(10) == 0

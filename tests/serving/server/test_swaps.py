@@ -16,6 +16,7 @@ from serving.server.settings import Settings, folder
 from serving.server.source import source
 from serving.server.worker import LOOK
 from tests import stores
+from tests.patience import soon
 from tests.serving.server import registries, servers
 from tests.serving.server.loads import Load
 from tests.serving.server.registries import Registry
@@ -110,10 +111,10 @@ def test_promotion_and_rollback_are_served_within_five_seconds(registry: Registr
     with Load(followed, "/models/wine/invocations", right, clients=2) as load:
         load.more()
         registry.promote("wine", "2")
-        assert wait(lambda: all(served(followed) == "wine/2" for _ in range(8)), lambda: followed.err) < 5
+        assert wait(lambda: all(served(followed) == "wine/2" for _ in range(8)), lambda: followed.err) < soon(5)
         load.more()
         registry.rollback("wine")
-        assert wait(lambda: all(served(followed) == "wine/1" for _ in range(8)), lambda: followed.err) < 5
+        assert wait(lambda: all(served(followed) == "wine/1" for _ in range(8)), lambda: followed.err) < soon(5)
     assert (load.failed, load.mixed) == ([], [])
     assert set(load.answered) == {"wine/1", "wine/2"}
 
@@ -132,7 +133,7 @@ def test_a_move_by_hand_is_judged_and_served_within_five_seconds(registry: Regis
         for number in ("2", "1", "2"):
             registry.by_hand("wine", number, "Production")
             taken.append(wait(lambda to=f"wine/{number}": served(followed) == to, lambda: followed.err))
-        assert max(taken) < 5.5, taken  # with the time that asking takes on a machine that is busy
+        assert max(taken) < soon(5), taken
     finally:
         watch.kill()
         watch.wait()
