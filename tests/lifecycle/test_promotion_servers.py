@@ -7,9 +7,9 @@ import pytest
 import requests
 
 from registry import client as clients
-from registry import ledger, promotion, stages
+from registry import ledger, promotion, stages, telling
 from registry.errors import RegistryError
-from registry.ledger import INTENT, UNDONE
+from registry.ledger import DONE, INTENT, UNDONE
 from registry.stages import PRODUCTION
 from registry.transitions import recover
 from tests import stores
@@ -50,13 +50,16 @@ def test_a_user_without_the_right_gets_the_servers_refusal(tmp_path: Path, monke
             promote(ann, book, "1")
         assert "\n" not in str(told.value)
         assert staged(stages.read(ann, "diabetes")) == {}
-        # Nothing is left for others to mend.
-        assert [entry.state for entry in book.entries()] == [INTENT, UNDONE]
-        assert recover(ann, book) == []
+        # The intent has moved nothing, and stays until a command of somebody who may move versions.
+        assert [entry.state for entry in book.entries()] == [INTENT]
+        assert book.verify(lambda: telling.anchors(ann)) is None
 
         chief = become("admin", admin)
         promote(chief, book, "1")
         assert staged(stages.read(chief, "diabetes")) == {"1": PRODUCTION}
+        assert [entry.state for entry in book.entries()] == [INTENT, UNDONE, INTENT, DONE]
+        assert book.verify(lambda: telling.anchors(chief)) is None
+        assert recover(chief, book) == []
 
 
 def test_a_server_on_postgresql(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
