@@ -35,7 +35,7 @@ def is_one(first: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[bool, s
     rows : those below, as many as were looked at; each as wide as the first, or it is not looked at.
     """
     below = [row for row in rows if len(row) == len(first)]
-    names = values = likely = 0
+    names = values = likely = chance = 0
     numbers = []
     for place, cell in enumerate(map(str.strip, first)):
         kind = _kind(cell)
@@ -46,14 +46,16 @@ def is_one(first: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[bool, s
             continue
         usual = _usual(column)
         if usual == _TEXT:
-            if cell in column:
-                values += 1
-            elif len(column) >= _FEW_ROWS and len(set(column)) * _RECURRING <= len(column):
-                likely += 1
+            if len(column) >= _FEW_ROWS and len(set(column)) * _RECURRING <= len(column):
+                values, likely = values + (cell in column), likely + (cell not in column)
+            else:
+                chance += cell in column
         elif kind == usual:
             values += 1
         elif kind == _TEXT:
             names += 1
+    # Among texts that hardly recur, one of a column that equals the first may do so by chance.
+    values += chance if chance > 1 else 0
     if names or not values:
         return True, ""
     if numbers and _is_scale(first, below, numbers):
