@@ -141,7 +141,8 @@ def secrets(given: Iterable[str] = (), environment: Mapping[str, str] | None = N
     for name, value in (environment or {}).items():
         if _is_secret(name, in_query=True) and name not in ("PWD", "OLDPWD"):
             found.append(value)
-        _word(value, found)
+        if "://" in value or "=" in value:  # anything else is read in too many ways: a list of paths with colons, say
+            _word(value, found)
     known = {decoded for text in found for decoded in (text, unquote(text), unquote_plus(text))}
     # A password with a bare @ is cut there by whoever reads the URL, and shown in parts.
     known |= {part for text in known for part in (text.partition("@")[2], *re.split(r"[@:/?#;\s]+", text))}
