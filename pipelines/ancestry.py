@@ -9,8 +9,8 @@ from pipelines import splitting
 from pipelines.dataset import Dataset, Roles
 from pipelines.errors import PipelineError
 from pipelines.splitting import Split
-from registry.holdout import GROUP, TIME, Earlier, Rule, spans
-from registry.text import listed
+from registry.holdout import GROUP, TIME, Earlier, HoldoutRule
+from registry.text import listed, spans
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Inheritance:
 
     roles: Roles
     version: str | None = None
-    rule: Rule | None = None
+    rule: HoldoutRule | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -70,7 +70,7 @@ def take_over(earlier: Sequence[Earlier], roles: Roles, *, target: str, columns:
     return Inheritance(roles, notes=tuple(_gone(gone)))
 
 
-def _roles(roles: Roles, rule: Rule) -> Roles:
+def _roles(roles: Roles, rule: HoldoutRule) -> Roles:
     return replace(
         roles,
         id=rule.key_columns if rule.named else (),
@@ -79,7 +79,7 @@ def _roles(roles: Roles, rule: Rule) -> Roles:
     )
 
 
-def _told(rule: Rule) -> str:
+def _told(rule: HoldoutRule) -> str:
     if rule.by in (GROUP, TIME):
         return rule.told() + (f" and known by {listed(rule.key_columns)}" if rule.named else "")
     return f"by {listed(rule.key_columns)}"
@@ -136,7 +136,7 @@ class Known:
 def known(earlier: Sequence[Earlier], dataset: Dataset, split: Split) -> Known:
     """Which of the earlier versions may have been trained on the rows that are held out now."""
     unseen, seen, unknown = [], {}, []
-    counts: dict[Rule, int | None] = {}
+    counts: dict[HoldoutRule, int | None] = {}
     for version in sorted(earlier, key=lambda one: int(one.number)):
         rule = version.rule
         if rule is not None and rule not in counts:
@@ -151,7 +151,7 @@ def known(earlier: Sequence[Earlier], dataset: Dataset, split: Split) -> Known:
     return Known(tuple(unseen), seen, tuple(unknown))
 
 
-def _not_held(rule: Rule, dataset: Dataset, split: Split) -> int | None:
+def _not_held(rule: HoldoutRule, dataset: Dataset, split: Split) -> int | None:
     """How many of the held-out rows a rule would not hold out; None where that cannot be said."""
     if not rule.applies or not set(rule.needed) <= set(dataset.order):
         return None

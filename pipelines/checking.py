@@ -16,7 +16,7 @@ from pipelines.sources import FIND, ReadOptions, read
 from pipelines.validation.suites import FOLDER
 from registry import client as registry_client
 from registry import holdout, redaction
-from registry.holdout import ROW, Earlier, Rule
+from registry.holdout import ROW, Earlier, HoldoutRule
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _with_target(whole: pd.DataFrame, target: str | None) -> pd.DataFrame:
     return whole[whole[target].notna()] if target in whole.columns else whole
 
 
-def _rule(typed: Mapping[str, Column], target: str | None, test_size: float, earlier: Sequence[Earlier]) -> Rule:
+def _rule(typed: Mapping[str, Column], target: str | None, test_size: float, earlier: Sequence[Earlier]) -> HoldoutRule:
     """What holds rows out in training: an earlier version's rule, else the key of what would be the features."""
     inherited = ancestry.take_over(earlier, Roles(target=target), target=target or "", columns=list(typed)).rule
     if inherited and inherited.applies:
@@ -136,10 +136,10 @@ def _rule(typed: Mapping[str, Column], target: str | None, test_size: float, ear
         if not selection.reason(column, role=False, kept=False, rows=len(column.values))
     ]
     keyed = tuple(features or (column.name for column in others))
-    return Rule(ROW, keyed, columns=keyed, test_size=test_size)
+    return HoldoutRule(ROW, keyed, columns=keyed, test_size=test_size)
 
 
-def _halves(whole: pd.DataFrame, rule: Rule) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _halves(whole: pd.DataFrame, rule: HoldoutRule) -> tuple[pd.DataFrame, pd.DataFrame]:
     held = splitting.held_out_as(rule, lambda name: whole[name])[1]
     if held.all() or not held.any():
         raise PipelineError(f"expected rows to draft from and rows to judge by, found {len(whole)} in all; add rows")

@@ -22,16 +22,18 @@ from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input,
 DATE = "date"
 NESTED = "nested"
 
+#: What the words of a truth are as numbers, in small letters.
+TRUTH = {"true": 1.0, "false": 0.0}
+#: From here on float64 does not tell all whole numbers apart.
+EXACT = 2**53
+
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _LIKE_A_NUMBER = r"^[+-]?\.?[0-9]"
-_TRUTH = {"true": 1.0, "false": 0.0}
 # A column of this many different numbers is a measurement, and text in it a mistake rather than a category.
 _MEASUREMENT = 20
 _MOSTLY = 0.8
 _EXAMPLE = 20
 _PROBE = 1000
-# From here on float64 does not tell all whole numbers apart.
-_EXACT = 2**53
 
 
 # Three capitals before digits are an article's code far more often than money: only the much used ones are money.
@@ -128,7 +130,7 @@ def infer_key(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Mark
         column = infer(name, raw, cleaning, written)
     except PipelineError:
         return text(name, raw, cleaning)
-    if column.integer and np.nanmax(np.abs(column.values.to_numpy()), initial=0) >= _EXACT:
+    if column.integer and np.nanmax(np.abs(column.values.to_numpy()), initial=0) >= EXACT:
         return text(name, raw, cleaning)
     return column
 
@@ -348,8 +350,8 @@ def _infer_text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Ma
         whole = all(math.isfinite(value) for value in numbers.values())
         whole = whole and all(_WHOLE.fullmatch(value.replace(written.thousands, "")) for value in present)
         return Column(name, NUMBER, _numbers_laid_out(codes, found_numbers), integer=whole, marks=written)
-    if present and {value.lower() for value in present} <= _TRUTH.keys():
-        truths = [None if value is None else _TRUTH[value.lower()] for value in trimmed]
+    if present and {value.lower() for value in present} <= TRUTH.keys():
+        truths = [None if value is None else TRUTH[value.lower()] for value in trimmed]
         return Column(name, BOOLEAN, _numbers_laid_out(codes, truths))
     _refuse_mixture(name, codes, trimmed, numbers.keys())
     dated = dates.are_texts(pa.array(sorted(present), pa.large_string()))

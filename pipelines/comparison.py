@@ -71,7 +71,7 @@ def compare(candidate: Evidence, champion: Evidence) -> Comparison:
     ours, theirs, version = candidate.document, champion.document, champion.version
     if ours["model"]["task"] != theirs["model"]["task"] or ours["model"]["classes"] != theirs["model"]["classes"]:
         return Comparison(version, 0, {}, {}, f"the champion, version {version}, predicts something else")
-    why = holdout.differences(*(holdout.Rule.read(one["holdout"]) for one in (ours, theirs)))
+    why = holdout.differences(*(holdout.HoldoutRule.read(one["holdout"]) for one in (ours, theirs)))
     rows = paired.shared(candidate, champion)
     if len(rows) < FEWEST:
         why = why or f"only {len(rows)} held-out rows are shared with it, {FEWEST} are needed"

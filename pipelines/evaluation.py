@@ -11,7 +11,7 @@ from pipelines import metrics, profile
 from pipelines.dataset import Dataset
 from pipelines.metrics import Answers
 from registry import evidence
-from registry.holdout import Rule
+from registry.holdout import HoldoutRule
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,13 @@ def judge(answers: Answers, *, resamples: int, seed: int) -> Judged:
 
 
 def holdout_section(
-    rule: Rule, *, rows: int, training_rows: int | None, earlier: dict | None, resamples: int, like: str | None = None
+    rule: HoldoutRule,
+    *,
+    rows: int,
+    training_rows: int | None,
+    earlier: dict | None,
+    resamples: int,
+    like: str | None = None,
 ) -> dict:
     """The ``holdout`` section of evidence.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipelines.columns import EXACT
 from pipelines.dataset import Dataset
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Input
 
@@ -17,7 +18,6 @@ FEWEST = 2
 # What is tried in place of the median where the row of medians is one of the table's.
 _QUANTILES = (0.5, 0.45, 0.55, 0.4, 0.6, 0.35, 0.65, 0.3, 0.7, 0.25, 0.75)
 _STEPS = 5
-_EXACT = 2**53
 # Numbers of so few values are codes or counts, between which there is nothing.
 _FEW = 10
 _MOST_CATEGORIES = 10
@@ -29,9 +29,8 @@ def make(dataset: Dataset, training: np.ndarray) -> dict[str, Any]:
     """A row that the model takes, as JSON has it: booleans, whole numbers without a fraction, None where missing.
 
     Numbers are medians, rounded to about a hundredth of the column's range; categories, and numbers of few values, are
-    the most frequent ones. If
-    that is a row of the table, one or two columns take another usual value, or are missing. If the table holds every
-    such row, as one of a single boolean column may, it is the row of the most frequent values.
+    the most frequent ones. If that is a row of the table, one or two columns take another usual value, or are missing.
+    If the table holds every such row, as one of a single boolean column may, it is the row of the most frequent values.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ def _plain(item: Input, value: Any) -> Any:
         return str(value)
     if item.type == BOOLEAN:
         return bool(value)
-    return int(value) if item.integer and abs(value) <= _EXACT else float(value) + 0.0  # of two zeros the plain one
+    return int(value) if item.integer and abs(value) <= EXACT else float(value) + 0.0  # of two zeros the plain one
 
 
 def _usual(item: Input, values: pd.Series) -> list:

@@ -14,7 +14,7 @@ from pipelines.planning import CLEANING
 from pipelines.sources import Table
 from pipelines.targets import usual_name
 from pipelines.versions import Version
-from registry.holdout import GIVEN, TIME, Rule
+from registry.holdout import GIVEN, TIME, HoldoutRule
 from registry.text import listed
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
 
@@ -36,7 +36,7 @@ class Rows:
 
     positions: np.ndarray
     keys: np.ndarray
-    rule: Rule
+    rule: HoldoutRule
     unseen: np.ndarray
     truth: np.ndarray
     target: str
@@ -140,7 +140,7 @@ class _Seen:
     here : whether it was trained on rows of this table.
     """
 
-    rule: Rule
+    rule: HoldoutRule
     keys: np.ndarray
     held: np.ndarray | None
     here: bool
@@ -166,7 +166,7 @@ def _seen(table: Table, version: Version) -> _Seen:
     if missing := [name for name in inputs if table.known_as(name) is None]:
         raise PipelineError(f"{version.title} takes columns that the table lacks: {listed(missing)}")
     keys = splitting.hash_columns(column, inputs)
-    return _Seen(Rule(GIVEN, inputs), keys, None, same)
+    return _Seen(HoldoutRule(GIVEN, inputs), keys, None, same)
 
 
 def _allowed(table: Table, version: Version, seen: _Seen, rows: str, notes: list[str]) -> np.ndarray:

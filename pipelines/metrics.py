@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from registry import metrics as registry_metrics
-from registry.metrics import Predictions, weighted
+from registry.metrics import CodedAnswers, weighted
 
 #: The share of bootstrap resamples inside an interval.
 LEVEL = 0.95
@@ -42,14 +42,16 @@ class Answers:
         probabilities = None if self.probabilities is None else self.probabilities[rows]
         return Answers(self.target[rows], self.predicted[rows], probabilities, self.classes, self.positive)
 
-    def coded(self) -> Predictions:
+    def coded(self) -> CodedAnswers:
         """The same with labels as their places among the classes."""
         if self.probabilities is None:
-            return Predictions(self.target, self.predicted)
+            return CodedAnswers(self.target, self.predicted)
         classes = pd.Index(list(self.classes))
         truth, predicted = (classes.get_indexer(pd.Index(labels)) for labels in (self.target, self.predicted))
         one_of_two = len(classes) == 2 and self.positive is not None
-        return Predictions(truth, predicted, self.probabilities, classes.get_loc(self.positive) if one_of_two else None)
+        return CodedAnswers(
+            truth, predicted, self.probabilities, classes.get_loc(self.positive) if one_of_two else None
+        )
 
 
 def measure(answers: Answers) -> dict[str, float | None]:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from pipelines import columns, dates
-from pipelines.columns import DATE, NESTED, Column
+from pipelines.columns import DATE, EXACT, NESTED, Column
 from serving.scorecard.inputs import CATEGORY, NUMBER
 
 # Names of identifiers: customer_id, "Customer ID", customerId, id, uuid, id_customer.
@@ -28,7 +28,6 @@ _SHARE_OF_IDENTIFIERS = 0.05
 _MANY_IDENTIFIERS = 1000
 _NEARLY_UNIQUE = 0.5
 _FEW = 20
-_EXACT = 2**53
 _OVERRULE = "--keep overrules"
 _DECIDE = "--drop leaves it out, --keep says that this is right"
 
@@ -61,7 +60,7 @@ def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
         return "missing throughout"
     low, high = np.fmin.reduce(numbers), np.fmax.reduce(numbers)
     if low == high and not missing:
-        beyond = column.integer and abs(high) >= _EXACT
+        beyond = column.integer and abs(high) >= EXACT
         return "one number in float64, which tells no whole numbers beyond 2^53 apart" if beyond else "constant"
     if kept or column.type != NUMBER:
         return None
@@ -75,7 +74,7 @@ def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
     )
     if not whole:
         return None
-    if column.integer and max(high, -low) >= _EXACT:
+    if column.integer and max(high, -low) >= EXACT:
         return f"whole numbers beyond 2^53, which float64 cannot tell apart; {_OVERRULE}"
     known = len(numbers) - missing
     # From 0 or 1 on, none beyond the number of rows: then all different means a numbering of the rows.

@@ -10,18 +10,16 @@ import numpy as np
 import pandas as pd
 
 from pipelines import dates
+from pipelines.columns import EXACT, TRUTH
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles
 from pipelines.errors import PipelineError
-from registry.holdout import GROUP, ID, ROW, TIME, Rule
+from registry.holdout import GROUP, ID, ROW, TIME, HoldoutRule
 from registry.text import listed
 from serving.scorecard.inputs import InputError, number
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))
-_TRUTH = {"true": 1.0, "false": 0.0}
 # What a number, a moment, true or false begins with.
 _BEGINNINGS = frozenset("0123456789+-.iItTfF")
-# From here on float64 does not tell all whole numbers apart.
-_EXACT = 2**53
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d(?:\.\d+)?))?)?")
 _FEWEST_TRAINING = 10
@@ -44,7 +42,7 @@ class Split:
     training: np.ndarray
     holdout: np.ndarray
     keys: np.ndarray
-    rule: Rule
+    rule: HoldoutRule
 
 
 def split(
@@ -53,7 +51,7 @@ def split(
     *,
     test_size: float,
     key_columns: Sequence[str] = (),
-    before: Rule | None = None,
+    before: HoldoutRule | None = None,
 ) -> Split:
     """Hold rows out by the hash of their key, or those after a moment.
 
@@ -75,7 +73,7 @@ def split(
     """
     keyed = tuple(roles.id) or tuple(key_columns) or dataset.key_columns
     keys = hash_columns(dataset.column, keyed)
-    rule = Rule(ROW, keyed, named=bool(roles.id), columns=keyed, test_size=test_size)
+    rule = HoldoutRule(ROW, keyed, named=bool(roles.id), columns=keyed, test_size=test_size)
     if roles.time:
         moments = dates.moments(dataset.column(roles.time), roles.time)
         held, cut = _after_cut(moments, test_size, _least_cut(before, roles.time, test_size, moments))
@@ -144,13 +142,13 @@ def _read(value: object) -> float | str:
             seconds = seconds.rstrip("0").rstrip(".")
         clock = f"{clock or '00:00'}:{seconds or '00'}"
         return day if clock == "00:00:00" else f"{day} {clock}"
-    if text.lower() in _TRUTH:
-        return _TRUTH[text.lower()]
+    if text.lower() in TRUTH:
+        return TRUTH[text.lower()]
     try:
         read = number(text, "")
     except InputError:
         return text
-    beyond = abs(read) >= _EXACT and _WHOLE.fullmatch(text) and int(text) != read
+    beyond = abs(read) >= EXACT and _WHOLE.fullmatch(text) and int(text) != read
     return str(int(text)) if beyond else read
 
 
@@ -189,7 +187,7 @@ def _after_cut(moments: np.ndarray, test_size: float, least: np.generic | None) 
 _ENOUGH_AFTER_CUT = 0.5
 
 
-def _least_cut(before: Rule | None, name: str, test_size: float, moments: np.ndarray) -> np.generic | None:
+def _least_cut(before: HoldoutRule | None, name: str, test_size: float, moments: np.ndarray) -> np.generic | None:
     """The cut of an earlier version, where it was by this column and of no smaller share."""
     if before is None or before.by != TIME or before.columns != (name,) or test_size > before.share:
         return None
@@ -199,7 +197,7 @@ def _least_cut(before: Rule | None, name: str, test_size: float, moments: np.nda
         return None
 
 
-def _moment(rule: Rule, moments: np.ndarray) -> np.generic:
+def _moment(rule: HoldoutRule, moments: np.ndarray) -> np.generic:
     """The cut of a rule, to be compared with moments.
 
     Raises
@@ -277,7 +275,7 @@ def folds(dataset: Dataset, split: Split, *, count: int, seed: int) -> tuple[str
     return kind, pairs
 
 
-def held_out_as(rule: Rule, column: Callable[[str], pd.Series]) -> tuple[np.ndarray, np.ndarray]:
+def held_out_as(rule: HoldoutRule, column: Callable[[str], pd.Series]) -> tuple[np.ndarray, np.ndarray]:
     """Keys of the rows of any table, and which of them an earlier split would hold out.
 
     Parameters

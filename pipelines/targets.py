@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines import columns
-from pipelines.columns import DATE, NESTED, Column
+from pipelines.columns import DATE, EXACT, NESTED, Column
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from registry.text import QUOTED, listed, parts, unquoted
@@ -24,7 +24,6 @@ TARGET_NAMES = ("target", "label", "class", "y")
 # At most this many codes 0, 1, 2, ... are classes rather than counts, and text with this many classes is suspect.
 _FEW = 20
 _TOO_MANY = 0.5
-_EXACT = 2**53
 # Beyond this the sums of squares in a scaler or a metric leave float64.
 _LARGEST = 1e150
 _WEIGHTS = 'expected balanced, or weights: bad=5,good=1 (a class with a comma in double quotes: "a, b"=5)'
@@ -181,7 +180,7 @@ def values(target: Column, task: str, *, absent: Sequence[str] = ()) -> pd.Serie
     if target.type == NUMBER:
         check_size(target, "choose another --target, or correct them")
     distinct = known.nunique()
-    if distinct < 2 and target.integer and known.abs().max() >= _EXACT:
+    if distinct < 2 and target.integer and known.abs().max() >= EXACT:
         raise PipelineError(
             f"target {name!r} holds whole numbers beyond 2^53, which float64 cannot tell apart; "
             "write them as text to have labels, or choose another --target"
@@ -220,7 +219,7 @@ def _labels(target: Column, known: pd.Series) -> pd.Series:
         return known.astype(object)
     if (known != np.floor(known)).any():
         raise PipelineError(f"target {target.name!r} holds fractions, expected class labels; use --task regression")
-    if known.abs().max() > _EXACT:
+    if known.abs().max() > EXACT:
         raise PipelineError(
             f"target {target.name!r} holds whole numbers beyond 2^53, which run together as labels; "
             "write them as text, or use --task regression"

@@ -16,7 +16,7 @@ from pipelines.marks import PLAIN, Marks
 from pipelines.sources import Table
 from registry import evidence, reading, stages
 from registry.client import speaking
-from registry.holdout import GIVEN, Rule
+from registry.holdout import GIVEN, HoldoutRule
 from registry.text import listed, one_line
 from serving import flavor, models
 from serving.scorecard import Scorecard
@@ -61,9 +61,9 @@ class Version:
         return f"{self.name} version {self.number}"
 
     @property
-    def rule(self) -> Rule | None:
+    def rule(self) -> HoldoutRule | None:
         """By which rule its training held rows out; None where it does not tell what it was trained on."""
-        rule = Rule.read(self.document["holdout"]) if self.document else None
+        rule = HoldoutRule.read(self.document["holdout"]) if self.document else None
         return rule if rule and rule.by != GIVEN else None
 
     def pipeline(self) -> Any:

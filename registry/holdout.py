@@ -7,7 +7,7 @@ it out, as long as the columns are there. What a rule did not hold out, the vers
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ _LONGEST_TAG = 5000
 
 
 @dataclass(frozen=True)
-class Rule:
+class HoldoutRule:
     """Which rows are held out.
 
     Parameters
@@ -59,7 +59,7 @@ class Rule:
     scheme: int | None = SCHEME
 
     @classmethod
-    def read(cls, section: Mapping[str, Any]) -> "Rule":
+    def read(cls, section: Mapping[str, Any]) -> "HoldoutRule":
         """The rule in the ``holdout`` section of evidence, or in a tag."""
         return cls(
             by=section["by"],
@@ -110,7 +110,7 @@ class Rule:
         return "by the columns that name a row" if self.by == ROW else f"by {self.by} {listed(self.columns)}"
 
 
-def differences(ours: Rule, theirs: Rule) -> str:
+def differences(ours: HoldoutRule, theirs: HoldoutRule) -> str:
     """Why rows of one rule have other keys, or other rows are held out, than by another; empty where they have not."""
     mine, yours = set(ours.key_columns), set(theirs.key_columns)
     if mine != yours:
@@ -129,12 +129,12 @@ class Earlier:
     """A registered version, and its rule; None where it has none, or none that can be read."""
 
     number: str
-    rule: Rule | None
+    rule: HoldoutRule | None
 
 
 def tag(section: Mapping[str, Any]) -> str | None:
     """A rule as the text of a version's tag; None where it is too long for one, and evidence alone holds it."""
-    text = json.dumps(Rule.read(section).to_section(), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(HoldoutRule.read(section).to_section(), ensure_ascii=False, separators=(",", ":"))
     return text if len(text) <= _LONGEST_TAG else None
 
 
@@ -155,14 +155,14 @@ def earlier(client: "MlflowClient", name: str) -> list[Earlier]:
     return [Earlier(one.number, _rule(client, one)) for one in newest_first]
 
 
-def _rule(client: "MlflowClient", version: stages.Version) -> Rule | None:
+def _rule(client: "MlflowClient", version: stages.Version) -> HoldoutRule | None:
     text = version.tags.get(TAG)
     try:
         if text:
-            return Rule.read(json.loads(text))
+            return HoldoutRule.read(json.loads(text))
         if version.run_id and version.tags.get(evidence.DIGEST_TAG):
             document = _document(client, version.run_id)
-            return None if document is None else Rule.read(document["holdout"])
+            return None if document is None else HoldoutRule.read(document["holdout"])
     except (ValueError, LookupError, TypeError):  # written by hand, or by a release that is not known here
         return None
     return None
@@ -190,21 +190,3 @@ def _document(client: "MlflowClient", run_id: str) -> dict | None:
             return evidence.read(path.parent)
         except RegistryError:
             return None
-
-
-def spans(numbers: Sequence[str]) -> str:
-    """Versions in words: ``version 2``, ``versions 1 to 3 and 7``."""
-    ordered = sorted({int(number) for number in numbers})
-    runs: list[list[int]] = []
-    for number in ordered:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    parts = [
-        part
-        for run in runs
-        for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(number) for number in run])
-    ]
-    told = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
-    return f"version{'s'[: len(ordered) > 1]} {told}"

@@ -65,7 +65,7 @@ def is_error(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Predictions:
+class CodedAnswers:
     """What a version predicted for rows whose truth is known.
 
     Parameters
@@ -86,9 +86,9 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def __getitem__(self, rows: np.ndarray) -> "Predictions":
+    def __getitem__(self, rows: np.ndarray) -> "CodedAnswers":
         probabilities = None if self.probabilities is None else self.probabilities[rows]
-        return Predictions(self.truth[rows], self.predicted[rows], probabilities, self.positive)
+        return CodedAnswers(self.truth[rows], self.predicted[rows], probabilities, self.positive)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class Predictions:
         return names(REGRESSION if self.probabilities is None else CLASSIFICATION)
 
 
-def measure(predictions: Predictions) -> dict[str, float | None]:
+def measure(predictions: CodedAnswers) -> dict[str, float | None]:
     """The metrics of the task, each once.
 
     None where one is not defined (R² of a constant target, AUC of one class), or is too large for float64.
@@ -106,7 +106,7 @@ def measure(predictions: Predictions) -> dict[str, float | None]:
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
-def weighted(metric: str, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
+def weighted(metric: str, predictions: CodedAnswers, weights: np.ndarray) -> np.ndarray:
     """A metric under each row of weights; NaN where it is not defined, infinite where float64 cannot hold it.
 
     Parameters
@@ -155,17 +155,17 @@ def _r2(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.nda
     return np.where(constant, np.nan, 1 - _mse(truth, predicted, weights) / spread)
 
 
-def _accuracy(predictions: Predictions, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _accuracy(predictions: CodedAnswers, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return weights @ (predictions.truth == predictions.predicted).astype("float64") / weights.sum(axis=1)
 
 
-def _log_loss(predictions: Predictions, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _log_loss(predictions: CodedAnswers, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     # As sklearn.metrics.log_loss does: probabilities are kept off zero by the precision of float64.
     chosen = np.clip(probabilities[np.arange(len(predictions)), predictions.truth], np.finfo("float64").eps, 1)
     return weights @ -np.log(chosen) / weights.sum(axis=1)
 
 
-def _roc_auc(predictions: Predictions, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _roc_auc(predictions: CodedAnswers, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     places = range(probabilities.shape[1]) if predictions.positive is None else [predictions.positive]
     return np.mean([_auc(predictions.truth == place, probabilities[:, place], weights) for place in places], axis=0)
 
@@ -189,7 +189,7 @@ def _auc(actual: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarr
 
 
 def _over_classes(
-    metric: Callable, predictions: Predictions, probabilities: np.ndarray, weights: np.ndarray
+    metric: Callable, predictions: CodedAnswers, probabilities: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """A metric of the positive class, or its mean over the classes that occur in the truth or the predictions."""
     found = []

@@ -115,3 +115,21 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         for row in rows
     ]
     return [lines[0], "  ".join("-" * size for size in widths), *lines[1:]]
+
+
+def spans(numbers: Sequence[str]) -> str:
+    """Versions in words: ``version 2``, ``versions 1 to 3 and 7``."""
+    ordered = sorted({int(number) for number in numbers})
+    runs: list[list[int]] = []
+    for number in ordered:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [
+        part
+        for run in runs
+        for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(number) for number in run])
+    ]
+    told = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return f"version{'s'[: len(ordered) > 1]} {told}"

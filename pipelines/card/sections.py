@@ -5,6 +5,7 @@ from typing import Any
 
 from pipelines.card.parts import keyed, part
 from registry import holdout as rules
+from registry.text import spans
 
 
 def holdout(section: Mapping) -> dict:
@@ -45,11 +46,11 @@ def _others(earlier: Mapping | None) -> list[str]:
     unseen, seen, unknown = earlier.get("unseen"), part(earlier, "seen"), earlier.get("unknown")
     if not (unseen or seen or unknown):
         return ["No other version of this model was registered when its training began."]
-    told = [f"Nor {'were' if len(unseen) > 1 else 'was'} {rules.spans(unseen)}."] if unseen else []
+    told = [f"Nor {'were' if len(unseen) > 1 else 'was'} {spans(unseen)}."] if unseen else []
     for number, count in seen.items():
         told.append(f"Version {number} may have been trained on {count:,} of them: it held out others.")
     if unknown:
-        told.append(f"Of {rules.spans(unknown)} this is not known.")
+        told.append(f"Of {spans(unknown)} this is not known.")
     return told
 
 

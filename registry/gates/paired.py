@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from registry.gates.verdict import Evidence
-from registry.metrics import CLASSIFICATION, Predictions, weighted
+from registry.metrics import CLASSIFICATION, CodedAnswers, weighted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,8 +29,8 @@ class Shared:
     changed : how many rows have a key that both know, and another truth in each.
     """
 
-    candidate: Predictions
-    champion: Predictions
+    candidate: CodedAnswers
+    champion: CodedAnswers
     changed: int
 
     def __len__(self) -> int:
@@ -44,14 +44,13 @@ class Difference:
     Parameters
     ----------
     value, low, high : the difference and the ends of its bootstrap interval; NaN where the metric is not defined.
-    candidate, champion : the metric of each on these rows.
+    champion : the champion's metric on these rows.
     """
 
     value: float
     low: float
     high: float
     rows: int
-    candidate: float
     champion: float
 
 
@@ -107,7 +106,7 @@ def difference(shared: Shared, metric: str, *, level: float) -> Difference:
     tail = 100 * (1 - level) / 2
     # The nearest resample, not a mean of two: the ends are differences that occurred.
     ends = np.percentile(values, [tail, 100 - tail], method="nearest") if len(values) else (np.nan, np.nan)
-    return Difference(float(value), float(ends[0]), float(ends[1]), rows, float(ours), float(theirs))
+    return Difference(float(value), float(ends[0]), float(ends[1]), rows, float(theirs))
 
 
 _SUFFIX = "_champion"
@@ -150,9 +149,9 @@ def _array(table: "pa.Table", name: str) -> np.ndarray:
     return table[name].to_numpy()
 
 
-def _answers(pairs: "pa.Table", suffix: str, classes: list | None, positive: int | None) -> Predictions:
+def _answers(pairs: "pa.Table", suffix: str, classes: list | None, positive: int | None) -> CodedAnswers:
     truth, predicted = _array(pairs, "target"), _array(pairs, f"prediction{suffix}")
     if classes is None:
-        return Predictions(truth, predicted)
+        return CodedAnswers(truth, predicted)
     probabilities = np.column_stack([_array(pairs, f"probability_{label}{suffix}") for label in classes])
-    return Predictions(truth, predicted, probabilities, positive)
+    return CodedAnswers(truth, predicted, probabilities, positive)

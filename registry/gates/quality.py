@@ -129,7 +129,7 @@ def _incomparable(case: Case, other: Evidence) -> str:
 
 def _too_few(case: Case, other: Evidence, rows: paired.Shared) -> str:
     """How many rows they share, why they are so few where that can be seen, and what to do."""
-    ours, theirs = (holdout.Rule.read(one.document["holdout"]) for one in (case.candidate, other))
+    ours, theirs = (holdout.HoldoutRule.read(one.document["holdout"]) for one in (case.candidate, other))
     changed = holdout.differences(ours, theirs)
     why = f" ({changed})" if changed else ""
     if rows.changed:

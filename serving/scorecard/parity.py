@@ -74,7 +74,7 @@ def measure(
     count = frames.length(columns)
     scores, found, sizes = scorecard.tables.scores(columns, sizes=True)
     errors = found.by_row()
-    sensitivities = _sensitivities(_as_fitted(pipeline, scorecard), columns)
+    sensitivities = np.broadcast_to(_sensitivities(_as_fitted(pipeline, scorecard), columns), scores.shape)
     accepted = np.array([row for row in range(count) if row not in errors], dtype=np.intp)
     answers, raised = _asked(pipeline, reference, accepted)
     missed = len(raised)
@@ -220,16 +220,19 @@ def _as_fitted(pipeline, scorecard) -> Scorecard:
 
 def _sensitivities(scorecard, columns):
     """What moving the values of inexact functions by one unit of tau, up or down, does to the scores, in that unit."""
+    inexact = [
+        op
+        for op in scorecard.plan.ops
+        if any(arraysteps.inexact(name, value) for step in op.steps for name, value in step.items())
+    ]
+    if not inexact:
+        return 0.0
     scores, _ = scorecard.tables.scores(columns)
     found = np.zeros_like(scores)
-    for op in scorecard.plan.ops:
-        if any(arraysteps.inexact(name, value) for step in op.steps for name, value in step.items()):
-            with np.errstate(all="ignore"):
-                moved = [
-                    np.abs(scorecard.tables.scores(columns, changed=op.slot, change=change)[0] - scores) / UNIT
-                    for change in (UNIT, -UNIT)
-                ]
-                found += np.maximum(*moved)
+    with np.errstate(all="ignore"):
+        for op in inexact:
+            moved = (scorecard.tables.scores(columns, changed=op.slot, change=change)[0] for change in (UNIT, -UNIT))
+            found += np.maximum(*(np.abs(one - scores) for one in moved)) / UNIT
     return found
 
 

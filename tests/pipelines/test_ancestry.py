@@ -14,7 +14,8 @@ from pipelines import ancestry, splitting
 from pipelines.dataset import Roles, check, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
-from registry.holdout import Earlier, Rule, spans, tag
+from registry.holdout import Earlier, HoldoutRule, tag
+from registry.text import spans
 from serving.scorecard.inputs import Cleaning
 
 POOL = 240
@@ -52,7 +53,7 @@ class Trained:
     holdout: frozenset[int]
     known: ancestry.Known
     inheritance: ancestry.Inheritance
-    rule: Rule
+    rule: HoldoutRule
 
 
 def train(
@@ -66,7 +67,7 @@ def train(
     taken = ancestry.take_over(versions, roles, target=check(table, roles), columns=table.columns.column_names)
     dataset = prepare(table, taken.roles, cleaning=Cleaning())
     split = splitting.split(dataset, taken.roles, test_size=test_size, key_columns=taken.key_columns, before=taken.rule)
-    rule = Rule.read(json.loads(tag(split.rule.to_section()) or ""))
+    rule = HoldoutRule.read(json.loads(tag(split.rule.to_section()) or ""))
     assert rule == split.rule
     return Trained(
         Earlier(str(len(earlier) + 1), rule),
@@ -170,7 +171,9 @@ def test_law_a_smaller_holdout_is_within_a_larger_one(first, second, roles):
 
 def earlier(number: str, **rule) -> Earlier:
     columns = rule.get("key_columns", ("size", "colour"))
-    return Earlier(number, Rule(**{"by": "row", "key_columns": columns, "columns": columns, "test_size": 0.2, **rule}))
+    return Earlier(
+        number, HoldoutRule(**{"by": "row", "key_columns": columns, "columns": columns, "test_size": 0.2, **rule})
+    )
 
 
 BY_ID = earlier("1", by="id", key_columns=("customer_id",), named=True)

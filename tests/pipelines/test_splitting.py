@@ -38,9 +38,9 @@ def split(columns: dict, *, test_size: float = 0.25, **roles) -> splitting.Split
     return splitting.split(dataset(columns, given), given, test_size=test_size)
 
 
-def again(rule: holdout.Rule) -> holdout.Rule:
+def again(rule: holdout.HoldoutRule) -> holdout.HoldoutRule:
     """A rule as a version's tag gives it back."""
-    return holdout.Rule.read(json.loads(holdout.tag(rule.to_section()) or ""))
+    return holdout.HoldoutRule.read(json.loads(holdout.tag(rule.to_section()) or ""))
 
 
 def reordered(columns: dict, rows: np.ndarray) -> dict:

@@ -175,18 +175,12 @@ class Engine(ABC):
         return f"CASE WHEN NOT ({self.has_numbers(raw)}) THEN {text} END" if self.has_numbers(raw) else text
 
     @abstractmethod
-    def matches(self, text: str, pattern: str) -> str:
-        """Whether the whole of a text matches a regular expression."""
-
     def is_number(self, text: str) -> str:
         """Whether a text is a decimal number."""
-        return self.matches(text, NUMBER)
 
+    @abstractmethod
     def is_grouped(self, text: str, decimal: str, thousands: str) -> str:
         """Whether a text is a number whose digits are grouped, as ``inputs.number`` takes it."""
-        mark, group = f"[{decimal}]", f"[{thousands}]"
-        west, india = f"[1-9][0-9]{{0,2}}({group}[0-9]{{3}})+", f"[1-9][0-9]?({group}[0-9]{{2}})+{group}[0-9]{{3}}"
-        return self.matches(text, f"[+-]?({west}|{india})({mark}[0-9]*)?")
 
     def plain(self, raw: str, text: str, decimal: str, thousands: str) -> str:
         """The text of a number with a decimal point and no grouping; no number where it is not written by its marks."""
@@ -212,3 +206,19 @@ class Engine(ABC):
 def lowered(name: str) -> str:
     """A name with its ASCII letters in lower case."""
     return name.translate({code: code + 32 for code in range(ord("A"), ord("Z") + 1)})
+
+
+class Matching(Engine):
+    """An engine that has regular expressions."""
+
+    @abstractmethod
+    def matches(self, text: str, pattern: str) -> str:
+        """Whether the whole of a text matches a regular expression."""
+
+    def is_number(self, text: str) -> str:
+        return self.matches(text, NUMBER)
+
+    def is_grouped(self, text: str, decimal: str, thousands: str) -> str:
+        mark, group = f"[{decimal}]", f"[{thousands}]"
+        west, india = f"[1-9][0-9]{{0,2}}({group}[0-9]{{3}})+", f"[1-9][0-9]?({group}[0-9]{{2}})+{group}[0-9]{{3}}"
+        return self.matches(text, f"[+-]?({west}|{india})({mark}[0-9]*)?")

@@ -3,10 +3,10 @@
 import math
 import unicodedata
 
-from .engine import AROUND, MAX, WHITE, Engine, lowered
+from .engine import AROUND, MAX, WHITE, Engine, Matching, lowered
 
 
-class DuckDB(Engine):
+class DuckDB(Matching):
     """What a column's type decides is decided before the query runs: ``typeof`` of a column is a constant."""
 
     name, title = "duckdb", "DuckDB"
@@ -37,7 +37,7 @@ class DuckDB(Engine):
         return f"REGEXP_FULL_MATCH({text}, {self.quote(pattern)})"
 
 
-class Postgres(Engine):
+class Postgres(Matching):
     """It fails the query where a number leaves the range of float64, and where it loses all of its digits."""
 
     name, title = "postgres", "PostgreSQL"
@@ -176,9 +176,6 @@ class SQLite(Engine):
     def written(self, raw, *, trim):
         return self.trimmed(self.text(raw)) if trim else self.text(raw)
 
-    def matches(self, text, pattern):
-        raise NotImplementedError("SQLite has no regular expressions of its own")
-
     def is_grouped(self, text, decimal, thousands):
         mark = self.quote(decimal)
         unsigned = f"SUBSTR({text}, 1 + (SUBSTR({text}, 1, 1) IN ('+', '-')))"
@@ -198,7 +195,7 @@ class SQLite(Engine):
         return f"CAST({text} AS REAL)"
 
 
-class Spark(Engine):
+class Spark(Matching):
     """Databricks too. ``typeof`` is a constant, as in DuckDB."""
 
     name, title = "spark", "Spark"
@@ -235,7 +232,7 @@ class Spark(Engine):
         return f"{text} RLIKE {self.quote(f'^(?:{pattern})' + chr(92) + 'z')}"
 
 
-class BigQuery(Engine):
+class BigQuery(Matching):
     """Its arithmetic fails the query as PostgreSQL's does. SQL cannot ask for a column's type."""
 
     name, title = "bigquery", "BigQuery"
@@ -273,7 +270,7 @@ class BigQuery(Engine):
         return f"NULLIF({super().written(raw, trim=trim)}, 'NaN')"
 
 
-class Snowflake(Engine):
+class Snowflake(Matching):
     """``TRY_CAST`` takes texts only; a VARIANT tells the type of what it holds."""
 
     name, title = "snowflake", "Snowflake"
@@ -313,7 +310,7 @@ class Snowflake(Engine):
         return f"TRY_TO_DOUBLE({text})"
 
 
-class MySQL(Engine):
+class MySQL(Matching):
     """8.0.17 or newer. It has no infinity, its arithmetic fails the query, and its texts compare without case."""
 
     name, title = "mysql", "MySQL"
