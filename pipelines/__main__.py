@@ -2,7 +2,7 @@
 
 import click
 
-from registry.commands import Group, Names, Option, Switch, merged, option, pairs, run, switch
+from registry.cli.commands import Group, Names, Option, Switch, merged, option, pairs, run, switch
 
 _SEED = option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of folds, bootstrap and estimator.")
 _EXPERIMENT = option("--experiment", help="MLflow experiment. [default: MLflow's]")

@@ -9,8 +9,8 @@ from pipelines import splitting
 from pipelines.dataset import Dataset, Roles
 from pipelines.errors import PipelineError
 from pipelines.splitting import Split
+from registry.cli.text import listed, spans
 from registry.holdout import GROUP, TIME, Earlier, HoldoutRule
-from registry.text import listed, spans
 
 
 @dataclass(frozen=True)

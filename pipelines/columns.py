@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines import dates, marks
 from pipelines.errors import PipelineError
 from pipelines.marks import PLAIN, Marks
-from registry.text import one_line
+from registry.cli.text import one_line
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input, InputError, number, scalar_text
 
 #: Types beside those of an input: left out of the features.

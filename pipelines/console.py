@@ -4,7 +4,7 @@ import click
 
 from pipelines.__main__ import cli as pipelines
 from registry.__main__ import cli as registry
-from registry.commands import Group, run
+from registry.cli.commands import Group, run
 from serving.__main__ import cli as serving
 
 #: The commands by what they are for; each package's own group has them too.

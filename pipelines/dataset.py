@@ -13,7 +13,7 @@ from pipelines.errors import PipelineError
 from pipelines.marks import Marks
 from pipelines.sources import Table
 from pipelines.targets import CLASSIFICATION, REGRESSION, TARGET_NAMES, TASKS
-from registry.text import closest, listed, one_line
+from registry.cli.text import closest, listed, one_line
 from serving.scorecard.inputs import CATEGORY, NUMBER, Cleaning, Input
 
 __all__ = ["CLASSIFICATION", "REGRESSION", "TARGET_NAMES", "TASKS", "Dataset", "Roles", "check", "prepare"]

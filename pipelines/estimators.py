@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.errors import PipelineError
-from registry.text import closest, one_line
+from registry.cli.text import closest, one_line
 
 
 @dataclass(frozen=True)

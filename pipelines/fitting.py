@@ -15,7 +15,7 @@ from pipelines import features, metrics
 from pipelines.dataset import REGRESSION, Dataset
 from pipelines.errors import PipelineError
 from pipelines.metrics import Answers
-from registry.text import one_line
+from registry.cli.text import one_line
 
 
 @dataclass(frozen=True)

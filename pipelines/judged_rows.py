@@ -14,8 +14,8 @@ from pipelines.planning import CLEANING
 from pipelines.sources import Table
 from pipelines.targets import usual_name
 from pipelines.versions import Version
+from registry.cli.text import listed
 from registry.holdout import GIVEN, TIME, HoldoutRule
-from registry.text import listed
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
 
 #: Which rows of a table are judged: ``auto`` is ``holdout`` where the version was trained on rows of it, else ``all``.

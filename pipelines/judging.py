@@ -18,8 +18,8 @@ from pipelines.sources import FIND, ReadOptions, Table, read
 from pipelines.versions import Version
 from registry import client as registry_client
 from registry import evidence, stages
+from registry.cli.text import listed
 from registry.client import speaking
-from registry.text import listed
 from serving.scorecard import parity
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.text import listed
+from registry.cli.text import listed
 from serving.scorecard.inputs import MISSING_TEXT
 
 

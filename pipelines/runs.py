@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import lineage
-from registry import interrupts, redaction
+from registry import redaction
+from registry.cli import interrupts
+from registry.cli.interrupts import interruptible
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
-from registry.interrupts import interruptible
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,8 +13,8 @@ from pipelines import dates
 from pipelines.columns import EXACT, TRUTH
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles
 from pipelines.errors import PipelineError
+from registry.cli.text import listed
 from registry.holdout import GROUP, ID, ROW, TIME, HoldoutRule
-from registry.text import listed
 from serving.scorecard.inputs import InputError, number
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))

@@ -11,7 +11,7 @@ from pipelines import columns
 from pipelines.columns import DATE, EXACT, NESTED, Column
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
-from registry.text import QUOTED, listed, parts, unquoted
+from registry.cli.text import QUOTED, listed, parts, unquoted
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning
 
 REGRESSION = "regression"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry.cli.terminal import say
+from registry.cli.text import aligned, escaped, figure
 from registry.metrics import headlines
 from registry.redaction import inside
-from registry.terminal import say
-from registry.text import aligned, escaped, figure
 
 if TYPE_CHECKING:
     from pipelines.checking import Checked

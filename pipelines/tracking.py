@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry import evidence, holdout, interrupts, redaction, stages
+from registry import evidence, holdout, redaction, stages
+from registry.cli import interrupts
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
 

@@ -15,9 +15,9 @@ from pipelines.errors import PipelineError
 from pipelines.marks import PLAIN, Marks
 from pipelines.sources import Table
 from registry import evidence, reading, stages
+from registry.cli.text import listed, one_line
 from registry.client import speaking
 from registry.holdout import GIVEN, HoldoutRule
-from registry.text import listed, one_line
 from serving import flavor, models
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input, InputError

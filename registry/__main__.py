@@ -2,8 +2,8 @@
 
 import click
 
-from registry.commands import Group, Option, option, policy_option, run, switch
-from registry.moves import promote, reject, rollback
+from registry.cli.commands import Group, Option, option, policy_option, run, switch
+from registry.cli.moves import promote, reject, rollback
 
 _JSON = click.option("--json", "as_json", is_flag=True, cls=Option, help="Print the result as JSON.")
 
@@ -23,8 +23,9 @@ for _command in (promote, reject, rollback):
 @_JSON
 def list_(name: str | None, policy: str | None, as_json: bool) -> None:
     """Show the registered models, or one: their versions, stages, aliases and metrics side by side."""
-    from registry import client, listing, terminal
+    from registry import client, listing
     from registry import policy as policies
+    from registry.cli import terminal
 
     terminal.show_list(listing.rows(client.connect(), policies.read(policy), name or None), as_json=as_json)
 
@@ -39,8 +40,9 @@ def list_(name: str | None, policy: str | None, as_json: bool) -> None:
 @_JSON
 def gates(name: str, version: str, stage: str, breaking: bool, policy: str | None, as_json: bool) -> int:
     """Show what the gates say of a version, and why. It exits with 1 where one that counts is not passed."""
-    from registry import client, stages, terminal, verdicts
+    from registry import client, stages, verdicts
     from registry import policy as policies
+    from registry.cli import terminal
 
     own = policies.read(policy).for_model(name)
     connected = client.connect()
@@ -57,7 +59,8 @@ def gates(name: str, version: str, stage: str, breaking: bool, policy: str | Non
 @_JSON
 def history(name: str, verify: bool, as_json: bool) -> int:
     """Show what the ledger tells of a model: every move, when, by whom, why."""
-    from registry import client, ledger, stages, telling, terminal
+    from registry import annotations, client, ledger, stages
+    from registry.cli import terminal
 
     with ledger.open() as opened:
         entries = opened.entries(name)
@@ -70,7 +73,7 @@ def history(name: str, verify: bool, as_json: bool) -> int:
         connected = client.connect()
         # It says so where there is no such model.
         stages.read(connected, name)
-        broken = opened.verify(lambda: telling.anchors(connected))
+        broken = opened.verify(lambda: annotations.anchors(connected))
         if not as_json:
             terminal.show_history(entries, as_json=False)
         terminal.show_verified(broken, len(opened.entries()), as_json=as_json)
@@ -87,8 +90,9 @@ def watch(once: bool, interval: float | None, policy: str | None) -> None:
     One that passes is adopted, one that fails is put back or flagged, as the policy says; stage and alias are brought
     into line, and the ledger tells it. Of several watchers one is at work, the others stand by.
     """
-    from registry import client, interrupts, ledger, terminal
+    from registry import client, ledger
     from registry import policy as policies
+    from registry.cli import interrupts, terminal
     from registry.watch import Watch
 
     read = policies.read(policy)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry import evidence, stages
+from registry.cli.text import listed
 from registry.client import speaking
 from registry.errors import RegistryError
-from registry.text import listed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from registry.cli.text import closest, one_line
 from registry.errors import RegistryError
 from registry.metrics import BY_NAME, METRICS, names
-from registry.text import closest, one_line
 
 #: The variable that names another policy file.
 VARIABLE = "LIFECYCLE_POLICY"

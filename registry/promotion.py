@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry import follow, history, stages, trial
+from registry import history, hooks, smoke_test, stages
+from registry.cli.text import one_line
 from registry.errors import RegistryError
 from registry.ledger import Entry, Ledger
 from registry.ledger.locks import Lock
 from registry.stages import ALIASES, ARCHIVED, PRODUCTION, STAGING, State
-from registry.text import one_line
 from registry.transitions import Observer, Plan, execute, planned, recover, recover_locked, unobserved
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Transition:
     plan: Plan
     id: int | None = None
     verdict: "Verdict | None" = None
-    outcomes: Sequence[follow.Outcome] = ()
+    outcomes: Sequence[hooks.Outcome] = ()
     notes: Sequence[str] = ()
 
 
@@ -99,10 +99,10 @@ class _Mover:
             for row in rows
         ]
 
-    def followed(self) -> list[follow.Outcome]:
+    def followed(self) -> list[hooks.Outcome]:
         """Let follow what follows, also of earlier transitions whose process did not come to it; what came of it."""
         patience = sum(one.timeout * one.tries for one in self.followers)
-        return follow.catch_up(self.ledger, self.name, self.followers, patience=patience)
+        return hooks.catch_up(self.ledger, self.name, self.followers, patience=patience)
 
 
 def promote(
@@ -224,7 +224,7 @@ def rollback(
     for _ in range(_AGAIN):
         plan, notes, left = _return(ledger, stages.read(client, name))
         try:
-            notes = [*notes, f"version {plan.version} {trial.run(name, plan.version)}"]
+            notes = [*notes, f"version {plan.version} {smoke_test.run(name, plan.version)}"]
         except RegistryError as error:
             raise RegistryError(
                 f"{error}; nothing was moved: to go further back, "

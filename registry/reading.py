@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry import evidence, stages
+from registry.cli.text import one_line
 from registry.client import speaking
 from registry.errors import RegistryError
 from registry.gates import Evidence
-from registry.text import one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa

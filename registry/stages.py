@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from registry.cli.text import closest
 from registry.client import pages, place, speaking
 from registry.errors import RegistryError
-from registry.text import closest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

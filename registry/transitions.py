@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry import evidence, follow, interrupts, stages, telling
+from registry import annotations, evidence, hooks, stages
+from registry.cli import interrupts
 from registry.errors import RegistryError
 from registry.ledger import DONE, INTENT, UNDONE, Entry, Ledger
 from registry.ledger.entries import closing
@@ -169,7 +170,7 @@ def execute(
         where registry or ledger refuse or go away. Then nothing was moved, or the intent stays, and the next command
         finishes it.
     """
-    following = follow.titles(followers, plan.target)
+    following = hooks.titles(followers, plan.target)
     intended = Entry(
         kind=plan.kind,
         state=INTENT,
@@ -234,8 +235,8 @@ def finish(
     before = intent.details["before"]
 
     def undo(state: State | None, reason: str, **details: Any) -> Entry:
-        if state is not None and not telling.announced(state, intent):
-            _write(telling.undoing(client, state, intent), observe)
+        if state is not None and not annotations.announced(state, intent):
+            _write(annotations.undoing(client, state, intent), observe)
         observe("undone")
         return _close(client, ledger, intent, UNDONE, observe, recovered=reason, **details)
 
@@ -245,7 +246,7 @@ def finish(
         return undo(None, "the model is gone")
     if intent.version not in state.versions:
         return undo(None, "the version is gone")
-    if not telling.announced(state, intent) and ledger.anchoring(intent):
+    if not annotations.announced(state, intent) and ledger.anchoring(intent):
         return undo(state, "nothing was moved")
     now = {number: one.stage for number, one in state.versions.items() if number in before}
     ways = [dict(before)]
@@ -271,7 +272,7 @@ def _forward(
     **details: Any,
 ) -> Entry:
     lock.check()
-    _write(telling.announcement(client, state, intent), observe)
+    _write(annotations.announcement(client, state, intent), observe)
     for version, stage in calls:
         lock.check()
         observe(f"stage of {version}")
@@ -283,7 +284,7 @@ def _forward(
             lock.check()
             observe(f"alias {alias}")
             stages.point(client, intent.model, alias, after)
-    for step, write in telling.steps(client, state, intent):
+    for step, write in annotations.steps(client, state, intent):
         lock.check()
         observe(step)
         write()
@@ -302,12 +303,12 @@ def _close(
 def _anchor(client: "MlflowClient", ledger: Ledger, row: Entry, observe: Observer) -> None:
     """Name a closing row on the versions that it moved, as far as they are there still."""
     with contextlib.suppress(NoModel):
-        _write(telling.closings(client, stages.read(client, row.model), row), observe)
+        _write(annotations.closings(client, stages.read(client, row.model), row), observe)
     observe("anchored")
     ledger.anchored(row.id)
 
 
-def _write(steps: Iterable[telling.Step], observe: Observer) -> None:
+def _write(steps: Iterable[annotations.Step], observe: Observer) -> None:
     for step, write in steps:
         observe(step)
         write()

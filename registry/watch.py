@@ -9,11 +9,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from registry import byhand, follow, interrupts, stages
-from registry.byhand import WATCH, Settled
+from registry import hooks, reconcile, stages
+from registry.cli import interrupts
 from registry.client import one_try, pages, speaking
 from registry.errors import RegistryError
 from registry.ledger import NOTED, Entry, Ledger
+from registry.reconcile import WATCH, Settled
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,7 +79,7 @@ class Watch:
             found += self._settle(name)
         self._began()
         for name in sorted(self._unfollowed):
-            follow.catch_up(self._ledger, name, self._policies.for_model(name).follow)
+            hooks.catch_up(self._ledger, name, self._policies.for_model(name).follow)
         return found
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
@@ -145,7 +146,7 @@ class Watch:
             policy = self._policies.for_model(name)
             # What is begun is finished, should the process be told to stop meanwhile.
             with interrupts.held():
-                found = byhand.settle(self._client, self._ledger, name, policy, trusting=self._trusting)
+                found = reconcile.settle(self._client, self._ledger, name, policy, trusting=self._trusting)
             interrupts.check()
             self._unfollowed.add(name)
         for one in found:
@@ -159,7 +160,7 @@ class Watch:
             state = stages.read(self._client, name)
         except stages.NoModel:
             return False
-        return byhand.drifted(state, self._ledger.entries(name)) or bool(self._ledger.unanchored(name))
+        return reconcile.drifted(state, self._ledger.entries(name)) or bool(self._ledger.unanchored(name))
 
     def _follow(self) -> None:
         """Let commands and webhooks run aside: what is changed by hand meanwhile does not wait for them."""
@@ -173,7 +174,7 @@ class Watch:
 
     def _caught_up(self, name: str) -> None:
         with self._troubled(f"follow {name}"):
-            for one in follow.catch_up(self._ledger, name, self._policies.for_model(name).follow):
+            for one in hooks.catch_up(self._ledger, name, self._policies.for_model(name).follow):
                 came = "done" if one.followed else f"failed {one.tries} times: {one.said}"
                 self._say(f"{name}, ledger {one.transition}: {one.follower}: {came}")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from registry.commands import Group, Names, Switch, option, policy_option, switch
-from registry.commands import run as run_program
+from registry.cli.commands import Group, Names, Switch, option, policy_option, switch
+from registry.cli.commands import run as run_program
 from serving.server.guard.commands import keys
 
 
@@ -131,7 +131,7 @@ def serve(model_uri: tuple[str, ...], **options) -> int:
     A promotion or rollback is served within seconds, without a restart. MODEL_URI is models:/NAME/3,
     models:/NAME@champion, runs:/RUN/model or a path; NAME=MODEL_URI gives it another name.
     """
-    from registry import interrupts
+    from registry.cli import interrupts
     from serving.server.settings import Settings
     from serving.server.supervisor import run
 
@@ -181,7 +181,7 @@ def package(
     as_json: bool,
 ) -> None:
     """Make of MODEL_URI (models:/NAME/3, models:/NAME@champion, a path) what a target deploys: planned, then built."""
-    from registry.commands import pairs
+    from registry.cli.commands import pairs
     from serving.packaging import commands
 
     commands.package(
@@ -204,7 +204,7 @@ def package(
 @option("--env", multiple=True, help="A variable of the function, as NAME=VALUE.")
 def invoke(package: str, body: str | None, event: str | None, fetch: bool, env: tuple[str, ...]) -> None:
     """Run PACKAGE, an aws-lambda zip or its folder, in AWS's own emulator here, and print its answer to a request."""
-    from registry.commands import pairs
+    from registry.cli.commands import pairs
     from serving.packaging import commands
 
     commands.invoke(package, body=body, event=event, fetch=fetch, environment=pairs(env, "--env"))

@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 from registry import client as registry_client
+from registry.cli.text import one_line
 from registry.errors import RegistryError
-from registry.text import one_line
 from serving.errors import ServingError
 from serving.flavor import SCORECARD
 from serving.scorecard import Input, Scorecard, ScorecardError, Unsupported

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.card.parts import keyed, part
 from registry import holdout as rules
-from registry.text import spans
+from registry.cli.text import spans
 
 
 def holdout(section: Mapping) -> dict:

@@ -18,7 +18,7 @@ from pipelines.sources import delimited, encodings, jsonlines, scalars
 from pipelines.sources.bundled import BUNDLED
 from pipelines.sources.options import FIND, OF_NUMBERS, ReadOptions
 from pipelines.sources.table import Table, named
-from registry.text import one_line
+from registry.cli.text import one_line
 
 PARQUET, LINES, DELIMITED = "Parquet", "JSON lines", "CSV"
 _FORMATS = {

@@ -9,7 +9,7 @@ from pipelines.sources import files
 from pipelines.sources.options import FIND, ReadOptions
 from pipelines.sources.table import Table
 from registry import redaction
-from registry.text import one_line
+from registry.cli.text import one_line
 
 _CONNECT_SECONDS = 4
 _READ_SECONDS = 60

@@ -12,8 +12,8 @@ from pipelines.errors import PipelineError
 from pipelines.sources import scalars
 from pipelines.sources.table import Table, rows_digest
 from registry import redaction
+from registry.cli.text import listed
 from registry.client import BARE_AT, said_by
-from registry.text import listed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine, TableClause

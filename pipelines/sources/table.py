@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.errors import PipelineError
 from pipelines.marks import PLAIN, Marks
-from registry.text import listed
+from registry.cli.text import listed
 from serving.scorecard.inputs import NUMBER, Input, column_name
 
 

@@ -17,7 +17,8 @@ from pipelines.tuning import studies, trials, view
 from pipelines.tuning.planning import Search, Task, check_table, decide
 from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
 from registry import client as registry_client
-from registry import interrupts, redaction
+from registry import redaction
+from registry.cli import interrupts
 from registry.client import speaking
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import estimators
 from pipelines.errors import PipelineError
 from pipelines.estimators import Entry
-from registry.text import closest, one_line
+from registry.cli.text import closest, one_line
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,8 +14,8 @@ from pipelines.fitting import CrossValidation
 from pipelines.metrics import Answers
 from pipelines.tuning import studies
 from pipelines.tuning.planning import Task
+from registry.cli.text import one_line
 from registry.client import speaking
-from registry.text import one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import PipelineError
 from pipelines.validation.quiet import great_expectations
-from registry.text import one_line
+from registry.cli.text import one_line
 
 if TYPE_CHECKING:
     from pipelines.validation.results import SuiteResult

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.errors import PipelineError
 from pipelines.validation.quiet import great_expectations
-from registry.text import one_line
+from registry.cli.text import one_line
 
 #: The suites that come with the project, one file a dataset.
 FOLDER = Path(__file__).parent.parent / "expectations"

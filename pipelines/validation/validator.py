@@ -9,7 +9,7 @@ from pipelines.validation.quiet import context, great_expectations
 from pipelines.validation.results import Finding, SuiteResult
 from pipelines.validation.suites import CRITICAL, Suite, build, did_you_mean
 from pipelines.validation.wording import expected_text, observed_text
-from registry.text import one_line
+from registry.cli.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from registry.cli.text import figure, one_line
 from registry.gates import schema
 from registry.gates.case import Answer, Case, short
-from registry.text import figure, one_line
 
 
 def evidence(case: Case) -> Answer:

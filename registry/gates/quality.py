@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from registry import holdout
+from registry.cli.text import figure, listed
 from registry.gates import paired
 from registry.gates.case import Answer, Case
 from registry.gates.verdict import Evidence
 from registry.metrics import BY_NAME
-from registry.text import figure, listed
 
 
 def bound(case: Case) -> Answer:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from registry.cli.text import figure
 from registry.gates import provenance, quality
 from registry.gates.case import Answer, Case
 from registry.gates.verdict import Evidence, Result, Verdict
-from registry.text import figure
 
 if TYPE_CHECKING:
     from registry.policy import Policy

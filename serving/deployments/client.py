@@ -6,9 +6,9 @@ from typing import Any
 import click
 from mlflow.deployments import BaseDeploymentClient, PredictionsResponse
 
+from registry.cli.terminal import say
 from registry.client import settle
 from registry.redaction import redacted
-from registry.terminal import say
 
 from . import asking, clouds, commandline, deploying, dryrun, packages, settings
 from .clouds import Cloud

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry.text import closest, one_line
+from registry.cli.text import closest, one_line
 
 from .errors import (
     ABORTED,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from registry.cli.text import figure
 from registry.redaction import words
-from registry.text import figure
 
 from . import extras
 from .packages import Package, statements

@@ -16,9 +16,9 @@ from mlflow.protos.databricks_pb2 import (
     TEMPORARILY_UNAVAILABLE,
 )
 
+from registry.cli.text import one_line
 from registry.errors import RegistryError
 from registry.redaction import explained
-from registry.text import one_line
 from serving.errors import EXPECTED
 
 __all__ = [

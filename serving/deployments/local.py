@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from registry.interrupts import interruptible
-from registry.terminal import say
+from registry.cli.interrupts import interruptible
+from registry.cli.terminal import say
 from serving.errors import ServingError
 from serving.packaging import emulator
 from serving.packaging.emulator import EMULATOR, Function

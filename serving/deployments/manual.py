@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from registry.text import aligned
+from registry.cli.text import aligned
 from serving.packaging import Option
 
 from .settings import CREATE, DELETE, OWN, RUN, UPDATE, options

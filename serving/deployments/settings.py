@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from registry.text import closest
+from registry.cli.text import closest
 from serving.packaging import TARGETS, Option
 from serving.packaging.options import matching, whole, yes_no
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from registry.text import one_line
+from registry.cli.text import one_line
 
 from . import metrics, traffic
 from .clouds import Cloud

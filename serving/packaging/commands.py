@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from registry.cli.terminal import say, show_json
 from registry.redaction import redacted
-from registry.terminal import say, show_json
 from serving.errors import ServingError
 from serving.given import text
 

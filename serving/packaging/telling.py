@@ -2,7 +2,7 @@
 
 import json
 
-from registry.text import aligned as table
+from registry.cli.text import aligned as table
 
 from .plan import CONTAINER, FILES, ZIP, Built, Plan
 

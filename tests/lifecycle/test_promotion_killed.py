@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from registry import annotations, history, ledger, promotion, stages
 from registry import client as clients
-from registry import history, ledger, promotion, stages, telling
 from registry.errors import RegistryError
 from registry.ledger import DONE, UNDONE, Ledger
 from registry.stages import PRODUCTION, STAGING
@@ -91,11 +91,11 @@ def test_killed_between_any_two_writes_of_a_promotion(tracking: str, book: str, 
             with watched(tracking) as seen:
                 killed = killed_at(promoting.promote, tracking, book, name, place)
                 champion = stages.read(client, name).champion
-                assert opened.verify(lambda: telling.anchors(client)) is None, "a crash is no tampering"
+                assert opened.verify(lambda: annotations.anchors(client)) is None, "a crash is no tampering"
 
                 rows = recover(client, opened)
             assert seen == [1]
-            assert opened.verify(lambda: telling.anchors(client)) is None
+            assert opened.verify(lambda: annotations.anchors(client)) is None
             assert opened.unanchored() == []
             if not killed:
                 break
@@ -139,7 +139,7 @@ def test_killed_between_any_two_writes_of_a_taking_back(tracking: str, tmp_path:
                 assert_mirrored(state)
             else:
                 assert staged(state) == {"1": "Archived", "2": PRODUCTION}
-            assert opened.verify(lambda: telling.anchors(client)) is None
+            assert opened.verify(lambda: annotations.anchors(client)) is None
     assert ends[:4] == [[], [UNDONE], [UNDONE], [DONE]]
     assert list(dict.fromkeys(map(tuple, ends[3:]))) == [(DONE,), ()]
 
@@ -164,7 +164,7 @@ def test_killed_between_any_two_writes_of_the_mending(tracking: str, tmp_path: P
             assert state.versions["2"].description.count("Staging → Production by ann: better") == 1
             if not killed:
                 break
-            assert opened.verify(lambda: telling.anchors(client)) is None
+            assert opened.verify(lambda: annotations.anchors(client)) is None
         assert place > 8
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from registry import annotations, ledger, promotion, stages
 from registry import client as clients
-from registry import ledger, promotion, stages, telling
 from registry.errors import RegistryError
 from registry.ledger import DONE, INTENT, UNDONE
 from registry.stages import PRODUCTION
@@ -52,13 +52,13 @@ def test_a_user_without_the_right_gets_the_servers_refusal(tmp_path: Path, monke
         assert staged(stages.read(ann, "diabetes")) == {}
         # The intent has moved nothing, and stays until a command of somebody who may move versions.
         assert [entry.state for entry in book.entries()] == [INTENT]
-        assert book.verify(lambda: telling.anchors(ann)) is None
+        assert book.verify(lambda: annotations.anchors(ann)) is None
 
         chief = become("admin", admin)
         promote(chief, book, "1")
         assert staged(stages.read(chief, "diabetes")) == {"1": PRODUCTION}
         assert [entry.state for entry in book.entries()] == [INTENT, UNDONE, INTENT, DONE]
-        assert book.verify(lambda: telling.anchors(chief)) is None
+        assert book.verify(lambda: annotations.anchors(chief)) is None
         assert recover(chief, book) == []
 
 

@@ -14,8 +14,8 @@ from pipelines import ancestry, splitting
 from pipelines.dataset import Roles, check, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
+from registry.cli.text import spans
 from registry.holdout import Earlier, HoldoutRule, tag
-from registry.text import spans
 from serving.scorecard.inputs import Cleaning
 
 POOL = 240

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipelines.errors import PipelineError
-from registry.commands import Group, Names, Switch, merged, option, pairs, told
+from registry.cli.commands import Group, Names, Switch, merged, option, pairs, told
 from registry.errors import RegistryError
 from tests import command
 

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from registry import client as clients
-from registry import follow, ledger, promotion, stages
+from registry import hooks, ledger, promotion, stages
 from registry.ledger import FOLLOW, Entry, Ledger
 from registry.policy import Follow
 from registry.stages import ARCHIVED, PRODUCTION, STAGING
@@ -154,7 +154,7 @@ def test_one_that_fails_is_tried_again_recorded_and_undoes_nothing(client: Mlflo
         ("followed", 1, True),
     ]
     assert staged(stages.read(client, NAME)) == {"1": PRODUCTION}
-    assert follow.catch_up(book, NAME, (failing,)) == [], "it was tried as often as the policy says"
+    assert hooks.catch_up(book, NAME, (failing,)) == [], "it was tried as often as the policy says"
 
 
 def test_one_that_works_at_the_second_try_is_followed(client: MlflowClient, book: Ledger, tmp_path: Path):
@@ -203,7 +203,7 @@ def test_the_signature_is_the_one_that_mlflows_own_webhooks_have():
     from mlflow.webhooks.delivery import _generate_hmac_signature
 
     for body in ("{}", '{"name": "größe"}'):
-        assert follow.signature("key", "id-1", "123", body) == _generate_hmac_signature("key", "id-1", "123", body)
+        assert hooks.signature("key", "id-1", "123", body) == _generate_hmac_signature("key", "id-1", "123", body)
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,8 @@ def test_followers_are_called_by_their_name_else_by_program_and_host():
         "echo": command("echo it's s3cr3t"),
     }
     followers = tuple(called.values())
-    assert list(follow.titled(followers).items()) == list(called.items())
-    assert follow.titles((*followers, named), PRODUCTION) == list(called), "the same is done once"
+    assert list(hooks.titled(followers).items()) == list(called.items())
+    assert hooks.titles((*followers, named), PRODUCTION) == list(called), "the same is done once"
 
 
 @pytest.mark.parametrize(
@@ -270,10 +270,10 @@ def test_what_a_command_says_is_told_without_secrets(
 def test_what_the_policy_names_no_longer_is_not_run_and_is_recorded(client: MlflowClient, book: Ledger, tmp_path: Path):
     killing = "echo run >> log; kill -9 $PPID"
     assert _killed(book, killing)
-    (outcome,) = follow.catch_up(book, NAME, (), patience=20)
+    (outcome,) = hooks.catch_up(book, NAME, (), patience=20)
     assert (outcome.followed, outcome.said) == (False, "not tried: the policy does not name it any more")
     assert (tmp_path / "log").read_text() == "run\n"
-    assert follow.catch_up(book, NAME, (command(killing),)) == []
+    assert hooks.catch_up(book, NAME, (command(killing),)) == []
 
 
 def _killed(book: Ledger, text: str) -> bool:
@@ -308,9 +308,9 @@ def test_of_several_that_catch_up_at_once_one_does(client: MlflowClient, book: L
     assert _killed(book, text)
     longer = command(f"cd {tmp_path}; {text}")
 
-    def catch_up(_: int) -> list[follow.Outcome]:
+    def catch_up(_: int) -> list[hooks.Outcome]:
         with ledger.open() as own:
-            return follow.catch_up(own, NAME, (longer,), patience=30)
+            return hooks.catch_up(own, NAME, (longer,), patience=30)
 
     with ThreadPoolExecutor(3) as pool:
         outcomes = [one for found in pool.map(catch_up, range(3)) for one in found]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import interrupts
+from registry.cli import interrupts
 
 ROOT = Path(__file__).parents[2]
 
@@ -246,7 +246,7 @@ def test_nothing_is_asked_outside_of_a_block():
 
 PROGRAM = """
 import click
-from registry.commands import Group, run
+from registry.cli.commands import Group, run
 @click.group(cls=Group)
 def cli(): pass
 @cli.command()

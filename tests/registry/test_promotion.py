@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from registry import annotations, history, ledger, promotion, stages
 from registry import client as clients
-from registry import history, ledger, promotion, stages, telling
 from registry.errors import RegistryError
 from registry.gates import Verdict
 from registry.ledger import DONE, INTENT, UNDONE, Ledger
@@ -109,23 +109,23 @@ def test_the_versions_tell_the_story_too(client: MlflowClient, book: Ledger):
         "None → Production by ann: first of all (ledger 1)",
         "Production → Archived by ann: version 2 came; better (ledger 3)",
     ]
-    assert book.verify(lambda: telling.anchors(client)) is None
+    assert book.verify(lambda: annotations.anchors(client)) is None
 
 
 def test_a_description_keeps_its_text_and_the_newest_lines():
     line = "- 2026-01-01 12:00 UTC: Staging → Production by ann: {} (ledger {})"
-    text = telling.described("By hand.\n\n- a list", line.format("one", 1))
+    text = annotations.described("By hand.\n\n- a list", line.format("one", 1))
     assert text == "By hand.\n\n- a list\n\n" + line.format("one", 1)
-    assert telling.described(text, line.format("one", 1)) == text
+    assert annotations.described(text, line.format("one", 1)) == text
     for number in range(2, 200):
-        text = telling.described(text, line.format("more", number))
+        text = annotations.described(text, line.format("more", number))
     assert len(text) <= 5000
     assert text.startswith("By hand.\n\n- a list\n\n- 2026")
     assert text.endswith("(ledger 199)")
     assert "(ledger 2)" not in text
     full = "x" * 4990
-    assert telling.described(full, line.format("one", 1)) == full
-    assert telling.described("", line.format("one", 1)) == line.format("one", 1)
+    assert annotations.described(full, line.format("one", 1)) == full
+    assert annotations.described("", line.format("one", 1)) == line.format("one", 1)
 
 
 def test_a_version_that_fails_its_gates_is_not_moved_and_nothing_is_written(client: MlflowClient, book: Ledger):

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from registry import byhand, history, ledger, policy, promotion, stages, trial
 from registry import client as clients
+from registry import history, ledger, policy, promotion, reconcile, smoke_test, stages
 from registry.errors import RegistryError
 from registry.ledger import DONE, Ledger
 from registry.stages import ARCHIVED, PRODUCTION, STAGING, State
@@ -109,7 +109,7 @@ def test_the_champion_before_comes_back(client: MlflowClient, book: Ledger, prom
 
 def seen(client: MlflowClient, book: Ledger) -> None:
     """What ``watch`` does about a change by hand."""
-    settled = byhand.settle(client, book, NAME, policy.read().default)
+    settled = reconcile.settle(client, book, NAME, policy.read().default)
     assert [one.outcome for one in settled] == ["adopted"]
 
 
@@ -290,7 +290,7 @@ def test_a_version_that_does_not_answer_is_told_in_one_line(
 ):
     (source / "code.py").write_text(CODE.format(load=load, predict=predict))
     with pytest.raises(RegistryError, match=f"version 1 of 'diabetes' does not load and answer: .*{told}") as caught:
-        trial.run(NAME, "1")
+        smoke_test.run(NAME, "1")
     assert "\n" not in str(caught.value)
 
 
@@ -298,7 +298,7 @@ def test_a_version_that_takes_too_long_is_ended(client: MlflowClient, source: Pa
     (source / "code.py").write_text(CODE.format(load="time.sleep(60)", predict="return model_input['bmi']"))
     start = time.monotonic()
     with pytest.raises(RegistryError, match=r"took over 0\.5 s to load"):
-        trial.run(NAME, "1", patience=0.5)
+        smoke_test.run(NAME, "1", patience=0.5)
     assert time.monotonic() - start < soon(10)
 
 
@@ -311,4 +311,4 @@ def test_a_version_without_an_input_example_has_to_load(client: MlflowClient, so
         skipping = line.startswith("saved_input_example_info") or (skipping and line.startswith(" "))
         lines += [] if skipping else [line]
     (source / "MLmodel").write_text("\n".join(lines) + "\n")
-    assert trial.run(NAME, "1") == "loads; it has no input example to answer"
+    assert smoke_test.run(NAME, "1") == "loads; it has no input example to answer"

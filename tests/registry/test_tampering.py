@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from registry import ledger, promotion, stages, telling
+from registry import annotations, ledger, promotion, stages
 from registry.errors import RegistryError
 from registry.ledger import DONE, INTENT, NOTED, UNDONE, Anchor, Entry, Ledger
 from registry.ledger.entries import COLUMNS
@@ -47,7 +47,7 @@ def moved(client: MlflowClient, tmp_path: Path) -> Path:
     with open_book(tmp_path) as book:
         for version, stage in (("1", PRODUCTION), ("2", PRODUCTION), ("3", STAGING)):
             promote(client, book, version, stage)
-        assert book.verify(lambda: telling.anchors(client)) is None
+        assert book.verify(lambda: annotations.anchors(client)) is None
     return tmp_path / "ledger.db"
 
 
@@ -99,7 +99,7 @@ def test_a_forgery_whose_chain_and_head_hold_is_found(client: MlflowClient, move
     forge(moved, FORGERIES[what], pending=pending)
     with open_book(moved.parent) as book:
         assert book.verify() is None or "closing row" in what
-        assert book.verify(lambda: telling.anchors(client)) is not None
+        assert book.verify(lambda: annotations.anchors(client)) is not None
 
 
 @st.composite
@@ -242,20 +242,20 @@ def test_a_crash_before_the_closing_row_is_named_hides_no_other_content(client: 
         with pytest.raises(KeyboardInterrupt):
             promote(client, book, "3", observe=observe)
         assert [row.id for row in book.unanchored()] == [8]
-        assert book.verify(lambda: telling.anchors(client)) is None
+        assert book.verify(lambda: annotations.anchors(client)) is None
     for name, value in {"reason": "nobody asked", "actor": "bob", "version": "1"}.items():
         copy = moved.with_name("copy") / "ledger.db"
         copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(moved, copy)
         forge(copy, changed(-1, **{name: value}))
         with open_book(copy.parent) as book:
-            broken = book.verify(lambda: telling.anchors(client))
+            broken = book.verify(lambda: annotations.anchors(client))
             assert (broken and broken.reason) == "row 8 does not close the intent that it names"
     # Without the mark it is no crash.
     with unguarded(moved) as connection:
         connection.execute("DELETE FROM lifecycle_ledger_unanchored")
     with open_book(moved.parent) as book:
-        broken = book.verify(lambda: telling.anchors(client))
+        broken = book.verify(lambda: annotations.anchors(client))
         assert (broken and broken.reason) == "row 8 is not named by the tag of any version that it moved"
 
 
@@ -285,21 +285,21 @@ def test_an_intent_that_somebody_wrote_into_the_ledger_moves_nothing(client: Mlf
                 .tags["ledger"]
                 .startswith("Archived → Production by bob: undone, nothing was moved; nobody asked (ledger")
             )
-        assert book.verify(lambda: telling.anchors(client)) is None
+        assert book.verify(lambda: annotations.anchors(client)) is None
 
 
 def test_what_the_registry_no_longer_has_is_no_tampering(client: MlflowClient, moved: Path):
     client.delete_model_version(NAME, "3")
     with open_book(moved.parent) as book:
-        assert book.verify(lambda: telling.anchors(client)) is None
+        assert book.verify(lambda: annotations.anchors(client)) is None
     client.rename_registered_model(NAME, "renamed")
     with open_book(moved.parent) as book:
-        assert book.verify(lambda: telling.anchors(client)) is None
+        assert book.verify(lambda: annotations.anchors(client)) is None
         book.append(Entry("watch", NOTED, "", "", "", "", "watch", "began"))
-        assert book.verify(lambda: telling.anchors(client)) is None
+        assert book.verify(lambda: annotations.anchors(client)) is None
     client.delete_registered_model("renamed")
     with open_book(moved.parent) as book:
-        assert book.verify(lambda: telling.anchors(client)) is None
+        assert book.verify(lambda: annotations.anchors(client)) is None
 
 
 def test_what_is_moved_while_it_is_verified_is_no_tampering(client: MlflowClient, moved: Path):
@@ -307,12 +307,12 @@ def test_what_is_moved_while_it_is_verified_is_no_tampering(client: MlflowClient
 
         def reading(*, before: bool) -> Callable[[], list[Anchor]]:
             def read() -> list[Anchor]:
-                found = [] if before else telling.anchors(client)
+                found = [] if before else annotations.anchors(client)
                 promote(client, other, "1" if before else "2")
-                return telling.anchors(client) if before else found
+                return annotations.anchors(client) if before else found
 
             return read
 
         assert book.verify(reading(before=True)) is None
         assert book.verify(reading(before=False)) is None
-        assert book.verify(lambda: telling.anchors(client)) is None
+        assert book.verify(lambda: annotations.anchors(client)) is None

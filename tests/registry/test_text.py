@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.text import aligned, as_json, closest, escaped, figure, listed, one_line, parts, unquoted, width
+from registry.cli.text import aligned, as_json, closest, escaped, figure, listed, one_line, parts, unquoted, width
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from mlflow import MlflowClient
 
-from registry import byhand, client, ledger, policy, promotion, stages, verdicts
+from registry import client, ledger, policy, promotion, reconcile, stages, verdicts
 from registry.errors import RegistryError
 from registry.gates import Result, Verdict
 from registry.ledger import DONE, NOTED, Ledger
@@ -250,7 +250,7 @@ def test_what_comes_to_a_stage_while_another_is_judged_is_judged_itself(
 
     by_hand(registry, "2", "Production")
     for _ in range(2):
-        byhand.settle(registry, book, "made", POLICIES.default, judge=judge)
+        reconcile.settle(registry, book, "made", POLICIES.default, judge=judge)
     assert asked == [("2", "Production"), ("3", "Staging")]
     assert now(registry) == ({"1": "Archived", "2": "Production"}, {"champion": "2"})
 
@@ -272,9 +272,9 @@ def test_a_version_that_is_deleted_while_it_is_judged_is_passed_over(
     by_hand(registry, "2", "Production")
     time.sleep(0.01)
     by_hand(registry, "3", "Production")
-    byhand.settle(registry, book, "made", POLICIES.default, judge=judge)
+    reconcile.settle(registry, book, "made", POLICIES.default, judge=judge)
     assert now(registry)[0] == ({"1": "Archived", "2": "Production"} if verdict else {"1": "Production"})
-    assert byhand.settle(registry, book, "made", POLICIES.default, judge=judge) == []
+    assert reconcile.settle(registry, book, "made", POLICIES.default, judge=judge) == []
 
 
 def test_what_was_missed_is_found_later(registry: MlflowClient, book: Ledger):
@@ -516,7 +516,7 @@ class Clicks(RuleBasedStateMachine):
         clicks=st.lists(st.tuples(st.sampled_from(NUMBERS), st.sampled_from(stages.STAGES)), max_size=2),
     )
     def look(self, failing: set[str], flag: bool, clicks: list[tuple[str, str]]) -> None:
-        before = byhand.known(self.book.entries("made"), stages.read(self.registry, "made"))
+        before = reconcile.known(self.book.entries("made"), stages.read(self.registry, "made"))
         meanwhile = list(clicks)
 
         def judge(version: str, stage: str, champion: str | None) -> Verdict:
@@ -528,10 +528,10 @@ class Clicks(RuleBasedStateMachine):
             )
 
         rules = replace(POLICIES.default, by_hand="flag" if flag else "revert")
-        byhand.settle(self.registry, self.book, "made", rules, judge=judge)
+        reconcile.settle(self.registry, self.book, "made", rules, judge=judge)
         if len(meanwhile) < len(clicks):
             meanwhile.clear()
-            byhand.settle(self.registry, self.book, "made", rules, judge=judge)
+            reconcile.settle(self.registry, self.book, "made", rules, judge=judge)
         after = stages.read(self.registry, "made")
         entered = {
             number
@@ -541,7 +541,7 @@ class Clicks(RuleBasedStateMachine):
         assert flag or not entered & failing, "a version that fails its gates is in a stage"
         # A second look finds nothing to do.
         count = len(self.book.entries())
-        assert byhand.settle(self.registry, self.book, "made", rules, judge=judge) == []
+        assert reconcile.settle(self.registry, self.book, "made", rules, judge=judge) == []
         assert len(self.book.entries()) == count
         self.clicked = False
 
@@ -555,7 +555,7 @@ class Clicks(RuleBasedStateMachine):
             assert len(there) <= 1, f"{len(there)} versions are in {stage}"
             assert state.aliases.get(alias) == (there[0] if there else None)
         entries = self.book.entries("made")
-        assert byhand.known(entries, state) == {one.number: one.stage for one in state.versions.values()}
+        assert reconcile.known(entries, state) == {one.number: one.stage for one in state.versions.values()}
         assert self.book.verify() is None
 
 

@@ -35,7 +35,7 @@ def serve(words: list) -> int:
     os.environ["TMPDIR"] = place
     os.environ.setdefault("SERVING_CACHE", os.path.join(place, "serving-cache"))
 
-    from registry.commands import run
+    from registry.cli.commands import run
     from serving.__main__ import cli
 
     models = os.path.join(HERE, "model")

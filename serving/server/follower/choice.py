@@ -8,7 +8,7 @@ left there by the policy ``flag``, or was put back by a rollback or by ``watch``
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from registry import byhand, history
+from registry import history, reconcile
 from registry.ledger import CLOSED, INTENT, Entry
 from registry.policy import FLAG
 from registry.stages import ALIASES, PRODUCTION, STAGING, State
@@ -43,7 +43,7 @@ def choose(state: State, entries: Sequence[Entry], *, by_hand: str) -> Choice:
     entries : the ledger's rows of the model.
     by_hand : the policy for versions that were moved by hand and fail: ``revert`` or ``flag``.
     """
-    known = byhand.known(entries, state)
+    known = reconcile.known(entries, state)
     there = [version.number for version in state.in_stage(PRODUCTION)]
     if not there:
         return Choice(None, staged=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.commands import Group, option
+from registry.cli.commands import Group, option
 
 if TYPE_CHECKING:
     from serving.server.guard.keys import Key

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry.cli.text import aligned, escaped, figure, width
+from registry.cli.text import as_json as json_text
 from registry.client import place
 from registry.redaction import inside, redacted
-from registry.text import aligned, escaped, figure, width
-from registry.text import as_json as json_text
 
 if TYPE_CHECKING:
     from registry.gates import Verdict

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from registry import stages
+from registry.cli.text import one_line
 from registry.client import speaking
 from registry.ledger import DONE, UNDONE, Anchor, Entry
 from registry.stages import State
-from registry.text import one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry import history, stages, telling, verdicts
+from registry import annotations, history, stages, verdicts
 from registry.ledger import INTENT, NOTED, Entry, Ledger
 from registry.policy import FLAG, Policy
 from registry.reading import EvidenceError
@@ -162,7 +162,7 @@ def _renamed(ledger: Ledger, state: State) -> str | None:
 
     The last row of each is named by its tag, and tells when the registry made the version: of another one it is not.
     """
-    for number in telling.rows_named(state):
+    for number in annotations.rows_named(state):
         for entry in ledger.entries(intent=number):
             keys = {(move["version"], move["created"]) for move in entry.details.get("moves", ())}
             if any((one.number, one.created) in keys for one in state.versions.values()) and entry.model != state.name:

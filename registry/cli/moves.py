@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry.commands import Command, option, policy_option, switch
+from registry.cli.commands import Command, option, policy_option, switch
 
 if TYPE_CHECKING:
     from registry.promotion import Transition
@@ -60,8 +60,9 @@ def promote(
     VERSION is a number, or latest for the newest one. The version that was in the stage is archived, and the alias
     moves along. A version may go to Production from any stage: the gates of Production ask for all that it needs.
     """
-    from registry import ledger, promotion, stages, terminal, verdicts
+    from registry import ledger, promotion, stages, verdicts
     from registry import policy as policies
+    from registry.cli import terminal
     from registry.client import connect
     from registry.reading import EvidenceError
 
@@ -161,7 +162,7 @@ def _show(transition: "Transition", *, dry_run: bool, as_json: bool) -> None:
     """Print what was done, or would be; or JSON."""
     from dataclasses import asdict
 
-    from registry import terminal
+    from registry.cli import terminal
 
     plan, verdict = transition.plan, transition.verdict
     if as_json:

@@ -24,12 +24,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from registry.cli.text import one_line
 from registry.client import cause
 from registry.errors import RegistryError
 from registry.ledger import DONE, FAILED, FOLLOW, FOLLOWED, Entry, Ledger
 from registry.policy import Follow
 from registry.redaction import hidden, redacted, secrets, split, url
-from registry.text import one_line
 
 # A process follows a model's transitions under a lease: one that is killed is succeeded after so many seconds.
 _LEASE = 4.0

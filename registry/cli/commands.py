@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from registry import interrupts
+from registry.cli import interrupts
+from registry.cli.text import escaped, parts, unquoted
 from registry.redaction import explained, words
-from registry.text import escaped, parts, unquoted
 
 
 class Option(click.Option):

@@ -1,6 +1,6 @@
 """Whether a registered version still loads and answers, found out in a process of its own.
 
-Run as a program it is that process: ``python -m registry.trial models:/NAME/VERSION``.
+Run as a program it is that process: ``python -m registry.smoke_test models:/NAME/VERSION``.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from registry.cli.text import one_line
 from registry.errors import RegistryError
-from registry.text import one_line
 
 #: How long loading and answering may take, in seconds.
 PATIENCE = 120.0
@@ -34,7 +34,7 @@ def run(name: str, version: str, *, patience: float = PATIENCE) -> str:
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         result, output = Path(folder, "result.json"), Path(folder, "output.txt")
         # Models say things while they load: what counts is in a file.
-        command = [sys.executable, "-u", "-m", "registry.trial", f"models:/{name}/{version}", str(result)]
+        command = [sys.executable, "-u", "-m", "registry.smoke_test", f"models:/{name}/{version}", str(result)]
         with output.open("wb") as said:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
