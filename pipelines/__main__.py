@@ -171,8 +171,8 @@ def tune(as_json: bool, **given) -> None:
 def evaluate(as_json: bool, **given) -> None:
     """Judge a registered version on a table, beside the champion, and keep the evidence with its run."""
     from pipelines import terminal
-    from pipelines.judging import Question
-    from pipelines.judging import evaluate as evaluate_one
+    from pipelines.evaluation.evaluate import Question
+    from pipelines.evaluation.evaluate import evaluate as evaluate_one
 
     question = Question(
         model=given["model"],
@@ -206,7 +206,7 @@ def evaluate(as_json: bool, **given) -> None:
 def validate(as_json: bool, **given) -> None:
     """Check a table against its expectation suite, or draft the suite."""
     from pipelines import terminal
-    from pipelines.checking import check
+    from pipelines.validation.check import check
 
     given["draft"] = given.pop("profile")
     given["options"] = _options(given)

@@ -11,10 +11,11 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
-from pipelines import features, metrics
+from pipelines import features
 from pipelines.dataset import REGRESSION, Dataset
 from pipelines.errors import PipelineError
-from pipelines.metrics import Answers
+from pipelines.evaluation import metrics
+from pipelines.evaluation.metrics import Answers
 from registry.cli.text import one_line
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from pipelines import estimators, fitting, splitting, thresholds
+from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
-from pipelines.metrics import Answers
 from pipelines.planning import Plan, Settings
 
 #: The folds that a threshold is chosen on where cross-validation is switched off.

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipelines import ancestry, estimators, splitting, suites, targets, thresholds
+from pipelines import ancestry, estimators, splitting, targets, thresholds
 from pipelines.ancestry import Inheritance, Known
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, check, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import FIND, Origin, ReadOptions, Table, read
 from pipelines.splitting import Split
+from pipelines.validation import suite_lookup
 from registry import holdout
 from serving.scorecard.inputs import Cleaning
 
@@ -41,7 +42,7 @@ class Settings:
     test_size: float = 0.2
     folds: int = 5
     resamples: int = 1000
-    suite: str = suites.AUTO
+    suite: str = suite_lookup.AUTO
     positive: str | None = None
     class_weight: str | None = None
     threshold: str | None = None

@@ -1,8 +1,9 @@
 """What a training run says of itself: its evidence, its parameters, and the sentence that the registry shows."""
 
-from pipelines import estimators, evaluation, fitting, lineage, metrics
+from pipelines import estimators, fitting, lineage
 from pipelines.dataset import CLASSIFICATION
-from pipelines.metrics import Answers
+from pipelines.evaluation import metrics, sections
+from pipelines.evaluation.metrics import Answers
 from pipelines.modelling import Fitted
 from pipelines.planning import Plan, Settings
 from pipelines.validation import SuiteResult
@@ -20,7 +21,7 @@ def document(
 ) -> dict:
     """The training evidence of a version; the shape is ``registry.evidence``'s."""
     dataset, split = plan.dataset, plan.split
-    judged = evaluation.judge(answers, resamples=settings.resamples, seed=settings.seed)
+    judged = sections.judge(answers, resamples=settings.resamples, seed=settings.seed)
     strategy, baseline = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
     held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
     groups = [values.reset_index(drop=True).rename(name) for name, values in held]
@@ -40,7 +41,7 @@ def document(
         "metrics": judged.to_evidence(),
         "baseline": {"strategy": strategy, "metrics": baseline},
         "cross_validation": fitted.folds.to_evidence() if fitted.folds and settings.folds else None,
-        "holdout": evaluation.holdout_section(
+        "holdout": sections.holdout_section(
             split.rule,
             rows=len(split.holdout),
             training_rows=len(split.training),
@@ -51,11 +52,11 @@ def document(
         "suite": suite.to_evidence() if suite else None,
         "fairness": [metrics.by_group(answers, group) for group in groups],
         "parity": parity,
-        "schema": evaluation.schema_section(dataset),
+        "schema": sections.schema_section(dataset),
         "lineage": lineage.of(
             plan.origin, dropped_rows=dataset.dropped_rows, seed=settings.seed, command=lineage.command_line()
         ),
-        "profile": evaluation.profile_section(dataset, split.training),
+        "profile": sections.profile_section(dataset, split.training),
     }
 
 

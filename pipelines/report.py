@@ -8,9 +8,9 @@ from sklearn.pipeline import Pipeline
 
 from pipelines import card, coefficients, pictures
 from pipelines.coefficients import Coefficient
-from pipelines.comparison import Comparison
 from pipelines.dataset import Dataset
-from pipelines.metrics import Answers
+from pipelines.evaluation.comparison import Comparison
+from pipelines.evaluation.metrics import Answers
 from pipelines.splitting import Split
 
 PICTURES = "pictures"

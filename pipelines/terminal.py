@@ -17,9 +17,9 @@ from registry.metrics import headlines
 from registry.redaction import inside
 
 if TYPE_CHECKING:
-    from pipelines.checking import Checked
-    from pipelines.judging import Verdict
+    from pipelines.evaluation.evaluate import Verdict
     from pipelines.training import Trained
+    from pipelines.validation.check import Checked
 
 __all__ = ["interval", "next_steps", "progress", "say", "show", "show_check", "show_verdict"]
 

@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING
 
 from sklearn.pipeline import Pipeline
 
-from pipelines import (
-    comparison,
-    evaluation,
-    example,
-    metrics,
-    modelling,
-    record,
-    report,
-    runs,
-    suites,
-    tracking,
-    validation,
-)
+from pipelines import example, modelling, record, report, runs, tracking, validation
 from pipelines.ancestry import Inheritance
 from pipelines.coefficients import Coefficient, score_name
-from pipelines.metrics import Answers
+from pipelines.evaluation import comparison, metrics, sections
+from pipelines.evaluation.metrics import Answers
 from pipelines.planning import CLEANING, Plan, Settings, decide
+from pipelines.validation import suite_lookup
 from registry import client as registry_client
 from registry import evidence, reading, redaction
 from serving import flavor, scorecard
@@ -122,7 +112,7 @@ def _run(job: _Job) -> Trained:
     card, agreed = _portable(job, fitted.pipeline)
     document = record.document(job.settings, plan, fitted, answers, suite=suite, parity=agreed)
     training = job.folder / evidence.TRAINING
-    evaluation.write_holdout(answers, split.keys[split.holdout], training)
+    sections.write_holdout(answers, split.keys[split.holdout], training)
     evidence.write(document, training)
 
     job.say("logging")
@@ -171,17 +161,17 @@ def _run(job: _Job) -> Trained:
 def _validated(job: _Job) -> tuple[validation.SuiteResult | None, str | None]:
     """What the suite found, and where its page is among the run's artifacts; None and None where none is wanted."""
     settings, plan = job.settings, job.plan
-    if settings.suite == suites.NONE:
+    if settings.suite == suite_lookup.NONE:
         return None, None
-    suite, origin = suites.find(settings.suite, origin=plan.origin, model=plan.name, client=job.client)
-    suite, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
-    page = suites.write(suite, found, job.folder / suites.ARTIFACTS)
+    suite, origin = suite_lookup.find(settings.suite, origin=plan.origin, model=plan.name, client=job.client)
+    suite, found = suite_lookup.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
+    page = suite_lookup.write(suite, found, job.folder / suite_lookup.ARTIFACTS)
     tracking.log_files(job.folder)
     job.say(f"{found.summary()} ({origin})")
     validation.raise_for_critical(found)
     for finding in found.failures[: validation.NAMED]:
         job.say(f"{finding.severity}: {finding.told()}")
-    return found, f"{suites.ARTIFACTS}/{page.name}"
+    return found, f"{suite_lookup.ARTIFACTS}/{page.name}"
 
 
 def _portable(job: _Job, pipeline: Pipeline) -> tuple[Scorecard | None, dict | None]:

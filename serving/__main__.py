@@ -9,7 +9,7 @@ import click
 
 from registry.cli.commands import Group, Names, Switch, option, policy_option, switch
 from registry.cli.commands import run as run_program
-from serving.server.guard.commands import keys
+from serving.server.guard.keys_command import keys
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -147,8 +147,8 @@ def serve(model_uri: tuple[str, ...], **options) -> int:
 @option("--wait", type=click.FloatRange(0), default=0, help="Seconds to wait until the model is served.")
 def ask(url: str, model: str | None, body: str | None, wait: float) -> None:
     """Ask the server at URL (http://127.0.0.1:8080), and print its answer; SERVING_KEY is the key that it may want."""
-    from serving.asking import ask as ask_server
-    from serving.given import text
+    from serving.cli.ask import ask as ask_server
+    from serving.cli.request_text import text
 
     answer, version = ask_server(url, model=model, body=text(body, "--body") if body else None, wait=wait)
     click.echo(f"answered by {version}", err=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pipelines.card.metrics import FEW_ROWS, by_group, headlines
 from pipelines.card.parts import part
 from pipelines.card.sections import lineage, suite
-from pipelines.wording import readable
+from pipelines.formatting import readable
 from registry.metrics import is_error
 
 #: With fewer held-out rows than this every metric is uncertain.

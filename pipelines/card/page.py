@@ -10,11 +10,11 @@ import jinja2
 
 from pipelines.card import columns, metrics, sections
 from pipelines.card.caveats import caveats
-from pipelines.card.commands import commands
 from pipelines.card.gallery import gallery
 from pipelines.card.parts import keyed, part
+from pipelines.card.snippets import commands
 from pipelines.coefficients import Coefficient
-from pipelines.wording import percent, shown
+from pipelines.formatting import percent, shown
 
 _TEMPLATE = "card.html"
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipelines.formatting import readable
 from pipelines.pictures import square
 from pipelines.pictures.labels import OneVsRest
 from pipelines.pictures.look import PALE, PALETTE, blank, plain, whole_numbers
-from pipelines.wording import readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.coefficients import Coefficient
+from pipelines.formatting import readable
 from pipelines.pictures.look import BLUE, GREY, INK, RED, blank, magnitude, plain, style
-from pipelines.wording import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

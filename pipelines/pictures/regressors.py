@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipelines.formatting import minus, readable
 from pipelines.pictures.look import BLUE, DASHED, INK, RED, blank, magnitude, plain, style, whole_numbers
-from pipelines.wording import minus, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines import estimators, planning, splitting, suites, validation
+from pipelines import estimators, planning, splitting, validation
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
 from pipelines.planning import Plan, Settings
 from pipelines.tuning import spaces
 from pipelines.tuning.spaces import Scale, SearchSpace
+from pipelines.validation import suite_lookup
 from registry import redaction
 from registry.metrics import BY_NAME, names
 
@@ -146,8 +147,8 @@ def _metric(asked: str | None, task: str) -> str:
 def check_table(task: Task, client: "MlflowClient", say: Callable[[str], None]) -> None:
     """Stop before the first trial where the winner's training would be stopped by the table's suite."""
     plan, settings = task.plan, task.search.settings
-    if settings.suite != suites.NONE:
-        suite, origin = suites.find(settings.suite, origin=plan.origin, model=plan.name, client=client)
-        _, found = suites.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
+    if settings.suite != suite_lookup.NONE:
+        suite, origin = suite_lookup.find(settings.suite, origin=plan.origin, model=plan.name, client=client)
+        _, found = suite_lookup.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
         say(f"{found.summary()} ({origin})")
         validation.raise_for_critical(found)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipelines import estimators, features, fitting, metrics, modelling, runs, tracking
+from pipelines import estimators, features, fitting, modelling, runs, tracking
 from pipelines.errors import PipelineError
+from pipelines.evaluation import metrics
+from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
-from pipelines.metrics import Answers
 from pipelines.tuning import studies
 from pipelines.tuning.planning import Task
 from registry.cli.text import one_line

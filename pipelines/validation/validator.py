@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import PipelineError
 from pipelines.validation.aliases import aliased, aliases, restored
+from pipelines.validation.descriptions import expected_text, observed_text
 from pipelines.validation.quiet import context, great_expectations
 from pipelines.validation.results import Finding, SuiteResult
 from pipelines.validation.suites import CRITICAL, Suite, build, did_you_mean
-from pipelines.validation.wording import expected_text, observed_text
 from registry.cli.text import one_line
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
@@ -13,6 +14,12 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 # A library's `except:`, or a destructor, may swallow the exception: it is raised again after this time, in seconds.
 _REMINDER = 0.5
+
+# Modules that keep a database transaction open while they are at work. An interrupt that breaks their own cleaning up
+# would leave it open, and this process, which has yet to close its run, waiting for a lock of its own: the interrupt
+# waits for them, and looks again after `_AGAIN` seconds, but for no longer than `_PATIENCE` seconds.
+_TRANSACTIONS = ("mlflow.store.tracking.sqlalchemy", "mlflow.store.model_registry.sqlalchemy", "optuna.storages.")
+_AGAIN, _PATIENCE = 0.01, 5.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,14 +33,20 @@ class _Listener:
         self.before = before
         self.heard: signal.Signals | None = None
         self.reminding = False
+        self.since = 0.0
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         if self.heard is None:
             self.heard = signal.Signals(number)
+            self.since = time.monotonic()
             self._remind()
         # While an interrupt is on its way out, files are removed and the run is closed: a second one waits for that.
-        if not _held and not _late and not _unwinding(sys.exc_info()[1]) and not _here(frame):
-            raise self.interrupted()
+        if _held or _late or _unwinding(sys.exc_info()[1]) or _here(frame):
+            return
+        if self.reminding and time.monotonic() < self.since + _PATIENCE and _in_transaction(frame):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN, _REMINDER)
+            return
+        raise self.interrupted()
 
     def interrupted(self) -> Interrupted:
         name = self.heard.name if self.heard else "a signal"
@@ -187,6 +200,15 @@ def _here(frame: FrameType | None) -> bool:
     """Whether this module is at work: it begins to hold, say, or its hook, in which Python forgets errors, runs."""
     while frame is not None:
         if frame.f_code.co_filename == __file__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _in_transaction(frame: FrameType | None) -> bool:
+    """Whether a module that keeps a database transaction open is at work."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(_TRANSACTIONS):
             return True
         frame = frame.f_back
     return False

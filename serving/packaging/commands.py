@@ -9,8 +9,8 @@ import click
 
 from registry.cli.terminal import say, show_json
 from registry.redaction import redacted
+from serving.cli.request_text import text
 from serving.errors import ServingError
-from serving.given import text
 
 from . import building, emulator, telling
 from .plan import Plan

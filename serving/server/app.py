@@ -13,13 +13,13 @@ from serving.server.connections import Answer, Receive
 from serving.server.guard.admission import OPEN, Admission
 from serving.server.guard.headers import standing
 from serving.server.guard.keys import veiled, visible
+from serving.server.log import say
 from serving.server.memory import give_back, let_go, uncollected
 from serving.server.messages import Headers, Request, Response
-from serving.server.models import header, model, version
+from serving.server.model_lookup import header, model, version
 from serving.server.protocols import parquet
 from serving.server.protocols.base import FEW, Protocol
-from serving.server.routes import Route, Router
-from serving.server.saying import say
+from serving.server.router import Route, Router
 from serving.server.settings import Settings
 from serving.server.state import Served, Version
 from serving.server.traffic import choose

@@ -16,8 +16,8 @@ from urllib.parse import unquote
 
 import httptools
 
+from serving.server.log import say
 from serving.server.messages import Request
-from serving.server.saying import say
 
 if TYPE_CHECKING:
     from serving.server.listener import Listener

@@ -3,10 +3,10 @@
 from serving.contract import RequestError
 from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
-from serving.server.models import model, version
+from serving.server.model_lookup import model, version
 from serving.server.protocols.lenient import release
 from serving.server.protocols.mlflow import MLFLOW, written
-from serving.server.routes import GET, POST, Route, Router
+from serving.server.router import GET, POST, Route, Router
 from serving.server.settings import Settings
 from serving.server.state import Model, Served
 

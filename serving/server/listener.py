@@ -11,7 +11,7 @@ from email.utils import formatdate
 from heapq import nsmallest
 
 from serving.server.connections import HEAD_LIMIT, Application, Connection, Refusal, opening
-from serving.server.saying import Troubles
+from serving.server.log import Troubles
 from serving.server.settings import BACKLOG
 
 #: Seconds between two looks at all connections.

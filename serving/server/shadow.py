@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from serving.contract import Limits
+from serving.server.log import say
 from serving.server.messages import Request
 from serving.server.protocols.base import Protocol
-from serving.server.saying import say
 from serving.server.state import Version
 from serving.server.traffic import Tally
 
@@ -113,7 +113,7 @@ class Shadow:
     async def _run(self) -> None:
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "serving.server.shadowing"),
+                *(sys.executable, "-m", "serving.server.shadow_worker"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )

@@ -23,11 +23,11 @@ from serving.errors import ServingError
 from serving.server.cache import Cache
 from serving.server.follower import direct
 from serving.server.guard import certificate
+from serving.server.log import say
 from serving.server.memory import KEPT
-from serving.server.saying import say
 from serving.server.settings import BACKLOG, CUT, PLACE, SETTINGS, Settings, folder, reasons
 from serving.server.source import source
-from serving.server.watching.shared import shared
+from serving.server.telemetry.shared_folder import shared
 
 # A process that ends this soon after its start would only do so again: it is started later each time, up to a limit.
 _SOON, _LATEST = 5.0, 10.0

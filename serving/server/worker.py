@@ -18,18 +18,18 @@ import serving.scorecard.tables  # noqa: F401  # what a worker takes is measured
 from serving.errors import ServingError
 from serving.server import page
 from serving.server.app import App
-from serving.server.assembly import router
 from serving.server.cache import Cache, Reader
 from serving.server.guard import certificate
 from serving.server.guard.door import door
 from serving.server.listener import Listener
+from serving.server.log import Troubles, say
 from serving.server.memory import KEPT, Shares, confine, give_back, taken
-from serving.server.saying import Troubles, say
+from serving.server.routes import router
 from serving.server.settings import CUT, SETTINGS, Settings, folder
 from serving.server.shadow import Shadow, counting, said
 from serving.server.source import source
 from serving.server.state import NOTHING
-from serving.server.watching.watch import Watch
+from serving.server.telemetry.recorder import Watch
 
 #: How often a worker looks for a new state, in seconds; one call of the system.
 LOOK = 0.1

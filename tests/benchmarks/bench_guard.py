@@ -60,10 +60,10 @@ def measure(folder: Path) -> dict[str, float]:
     from serving.server.guard.rates import Rate, Rates
     from serving.server.messages import Request, Response
     from serving.server.protocols.mlflow import MLflow
-    from serving.server.routes import POST, Route
+    from serving.server.router import POST, Route
     from serving.server.settings import Settings
     from serving.server.state import NOTHING
-    from serving.server.watching.watch import Watch
+    from serving.server.telemetry.recorder import Watch
 
     route = Route("/invocations", POST, protocol=MLflow())
     response = Response(200, b"{}", model="m", version="3", rows=1)

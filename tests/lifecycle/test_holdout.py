@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from pipelines.__main__ import cli
 from pipelines.errors import PipelineError
-from pipelines.judging import Question, evaluate
+from pipelines.evaluation.evaluate import Question, evaluate
 from pipelines.planning import Settings
 from pipelines.training import train
 from pipelines.tuning.planning import Search

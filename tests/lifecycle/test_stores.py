@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy
 
 from pipelines.dataset import Roles
-from pipelines.judging import Question, evaluate
+from pipelines.evaluation.evaluate import Question, evaluate
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry import evidence

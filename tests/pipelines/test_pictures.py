@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, precision_score, recall_sco
 
 from pipelines import pictures
 from pipelines.coefficients import INTERCEPT, Coefficient
-from pipelines.wording import readable
+from pipelines.formatting import readable
 
 HOSTILE = ["$x^2$", "\\frac{", "$", "100 % $ of $\\alpha$", "名前", "a\nb\tc\x00", "w" * 200, "", "<script>", "\ud800"]
 

@@ -29,15 +29,16 @@ _SWAGGER = "flask-swagger-ui"
 
 #: What the image carries of this project: the server, and what it imports.
 _PARTS = (
-    *(f"registry/{name}.py" for name in ("__init__", "errors", "commands", "interrupts", "redaction", "text")),
+    *(f"registry/{name}.py" for name in ("__init__", "errors", "redaction")),
+    *(f"registry/cli/{name}.py" for name in ("__init__", "commands", "interrupts", "text")),
     *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors", "example")),
     *("serving/contract", "serving/scorecard", "serving/server"),
 )
 #: Of these, what only a server runs that follows a registry, and what only compiling and exporting needs.
 _LEFT_BEHIND = (
     *(f"serving/scorecard/{name}" for name in ("compiler", "exports", "loader.py", "parity.py")),
-    *(f"serving/server/{name}" for name in ("follower/registry.py", "follower/choice.py", "watching/alerts.yaml")),
-    "serving/server/watching/dashboard.json",
+    *(f"serving/server/{name}" for name in ("follower/registry.py", "follower/choice.py", "telemetry/alerts.yaml")),
+    "serving/server/telemetry/dashboard.json",
 )
 
 #: https://docs.docker.com/reference/cli/docker/image/tag, a name with or without its registry; and one with its tag.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from serving.errors import EXPECTED, ServingError
 from serving.server.cache import Cache, CacheError
 from serving.server.follower import direct
-from serving.server.saying import Troubles, say
+from serving.server.log import Troubles, say
 from serving.server.settings import SETTINGS, Settings, folder, reasons
 from serving.server.source import source
 

@@ -14,7 +14,7 @@ from registry.stages import PRODUCTION, STAGING, State
 from serving.server.cache import Cache, CacheError, Document, Entry, Kept
 from serving.server.follower import fetching
 from serving.server.follower.choice import Choice, choose
-from serving.server.saying import Troubles
+from serving.server.log import Troubles
 from serving.server.state import Traffic
 
 if TYPE_CHECKING:

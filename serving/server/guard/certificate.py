@@ -4,7 +4,7 @@ import os
 import ssl
 
 from serving.errors import ServingError
-from serving.server.saying import Troubles
+from serving.server.log import Troubles
 
 
 class Certificate:

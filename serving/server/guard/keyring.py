@@ -7,7 +7,7 @@ from pathlib import Path
 
 from serving.errors import ServingError
 from serving.server.guard.keys import Key, Keys, distinct, read
-from serving.server.saying import Troubles
+from serving.server.log import Troubles
 
 #: Where keys may come from, beside a file.
 VARIABLE = "SERVING_KEYS"

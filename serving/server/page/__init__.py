@@ -11,7 +11,7 @@ from serving.server.guard.admission import OPEN, SEE
 from serving.server.messages import Request, Response
 from serving.server.page import views
 from serving.server.page.figures import Live
-from serving.server.routes import GET, Route, Router
+from serving.server.router import GET, Route, Router
 from serving.server.state import Served
 
 _FILES = {"page.css": b"text/css", "page.js": b"text/javascript", "icon.svg": b"image/svg+xml"}

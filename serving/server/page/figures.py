@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from serving.server.state import Served
-from serving.server.watching.metrics import QUICK
-from serving.server.watching.tallies import BOUNDS, Counts, Told, buckets, together
+from serving.server.telemetry.counters import BOUNDS, Counts, Told, buckets, together
+from serving.server.telemetry.metrics import QUICK
 
 
 @dataclass

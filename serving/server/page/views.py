@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from serving.server.page import words
+from serving.server.page import numbers
 from serving.server.page.figures import Figures, Live
 from serving.server.page.form import form
 from serving.server.page.markup import Markup, join, tag
@@ -209,7 +209,7 @@ def _versions(model: Model, figures: Figures) -> Markup:
     for role, version in (("Champion", model.champion), ("Challenger", model.challenger)):
         if version is None:
             continue
-        requests = words.count(figures.versions.get(version.version, 0))
+        requests = numbers.count(figures.versions.get(version.version, 0))
         rows.append(
             tag(
                 "tr",
@@ -226,7 +226,7 @@ def _versions(model: Model, figures: Figures) -> Markup:
 
 def _tiles(figures: Figures, live: Live, *, name: str | None) -> Markup:
     texts = _figures(figures)
-    since = tag("time", "since the start", datetime=words.moment(live.since))
+    since = tag("time", "since the start", datetime=numbers.moment(live.since))
     return tag(
         "div",
         [
@@ -246,7 +246,7 @@ def _tiles(figures: Figures, live: Live, *, name: str | None) -> Markup:
 
 
 def _foot(live: Live) -> Markup:
-    seen = None if live.age is None else f"registry seen {words.span(live.age)} ago"
+    seen = None if live.age is None else f"registry seen {numbers.span(live.age)} ago"
     parts = (_counted(live.workers, "worker"), f"state {live.generation}", seen)
     return tag(
         "p", " · ".join(part for part in parts if part), class_="foot", id="foot", data_generation=live.generation
@@ -255,10 +255,10 @@ def _foot(live: Live) -> Markup:
 
 def _figures(figures: Figures) -> dict[str, str]:
     return {
-        "requests": words.count(figures.requests),
-        "p50": words.duration(figures.quantile(0.5)),
-        "p99": words.duration(figures.quantile(0.99)),
-        "failed": words.count(figures.failed),
+        "requests": numbers.count(figures.requests),
+        "p50": numbers.duration(figures.quantile(0.5)),
+        "p99": numbers.duration(figures.quantile(0.99)),
+        "failed": numbers.count(figures.failed),
     }
 
 
@@ -270,15 +270,15 @@ def _version(version: Version) -> Markup:
 def _traffic(model: Model) -> str:
     traffic = model.traffic
     if traffic.mode == "canary":
-        return f"canary, answers {words.percent(traffic.weight)}"
+        return f"canary, answers {numbers.percent(traffic.weight)}"
     if traffic.mode == "shadow":
-        return f"shadow, compared on {words.percent(traffic.weight)}"
+        return f"shadow, compared on {numbers.percent(traffic.weight)}"
     return "no traffic"
 
 
 def _rest(model: Model) -> str:
     canary = model.challenger is not None and model.traffic.mode == "canary"
-    return f"answers {words.percent(1 - model.traffic.weight if canary else 1)}"
+    return f"answers {numbers.percent(1 - model.traffic.weight if canary else 1)}"
 
 
 def _side(title: str) -> str | None:

@@ -6,11 +6,11 @@ from importlib.metadata import version as release_of
 
 from serving.contract import Limits, RequestError, read
 from serving.contract.errors import UNREADABLE
-from serving.server import models
+from serving.server import model_lookup
 from serving.server.messages import JSON, Headers, Request, Response
-from serving.server.models import header
+from serving.server.model_lookup import header
 from serving.server.protocols.mlflow import parse, written
-from serving.server.routes import Route
+from serving.server.router import Route
 from serving.server.state import Model, Served, Version
 
 _JSON = "application/json"
@@ -68,8 +68,8 @@ def named(served: Served, route: Route) -> tuple[Model, Version]:
     RequestError
         with status 404, where there is no such.
     """
-    model = models.model(served, route.model)
-    return model, models.version(model, route.version) if route.version is not None else model.champion
+    model = model_lookup.model(served, route.model)
+    return model, model_lookup.version(model, route.version) if route.version is not None else model.champion
 
 
 def loaded(model: Model) -> list[Version]:

@@ -4,7 +4,7 @@ import msgspec
 
 from serving.contract import Limits, Question, RequestError, question, read
 from serving.server.messages import Request, Response
-from serving.server.models import header
+from serving.server.model_lookup import header
 from serving.server.protocols import parquet
 from serving.server.protocols.base import Protocol
 from serving.server.state import Version

@@ -12,7 +12,7 @@ from serving.server.messages import Request, Response
 from serving.server.protocols.base import Protocol
 from serving.server.protocols.lenient import answered, body, loaded, named, refused
 from serving.server.protocols.mlflow import written
-from serving.server.routes import GET, POST, Route, Router
+from serving.server.router import GET, POST, Route, Router
 from serving.server.settings import Settings
 from serving.server.state import Served, Version
 

@@ -8,7 +8,7 @@ from serving.server.protocols import multipart
 from serving.server.protocols.base import Protocol
 from serving.server.protocols.lenient import answered, body
 from serving.server.protocols.mlflow import parse, written
-from serving.server.routes import POST, Find, Route, Router
+from serving.server.router import POST, Find, Route, Router
 from serving.server.settings import Settings
 from serving.server.state import Version
 

@@ -14,7 +14,7 @@ from serving.server.protocols import tensors
 from serving.server.protocols.base import FEW, Protocol
 from serving.server.protocols.lenient import answered, body, loaded, named, refused, release, wants_json
 from serving.server.protocols.mlflow import parse, written
-from serving.server.routes import GET, POST, Route, Router
+from serving.server.router import GET, POST, Route, Router
 from serving.server.settings import Settings
 from serving.server.state import Served, Version
 

@@ -10,7 +10,7 @@ from serving.contract import RequestError
 from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
 from serving.server.protocols.mlflow import written
-from serving.server.routes import GET, Route, Router
+from serving.server.router import GET, Route, Router
 from serving.server.schema import openapi, postman
 from serving.server.settings import Settings
 from serving.server.state import Served

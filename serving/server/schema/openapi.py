@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from serving.server.protocols.lenient import loaded, release
 from serving.server.schema import examples
-from serving.server.schema.parts import ERRORS, SHARED, key, of_model, ref
+from serving.server.schema.components import ERRORS, SHARED, key, of_model, ref
 from serving.server.settings import Settings
 from serving.server.state import Model, Served
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from serving.contract import reply
 from serving.functions.web import label
-from serving.server.models import header
+from serving.server.model_lookup import header
 from tests.serving.contract import cases
 from tests.serving.contract.cases import NAMES, ROWS
 from tests.serving.functions import clouds

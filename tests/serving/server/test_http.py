@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.asking import ask
+from serving.cli.ask import ask
 from serving.errors import ServingError
 from tests.patience import soon
 from tests.serving.server.servers import NUMBERS, Server, wait

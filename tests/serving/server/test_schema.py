@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 
 from serving.scorecard import Input
 from serving.scorecard import compile as compile_pipeline
-from serving.server.assembly import router
+from serving.server.routes import router
 from serving.server.schema import examples, openapi, postman
 from serving.server.settings import Settings
 from tests.serving.scorecard.generated import NAMES
@@ -278,7 +278,7 @@ class TestPostman:
 
 def test_made_without_what_a_worker_does_not_import():
     code = (
-        "import sys; from serving.server.assembly import router; from serving.server.settings import Settings;"
+        "import sys; from serving.server.routes import router; from serving.server.settings import Settings;"
         "router(Settings());"
         "print([name for name in ('mlflow', 'pandas', 'sqlalchemy', 'registry', 'flask', 'flask_swagger_ui') "
         "if name in sys.modules])"

@@ -342,7 +342,7 @@ class TestLive:
         shadows = [
             one
             for one in psutil.Process(shadowed.process.pid).children(recursive=True)
-            if "serving.server.shadowing" in one.cmdline()
+            if "serving.server.shadow_worker" in one.cmdline()
         ]
         assert shadows
         assert shadowed.stop() == 0
@@ -353,7 +353,7 @@ class TestLive:
         def shadows() -> list[psutil.Process]:
             shadowed.post("/invocations", PERSON)
             found = psutil.Process(shadowed.process.pid).children(recursive=True)
-            return [one for one in found if "serving.server.shadowing" in one.cmdline()]
+            return [one for one in found if "serving.server.shadow_worker" in one.cmdline()]
 
         wait(lambda: bool(shadows()))
         (first, *_) = shadows()

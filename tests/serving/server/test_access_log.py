@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.server.watching import accesslog
-from serving.server.watching.accesslog import AccessLog, Ids
-from serving.server.watching.beat import Beat
+from serving.server.telemetry import access_log
+from serving.server.telemetry.access_log import AccessLog, Ids
+from serving.server.telemetry.flusher import Beat
 from tests.patience import soon
 
 
@@ -151,7 +151,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_line_spoils_no_other(reader,
 
 
 def test_a_log_that_nobody_reads_stops_nobody(reader, monkeypatch):
-    monkeypatch.setattr(accesslog, "MOST", 1000)
+    monkeypatch.setattr(access_log, "MOST", 1000)
     beat = Beat(None, reader.log)
     began = time.monotonic()
     for _ in range(5000):

@@ -2,9 +2,9 @@
 
 import threading
 
-from serving.server.saying import Troubles
-from serving.server.watching.accesslog import AccessLog
-from serving.server.watching.metrics import Metrics
+from serving.server.log import Troubles
+from serving.server.telemetry.access_log import AccessLog
+from serving.server.telemetry.metrics import Metrics
 
 #: Seconds between two writes; what a worker that is killed had counted and logged since is lost.
 EVERY = 0.2

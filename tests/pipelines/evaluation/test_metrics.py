@@ -7,8 +7,8 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import metrics
-from pipelines.metrics import Answers
+from pipelines.evaluation import metrics
+from pipelines.evaluation.metrics import Answers
 from registry.metrics import weighted
 
 LABELS = {"str": ("no", "or", "yes"), "int": (3, 5, 9), "bool": (False, True)}

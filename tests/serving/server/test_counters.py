@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.server.watching.tallies import BOUNDS, MOST, OTHER, Tally, buckets, together
+from serving.server.telemetry.counters import BOUNDS, MOST, OTHER, Tally, buckets, together
 
 
 @pytest.fixture

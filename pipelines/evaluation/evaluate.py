@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipelines import evaluation, judged_rows, lineage, metrics, profile, runs, targets, tracking
+from pipelines import lineage, profile, runs, targets, tracking
 from pipelines import versions as registered
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
-from pipelines.judged_rows import Rows
-from pipelines.metrics import Answers
+from pipelines.evaluation import judged_rows, metrics, sections
+from pipelines.evaluation.judged_rows import Rows
+from pipelines.evaluation.metrics import Answers
 from pipelines.sources import FIND, ReadOptions, Table, read
 from pipelines.versions import Version
 from registry import client as registry_client
@@ -162,7 +163,7 @@ def _positive(version: Version, rows: Rows, question: Question) -> object:
 
 def _document(question: Question, table: Table, version: Version, rows: Rows, answers: Answers) -> dict:
     """Evidence of the shape that training writes; what only training can tell is null, or carried over from it."""
-    judged = evaluation.judge(answers, resamples=question.resamples, seed=question.seed)
+    judged = sections.judge(answers, resamples=question.resamples, seed=question.seed)
     strategy, baseline = _baseline(version, answers)
     part = table.rows(rows.positions)
     frame = version.read(part)
@@ -175,7 +176,7 @@ def _document(question: Question, table: Table, version: Version, rows: Rows, an
         "metrics": judged.to_evidence(),
         "baseline": {"strategy": strategy, "metrics": baseline},
         "cross_validation": None,
-        "holdout": evaluation.holdout_section(
+        "holdout": sections.holdout_section(
             rows.rule,
             rows=len(rows.positions),
             training_rows=trained["holdout"]["training_rows"] if trained else None,
@@ -247,8 +248,8 @@ def _write_beside(other: Version, rows: Rows, answers: Answers, others: Answers,
     if rows.unseen.any():
         beside = folder / evidence.BESIDE / other.number
         keys = rows.keys[rows.unseen]
-        evaluation.write_holdout(answers[rows.unseen], keys, beside / evidence.BESIDE_CANDIDATE)
-        evaluation.write_holdout(others[rows.unseen], keys, beside / evidence.BESIDE_CHAMPION)
+        sections.write_holdout(answers[rows.unseen], keys, beside / evidence.BESIDE_CANDIDATE)
+        sections.write_holdout(others[rows.unseen], keys, beside / evidence.BESIDE_CHAMPION)
 
 
 def _keep(
@@ -262,7 +263,7 @@ def _keep(
 ) -> str | None:
     """Put the evidence into the version's run; where, as a URI; None where the version has no run."""
     written = folder / place
-    evaluation.write_holdout(answers, keys, written)
+    sections.write_holdout(answers, keys, written)
     evidence.write(document, written)
     if not version.run_id:
         return None

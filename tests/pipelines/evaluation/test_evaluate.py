@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
-from pipelines.judging import Question, evaluate
+from pipelines.evaluation.evaluate import Question, evaluate
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry import evidence

@@ -12,15 +12,15 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from serving.server import watching
+from serving.server import telemetry
 from serving.server.guard.admission import Admission
 from serving.server.page.figures import by_model, quantile
 from serving.server.state import Model, Served
-from serving.server.watching.metrics import Metrics
-from serving.server.watching.tallies import BOUNDS, Tally, together
+from serving.server.telemetry.counters import BOUNDS, Tally, together
+from serving.server.telemetry.metrics import Metrics
 from tests.serving.server import cards
 
-FOLDER = Path(watching.__file__).parent
+FOLDER = Path(telemetry.__file__).parent
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
 ALERTS = yaml.safe_load((FOLDER / "alerts.yaml").read_text())
 HOSTILE = 'a "quoted"\\\nname{le="+Inf"} 7\n# HELP x'
@@ -242,6 +242,6 @@ def test_the_panels_do_not_overlap():
 
 
 def test_no_worker_imports_the_library_of_metrics_before_it_is_asked_for_them():
-    code = "import sys; import serving.server.watching.watch; print('prometheus_client' in sys.modules)"
+    code = "import sys; import serving.server.telemetry.recorder; print('prometheus_client' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

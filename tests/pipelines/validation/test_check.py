@@ -7,10 +7,10 @@ import mlflow
 import pandas as pd
 import pytest
 
-from pipelines.checking import check
 from pipelines.errors import PipelineError
 from pipelines.planning import Settings
 from pipelines.training import train
+from pipelines.validation.check import check
 from tests.pipelines import tables
 
 

@@ -595,7 +595,7 @@ def test_nothing_is_imported_early_written_at_home_or_said_on_the_terminal(tmp_p
     home, work, out = tmp_path / "home", tmp_path / "work", tmp_path / "out"
     home.mkdir()
     work.mkdir()
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(root)}
     environment.pop("GX_ANALYTICS_ENABLED", None)
     run = subprocess.run(

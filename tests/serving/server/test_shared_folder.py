@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.server.watching.shared import shared
+from serving.server.telemetry.shared_folder import shared
 
 
 def test_a_folder_is_private_and_goes_with_its_server(tmp_path):

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from pipelines import metrics, profile
+from pipelines import profile
 from pipelines.dataset import Dataset
-from pipelines.metrics import Answers
+from pipelines.evaluation import metrics
+from pipelines.evaluation.metrics import Answers
 from registry import evidence
 from registry.holdout import HoldoutRule
 

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from serving.asking import KEY, ask
+from serving.cli.ask import KEY, ask
 from serving.contract import reply
 from serving.errors import ServingError
 from tests.command import failed, run

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipelines import ancestry, columns, runs, selection, splitting, suites, tracking, validation
+from pipelines import ancestry, columns, runs, selection, splitting, tracking, validation
 from pipelines.columns import Column
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
 from pipelines.planning import CLEANING, model_name
 from pipelines.sources import FIND, ReadOptions, read
+from pipelines.validation import suite_lookup
 from pipelines.validation.suites import FOLDER
 from registry import client as registry_client
 from registry import holdout, redaction
@@ -44,7 +45,7 @@ def check(
     query: str | None = None,
     options: ReadOptions = FIND,
     target: str | None = None,
-    suite: str = suites.AUTO,
+    suite: str = suite_lookup.AUTO,
     draft: bool = False,
     output: str | None = None,
     overwrite: bool = False,
@@ -100,14 +101,14 @@ def check(
             chosen = validation.draft(training, model, target=target)
             origin, judged = f"drafted from {len(training)} rows", held
         else:
-            found, origin = suites.find(suite, origin=table.origin, model=model, client=client)
+            found, origin = suite_lookup.find(suite, origin=table.origin, model=model, client=client)
             if found is None:
                 raise PipelineError(
                     f"{table.name} has no suite yet; draft one with --profile yes, or name a file with --suite"
                 )
             chosen, judged = found, _with_target(whole, target or found.meta.get("target"))
         result = validation.validate(judged, chosen)
-        suites.write(chosen, result, folder / suites.ARTIFACTS)
+        suite_lookup.write(chosen, result, folder / suite_lookup.ARTIFACTS)
         tracking.log_files(folder)
         say(f"{result.summary()} ({origin})")
         if draft:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.wording import percent, readable, shown
+from pipelines.formatting import percent, readable, shown
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serving.server.state import Served
-from serving.server.watching.tallies import BOUNDS, Counts, Tally, Told, buckets, together
+from serving.server.telemetry.counters import BOUNDS, Counts, Tally, Told, buckets, together
 
 #: Answers that no work went into: they would make the latency look better than it is.
 QUICK = frozenset({401, 403, 404, 405, 408, 429, 503})

@@ -11,13 +11,14 @@ import pytest
 
 from registry.cli import interrupts
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def python(body: str, *signals: signal.Signals, pause: float = 0.1, ignored: tuple = ()) -> tuple[int, str, str]:
     """Run a script in a process; send it signals once it has printed a line. Its exit code, output and errors."""
     head = (
-        "import gc, os, signal, sys, time\nfrom registry import interrupts\ndef ready(): print('ready', flush=True)\n"
+        "import gc, os, signal, sys, time\nfrom registry.cli import interrupts\n"
+        "def ready(): print('ready', flush=True)\n"
     )
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
     try:
@@ -74,6 +75,32 @@ def test_an_interrupt_that_a_library_swallows_comes_again():
         signal.SIGINT,
     )
     assert (code, out, err) == (0, "swallowed\nheard\n", "")
+
+
+def test_an_interrupt_in_a_database_transaction_comes_after_it():
+    code, out, err = python(
+        """
+        from mlflow.store.tracking import sqlalchemy_store
+        # Runs as a method of the store does, which holds a transaction open.
+        exec(
+            "def write(ready):\\n"
+            "    import time\\n"
+            "    ready()\\n"
+            "    end = time.monotonic() + 0.5\\n"
+            "    while time.monotonic() < end: pass\\n"
+            "    print('written')\\n",
+            sqlalchemy_store.__dict__,
+        )
+        try:
+            with interrupts.interruptible():
+                sqlalchemy_store.write(ready)
+                time.sleep(20)
+        except interrupts.Interrupted:
+            print("heard")
+        """,
+        signal.SIGINT,
+    )
+    assert (code, out, err) == (0, "written\nheard\n", "")
 
 
 def test_an_interrupt_in_a_destructor_comes_again_and_python_prints_nothing():

@@ -16,7 +16,7 @@ from registry.cli.commands import Group, Names, Switch, merged, option, pairs, t
 from registry.errors import RegistryError
 from tests import command
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RAISED: dict[str, BaseException] = {
     "own": PipelineError("expected rows,\nfound none;  add some"),
     "registry": RegistryError("the registry refuses"),

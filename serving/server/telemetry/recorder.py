@@ -6,12 +6,12 @@ from pathlib import Path
 from serving.server.guard.admission import OPEN, WATCH
 from serving.server.messages import Request, Response
 from serving.server.page.figures import Live, live
-from serving.server.routes import GET, Route, Router
+from serving.server.router import GET, Route, Router
 from serving.server.settings import Settings
 from serving.server.state import Served
-from serving.server.watching.accesslog import AccessLog, Ids
-from serving.server.watching.beat import Beat
-from serving.server.watching.metrics import Metrics
+from serving.server.telemetry.access_log import AccessLog, Ids
+from serving.server.telemetry.flusher import Beat
+from serving.server.telemetry.metrics import Metrics
 
 
 class Watch:

@@ -1,7 +1,7 @@
 """The process that asks challengers: reads requests from its standard input, and writes counts to its output.
 
-``python -m serving.server.shadowing``, started by ``shadow``; its input is a pipe of the worker that started it, which
-is why it trusts what it reads, and ends with it.
+``python -m serving.server.shadow_worker``, started by ``shadow``. Its input is a pipe of the worker that started it, so
+it trusts what it reads, and ends with it.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 from serving.contract import Limits, Question
 from serving.scorecard import Scorecard
+from serving.server.log import say
 from serving.server.messages import Request
 from serving.server.protocols.base import FEW, Protocol
-from serving.server.saying import say
 from serving.server.state import Version
 from serving.server.traffic import Tally, compared
 

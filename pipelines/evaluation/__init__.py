@@ -1,0 +1,1 @@
+"""Evaluation: metrics of a version on a table, its comparison with the champion, and the evidence of both."""
