@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import forked
+
 ROOT = Path(__file__).parents[1]
 
 #: A training that leaves out whatever takes time and can be left out.
@@ -37,24 +39,41 @@ class Done:
 
 
 class Command:
-    """A running process of one of the packages; ``with`` it, so that it is over when the test is."""
+    """A running process of one of the packages; ``with`` it, so that it is over when the test is.
+
+    Parameters
+    ----------
+    fresh : bool
+        whether it is an interpreter of its own, which imports all anew: for what hangs on its start. Settings of
+        ``subprocess.Popen`` want one, too.
+    """
 
     def __init__(
-        self, *words: str, folder: Path, package: str = "pipelines", env: Mapping[str, str] | None = None, **popen
+        self,
+        *words: str,
+        folder: Path,
+        package: str = "pipelines",
+        env: Mapping[str, str] | None = None,
+        fresh: bool = False,
+        **popen,
     ):
         environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
         environment |= {"PYTHONPATH": str(ROOT), **(env or {})}
         self._began = time.monotonic()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", package, *words],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **popen,
-        )
+        self.process: subprocess.Popen | forked.Program
+        if fresh or popen:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", package, *words],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                **popen,
+            )
+        else:
+            self.process = forked.Program(package, words, folder=folder, environment=environment)
         self._said: dict[str, list[str]] = {"out": [], "err": []}
         self._changed = threading.Condition()
         pipes = {"out": self.process.stdout, "err": self.process.stderr}

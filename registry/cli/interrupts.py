@@ -15,10 +15,16 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 # A library's `except:`, or a destructor, may swallow the exception: it is raised again after this time, in seconds.
 _REMINDER = 0.5
 
-# Modules that keep a database transaction open while they are at work. An interrupt that breaks their own cleaning up
-# would leave it open, and this process, which has yet to close its run, waiting for a lock of its own: the interrupt
-# waits for them, and looks again after `_AGAIN` seconds, but for no longer than `_PATIENCE` seconds.
-_TRANSACTIONS = ("mlflow.store.tracking.sqlalchemy", "mlflow.store.model_registry.sqlalchemy", "optuna.storages.")
+# Modules whose own cleanup an interrupt would break. Those of databases would leave a transaction open, and this
+# process, which has yet to close its run, waiting for a lock of its own; `shutil` would leave half of a temporary
+# folder that MLflow is removing. The interrupt waits for them, and looks again after `_AGAIN` seconds, but for no
+# longer than `_PATIENCE` seconds.
+_CLEANING_UP = (
+    "mlflow.store.tracking.sqlalchemy",
+    "mlflow.store.model_registry.sqlalchemy",
+    "optuna.storages.",
+    "shutil",
+)
 _AGAIN, _PATIENCE = 0.01, 5.0
 
 
@@ -43,7 +49,7 @@ class _Listener:
         # While an interrupt is on its way out, files are removed and the run is closed: a second one waits for that.
         if _held or _late or _unwinding(sys.exc_info()[1]) or _here(frame):
             return
-        if self.reminding and time.monotonic() < self.since + _PATIENCE and _in_transaction(frame):
+        if self.reminding and time.monotonic() < self.since + _PATIENCE and _in_cleanup(frame):
             signal.setitimer(signal.ITIMER_REAL, _AGAIN, _REMINDER)
             return
         raise self.interrupted()
@@ -205,10 +211,10 @@ def _here(frame: FrameType | None) -> bool:
     return False
 
 
-def _in_transaction(frame: FrameType | None) -> bool:
-    """Whether a module that keeps a database transaction open is at work."""
+def _in_cleanup(frame: FrameType | None) -> bool:
+    """Whether a module is at work whose own cleanup an interrupt would break."""
     while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(_TRANSACTIONS):
+        if frame.f_globals.get("__name__", "").startswith(_CLEANING_UP):
             return True
         frame = frame.f_back
     return False

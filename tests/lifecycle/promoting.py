@@ -4,12 +4,10 @@ They are forked from a server that has imported all of it, so that each is there
 """
 
 import contextlib
-import multiprocessing
 import os
 import random
 import signal
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Barrier
 
 from mlflow import MlflowClient
@@ -23,13 +21,6 @@ from tests.registry.registered import passing, take_back
 
 #: Tells when the others have to be ready, in seconds.
 PATIENCE = 120
-
-
-def context() -> ForkServerContext:
-    """The way of making processes; the first that is made waits for the imports."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload([__name__])
-    return made
 
 
 def dying(place: int) -> Callable[[str], None]:

@@ -70,7 +70,9 @@ def test_a_command_that_is_told_to_stop(moment: str, tracking: str, tmp_path: Pa
     words, row, seconds, more = MOMENTS[moment]
     place = list(MOMENTS).index(moment)
     first, second = (signal.SIGINT, signal.SIGTERM) if place % 2 else (signal.SIGTERM, signal.SIGINT)
-    with Command("train", "--data", "diabetes", *BARE, *more, folder=tmp_path) as training:
+    # Where nothing tells the moment from outside, it is one of an interpreter that imports all anew.
+    fresh = moment in ("importing", "connecting")
+    with Command("train", "--data", "diabetes", *BARE, *more, folder=tmp_path, fresh=fresh) as training:
         if words:
             training.wait_for(words)
         while row and not asked(tracking, row):

@@ -16,7 +16,7 @@ from registry.errors import RegistryError
 from registry.ledger import DONE, UNDONE, Ledger
 from registry.stages import PRODUCTION, STAGING
 from registry.transitions import recover
-from tests import stores
+from tests import forked, stores
 from tests.lifecycle import promoting
 from tests.registry.registered import assert_mirrored, by_ui, passing, register, staged
 
@@ -35,7 +35,7 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def killed_at() -> Callable[..., bool]:
     """Run a function of ``promoting`` in a process that dies before a write; whether it came so far."""
-    context = promoting.context()
+    context = forked.context()
 
     def run(work: Callable[..., None], *arguments: object) -> bool:
         process = context.Process(target=work, args=arguments)

@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 
 from registry import history, ledger
 from registry.ledger import DONE
+from tests import forked
 from tests.lifecycle import promoting
 from tests.registry.registered import register
 
@@ -30,7 +31,7 @@ def test_there_is_one_champion_after_every_race(places: tuple[str, str]):
     register(client, "raced", PROCESSES)
     versions = [str(number) for number in range(1, PROCESSES + 1)]
 
-    context = promoting.context()
+    context = forked.context()
     barrier = context.Barrier(PROCESSES)
     racing = [
         context.Process(target=promoting.race, args=(tracking, book, "raced", own, versions, RACES, barrier))

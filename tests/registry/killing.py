@@ -1,24 +1,17 @@
-"""Processes that die just before a statement that changes a database, and are forked from one that has the imports."""
+"""Processes that die just before a statement that changes a database."""
 
-import multiprocessing
 import os
 import re
 import signal
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 
 import sqlalchemy
 from sqlalchemy import event
 
+from tests import forked
+
 #: How long a process may take, in seconds.
 PATIENCE = 300
-
-
-def context() -> ForkServerContext:
-    """The way of making processes; the first that is made waits for the imports."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store", __name__])
-    return made
 
 
 def dying(place: int) -> None:
@@ -37,7 +30,7 @@ def dying(place: int) -> None:
 
 def killed(work: Callable[[str, int], None], uri: str, place: int) -> bool:
     """Run a function that dies at a place in a process of its own; whether it came so far."""
-    process = context().Process(target=work, args=(uri, place))
+    process = forked.context().Process(target=work, args=(uri, place))
     process.start()
     process.join(PATIENCE)
     assert process.exitcode in (0, -signal.SIGKILL)

@@ -20,7 +20,7 @@ from registry import hooks, ledger, promotion, stages
 from registry.ledger import FOLLOW, Entry, Ledger
 from registry.policy import Follow
 from registry.stages import ARCHIVED, PRODUCTION, STAGING
-from tests import stores
+from tests import forked, stores
 from tests.lifecycle import promoting
 from tests.patience import soon
 from tests.registry.registered import passing, register, staged
@@ -282,9 +282,7 @@ def _killed(book: Ledger, text: str) -> bool:
 
     tracking = os.environ["MLFLOW_TRACKING_URI"]
     own = tracking.replace("mlflow.db", "ledger.db")
-    process = promoting.context().Process(
-        target=promoting.follow, args=(tracking, own, NAME, f"cd {os.getcwd()}; {text}")
-    )
+    process = forked.context().Process(target=promoting.follow, args=(tracking, own, NAME, f"cd {os.getcwd()}; {text}"))
     process.start()
     process.join(promoting.PATIENCE)
     return process.exitcode == -9

@@ -17,7 +17,8 @@ from registry import history, ledger
 from registry.errors import RegistryError
 from registry.ledger import DONE, INTENT, Anchor, Entry, tables
 from registry.ledger.entries import closing
-from tests.registry.killing import context, dying, killed
+from tests import forked
+from tests.registry.killing import dying, killed
 
 #: As the first release wrote it: two versions promoted, one of them after a try that was undone; a follower, a watch,
 #: and a promotion that was cut short.
@@ -189,7 +190,7 @@ def migrate(uri: str, barrier: Barrier) -> None:
 
 
 def test_eight_processes_migrate_it_at_one_moment(frozen: str):
-    making = context()
+    making = forked.context()
     barrier = making.Barrier(8)
     processes = [making.Process(target=migrate, args=(frozen, barrier)) for _ in range(8)]
     for process in processes:

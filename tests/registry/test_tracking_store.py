@@ -22,8 +22,9 @@ from mlflow.store.tracking.dbmodels.initial_models import Base
 from registry import tracking_store
 from registry.errors import RegistryError
 from registry.tracking_store import path_of, prepare
+from tests import forked
 from tests.command import ROOT
-from tests.registry.killing import PATIENCE, context, dying, killed
+from tests.registry.killing import PATIENCE, dying, killed
 
 
 def revisions() -> list[str]:
@@ -80,7 +81,7 @@ def first_use(uri: str, barrier: Barrier, kind: int) -> None:
 
 @pytest.mark.parametrize("times", [4])
 def test_eight_at_one_moment_all_succeed(tmp_path: Path, times: int):
-    making = context()
+    making = forked.context()
     for number in range(times):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -99,7 +100,7 @@ def test_eight_at_one_moment_all_succeed(tmp_path: Path, times: int):
 def test_eight_that_find_an_older_store_migrate_it_once(tmp_path: Path):
     path = tmp_path / "mlflow.db"
     make_old(path, revision=revisions()[30])
-    making = context()
+    making = forked.context()
     barrier = making.Barrier(8)
     processes = [making.Process(target=first_use, args=(f"sqlite:///{path}", barrier, kind)) for kind in range(8)]
     for process in processes:

@@ -103,6 +103,32 @@ def test_an_interrupt_in_a_database_transaction_comes_after_it():
     assert (code, out, err) == (0, "written\nheard\n", "")
 
 
+def test_an_interrupt_while_a_folder_is_removed_comes_after_it(tmp_path: Path):
+    for number in range(100):
+        (tmp_path / "folder" / str(number)).mkdir(parents=True)
+    code, out, err = python(
+        f"""
+        import shutil
+        removed = []
+        def halfway(event, _):
+            if event == "os.rmdir":
+                removed.append(event)
+                if len(removed) == 50:
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.addaudithook(halfway)
+        ready()
+        try:
+            with interrupts.interruptible():
+                shutil.rmtree({str(tmp_path / "folder")!r})
+                time.sleep(20)
+        except interrupts.Interrupted:
+            print("heard")
+        """
+    )
+    assert (code, out, err) == (0, "heard\n", "")
+    assert not (tmp_path / "folder").exists()
+
+
 def test_an_interrupt_in_a_destructor_comes_again_and_python_prints_nothing():
     code, out, err = python(
         """
