@@ -55,7 +55,7 @@ run: .venv/run.stamp ## train and register both models, promote them, ask them o
 
 # In the order of the folders: the first ones hold the modules that take longest, which must not be left for the end.
 test: .venv/dev.stamp ## run the tests in parallel (PYTEST_ARGS="-k sources" runs some)
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder --reruns 2 --reruns-delay 1 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: .venv/dev.stamp ## lint, format and types
 	@$(BIN)/ruff check .

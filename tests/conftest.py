@@ -4,6 +4,7 @@ No test sees the settings of the person who runs it, nor writes into the checkou
 """
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
-from tests import stores
+from tests import effort, stores
 
 T = TypeVar("T")
 
@@ -38,8 +39,11 @@ SETTINGS = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
 
-hypothesis.settings.register_profile("local", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+#: How many tests of a run may pass only when they are run again.
+RERUNS = 5
+
+hypothesis.settings.register_profile("local", deadline=None, max_examples=effort.times(100))
+hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("local"), derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
@@ -53,6 +57,42 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith(PERSONAL)]:
         del os.environ[name]
     os.environ.update(SETTINGS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    # Modules and tests live as long as the run. Looking through them again and again would take a tenth of it, and
+    # seconds where a test collects garbage itself.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        mark = item.get_closest_marker("flaky")
+        if mark and not mark.kwargs.get("reason"):
+            raise pytest.UsageError(f"{item.nodeid}: a flaky test says why: @pytest.mark.flaky(reason=...)")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    again = terminalreporter.stats.get("rerun", [])
+    if again:
+        terminalreporter.section(f"run again: {len(again)} (at most {RERUNS})")
+        for report in again:
+            terminalreporter.line(report.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    # The controller hears of all workers' tests.
+    if reporter and len(reporter.stats.get("rerun", [])) > RERUNS:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return (yield)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

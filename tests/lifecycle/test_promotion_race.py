@@ -1,4 +1,4 @@
-"""Eight processes promote at one moment, a hundred times: there is one champion every time, and it is the best."""
+"""Eight processes promote at one moment, again and again: there is one champion every time, and it is the best."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +9,11 @@ from mlflow import MlflowClient
 from registry import history, ledger
 from registry.ledger import DONE
 from tests import forked
+from tests.effort import times
 from tests.lifecycle import promoting
 from tests.registry.registered import register
 
-PROCESSES, RACES = 8, 100
+PROCESSES, RACES = 8, times(100)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

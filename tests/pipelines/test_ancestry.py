@@ -17,6 +17,7 @@ from pipelines.sources import Table
 from registry.cli.text import spans
 from registry.holdout import Earlier, HoldoutRule, tag
 from serving.scorecard.inputs import Cleaning
+from tests.effort import times
 
 POOL = 240
 FEWEST = 100
@@ -99,7 +100,7 @@ def tables(draw, *, lose: bool = False) -> dict:
     }
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(st.lists(tables(), min_size=2, max_size=4))
 def test_law_whatever_columns_are_dropped_or_kept_no_row_changes_sides(given_tables):
     versions: list[Trained] = []
@@ -130,7 +131,7 @@ ROLES = st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(st.lists(st.tuples(tables(lose=True), ROLES, st.sampled_from([0.1, 0.2, 0.4])), min_size=2, max_size=4))
 def test_law_what_is_said_of_held_out_rows_is_true_whatever_changes(trainings):
     versions: list[Trained] = []
@@ -152,7 +153,7 @@ def test_law_what_is_said_of_held_out_rows_is_true_whatever_changes(trainings):
                 assert not set(other.rule.needed) <= set(trainings[place][0]["frame"])
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(st.sampled_from([0.1, 0.2, 0.3]), st.sampled_from([0.1, 0.2, 0.3]), ROLES)
 def test_law_a_smaller_holdout_is_within_a_larger_one(first, second, roles):
     one = train(ROWS, Roles(**roles), [], test_size=first)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines import card, pictures
 from pipelines.coefficients import INTERCEPT, Coefficient
+from tests.effort import times
 
 URI = "models:/diabetes/3"
 HOSTILE = "</td><script>alert('x')</script><img src=http://evil.example/a.png onerror=\"alert(1)\">"
@@ -364,7 +365,7 @@ def test_hostile_text_is_shown_and_never_run():
     assert "<script>" in shown.text
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=times(25), deadline=None)
 @given(st.text(min_size=1, max_size=40), st.text(max_size=40))
 def test_commands_survive_any_name(name, value):
     # An HTML parser drops what no page may hold; MLflow refuses such a name, and JSON and Python write it as an escape.

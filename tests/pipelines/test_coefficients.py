@@ -13,6 +13,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from pipelines import estimators, features
 from pipelines.coefficients import INTERCEPT, importances, score_name, table
 from serving.scorecard.inputs import CATEGORY, NUMBER, Input
+from tests.effort import times
 
 LINEAR = [entry for entry in estimators.CATALOGUE if not entry.name.startswith("mlp")]
 
@@ -120,7 +121,7 @@ def test_one_raw_unit_more_moves_the_score_by_the_coefficient(entry):
         assert difference == pytest.approx(np.full(some.sum(), values[column]), rel=1e-6, abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=times(25), deadline=None)
 @given(scale=st.floats(1e-6, 1e6), shift=st.floats(-1e3, 1e3))
 def test_a_column_in_other_units_has_its_coefficient_in_those_units(scale, shift):
     rng = np.random.default_rng(0)

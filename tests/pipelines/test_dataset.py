@@ -15,6 +15,7 @@ from pipelines.dataset import CLASSIFICATION, REGRESSION, Dataset, Roles, prepar
 from pipelines.errors import PipelineError
 from pipelines.sources import Table, parse, read
 from serving.scorecard.inputs import Cleaning
+from tests.effort import times
 
 ROWS = 60
 DRAW = np.random.default_rng(0)
@@ -432,7 +433,7 @@ def tables(draw) -> pa.Table:
     return pa.table(found)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=times(150), suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), st.sampled_from(["auto", REGRESSION, CLASSIFICATION]))
 def test_any_table_is_a_dataset_or_one_line(table, task):
     target = table.column_names[0]

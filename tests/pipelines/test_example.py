@@ -17,6 +17,7 @@ from pipelines.dataset import Dataset, Roles, prepare
 from pipelines.planning import CLEANING, Settings
 from pipelines.sources import Table
 from pipelines.training import train
+from tests.effort import times
 from tests.pipelines import tables
 from tests.pipelines.test_training import QUICK
 
@@ -104,7 +105,7 @@ COLUMNS = st.one_of(
 ).filter(lambda values: len({value for value in values if value is not None}) > 1)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=times(150))
 @given(st.lists(COLUMNS, min_size=1, max_size=4))
 def test_law_it_is_readable_and_no_row_unless_every_row_is_there(columns: list[list]):
     table = dataset(**{f"c{place}": values for place, values in enumerate(columns)})

@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score, precision_score, recall_sco
 from pipelines import pictures
 from pipelines.coefficients import INTERCEPT, Coefficient
 from pipelines.formatting import readable
+from tests.effort import times
 
 HOSTILE = ["$x^2$", "\\frac{", "$", "100 % $ of $\\alpha$", "名前", "a\nb\tc\x00", "w" * 200, "", "<script>", "\ud800"]
 
@@ -200,7 +201,7 @@ def test_names_are_drawn_as_they_stand(tmp_path):
     assert all("\n" not in text and len(text) <= 45 for text in shown)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=times(30), deadline=None)
 @given(st.text(max_size=300), st.integers(5, 60))
 def test_any_name_becomes_one_short_line_without_mathematics(name, longest):
     from matplotlib.cbook import is_math_text

@@ -21,6 +21,7 @@ from pipelines import columns as typed_columns
 from pipelines.errors import PipelineError
 from pipelines.sources import BUNDLED, ReadOptions, parse, read
 from serving.scorecard.inputs import Cleaning
+from tests.effort import times
 from tests.patience import soon
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1"
@@ -349,7 +350,7 @@ junk = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(300))
 @given(junk, st.sampled_from(["t.csv", "t.tsv", "t.parquet", "t.jsonl", "t", "t.csv.gz", "t.parquet.gz", ".csv"]))
 def test_any_bytes_are_a_table_or_one_line(content, filename):
     found: pa.Table | str

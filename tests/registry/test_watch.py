@@ -23,6 +23,7 @@ from registry.ledger import DONE, NOTED, Ledger
 from registry.policy import Policies
 from registry.watch import EVERY, Watch
 from tests import stores
+from tests.effort import times
 from tests.patience import soon
 from tests.registry import made
 from tests.registry.watching import program, said
@@ -562,7 +563,7 @@ class Clicks(RuleBasedStateMachine):
 def test_law_whatever_is_clicked_all_is_in_line_after_a_look(tracking: str):
     from hypothesis.stateful import run_state_machine_as_test
 
-    run_state_machine_as_test(Clicks, settings=settings(max_examples=25, stateful_step_count=8, deadline=None))
+    run_state_machine_as_test(Clicks, settings=settings(max_examples=times(25), stateful_step_count=8, deadline=None))
 
 
 def test_a_registry_that_is_away_is_an_error_of_once(registry: MlflowClient, book: Ledger, tmp_path: Path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
 from registry.metrics import weighted
+from tests.effort import times
 
 LABELS = {"str": ("no", "or", "yes"), "int": (3, 5, 9), "bool": (False, True)}
 
@@ -65,7 +66,7 @@ def close(one: dict, other: dict) -> None:
         assert value == pytest.approx(other[name], rel=1e-10, abs=1e-12), name
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(st.integers(0, 2**32), st.integers(4, 60), st.sampled_from(sorted(LABELS)), st.booleans(), st.booleans())
 def test_two_classes_as_scikit_learn_measures_them(seed, rows, kind, ties, first):
     classes = LABELS[kind][:2]
@@ -73,14 +74,14 @@ def test_two_classes_as_scikit_learn_measures_them(seed, rows, kind, ties, first
     close(metrics.measure(answers), by_sklearn(answers))
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.integers(0, 2**32), st.integers(4, 60), st.sampled_from(["str", "int"]), st.booleans())
 def test_several_classes_as_scikit_learn_measures_them(seed, rows, kind, ties):
     answers = classified(seed, rows, LABELS[kind], ties=ties)
     close(metrics.measure(answers), by_sklearn(answers))
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.integers(0, 2**32), st.integers(2, 60))
 def test_numbers_as_scikit_learn_measures_them(seed, rows):
     answers = regressed(seed, rows)

@@ -19,6 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from pipelines import validation as v
 from pipelines.errors import PipelineError
+from tests.effort import times
 
 TABLES = {
     "diabetes": lambda: load_diabetes(as_frame=True, scaled=False).frame,
@@ -376,7 +377,7 @@ def tables(draw):
     return pd.DataFrame({name: draw(columns(rows)) for name in names})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(table=tables(), data=st.data())
 def test_table_meets_the_suite_that_was_drafted_from_it(tmp_path_factory, table, data):
     target = data.draw(st.none() | st.sampled_from(list(table.columns)))

@@ -17,6 +17,7 @@ from serving.contract import Limits, RequestError, reply, respond
 from serving.contract.bodies import decompressed
 from serving.scorecard import Scorecard
 from tests.command import ROOT
+from tests.effort import times
 from tests.patience import soon
 from tests.serving.contract import cases
 from tests.serving.contract.cases import BAD, GOOD, NAMES, ROWS, Case
@@ -162,7 +163,7 @@ FORMS = st.sampled_from(("dataframe_split", "dataframe_records", "instances", "i
 SPLIT = st.fixed_dictionaries({"columns": JSON | st.just(NAMES), "data": st.lists(JSON)})
 
 
-@hypothesis.settings(max_examples=600, deadline=None)
+@hypothesis.settings(max_examples=times(600), deadline=None)
 @hypothesis.given(st.dictionaries(FORMS | st.just("params"), JSON | SPLIT, max_size=3) | JSON, st.booleans())
 def test_whatever_is_asked_there_is_an_answer_or_a_refusal(value, whole: bool) -> None:
     body = json.dumps(value).encode()
@@ -179,7 +180,7 @@ ROW = st.tuples(
 ).map(list)
 
 
-@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.settings(max_examples=times(300), deadline=None)
 @hypothesis.given(st.lists(ROW, min_size=1, max_size=6), st.sampled_from(("regression", "three")))
 def test_all_forms_agree_on_answers_and_on_refusals(rows, kind: str) -> None:
     records = [dict(zip(NAMES, row, strict=True)) for row in rows]

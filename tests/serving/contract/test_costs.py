@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serving.contract import Limits, RequestError, costs, loads, read
+from tests.effort import times
 
 PARSERS = {"msgspec": msgspec.json.Decoder().decode, "json": json.loads}
 
@@ -38,7 +39,7 @@ def peak(parse, body: bytes) -> int:
         tracemalloc.stop()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=times(60))
 @given(VALUES, st.sampled_from(["msgspec", "json"]), st.booleans(), st.booleans())
 @example({}, "msgspec", False, False)
 @example([], "msgspec", False, False)
@@ -57,7 +58,7 @@ def test_json_takes_no_more_than_its_estimate(value, parser: str, ascii_only: bo
     assert peak(PARSERS[parser], body) < estimate + ASIDE
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=times(30))
 @given(st.lists(st.lists(st.text(max_size=20), min_size=3, max_size=3), min_size=1, max_size=5), st.integers(1, 400))
 def test_csv_takes_no_more_than_its_estimate(rows, times: int) -> None:
     lines = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows]

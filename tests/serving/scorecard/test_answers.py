@@ -21,6 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, Polynomial
 from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupported, compile, document
+from tests.effort import times
 
 # What is fitted here need not be a good model.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -126,7 +127,7 @@ def test_rows_and_tables_agree_to_the_digit_on_what_they_refuse():
         REGRESSION.predict(bad)
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(
     st.lists(
         st.fixed_dictionaries(

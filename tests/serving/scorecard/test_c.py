@@ -23,6 +23,7 @@ from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupporte
 from serving.scorecard.exports import wording
 from serving.scorecard.exports.c.names import Names, prefix
 from serving.scorecard.parity import measure
+from tests.effort import times
 from tests.serving.scorecard import agreeing, documents, generated
 from tests.serving.scorecard.gcc import SANITIZED, STRICT, Compiled
 from tests.system import need
@@ -65,7 +66,7 @@ def gcc():
     return need("gcc")
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(40), suppress_health_check=list(HealthCheck))
 @given(generated.problems())
 def test_every_pipeline_answers_as_scikit_learn(gcc, folder, problem):
     assume(problem is not None)
@@ -77,7 +78,7 @@ def test_every_pipeline_answers_as_scikit_learn(gcc, folder, problem):
     assert not any(method["outside"] for method in found["paths"]["c"].values()), found
 
 
-@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(50), suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_every_document_answers_as_its_scorecard(gcc, folder, data):
     card = data.draw(documents.scorecards())

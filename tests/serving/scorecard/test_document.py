@@ -32,6 +32,7 @@ from sklearn.preprocessing import (
 )
 
 from serving.scorecard import InputError, Scorecard, ScorecardError, compile, document, strictjson
+from tests.effort import times
 
 # What is fitted here need not be a good model.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -158,7 +159,7 @@ def test_a_value_of_another_type_is_refused(kind):
             jsonschema.validate(found.document, SCHEMA)
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(300))
 @given(st.data())
 def test_a_changed_document_is_refused_by_its_digest(data):
     kind = data.draw(st.sampled_from(sorted(DOCUMENTS)))
@@ -175,7 +176,7 @@ def test_a_changed_document_is_refused_by_its_digest(data):
             Scorecard.loads(json.dumps(changed))
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(300))
 @given(st.data())
 def test_a_damaged_text_is_refused_or_says_the_same(data):
     text = LINEAR.dumps()
@@ -199,7 +200,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=times(200))
 @given(st.data())
 def test_strange_values_anywhere_are_refused_or_answer_in_a_typed_way(data):
     changed = copy.deepcopy(DOCUMENTS[data.draw(st.sampled_from(sorted(DOCUMENTS)))])

@@ -33,6 +33,7 @@ from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, ScorecardError, compile, exports
 from serving.scorecard.parity import answer_row
+from tests.effort import times
 from tests.serving.scorecard import agreeing, documents
 
 # What is fitted here need not be a good model.
@@ -149,7 +150,7 @@ def test_the_file_imports_nothing_but_math_and_holds_names_as_literals_only(name
     assert not called & {"eval", "exec", "open", "compile", "__import__"}
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(200), suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_every_document_answers_as_its_scorecard(data):
     card = data.draw(documents.scorecards())

@@ -19,6 +19,7 @@ from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, compile, document, exports
 from serving.scorecard.parity import answer_row, measure
+from tests.effort import times
 from tests.serving.scorecard import agreeing, documents, generated
 from tests.serving.scorecard.node import Expression, Node
 from tests.system import need
@@ -46,7 +47,7 @@ def asked(node, card, rows) -> list:
     return node.ask(exports.write(card, "javascript"), rows)["answers"]
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(100), suppress_health_check=list(HealthCheck))
 @given(generated.problems())
 def test_every_pipeline_answers_as_scikit_learn(node, problem):
     assume(problem is not None)
@@ -58,7 +59,7 @@ def test_every_pipeline_answers_as_scikit_learn(node, problem):
     assert not any(method["outside"] for method in found["paths"]["javascript"].values()), found
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(200), suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_every_document_answers_as_its_scorecard(node, data):
     card = data.draw(documents.scorecards())
@@ -104,7 +105,7 @@ def test_text_is_trimmed_as_python_trims_it(node):
     agreeing.check(as_it_is, rows, node.way(as_it_is)(rows))
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(
     st.lists(
         st.text(alphabet="0123456789+-.eE", max_size=8)

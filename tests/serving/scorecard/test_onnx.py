@@ -25,6 +25,7 @@ from serving.scorecard.exports import onnx as exported
 from serving.scorecard.exports.onnx.quantization import generated as around
 from serving.scorecard.exports.onnx.text import BLANKS
 from serving.scorecard.parity import measure
+from tests.effort import times
 from tests.serving.scorecard import agreeing, documents, generated, graphs, portable
 
 # What is fitted here need not be a good model.
@@ -37,7 +38,7 @@ def judged(pipeline, table, **options) -> dict:
     return measure(pipeline, scorecard, table, refused=len(table), others={"onnx": graphs.way(scorecard)})
 
 
-@settings(max_examples=120, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(120), suppress_health_check=list(HealthCheck))
 @given(generated.problems())
 def test_generated_pipelines_answer_and_refuse_alike(problem):
     assume(problem is not None)
@@ -49,7 +50,7 @@ def test_generated_pipelines_answer_and_refuse_alike(problem):
     portable.assert_alike(judged(pipeline, table), "onnx")
 
 
-@settings(max_examples=120, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(120), suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_every_document_is_answered_alike_by_a_graph_with_nothing_to_spare(data):
     card = data.draw(documents.scorecards())

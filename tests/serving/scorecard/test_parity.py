@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from serving.scorecard import Scorecard, Unsupported, compile, exports
 from serving.scorecard.parity import measure
+from tests.effort import times
 from tests.serving.scorecard import generated
 
 # What is fitted here need not be a good model.
@@ -46,7 +47,7 @@ def judged(pipeline, table, **options) -> dict:
     return found
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(150), suppress_health_check=list(HealthCheck))
 @given(generated.problems())
 def test_every_path_answers_as_scikit_learn(problem):
     assume(problem is not None)

@@ -27,6 +27,7 @@ from serving.scorecard.exports import About
 from serving.scorecard.exports import pmml as exported
 from serving.scorecard.exports.pmml.columns import BLANKS
 from serving.scorecard.parity import answer_row, measure
+from tests.effort import times
 from tests.serving.scorecard import agreeing, documents, generated, pmmlengine, portable
 
 # What is fitted here need not be a good model.
@@ -51,7 +52,7 @@ def judged(engine, pipeline, table, **options) -> dict:
     return measure(pipeline, scorecard, table, refused=len(table), others={"pmml": pmmlengine.way(engine, scorecard)})
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(100), suppress_health_check=list(HealthCheck))
 @given(problem=generated.problems())
 def test_generated_pipelines_answer_and_refuse_alike(engine, schema, problem):
     assume(problem is not None)
@@ -64,7 +65,7 @@ def test_generated_pipelines_answer_and_refuse_alike(engine, schema, problem):
     portable.assert_alike(judged(engine, pipeline, table), "pmml")
 
 
-@settings(max_examples=80, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(80), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_document_is_answered_alike_or_refused_by_what_pmml_lacks(engine, schema, data):
     card = data.draw(documents.scorecards())

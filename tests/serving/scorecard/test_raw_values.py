@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, document, exports
 from serving.scorecard.inputs import DECIMALS, THOUSANDS, scalar_text
 from serving.scorecard.loader import FEW, ScorecardModel
+from tests.effort import times
 from tests.serving.scorecard.node import Node
 from tests.system import need
 
@@ -93,7 +94,7 @@ SCALARS = (
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=times(100), deadline=None)
 @given(st.lists(SCALARS, min_size=1, max_size=40))
 @example([1, True, 1.0, "1", 0, False, -0.0, "true", "false", None] * 2)
 @example([[1], {"a": 1}, 3])
@@ -148,7 +149,7 @@ def test_columns_of_one_type_are_read_as_their_values(column):
     assert any(expected)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=times(150), deadline=None)
 @given(st.data())
 def test_text_numbers_are_read_by_their_marks(node, data):
     decimal, thousands = data.draw(

@@ -29,6 +29,7 @@ from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, ScorecardError, compile, exports, parity
 from serving.scorecard.exports import sql
+from tests.effort import times
 from tests.serving.scorecard import databases, generated
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -37,7 +38,7 @@ DIALECTS = ("duckdb", "postgres", "sqlite")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(30), suppress_health_check=list(HealthCheck))
 @given(generated.problems())
 def test_generated_pipelines(dialect: str, opened, problem) -> None:
     assume(problem is not None)

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from serving.scorecard import Scorecard, ScorecardError, Unsupported, document, exports
 from serving.scorecard.exports import sql
+from tests.effort import times
 from tests.serving.scorecard import databases
 
 DIALECTS = ("duckdb", "postgres", "sqlite")
@@ -82,7 +83,7 @@ def test_hostile_names_of_columns_and_categories(dialect: str, opened) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 @given(st.lists(ANYTHING.filter(bool), min_size=3, max_size=6), st.lists(ANYTHING, min_size=1, max_size=4, unique=True))
 def test_names_and_texts_of_any_characters(dialect: str, opened, names: list[str], words: list[str]) -> None:
     names = list({name.casefold(): name for name in names}.values()) + ["the text"]

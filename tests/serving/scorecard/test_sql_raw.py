@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupported, document, exports
 from serving.scorecard.inputs import scalar_text
+from tests.effort import times
 from tests.serving.scorecard import databases
 
 DIALECTS = ("duckdb", "postgres", "sqlite")
@@ -92,7 +93,7 @@ def test_numbers_written_as_text(facts: dict, cleaning: Cleaning, dialect: str, 
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=50)
+@settings(max_examples=times(50))
 @given(st.lists(st.text(alphabet="0123456789+-.eE _nainf\t\n\u00a0", max_size=7), min_size=10, max_size=40))
 @example(["1e5 ", "\t-1.e-5\n", "e", "+.e1", "..", "1e5.", "-e", "+.5e+05"])
 def test_any_text_where_a_number_is_wanted(dialect: str, opened, values: list[str]) -> None:
@@ -101,7 +102,7 @@ def test_any_text_where_a_number_is_wanted(dialect: str, opened, values: list[st
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=20, max_size=20))
 def test_every_number_arrives_to_the_last_bit(dialect: str, opened, values: list[float]) -> None:
     """As a number, and written as text."""
@@ -111,7 +112,7 @@ def test_every_number_arrives_to_the_last_bit(dialect: str, opened, values: list
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=5, max_size=5, unique=True))
 def test_a_number_is_itself_as_a_category_and_an_edge(dialect: str, opened, values: list[float]) -> None:
     """Equality and order take all bits of a literal."""
@@ -291,7 +292,7 @@ def test_text_numbers_are_read_by_their_marks(marks: tuple, dialect: str, opened
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.lists(st.text(alphabet="0123456789+-.,eE ", max_size=12), min_size=10, max_size=40))
 def test_any_text_where_a_number_has_marks(dialect: str, opened, values: list[str]) -> None:
     agree(number(CLEANINGS[0], decimal=",", thousands="."), opened(dialect), values, TEXT[dialect])

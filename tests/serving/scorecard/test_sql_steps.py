@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.scorecard import InputError, Scorecard, document
+from tests.effort import times
 from tests.serving.scorecard import databases
 
 DIALECTS = ("duckdb", "postgres", "sqlite")
@@ -153,7 +154,7 @@ def steps_of_numbers() -> st.SearchStrategy:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(st.lists(steps_of_numbers(), min_size=2, max_size=4), st.lists(st.sampled_from(VALUES), min_size=9, max_size=9))
 def test_steps_one_after_another(dialect: str, opened, steps: list, values: list) -> None:
     """Functions may be rounded differently: where that is magnified, only refusals have to agree."""

@@ -19,6 +19,7 @@ from serving.contract.bodies import LIMITS, read
 from serving.scorecard import Input
 from serving.server.protocols.mlflow import parse, written
 from serving.server.protocols.parquet import columns
+from tests.effort import times
 from tests.serving.server.servers import MIXED, NUMBERS, Answer, Server
 
 SUMS = pytest.approx(151.5)
@@ -289,7 +290,7 @@ def test_no_body_brings_it_down(calm: Server) -> None:
     """No answer but 200 and 4xx, none that is late, and no memory that stays."""
     (worker,) = calm.children("worker")
 
-    @hypothesis.settings(max_examples=700, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(max_examples=times(700), suppress_health_check=list(hypothesis.HealthCheck))
     @given(BODIES, KINDS, st.sampled_from([None, None, None, "gzip", "identity"]), st.booleans())
     def ask(body: bytes, kind: str, encoding: str | None, whole: bool) -> None:
         headers = {"Content-Type": kind}
@@ -320,7 +321,7 @@ PIECES = st.lists(
 ).map("".join)
 
 
-@hypothesis.settings(max_examples=1500)
+@hypothesis.settings(max_examples=times(1500))
 @given(JSONS.map(json.dumps) | JSONS.map(lambda value: json.dumps(value, ensure_ascii=False, indent=1)) | PIECES)
 def test_the_fast_reader_reads_what_the_contract_reads(text: str) -> None:
     """What the fast one takes, the slow one takes, and both say the same; what it refuses, the slow one decides."""

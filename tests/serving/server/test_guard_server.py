@@ -264,11 +264,13 @@ def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(guarded):
 
 
 @pytest.mark.parametrize(
-    "bomb", [gzip.compress(b"[" + b" " * 300_000_000 + b"]"), gzip.compress(gzip.compress(b"0" * 10**8))]
+    "bomb",
+    [lambda: gzip.compress(b"[" + b" " * 300_000_000 + b"]", 1), lambda: gzip.compress(gzip.compress(b"0" * 10**8, 1))],
+    ids=["blanks", "twice"],
 )
 def test_a_gzip_bomb_costs_neither_memory_nor_an_answer(guarded, bomb):
     before = resident(guarded.server)
-    found = guarded.post("ann", content=bomb, **{"Content-Encoding": "gzip"})
+    found = guarded.post("ann", content=bomb(), **{"Content-Encoding": "gzip"})
     assert found.status in (400, 413)
     assert resident(guarded.server) - before < 40e6
     assert guarded.post("ann").status == 200

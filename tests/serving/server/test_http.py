@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from serving.cli.ask import ask
 from serving.errors import ServingError
+from tests.effort import times
 from tests.patience import soon
 from tests.serving.server.servers import NUMBERS, Server, wait
 
@@ -102,7 +103,7 @@ def answered(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(st.data())
 def test_a_kept_connection_answers_as_new_ones_do(server: Server, data: st.DataObject) -> None:
     """Whatever came before on it, in whatever pieces, and however often a head is said again."""

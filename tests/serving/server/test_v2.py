@@ -19,6 +19,7 @@ from serving.server.messages import Request
 from serving.server.protocols import tensors
 from serving.server.protocols.v2 import V2
 from serving.server.settings import Settings
+from tests.effort import times
 from tests.serving.server import cards
 from tests.serving.server.running import Running, running
 
@@ -433,7 +434,7 @@ nearly = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=times(400))
 @given(nearly, st.booleans())
 def test_whatever_comes_is_answered_or_refused(body, with_header):
     text = json.dumps(body).encode()

@@ -1,0 +1,14 @@
+"""How much a test that repeats itself repeats: all of it in a thorough run, a part of it in the everyday one."""
+
+import os
+
+#: Whether this run is a thorough one, as that of CI is: `make test THOROUGH=yes`.
+THOROUGH = os.environ.get("THOROUGH", "") not in ("", "no")
+
+#: The part of a thorough run that the everyday one does, and how many it does at least.
+_SHARE, _LEAST = 0.25, 10
+
+
+def times(whole: int) -> int:
+    """How many of so many repetitions (examples, races) this run does."""
+    return whole if THOROUGH else min(whole, max(_LEAST, int(whole * _SHARE)))
