@@ -62,7 +62,7 @@ class Command:
         self._began = time.monotonic()
         self.process: subprocess.Popen | forked.Program
         if fresh or popen:
-            self.process = subprocess.Popen(
+            self.process = popened = subprocess.Popen(
                 [sys.executable, "-m", package, *words],
                 cwd=folder,
                 env=environment,
@@ -72,11 +72,12 @@ class Command:
                 text=True,
                 **popen,
             )
+            out, err = popened.stdout, popened.stderr
         else:
-            self.process = forked.Program(package, words, folder=folder, environment=environment)
+            self.process, out, err = forked.piped(package, words, folder=folder, environment=environment)
         self._said: dict[str, list[str]] = {"out": [], "err": []}
         self._changed = threading.Condition()
-        pipes = {"out": self.process.stdout, "err": self.process.stderr}
+        pipes = {"out": out, "err": err}
         self._readers = [threading.Thread(target=self._read, args=(name, pipe)) for name, pipe in pipes.items()]
         for reader in self._readers:
             reader.start()

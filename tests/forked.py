@@ -11,10 +11,12 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerContext
 from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import TextIO
 
 #: What is imported before the first fork: what nearly every command and server needs, and none that starts a thread.
 _IMPORTED = (
@@ -31,6 +33,7 @@ _IMPORTED = (
     "registry.promotion",
     "registry.verdicts",
     "skops.io",
+    "uvicorn.main",
 )
 
 
@@ -54,20 +57,17 @@ class Program:
         the working folder.
     environment : mapping of str to str
         all of its environment.
+    out, err : int
+        the descriptors that it writes to.
     """
 
-    def __init__(self, package: str, words: Sequence[str], *, folder: Path, environment: Mapping[str, str]):
+    def __init__(
+        self, package: str, words: Sequence[str], *, folder: Path, environment: Mapping[str, str], out: int, err: int
+    ):
         self.args = [package, *words]
-        out, err = os.pipe(), os.pipe()
-        try:
-            arguments = (package, list(words), str(folder), dict(environment), DupFd(out[1]), DupFd(err[1]))
-            self._process = context().Process(target=_run, args=arguments)
-            self._process.start()
-        finally:
-            # Those of the process are its own: when it ends, so does what is read here.
-            os.close(out[1])
-            os.close(err[1])
-        self.stdout, self.stderr = (os.fdopen(end[0], encoding="utf-8") for end in (out, err))
+        arguments = (package, list(words), str(folder), dict(environment), DupFd(out), DupFd(err))
+        self._process = context().Process(target=_run, args=arguments)
+        self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
 
@@ -93,6 +93,27 @@ class Program:
         self.send_signal(signal.SIGKILL)
 
 
+def piped(
+    package: str, words: Sequence[str], *, folder: Path, environment: Mapping[str, str]
+) -> tuple[Program, TextIO, TextIO]:
+    """A program, and what it writes to standard output and standard error."""
+    out, err = os.pipe(), os.pipe()
+    try:
+        program = Program(package, words, folder=folder, environment=environment, out=out[1], err=err[1])
+    finally:
+        # Those of the program are its own: when it ends, so does what is read here.
+        os.close(out[1])
+        os.close(err[1])
+    return program, os.fdopen(out[0], encoding="utf-8"), os.fdopen(err[0], encoding="utf-8")
+
+
+def _end_with_its_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _run(package: str, words: list[str], folder: str, environment: dict[str, str], out: DupFd, err: DupFd) -> None:
     """Become the program: its files, environment and folder, and its end, for which multiprocessing would not care."""
     import numpy as np
@@ -111,6 +132,8 @@ def _run(package: str, words: list[str], folder: str, environment: dict[str, str
     os.chdir(folder)
     sys.path.insert(0, folder)
     sys.argv = [package, *words]
+    # However the tests end, nothing of them is left.
+    threading.Thread(target=_end_with_its_parent, daemon=True).start()
     # Forked ones would all draw the same.
     np.random.seed()  # noqa: NPY002
     try:

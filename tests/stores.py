@@ -24,7 +24,11 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from tests import forked
 
 HOST = "127.0.0.1"
 
@@ -84,6 +88,8 @@ def tracking_server(
 ) -> Iterator[str]:
     """An MLflow tracking server; yields its address.
 
+    It is forked from a process that has imported MLflow, unless options ask for the program ``mlflow server``.
+
     Parameters
     ----------
     folder : Path
@@ -96,12 +102,22 @@ def tracking_server(
         more words for ``mlflow server``.
     """
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", backend or f"sqlite:///{folder}/tracking.db"]
-    command += ["--artifacts-destination", artifacts or str(folder / "artifacts"), *options]
-    with process(command, folder=folder, env=LEAN_SERVER | dict(env or {})) as server:
+    backend, artifacts = backend or f"sqlite:///{folder}/tracking.db", artifacts or str(folder / "artifacts")
+    listen = ["--host", HOST, "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", *listen, "--backend-store-uri", backend]
+    command += ["--artifacts-destination", artifacts, *options]
+    whole = LEAN_SERVER | dict(env or {})
+    # As `mlflow server` hands its options on.
+    settings = {"FILE_STORE": backend, "ARTIFACT_DESTINATION": artifacts, "SERVE_ARTIFACTS": "true"}
+    settings |= {"ARTIFACT_ROOT": "mlflow-artifacts:/"}
+    whole |= {f"_MLFLOW_SERVER_{name}": value for name, value in settings.items()}
+    words = [*listen, "mlflow.server.fastapi_app:app"]
+    place: Any = {"folder": folder, "env": whole}
+    with process(command, **place) if options else program("uvicorn", words, **place) as server:
         address = f"http://{HOST}:{port}"
-        server.wait(lambda: answers(f"{address}/health"))
+        # The program makes its tables before it listens; the application makes them when it is first asked for any.
+        ready = "health" if options else "api/2.0/mlflow/experiments/search?max_results=1"
+        server.wait(lambda: answers(f"{address}/{ready}", timeout=PATIENCE))
         yield address
 
 
@@ -232,7 +248,7 @@ def within_reach(programs: Path, folder: Path, *, user: int) -> Path:
 class Process:
     """A running part, and the files that its output goes to."""
 
-    supervisor: subprocess.Popen
+    supervisor: "subprocess.Popen | forked.Program"
     out: Path
     err: Path
 
@@ -278,6 +294,26 @@ def process(
         running.wait()
 
 
+@contextlib.contextmanager
+def program(package: str, words: Sequence[str], *, folder: Path, env: Mapping[str, str]) -> Iterator[Process]:
+    """Like ``process``, of a Python program that is forked from one that has imported MLflow."""
+    from tests import forked  # not where this module is run as the supervisor
+
+    out, err = folder / "out.txt", folder / "err.txt"
+    with out.open("wb") as out_file, err.open("wb") as err_file:
+        files = {"out": out_file.fileno(), "err": err_file.fileno()}
+        running = forked.Program(package, words, folder=folder, environment=os.environ | dict(env), **files)
+    try:
+        yield Process(running, out, err)
+    finally:
+        running.send_signal(signal.SIGTERM)
+        try:
+            running.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
 def supervise(command: Sequence[str], *, stop: int, user: int | None) -> int:
     """Run a command in a process group of its own until it ends, or standard input does; then end the whole group."""
     running = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, user=user)
@@ -319,10 +355,10 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def answers(address: str) -> bool:
+def answers(address: str, *, timeout: float = 5) -> bool:
     """Whether a GET is answered with a 2xx status."""
     try:
-        with urllib.request.urlopen(address, timeout=5):
+        with urllib.request.urlopen(address, timeout=timeout):
             return True
     except OSError:
         return False
