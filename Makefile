@@ -6,6 +6,9 @@ PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
 PYTEST_ARGS ?=
 # One more than there are processors, for tests wait now and then; and no more than four.
 TEST_WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 3); echo $$((cores < 3 ? cores + 1 : 4)))
+# Set to yes, each law tries all of its examples: what CI runs, and before a release.
+THOROUGH ?=
+export THOROUGH
 LOCK_ARGS ?=
 HOST ?= 127.0.0.1
 PORT ?= 5000
@@ -30,7 +33,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lock notebooks server bench clean
+.PHONY: help run test coverage check lock notebooks server bench clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
@@ -53,9 +56,16 @@ run: .venv/run.stamp ## train and register both models, promote them, ask them o
 		[ "$$again" = "$$answer" ] || { echo "make: the Lambda package answers otherwise than the server" >&2; exit 1; }; \
 	fi
 
-# In the order of the folders: the first ones hold the modules that take longest, which must not be left for the end.
-test: .venv/dev.stamp ## run the tests in parallel (PYTEST_ARGS="-k sources" runs some)
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
+# A module stays on one worker, which makes its fixtures once. In the order of the folders: the first ones hold the
+# modules that take longest, which must not be left for the end.
+test: .venv/dev.stamp ## run the tests in parallel (PYTEST_ARGS="-k sources" runs some; THOROUGH=yes tries more)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# What runs in the tests' own processes; the rest is mostly processes of its own.
+coverage: .venv/dev.stamp ## measure which lines the fast tests run: registry, contract and scorecard
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -q \
+		--cov registry --cov serving/contract --cov serving/scorecard --cov-report term:skip-covered --cov-fail-under 90 \
+		tests/registry tests/serving/contract tests/serving/scorecard
 
 check: .venv/dev.stamp ## lint, format and types
 	@$(BIN)/ruff check .

@@ -1,7 +1,6 @@
 """Names and texts in SQL: hostile ones run on real engines, and what an engine cannot have is refused."""
 
 import json
-import shutil
 import subprocess
 
 import pandas as pd
@@ -15,6 +14,7 @@ from serving.scorecard import Scorecard, ScorecardError, Unsupported, document, 
 from serving.scorecard.exports import sql
 from tests.effort import times
 from tests.serving.scorecard import databases
+from tests.system import need
 
 DIALECTS = ("duckdb", "postgres", "sqlite")
 
@@ -289,9 +289,8 @@ def test_a_file_is_a_view_a_table_and_a_subquery(opened, tmp_path) -> None:
         database.run("DROP TABLE stored")
 
 
-@pytest.mark.skipif(not shutil.which("sqlite3"), reason="the program sqlite3 is not installed on this system")
 def test_the_sqlite3_program_runs_the_file(tmp_path) -> None:
     (tmp_path / "m.sql").write_text(exports.write(card(["a", "w"]), "sql", dialect="sqlite", table="rows"))
     script = "CREATE TABLE rows (a REAL, w TEXT); INSERT INTO rows VALUES (1, 'red');\n.mode json\n.read m.sql\n"
-    done = subprocess.run(["sqlite3"], input=script, capture_output=True, text=True, cwd=tmp_path, check=True)
+    done = subprocess.run([need("sqlite3")], input=script, capture_output=True, text=True, cwd=tmp_path, check=True)
     assert json.loads(done.stdout)[0]["prediction"] == card(["a", "w"]).predict_row({"a": 1.0, "w": "red"})
