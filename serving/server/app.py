@@ -9,10 +9,10 @@ from functools import partial
 
 from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, costs, internal
 from serving.contract.bodies import JSON, too_large
-from serving.server.connections import Answer, Receive
 from serving.server.guard.admission import OPEN, Admission
 from serving.server.guard.headers import standing
 from serving.server.guard.keys import veiled, visible
+from serving.server.http.exchange import Answer, Receive
 from serving.server.log import say
 from serving.server.memory import give_back, let_go, uncollected
 from serving.server.messages import Headers, Request, Response
@@ -84,10 +84,10 @@ class App:
         # What is read here is too small to need much, and counting would take as long as reading.
         self._small_limits = Limits(limits.body, limits.rows)
 
-    def at_once(self, request: Request) -> Answer | None:
-        """Answer a prediction of a few rows; None for all else, which ``later`` answers.
+    def handle_now(self, request: Request) -> Answer | None:
+        """Answer a prediction of a few rows; None for all else, which ``handle`` answers.
 
-        It is what ``later`` comes to where nothing has to be waited for, without what waiting costs.
+        It is what ``handle`` comes to where nothing has to be waited for, without what waiting costs.
         """
         if len(request.body) > QUICK or request.encoding is not None:
             return None
@@ -117,7 +117,7 @@ class App:
             response, error = self._refusal(failure, request, route)
         return self._answer(request, route, response, began, error)
 
-    async def later(self, request: Request, receive: Receive) -> Answer | None:
+    async def handle(self, request: Request, receive: Receive) -> Answer | None:
         """Answer any request; None if the client has gone."""
         began = time.perf_counter()
         route, error = None, ""

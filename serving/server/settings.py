@@ -44,7 +44,7 @@ class Settings:
     max_pending : requests that one worker has begun and not answered; more are refused with 503.
     time_limit : seconds that reading, scoring and writing of a large request may take; then it is refused with 504.
     read_limit : seconds in which a request has to arrive whole; the headers alone have
-        ``connections.HEAD_LIMIT`` of them.
+        ``http.limits.Timeouts.head`` seconds.
     grace : seconds that requests which have begun may take when the server is told to stop.
     health_route, predict_route : further paths for ``/ping`` and ``/invocations``.
     metrics, log : whether there is ``/metrics``, and an access log on standard output.

@@ -21,7 +21,8 @@ from serving.server.app import App
 from serving.server.cache import Cache, Reader
 from serving.server.guard import certificate
 from serving.server.guard.door import door
-from serving.server.listener import Listener
+from serving.server.http.limits import Timeouts
+from serving.server.http.listener import Listener
 from serving.server.log import Troubles, say
 from serving.server.memory import KEPT, Shares, confine, give_back, taken
 from serving.server.routes import router
@@ -86,11 +87,10 @@ class Worker:
         )
         self.connections = Listener(
             self.app,
-            idle=settings.keep_alive,
-            reading=settings.read_limit,
+            timeouts=Timeouts(idle=settings.keep_alive, request=settings.read_limit),
             count=self._watch.metrics.closed,
-            most=shares.connections,
-            heads=shares.heads,
+            max_connections=shares.connections,
+            max_heads=shares.heads,
         )
         self._watch.metrics.swapped(NOTHING, self.app.served)
 

@@ -333,7 +333,7 @@ worker = Worker(settings)
 from serving.server.messages import JSON, Request
 body = b'{{"instances": [[1, 2]]}}'
 request = Request("POST", "/models/sums/invocations", headers=[(b"content-type", JSON)], body=body)
-print(worker.app.at_once(request)[0], *sys.modules)
+print(worker.app.handle_now(request)[0], *sys.modules)
 """
     with Server([str(folders["sums"]), str(folders["visits"])], tmp_path) as server:
         server.ready("sums")

@@ -8,9 +8,9 @@ from typing import Any
 import uvloop
 
 from serving.server.app import App
-from serving.server.connections import Connection
 from serving.server.guard.admission import Admission
-from serving.server.listener import Listener
+from serving.server.http.connection import Connection
+from serving.server.http.listener import Listener
 from serving.server.routes import router
 from serving.server.settings import Settings
 from serving.server.state import Served
