@@ -132,10 +132,10 @@ def serve(model_uri: tuple[str, ...], **options) -> int:
     models:/NAME@champion, runs:/RUN/model or a path; NAME=MODEL_URI gives it another name.
     """
     from registry.cli import interrupts
-    from serving.server.settings import Settings
+    from serving.server.settings import ServerSettings
     from serving.server.supervisor import run
 
-    ended = run(Settings(uris=tuple(filter(None, model_uri)), **options))
+    ended = run(ServerSettings(uris=tuple(filter(None, model_uri)), **options))
     interrupts.close()
     return ended
 

@@ -4,7 +4,7 @@ from ..scorecard.inputs import kind
 from .answers import OUTPUTS
 from .bodies import LIMITS
 from .errors import INVALID, RequestError
-from .tables import Columns, Matrix, Records, listed
+from .tables import ColumnLists, Matrix, Records, listed
 
 #: MLflow's own envelopes, answered by ``predictions``, and the short ones, answered by ``prediction``.
 LONG = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -48,7 +48,7 @@ def question(value, inputs, *, limits=LIMITS) -> Question:
         with status 400 where it is none of the forms, and 413 where it has too many rows.
     """
     output, one, short = OUTPUTS[0], False, False
-    if isinstance(value, (Matrix, Records, Columns)):
+    if isinstance(value, (Matrix, Records, ColumnLists)):
         table = value
     elif isinstance(value, list):
         short = True
@@ -149,7 +149,7 @@ def _rows(value: list, inputs, limits):
 def _by_column(value: dict):
     if value and not any(isinstance(values, (list, dict)) for values in value.values()):
         return Records([value], fill=False)
-    return Columns(value)
+    return ColumnLists(value)
 
 
 def _short(value, form: str, limits):

@@ -125,7 +125,7 @@ class Records:
         return all(_none_of(inputs, row) for row in self.data)
 
 
-class Columns:
+class ColumnLists:
     """Lists of values by column name, all of one length."""
 
     __slots__ = ("count", "data")

@@ -18,10 +18,10 @@ from serving.server.memory import give_back, let_go, uncollected
 from serving.server.messages import Headers, Request, Response
 from serving.server.model_lookup import header, model, version
 from serving.server.protocols import parquet
-from serving.server.protocols.base import FEW, Protocol
+from serving.server.protocols.base import FEW, WireProtocol
 from serving.server.router import Route, Router
-from serving.server.settings import Settings
-from serving.server.state import Served, Version
+from serving.server.settings import ServerSettings
+from serving.server.state import Served, ServedVersion
 from serving.server.traffic import choose
 
 #: Smaller bodies are read, scored and answered at once: they take some tens of milliseconds at most, whatever they ask.
@@ -57,7 +57,7 @@ class App:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ServerSettings,
         served: Served,
         *,
         limits: Limits | None = None,
@@ -65,7 +65,7 @@ class App:
         admission: Admission,
         observe: Callable[[Request, Route | None, Response, float, str], None],
         new_id: Callable[[bytes | None], str],
-        shadow: Callable[[Version, Version, Protocol, Request], None],
+        shadow: Callable[[ServedVersion, ServedVersion, WireProtocol, Request], None],
         look: Callable[[], None] = lambda: None,
     ):
         self.served, self._look = served, look
@@ -199,7 +199,7 @@ class App:
             parts.append(part)
         return None if part is None else b"".join(parts)
 
-    async def _predicted(self, request: Request, protocol: Protocol, chosen: Version) -> Response:
+    async def _predicted(self, request: Request, protocol: WireProtocol, chosen: ServedVersion) -> Response:
         """A prediction: here where that takes a few milliseconds at most, else in a thread."""
         if _small(request):
             question = protocol.ask(request, chosen, self._small_limits)
@@ -274,12 +274,12 @@ def _small(request: Request) -> bool:
     return len(request.body) <= (LARGE if request.kind == JSON else LARGE_OTHER)
 
 
-def _memory(question: Question, chosen: Version) -> int:
+def _memory(question: Question, chosen: ServedVersion) -> int:
     """Bytes of memory that an answer takes."""
     return costs.scoring(chosen.card, question.table.count, question.outputs)
 
 
-def _chosen(request: Request, route: Route, served: Served) -> tuple[Version, Version | None]:
+def _chosen(request: Request, route: Route, served: Served) -> tuple[ServedVersion, ServedVersion | None]:
     """Who answers, and who is asked beside."""
     found = model(served, route.model)
     chosen, beside = choose(found, request) if route.version is None else (version(found, route.version), None)

@@ -7,14 +7,14 @@ from serving.server.model_lookup import model, version
 from serving.server.protocols.lenient import release
 from serving.server.protocols.mlflow import MLFLOW, written
 from serving.server.router import GET, POST, Route, Router
-from serving.server.settings import Settings
-from serving.server.state import Model, Served
+from serving.server.settings import ServerSettings
+from serving.server.state import Served, ServedModel
 
 # MLflow's clients, SageMaker and Google look at the status alone; TorchServe's look at this.
 _HEALTHY, _UNHEALTHY = b'{"status": "Healthy"}\n', b'{"status": "Unhealthy"}\n'
 
 
-def add(router: Router, settings: Settings) -> None:
+def add(router: Router, settings: ServerSettings) -> None:
     """Register MLflow's routes, the short forms', health and the list of models."""
     predicting = Route("/invocations", POST, protocol=MLFLOW)
     ping = Route("/ping", GET, answer=alive, access=OPEN)
@@ -102,7 +102,7 @@ def one(request: Request, served: Served, route: Route) -> Response:
     return Response(200, written(content), model=found.name, version=chosen.version)
 
 
-def described(found: Model) -> dict:
+def described(found: ServedModel) -> dict:
     """A model in a list."""
     challenger = found.challenger
     return {

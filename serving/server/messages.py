@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from serving.server.state import Version
+from serving.server.state import ServedVersion
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -54,7 +54,7 @@ class Request:
         self.kind: str | None = None
         self.encoding: str | None = None
         self.given: bytes | None = None
-        self.chosen: Version | None = None
+        self.chosen: ServedVersion | None = None
         for name, value in headers:
             if name == b"content-type":
                 self.kind = value.decode("latin-1")

@@ -4,7 +4,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from serving.contract import RequestError
-from serving.server.state import Model, Served, Version
+from serving.server.state import Served, ServedModel, ServedVersion
 
 NO_MODEL = "RESOURCE_DOES_NOT_EXIST"
 AWAY = "TEMPORARILY_UNAVAILABLE"
@@ -25,7 +25,7 @@ class NotYet(RequestError):
         super().__init__(message, status=503, code=AWAY)
 
 
-def model(served: Served, name: str | None) -> Model:
+def model(served: Served, name: str | None) -> ServedModel:
     """The model of a name, or the default one.
 
     Raises
@@ -43,7 +43,7 @@ def model(served: Served, name: str | None) -> Model:
     return found
 
 
-def version(model: Model, number: str) -> Version:
+def version(model: ServedModel, number: str) -> ServedVersion:
     """A version that is loaded, by its number, or as ``@champion`` or ``@challenger``.
 
     Raises

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from serving.server.guard.admission import ASK, SEE
 from serving.server.messages import Request, Response
-from serving.server.protocols.base import Protocol
+from serving.server.protocols.base import WireProtocol
 from serving.server.protocols.mlflow import MLFLOW
 from serving.server.state import Served
 
@@ -43,7 +43,7 @@ class Route:
         name: str,
         methods: Sequence[str],
         *,
-        protocol: Protocol | None = None,
+        protocol: WireProtocol | None = None,
         answer: Answer | None = None,
         model: str | None = None,
         version: str | None = None,
@@ -65,18 +65,18 @@ class Router:
     def __init__(self) -> None:
         self._fixed: dict[bytes, Route] = {}
         self._patterns: dict[str, Find] = {}
-        self._speakers: dict[str, Protocol] = {}
+        self._speakers: dict[str, WireProtocol] = {}
         self._found: dict[bytes, Route] = {}
 
     def add(self, path: str, route: Route) -> None:
         """Answer one path, and the same with a slash at its end."""
         self._fixed[path.encode()] = self._fixed[path.rstrip("/").encode() + b"/"] = route
 
-    def under(self, first: str, find: Find, *, speaker: Protocol = MLFLOW) -> None:
+    def under(self, first: str, find: Find, *, speaker: WireProtocol = MLFLOW) -> None:
         """Let a function answer the paths whose first segment is ``first``; ``speaker`` tells errors there."""
         self._patterns[first], self._speakers[first] = find, speaker
 
-    def speaker(self, path: str, route: Route | None) -> Protocol:
+    def speaker(self, path: str, route: Route | None) -> WireProtocol:
         """The wire format that tells an error: a prediction's own, else that of the path's first segment."""
         if route is not None and route.protocol is not None:
             return route.protocol

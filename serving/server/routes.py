@@ -4,13 +4,13 @@ from serving.server import health
 from serving.server.protocols import tensorflow, torchserve, v2
 from serving.server.router import Router
 from serving.server.schema import docs
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 
 #: What offers ``add(router, settings)``.
 MODULES = (health, v2, tensorflow, torchserve, docs)
 
 
-def router(settings: Settings) -> Router:
+def router(settings: ServerSettings) -> Router:
     """A router with all routes that these settings have."""
     made = Router()
     for module in MODULES:

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from serving.contract import Limits
 from serving.server.log import say
 from serving.server.messages import Request
-from serving.server.protocols.base import Protocol
-from serving.server.state import Version
-from serving.server.traffic import Tally
+from serving.server.protocols.base import WireProtocol
+from serving.server.state import ServedVersion
+from serving.server.traffic import Comparison
 
 #: Bytes of requests that may wait for the process, beside what its pipe holds.
 WAITING = 4 * 1024 * 1024
@@ -37,7 +37,7 @@ READ = frozenset({b"content-type", b"content-encoding", b"inference-header-conte
 IDLE = 60.0
 
 #: Is told of what was compared: ``tell(model, champion, challenger, tally)``, both by the number of their version.
-Tell = Callable[[str, str, str, Tally], None]
+Tell = Callable[[str, str, str, Comparison], None]
 
 
 class Shadow:
@@ -57,17 +57,19 @@ class Shadow:
         self._due = 0.0
         self._numbers = itertools.count()
         # The pair of each model that is asked now, by its name; and what every pair was called.
-        self._pairs: dict[str, tuple[int, Version, Version]] = {}
+        self._pairs: dict[str, tuple[int, ServedVersion, ServedVersion]] = {}
         self._labels: dict[int, tuple[str, str, str]] = {}
-        self._said: dict[int, tuple[float, Tally]] = {}
+        self._said: dict[int, tuple[float, Comparison]] = {}
         # Requests that the process has been handed and has not told of.
         self._open: Counter[int] = Counter()
 
-    def ask(self, champion: Version, challenger: Version, protocol: Protocol, request: Request) -> None:
+    def ask(self, champion: ServedVersion, challenger: ServedVersion, protocol: WireProtocol, request: Request) -> None:
         """Hand a request over soon, once its answer is on its way, or drop it; returns at once."""
         asyncio.get_running_loop().call_soon(self._ask, champion, challenger, protocol, request)
 
-    def _ask(self, champion: Version, challenger: Version, protocol: Protocol, request: Request) -> None:
+    def _ask(
+        self, champion: ServedVersion, challenger: ServedVersion, protocol: WireProtocol, request: Request
+    ) -> None:
         pair = self._pair(champion, challenger)
         process = self._process
         if process is None or process.stdin is None or process.stdin.is_closing():
@@ -92,7 +94,7 @@ class Shadow:
         for pair in list(self._said):
             self._log(pair, soon=True)
 
-    def _pair(self, champion: Version, challenger: Version) -> int:
+    def _pair(self, champion: ServedVersion, challenger: ServedVersion) -> int:
         number, *both = self._pairs.get(champion.model, (-1, None, None))
         if both[0] is champion and both[1] is challenger:
             return number
@@ -129,7 +131,7 @@ class Shadow:
             self._process = process
             while line := await asyncio.wait_for(process.stdout.readline(), IDLE):
                 counts = json.loads(line)
-                pair, tally = counts.pop("pair"), Tally.of(counts)
+                pair, tally = counts.pop("pair"), Comparison.of(counts)
                 self._open[pair] -= tally.requests
                 self._tell(pair, tally)
         except TimeoutError:  # nothing was asked, or it hangs
@@ -146,13 +148,13 @@ class Shadow:
 
     def _drop(self, pair: int, number: int = 1) -> None:
         if number > 0:
-            tally = Tally()
+            tally = Comparison()
             tally.dropped = number
             self._tell(pair, tally)
 
-    def _tell(self, pair: int, tally: Tally) -> None:
+    def _tell(self, pair: int, tally: Comparison) -> None:
         self._count(*self._labels[pair], tally)
-        since, total = self._said.get(pair, (time.monotonic(), Tally()))
+        since, total = self._said.get(pair, (time.monotonic(), Comparison()))
         total.add(tally)
         self._said[pair] = since, total
         self._log(pair)
@@ -164,10 +166,10 @@ class Shadow:
             self._report(*self._labels[pair], total)
 
 
-def counting(compared: Callable[[str, str, str, str, int], None]) -> Tell:
+def counting(compare: Callable[[str, str, str, str, int], None]) -> Tell:
     """What tells metrics: ``compared(model, champion, challenger, outcome, rows)``, an outcome at a time."""
 
-    def count(model: str, champion: str, challenger: str, tally: Tally) -> None:
+    def count(model: str, champion: str, challenger: str, tally: Comparison) -> None:
         for outcome, number in (
             ("same", tally.rows - tally.different),
             ("different", tally.different),
@@ -175,12 +177,12 @@ def counting(compared: Callable[[str, str, str, str, int], None]) -> Tell:
             ("dropped", tally.dropped),
         ):
             if number:
-                compared(model, champion, challenger, outcome, number)
+                compare(model, champion, challenger, outcome, number)
 
     return count
 
 
-def said(model: str, champion: str, challenger: str, tally: Tally) -> str:
+def said(model: str, champion: str, challenger: str, tally: Comparison) -> str:
     """A tally in words, for the log."""
     mean = tally.distance / tally.rows if tally.rows else 0.0
     return (
@@ -190,7 +192,7 @@ def said(model: str, champion: str, challenger: str, tally: Tally) -> str:
     )
 
 
-def _introduced(number: int, *pair: Version) -> bytes:
+def _introduced(number: int, *pair: ServedVersion) -> bytes:
     both = [(one.model, one.version, one.stage, one.card.dumps()) for one in pair]
     return frame(("pair", number, *both))
 

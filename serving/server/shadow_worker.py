@@ -21,9 +21,9 @@ from serving.contract import Limits, Question
 from serving.scorecard import Scorecard
 from serving.server.log import say
 from serving.server.messages import Request
-from serving.server.protocols.base import FEW, Protocol
-from serving.server.state import Version
-from serving.server.traffic import Tally, compared
+from serving.server.protocols.base import FEW, WireProtocol
+from serving.server.state import ServedVersion
+from serving.server.traffic import Comparison, compare
 
 #: Seconds between two reports.
 EVERY = 0.5
@@ -36,12 +36,12 @@ class Counting:
 
     def __init__(self, out: BinaryIO):
         self._out, self._lock = out, threading.Lock()
-        self._tallies: dict[int, Tally] = {}
+        self._tallies: dict[int, Comparison] = {}
 
-    def add(self, pair: int, tally: Tally) -> None:
+    def add(self, pair: int, tally: Comparison) -> None:
         """Count in."""
         with self._lock:
-            self._tallies.setdefault(pair, Tally()).add(tally)
+            self._tallies.setdefault(pair, Comparison()).add(tally)
 
     def report(self) -> None:
         """Write what there is, and begin anew."""
@@ -80,19 +80,19 @@ def run(source: BinaryIO, out: BinaryIO) -> None:
             number, protocol, request = content
             champion, challenger = pairs[number]
             try:
-                tally = compared(asking(protocol(), request, limits), champion, challenger, few=FEW)
+                tally = compare(asking(protocol(), request, limits), champion, challenger, few=FEW)
             except Exception:
                 if not troubled:
                     say(f"shadow of {challenger.label}: {traceback.format_exc()}")
                 troubled = True
-                tally = Tally()
+                tally = Comparison()
                 tally.requests = tally.failed = 1
             counting.add(number, tally)
     over.set()
     counting.report()
 
 
-def asking(protocol: Protocol, request: Request, limits: Limits) -> Callable[[Version], Question]:
+def asking(protocol: WireProtocol, request: Request, limits: Limits) -> Callable[[ServedVersion], Question]:
     """What a request asks of a version, as ``compared`` wants it."""
     return lambda version: protocol.ask(request, version, limits)
 
@@ -106,8 +106,8 @@ def _read(source: BinaryIO):
     return pickle.loads(packed) if len(packed) == length else None
 
 
-def _version(model: str, version: str, stage: str, card: str) -> Version:
-    return Version(model, version, stage, Scorecard.loads(card), MappingProxyType({}))
+def _version(model: str, version: str, stage: str, card: str) -> ServedVersion:
+    return ServedVersion(model, version, stage, Scorecard.loads(card), MappingProxyType({}))
 
 
 def main() -> None:

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 
 _DEFAULT = "sqlite:///mlflow.db"
 
 
-def source(settings: Settings) -> str:
+def source(settings: ServerSettings) -> str:
     """The models by their URIs, or the registry and the policy."""
     policy = settings.policy or os.environ.get("LIFECYCLE_POLICY") or ""
     registry = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT

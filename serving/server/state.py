@@ -9,7 +9,7 @@ from serving.scorecard import Scorecard
 
 
 @dataclass(frozen=True)
-class Version:
+class ServedVersion:
     """A version that answers.
 
     Parameters
@@ -33,7 +33,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Traffic:
+class TrafficSplit:
     """What the challenger gets to see.
 
     Parameters
@@ -47,7 +47,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """A model that answers.
 
     Parameters
@@ -56,9 +56,9 @@ class Model:
     """
 
     name: str
-    champion: Version
-    challenger: Version | None = None
-    traffic: Traffic = Traffic()
+    champion: ServedVersion
+    challenger: ServedVersion | None = None
+    traffic: TrafficSplit = TrafficSplit()
     refused: str = ""
 
 
@@ -73,7 +73,7 @@ class Served:
     refused : models of the registry that are not served, and why, one line each.
     """
 
-    models: Mapping[str, Model]
+    models: Mapping[str, ServedModel]
     default: str | None = None
     generation: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)

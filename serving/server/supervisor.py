@@ -23,9 +23,11 @@ from serving.errors import ServingError
 from serving.server.cache import Cache
 from serving.server.follower import direct
 from serving.server.guard import certificate
+from serving.server.guard.keyring import Keyring
+from serving.server.guard.rates import Rate
 from serving.server.log import say
 from serving.server.memory import KEPT
-from serving.server.settings import BACKLOG, CUT, PLACE, SETTINGS, Settings, folder, reasons
+from serving.server.settings import BACKLOG, CUT, PLACE, SETTINGS, ServerSettings, folder, reasons
 from serving.server.source import source
 from serving.server.telemetry.shared_folder import shared
 
@@ -58,7 +60,7 @@ class Child:
     finished: bool = field(default=False)
 
 
-def run(settings: Settings) -> int:
+def run(settings: ServerSettings) -> int:
     """Serve until told to stop; the exit code: 0, and 1 where requests had to be cut off at the end.
 
     Raises
@@ -68,6 +70,9 @@ def run(settings: Settings) -> int:
     """
     _standard_files()
     settings.checked()
+    Keyring.of(settings)
+    if settings.rate:
+        Rate.parse(settings.rate)
     direct.wanted(settings.uris)
     _see_certificate(settings)
     Cache(folder(settings), source(settings)).make()
@@ -108,7 +113,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, listener: socket.socket):
+    def __init__(self, settings: ServerSettings, listener: socket.socket):
         self._settings, self._listener = settings, listener
         self._life, self._end = os.pipe()
         self._woken, self._wake = os.pipe()
@@ -271,7 +276,7 @@ def _signal(process: subprocess.Popen, number: signal.Signals) -> None:
 
 
 @contextlib.contextmanager
-def _metrics(settings: Settings) -> Iterator[Settings]:
+def _metrics(settings: ServerSettings) -> Iterator[ServerSettings]:
     """A folder in which the workers keep their counts, for as long as the server runs."""
     with shared() as place:
         yield replace(settings, metrics_folder=str(place))
@@ -286,7 +291,7 @@ def _standard_files() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
-def _see_certificate(settings: Settings) -> None:
+def _see_certificate(settings: ServerSettings) -> None:
     if settings.tls_cert and settings.tls_key:
         certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings.tls_cert, settings.tls_key)
 

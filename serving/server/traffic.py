@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from serving.contract import OUTPUTS, RequestError, answers
 from serving.server.messages import Request
-from serving.server.state import Model, Version
+from serving.server.state import ServedModel, ServedVersion
 
 NONE, CANARY = "none", "canary"
 #: Headers whose value keeps the requests of one caller with one version; the first that is there counts.
@@ -16,7 +16,7 @@ SAME = 1e-9
 _SPAN = 2.0**64
 
 
-def choose(model: Model, request: Request) -> tuple[Version, Version | None]:
+def choose(model: ServedModel, request: Request) -> tuple[ServedVersion, ServedVersion | None]:
     """Who answers a request that names no version, and who is asked beside it, unless that is nobody.
 
     The choice hangs on the model's name, the request's key and the weight alone, so that all workers agree, and a
@@ -46,7 +46,7 @@ def position(name: str, key: bytes) -> float:
     return min(int.from_bytes(spread.digest(), "big") / _SPAN, math.nextafter(1.0, 0.0))
 
 
-class Tally:
+class Comparison:
     """How often two versions were asked the same, and how far apart their answers were.
 
     Parameters
@@ -65,7 +65,7 @@ class Tally:
         self.requests = self.rows = self.different = self.failed = self.dropped = 0
         self.distance = self.largest = 0.0
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "Comparison") -> None:
         """Count another tally in."""
         for name in ("requests", "rows", "different", "failed", "dropped", "distance"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -76,7 +76,7 @@ class Tally:
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
-    def of(cls, counts: dict) -> "Tally":
+    def of(cls, counts: dict) -> "Comparison":
         """The tally that ``to_dict`` told."""
         found = cls()
         for name, value in counts.items():
@@ -84,7 +84,7 @@ class Tally:
         return found
 
 
-def compared(ask, champion: Version, challenger: Version, *, few: int | None = None) -> Tally:
+def compare(ask, champion: ServedVersion, challenger: ServedVersion, *, few: int | None = None) -> Comparison:
     """Both versions' answers to one request, compared.
 
     Parameters
@@ -92,7 +92,7 @@ def compared(ask, champion: Version, challenger: Version, *, few: int | None = N
     ask : reads the request for a version: ``Version -> Question``; raises RequestError where it is malformed for it.
     few : as ``answers`` takes it.
     """
-    tally = Tally()
+    tally = Comparison()
     tally.requests = 1
     first, second = (_answers(ask, version, few) for version in (champion, challenger))
     if first is None or second is None:
@@ -116,7 +116,7 @@ def compared(ask, champion: Version, challenger: Version, *, few: int | None = N
     return tally
 
 
-def _answers(ask, version: Version, few: int | None) -> tuple[list, list | None] | None:
+def _answers(ask, version: ServedVersion, few: int | None) -> tuple[list, list | None] | None:
     """Predictions, and probabilities where there are; None where it refuses."""
     try:
         table = ask(version).table

@@ -18,19 +18,19 @@ import serving.scorecard.tables  # noqa: F401  # what a worker takes is measured
 from serving.errors import ServingError
 from serving.server import page
 from serving.server.app import App
-from serving.server.cache import Cache, Reader
+from serving.server.cache import Cache, CacheReader
 from serving.server.guard import certificate
-from serving.server.guard.door import door
+from serving.server.guard.admission import Admission
 from serving.server.http.limits import Timeouts
 from serving.server.http.listener import Listener
 from serving.server.log import Troubles, say
 from serving.server.memory import KEPT, Shares, confine, give_back, taken
 from serving.server.routes import router
-from serving.server.settings import CUT, SETTINGS, Settings, folder
+from serving.server.settings import CUT, SETTINGS, ServerSettings, folder
 from serving.server.shadow import Shadow, counting, said
 from serving.server.source import source
 from serving.server.state import NOTHING
-from serving.server.telemetry.recorder import Watch
+from serving.server.telemetry.recorder import Recorder
 
 #: How often a worker looks for a new state, in seconds; one call of the system.
 LOOK = 0.1
@@ -47,12 +47,12 @@ class Worker:
         where the keys cannot be read.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: ServerSettings):
         self.settings = settings
         self._own = self._tidied = confine(settings.max_memory)
         shares = self._shares()
         cache = Cache(folder(settings), source(settings))
-        self._reader, self._troubles = Reader(cache, settings.default, most=shares.models), Troubles()
+        self._reader, self._troubles = CacheReader(cache, settings.default, most=shares.models), Troubles()
         self._reading = threading.Lock()
         self._read()
         shares = self._shares(self._reader.taken)
@@ -63,15 +63,15 @@ class Worker:
                 f"--max-body is {settings.max_body:,}"
             )
         age = cache.age if settings.follows else lambda: None
-        self._watch = Watch(settings, served=lambda: self.app.served, age=age)
-        self._admission, self._lag = door(settings, shares, self._watch.metrics.refused)
+        self._recorder = Recorder(settings, served=lambda: self.app.served, age=age)
+        self._admission = Admission.of(settings, shares, self._recorder.metrics.refused)
         routes = router(settings)
         if settings.metrics:
-            self._watch.add(routes)
-        page.add(routes, self._watch.tell, keyed=settings.keyed, tls=settings.tls)
+            self._recorder.add(routes)
+        page.add(routes, self._recorder.live, keyed=settings.keyed, tls=settings.tls)
         self._shadow = Shadow(
             limits,
-            count=counting(self._watch.metrics.compared),
+            count=counting(self._recorder.metrics.compared),
             report=lambda *what: say(said(*what)),
         )
         self.app = App(
@@ -80,19 +80,19 @@ class Worker:
             limits=limits,
             router=routes,
             admission=self._admission,
-            observe=self._watch.observe,
-            new_id=self._watch.new_id,
+            observe=self._recorder.observe,
+            new_id=self._recorder.new_id,
             shadow=self._shadow.ask,
             look=self._look,
         )
         self.connections = Listener(
             self.app,
             timeouts=Timeouts(idle=settings.keep_alive, request=settings.read_limit),
-            count=self._watch.metrics.closed,
+            count=self._recorder.metrics.closed,
             max_connections=shares.connections,
             max_heads=shares.heads,
         )
-        self._watch.metrics.swapped(NOTHING, self.app.served)
+        self._recorder.metrics.swapped(NOTHING, self.app.served)
 
     def run(self, listener: socket.socket, life: int) -> int:
         """Serve until told to stop, or until the supervisor is gone; the exit code."""
@@ -113,8 +113,8 @@ class Worker:
         if settings.tls_cert and settings.tls_key:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             certificate.load(tls, settings.tls_cert, settings.tls_key)
-        self._lag.start(loop)
-        self._watch.start(lambda: self._admission.inside, lambda: len(self.connections.connections))
+        self._admission.start(loop)
+        self._recorder.start(lambda: self._admission.inside, lambda: len(self.connections.connections))
         aside = [loop.create_task(task) for task in (self._follow(), self._refresh(tls))]
         try:
             finished = await self.connections.serve(listener, stop, grace=settings.grace, tls=tls)
@@ -122,9 +122,9 @@ class Worker:
         finally:
             for task in aside:
                 task.cancel()
-            self._lag.stop()
+            self._admission.stop()
             await self._shadow.stop()
-            self._watch.close()
+            self._recorder.close()
 
     async def _follow(self) -> None:
         """Serve what the cache says, soon after it says so."""
@@ -165,7 +165,7 @@ class Worker:
                 shares = self._shares(self._reader.taken)
                 self._admission.resize(shares.bodies, shares.work)
                 self.app.limit(self.settings.limits(shares))
-                self._watch.metrics.swapped(before, self.app.served)
+                self._recorder.metrics.swapped(before, self.app.served)
 
     def _shares(self, models: int = 0) -> Shares:
         return Shares.of(self.settings.max_memory, own=self._own, models=models)
@@ -183,7 +183,7 @@ class Worker:
 
 def main() -> int:
     """The program."""
-    settings = Settings.loads(os.environ[SETTINGS])
+    settings = ServerSettings.loads(os.environ[SETTINGS])
     listener = socket.socket(fileno=int(sys.argv[1]))
     try:
         worker = Worker(settings)

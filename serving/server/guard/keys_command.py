@@ -121,8 +121,8 @@ def _change(path: Path, change) -> None:
     """Replace the file by one with other keys; two commands at the same time do so one after the other."""
     import fcntl
     import os
-    import tempfile
 
+    from serving.server.files import replace
     from serving.server.guard.keys import write
 
     # A link stays one: what it points to is replaced.
@@ -131,17 +131,6 @@ def _change(path: Path, change) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         content = write(change(_read(path) if path.exists() else ()))
-        file, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(file, "w") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if path.exists():
-                os.chmod(part, path.stat().st_mode & 0o777)
-            os.replace(part, path)
-        except BaseException:
-            os.unlink(part)
-            raise
+        replace(path, content.encode(), durable=True)
     finally:
         os.close(folder)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from serving.server.state import Served
-from serving.server.telemetry.counters import BOUNDS, Counts, Told, buckets, together
+from serving.server.telemetry.counters import BOUNDS, Counts, WorkerSnapshot, buckets, total
 from serving.server.telemetry.metrics import QUICK
 
 
@@ -88,11 +88,11 @@ class Live:
         }
 
 
-def live(told: list[Told], served: Served, *, since: float, age: float | None) -> Live:
+def live_figures(snapshots: list[WorkerSnapshot], served: Served, *, since: float, age: float | None) -> Live:
     """The numbers of the models that are served."""
     return Live(
-        by_model(together(told), served.models),
-        sum(one.lives for one in told),
+        by_model(total(snapshots), served.models),
+        sum(snapshot.lives for snapshot in snapshots),
         since,
         age,
         served.generation,

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from serving.scorecard import Input, Scorecard
 from serving.server.page.markup import Markup, join, tag
-from serving.server.state import Version
+from serving.server.state import ServedVersion
 
 #: Of a category at most so many values are suggested.
 SUGGESTED = 200
@@ -15,7 +15,7 @@ SUGGESTED = 200
 MANY = 12
 
 
-def form(version: Version, *, address: str, keyed: bool) -> Markup:
+def form(version: ServedVersion, *, address: str, keyed: bool) -> Markup:
     """The form of a version, and the same question for a terminal.
 
     Parameters
@@ -84,7 +84,7 @@ def form(version: Version, *, address: str, keyed: bool) -> Markup:
     )
 
 
-def command(version: Version, *, address: str, keyed: bool) -> str:
+def command(version: ServedVersion, *, address: str, keyed: bool) -> str:
     """A command for a terminal that asks for the example's prediction."""
     names = [item.name for item in version.card.inputs]
     row = [version.example.get(name) for name in names]
@@ -117,7 +117,7 @@ def _find() -> Markup:
     )
 
 
-def _field(item: Input, place: int, version: Version, values) -> Markup:
+def _field(item: Input, place: int, version: ServedVersion, values) -> Markup:
     name, example = f"input-{place}", version.example.get(item.name)
     said = "" if example is None else example if isinstance(example, str) else json.dumps(example)
     facts = {"data_name": item.name, "data_type": item.type, "id": name, "aria_describedby": f"{name}-hint"}

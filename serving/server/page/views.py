@@ -6,7 +6,7 @@ from serving.server.page import numbers
 from serving.server.page.figures import Figures, Live
 from serving.server.page.form import form
 from serving.server.page.markup import Markup, join, tag
-from serving.server.state import Model, Served, Version
+from serving.server.state import Served, ServedModel, ServedVersion
 
 _LOGO = tag("img", src="page/icon.svg", alt="", width="22", height="22")
 _PROMOTE = 'python -m registry promote NAME VERSION --stage Production --reason "..."'
@@ -119,7 +119,7 @@ def overview(served: Served, live: Live) -> Markup:
     )
 
 
-def detail(model: Model, live: Live, *, address: str, keyed: bool, alone: bool) -> Markup:
+def detail(model: ServedModel, live: Live, *, address: str, keyed: bool, alone: bool) -> Markup:
     """One model.
 
     Parameters
@@ -156,7 +156,7 @@ def missing(name: str) -> Markup:
     )
 
 
-def _row(model: Model, figures: Figures, *, default: bool) -> Markup:
+def _row(model: ServedModel, figures: Figures, *, default: bool) -> Markup:
     titles, challenger = dict(_NUMBERS), model.challenger
     link = tag("a", model.name or "(no name)", href=f"?model={quote(model.name, safe='')}", class_="name")
     badge = tag("span", "default", class_="badge", title="Answers at /invocations, too") if default else None
@@ -204,7 +204,7 @@ def _table(title: str, heads, rows, **attributes) -> Markup:
     )
 
 
-def _versions(model: Model, figures: Figures) -> Markup:
+def _versions(model: ServedModel, figures: Figures) -> Markup:
     rows = []
     for role, version in (("Champion", model.champion), ("Challenger", model.challenger)):
         if version is None:
@@ -262,12 +262,12 @@ def _figures(figures: Figures) -> dict[str, str]:
     }
 
 
-def _version(version: Version) -> Markup:
+def _version(version: ServedVersion) -> Markup:
     stage = tag("span", version.stage, class_=f"badge {version.stage.lower()}") if version.stage else None
     return join(tag("span", f"version {version.version}", class_="version"), " ", stage)
 
 
-def _traffic(model: Model) -> str:
+def _traffic(model: ServedModel) -> str:
     traffic = model.traffic
     if traffic.mode == "canary":
         return f"canary, answers {numbers.percent(traffic.weight)}"
@@ -276,7 +276,7 @@ def _traffic(model: Model) -> str:
     return "no traffic"
 
 
-def _rest(model: Model) -> str:
+def _rest(model: ServedModel) -> str:
     canary = model.challenger is not None and model.traffic.mode == "canary"
     return f"answers {numbers.percent(1 - model.traffic.weight if canary else 1)}"
 

@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 
 from serving.contract import Limits, Question, RequestError
 from serving.server.messages import Request, Response
-from serving.server.state import Version
+from serving.server.state import ServedVersion
 
 #: More rows than this are scored as a table.
 FEW = 16
 
 
-class Protocol(ABC):
+class WireProtocol(ABC):
     """One wire format for predictions; it keeps no state.
 
     The server chooses the version, asks its scorecard, and sends. A format's own ``Question`` may carry what it needs
@@ -21,7 +21,7 @@ class Protocol(ABC):
     name: str
 
     @abstractmethod
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         """What a request asks of a version.
 
         Raises
@@ -31,7 +31,7 @@ class Protocol(ABC):
         """
 
     @abstractmethod
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         """The response that holds the answers found, one a row."""
 
     @abstractmethod

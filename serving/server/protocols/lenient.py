@@ -11,7 +11,7 @@ from serving.server.messages import JSON, Headers, Request, Response
 from serving.server.model_lookup import header
 from serving.server.protocols.mlflow import parse, written
 from serving.server.router import Route
-from serving.server.state import Model, Served, Version
+from serving.server.state import Served, ServedModel, ServedVersion
 
 _JSON = "application/json"
 #: What ``curl -d`` and HTTP libraries say of a body that they were told nothing about.
@@ -41,7 +41,7 @@ def wants_json(request: Request) -> None:
 
 
 def answered(
-    content: bytes, version: Version, rows: int, *, media_type: bytes = JSON, headers: Headers = ()
+    content: bytes, version: ServedVersion, rows: int, *, media_type: bytes = JSON, headers: Headers = ()
 ) -> Response:
     """A prediction, with what tells who made it."""
     return Response(
@@ -60,7 +60,7 @@ def refused(error: RequestError) -> Response:
     return Response(error.status, written({"error": error.message}))
 
 
-def named(served: Served, route: Route) -> tuple[Model, Version]:
+def named(served: Served, route: Route) -> tuple[ServedModel, ServedVersion]:
     """The model of a path, and the version: the champion where it names none.
 
     Raises
@@ -72,7 +72,7 @@ def named(served: Served, route: Route) -> tuple[Model, Version]:
     return model, model_lookup.version(model, route.version) if route.version is not None else model.champion
 
 
-def loaded(model: Model) -> list[Version]:
+def loaded(model: ServedModel) -> list[ServedVersion]:
     """The versions of a model that answer, the champion first."""
     return [model.champion] if model.challenger is None else [model.champion, model.challenger]
 

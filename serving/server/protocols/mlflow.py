@@ -6,20 +6,20 @@ from serving.contract import Limits, Question, RequestError, question, read
 from serving.server.messages import Request, Response
 from serving.server.model_lookup import header
 from serving.server.protocols import parquet
-from serving.server.protocols.base import Protocol
-from serving.server.state import Version
+from serving.server.protocols.base import WireProtocol
+from serving.server.state import ServedVersion
 
 #: Reads JSON as the contract's ``loads`` does; what it refuses, that one reads again.
 parse = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
 
-class MLflow(Protocol):
+class MLflow(WireProtocol):
     """``/invocations`` and ``/predict``."""
 
     name = "mlflow"
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         kind, encoding = request.kind, request.encoding
         if parquet.named(kind):
             value = parquet.columns(request.body, encoding, version.card.inputs, limits)
@@ -27,7 +27,7 @@ class MLflow(Protocol):
             value = read(request.body, kind, encoding=encoding, limits=limits, parse=parse)
         return question(value, version.card.inputs, limits=limits)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         if question.short:
             content = {"prediction": found[0] if question.one else found}
         else:

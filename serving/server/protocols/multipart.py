@@ -14,7 +14,7 @@ _LONGEST_BOUNDARY = 70
 
 
 @dataclass(frozen=True)
-class Part:
+class FormPart:
     """A part of a form.
 
     Parameters
@@ -29,7 +29,7 @@ class Part:
     kind: str = ""
 
 
-def parts(body: bytes, content_type: str, *, most: int) -> list[Part]:
+def parts(body: bytes, content_type: str, *, most: int) -> list[FormPart]:
     """The parts of a form, in order.
 
     Parameters
@@ -53,7 +53,7 @@ def parts(body: bytes, content_type: str, *, most: int) -> list[Part]:
     return [_part(piece, place) for place, piece in enumerate(pieces[1:-1])]
 
 
-def _part(piece: bytes, place: int) -> Part:
+def _part(piece: bytes, place: int) -> FormPart:
     head, empty, content = piece.partition(b"\r\n\r\n")
     line, _, head = head.partition(b"\r\n")
     if not empty or line.strip() or len(head) > _LONGEST_HEAD:
@@ -69,7 +69,7 @@ def _part(piece: bytes, place: int) -> Part:
     if headers.get("content-transfer-encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
         raise RequestError(f"multipart, part {place}: expected its content as it is, found another encoding")
     media = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return Part(said["name"], content, said.get("filename"), media)
+    return FormPart(said["name"], content, said.get("filename"), media)
 
 
 def _parameters(text: str) -> dict[str, str]:

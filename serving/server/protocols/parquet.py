@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from serving.contract import Limits, RequestError
 from serving.contract.bodies import JSON, decompressed, too_large
 from serving.contract.errors import UNREADABLE, refusal
-from serving.contract.tables import Columns, shown
+from serving.contract.tables import ColumnLists, shown
 from serving.scorecard.inputs import InputError, aliases
 from serving.server.protocols import parquetpages
 
@@ -23,7 +23,7 @@ def named(kind: str | None) -> bool:
     return kind is not None and kind != JSON and kind.partition(";")[0].strip().lower() in PARQUET
 
 
-def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Columns:
+def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> ColumnLists:
     """The columns of a Parquet file that a model reads.
 
     Raises
@@ -72,7 +72,7 @@ def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Column
             left -= size
             if left < 0:
                 raise too_large(limits)
-        return Columns(found or {"": [None] * footer.rows})
+        return ColumnLists(found or {"": [None] * footer.rows})
     except MemoryError:
         raise
     except (pa.ArrowException, OSError, ValueError, NotImplementedError, OverflowError):

@@ -9,12 +9,12 @@ from serving.contract.tables import Records, shown
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, NUMBER, kind
 from serving.server.messages import Request, Response
-from serving.server.protocols.base import Protocol
+from serving.server.protocols.base import WireProtocol
 from serving.server.protocols.lenient import answered, body, loaded, named, refused
 from serving.server.protocols.mlflow import written
 from serving.server.router import GET, POST, Route, Router
-from serving.server.settings import Settings
-from serving.server.state import Served, Version
+from serving.server.settings import ServerSettings
+from serving.server.state import Served, ServedVersion
 
 PREDICTIONS, PROBABILITIES, EXPLAIN = OUTPUTS
 _SIGNATURES = {"": None, "serving_default": None, "predict": PREDICTIONS, **{name: name for name in OUTPUTS}}
@@ -30,7 +30,7 @@ class Values(Question):
         self.by_column = by_column
 
 
-class Predict(Protocol):
+class Predict(WireProtocol):
     """``:predict``: ``instances`` are answered by ``predictions``, ``inputs`` by ``outputs``.
 
     ``signature_name`` chooses the output: ``probabilities``, ``explain``, or ``serving_default`` for predictions.
@@ -39,7 +39,7 @@ class Predict(Protocol):
 
     name = "tensorflow"
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         said = _object(body(request, limits))
         forms = [form for form in ("instances", "inputs") if form in said]
         if len(forms) != 1:
@@ -49,7 +49,7 @@ class Predict(Protocol):
         asked = question({form: read(said[form]), "params": said.get("params")}, version.card.inputs, limits=limits)
         return Values(asked.table, _signature(said) or asked.output, by_column=form == "inputs")
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         assert isinstance(question, Values)
         if not question.by_column:
             return answered(written({"predictions": found}), version, len(found))
@@ -66,19 +66,19 @@ class Predict(Protocol):
 class Explain(Predict):
     """``:explain``, of KServe: ``instances`` are answered by ``explanations``."""
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         said = _object(body(request, limits))
         if "instances" not in said:
             raise RequestError("expected instances, found none")
         asked = question({"instances": _instances(said["instances"])}, version.card.inputs, limits=limits)
         return Values(asked.table, EXPLAIN)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         return answered(written({"explanations": found}), version, len(found))
 
 
 class _Examples(Predict):
-    def _asked(self, request: Request, version: Version, limits: Limits, output: str) -> Question:
+    def _asked(self, request: Request, version: ServedVersion, limits: Limits, output: str) -> Question:
         said = _object(body(request, limits))
         signature = said.get("signature_name", "")
         if not isinstance(signature, str):
@@ -107,10 +107,10 @@ class Classes(Values):
 class Classify(_Examples):
     """``:classify``: a list of ``[label, probability]`` an example, of a model that gives probabilities."""
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         return Classes(self._asked(request, version, limits, PROBABILITIES).table, PROBABILITIES)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         return answered(
             written({"results": [[[label, row[label]] for label in row] for row in found]}), version, len(found)
         )
@@ -119,12 +119,12 @@ class Classify(_Examples):
 class Regress(_Examples):
     """``:regress``: a number an example, of a regression."""
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         if version.card.task != "regression":
             raise RequestError("this model is a classification: ask it with :classify or :predict")
         return self._asked(request, version, limits, PREDICTIONS)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         return answered(written({"results": found}), version, len(found))
 
 
@@ -132,7 +132,7 @@ class Regress(_Examples):
 PROTOCOLS = {"predict": Predict(), "classify": Classify(), "regress": Regress(), "explain": Explain()}
 
 
-def add(router: Router, settings: Settings) -> None:
+def add(router: Router, settings: ServerSettings) -> None:
     """Register the routes."""
     router.add("/v1/models", Route("/v1/models", GET, answer=listing))
     router.under("v1", _find, speaker=PROTOCOLS["predict"])
@@ -195,7 +195,7 @@ def metadata(request: Request, served: Served, route: Route) -> Response:
     return _described(content, version)
 
 
-def _described(content: dict, version: Version) -> Response:
+def _described(content: dict, version: ServedVersion) -> Response:
     return Response(200, written(content), model=version.model, version=version.version)
 
 

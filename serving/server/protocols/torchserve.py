@@ -5,12 +5,12 @@ from serving.contract.bodies import CSV, LINES, decompressed, parsed, text, too_
 from serving.contract.questions import LONG, SHORT
 from serving.server.messages import Request, Response
 from serving.server.protocols import multipart
-from serving.server.protocols.base import Protocol
+from serving.server.protocols.base import WireProtocol
 from serving.server.protocols.lenient import answered, body
 from serving.server.protocols.mlflow import parse, written
 from serving.server.router import POST, Find, Route, Router
-from serving.server.settings import Settings
-from serving.server.state import Version
+from serving.server.settings import ServerSettings
+from serving.server.state import ServedVersion
 
 #: What TorchServe's handlers look for the data under.
 WRAPPERS = ("data", "body")
@@ -33,7 +33,7 @@ _TYPES = {
 }
 
 
-class Predictions(Protocol):
+class Predictions(WireProtocol):
     """``POST /predictions/NAME[/VERSION]``.
 
     MLflow's and KServe's envelopes are answered by ``{"predictions": [...]}``. Anything else (a row as a list or an
@@ -43,10 +43,10 @@ class Predictions(Protocol):
 
     name = "torchserve"
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         return _asked(_value(request, limits, version), version, limits)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         if not question.short:
             return answered(written({"predictions": found}), version, len(found))
         return answered(written(found[0] if question.one else found), version, len(found))
@@ -58,7 +58,7 @@ class Predictions(Protocol):
 class Explanations(Predictions):
     """``POST /explanations/NAME[/VERSION]``: the same questions, answered by reasons."""
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         asked = _asked(_value(request, limits, version), version, limits)
         asked.output = OUTPUTS[-1]
         return asked
@@ -68,13 +68,13 @@ class Explanations(Predictions):
 PROTOCOLS = {"predictions": Predictions(), "explanations": Explanations()}
 
 
-def add(router: Router, settings: Settings) -> None:
+def add(router: Router, settings: ServerSettings) -> None:
     """Register the routes; of TorchServe's management API there is none, ``/models`` is the platform's own."""
     for first, protocol in PROTOCOLS.items():
         router.under(first, _finding(first, protocol), speaker=protocol)
 
 
-def _finding(first: str, protocol: Protocol) -> Find:
+def _finding(first: str, protocol: WireProtocol) -> Find:
     def find(parts: list[str]) -> Route | None:
         if len(parts) > 2:
             return None
@@ -85,7 +85,7 @@ def _finding(first: str, protocol: Protocol) -> Find:
     return find
 
 
-def _value(request: Request, limits: Limits, version: Version):
+def _value(request: Request, limits: Limits, version: ServedVersion):
     said = request.kind
     kind = said.partition(";")[0].strip().lower() if said is not None else ""
     if kind in (CSV, *LINES):
@@ -99,7 +99,7 @@ def _value(request: Request, limits: Limits, version: Version):
     return body(request, limits)
 
 
-def _form(parts: list[multipart.Part], limits: Limits):
+def _form(parts: list[multipart.FormPart], limits: Limits):
     """What ``curl -F data=@FILE`` sends, a file of JSON or CSV; else a row whose columns are the parts."""
     found = {part.name: part for part in parts}
     if len(found) < len(parts):
@@ -120,11 +120,11 @@ def _form(parts: list[multipart.Part], limits: Limits):
     return {"data": parsed(part.content, limits, parse), **_params(found, limits)}
 
 
-def _params(found: dict[str, multipart.Part], limits: Limits) -> dict:
+def _params(found: dict[str, multipart.FormPart], limits: Limits) -> dict:
     return {PARAMS: parsed(found[PARAMS].content, limits, parse)} if PARAMS in found else {}
 
 
-def _asked(value, version: Version, limits: Limits) -> Question:
+def _asked(value, version: ServedVersion, limits: Limits) -> Question:
     params = None
     if isinstance(value, dict) and _FORMS.isdisjoint(value):
         value, params = _without_params(value)

@@ -5,18 +5,18 @@ import json
 from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, question
 from serving.contract.bodies import decompressed, parsed, too_large
 from serving.contract.questions import chosen
-from serving.contract.tables import Columns, Matrix, shown
+from serving.contract.tables import ColumnLists, Matrix, shown
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, NUMBER, Input, kind
 from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
 from serving.server.protocols import tensors
-from serving.server.protocols.base import FEW, Protocol
+from serving.server.protocols.base import FEW, WireProtocol
 from serving.server.protocols.lenient import answered, body, loaded, named, refused, release, wants_json
 from serving.server.protocols.mlflow import parse, written
 from serving.server.router import GET, POST, Route, Router
-from serving.server.settings import Settings
-from serving.server.state import Served, Version
+from serving.server.settings import ServerSettings
+from serving.server.state import Served, ServedVersion
 
 PREDICTIONS, PROBABILITIES, EXPLAIN = OUTPUTS
 #: Names of output tensors, and what they hold. ``predict_proba`` is MLServer's word.
@@ -29,7 +29,7 @@ _PLATFORM = "mlflow_scorecard"
 _HEADER = b"inference-header-content-length"
 
 
-class Wanted:
+class RequestedOutput:
     """One output tensor that is asked for; ``classes``: how many of the likeliest, as text, 0 for plain values."""
 
     __slots__ = ("binary", "classes", "name", "output")
@@ -43,7 +43,7 @@ class Tensors(Question):
 
     __slots__ = ("id", "wanted")
 
-    def __init__(self, table, wanted: list[Wanted], id: str | None):
+    def __init__(self, table, wanted: list[RequestedOutput], id: str | None):
         # What costs most is what the server goes by.
         explained = any(one.output == EXPLAIN for one in wanted)
         super().__init__(table, EXPLAIN if explained else wanted[0].output)
@@ -54,7 +54,7 @@ class Tensors(Question):
         return tuple(one.output for one in self.wanted)
 
 
-class V2(Protocol):
+class V2(WireProtocol):
     """``POST /v2/models/NAME[/versions/VERSION]/infer``.
 
     A tensor an input column, named as it is, of shape [rows] or [rows, 1]; or one of shape [rows, columns] with all
@@ -64,7 +64,7 @@ class V2(Protocol):
 
     name = "v2"
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Tensors:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Tensors:
         said, raw = _parts(request, limits)
         if not isinstance(said, dict):
             raise RequestError(f"expected a JSON object with inputs, found {kind(said)}")
@@ -78,7 +78,7 @@ class V2(Protocol):
         table = _table(_read(said.get("inputs"), raw, limits), version.card.inputs, limits)
         return Tensors(question(table, version.card.inputs, limits=limits).table, wanted, id)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         assert isinstance(question, Tensors)
         outputs, binary = [], []
         known = {question.output: found}
@@ -114,7 +114,7 @@ class V2(Protocol):
 V2_INFER = V2()
 
 
-def add(router: Router, settings: Settings) -> None:
+def add(router: Router, settings: ServerSettings) -> None:
     """Register the protocol's routes."""
     router.add("/v2", Route("/v2", GET, answer=server))
     router.add("/v2/health/live", Route("/v2/health/live", GET, answer=live, access=OPEN))
@@ -214,7 +214,7 @@ def datatype(item: Input) -> str:
     return "FP64" if item.type == NUMBER else "BOOL" if item.type == BOOLEAN else "BYTES"
 
 
-def _said(document, *, status: int = 200, version: Version | None = None) -> Response:
+def _said(document, *, status: int = 200, version: ServedVersion | None = None) -> Response:
     model, number = (version.model, version.version) if version else ("", "")
     return Response(status, written(document), model=model, version=number)
 
@@ -251,7 +251,7 @@ def _read(inputs, raw: memoryview | None, limits: Limits) -> list[tensors.Tensor
     return found
 
 
-def _table(found: list[tensors.Tensor], inputs, limits: Limits) -> Matrix | Columns:
+def _table(found: list[tensors.Tensor], inputs, limits: Limits) -> Matrix | ColumnLists:
     limits.check_rows(found[0].rows)  # before lists are made of them
     first = found[0]
     known = any(item.name == first.name for item in inputs)
@@ -268,17 +268,17 @@ def _table(found: list[tensors.Tensor], inputs, limits: Limits) -> Matrix | Colu
                 f"[rows, {len(inputs)}] with all of them, found {tensor.width} values a row"
             )
         columns[tensor.name] = tensor.values
-    return Columns(columns)
+    return ColumnLists(columns)
 
 
-def _wanted(outputs, parameters: dict) -> list[Wanted]:
+def _wanted(outputs, parameters: dict) -> list[RequestedOutput]:
     binary = _flag(parameters, "binary_data_output", default=False)
     if outputs is None or outputs == []:
         output = chosen(parameters.get("output", PREDICTIONS))
-        return [Wanted(_DEFAULT[output], output, binary=binary)]
+        return [RequestedOutput(_DEFAULT[output], output, binary=binary)]
     if not isinstance(outputs, list):
         raise RequestError(f"outputs: expected a list, found {kind(outputs)}")
-    found: dict[str, Wanted] = {}
+    found: dict[str, RequestedOutput] = {}
     for item in outputs:
         name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str) or name not in NAMES:
@@ -293,7 +293,9 @@ def _wanted(outputs, parameters: dict) -> list[Wanted]:
             raise RequestError(f"output {name}: expected classification to be how many classes, found another")
         if classes and NAMES[name] != PROBABILITIES:
             raise RequestError(f"output {name}: classification is asked of probabilities")
-        found[name] = Wanted(name, NAMES[name], binary=_flag(own, "binary_data", default=binary), classes=classes)
+        found[name] = RequestedOutput(
+            name, NAMES[name], binary=_flag(own, "binary_data", default=binary), classes=classes
+        )
     return list(found.values())
 
 
@@ -336,7 +338,7 @@ def _of_labels(classes: list | None) -> str:
     return "BYTES"
 
 
-def _tensor(wanted: Wanted, found: list, card: Scorecard) -> tuple[dict, list]:
+def _tensor(wanted: RequestedOutput, found: list, card: Scorecard) -> tuple[dict, list]:
     """An output tensor without its data, and its values row after row."""
     tensor = _output(wanted.name, wanted.output, card)
     tensor["shape"][0] = len(found)

@@ -10,7 +10,7 @@ from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
 from serving.server.protocols.tensors import DATATYPES
 from serving.server.schema.examples import row
-from serving.server.state import Version
+from serving.server.state import ServedVersion
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _MOST_LEVELS = 50
@@ -96,7 +96,7 @@ def ref(name: str) -> dict:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def of_model(key: str, version: Version) -> dict[str, dict]:
+def of_model(key: str, version: ServedVersion) -> dict[str, dict]:
     """The schemas of a model, by name: each begins with ``key``."""
     card = version.card
     a_row, answer = ref(f"{key}.Row"), ref(f"{key}.Answer")

@@ -12,7 +12,7 @@ from serving.server.messages import Request, Response
 from serving.server.protocols.mlflow import written
 from serving.server.router import GET, Route, Router
 from serving.server.schema import openapi, postman
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from serving.server.state import Served
 
 #: The package on PyPI that brings Swagger UI's files, unchanged, and follows its releases.
@@ -29,7 +29,7 @@ _THEIRS = {
 _KEPT = 8
 
 
-def add(router: Router, settings: Settings) -> None:
+def add(router: Router, settings: ServerSettings) -> None:
     """Register the routes."""
     documents = Documents(settings)
     router.add("/openapi.json", Route("/openapi.json", GET, answer=documents.openapi, aside=True))
@@ -42,7 +42,7 @@ def add(router: Router, settings: Settings) -> None:
 class Documents:
     """The documents of what is served; each is made once, and again when something else is served."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: ServerSettings):
         self._settings = settings
         self._making = threading.Lock()
         self._made: OrderedDict[tuple, dict[str, bytes]] = OrderedDict()

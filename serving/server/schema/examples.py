@@ -6,15 +6,15 @@ from serving import example
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Input
 from serving.server.protocols.v2 import datatype
-from serving.server.state import Version
+from serving.server.state import ServedVersion
 
 
-def row(version: Version) -> dict[str, Any]:
+def row(version: ServedVersion) -> dict[str, Any]:
     """One input row: the model's example, in the order of the signature."""
     return example.complete(version.card, version.example)
 
 
-def mlflow(version: Version) -> dict[str, Any]:
+def mlflow(version: ServedVersion) -> dict[str, Any]:
     """Bodies for ``/invocations``, by a name."""
     one = row(version)
     names, values = list(one), list(one.values())
@@ -30,7 +30,7 @@ def mlflow(version: Version) -> dict[str, Any]:
     return found
 
 
-def short(version: Version) -> dict[str, Any]:
+def short(version: ServedVersion) -> dict[str, Any]:
     """Bodies for ``/predict``, by a name."""
     one = row(version)
     return {
@@ -40,7 +40,7 @@ def short(version: Version) -> dict[str, Any]:
     }
 
 
-def v2(version: Version) -> dict[str, Any]:
+def v2(version: ServedVersion) -> dict[str, Any]:
     """Bodies for ``/v2/models/NAME/infer``, by a name."""
     one, inputs = row(version), version.card.inputs
     tensors = [
@@ -56,7 +56,7 @@ def v2(version: Version) -> dict[str, Any]:
     return found
 
 
-def tensorflow(version: Version, verb: str) -> dict[str, Any]:
+def tensorflow(version: ServedVersion, verb: str) -> dict[str, Any]:
     """Bodies for ``/v1/models/NAME:VERB``, by a name."""
     one = row(version)
     if verb in ("classify", "regress"):
@@ -72,7 +72,7 @@ def tensorflow(version: Version, verb: str) -> dict[str, Any]:
     return found
 
 
-def torchserve(version: Version) -> dict[str, Any]:
+def torchserve(version: ServedVersion) -> dict[str, Any]:
     """Bodies for ``/predictions/NAME``, by a name."""
     one = row(version)
     return {"one row": one, "data": {"data": [list(one.values())]}, "instances": {"instances": [one]}}

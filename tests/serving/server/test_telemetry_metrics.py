@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 from serving.server import telemetry
 from serving.server.guard.admission import Admission
 from serving.server.page.figures import by_model, quantile
-from serving.server.state import Model, Served
-from serving.server.telemetry.counters import BOUNDS, Tally, together
+from serving.server.state import Served, ServedModel
+from serving.server.telemetry.counters import BOUNDS, WorkerCounts, total
 from serving.server.telemetry.metrics import Metrics
 from tests.serving.server import cards
 
@@ -26,7 +26,7 @@ ALERTS = yaml.safe_load((FOLDER / "alerts.yaml").read_text())
 HOSTILE = 'a "quoted"\\\nname{le="+Inf"} 7\n# HELP x'
 
 
-def served(*models: Model, **facts) -> Served:
+def served(*models: ServedModel, **facts) -> Served:
     return cards.served(*models, **facts)
 
 
@@ -53,7 +53,7 @@ def everything() -> tuple[Metrics, Served]:
     metrics.refused("busy", "ann")
     metrics.compared("line", "3", "4", "same", 5)
     metrics.closed("idle")
-    metrics.tally.count("serving_log_lines_dropped", "0", by=3)
+    metrics.counts.count("serving_log_lines_dropped", "0", by=3)
     metrics.publish(in_flight=2)
     return metrics, after
 
@@ -147,10 +147,10 @@ def test_any_accept_header_gets_metrics(accept, kind):
 
 
 def test_a_quantile_is_what_prometheus_makes_of_the_buckets():
-    tally = Tally()
+    tally = WorkerCounts()
     for seconds in [0.0003] * 90 + [0.004] * 10:
         tally.observe("mlflow", "m", "1", 200, seconds, 1)
-    figures = by_model(together(tally.all()), ["m"])["m"]
+    figures = by_model(total(tally.all()), ["m"])["m"]
     # histogram_quantile: rank 50 of 90 between 0.25 and 0.5 ms; rank 99, 9 of 10 between 2.5 and 5 ms.
     assert figures.quantile(0.5) == pytest.approx(0.00025 + 0.00025 * 50 / 90)
     assert figures.quantile(0.99) == pytest.approx(0.0025 + 0.0025 * 9 / 10)
@@ -159,14 +159,14 @@ def test_a_quantile_is_what_prometheus_makes_of_the_buckets():
 
 
 def test_the_page_counts_predictions_of_models_that_are_served():
-    tally = Tally()
+    tally = WorkerCounts()
     tally.observe("mlflow", "m", "1", 200, 0.001, 4)
     tally.observe("v2", "m", "2", 200, 0.001, 4)
     tally.observe("mlflow", "m", "", 429, 0.001, 0)
     tally.observe("mlflow", "m", "", 503, 0.001, 0)
     tally.observe("", "m", "1", 200, 0.001, 0)
     tally.observe("mlflow", "gone", "1", 200, 0.001, 4)
-    (one,) = by_model(together(tally.all()), ["m"]).values()
+    (one,) = by_model(total(tally.all()), ["m"]).values()
     assert (one.requests, one.rejected, one.failed, one.rows) == (4, 1, 1, 8)
     assert one.versions == {"1": 1, "2": 1}
     assert sum(one.latency) == 2
