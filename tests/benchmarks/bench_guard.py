@@ -65,7 +65,7 @@ def measure(folder: Path) -> dict[str, float]:
     from serving.server.state import NOTHING
     from serving.server.telemetry.recorder import Recorder
 
-    route = Route("/invocations", POST, protocol=MLflow())
+    route = Route(POST, protocol=MLflow())
     response = Response(200, b"{}", model="m", version="3", rows=1)
     sink = os.open(os.devnull, os.O_WRONLY)
 

@@ -61,11 +61,11 @@ def add(router: Router, tell: Tell, *, keyed: bool, tls: bool) -> None:
         return Response(200, json.dumps(tell(served).to_dict()).encode())
 
     # Without a key the page asks for one; the script then fetches ``/page`` with it.
-    router.add("/", Route("/", GET, answer=home, access=OPEN if keyed else SEE))
-    router.add("/page", Route("/page", GET, answer=shown, access=SEE))
-    router.add("/page/numbers", Route("/page/numbers", GET, answer=numbers, access=SEE))
+    router.add("/", Route(GET, answer=home, access=OPEN if keyed else SEE))
+    router.add("/page", Route(GET, answer=shown, access=SEE))
+    router.add("/page/numbers", Route(GET, answer=numbers, access=SEE))
     for name, kind in _FILES.items():
-        router.add(f"/page/{name}", Route(f"/page/{name}", GET, answer=_file(name, kind), access=OPEN))
+        router.add(f"/page/{name}", Route(GET, answer=_file(name, kind), access=OPEN))
 
 
 def _file(name: str, kind: bytes):

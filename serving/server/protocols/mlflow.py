@@ -4,7 +4,7 @@ import msgspec
 
 from serving.contract import Limits, Question, RequestError, question, read
 from serving.server.messages import Request, Response
-from serving.server.model_lookup import header
+from serving.server.model_lookup import version_header
 from serving.server.protocols import parquet
 from serving.server.protocols.base import WireProtocol
 from serving.server.state import ServedVersion
@@ -35,7 +35,7 @@ class MLflow(WireProtocol):
         return Response(
             200,
             written(content),
-            headers=((b"x-model-version", header(version.label)),),
+            headers=((b"x-model-version", version_header(version.label)),),
             model=version.model,
             version=version.version,
             rows=len(found),

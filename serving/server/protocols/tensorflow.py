@@ -12,7 +12,7 @@ from serving.server.messages import Request, Response
 from serving.server.protocols.base import WireProtocol
 from serving.server.protocols.lenient import answered, body, loaded, named, refused
 from serving.server.protocols.mlflow import written
-from serving.server.router import GET, POST, Route, Router
+from serving.server.router import GET, POST, Route, Router, versioned
 from serving.server.settings import ServerSettings
 from serving.server.state import Served, ServedVersion
 
@@ -134,7 +134,7 @@ PROTOCOLS = {"predict": Predict(), "classify": Classify(), "regress": Regress(),
 
 def add(router: Router, settings: ServerSettings) -> None:
     """Register the routes."""
-    router.add("/v1/models", Route("/v1/models", GET, answer=listing))
+    router.add("/v1/models", Route(GET, answer=listing))
     router.under("v1", _find, speaker=PROTOCOLS["predict"])
 
 
@@ -143,20 +143,17 @@ def _find(parts: list[str]) -> Route | None:
         return None
     *parts, last = parts[1:]
     last, colon, verb = last.rpartition(":") if ":" in last else (last, "", "")
-    name, *rest = [*parts, last]
-    path, number = "/v1/models/{name}", None
-    if len(rest) >= 2 and rest[0] == "versions":
-        path, number, rest = path + "/versions/{version}", rest[1], rest[2:]
-    elif len(rest) >= 2 and rest[0] == "labels":
-        path, number, rest = path + "/labels/{label}", f"@{rest[1]}", rest[2:]
+    name, number, rest = versioned([*parts, last])
+    if len(rest) >= 2 and rest[0] == "labels":
+        number, rest = f"@{rest[1]}", rest[2:]
     if colon:
         protocol = PROTOCOLS.get(verb)
         if rest or protocol is None:
             return None
-        return Route(f"{path}:{verb}", POST, protocol=protocol, model=name, version=number)
+        return Route(POST, protocol=protocol, model=name, version=number)
     if not rest:
-        return Route(path, GET, answer=status, model=name, version=number)
-    return Route(f"{path}/metadata", GET, answer=metadata, model=name, version=number) if rest == ["metadata"] else None
+        return Route(GET, answer=status, model=name, version=number)
+    return Route(GET, answer=metadata, model=name, version=number) if rest == ["metadata"] else None
 
 
 def listing(request: Request, served: Served, route: Route) -> Response:

@@ -71,16 +71,15 @@ PROTOCOLS = {"predictions": Predictions(), "explanations": Explanations()}
 def add(router: Router, settings: ServerSettings) -> None:
     """Register the routes; of TorchServe's management API there is none, ``/models`` is the platform's own."""
     for first, protocol in PROTOCOLS.items():
-        router.under(first, _finding(first, protocol), speaker=protocol)
+        router.under(first, _finding(protocol), speaker=protocol)
 
 
-def _finding(first: str, protocol: WireProtocol) -> Find:
+def _finding(protocol: WireProtocol) -> Find:
     def find(parts: list[str]) -> Route | None:
         if len(parts) > 2:
             return None
         version = parts[1] if len(parts) == 2 else None
-        path = f"/{first}/{{name}}" + ("/{version}" if version else "")
-        return Route(path, (*POST, "PUT"), protocol=protocol, model=parts[0], version=version)
+        return Route((*POST, "PUT"), protocol=protocol, model=parts[0], version=version)
 
     return find
 

@@ -14,7 +14,7 @@ from serving.server.protocols import tensors
 from serving.server.protocols.base import FEW, WireProtocol
 from serving.server.protocols.lenient import answered, body, loaded, named, refused, release, wants_json
 from serving.server.protocols.mlflow import parse, written
-from serving.server.router import GET, POST, Route, Router
+from serving.server.router import GET, POST, Route, Router, versioned
 from serving.server.settings import ServerSettings
 from serving.server.state import Served, ServedVersion
 
@@ -116,29 +116,26 @@ V2_INFER = V2()
 
 def add(router: Router, settings: ServerSettings) -> None:
     """Register the protocol's routes."""
-    router.add("/v2", Route("/v2", GET, answer=server))
-    router.add("/v2/health/live", Route("/v2/health/live", GET, answer=live, access=OPEN))
-    router.add("/v2/health/ready", Route("/v2/health/ready", GET, answer=ready, access=OPEN))
-    router.add("/v2/models", Route("/v2/models", GET, answer=names))
-    router.add("/v2/repository/index", Route("/v2/repository/index", POST, answer=index))
+    router.add("/v2", Route(GET, answer=server))
+    router.add("/v2/health/live", Route(GET, answer=live, access=OPEN))
+    router.add("/v2/health/ready", Route(GET, answer=ready, access=OPEN))
+    router.add("/v2/models", Route(GET, answer=names))
+    router.add("/v2/repository/index", Route(POST, answer=index))
     router.under("v2", _find, speaker=V2_INFER)
 
 
 def _find(parts: list[str]) -> Route | None:
     if parts[:2] == ["repository", "models"] and len(parts) == 4 and parts[3] in ("load", "unload"):
-        return Route(f"/v2/repository/models/{{name}}/{parts[3]}", POST, answer=control, model=parts[2])
+        return Route(POST, answer=control, model=parts[2])
     if len(parts) < 2 or parts[0] != "models":
         return None
-    name, *rest = parts[1:]
-    path, number = "/v2/models/{name}", None
-    if len(rest) >= 2 and rest[0] == "versions":
-        path, number, rest = path + "/versions/{version}", rest[1], rest[2:]
+    name, number, rest = versioned(parts[1:])
     if not rest:
-        return Route(path, GET, answer=model_metadata, model=name, version=number)
+        return Route(GET, answer=model_metadata, model=name, version=number)
     if rest == ["ready"]:
-        return Route(f"{path}/ready", GET, answer=model_ready, model=name, version=number)
+        return Route(GET, answer=model_ready, model=name, version=number)
     if rest == ["infer"]:
-        return Route(f"{path}/infer", POST, protocol=V2_INFER, model=name, version=number)
+        return Route(POST, protocol=V2_INFER, model=name, version=number)
     return None
 
 

@@ -32,11 +32,11 @@ _KEPT = 8
 def add(router: Router, settings: ServerSettings) -> None:
     """Register the routes."""
     documents = Documents(settings)
-    router.add("/openapi.json", Route("/openapi.json", GET, answer=documents.openapi, aside=True))
-    router.add("/postman.json", Route("/postman.json", GET, answer=documents.postman, aside=True))
-    router.add("/docs", Route("/docs", GET, answer=page, access=OPEN))
+    router.add("/openapi.json", Route(GET, answer=documents.openapi, aside=True))
+    router.add("/postman.json", Route(GET, answer=documents.postman, aside=True))
+    router.add("/docs", Route(GET, answer=page, access=OPEN))
     for name in (*_OURS, *_THEIRS):
-        router.add(f"/docs/{name}", Route("/docs/{file}", GET, answer=file, access=OPEN))
+        router.add(f"/docs/{name}", Route(GET, answer=file, access=OPEN))
 
 
 class Documents:

@@ -93,7 +93,7 @@ class Recorder:
             body, kind = self.metrics.exposition(self._served(), age=self._age(), accept=request.header(b"accept"))
             return Response(200, body, media_type=kind)
 
-        router.add("/metrics", Route("/metrics", GET, answer=metrics, access=WATCH, aside=True))
+        router.add("/metrics", Route(GET, answer=metrics, access=WATCH, aside=True))
 
     def _named(self, route: Route) -> str:
         """The model that a request was for, if it is served: never a name that a client made up."""
