@@ -151,7 +151,7 @@ def local(host: str) -> bool:
         return False
 
 
-def folder(settings: ServerSettings) -> Path:
+def cache_folder(settings: ServerSettings) -> Path:
     """The absolute path of the cache."""
     return Path(settings.cache).expanduser().absolute()
 

@@ -374,7 +374,7 @@ def swaps(folder: Path, seconds: float) -> list[dict]:
     with servers.Server([*map(str, models), "-w", "2", "--log", "no"], folder) as server:
         server.ready("wine", "other")
         told = options.Settings(uris=tuple(map(str, models)), cache=str(folder / options.CACHE))
-        cache = Cache(options.folder(told), source(told))
+        cache = Cache(options.cache_folder(told), source(told))
         generation = cache.read().generation
 
         def right(label: str, value: float) -> bool:

@@ -14,7 +14,7 @@ from serving.errors import EXPECTED, ServingError
 from serving.server.cache import Cache, CacheError
 from serving.server.follower import direct
 from serving.server.log import Troubles, say
-from serving.server.settings import SETTINGS, ServerSettings, folder, reasons
+from serving.server.settings import SETTINGS, ServerSettings, cache_folder, reasons
 from serving.server.source import source
 
 #: While a model waits for the ledger to say more, it is looked at this often; in seconds.
@@ -36,7 +36,7 @@ class Life:
 
 def run(settings: ServerSettings, life: Life) -> int:
     """Follow until the supervisor ends, or what is served cannot change; the exit code."""
-    cache = Cache(folder(settings), source(settings))
+    cache = Cache(cache_folder(settings), source(settings))
     cache.make()
     stood_by = False
     while True:

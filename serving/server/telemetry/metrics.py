@@ -8,6 +8,7 @@ from pathlib import Path
 from serving.server.memory import taken
 from serving.server.state import Served
 from serving.server.telemetry.counters import BOUNDS, Counts, WorkerCounts, WorkerSnapshot, buckets, total
+from serving.server.traffic import Comparison
 
 #: Statuses of requests that were turned away, which would make the latency look better than it is.
 QUICK = frozenset({401, 403, 404, 405, 408, 429, 503})
@@ -83,9 +84,12 @@ class Metrics:
                 self.counts.count("serving_swaps", name, str(self.counts.slot))
         self.counts.fresh = True
 
-    def compared(self, model: str, champion: str, challenger: str, outcome: str, rows: int = 1) -> None:
-        """Count rows that a challenger answered in the shadow."""
-        self.counts.count("serving_compared", model, champion, challenger, outcome, by=rows)
+    def compared(self, model: str, champion: str, challenger: str, comparison: Comparison) -> None:
+        """Count the rows of a comparison by their outcome."""
+        outcomes = {"same": comparison.rows - comparison.different, "different": comparison.different}
+        for outcome, rows in (outcomes | {"failed": comparison.failed, "dropped": comparison.dropped}).items():
+            if rows:
+                self.counts.count("serving_compared", model, champion, challenger, outcome, by=rows)
 
     def publish(self, *, in_flight: int = 0, connections: int = 0) -> None:
         """Share the counts and gauges with the other workers."""

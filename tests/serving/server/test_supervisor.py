@@ -152,7 +152,7 @@ def test_told_to_stop_it_finishes_what_it_began(tmp_path: Path, folders, number:
             connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
             time.sleep(0.3)
             server.process.send_signal(number)
-            server.says("stopping: what has begun is finished")
+            server.says("stopping: finishing requests")
             time.sleep(0.3)
             connection.sendall(body[5:])
             answer = connection.recv(65536)

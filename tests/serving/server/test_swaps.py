@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving.server.cache import Cache, CachedModel, CachedVersion, StateDocument
-from serving.server.settings import ServerSettings, folder
+from serving.server.settings import ServerSettings, cache_folder
 from serving.server.source import source
 from serving.server.worker import LOOK
 from tests import stores
@@ -154,7 +154,7 @@ def test_a_worker_that_is_killed_costs_what_it_was_about_and_comes_back(followed
             assert len(load.failed) - before <= busy
     assert load.mixed == []
     assert set(load.failed) <= {"ConnectionResetError", "BrokenPipeError"}
-    assert "worker 0 ended by signal 9; it is started again" in followed.err
+    assert "worker 0 ended by signal 9; it is restarted" in followed.err
 
 
 def test_a_follower_that_is_killed_costs_nothing_and_follows_again(registry: Registry, followed: Server) -> None:
@@ -225,7 +225,7 @@ def test_a_swap_every_half_second_fails_and_mixes_nothing(tmp_path: Path) -> Non
     with Server([*map(str, models), "-w", "2", "--log", "no"], tmp_path) as server:
         server.ready("wine")
         settings = ServerSettings(uris=tuple(map(str, models)), cache=str(tmp_path / ".serving-cache"))
-        cache = Cache(folder(settings), source(settings))
+        cache = Cache(cache_folder(settings), source(settings))
         generation = cache.read().generation
         with Load(
             server, "/models/wine/invocations", lambda label, value: label == "wine/0" or right(label, value)
