@@ -170,8 +170,8 @@ def summary(model: str, champion: str, challenger: str, comparison: Comparison) 
     mean = comparison.distance / rows if rows else 0.0
     return (
         f"shadow of {model}: versions {champion} and {challenger} were asked {comparison.requests} times for "
-        f"{rows} rows; {comparison.different} rows differ, by {mean:.3g} on average and {comparison.largest:.3g} at most; "
-        f"{comparison.failed} requests were answered by one of them only; {comparison.dropped} were dropped"
+        f"{rows} rows; {comparison.different} rows differ, by {mean:.3g} on average and {comparison.largest:.3g} at "
+        f"most; {comparison.failed} requests were answered by one of them only; {comparison.dropped} were dropped"
     )
 
 
