@@ -1,4 +1,4 @@
-"""From the bytes of a request to a parsed value: JSON, CSV or JSON lines, compressed or not, within limits."""
+"""Parses the body of a request within limits: JSON, CSV or JSON lines, compressed or not."""
 
 import json
 import math
@@ -13,12 +13,12 @@ READABLE = (JSON, CSV, LINES[0])
 
 _BOM = "\ufeff"
 _LONGEST_NUMBER = 400
-# Separators beside the comma that spreadsheets write, and bytes of a body in which its line of names is found.
+# Separators of CSV other than the comma, and the number of bytes in which the header line is searched.
 _MARKS = ";\t|"
 _HEAD = 1 << 16
-# Bytes that are unpacked at a time: what follows the end of a gzip member is copied.
+# Bytes decompressed at a time: what follows the end of a gzip member is copied.
 _PIECE = 4096
-# Bytes of what is unpacked for which memory is asked for at a time; from there on as many again.
+# Memory claimed at first while decompressing, in bytes; then it doubles.
 _STEP = 256 * 1024
 
 
@@ -27,9 +27,9 @@ class Limits:
 
     Parameters
     ----------
-    body : bytes of a request, once decompressed.
-    rows : rows of one request.
-    memory : bytes that answering one request may take, as ``costs`` estimates them; None for any number.
+    body : maximum size of a body after decompression, in bytes.
+    rows : maximum number of rows.
+    memory : maximum memory that answering one request may take, in bytes, as ``costs`` estimates it; None for no limit.
     """
 
     __slots__ = ("body", "memory", "rows")
@@ -38,12 +38,12 @@ class Limits:
         self.body, self.rows, self.memory = body, rows, memory
 
     def claim(self, size: int) -> None:
-        """Ask for memory before it is used.
+        """Claim memory before it is used.
 
         Raises
         ------
         RequestError
-            with status 413, where a request may not have so much.
+            with status 413, if it exceeds the limit of a request.
         """
         if self.memory is not None and size > self.memory:
             raise RequestError(
@@ -78,12 +78,12 @@ LIMITS = Limits()
 
 
 def read(body: bytes, content_type: str | None, *, encoding: str | None = None, limits=LIMITS, parse=None):
-    """The value of a body: what the JSON says, or a table for CSV and JSON lines.
+    """Parse a body: a value for JSON, a table for CSV and JSON lines.
 
     Parameters
     ----------
-    parse : reads JSON as ``loads`` does, only faster; what it refuses with a ValueError is read again by ``loads``,
-        so that the refusal is the same everywhere.
+    parse : a faster JSON parser than ``loads``; what it refuses with a ValueError is parsed again by ``loads``, so that
+        error messages are the same everywhere.
 
     Raises
     ------
@@ -103,11 +103,11 @@ def read(body: bytes, content_type: str | None, *, encoding: str | None = None, 
 
 
 def parsed(body: bytes, limits: Limits = LIMITS, parse=None):
-    """The value of a JSON text.
+    """Parse JSON.
 
     Parameters
     ----------
-    parse : as ``read`` takes it.
+    parse : as for ``read``.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def parsed(body: bytes, limits: Limits = LIMITS, parse=None):
         with status 400 or 413.
     """
     if limits.memory is not None:
-        from . import costs  # a function that has no such limit starts without it
+        from . import costs  # imported late: functions without such a limit start faster
 
         limits.claim(costs.json(body, limits.memory))
     if parse is not None:
@@ -129,12 +129,12 @@ def parsed(body: bytes, limits: Limits = LIMITS, parse=None):
 
 
 def media_type(content_type: str | None) -> str:
-    """The type that a header names, without its parameters.
+    """The media type of a header, without its parameters.
 
     Raises
     ------
     RequestError
-        with status 415, where it is none that can be read.
+        with status 415, if it is not supported.
     """
     if not content_type or not content_type.strip():
         raise RequestError(
@@ -156,7 +156,7 @@ def media_type(content_type: str | None) -> str:
 
 
 def decompressed(body: bytes, encoding: str, limits: Limits) -> bytes:
-    """A body without its ``Content-Encoding``; never more than a byte over the limit is unpacked.
+    """Decompress a body, up to one byte more than the limit.
 
     Raises
     ------
@@ -198,19 +198,19 @@ def decompressed(body: bytes, encoding: str, limits: Limits) -> bytes:
 
 
 def too_large(limits: Limits) -> RequestError:
-    """The refusal of a body."""
+    """The error of a body that is too large."""
     return RequestError(
         f"the body is larger than {limits.body:,} bytes; ask in several requests", status=413, code=TOO_LARGE
     )
 
 
 def text(body: bytes) -> str:
-    """A body as text.
+    """Decode a body.
 
     Raises
     ------
     RequestError
-        where it is not UTF-8.
+        if it is not UTF-8.
     """
     try:
         return body.decode("utf-8").removeprefix(_BOM)
@@ -219,12 +219,12 @@ def text(body: bytes) -> str:
 
 
 def loads(body: bytes):
-    """What JSON says. Numbers that are too large for float64 are infinite, for a column's own rule to refuse.
+    """Parse JSON. Numbers too large for float64 become infinite, which columns refuse.
 
     Raises
     ------
     RequestError
-        where it is not JSON, or nests too deeply. NaN and Infinity are not JSON.
+        if it is not JSON (NaN and Infinity are not), or nests too deeply.
     """
     try:
         return json.loads(text(body), parse_constant=_constant, parse_int=_integer)
@@ -241,12 +241,12 @@ def _constant(name: str):
 
 
 def _integer(digits: str):
-    # Python takes quadratic time over long ones, and refuses the longest.
+    # Python takes quadratic time for long integers, and refuses the longest.
     return int(digits) if len(digits) <= _LONGEST_NUMBER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
 
 
 def _csv(body: bytes, limits: Limits) -> Matrix:
-    """A table with a header; blank lines are no rows."""
+    """Parse a table with a header; blank lines are skipped."""
     import csv
     import io
 
@@ -255,7 +255,7 @@ def _csv(body: bytes, limits: Limits) -> Matrix:
         from . import costs
 
         limits.claim(costs.csv(body, limits.rows + 1, mark))
-    # Decoded piece by piece: `io.StringIO` would take four bytes for every character.
+    # Decoded in pieces: `io.StringIO` would take four bytes for every character.
     content = io.BytesIO(body)
     content.seek(start)
     rows: list[list[str]] = []
@@ -263,7 +263,7 @@ def _csv(body: bytes, limits: Limits) -> Matrix:
         lines = io.TextIOWrapper(content, encoding="utf-8", newline="")
         for row in csv.reader(lines, delimiter=mark, strict=True):
             if row:
-                limits.check_rows(len(rows), more=True)  # the line of names is among them
+                limits.check_rows(len(rows), more=True)  # the header is one of them
                 rows.append(row)
     except csv.Error as error:
         raise RequestError(f"the body is not CSV: {error}") from None
@@ -279,10 +279,10 @@ def _csv(body: bytes, limits: Limits) -> Matrix:
 
 
 def _separator(body: bytes) -> tuple[str, int]:
-    """What separates the fields of a CSV text, and where it begins, after a mark of UTF-8 and Excel's ``sep=;``.
+    """The separator of a CSV text, and where the text starts after a byte order mark and Excel's ``sep=;``.
 
-    It is the comma wherever the line of names has one: MLflow's scoring server reads no other. A line without a comma
-    is taken apart by the mark that makes most names of it.
+    If the header contains a comma, that is the separator, as in MLflow's scoring server. Otherwise it is the one that
+    gives the most columns.
     """
     import csv
     import io
@@ -302,7 +302,7 @@ def _separator(body: bytes) -> tuple[str, int]:
 
 
 def _lines(body: bytes, limits: Limits, parse):
-    """A record, or a list of values, a line; a key that a line lacks is missing, as in training."""
+    """Parse a record or a list of values on each line; a key that a line lacks is missing, as in training."""
     import io
 
     if limits.memory is not None:

@@ -1,27 +1,27 @@
-"""The rows of a request, however they were laid out: a matrix with names, records, or columns.
+"""The tables of requests, in three layouts: a matrix with column names, records, or lists by column.
 
-Each has ``count``, ``rows()`` (mappings of column name to raw value), ``columns(inputs)`` (a mapping of column name
-to a list of raw values, or None where only row by row is exact) and ``foreign(inputs)`` (whether it has none of them).
-A name may be padded, as in the file that a model was trained on: the scorecard finds the column that it means.
+Each has ``count``, ``rows()`` (mappings from column name to raw value), ``columns(inputs)`` (a mapping from column name
+to a list of raw values, or None if only scoring row by row is exact) and ``foreign(inputs)`` (whether it has none of
+these columns). Names may be padded with blanks, as in the training file: the scorecard finds the column they mean.
 """
 
 from ..scorecard.inputs import InputError, aliases, column_name, kind, named
 from .errors import TOO_LARGE, RequestError
 
 _LONGEST_NAME = 80
-# Rows times columns of records that do not all have the same: 100,000 rows of 160.
+# Maximum rows times columns of records with different columns: 100,000 rows of 160.
 _MOST_FILLED = 16_000_000
 
 
 class Matrix:
-    """Rows of values in the order of ``names``; None stands for the order of the model's inputs."""
+    """Rows of values in the order of ``names``, or of the model's inputs if ``names`` is None."""
 
     __slots__ = ("count", "data", "names")
     uniform = True
 
     def __init__(self, names: list | None, data: list, *, noun: str = "value"):
         if names is not None:
-            # Training, too, names the columns that have no name.
+            # Unnamed columns get the same names as in training.
             names = [name if name.strip() else column_name(name, place) for place, name in enumerate(names)]
             _unique(names)
         self.names, self.data, self.count = names, data, len(data)
@@ -29,12 +29,12 @@ class Matrix:
             self._check(names, noun)
 
     def positional(self, inputs) -> "Matrix":
-        """The same rows, with the names of the model's inputs where it has none of its own.
+        """Name the columns after the model's inputs, unless they have names.
 
         Raises
         ------
         RequestError
-            where a row is not as long as that.
+            if a row has another length.
         """
         if self.names is not None:
             return self
@@ -56,7 +56,7 @@ class Matrix:
                 raise RequestError(f"row {place}: expected {counted}, found {len(row)}; {where}")
 
     def rows(self):
-        names: list = self.names  # type: ignore[assignment]  # by now they are known
+        names: list = self.names  # type: ignore[assignment]  # set by `positional`
         for row in self.data:
             yield dict(zip(names, row, strict=True))
 
@@ -69,11 +69,11 @@ class Matrix:
 
 
 class Records:
-    """Mappings of column name to value, one a row.
+    """Mappings from column name to value, one for each row.
 
     Parameters
     ----------
-    fill : whether a key that a record lacks, and another has, is a missing value; otherwise such a record is refused.
+    fill : whether a key that only other records have is a missing value; otherwise such a record is refused.
     """
 
     __slots__ = ("_known", "count", "data", "uniform")
@@ -87,7 +87,7 @@ class Records:
         if len(data) > 1:
             known.update(*data)
         self.uniform = all(len(row) == len(known) for row in data) if known else True
-        # Filled while they are read: where each row has a name of its own, there are rows x rows cells.
+        # Filled during iteration: if each row has a key of its own, there are rows x rows cells.
         self._known: set | None = None
         if fill and not self.uniform:
             if len(data) * len(known) > _MOST_FILLED:
@@ -114,7 +114,7 @@ class Records:
                     name: [row.get(key) for row in self.data] for name, key in spelled.items() if key in self._known
                 }
             rows = [named(row, known) for row in self.data]
-        except InputError:  # row by row it is told of which
+        except InputError:  # scoring row by row names the row
             return None
         names = [item.name for item in inputs if item.name in rows[0]]
         if not self.uniform and any(name not in row for row in rows for name in known):
@@ -126,7 +126,7 @@ class Records:
 
 
 class ColumnLists:
-    """Lists of values by column name, all of one length."""
+    """Lists of values of equal length, by column name."""
 
     __slots__ = ("count", "data")
     uniform = True
@@ -156,12 +156,12 @@ class ColumnLists:
 
 
 def listed(rows: list, *, fill: bool = False):
-    """A list of records, or of lists in the order of the model's inputs, as a table.
+    """A table of records, or of lists in the order of the model's inputs.
 
     Raises
     ------
     RequestError
-        where they are not all of one kind.
+        if they are not all of one kind.
     """
     if rows and isinstance(rows[0], dict):
         return Records(rows, fill=fill)
@@ -185,5 +185,5 @@ def _unique(names) -> None:
 
 
 def shown(name: str) -> str:
-    """A column's name as a request wrote it, quoted and short enough for a message."""
+    """A column name of a request, quoted and shortened for a message."""
     return repr(name) if len(name) <= _LONGEST_NAME else repr(name[:_LONGEST_NAME]) + "..."

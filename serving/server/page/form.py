@@ -1,4 +1,4 @@
-"""The form to try a prediction: a field for each input of the scorecard, filled with the example."""
+"""The form to try a prediction: a field for each input column, filled with the example."""
 
 import json
 import shlex
@@ -8,20 +8,20 @@ from serving.scorecard import Input, Scorecard
 from serving.server.page.markup import Markup, join, tag
 from serving.server.state import ServedVersion
 
-#: Of a category at most so many values are suggested.
+#: Maximum number of suggested values of a category.
 SUGGESTED = 200
 
-#: From so many columns on there is a box to find one.
+#: Minimum number of columns with a search box.
 MANY = 12
 
 
 def form(version: ServedVersion, *, address: str, keyed: bool) -> Markup:
-    """The form of a version, and the same question for a terminal.
+    """The form of a version, and the same request for a terminal.
 
     Parameters
     ----------
     address : of the server, as the browser sees it.
-    keyed : whether requests have to bring a key.
+    keyed : whether requests need a key.
     """
     card, inputs = version.card, version.card.inputs
     values = known(card)
@@ -29,7 +29,7 @@ def form(version: ServedVersion, *, address: str, keyed: bool) -> Markup:
     return tag(
         "section",
         tag("h2", "Try a prediction", id="try-title"),
-        # The script hides it: it shows, too, where the script is allowed, and does not come.
+        # The script hides it, so that it also shows if the script does not load.
         tag(
             "p",
             "The form needs JavaScript. The command below asks the same question.",
@@ -98,7 +98,7 @@ def command(version: ServedVersion, *, address: str, keyed: bool) -> str:
 
 
 def known(card: Scorecard) -> dict[str, list[str]]:
-    """The values of each category that the model tells apart."""
+    """The known values of each category."""
     found: dict[str, list[str]] = {}
     for column in card.document["columns"]:
         if "one_hot" in column and "input" in column:
@@ -157,7 +157,7 @@ def _field(item: Input, place: int, version: ServedVersion, values) -> Markup:
 
 
 def hint(item: Input, *, optional: bool) -> str:
-    """What a column takes."""
+    """The values that a column accepts."""
     kind = (
         "whole number" if item.integer else {"number": "number", "boolean": "yes or no", "category": "text"}[item.type]
     )

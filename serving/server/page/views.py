@@ -18,8 +18,8 @@ def document(title: str, main: Markup, *, keyed: bool, ask: bool = False) -> byt
 
     Parameters
     ----------
-    keyed : whether requests have to bring a key.
-    ask : whether this page is only there to ask for it.
+    keyed : whether requests need a key.
+    ask : whether this page only asks for it.
     """
     head = tag(
         "head",
@@ -61,7 +61,7 @@ def document(title: str, main: Markup, *, keyed: bool, ask: bool = False) -> byt
 
 
 def lock() -> Markup:
-    """What is shown to those who have not brought a key."""
+    """The page that asks for a key."""
     return tag(
         "section",
         tag("h1", "This server asks for a key"),
@@ -70,7 +70,7 @@ def lock() -> Markup:
         tag(
             "form",
             tag("label", "API key", for_="key"),
-            # Without a name it is part of no address, whatever becomes of the script.
+            # Without a name it is never part of an address, even without the script.
             tag("input", type="password", id="key", autocomplete="off", spellcheck="false", required=True),
             tag("button", "Open", type="submit", class_="primary"),
             id="unlock",
@@ -148,7 +148,7 @@ def detail(model: ServedModel, live: Live, *, address: str, keyed: bool, alone: 
 
 
 def missing(name: str) -> Markup:
-    """A model that is not there."""
+    """The page of an unknown model."""
     return join(
         tag("p", tag("a", "← All models", href="./"), class_="back"),
         tag("h1", "No such model"),
@@ -175,17 +175,17 @@ def _row(model: ServedModel, figures: Figures, *, default: bool) -> Markup:
 
 
 def _why(text: str) -> Markup:
-    """A row below a model's own, that says why a version of it is not served."""
+    """A row below a model's own that says why a version is not served."""
     return tag("tr", tag("td", text, colspan="7", class_="warning", role="cell"), class_="why", role="row")
 
 
 def _cell(title: str, *children, **attributes) -> Markup:
-    """A cell that knows its column's title: on a narrow screen it stands before it."""
+    """A cell with its column's title, which narrow screens show before it."""
     return tag("td", tag("span", *children), role="cell", data_title=title, **attributes)
 
 
 def _table(title: str, heads, rows, **attributes) -> Markup:
-    # The roles are those that the elements have; a style sheet that lays rows out as blocks would take them away.
+    # These are the elements' own roles, which they lose if a style sheet lays rows out as blocks.
     head = [tag("th", name, scope="col", class_=_side(name), role="columnheader") for name in heads]
     return tag(
         "div",

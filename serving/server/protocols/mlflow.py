@@ -1,4 +1,4 @@
-"""MLflow's scoring protocol, and the short forms beside it: JSON, CSV, JSON lines or Parquet, answered by JSON."""
+"""MLflow's scoring protocol and the short forms: JSON, CSV, JSON lines or Parquet, answered by JSON."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ from serving.server.protocols import parquet
 from serving.server.protocols.base import WireProtocol
 from serving.server.state import ServedVersion
 
-#: Reads JSON as the contract's ``loads`` does; what it refuses, that one reads again.
+#: Parses JSON faster than the contract's ``loads``, which parses again what this refuses.
 parse = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
@@ -49,7 +49,7 @@ MLFLOW = MLflow()
 
 
 def written(content: object) -> bytes:
-    """A value as JSON; labels may be whole numbers of any size, which only the slow writer takes."""
+    """Encode a value as JSON; labels may be integers of any size, which only the slow encoder accepts."""
     try:
         return encode(content)
     except (OverflowError, UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Bodies of ``multipart/form-data`` (RFC 7578), as ``curl -F`` sends them: a few parts, each with its name."""
+"""Parses bodies of ``multipart/form-data`` (RFC 7578), as ``curl -F`` sends them."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from serving.contract import RequestError
 FORM_DATA = "multipart/form-data"
 
 _NAMED = re.compile(r'(?:^|;)\s*(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^;"\s]+))')
-# A head of a part is two or three short lines.
+# The headers of a part are two or three short lines.
 _LONGEST_HEAD = 4096
 _LONGEST_BOUNDARY = 70
 
@@ -19,8 +19,8 @@ class FormPart:
 
     Parameters
     ----------
-    file : the name of the file that it was read from; None for a plain field.
-    kind : its media type, in lower case; empty where it names none.
+    file : its file name; None for a plain field.
+    kind : its media type in lower case; empty if it has none.
     """
 
     name: str
@@ -30,12 +30,12 @@ class FormPart:
 
 
 def parts(body: bytes, content_type: str, *, most: int) -> list[FormPart]:
-    """The parts of a form, in order.
+    """Split a form into its parts.
 
     Parameters
     ----------
     content_type : the request's header, which names the boundary.
-    most : how many parts there may be.
+    most : maximum number of parts.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def parts(body: bytes, content_type: str, *, most: int) -> list[FormPart]:
     if not 0 < len(boundary) <= _LONGEST_BOUNDARY:
         raise RequestError("Content-Type: expected multipart/form-data with a boundary, found none")
     mark = b"\r\n--" + boundary.encode("latin-1")
-    # The first boundary needs no line before it; what stands before that says nothing, nor what follows the last.
+    # The first boundary needs no line break before it; text before it and after the last one is ignored.
     pieces = (b"\r\n" + body).split(mark, most + 1)
     if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise RequestError(f"multipart: expected 1 to {most} parts between boundaries, and a last boundary after them")

@@ -12,12 +12,12 @@ from serving.server.router import POST, Find, Route, Router
 from serving.server.settings import ServerSettings
 from serving.server.state import ServedVersion
 
-#: What TorchServe's handlers look for the data under.
+#: Keys under which TorchServe's handlers look for the data.
 WRAPPERS = ("data", "body")
-#: What says which output is asked for.
+#: The key that chooses the output.
 PARAMS = "params"
 _SUFFIXES = {"csv": CSV, "jsonl": LINES[0], "json": "application/json"}
-# Beside one a column, so many parts may a form have.
+# Maximum number of parts of a form, beyond one for each column.
 _MORE_PARTS = 8
 _FORMS = frozenset(LONG + SHORT)
 _TYPES = {
@@ -36,9 +36,9 @@ _TYPES = {
 class Predictions(WireProtocol):
     """``POST /predictions/NAME[/VERSION]``.
 
-    MLflow's and KServe's envelopes are answered by ``{"predictions": [...]}``. Anything else (a row as a list or an
-    object, a list of them, the same under ``data`` or ``body``, CSV, a form with a file ``data``) is answered as a
-    handler would: by the answer itself, or a list of answers.
+    MLflow's and KServe's envelopes are answered by ``{"predictions": [...]}``. Everything else (a row as a list or an
+    object, a list of rows, the same under ``data`` or ``body``, CSV, a form with a file ``data``) is answered as by a
+    handler: with the answer itself, or a list of answers.
     """
 
     name = "torchserve"
@@ -56,7 +56,7 @@ class Predictions(WireProtocol):
 
 
 class Explanations(Predictions):
-    """``POST /explanations/NAME[/VERSION]``: the same questions, answered by reasons."""
+    """``POST /explanations/NAME[/VERSION]``: the same requests, answered by explanations."""
 
     def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         asked = _asked(_value(request, limits, version), version, limits)
@@ -64,12 +64,12 @@ class Explanations(Predictions):
         return asked
 
 
-#: What answers each first part of a path.
+#: The protocol of each first segment of a path.
 PROTOCOLS = {"predictions": Predictions(), "explanations": Explanations()}
 
 
 def add(router: Router, settings: ServerSettings) -> None:
-    """Register the routes; of TorchServe's management API there is none, ``/models`` is the platform's own."""
+    """Register the routes; TorchServe's management API is not supported, and ``/models`` is the platform's own."""
     for first, protocol in PROTOCOLS.items():
         router.under(first, _finding(protocol), speaker=protocol)
 
@@ -99,7 +99,7 @@ def _value(request: Request, limits: Limits, version: ServedVersion):
 
 
 def _form(parts: list[multipart.FormPart], limits: Limits):
-    """What ``curl -F data=@FILE`` sends, a file of JSON or CSV; else a row whose columns are the parts."""
+    """A file of JSON or CSV, as ``curl -F data=@FILE`` sends it; otherwise a row whose columns are the parts."""
     found = {part.name: part for part in parts}
     if len(found) < len(parts):
         raise RequestError("multipart: expected each part once, found two of one name; send rows in one file")
@@ -145,7 +145,7 @@ def _asked(value, version: ServedVersion, limits: Limits) -> Question:
 
 def _without_params(value: dict) -> tuple[dict, dict | None]:
     params = value.get("params")
-    if not isinstance(params, dict):  # a column may have this name; its values are no objects
+    if not isinstance(params, dict):  # a column of this name, whose value is no object
         return value, None
     return {name: item for name, item in value.items() if name != "params"}, params
 

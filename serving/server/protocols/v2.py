@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2: tensors in, tensors out, as JSON or with binary parts."""
+"""The Open Inference Protocol, version 2: tensors as JSON or in a binary part."""
 
 import json
 
@@ -7,7 +7,7 @@ from serving.contract.bodies import decompressed, parsed, too_large
 from serving.contract.questions import chosen
 from serving.contract.tables import ColumnLists, Matrix, shown
 from serving.scorecard import Scorecard
-from serving.scorecard.inputs import BOOLEAN, NUMBER, Input, kind
+from serving.scorecard.inputs import kind
 from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
 from serving.server.protocols import tensors
@@ -19,7 +19,7 @@ from serving.server.settings import ServerSettings
 from serving.server.state import Served, ServedVersion
 
 PREDICTIONS, PROBABILITIES, EXPLAIN = OUTPUTS
-#: Names of output tensors, and what they hold. ``predict_proba`` is MLServer's word.
+#: Names of output tensors, and their outputs. ``predict_proba`` is MLServer's name.
 NAMES = {
     **{"predict": PREDICTIONS, "predictions": PREDICTIONS, "probabilities": PROBABILITIES},
     **{"predict_proba": PROBABILITIES, "explain": EXPLAIN},
@@ -30,7 +30,7 @@ _HEADER = b"inference-header-content-length"
 
 
 class RequestedOutput:
-    """One output tensor that is asked for; ``classes``: how many of the likeliest, as text, 0 for plain values."""
+    """A requested output tensor; ``classes``: return this many of the likeliest classes as text, or 0 for values."""
 
     __slots__ = ("binary", "classes", "name", "output")
 
@@ -39,12 +39,12 @@ class RequestedOutput:
 
 
 class Tensors(Question):
-    """A question in tensors: what is echoed, and which outputs are wanted."""
+    """A request in tensors: its id, and the requested outputs."""
 
     __slots__ = ("id", "wanted")
 
     def __init__(self, table, wanted: list[RequestedOutput], id: str | None):
-        # What costs most is what the server goes by.
+        # The most expensive output decides where the request is processed.
         explained = any(one.output == EXPLAIN for one in wanted)
         super().__init__(table, EXPLAIN if explained else wanted[0].output)
         self.wanted, self.id = wanted, id
@@ -57,9 +57,9 @@ class Tensors(Question):
 class V2(WireProtocol):
     """``POST /v2/models/NAME[/versions/VERSION]/infer``.
 
-    A tensor an input column, named as it is, of shape [rows] or [rows, 1]; or one of shape [rows, columns] with all
-    columns in the order of the signature. Outputs are ``predict`` (unless another is asked for), ``probabilities``
-    and ``explain``, of shape [rows], [rows, classes] and [rows].
+    One tensor for each input column, with its name, of shape [rows] or [rows, 1]; or one of shape [rows, columns] with
+    all columns in the order of the signature. Outputs are ``predict`` (the default), ``probabilities`` and ``explain``,
+    of shape [rows], [rows, classes] and [rows].
     """
 
     name = "v2"
@@ -140,7 +140,7 @@ def _find(parts: list[str]) -> Route | None:
 
 
 def server(request: Request, served: Served, route: Route) -> Response:
-    """``GET /v2``: what this server is. Of the model repository extension it has the index alone, so it names none."""
+    """``GET /v2``: server metadata. Of the model repository extension only the index exists, so it is not listed."""
     return _said(
         {"name": "model-lifecycle", "version": release(), "extensions": ["binary_tensor_data", "classification"]}
     )
@@ -152,12 +152,12 @@ def live(request: Request, served: Served, route: Route) -> Response:
 
 
 def ready(request: Request, served: Served, route: Route) -> Response:
-    """``GET /v2/health/ready``: whether there is a model that can be asked."""
+    """``GET /v2/health/ready``: whether a model is served."""
     return _said({"ready": bool(served.models)}, status=200 if served.models else 503)
 
 
 def index(request: Request, served: Served, route: Route) -> Response:
-    """``POST /v2/repository/index``: all that is served."""
+    """``POST /v2/repository/index``: all served versions."""
     return _said(
         [
             {"name": name, "version": version.version, "state": "READY", "reason": found.refused}
@@ -168,12 +168,12 @@ def index(request: Request, served: Served, route: Route) -> Response:
 
 
 def names(request: Request, served: Served, route: Route) -> Response:
-    """``GET /v2/models``: the names of all that is served, as KServe's own server lists them."""
+    """``GET /v2/models``: the names of all served models, as KServe's server lists them."""
     return _said({"models": list(served.models)})
 
 
 def control(request: Request, served: Served, route: Route) -> Response:
-    """``POST /v2/repository/models/NAME/load`` and ``unload``: refused, as by Triton where its models are fixed."""
+    """``POST /v2/repository/models/NAME/load`` and ``unload``: refused, as by Triton with fixed models."""
     named(served, route)
     raise RequestError(
         "models are not loaded and unloaded by requests: what is served follows the registry's stages, "
@@ -200,15 +200,10 @@ def model_metadata(request: Request, served: Served, route: Route) -> Response:
         "name": found.name,
         "versions": [version.version] if route.version else [item.version for item in loaded(found)],
         "platform": _PLATFORM,
-        "inputs": [{"name": item.name, "datatype": datatype(item), "shape": [-1]} for item in card.inputs],
+        "inputs": [{"name": item.name, "datatype": tensors.datatype(item), "shape": [-1]} for item in card.inputs],
         "outputs": outputs,
     }
     return _said(content, version=version)
-
-
-def datatype(item: Input) -> str:
-    """The datatype of an input column; whole numbers are FP64, too, so that one may be missing."""
-    return "FP64" if item.type == NUMBER else "BOOL" if item.type == BOOLEAN else "BYTES"
 
 
 def _said(document, *, status: int = 200, version: ServedVersion | None = None) -> Response:
@@ -217,7 +212,7 @@ def _said(document, *, status: int = 200, version: ServedVersion | None = None) 
 
 
 def _parts(request: Request, limits: Limits):
-    """What the JSON says, and the binary part after it; None where there is none."""
+    """The parsed JSON, and the binary part after it or None."""
     header = request.header(_HEADER)
     if header is None:
         return body(request, limits), None
@@ -313,30 +308,20 @@ def _flag(parameters: dict, name: str, *, default: bool) -> bool:
 
 
 def _output(name: str, output: str, card: Scorecard) -> dict:
-    """An output tensor but for its data; its first size is for the rows to come."""
+    """An output tensor without data; its first dimension is to be set."""
     if output == EXPLAIN:
         return {"name": name, "datatype": "BYTES", "shape": [-1]}
     classes = card.classes
     if output == PROBABILITIES:
         labels = [] if classes is None else [str(label) for label in classes]
-        # A parameter is text, a number or a boolean: the protocol knows no lists of them.
+        # The protocol has no lists as parameters, only text, numbers and booleans.
         labelled = {"labels": json.dumps(labels, ensure_ascii=False)}
         return {"name": name, "datatype": "FP64", "shape": [-1, len(labels)], "parameters": labelled}
-    return {"name": name, "datatype": _of_labels(classes), "shape": [-1]}
-
-
-def _of_labels(classes: list | None) -> str:
-    if classes is None or all(type(label) is float for label in classes):
-        return "FP64"
-    if all(type(label) is bool for label in classes):
-        return "BOOL"
-    if all(type(label) is int and -(2**63) <= label < 2**63 for label in classes):
-        return "INT64"
-    return "BYTES"
+    return {"name": name, "datatype": tensors.label_datatype(classes), "shape": [-1]}
 
 
 def _tensor(wanted: RequestedOutput, found: list, card: Scorecard) -> tuple[dict, list]:
-    """An output tensor without its data, and its values row after row."""
+    """An output tensor without data, and its values row by row."""
     tensor = _output(wanted.name, wanted.output, card)
     tensor["shape"][0] = len(found)
     if wanted.output == EXPLAIN:
@@ -351,6 +336,6 @@ def _tensor(wanted: RequestedOutput, found: list, card: Scorecard) -> tuple[dict
 
 
 def _likeliest(row: dict, most: int) -> list[str]:
-    """``probability:place:label`` of the likeliest classes, likeliest first."""
+    """``probability:index:label`` of the likeliest classes, likeliest first."""
     places = sorted(enumerate(row.items()), key=lambda item: (-item[1][1], item[0]))
     return [f"{value!r}:{place}:{label}" for place, (label, value) in places[:most]]

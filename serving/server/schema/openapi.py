@@ -28,11 +28,11 @@ _ANSWERED = {"X-Model-Version": {"description": "Who answered, NAME/VERSION.", "
 
 
 def build(served: Served, settings: ServerSettings) -> dict[str, Any]:
-    """The document.
+    """Build the document.
 
     Parameters
     ----------
-    served : what the one who asks may see.
+    served : what the caller may see.
     """
     schemas: dict[str, dict] = {f"Error.{name}": form for name, form in ERRORS.items()} | dict(SHARED)
     paths: dict[str, dict] = {}
@@ -80,7 +80,7 @@ def _of_default(model: ServedModel, key: str, settings: ServerSettings) -> dict:
 
 
 def _of_model(model: ServedModel, key: str) -> dict:
-    """All paths of a model: the champion's, and those that name a version or a label."""
+    """All paths of a model, with and without a version or label."""
     name = quote(model.name, safe="")
     version = _parameter("version", [item.version for item in loaded(model)])
     label = _parameter("label", ["champion"] + ["challenger"] * (model.challenger is not None))
@@ -184,7 +184,7 @@ def _probe(path: str, what: str) -> dict:
 
 
 def _open(id: str, what: str, responses: dict) -> dict:
-    """An operation that asks for no key."""
+    """An operation that needs no key."""
     return {"tags": ["server"], "operationId": id, "summary": what, "security": [], "responses": responses}
 
 
