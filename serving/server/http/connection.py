@@ -116,9 +116,10 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Parse and answer until the connection has to wait for the client, or for an answer."""
+        reader = self._reader
         while True:
             self._answer()
-            if not self._rest or self._reader.closed or self._blocked():
+            if not self._rest or reader.closed or self._blocked():
                 break
             piece, self._rest = self._rest[:CHUNK], self._rest[CHUNK:]
             self._parse(piece)

@@ -79,12 +79,6 @@ class Exchange:
         self.disconnected = False
         self.waiter: asyncio.Future | None = None
 
-    def add(self, part: bytes) -> None:
-        """Append a piece of the body."""
-        self.parts.append(part)
-        self.size += len(part)
-        self.wake()
-
     def take(self) -> bytes:
         """Return the pieces of the body that have arrived since the last call."""
         body = b"".join(self.parts)

@@ -119,7 +119,8 @@ class RequestReader:
         version, method = parser.get_http_version(), parser.get_method().decode("ascii")
         if self._silent and len(method) + len(self._url) + 14 + _size(headers) > MAX_HEAD:
             raise _head_too_long()
-        _check(method, self._url, version, headers)
+        names = [name for name, _ in headers]
+        self._check(method, version, names)
         self.phase, self._progress = BODY, True
         self._offer = parser.should_upgrade()
         if self._offer:
@@ -135,16 +136,34 @@ class RequestReader:
         self.arriving = Exchange(
             request,
             keep_alive=modern and parser.should_keep_alive(),
-            expects=modern and any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers),
+            expects=modern and b"expect" in names and b"100-continue" in _values(headers, b"expect"),
         )
         self._queue.append(self.arriving)
 
+    def _check(self, method: str, version: str, names: list[bytes]) -> None:
+        """Raise HTTPException for a request that this server does not accept."""
+        if len(self._url) > MAX_TARGET:
+            raise HTTPException(414, f"the request's target is longer than {MAX_TARGET:,} bytes")
+        if version not in ("1.1", "1.0"):
+            raise HTTPException(505, "expected HTTP/1.1, found another version")
+        hosts = names.count(b"host")
+        if hosts != 1 and (hosts or version == "1.1"):
+            raise HTTPException(400, f"expected the header Host once, found {'it several times' if hosts else 'none'}")
+        if b"transfer-encoding" in names and _values(self._headers, b"transfer-encoding") != [b"chunked"]:
+            raise HTTPException(501, "expected Transfer-Encoding: chunked, found another")
+        if method == "CONNECT":
+            raise HTTPException(501, "this server is no proxy: CONNECT is not supported")
+
     def on_body(self, body: bytes) -> None:
         self._progress = True
-        if self.arriving is None:
+        exchange = self.arriving
+        if exchange is None:
             self.discarded += len(body)
-        else:
-            self.arriving.add(body)
+            return
+        exchange.parts.append(body)
+        exchange.size += len(body)
+        if exchange.waiter is not None:
+            exchange.wake()
 
     def on_message_complete(self) -> None:
         if self._offer:
@@ -153,26 +172,14 @@ class RequestReader:
         exchange, self.arriving = self.arriving, None
         if exchange is not None:
             exchange.complete = True
-            exchange.wake()
+            if exchange.waiter is not None:
+                exchange.wake()
             self.closed = not exchange.keep_alive
 
 
-def _check(method: str, url: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> None:
-    """Raise HTTPException for a request that this server does not take."""
-    if len(url) > MAX_TARGET:
-        raise HTTPException(414, f"the request's target is longer than {MAX_TARGET:,} bytes")
-    if version not in ("1.1", "1.0"):
-        raise HTTPException(505, "expected HTTP/1.1, found another version")
-    names = [name for name, _ in headers]
-    hosts = names.count(b"host")
-    if hosts != 1 and (hosts or version == "1.1"):
-        raise HTTPException(400, f"expected the header Host once, found {'it several times' if hosts else 'none'}")
-    if b"transfer-encoding" in names:
-        encodings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
-        if encodings != [b"chunked"]:
-            raise HTTPException(501, "expected Transfer-Encoding: chunked, found another")
-    if method == "CONNECT":
-        raise HTTPException(501, "this server is no proxy: CONNECT is not supported")
+def _values(headers: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
+    """The values of a header, in lower case."""
+    return [value.strip().lower() for name, value in headers if name == wanted]
 
 
 def _size(headers: list[tuple[bytes, bytes]]) -> int:
