@@ -13,8 +13,8 @@ from serving.server.memory import LEAST, MAX_MEMORY, Shares
 #: Default folder of the cache, which the follower writes and the workers read.
 CACHE = ".serving-cache"
 
-#: Environment variables with which the supervisor passes the settings to its processes, and its number to a worker.
-SETTINGS, PLACE = "SERVING_SETTINGS", "SERVING_PLACE"
+#: Environment variable with which the supervisor passes the settings to its processes.
+SETTINGS = "SERVING_SETTINGS"
 
 #: The environment variable that may hold API keys.
 KEYS = "SERVING_KEYS"

@@ -27,7 +27,7 @@ from serving.server.guard.keyring import Keyring
 from serving.server.guard.rates import Rate
 from serving.server.log import say
 from serving.server.memory import KEPT
-from serving.server.settings import BACKLOG, CUT, PLACE, SETTINGS, ServerSettings, cache_folder, reasons
+from serving.server.settings import BACKLOG, CUT, SETTINGS, ServerSettings, cache_folder, reasons
 from serving.server.source import source
 from serving.server.telemetry.shared_folder import shared
 
@@ -121,7 +121,7 @@ class _Supervisor:
             os.set_blocking(pipe, False)
         self._asked = 0
         self._children = [Child(_FOLLOWER, self._follower)]
-        self._children += [Child(f"worker {place}", self._worker(place)) for place in range(settings.workers)]
+        self._children += [Child(f"worker {number}", self._worker) for number in range(settings.workers)]
 
     def run(self) -> int:
         """Keep all processes running until a signal, then stop them."""
@@ -184,12 +184,12 @@ class _Supervisor:
         child.process = child.start()
 
     def _follower(self) -> subprocess.Popen:
-        return self._spawn("serving.server.follower", {})
+        return self._spawn("serving.server.follower")
 
-    def _worker(self, place: int) -> Callable[[], subprocess.Popen]:
-        return lambda: self._spawn("serving.server.worker", {PLACE: str(place)}, self._listener.fileno())
+    def _worker(self) -> subprocess.Popen:
+        return self._spawn("serving.server.worker", self._listener.fileno())
 
-    def _spawn(self, module: str, variables: dict[str, str], *files: int) -> subprocess.Popen:
+    def _spawn(self, module: str, *files: int) -> subprocess.Popen:
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         environment = {
@@ -204,7 +204,6 @@ class _Supervisor:
             "MALLOC_ARENA_MAX": "2",
             "ARROW_DEFAULT_MEMORY_POOL": "system",
             **os.environ,
-            **variables,
             "PYTHONPATH": path,
             SETTINGS: self._settings.dumps(),
         }
