@@ -174,7 +174,7 @@ class Cache:
         return card
 
     def size(self, digest: str) -> int:
-        """Bytes of a scorecard's document; 0 where there is none."""
+        """Size of a scorecard's document in bytes; 0 if there is none."""
         mark = self.mark_of(digest)
         return mark[-1] if mark else 0
 
@@ -183,12 +183,12 @@ class Cache:
         return stamp(self._state)
 
     def read(self) -> StateDocument:
-        """The state document; an empty one where there is none yet.
+        """Read the state document; an empty one if there is none yet.
 
         Raises
         ------
         CacheError
-            where there is a file that is none.
+            if it is damaged.
         """
         try:
             return StateDocument.loads(self._state.read_bytes())
@@ -203,7 +203,7 @@ class Cache:
         Raises
         ------
         CacheError
-            where it cannot be written; then the old one stays.
+            if it cannot be written; then the old one stays.
         """
         self._write(self._state, document.dumps())
 

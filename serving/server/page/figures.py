@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from serving.server.state import Served
 from serving.server.telemetry.counters import BOUNDS, Counts, WorkerSnapshot, buckets, total
@@ -74,16 +74,8 @@ class Live:
             "generation": self.generation,
             "bounds": BOUNDS,
             "models": [
-                {
-                    "name": name,
-                    "requests": one.requests,
-                    "rejected": one.rejected,
-                    "failed": one.failed,
-                    "rows": one.rows,
-                    "latency": one.latency,
-                    "versions": [[version, number] for version, number in one.versions.items()],
-                }
-                for name, one in self.models.items()
+                {**asdict(figures), "name": name, "versions": list(figures.versions.items())}
+                for name, figures in self.models.items()
             ],
         }
 

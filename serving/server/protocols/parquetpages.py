@@ -59,9 +59,9 @@ class Footer:
     Raises
     ------
     Malformed
-        where there is none.
+        if there is no footer.
     RequestError
-        with status 413, where the file has too many rows, or reading its footer takes too much memory.
+        with status 413, if the file has too many rows, or its footer takes too much memory.
     """
 
     def __init__(self, body: bytes, limits: Limits):
@@ -79,7 +79,7 @@ class Footer:
             raise Malformed("row groups")
 
     def claim(self, wanted: Iterable[str], texts: Iterable[str]) -> set[str]:
-        """Ask for the memory that reading some columns will take; those whose values are plain or in a dictionary.
+        """Claim the memory for reading some columns; return those that are plain or dictionary-encoded.
 
         Parameters
         ----------
@@ -89,9 +89,9 @@ class Footer:
         Raises
         ------
         Malformed
-            where footer and pages do not fit each other.
+            if the footer and pages are inconsistent.
         RequestError
-            with status 413, where the columns take too much.
+            with status 413, if the columns take too much.
         """
         names, texts = {name.encode(): name for name in wanted}, set(texts)
         plain = set(names.values())
@@ -177,14 +177,14 @@ def _structs(struct: dict, field: int) -> list[dict]:
 
 
 class _Compact:
-    """Reads one structure: field number -> value. Memory is asked for as values come."""
+    """Reads a structure as a dict from field number to value, and claims memory as it goes."""
 
     def __init__(self, body: bytes, start: int, end: int, limits: Limits):
         self._body, self.place, self._end, self._limits = body, start, end, limits
         self._values = self._unclaimed = 0
 
     def struct(self, depth: int = 0) -> dict:
-        """The structure at this place."""
+        """Read the structure at the present position."""
         if depth > _DEEPEST:
             raise Malformed("depth")
         self._claim(costs.PARQUET_STRUCT)

@@ -109,8 +109,15 @@ class WorkerCounts:
             if (before := _read(folder / _name(self.slot))) is not None:
                 self.counts = before.counts
 
-    def observe(self, protocol: str, model: str, version: str, status: int, seconds: float, rows: int) -> None:
-        """Count an answered request."""
+    def observe(self, protocol: str, model: str, version: str, status: int, seconds: float, rows: int = 0) -> None:
+        """Count an answered request.
+
+        Parameters
+        ----------
+        protocol : name of the wire format; empty if the request is no prediction.
+        model, version : that answered or was asked; empty if there is none. Never a name that a client made up.
+        seconds : from the start of the request's processing to its answer.
+        """
         key = (protocol, model, version, status)
         found = self.counts.answers.get(key)
         if found is None:

@@ -55,17 +55,6 @@ class Metrics:
     def __init__(self, folder: Path | None = None):
         self.counts = WorkerCounts(folder)
 
-    def observe(self, protocol: str, model: str, version: str, status: int, seconds: float, rows: int = 0) -> None:
-        """Count an answered request.
-
-        Parameters
-        ----------
-        protocol : name of the wire format; empty if the request is no prediction.
-        model, version : that answered or was asked; empty if there is none. Never a name that a client made up.
-        seconds : from the start of the request's processing to its answer.
-        """
-        self.counts.observe(protocol, model, version, status, seconds, rows)
-
     def refused(self, reason: str, key: str) -> None:
         """Count a request that was not admitted."""
         self.counts.count("serving_refused", reason, key)

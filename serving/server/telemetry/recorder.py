@@ -64,7 +64,7 @@ class Recorder:
             if not model:
                 model = self._named(route)
             quiet = route.access is OPEN and response.status < 400
-        self.metrics.observe(protocol, model, response.version, response.status, seconds, response.rows)
+        self.metrics.counts.observe(protocol, model, response.version, response.status, seconds, response.rows)
         # Health probes come every second and tell nothing new.
         if self._log is not None and not quiet:
             self._log.write(

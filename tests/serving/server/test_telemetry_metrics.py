@@ -49,8 +49,8 @@ def everything() -> tuple[Metrics, Served]:
     after = served(cards.model("line", cards.line(3.0), challenger=cards.line(), mode="canary", weight=0.25))
     metrics.swapped(before, after)
     for status in (200, 400, 429, 500):
-        metrics.observe("mlflow", "line", "3", status, 0.001, 1)
-    metrics.observe("", "", "", 200, 0.001)
+        metrics.counts.observe("mlflow", "line", "3", status, 0.001, 1)
+    metrics.counts.observe("", "", "", 200, 0.001)
     metrics.refused("busy", "ann")
     metrics.compared("line", "3", "4", Comparison(rows=5))
     metrics.closed("idle")
@@ -62,10 +62,10 @@ def everything() -> tuple[Metrics, Served]:
 def test_requests_errors_rows_and_latency_are_told_by_model_and_version():
     metrics = Metrics()
     for version, rows in (("3", 10), ("3", 5), ("4", 1)):
-        metrics.observe("mlflow", "line", version, 200, 0.0004, rows)
-    metrics.observe("v2", "line", "3", 200, 2.0, 1)
-    metrics.observe("mlflow", "line", "", 400, 0.0004)
-    metrics.observe("mlflow", "line", "", 429, 0.00001)
+        metrics.counts.observe("mlflow", "line", version, 200, 0.0004, rows)
+    metrics.counts.observe("v2", "line", "3", 200, 2.0, 1)
+    metrics.counts.observe("mlflow", "line", "", 400, 0.0004)
+    metrics.counts.observe("mlflow", "line", "", 429, 0.00001)
     found = samples(metrics, served())
 
     def requests(**labels) -> float:
@@ -119,7 +119,7 @@ def test_the_door_tells_of_those_that_it_refuses():
 
 def test_a_hostile_name_stays_a_label():
     metrics = Metrics()
-    metrics.observe("mlflow", HOSTILE, "1", 200, 0.001, 1)
+    metrics.counts.observe("mlflow", HOSTILE, "1", 200, 0.001, 1)
     what = served(cards.model(HOSTILE, cards.line()))
     labels = (("model", HOSTILE), ("protocol", "mlflow"), ("status", "200"), ("version", "1"))
     assert samples(metrics, what)["serving_requests_total", *labels] == 1
