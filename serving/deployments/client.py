@@ -14,7 +14,7 @@ from . import asking, clouds, commandline, deploying, dryrun, packages, settings
 from .clouds import Cloud
 from .errors import INVALID_PARAMETER_VALUE, DeploymentError, telling
 from .packages import Package
-from .settings import CREATE, DELETE, UPDATE, Settings
+from .settings import CREATE, DELETE, UPDATE, DeploymentOptions
 
 FLAVOR = "python_function"
 
@@ -170,16 +170,14 @@ class LambdaDeploymentClient(BaseDeploymentClient):
 
     def _begin(
         self, command: str, name: str, config: Mapping[str, Any] | None, flavor: str | None, endpoint: str | None
-    ) -> tuple[str, Settings]:
+    ) -> tuple[str, DeploymentOptions]:
         """The region and the options of a command, after all that can be checked without a call."""
         settings.name(name)
         if flavor not in (None, FLAVOR):
             raise DeploymentError(
                 f"a model is deployed by its flavor {FLAVOR}, found --flavor {flavor}", INVALID_PARAMETER_VALUE
             )
-        with telling():
-            given = settings.read(command, config)
-        return self._region(endpoint), given
+        return self._region(endpoint), settings.read(command, config)
 
     def _region(self, endpoint: str | None) -> str:
         if endpoint is not None:
@@ -187,7 +185,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         return clouds.region(self._named)
 
 
-def _package(uri: str, name: str, given: Settings) -> Package:
+def _package(uri: str, name: str, given: DeploymentOptions) -> Package:
     with telling():
         return packages.plan(uri, name, given)
 

@@ -17,7 +17,7 @@ from .errors import ABORTED, INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, R
 from .function import Wanted
 from .metrics import Own
 from .packages import Package
-from .settings import Settings
+from .settings import DeploymentOptions
 from .shifting import Say, Still, Trial
 from .traffic import Pointed, Traffic
 
@@ -51,7 +51,7 @@ class Making:
             ) from error
 
 
-def create(cloud: Cloud, name: str, package: Package, settings: Settings, *, say: Say) -> None:
+def create(cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, *, say: Say) -> None:
     """Create a deployment, or finish one that was begun; what is there already as wanted is left as it is.
 
     Raises
@@ -68,7 +68,7 @@ def create(cloud: Cloud, name: str, package: Package, settings: Settings, *, say
             _refuse_another(name, live, package.wanted(settings.role or live["Role"]))
         arn = settings.role
         if settings.create_role:
-            allowed = packages.statements(name, package.wanted("").configuration)
+            allowed = packages.permissions(name, package.wanted("").configuration)
             arn, changed = role.ensure(cloud, name, allowed, tags=settings.tags)
             if changed:
                 making.done(f"role {arn}")
@@ -85,7 +85,7 @@ def create(cloud: Cloud, name: str, package: Package, settings: Settings, *, say
 
 
 def update(
-    cloud: Cloud, name: str, package: Package, settings: Settings, *, still: Still = shifting.always, say: Say
+    cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, *, still: Still = shifting.always, say: Say
 ) -> None:
     """Bring a deployment to another version, other settings, or both; what is not named stays as it is.
 
@@ -107,7 +107,7 @@ def update(
         _same_roles(settings.trial, live, wanted)
         if arn.rpartition("/")[2] == role.name_for(name, cloud.region):
             # What the version that answers needs stays allowed: it may be gone back to.
-            allowed = packages.statements(name, live, wanted.configuration)
+            allowed = packages.permissions(name, live, wanted.configuration)
             if role.ensure(cloud, name, allowed, tags=settings.tags)[1]:
                 making.done(f"role {arn}")
         if package.log_days:
@@ -151,7 +151,7 @@ def roll_back(cloud: Cloud, name: str, *, say: Say) -> None:
         _release(cloud, name, making)
 
 
-def delete(cloud: Cloud, name: str, settings: Settings, *, say: Say) -> None:
+def delete(cloud: Cloud, name: str, settings: DeploymentOptions, *, say: Say) -> None:
     """Delete a deployment with all its versions, its URL and the role that was made for it; gone already is fine."""
     making = Making(say)
     with making.told():
@@ -300,7 +300,7 @@ def _as_it_is(
     return now.before if same else None
 
 
-def _keep_logs(cloud: Cloud, name: str, package: Package, settings: Settings, making: Making) -> None:
+def _keep_logs(cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, making: Making) -> None:
     key = package.configuration.get("KMSKeyArn") or None
     if extras.keep_logs(cloud, name, package.log_days, key=key, tags=settings.tags):
         making.done(f"log group {extras.log_group(name)}")
@@ -354,7 +354,7 @@ def _prune(cloud: Cloud, name: str, now: Traffic, say: Say) -> None:
             say(f"versions out of use deleted: {', '.join(gone)}")
 
 
-def _around(cloud: Cloud, name: str, settings: Settings, making: Making) -> None:
+def _around(cloud: Cloud, name: str, settings: DeploymentOptions, making: Making) -> None:
     if settings.url:
         address, made = extras.open_url(cloud, name)
         if made:

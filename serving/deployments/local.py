@@ -1,6 +1,5 @@
 """Run a model's package on this machine, by AWS's own runtime client, and serve it as a function URL would."""
 
-import base64
 import binascii
 import http.server
 import json
@@ -16,6 +15,7 @@ from registry.cli.interrupts import interruptible
 from registry.cli.terminal import say
 from serving.errors import ServingError
 from serving.packaging import emulator
+from serving.packaging.aws_lambda.events import http_event
 from serving.packaging.emulator import EMULATOR, Function
 
 from . import packages, settings
@@ -100,7 +100,14 @@ def serving(function: Function, port: int) -> Iterator[int]:
             if not length.isdigit() or int(length) > MOST:
                 self.close_connection = True
                 return self._send(413, {}, _error("RESOURCE_LIMIT_EXCEEDED", f"Lambda takes {MOST:,} bytes"))
-            asked = event(self.command, self.path, dict(self.headers.items()), self.rfile.read(int(length)))
+            target = urlsplit(self.path)
+            asked = http_event(
+                self.rfile.read(int(length)),
+                method=self.command,
+                path=target.path,
+                query=target.query,
+                headers=dict(self.headers.items()),
+            )
             try:
                 with turn:
                     answered = function.invoke(asked)
@@ -138,21 +145,6 @@ def serving(function: Function, port: int) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def event(method: str, target: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """An HTTP request as a function URL hands it to its function (format 2.0)."""
-    parts = urlsplit(target)
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": parts.path,
-        "rawQueryString": parts.query,
-        "headers": {key.lower(): value for key, value in headers.items()},
-        "requestContext": {"stage": "$default", "http": {"method": method, "path": parts.path, "protocol": "HTTP/1.1"}},
-        "body": base64.b64encode(body).decode(),
-        "isBase64Encoded": True,
-    }
 
 
 def response(answered: Any) -> tuple[int, dict[str, str], bytes]:

@@ -60,7 +60,9 @@ class Function:
         except Exception as error:
             refused = internal()
             found = Answer(refused.status, refused.payload())
-            text, told = found.text, _where(error)
+            from .failures import places
+
+            text, told = found.text, {"error": type(error).__name__, "at": places(error)}
         sent = {"Content-Type": "application/json", "X-Model-Version": self.label}
         if found.allow:
             sent["Allow"] = found.allow
@@ -97,15 +99,6 @@ def load(folder: str) -> Function:
         card = Scorecard(json.loads(file.read()))
     with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
         return Function(card, json.loads(file.read()))
-
-
-def _where(error: BaseException) -> dict:
-    """Where an error came from, without its words: they may hold data."""
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
-    return {"error": type(error).__name__, "at": places}
 
 
 def _print(line: str, severity: str) -> None:

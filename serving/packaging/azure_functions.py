@@ -6,9 +6,9 @@ from typing import Any
 
 from . import functions
 from .model import Model
-from .options import Option, one_of
-from .plan import File, Plan
-from .targets import Target
+from .naming import named
+from .options import Option, Target, one_of
+from .plan import File, PackagePlan
 
 FUNCTION, ANONYMOUS = "function", "anonymous"
 _PYTHON = ("3.11", "3.12", "3.13")
@@ -32,7 +32,7 @@ OPTIONS = (
 )
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     """What a package of a model for Azure Functions would be.
 
     Raises
@@ -41,7 +41,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         where the model has no scorecard, or Azure will not take its name.
     """
     expected = "2 to 60 lower-case letters, digits and -"
-    called, notes = functions.name(model, options["name"], pattern=_NAME, expected=expected, target="azure-functions")
+    called, notes = named(model, options["name"], pattern=_NAME, expected=expected, target="azure-functions")
     package = functions.files(
         model, entry="azure_entry", called="function_app.py", more={"level": options["auth"].upper()}
     )
@@ -51,7 +51,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
     beside = (
         File("host.json", _json(_HOST), "the host's settings"),
         File("requirements.txt", _REQUIREMENTS.encode(), "what Azure installs"),
-        File(".funcignore", b".venv\nlocal.settings.json\nplan.json\n", "what is not uploaded"),
+        File(".funcignore", b".venv\nlocal.settings.json\nplan.json\nREADME.md\n", "what is not uploaded"),
         File("local.settings.json", _json(_local(variables)), "settings for `func start` on this machine"),
     )
     open_to_all = options["auth"] == ANONYMOUS and not options["api_keys"]

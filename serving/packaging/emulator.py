@@ -28,6 +28,7 @@ from typing import Any
 from serving.errors import ServingError
 
 from .building import MANIFEST
+from .code import HANDLER
 
 #: What is fetched from the package index where no emulator is on this machine.
 WHEEL = "aws-sam-cli==1.170.0"
@@ -124,10 +125,6 @@ def running(
         start = _by_emulator(str(emulator), command) if emulator else _by_client(command)
         with log.open("wb") as output, start(variables, task, output) as send:
             yield Function(EMULATOR if emulator else CLIENT, send, log)
-
-
-#: The function in a package that Lambda calls.
-HANDLER = "lambda_function.handler"
 
 
 def archive(package: Path) -> Path:

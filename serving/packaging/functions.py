@@ -1,7 +1,5 @@
 """What the packages for Azure Functions and Google Cloud Functions have in common: a folder of plain files."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +8,7 @@ from serving.errors import ServingError
 from . import code
 from .model import Model
 from .options import Option, listed
-from .plan import FILES, File, Limit, Plan
+from .plan import FILES, File, Limit, PackagePlan
 
 #: What lets in by the function itself, beside or in place of the cloud's own keys.
 API_KEYS = Option(
@@ -46,38 +44,17 @@ def files(model: Model, *, entry: str, called: str, more: Mapping[str, str] | No
             f"{model.uri} has no scorecard ({model.why}); package it for aws-lambda, which takes it as a container, "
             "or serve it with `mlflow models serve`"
         )
-    sources = code.sources(["web.py", "function.py", f"{entry}.py"])
-    text = sources.pop(f"functions/{entry}.py")
-    name, carried = code.carried(sources)
+    name, carried = code.carried(["web.py", "keys.py", "failures.py", "function.py"])
+    text = (code.FUNCTIONS / f"{entry}.py").read_text(encoding="utf-8")
     for place, value in {"package": name, **(more or {})}.items():
         text = text.replace("{" + place + "}", value)
     found = [
-        File("scorecard.json", _json(card.document), "the model"),
-        File("about.json", _json(dict(model.about)), "which version it is"),
+        File("scorecard.json", code.compact(card.document), "the model"),
+        File("about.json", code.compact(dict(model.about)), "which version it is"),
         File(called, text.encode(), "what the cloud loads"),
+        *carried,
     ]
-    found += [File(path, content.encode(), "the code") for path, content in carried.items()]
     return tuple(sorted(found, key=lambda file: file.path))
-
-
-def name(
-    model: Model, given: str, *, pattern: str, expected: str, target: str, most: int = 60
-) -> tuple[str, tuple[str, ...]]:
-    """The name in the cloud, and a note where it is another than the model's.
-
-    Parameters
-    ----------
-    most : characters of a name that is made of the model's.
-
-    Raises
-    ------
-    ServingError
-        where the cloud will not take it.
-    """
-    made = given or re.sub(r"[^a-z0-9]+", "-", model.title.lower()).strip("-")[:most].strip("-")
-    if not re.fullmatch(pattern, made):
-        raise ServingError(f"{target}: option name: {expected}, found {made!r}; give -C name=")
-    return made, () if given or made == model.title else (f"it is called {made}: {target} takes no {model.title!r}",)
 
 
 def planned(
@@ -91,7 +68,7 @@ def planned(
     environment: Mapping[str, str],
     notes: Sequence[str],
     commands: Sequence[str],
-) -> Plan:
+) -> PackagePlan:
     """The plan of a folder of files.
 
     Parameters
@@ -100,7 +77,7 @@ def planned(
     """
     size = sum(file.size for file in package)
     held = tuple(Limit(what, size, most) for what, most in limits.items())
-    return Plan(
+    return PackagePlan(
         target=target,
         variant=FILES,
         reason="the version has a scorecard, which needs nothing but Python",
@@ -114,7 +91,3 @@ def planned(
         notes=tuple(notes),
         commands=tuple(commands),
     )
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n").encode()

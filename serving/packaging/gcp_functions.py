@@ -7,9 +7,9 @@ from serving.errors import ServingError
 
 from . import functions
 from .model import Model
-from .options import Option, matching, one_of, whole, yes_no
-from .plan import File, Plan
-from .targets import Target
+from .naming import named
+from .options import Option, Target, matching, one_of, whole, yes_no
+from .plan import File, PackagePlan
 
 _RUNTIMES = ("python311", "python312", "python313", "python314")
 _REQUIREMENTS = "functions-framework==3.10.2\n"
@@ -39,7 +39,7 @@ OPTIONS = (
 )
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     """What a package of a model for Google Cloud Functions would be.
 
     Raises
@@ -48,9 +48,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         where the model has no scorecard, or Google will not take its name or these settings.
     """
     expected = "up to 49 lower-case letters, digits and -, a letter first"
-    called, notes = functions.name(
-        model, options["name"], pattern=_NAME, expected=expected, target="gcp-functions", most=49
-    )
+    called, notes = named(model, options["name"], pattern=_NAME, expected=expected, target="gcp-functions", most=49)
     if options["min_instances"] > options["max_instances"]:
         raise ServingError(
             f"gcp-functions: max_instances={options['max_instances']} is less than "
@@ -59,7 +57,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
     package = functions.files(model, entry="gcp_entry", called="main.py")
     beside = (
         File("requirements.txt", _REQUIREMENTS.encode(), "what Google installs"),
-        File(".gcloudignore", b".venv\nplan.json\n", "what is not uploaded"),
+        File(".gcloudignore", b".venv\nplan.json\nREADME.md\n", "what is not uploaded"),
     )
     variables = functions.variables(options)
     if options["open"] and not options["api_keys"]:

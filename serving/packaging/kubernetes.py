@@ -8,13 +8,12 @@ from urllib.parse import quote
 from serving.errors import ServingError
 from serving.server.memory import BESIDE, LEAST, MAX_MEMORY, parse_size
 
-from . import functions
-from .aws_lambda.templates import text
 from .docker import PORT, TAGGED, USER
 from .model import Model
-from .options import Option, listed, matching, whole, yes_no
-from .plan import FILES, File, Plan
-from .targets import Target
+from .naming import named
+from .options import Option, Target, listed, matching, whole, yes_no
+from .plan import FILES, File, PackagePlan
+from .render import as_yaml
 
 Manifest = dict[str, Any]
 
@@ -51,7 +50,7 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     """What the manifests of a version would be.
 
     Raises
@@ -66,19 +65,19 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
             "kubernetes: option image: expected the image of this version; build it with --target docker"
         )
     _check(options)
-    called, notes = functions.name(model, options["name"], pattern=_NAME, expected=_NAMED, target="kubernetes", most=45)
+    called, notes = named(model, options["name"], pattern=_NAME, expected=_NAMED, target="kubernetes", most=45)
     image = options["image"]
     if not re.search(r"@sha256:|:[^/]+$", image) or image.endswith(":latest"):
         notes += ("the image has no tag that stays: every pod may run another; give one with its tag or digest",)
     made = Made(model, called, options)
     beside = [
-        File(f"manifests/{place:02d}-{kind.lower()}.yaml", text(one, f"{kind} of {made.what}"), what)
+        File(f"manifests/{place:02d}-{kind.lower()}.yaml", as_yaml(one, f"{kind} of {made.what}"), what)
         for place, (kind, what, one) in enumerate(made.plain(), start=1)
     ]
     beside.append(
         File(
             "kserve/inferenceservice.yaml",
-            text(made.kserve(), f"InferenceService of {made.what}"),
+            as_yaml(made.kserve(), f"InferenceService of {made.what}"),
             "for KServe, instead",
         )
     )
@@ -89,7 +88,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
     )  # fmt: skip
     if options["open"]:
         notes += ("whoever reaches the Service is answered: see that only those do who may",)
-    return Plan(
+    return PackagePlan(
         target="kubernetes",
         variant=FILES,
         reason="the image has the version; these say how it runs",

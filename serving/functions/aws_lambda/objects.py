@@ -11,7 +11,7 @@ from ...contract import RequestError, loads
 from ...contract.errors import TOO_LARGE, refusal
 from ...contract.tables import Matrix
 from ...scorecard.inputs import ABSENT, InputError, aliases, column_name, named
-from ..web import by_row, probability_names
+from ..by_row import by_row, probability_names
 from .upload import Upload, reading
 
 _CSV, _LINES = "csv", "lines"

@@ -5,7 +5,7 @@ import time
 
 from ...contract.errors import refusal
 from ...scorecard.inputs import InputError
-from ..web import by_row
+from ..by_row import by_row
 
 #: What one call of DynamoDB takes, and how often it is asked again for what it did not come to.
 _BATCH, _TRIES = 25, 4

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..model import Model
-from ..plan import Plan
-from ..targets import Target
+from ..options import Target
+from ..plan import PackagePlan
 from . import container, zipped
 from .settings import OPTIONS
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     """What a package of a model for AWS Lambda would be.
 
     Raises

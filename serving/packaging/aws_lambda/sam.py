@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from . import parts
-from .parts import HAS_SORT_KEY, NOTHING, arn, ref, sub
+from ..plan import Permission
+from . import cfn_resources, iam
+from .cfn_resources import HAS_SORT_KEY, NOTHING, arn, ref, statement, sub
 from .settings import API_KEY, DYNAMODB, HTTP_API, S3, SQS, URL
 
 _KEY = {"Fn::If": ["HasKey", ref("KmsKeyArn"), NOTHING]}
@@ -25,6 +26,7 @@ def template(
     variables: Mapping[str, str],
     *,
     archive: str | None,
+    more: tuple[Permission, ...] = (),
 ) -> dict[str, Any]:
     """A template for ``sam deploy``.
 
@@ -34,17 +36,18 @@ def template(
     configured : the settings of the plan.
     variables : those of the function that are known.
     archive : the zip's name; None for an image.
+    more : what the role is allowed beside what every function is.
     """
     events = tuple(options["events"])
     keyed = configured["Auth"] == API_KEY
     resources: dict[str, Any] = {"LogGroup": _log_group(called)}
-    resources["Role"] = _role(events)
+    resources["Role"] = _role(called, events, more)
     resources["Function"] = _function(called, options, configured, variables, archive=archive, keyed=keyed)
     resources |= _stores(events, configured["Timeout"])
     if options["front"] == HTTP_API:
         resources["Api"] = _api(keyed=keyed)
     topic = {"Fn::If": ["HasTopic", [ref("AlarmTopicArn")], NOTHING]}
-    resources |= parts.alarms(ref("Function"), options, topic=topic, p99=ref("LatencyAlarmMs"))
+    resources |= cfn_resources.alarms(ref("Function"), options, topic=topic, p99=ref("LatencyAlarmMs"))
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Transform": "AWS::Serverless-2016-10-31",
@@ -133,29 +136,16 @@ def _log_group(called: str) -> dict[str, Any]:
     }
 
 
-def _role(events: tuple[str, ...]) -> dict[str, Any]:
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [
-            parts.allow(["logs:CreateLogStream", "logs:PutLogEvents"], arn("LogGroup")),
-            *parts.reading(events, stream=ref("StreamArn")),
-            *parts.writing(events),
-            {"Fn::If": ["HasKey", parts.with_key(events, ref("KmsKeyArn")), NOTHING]},
-            {"Fn::If": ["HasVpc", parts.network(), NOTHING]},
-        ],
-    }
-    return {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "AssumeRolePolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-                ],
-            },
-            "Policies": [{"PolicyName": "function", "PolicyDocument": document}],
-        },
-    }
+def _role(called: str, events: tuple[str, ...], more: tuple[Permission, ...]) -> dict[str, Any]:
+    key = iam.statement(iam.key("", events), ref("KmsKeyArn"))
+    statements = [
+        iam.statement(iam.log(called), arn("LogGroup")),
+        *(statement(one) for one in (*iam.reading(events), *iam.writing(events), *more)),
+        {"Fn::If": ["HasKey", key, NOTHING]},
+        {"Fn::If": ["HasVpc", statement(iam.NETWORK), NOTHING]},
+    ]
+    policy = {"PolicyName": "function", "PolicyDocument": iam.policy(statements)}
+    return {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": iam.TRUST, "Policies": [policy]}}
 
 
 def _function(
@@ -168,7 +158,7 @@ def _function(
     keyed: bool,
 ) -> dict[str, Any]:
     known: dict[str, Any] = {**({"API_KEYS": ref("ApiKeys")} if keyed else {}), **variables}
-    known |= parts.variables(tuple(options["events"]))
+    known |= cfn_resources.variables(tuple(options["events"]))
     vpc: dict[str, Any] = {"SubnetIds": ref("SubnetIds"), "SecurityGroupIds": ref("SecurityGroupIds")}
     if archive:
         code: dict[str, Any] = {"CodeUri": archive, "Handler": configured["Handler"], "Runtime": configured["Runtime"]}
@@ -245,11 +235,11 @@ def _events(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stores(events: tuple[str, ...], timeout: int) -> dict[str, Any]:
-    found = parts.stores(events, key=ref("KmsKeyArn"), timeout=timeout, watched=_WATCHED)
+    found = cfn_resources.stores(events, key=ref("KmsKeyArn"), timeout=timeout, watched=_WATCHED)
     for resource in found.values():
         _conditional(resource["Properties"])
     if S3 in events:
-        bucket = parts.bucket(ref("KmsKeyArn"))
+        bucket = cfn_resources.bucket(ref("KmsKeyArn"))
         rules = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
         plain = {"SSEAlgorithm": "AES256"}
         own = rules["ServerSideEncryptionByDefault"]
@@ -261,7 +251,7 @@ def _stores(events: tuple[str, ...], timeout: int) -> dict[str, Any]:
             "Properties": {
                 "PolicyName": "bucket",
                 "Roles": [ref("Role")],
-                "PolicyDocument": {"Version": "2012-10-17", "Statement": parts.of_bucket("Bucket")},
+                "PolicyDocument": iam.policy(statement(one) for one in iam.bucket(events)),
             },
         }
     return found

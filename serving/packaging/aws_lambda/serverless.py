@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from . import parts
-from .parts import arn, ref
+from ..plan import Permission
+from . import cfn_resources, iam
+from .cfn_resources import arn, ref, statement
 from .settings import API_KEY, DYNAMODB, HTTP_API, S3, SQS, URL
 
 #: What version 3 calls the function and the bucket in its template.
@@ -28,6 +29,7 @@ def service(
     variables: Mapping[str, str],
     *,
     archive: str | None,
+    more: tuple[Permission, ...] = (),
 ) -> dict[str, Any]:
     """A file for ``serverless deploy``; parameters are as of :func:`sam.template`."""
     events = tuple(options["events"])
@@ -42,7 +44,7 @@ def service(
         "architecture": configured["Architectures"][0],
         "logRetentionInDays": configured["LogRetentionInDays"],
         "deploymentMethod": "direct",
-        "iam": {"role": {"statements": _statements(events, key)}},
+        "iam": {"role": {"statements": _statements(events, key, more)}},
     }
     if archive:
         provider["runtime"] = _NEWEST
@@ -51,7 +53,7 @@ def service(
     if key:
         provider["kmsKeyArn"] = key
     if S3 in events:
-        bucket = parts.bucket(key)["Properties"]
+        bucket = cfn_resources.bucket(key)["Properties"]
         # Version 3 does not know all of it.
         extensions[_BUCKET_LOGICAL] = {"Properties": {"LifecycleConfiguration": bucket.pop("LifecycleConfiguration")}}
         settings = {name[0].lower() + name[1:]: value for name, value in bucket.items()}
@@ -71,7 +73,7 @@ def service(
     found["resources"] = {"Resources": resources}
     if DYNAMODB in events:
         none = {"Fn::Equals": [_WATCHED["sort_name"], ""]}
-        found["resources"]["Conditions"] = {parts.HAS_SORT_KEY: {"Fn::Not": [none]}}
+        found["resources"]["Conditions"] = {cfn_resources.HAS_SORT_KEY: {"Fn::Not": [none]}}
     if archive and configured["Runtime"] != _NEWEST:
         extensions[_LOGICAL] = {"Properties": {"Runtime": configured["Runtime"]}}
     if extensions:
@@ -88,7 +90,7 @@ def _function(
     keyed: bool,
     archive: str | None,
 ) -> dict[str, Any]:
-    known: dict[str, Any] = {**variables, **parts.variables(tuple(options["events"]))}
+    known: dict[str, Any] = {**variables, **cfn_resources.variables(tuple(options["events"]))}
     if keyed and "API_KEYS" not in known:
         known["API_KEYS"] = "${env:API_KEYS}"
     found: dict[str, Any] = {"name": called, "description": f"Predictions of {about}"}
@@ -138,26 +140,20 @@ def _events(options: Mapping[str, Any], keyed: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _statements(events: tuple[str, ...], key: str | None) -> list[dict[str, Any]]:
+def _statements(events: tuple[str, ...], key: str | None, more: tuple[Permission, ...]) -> list[dict[str, Any]]:
     # Serverless itself adds what the log, the VPC and each source of events want.
-    found = [*([parts.with_key(events, key)] if key else []), *parts.writing(events)]
-    if S3 in events:
-        for statement in parts.of_bucket("Bucket"):
-            places = statement["Resource"]
-            texts = [one["Fn::Sub"] for one in (places if isinstance(places, list) else [places])]
-            own = [{"Fn::Sub": text.replace("${Bucket}", _BUCKET)} for text in texts]
-            found.append({**statement, "Resource": own})
-    return found
+    own = [*([iam.key(key, events)] if key else []), *iam.writing(events), *iam.bucket(events), *more]
+    return [statement(one, bucket=_BUCKET) for one in own]
 
 
 def _resources(
     options: Mapping[str, Any], configured: Mapping[str, Any], events: tuple[str, ...], key: str | None
 ) -> dict[str, Any]:
-    found = parts.stores(events, key=key, timeout=configured["Timeout"], watched=_WATCHED)
+    found = cfn_resources.stores(events, key=key, timeout=configured["Timeout"], watched=_WATCHED)
     if options["front"] == URL and configured["Auth"] == API_KEY:
         found["OpenUrlPermission"] = _open_url(configured)
     topic = [options["alarm_topic"]] if options["alarm_topic"] else None
-    found |= parts.alarms(ref(_LOGICAL), options, topic=topic, p99=options["p99"])
+    found |= cfn_resources.alarms(ref(_LOGICAL), options, topic=topic, p99=options["p99"])
     return found
 
 

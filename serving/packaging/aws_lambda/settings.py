@@ -1,14 +1,13 @@
-"""What a Lambda function can be told, and what that comes to: its name, settings, permissions and limits."""
+"""Options of a Lambda function, and the name, settings, variables and limits that follow from them."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from serving.errors import ServingError
 
 from ..model import Model
+from ..naming import named
 from ..options import Option, listed, matching, one_of, or_none, some_of, whole, yes_no
-from ..plan import Permission
 
 RUNTIMES = ("python3.11", "python3.12", "python3.13", "python3.14")
 SQS, S3, DYNAMODB = "sqs", "s3", "dynamodb"
@@ -16,7 +15,8 @@ URL, HTTP_API, NO_FRONT = "function-url", "http-api", "none"
 IAM, API_KEY = "iam", "api-key"
 #: Days that CloudWatch can keep logs for.
 _DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+#: A function's name.
+NAME = r"[A-Za-z0-9_-]{1,64}"
 
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, in bytes.
 ZIPPED, UNZIPPED, IMAGE = 50 * 1024**2, 250 * 1024**2, 10 * 1024**3
@@ -53,32 +53,24 @@ OPTIONS = (
            or_none(listed(r"sg-[0-9a-f]+", "sg-..."), ())),
     Option("alarm_topic", "", "ARN of the SNS topic that alarms are sent to",
            matching(r"arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+", "arn:aws:sns:REGION:ACCOUNT:NAME")),
+    Option("bytecode", False, "also compiled modules, for faster cold starts; needs the runtime's Python here", yes_no),
     Option("p99", 1000, "milliseconds: an alarm where the 99th percentile is longer", whole(1, 900_000)),
     Option("snap_start", False, "start from a snapshot (python3.12 and later, no provisioned concurrency)", yes_no),
 )  # fmt: skip
 
 
 def name(model: Model, options: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """The function's name, and a note where it is another than the model's.
+    """Return the function's name, and a note where it is another than the model's.
 
     Raises
     ------
     ServingError
-        where Lambda will not take it.
+        if Lambda does not accept it.
     """
-    given = options["name"]
-    if given:
-        if not _NAME.fullmatch(given):
-            raise ServingError(
-                f"aws-lambda: option name: Lambda takes up to 64 letters, digits, - and _, found {given!r}"
-            )
-        return given, ()
-    made = re.sub(r"[^A-Za-z0-9_]+", "-", model.title).strip("-")[:64].strip("-")
-    if not made:
-        raise ServingError(
-            f"no function's name can be made of {model.title!r}: Lambda takes letters, digits, - and _; give -C name="
-        )
-    return made, () if made == model.title else (f"the function is called {made}: Lambda takes no {model.title!r}",)
+    expected = "Lambda takes up to 64 letters, digits, - and _"
+    return named(
+        model, options["name"], pattern=NAME, expected=expected, target="aws-lambda", most=64, kept="A-Za-z0-9_"
+    )
 
 
 def notes(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -148,33 +140,3 @@ def environment(options: Mapping[str, Any]) -> dict[str, str]:
     if {S3, DYNAMODB} & set(options["events"]):
         found["OUTPUT"] = options["output"]
     return found
-
-
-def permissions(called: str, options: Mapping[str, Any]) -> tuple[Permission, ...]:
-    """What the function's role is allowed, least first."""
-    log = f"arn:aws:logs:*:*:log-group:/aws/lambda/{called}:*"
-    found = [Permission(("logs:CreateLogStream", "logs:PutLogEvents"), (log,), "its own log")]
-    if options["kms_key"]:
-        actions: tuple[str, ...] = ("kms:Decrypt", *(("kms:GenerateDataKey",) if options["events"] else ()))
-        found.append(Permission(actions, (options["kms_key"],), "variables, queues and tables under your key"))
-    if options["subnets"]:
-        network: tuple[str, ...] = ("CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces")
-        network += ("DescribeSubnets", "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses")
-        actions = tuple(f"ec2:{one}" for one in network)
-        found.append(Permission(actions, ("*",), "a place in the VPC; these actions know no resources"))
-    if SQS in options["events"]:
-        read = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility")
-        found.append(Permission(read, ("RequestQueue",), "requests"))
-        found.append(Permission(("sqs:SendMessage",), ("ResultsQueue",), "answers"))
-    if S3 in options["events"]:
-        found.append(Permission(("s3:GetObject", "s3:GetObjectVersion"), ("Bucket/in/*",), "objects to score"))
-        write = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
-        found.append(Permission(write, ("Bucket/output/*", "Bucket/refused/*"), "scored objects, refused rows"))
-    if DYNAMODB in options["events"]:
-        stream = ("dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream")
-        found.append(Permission(stream, ("StreamArn",), "new images"))
-        found.append(Permission(("dynamodb:ListStreams",), ("*",), "finding the stream; it knows no resources"))
-        found.append(Permission(("dynamodb:BatchWriteItem",), ("ResultsTable",), "predictions"))
-    if {S3, DYNAMODB} & set(options["events"]):
-        found.append(Permission(("sqs:SendMessage",), ("FailedEvents",), "events that failed for good are kept there"))
-    return tuple(found)

@@ -14,9 +14,9 @@ from serving.server.follower.direct import META
 from serving.server.memory import BESIDE, MAX_MEMORY
 
 from ..model import Model
-from ..options import Option, matching, some_of, yes_no
-from ..plan import CONTAINER, File, Plan
-from ..targets import Target
+from ..naming import named
+from ..options import Option, Target, matching, some_of, yes_no
+from ..plan import CONTAINER, File, PackagePlan
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
@@ -89,7 +89,7 @@ CMD ["serve"]
 _IGNORED = "*\n!requirements.txt\n!start.py\n!about.json\n!registry\n!serving\n!model\n**/__pycache__\n"
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     """What an image of the server with a model would be.
 
     Raises
@@ -102,7 +102,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
             f"{model.uri} has no scorecard ({model.why}), and the server answers from one; "
             f"`mlflow models build-docker -m {shlex.quote(model.uri)}` makes an image of MLflow's own server"
         )
-    called, notes = named(model, options["name"])
+    called, notes = _name(model, options["name"])
     package = _files(model, options)
     size = sum(file.size for file in package)
     image = f"{called}:{model.version or model.digest.removeprefix('sha256:')[:12]}"
@@ -115,7 +115,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
     safe = "--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges"
     keyed = "" if options["open"] else '-e SERVING_KEYS="$(cat keys.json)" '
     commands = () if options["open"] else ("python -m serving keys add me",)
-    return Plan(
+    return PackagePlan(
         target="docker",
         variant=CONTAINER,
         reason="the version has a scorecard, and the server needs no more",
@@ -141,7 +141,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
     )
 
 
-def named(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
+def _name(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
     """The image's name, and a note where it is another than the model's.
 
     Raises
@@ -149,10 +149,8 @@ def named(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
     ServingError
         where none can be made of the model's.
     """
-    from .. import functions
-
     expected = "lower-case letters, digits, and one of . _ - between them"
-    return functions.name(model, given, pattern=_IMAGE, expected=expected, target="docker", most=128)
+    return named(model, given, pattern=_IMAGE, expected=expected, target="docker", most=128)
 
 
 def _files(model: Model, options: Mapping[str, Any]) -> tuple[File, ...]:

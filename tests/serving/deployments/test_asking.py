@@ -9,7 +9,7 @@ import pytest
 from serving.deployments import asking, deploying
 from serving.deployments.clouds import Cloud
 from serving.deployments.errors import DeploymentError
-from serving.deployments.settings import Settings
+from serving.deployments.settings import DeploymentOptions
 from tests.serving.deployments.made import NAME, package
 from tests.serving.deployments.simulated import Simulated
 
@@ -100,7 +100,7 @@ class TestAnswers:
 
     @pytest.fixture(autouse=True)
     def deployed(self, aws: Simulated, cloud: Cloud) -> None:
-        deploying.create(cloud, NAME, package(1), Settings(create_role=True), say=lambda words: None)
+        deploying.create(cloud, NAME, package(1), DeploymentOptions(create_role=True), say=lambda words: None)
 
     @pytest.mark.parametrize("answer", [{"predictions": [1.5]}, {"prediction": "red"}])
     def test_an_answer_is_given_as_it_is(self, aws: Simulated, cloud: Cloud, answer: dict):

@@ -8,13 +8,13 @@ import pytest
 from serving.deployments import clouds, deploying, function
 from serving.deployments.clouds import TRIES, Answered, Cloud
 from serving.deployments.errors import DeploymentError
-from serving.deployments.settings import Settings
+from serving.deployments.settings import DeploymentOptions
 from serving.deployments.shifting import Trial
 from tests import stores
 from tests.serving.deployments.made import NAME, Time, package
 from tests.serving.deployments.simulated import REGION, Cut, Simulated
 
-FIRST = Settings(create_role=True, url=True)
+FIRST = DeploymentOptions(create_role=True, url=True)
 
 
 def say(words: str) -> None:
@@ -69,7 +69,7 @@ def cut():
 def test_throttling_failures_and_lost_connections_are_tried_again(aws: Simulated, cloud: Cloud, fault):
     aws.before = once_each(fault)
     deploying.create(cloud, NAME, package(1), FIRST, say=say)
-    deploying.update(cloud, NAME, package(2), Settings(), say=say)
+    deploying.update(cloud, NAME, package(2), DeploymentOptions(), say=say)
     assert deploying.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
 
 
@@ -115,7 +115,7 @@ def test_a_change_that_is_under_way_is_waited_for(aws: Simulated, cloud: Cloud, 
 
     aws.before = before
     began = passing.now
-    deploying.update(cloud, NAME, package(2), Settings(), say=say)
+    deploying.update(cloud, NAME, package(2), DeploymentOptions(), say=say)
     assert passing.now - began == 0.5 + 1 + 2 + 4
     assert deploying.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
 
@@ -126,7 +126,7 @@ def test_a_change_that_never_ends_is_given_up(aws: Simulated, cloud: Cloud, pass
     aws.before = lambda call: (409, "ResourceConflictException", busy) if call.action.endswith("/code") else None
     began = passing.now
     with pytest.raises(DeploymentError, match="An update is in progress") as refused:
-        deploying.update(cloud, NAME, package(2), Settings(), say=say)
+        deploying.update(cloud, NAME, package(2), DeploymentOptions(), say=say)
     assert refused.value.error_code == "RESOURCE_CONFLICT"
     assert clouds.PATIENCE - 10 < passing.now - began <= clouds.PATIENCE
 
@@ -152,12 +152,14 @@ def test_a_role_that_was_made_just_now_is_waited_for(aws: Simulated, cloud: Clou
     aws.before = before
     role = "arn:aws:iam::123456789012:role/mine"
     with pytest.raises(DeploymentError, match="cannot be assumed by Lambda"):
-        deploying.create(cloud, NAME, package(1), Settings(role=role), say=say)
+        deploying.create(cloud, NAME, package(1), DeploymentOptions(role=role), say=say)
 
 
 def test_a_role_that_is_not_there_is_told(aws: Simulated, cloud: Cloud):
     with pytest.raises(DeploymentError, match="cannot be assumed by Lambda"):
-        deploying.create(cloud, NAME, package(1), Settings(role="arn:aws:iam::123456789012:role/none"), say=say)
+        deploying.create(
+            cloud, NAME, package(1), DeploymentOptions(role="arn:aws:iam::123456789012:role/none"), say=say
+        )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,7 @@ def test_a_cloud_that_is_away_for_a_while_costs_no_trial(aws: Simulated, cloud: 
         return 500 if 60 <= passing.now - began < 70 else None
 
     aws.before = before
-    deploying.update(cloud, NAME, package(2), Settings(trial=Trial(0.1, 120)), say=say)
+    deploying.update(cloud, NAME, package(2), DeploymentOptions(trial=Trial(0.1, 120)), say=say)
     assert deploying.describe(cloud, NAME)["traffic"] == "version 2"
     assert {1.0, 2.0} < set(passing.slept)
 

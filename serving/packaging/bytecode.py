@@ -1,0 +1,70 @@
+"""Compile a package's modules for the Python of a function's runtime."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from serving.errors import ServingError
+
+from .plan import File
+
+#: Runs in the Python of the runtime. Unchecked: the sources beside are never newer. Docstrings are left out.
+_COMPILE = """
+import json, py_compile, sys
+for source, target, path in json.load(sys.stdin):
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(source, target, dfile=path, doraise=True, optimize=2, invalidation_mode=mode)
+"""
+
+
+def compiled(files: Iterable[File], runtime: str) -> tuple[File, ...]:
+    """Return the bytecode of modules, where an import finds it: in ``__pycache__`` beside each of them.
+
+    Parameters
+    ----------
+    files : of a package; those that are not Python are passed over.
+    runtime : of Lambda, such as ``python3.13``.
+
+    Raises
+    ------
+    ServingError
+        where this machine has no Python of that release.
+    """
+    release = runtime.removeprefix("python")
+    python, tag = _interpreter(release), f"cpython-{release.replace('.', '')}"
+    with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
+        jobs, targets = [], {}
+        for place, file in enumerate(one for one in files if one.path.endswith(".py")):
+            source, target = Path(folder, f"{place}.py"), Path(folder, f"{place}.pyc")
+            source.write_bytes(file.read())
+            path = PurePosixPath(file.path)
+            targets[str(path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc")] = target
+            jobs.append([str(source), str(target), file.path])
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        environment["PYTHONHASHSEED"] = "0"
+        done = subprocess.run(
+            [python, "-c", _COMPILE], input=json.dumps(jobs), env=environment, capture_output=True, encoding="utf-8"
+        )
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            raise ServingError(f"{python} cannot compile the package: {said}")
+        return tuple(File(path, target.read_bytes(), "bytecode") for path, target in targets.items())
+
+
+def _interpreter(release: str) -> str:
+    own = "{}.{}".format(*sys.version_info)
+    if release == own:
+        return sys.executable
+    found = shutil.which(f"python{release}")
+    # What pyenv puts on the PATH may be no more than the words that there is none.
+    if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
+        return found
+    raise ServingError(
+        f"aws-lambda: bytecode=yes needs Python {release}, which the function runs on, and it is not on the PATH; "
+        f"install it, or give -C runtime=python{own}"
+    )
