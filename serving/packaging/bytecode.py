@@ -1,5 +1,6 @@
-"""Compile a package's modules for the Python of a function's runtime."""
+"""Compile the modules that a function imports when it starts, for the Python of its runtime."""
 
+import ast
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from importlib.util import resolve_name
 from pathlib import Path, PurePosixPath
 
 from serving.errors import ServingError
@@ -23,11 +25,13 @@ for source, target, path in json.load(sys.stdin):
 
 
 def compiled(files: Iterable[File], runtime: str) -> tuple[File, ...]:
-    """Return the bytecode of modules, where an import finds it: in ``__pycache__`` beside each of them.
+    """Return the bytecode of the modules that are imported at start, in ``__pycache__`` beside each of them.
+
+    What an event needs later (a queue, an object) is compiled when it is first asked, which keeps the package small.
 
     Parameters
     ----------
-    files : of a package; those that are not Python are passed over.
+    files : of a function.
     runtime : of Lambda, such as ``python3.13``.
 
     Raises
@@ -39,7 +43,7 @@ def compiled(files: Iterable[File], runtime: str) -> tuple[File, ...]:
     python, tag = _interpreter(release), f"cpython-{release.replace('.', '')}"
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         jobs, targets = [], {}
-        for place, file in enumerate(one for one in files if one.path.endswith(".py")):
+        for place, file in enumerate(imported_at_start(files)):
             source, target = Path(folder, f"{place}.py"), Path(folder, f"{place}.pyc")
             source.write_bytes(file.read())
             path = PurePosixPath(file.path)
@@ -54,6 +58,30 @@ def compiled(files: Iterable[File], runtime: str) -> tuple[File, ...]:
             said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             raise ServingError(f"{python} cannot compile the package: {said}")
         return tuple(File(path, target.read_bytes(), "bytecode") for path, target in targets.items())
+
+
+def imported_at_start(files: Iterable[File]) -> list[File]:
+    """Return the modules that ``lambda_function.py`` imports, directly or not, outside of functions."""
+    modules = {_dotted(file.path): file for file in files if file.path.endswith(".py")}
+    found: dict[str, File] = {}
+    ahead = ["lambda_function"]
+    while ahead:
+        name = ahead.pop()
+        if name in found or name not in modules:
+            continue
+        file = found[name] = modules[name]
+        parent = name.rpartition(".")[0]
+        package = name if file.path.endswith("/__init__.py") else parent
+        ahead.append(parent)
+        for node in ast.parse(file.read()).body:
+            if isinstance(node, ast.ImportFrom):
+                base = resolve_name("." * node.level + (node.module or ""), package)
+                ahead += [base, *(f"{base}.{one.name}" for one in node.names)]
+    return list(found.values())
+
+
+def _dotted(path: str) -> str:
+    return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
 
 
 def _interpreter(release: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 from ...contract import RequestError, loads
 from ...contract.errors import TOO_LARGE, refusal
-from ...contract.tables import Matrix
+from ...contract.matrix import Matrix
 from ...scorecard.inputs import ABSENT, InputError, aliases, column_name, named
 from ..by_row import by_row, probability_names
 from .upload import Upload, reading
