@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .plan import File
+from .stripping import stripped
 
 _SOURCE = Path(__file__).parents[1]
 #: The folder of the handlers' sources.
@@ -35,7 +36,7 @@ handler = load(__file__.rpartition("/")[0])
 
 
 def carried(functions: Iterable[str]) -> tuple[str, tuple[File, ...]]:
-    """Return the name of the package, and its modules as they are in this project.
+    """Return the name of the package, and its modules without comments, docstrings and annotations.
 
     The name holds a hash of the content, so two packages of different releases live side by side.
 
@@ -43,20 +44,22 @@ def carried(functions: Iterable[str]) -> tuple[str, tuple[File, ...]]:
     ----------
     functions : the handlers' modules, by path below ``serving/functions``.
     """
-    found = {"__init__.py": b""}
+    found = {"__init__.py": ""}
     for part in ("scorecard", "contract"):
         for file in (_SOURCE / part).rglob("*.py"):
             relative = file.relative_to(_SOURCE)
             if part == "contract" or not _LEFT_BEHIND.intersection(relative.parts):
-                found[relative.as_posix()] = _text(file)
+                found[relative.as_posix()] = file.read_text(encoding="utf-8")
     for name in ("__init__.py", *functions):
         file = FUNCTIONS / name
-        found[file.relative_to(_SOURCE).as_posix()] = _text(file)
+        found[file.relative_to(_SOURCE).as_posix()] = file.read_text(encoding="utf-8")
     total = hashlib.sha256()
-    for path, content in sorted(found.items()):
-        total.update(path.encode() + b"\n" + content)
+    for path, text in sorted(found.items()):
+        total.update(f"{path}\n{text}".encode())
     name = f"scorecard_{_FORMAT_VERSION}_{total.hexdigest()[:8]}"
-    return name, tuple(File(f"{name}/{path}", content, _purpose(content)) for path, content in sorted(found.items()))
+    return name, tuple(
+        File(f"{name}/{path}", stripped(text).encode(), _purpose(text)) for path, text in sorted(found.items())
+    )
 
 
 def lambda_function(functions: Iterable[str], module: str) -> tuple[str, tuple[File, ...]]:
@@ -77,12 +80,7 @@ def compact(value: object) -> bytes:
     return (json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 
 
-def _purpose(source: bytes) -> str:
+def _purpose(source: str) -> str:
     """Return what a module's docstring says in its first line."""
     first = (ast.get_docstring(ast.parse(source)) or "a package").splitlines()[0]
     return first.partition(":")[0].rstrip(".,;")
-
-
-def _text(file: Path) -> bytes:
-    """Return a source with the line ends of every machine."""
-    return file.read_text(encoding="utf-8").encode()
