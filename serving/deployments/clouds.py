@@ -26,7 +26,7 @@ TRIES = 6
 PATIENCE = 120.0
 #: How long AWS is tried that is not reached, or fails; in seconds.
 AWAY = 15.0
-_PAUSES = (0.5, 8.0)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 _CREDENTIALS = (
@@ -124,17 +124,34 @@ class Cloud:
     def _trying(self, service: str, operation: str, made: Callable[[Any], Any]) -> Any:
         """Make a call, again and again where AWS is away; botocore itself gives up within two seconds then."""
         self.observe(f"{service}.{operation}")
-        deadline, pause = self.clock() + AWAY, 1.0
+
+        def attempt() -> Any:
+            with speaking(service, operation, self.region):
+                return made(self.client(service))
+
+        def away(error: DeploymentError) -> bool:
+            return isinstance(error, Unreached) or (isinstance(error, Answered) and error.status >= 500)
+
+        return self._retried(attempt, away, within=AWAY, pause=1.0)
+
+    def _retried(
+        self, attempt: Callable[[], Any], again: Callable[[DeploymentError], bool], *, within: float, pause: float
+    ) -> Any:
+        """Retry as long as ``again`` says of the error, with pauses that double, up to a deadline.
+
+        Parameters
+        ----------
+        within, pause : until the deadline, and the first pause; in seconds.
+        """
+        deadline = self.clock() + within
         while True:
             try:
-                with speaking(service, operation, self.region):
-                    return made(self.client(service))
+                return attempt()
             except DeploymentError as error:
-                failed = isinstance(error, Answered) and error.status >= 500
-                if not (failed or isinstance(error, Unreached)) or self.clock() + pause > deadline:
+                if not again(error) or self.clock() + pause > deadline:
                     raise
             self.sleep(pause)
-            pause *= 2
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def find(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
         """What a call answers; None where there is no such thing."""
@@ -155,15 +172,13 @@ class Cloud:
     ) -> dict[str, Any]:
         """Make a call that is refused as long as another change is under way, or as ``while_`` says of the refusal."""
         waits = while_ or under_way
-        deadline, pause = self.clock() + PATIENCE, _PAUSES[0]
-        while True:
-            try:
-                return self.call(service, operation, **parameters)
-            except Answered as error:
-                if not waits(error) or self.clock() + pause > deadline:
-                    raise
-            self.sleep(pause)
-            pause = min(pause * 2, _PAUSES[1])
+
+        def again(error: DeploymentError) -> bool:
+            return isinstance(error, Answered) and waits(error)
+
+        return self._retried(
+            lambda: self.call(service, operation, **parameters), again, within=PATIENCE, pause=_FIRST_PAUSE
+        )
 
     def wait(self, waiter: str, what: str, **parameters: Any) -> None:
         """Wait until a function is ready.

@@ -88,6 +88,6 @@ def planned(
         limits=held,
         settings=settings,
         environment=environment,
-        notes=tuple(notes),
+        notes=(*notes, code.NOTE),
         commands=tuple(commands),
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from registry.cli.text import aligned as table
+from registry.cli.text import one_line
 
 from .plan import CONTAINER, FILES, ZIP, Built, File, PackagePlan
 
@@ -36,7 +37,7 @@ def lines(plan: PackagePlan) -> list[str]:
         f"gates: {plan.gates}",
         "",
     ]
-    rows = [(file.path, f"{file.size:,}", file.what) for file in (*plan.package, *plan.beside)]
+    rows = [(file.path, f"{file.size:,}", one_line(file.what, 70)) for file in (*plan.package, *plan.beside)]
     found += table([("file", "bytes", "what"), *rows])
     sizes = [(one.what, f"{one.size:,}", f"{one.most:,}", "ok" if one.ok else "over") for one in plan.limits]
     if sizes:

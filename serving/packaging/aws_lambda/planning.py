@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..code import HANDLER
+from ..code import HANDLER, NOTE
 from ..model import Model
 from ..plan import CONTAINER, ZIP, File, Limit, PackagePlan, Permission
 from ..render import as_yaml
@@ -83,7 +83,7 @@ def planned(
         settings=configured,
         permissions=(*iam.permissions(called, key_arn=options["kms_key"], vpc=vpc, events=events), *more),
         environment=variables,
-        notes=(*settings.notes(options), *notes),
+        notes=(*settings.notes(options), *notes, NOTE),
         commands=(*commands, "sam deploy --guided", "serverless deploy"),
     )
 

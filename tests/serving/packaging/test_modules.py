@@ -25,8 +25,8 @@ from tests.serving.packaging import packages
 from tests.serving.scorecard import generated
 
 REQUESTS = [*cases.good(), *cases.bad()]
-#: What Python compiles of a package before its first answer: a cold start is longer by 6 ms for 1,000 lines.
-MOST_LINES, MOST_MODULES = 2_400, 20
+#: What Python compiles of a package before its first answer: 1,000 lines of code take about 8 ms.
+MOST_LINES, MOST_MODULES = 1_750, 22
 OWN = "{}.{}".format(*sys.version_info)
 
 
