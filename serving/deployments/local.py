@@ -16,11 +16,11 @@ from registry.cli.terminal import say
 from serving.errors import ServingError
 from serving.packaging import emulator
 from serving.packaging.aws_lambda.events import http_event
-from serving.packaging.emulator import EMULATOR, Function
+from serving.packaging.emulator import EMULATOR, RunningFunction
 
 from . import packages, settings
-from .asking import MOST
-from .errors import INVALID_PARAMETER_VALUE, DeploymentError, telling
+from .errors import INVALID_PARAMETER_VALUE, DeploymentError, deployment_errors
+from .predicting import MOST
 from .settings import RUN
 
 HOST = "127.0.0.1"
@@ -43,7 +43,7 @@ def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapp
         where there is no such model, it has no scorecard, or the port is taken.
     """
     settings.name(name)
-    with telling():
+    with deployment_errors():
         given = settings.read(RUN, config)
         package = packages.plan(model_uri, name, given)
         program = emulator.find(fetch=given.fetch)
@@ -51,7 +51,7 @@ def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapp
         archive = Path(folder, "function.zip")
         archive.write_bytes(package.code.content or b"")
         # Whoever is told to stop ends the runtime client, too.
-        with interruptible(), telling():
+        with interruptible(), deployment_errors():
             try:
                 with (
                     emulator.running(archive, environment=_variables(name, package), emulator=program) as function,
@@ -72,7 +72,7 @@ def _variables(name: str, package: packages.Package) -> dict[str, str]:
 
 
 @contextmanager
-def serving(function: Function, port: int) -> Iterator[int]:
+def serving(function: RunningFunction, port: int) -> Iterator[int]:
     """Serve a running function over HTTP; the port.
 
     Parameters

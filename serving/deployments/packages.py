@@ -16,7 +16,7 @@ from serving.packaging.zipping import zipped
 
 from . import function
 from .errors import INVALID_PARAMETER_VALUE, DeploymentError
-from .function import Code, Wanted
+from .function import Code, WantedVersion
 from .settings import CONFIGURED, TARGET, DeploymentOptions
 
 #: What is the package's own affair, whatever a deployment had before.
@@ -50,7 +50,7 @@ class Package:
     provisioned: int | None = None
     plan: PackagePlan | None = field(default=None, repr=False, compare=False)
 
-    def wanted(self, arn: str, *, instead: Mapping[str, Any] | None = None) -> Wanted:
+    def wanted(self, arn: str, *, instead: Mapping[str, Any] | None = None) -> WantedVersion:
         """What a version is to be.
 
         Parameters
@@ -83,7 +83,7 @@ class Package:
             found |= {key: _kept(key, instead.get(key)) for key in kept}
             if _ARCHITECTURES not in self.chosen:
                 architectures = tuple(instead.get(_ARCHITECTURES) or architectures)
-        return Wanted(self.code, found, architectures)
+        return WantedVersion(self.code, found, architectures)
 
 
 def _kept(key: str, value: Any) -> Any:
@@ -107,7 +107,7 @@ def permissions(name: str, *configurations: Mapping[str, Any]) -> list[Permissio
     return list(dict.fromkeys(permission for each in found for permission in each))
 
 
-def still(uri: str | None, package: Package) -> Callable[[], bool]:
+def is_current(uri: str | None, package: Package) -> Callable[[], bool]:
     """Whether an alias names the version that it named when the package was made; always, where it was no alias.
 
     A rollback in the registry while a version is being tried has to wait for nothing then.

@@ -8,7 +8,7 @@ from typing import Any
 from serving.packaging.aws_lambda import iam
 from serving.packaging.plan import Permission
 
-from .clouds import Answered, Cloud
+from .aws import CallRefused, Cloud
 from .errors import RESOURCE_ALREADY_EXISTS, DeploymentError
 from .function import TAG
 
@@ -54,7 +54,7 @@ def ensure(
                 Tags=labels,
             )
             made = True
-        except Answered as error:
+        except CallRefused as error:
             if not error.there:
                 raise
             # The answer to our own first try may have been lost.

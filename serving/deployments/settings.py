@@ -12,7 +12,7 @@ from serving.packaging.aws_lambda.settings import NAME
 from serving.packaging.options import as_text, matching, whole, yes_no
 from serving.packaging.options import read as read_options
 
-from .errors import INVALID_PARAMETER_VALUE, DeploymentError, telling
+from .errors import INVALID_PARAMETER_VALUE, DeploymentError, deployment_errors
 from .metrics import Bounds
 from .shifting import Trial
 
@@ -203,7 +203,7 @@ def read(command: str, config: Mapping[str, Any] | None) -> DeploymentOptions:
                 "a deployment is a function with a version, an alias and a URL",
                 INVALID_PARAMETER_VALUE,
             )
-    with telling():
+    with deployment_errors():
         values = read_options(known, given, of=f"`{command}`")
     own = {option.name for option in OWN[command]}
     package = {name: text for name, text in given.items() if name not in own}

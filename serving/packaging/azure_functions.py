@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from . import functions
+from . import cloud_functions
 from .model import Model
 from .naming import named
 from .options import Option, Target, one_of
@@ -28,7 +28,7 @@ OPTIONS = (
         "function: Azure asks for the app's key (?code= or X-Functions-Key); anonymous: it does not",
         one_of(FUNCTION, ANONYMOUS),
     ),
-    functions.API_KEYS,
+    cloud_functions.API_KEYS,
 )
 
 
@@ -42,12 +42,12 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     """
     expected = "2 to 60 lower-case letters, digits and -"
     called, notes = named(model, options["name"], pattern=_NAME, expected=expected, target="azure-functions")
-    package = functions.files(
+    package = cloud_functions.files(
         model, entry="azure_entry", called="function_app.py", more={"level": options["auth"].upper()}
     )
     # Azure would answer at / with a page of its own.
     variables = {"AzureWebJobsDisableHomepage": "true"}
-    variables |= functions.variables(options)
+    variables |= cloud_functions.variables(options)
     beside = (
         File("host.json", _json(_HOST), "the host's settings"),
         File("requirements.txt", _REQUIREMENTS.encode(), "what Azure installs"),
@@ -63,7 +63,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     )
     given = " ".join(f"{key}={value}" for key, value in variables.items())
     settle = f"az functionapp config appsettings set -g GROUP -n {called} --settings {given}"
-    return functions.planned(
+    return cloud_functions.planned(
         model,
         [*package, *beside],
         target="azure-functions",

@@ -51,7 +51,7 @@ _BY = {
 _PATIENCE, _GRACE = 30, 5
 
 
-class Function:
+class RunningFunction:
     """A running package. Make one with :func:`running`.
 
     Attributes
@@ -92,7 +92,7 @@ def running(
     environment: Mapping[str, str] | None = None,
     emulator: str | Path | None = None,
     python: str = sys.executable,
-) -> Iterator[Function]:
+) -> Iterator[RunningFunction]:
     """Start a built package, as Lambda would: unpacked into a folder of its own, by AWS's runtime client.
 
     Parameters
@@ -124,7 +124,7 @@ def running(
         command = [python, "-m", "awslambdaric", HANDLER]
         start = _by_emulator(str(emulator), command) if emulator else _by_client(command)
         with log.open("wb") as output, start(variables, task, output) as send:
-            yield Function(EMULATOR if emulator else CLIENT, send, log)
+            yield RunningFunction(EMULATOR if emulator else CLIENT, send, log)
 
 
 def archive(package: Path) -> Path:

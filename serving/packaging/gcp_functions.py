@@ -5,7 +5,7 @@ from typing import Any
 
 from serving.errors import ServingError
 
-from . import functions
+from . import cloud_functions
 from .model import Model
 from .naming import named
 from .options import Option, Target, matching, one_of, whole, yes_no
@@ -35,7 +35,7 @@ OPTIONS = (
         ),
     ),
     Option("open", False, "answer without Google's own authentication", yes_no),
-    functions.API_KEYS,
+    cloud_functions.API_KEYS,
 )
 
 
@@ -54,12 +54,12 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
             f"gcp-functions: max_instances={options['max_instances']} is less than "
             f"min_instances={options['min_instances']}"
         )
-    package = functions.files(model, entry="gcp_entry", called="main.py")
+    package = cloud_functions.files(model, entry="gcp_entry", called="main.py")
     beside = (
         File("requirements.txt", _REQUIREMENTS.encode(), "what Google installs"),
         File(".gcloudignore", b".venv\nplan.json\nREADME.md\n", "what is not uploaded"),
     )
-    variables = functions.variables(options)
+    variables = cloud_functions.variables(options)
     if options["open"] and not options["api_keys"]:
         notes += ("whoever has the address is answered: leave open at no, or give api_keys",)
     words = [
@@ -78,7 +78,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     shown = {
         name: options[name] for name in ("runtime", "region", "memory", "timeout", "min_instances", "max_instances")
     }
-    return functions.planned(
+    return cloud_functions.planned(
         model,
         [*package, *beside],
         target="gcp-functions",

@@ -50,13 +50,13 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
         if elsewhere in ("", bucket) and key.startswith((output, refused)):
             continue
         version = source["object"].get("versionId")
-        job = _Job(handler, bucket, key, version, elsewhere or bucket, output + key, refused + key, told)
+        job = _ObjectJob(handler, bucket, key, version, elsewhere or bucket, output + key, refused + key, told)
         done.append(job.run())
         handler.log("INFO", "scored", request_id, **done[-1])
     return {"objects": done}
 
 
-class _Job:
+class _ObjectJob:
     """One object to score."""
 
     def __init__(self, handler, bucket, key, version, to, output, refused, told):

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from serving.deployments import deploying, function, traffic
-from serving.deployments.clouds import Cloud
+from serving.deployments.aws import Cloud
 from serving.deployments.errors import DeploymentError
 from serving.deployments.settings import DeploymentOptions
 from serving.deployments.shifting import Trial
@@ -462,7 +462,7 @@ class TestTrial:
         wanted = iter([True, True, False])
         with pytest.raises(DeploymentError, match="taken back: its model is no longer the one that was asked for"):
             deploying.update(
-                cloud, NAME, package(2), DeploymentOptions(trial=TRIAL), still=lambda: next(wanted), say=silent
+                cloud, NAME, package(2), DeploymentOptions(trial=TRIAL), is_current=lambda: next(wanted), say=silent
             )
         assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
         update(cloud, 2, DeploymentOptions(trial=TRIAL))

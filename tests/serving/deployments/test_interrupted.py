@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from serving.deployments import deploying
-from serving.deployments.clouds import Cloud
+from serving.deployments.aws import Cloud
 from serving.deployments.errors import DeploymentError
 from serving.deployments.settings import DeploymentOptions
 from serving.deployments.shifting import Trial

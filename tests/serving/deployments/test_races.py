@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from serving.deployments import deploying
-from serving.deployments.clouds import Cloud
+from serving.deployments.aws import Cloud
 from serving.deployments.errors import DeploymentError
 from serving.deployments.settings import DeploymentOptions
 from tests.serving.deployments.made import NAME, code, package

@@ -55,7 +55,7 @@ def test_it_is_built_with_exact_pins_and_the_same_bytes(planned: PackagePlan, tm
 
 
 @pytest.fixture(scope="module")
-def function(planned: PackagePlan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulator.Function]:
+def function(planned: PackagePlan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulator.RunningFunction]:
     """What the image would run, in this environment, which has what the model needs."""
     archive = tmp_path_factory.mktemp("image") / "content.zip"
     archive.write_bytes(zipped(planned.package))
@@ -63,7 +63,7 @@ def function(planned: PackagePlan, tmp_path_factory: pytest.TempPathFactory) -> 
         yield function
 
 
-def test_the_image_answers_by_the_contract(function: emulator.Function) -> None:
+def test_the_image_answers_by_the_contract(function: emulator.RunningFunction) -> None:
     model, table = packages.tree()
     rows = table.head(4)
     expected = model.predict(rows).tolist()
@@ -93,7 +93,7 @@ def test_the_image_answers_by_the_contract(function: emulator.Function) -> None:
         ({"nothing": 1}, "expected one of the keys"),
     ],
 )
-def test_what_is_wrong_is_refused_as_elsewhere(function: emulator.Function, body: dict, says: str) -> None:
+def test_what_is_wrong_is_refused_as_elsewhere(function: emulator.RunningFunction, body: dict, says: str) -> None:
     found = function.invoke(lambdas.second(json.dumps(body).encode(), content_type="application/json"))
     assert found["statusCode"] == 400
     assert says in json.loads(found["body"])["message"]

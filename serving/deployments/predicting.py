@@ -9,7 +9,7 @@ from serving import contract
 from serving.contract.questions import LONG, SHORT
 
 from . import commandline
-from .clouds import Cloud
+from .aws import Cloud
 from .errors import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, DeploymentError
 from .traffic import ALIAS
 

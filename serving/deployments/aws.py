@@ -35,7 +35,7 @@ _CREDENTIALS = (
 )
 
 
-class Answered(DeploymentError):
+class CallRefused(DeploymentError):
     """The cloud refused a call.
 
     Parameters
@@ -105,7 +105,7 @@ class Cloud:
 
         Raises
         ------
-        Answered
+        CallRefused
             where the cloud refuses.
         DeploymentError
             where it is not reached, or has nothing to go by.
@@ -126,11 +126,11 @@ class Cloud:
         self.observe(f"{service}.{operation}")
 
         def attempt() -> Any:
-            with speaking(service, operation, self.region):
+            with aws_errors(service, operation, self.region):
                 return made(self.client(service))
 
         def away(error: DeploymentError) -> bool:
-            return isinstance(error, Unreached) or (isinstance(error, Answered) and error.status >= 500)
+            return isinstance(error, Unreached) or (isinstance(error, CallRefused) and error.status >= 500)
 
         return self._retried(attempt, away, within=AWAY, pause=1.0)
 
@@ -157,7 +157,7 @@ class Cloud:
         """What a call answers; None where there is no such thing."""
         try:
             return self.call(service, operation, **parameters)
-        except Answered as error:
+        except CallRefused as error:
             if error.code in _ABSENT:
                 return None
             raise
@@ -167,14 +167,14 @@ class Cloud:
         service: str,
         operation: str,
         *,
-        while_: Callable[[Answered], bool] | None = None,
+        while_: Callable[[CallRefused], bool] | None = None,
         **parameters: Any,
     ) -> dict[str, Any]:
         """Make a call that is refused as long as another change is under way, or as ``while_`` says of the refusal."""
         waits = while_ or under_way
 
         def again(error: DeploymentError) -> bool:
-            return isinstance(error, Answered) and waits(error)
+            return isinstance(error, CallRefused) and waits(error)
 
         return self._retried(
             lambda: self.call(service, operation, **parameters), again, within=PATIENCE, pause=_FIRST_PAUSE
@@ -191,7 +191,7 @@ class Cloud:
         from botocore.exceptions import WaiterError
 
         self.observe(f"lambda.{waiter}")
-        with speaking("lambda", waiter, self.region):
+        with aws_errors("lambda", waiter, self.region):
             try:
                 self.client("lambda").get_waiter(waiter).wait(**parameters)
             except WaiterError as error:
@@ -212,7 +212,7 @@ def connect(region: str, *, observe: Observer = unobserved) -> Cloud:
     import boto3
     from botocore.exceptions import BotoCoreError
 
-    with speaking("credentials", "find", region):
+    with aws_errors("credentials", "find", region):
         session = boto3.session.Session()
         try:
             found = session.get_credentials()
@@ -243,7 +243,7 @@ def region(named: str) -> str:
     """
     import boto3
 
-    with speaking("settings", "read", named):
+    with aws_errors("settings", "read", named):
         session = boto3.session.Session()
         name = named or session.region_name
     if not name:
@@ -266,13 +266,13 @@ def region(named: str) -> str:
     return name
 
 
-def under_way(error: Answered) -> bool:
+def under_way(error: CallRefused) -> bool:
     """Whether a call was refused because another change of the function is not finished."""
     return error.there and re.search("in progress|at this time", error.said) is not None
 
 
 @contextmanager
-def speaking(service: str, operation: str, region: str) -> Iterator[None]:
+def aws_errors(service: str, operation: str, region: str) -> Iterator[None]:
     """Turn what boto3 raises inside the block into a DeploymentError of one line."""
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
@@ -289,7 +289,7 @@ def speaking(service: str, operation: str, region: str) -> Iterator[None]:
         ) from None
 
 
-def _refused(error: Any, call: str) -> Answered:
+def _refused(error: Any, call: str) -> CallRefused:
     answer = error.response
     code, said = answer["Error"].get("Code", ""), one_line(answer["Error"].get("Message") or error)
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -313,7 +313,7 @@ def _refused(error: Any, call: str) -> Answered:
     else:
         kind, advice = INTERNAL_ERROR, ""
     text = f"AWS refused {call} ({code or status}): {said}" + (f"; {advice}" if advice else "")
-    return Answered(text, kind, code=code, said=said, status=status)
+    return CallRefused(text, kind, code=code, said=said, status=status)
 
 
 def _unreached(error: Any, call: str, region: str) -> DeploymentError:
