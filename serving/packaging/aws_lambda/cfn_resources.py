@@ -158,7 +158,7 @@ def _place(name: str, bucket: str) -> Any:
     return ref(name) if name == "StreamArn" else arn(name)
 
 
-def alarms(function: Any, options: Mapping[str, Any], *, topic: Any, p99: Any) -> Resources:
+def alarms(function: Any, events: tuple[str, ...], *, topic: Any, p99: Any) -> Resources:
     """Alarms on errors and on the slowest hundredth; sent to a topic where there is one.
 
     Parameters
@@ -166,7 +166,6 @@ def alarms(function: Any, options: Mapping[str, Any], *, topic: Any, p99: Any) -
     topic : what ``AlarmActions`` is; None for no such property.
     """
     notified = {"AlarmActions": topic} if topic else {}
-    events = tuple(options["events"])
     by_function = [{"Name": "FunctionName", "Value": function}]
 
     def alarm(what: str, threshold: Any, **metric: Any) -> Resources:

@@ -11,6 +11,7 @@ from ..render import as_yaml
 from ..zipping import zipped
 from . import iam, sam, serverless, settings
 from .events import http_event
+from .spec import FunctionSpec
 
 ARCHIVE = "function.zip"
 #: The sample event: ``python -m serving invoke FOLDER --event @FOLDER/event.json``.
@@ -60,9 +61,7 @@ def planned(
         limits = [Limit("zipped", weight, settings.ZIPPED), Limit("unzipped", unpacked, settings.UNZIPPED)]
         kind = {"PackageType": "Zip", "Handler": HANDLER, "Runtime": options["runtime"]}
     configured = {**settings.function(called, options, memory=memory, timeout=timeout), **kind}
-    whole = (called, about, options, configured, variables)
-    stack = sam.template(*whole, archive=archive, more=more)
-    service = serverless.service(*whole, archive=archive, more=more)
+    spec = FunctionSpec(called, about, options, configured, variables, archive, more)
     vpc, events = bool(options["subnets"]), options["events"]
     return PackagePlan(
         target=target,
@@ -72,8 +71,10 @@ def planned(
         **model.facts,
         package=package,
         beside=(
-            File("template.yaml", as_yaml(stack, f"sam deploy --guided: {about}"), "for SAM"),
-            File("serverless.yml", as_yaml(service, f"serverless deploy: {about}"), "for Serverless v3"),
+            File("template.yaml", as_yaml(sam.template(spec), f"sam deploy --guided: {about}"), "for SAM"),
+            File(
+                "serverless.yml", as_yaml(serverless.service(spec), f"serverless deploy: {about}"), "for Serverless v3"
+            ),
             File(EVENT, _sample(model), "a sample event, as a function URL sends it"),
         ),
         archive=archive,
