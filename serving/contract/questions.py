@@ -33,6 +33,12 @@ class Question:
     def __init__(self, table, output: str = OUTPUTS[0], *, short: bool = False, one: bool = False):
         self.table, self.output, self.short, self.one = table, output, short, one
 
+    def payload(self, found: list) -> dict:
+        """Return the response with these answers, one a row, as JSON."""
+        if not self.short:
+            return {"predictions": found}
+        return {"prediction": found[0] if self.one else found}
+
 
 def question(value, inputs, *, limits=LIMITS) -> Question:
     """What a parsed body asks of a model with these inputs.

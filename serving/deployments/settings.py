@@ -131,18 +131,14 @@ _IMAGE = Option("image", "", "for a model without a scorecard: its image, REPOSI
 _UNGATED = Option("allow_ungated", False, "also a version whose gates did not pass, or that is not registered", yes_no)
 _DRY_RUN = Option("dry_run", False, "say what would be done, and call no cloud", yes_no)
 
+_OF_A_FUNCTION = (_URL, _TAGS, _ENVIRONMENT, _RESERVED, _IMAGE, _UNGATED, _DRY_RUN)
+
 #: The options of each command that are the plugin's own; all but ``delete`` take the package's, too.
 OWN: Mapping[str, tuple[Option, ...]] = {
     CREATE: (
         _ROLE,
         Option("create_role", False, "make a role that may do what the package needs, and nothing else", yes_no),
-        _URL,
-        _TAGS,
-        _ENVIRONMENT,
-        _RESERVED,
-        _IMAGE,
-        _UNGATED,
-        _DRY_RUN,
+        *_OF_A_FUNCTION,
     ),
     UPDATE: (
         Option("canary", None, "the share of requests that the new version gets first: 0.1", _share),
@@ -155,13 +151,7 @@ OWN: Mapping[str, tuple[Option, ...]] = {
         Option("again", False, "try a version once more that was taken back", yes_no),
         Option("rollback", False, "back to the version before, at once; nothing else is changed", yes_no),
         Option("role", "", "ARN of another role to run as; not with canary", _role),
-        _URL,
-        _TAGS,
-        _ENVIRONMENT,
-        _RESERVED,
-        _IMAGE,
-        _UNGATED,
-        _DRY_RUN,
+        *_OF_A_FUNCTION,
     ),
     DELETE: (
         Option("delete_logs", False, "the log group, too", yes_no),

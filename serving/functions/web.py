@@ -86,9 +86,7 @@ def asked(card, value, *, limits=LIMITS) -> Answer:
     """
     wanted = question(value, card.inputs, limits=limits)
     found = answers(card, wanted.table, wanted.output, few=getattr(card, "few", None))
-    if not wanted.short:
-        return Answer(200, {"predictions": found}, rows=len(found))
-    return Answer(200, {"prediction": found[0] if wanted.one else found}, rows=len(found))
+    return Answer(200, wanted.payload(found), rows=len(found))
 
 
 def _refused(error: RequestError, *, allow: str = "") -> Answer:

@@ -21,7 +21,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from serving.packaging.emulator import HANDLER, RuntimeApi  # noqa: E402
+from serving.packaging.code import HANDLER  # noqa: E402
+from serving.packaging.runtime_api import RuntimeApi  # noqa: E402
 
 MODELS = ("diabetes", "breast_cancer")
 ROW_LIMIT_MS = 0.3
