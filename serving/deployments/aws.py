@@ -106,9 +106,9 @@ class Cloud:
         Raises
         ------
         CallRefused
-            where the cloud refuses.
+            if the cloud refuses.
         DeploymentError
-            where it is not reached, or has nothing to go by.
+            if it is not reached, or has nothing to go by.
         """
         return self._trying(service, operation, lambda client: getattr(client, operation)(**parameters))
 
@@ -207,7 +207,7 @@ def connect(region: str, *, observe: Observer = unobserved) -> Cloud:
     Raises
     ------
     DeploymentError
-        where one of them is missing.
+        if one of them is missing.
     """
     import boto3
     from botocore.exceptions import BotoCoreError
@@ -239,7 +239,7 @@ def region(named: str) -> str:
     Raises
     ------
     DeploymentError
-        where there is none, or it is not known.
+        if there is none, or it is not known.
     """
     import boto3
 

@@ -60,7 +60,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         Raises
         ------
         DeploymentError
-            where it is refused or fails; it names what was made.
+            if it is refused or fails; it names what was made.
         """
         region, given = self._begin(CREATE, name, config, flavor, endpoint)
         package = _package(model_uri, name, given)
@@ -92,7 +92,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         Raises
         ------
         DeploymentError
-            where it is refused or fails, or a trial was taken back.
+            if it is refused or fails, or a trial was taken back.
         """
         region, given = self._begin(UPDATE, name, config, flavor, endpoint)
         if given.rollback and model_uri:
@@ -133,7 +133,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         Raises
         ------
         DeploymentError
-            where there is none of that name.
+            if there is none of that name.
         """
         region = self._region(endpoint)
         return deploying.describe(self._connect(region), settings.name(name))
@@ -154,7 +154,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         Raises
         ------
         DeploymentError
-            where it refuses the request, or fails.
+            if it refuses the request, or fails.
         """
         region = self._region(endpoint)
         content = predicting.body(predicting.given(inputs))

@@ -57,7 +57,7 @@ def create(cloud: Cloud, name: str, package: Package, settings: DeploymentOption
     Raises
     ------
     DeploymentError
-        where there is a deployment of that name with another model or other settings.
+        if there is a deployment of that name with another model or other settings.
     """
     progress = Progress(say)
     with progress.told():
@@ -102,7 +102,7 @@ def update(
     Raises
     ------
     DeploymentError
-        where there is no such deployment, a trial went wrong, or somebody else changes it at the same time.
+        if there is no such deployment, a trial went wrong, or somebody else changes it at the same time.
     """
     progress = Progress(say)
     with progress.told():
@@ -143,7 +143,7 @@ def roll_back(cloud: Cloud, name: str, *, say: Say) -> None:
     Raises
     ------
     DeploymentError
-        where there is no such deployment, or no version to go back to.
+        if there is no such deployment, or no version to go back to.
     """
     progress = Progress(say)
     with progress.told():
@@ -177,7 +177,7 @@ def describe(cloud: Cloud, name: str) -> dict[str, Any]:
     Raises
     ------
     DeploymentError
-        where there is none of that name.
+        if there is none of that name.
     """
     found, pointed = _there(cloud, name)
     now = pointed.traffic
@@ -230,7 +230,7 @@ def live_model(cloud: Cloud, name: str) -> str:
     Raises
     ------
     DeploymentError
-        where there is no such deployment, or its version was published by other means.
+        if there is no such deployment, or its version was published by other means.
     """
     _, pointed = _there(cloud, name)
     uri = function.model(_configuration(cloud, name, pointed.traffic.version))

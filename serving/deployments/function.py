@@ -91,7 +91,7 @@ def described(uri: str) -> str:
     Raises
     ------
     DeploymentError
-        where the model's name is too long for it.
+        if the model's name is too long for it.
     """
     text = DESCRIPTION + uri
     if len(text) > _LONGEST:
@@ -115,7 +115,7 @@ def find(cloud: Cloud, name: str) -> dict[str, Any] | None:
     Raises
     ------
     DeploymentError
-        where it was not made by this plugin.
+        if it was not made by this plugin.
     """
     found = cloud.find("lambda", "get_function", FunctionName=name)
     if found and TAG not in (found.get("Tags") or {}):
@@ -224,7 +224,7 @@ def publish(cloud: Cloud, name: str, wanted: WantedVersion) -> tuple[str, bool]:
     Raises
     ------
     DeploymentError
-        where the cloud refuses, or somebody else changes the function at the same time.
+        if the cloud refuses, or somebody else changes the function at the same time.
     """
     number = matching(versions(cloud, name), wanted.is_)
     made = number is None

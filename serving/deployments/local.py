@@ -40,7 +40,7 @@ def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapp
     Raises
     ------
     DeploymentError
-        where there is no such model, it has no scorecard, or the port is taken.
+        if there is no such model, it has no scorecard, or the port is taken.
     """
     settings.name(name)
     with deployment_errors():
@@ -82,7 +82,7 @@ def serving(function: RunningFunction, port: int) -> Iterator[int]:
     Raises
     ------
     DeploymentError
-        where the port is taken.
+        if the port is taken.
     """
     # A function answers one request at a time; Lambda would start more of them.
     turn = threading.Lock()

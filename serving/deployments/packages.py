@@ -61,7 +61,7 @@ class Package:
         Raises
         ------
         DeploymentError
-            where the variables are more than the cloud takes.
+            if the variables are more than the cloud takes.
         """
         before = ((instead or {}).get("Environment") or {}).get("Variables") or {}
         variables = {name: value for name, value in {**before, **self.variables}.items() if value}
@@ -134,9 +134,9 @@ def plan(uri: str, name: str, given: DeploymentOptions) -> Package:
     Raises
     ------
     ServingError
-        where the gates did not pass, the package is over a limit, or the model wants an image and none is named.
+        if the gates did not pass, the package is over a limit, or the model wants an image and none is named.
     RegistryError, ScorecardError
-        where the model cannot be had, or is damaged.
+        if the model cannot be had, or is damaged.
     """
     options = {**given.package, "name": name, "front": "none"}
     if given.reserved is not None and given.reserved >= 0:

@@ -27,7 +27,7 @@ def body(inputs: Any) -> bytes:
     Raises
     ------
     DeploymentError
-        where it is none of these, or more than Lambda takes.
+        if it is none of these, or more than Lambda takes.
     """
     text = _text(inputs)
     content = text if isinstance(text, bytes) else text.encode()
@@ -62,7 +62,7 @@ def ask(cloud: Cloud, name: str, content: bytes) -> dict[str, Any]:
     Raises
     ------
     DeploymentError
-        where there is no such deployment, it refuses the request, or fails.
+        if there is no such deployment, it refuses the request, or fails.
     """
     answer = cloud.find("lambda", "invoke", FunctionName=name, Qualifier=ALIAS, Payload=content)
     if answer is None:

@@ -37,7 +37,7 @@ def ensure(
     Raises
     ------
     DeploymentError
-        where a role of that name was not made by this plugin, or the cloud refuses.
+        if a role of that name was not made by this plugin, or the cloud refuses.
     """
     name = name_for(deployment, cloud.region)
     found = cloud.find("iam", "get_role", RoleName=name)

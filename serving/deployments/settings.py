@@ -250,7 +250,7 @@ def name(text: Any) -> str:
     Raises
     ------
     DeploymentError
-        where it does not.
+        if it does not.
     """
     if not isinstance(text, str) or not re.fullmatch(NAME, text):
         raise DeploymentError(

@@ -71,7 +71,7 @@ def shift(
     Raises
     ------
     DeploymentError
-        where the trial went wrong, and was taken back; or somebody else moves the requests.
+        if the trial went wrong, and was taken back; or somebody else moves the requests.
     """
     pointed = traffic.read(cloud, name)
     if pointed is None:
@@ -117,7 +117,7 @@ def back(cloud: Cloud, name: str, *, say: Say) -> AliasTraffic:
     Raises
     ------
     DeploymentError
-        where there is nothing to go back to.
+        if there is nothing to go back to.
     """
     pointed = traffic.read(cloud, name)
     if pointed is None:

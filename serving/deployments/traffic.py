@@ -131,7 +131,7 @@ def point(cloud: Cloud, name: str, to: AliasTraffic, *, instead: AliasState | No
     Raises
     ------
     DeploymentError
-        where somebody else changed it.
+        if somebody else changed it.
     """
     parameters: dict[str, Any] = {
         "FunctionName": name,

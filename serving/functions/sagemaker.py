@@ -85,9 +85,9 @@ class Endpoint:
         Raises
         ------
         InputError
-            where a value cannot be taken; names the row and the column.
+            if a value cannot be taken; names the row and the column.
         RequestError
-            where the endpoint is away (503), refuses (400), or fails (502).
+            if the endpoint is away (503), refuses (400), or fails (502).
         """
         return ListColumn(self._answers(columns, "predictions"))
 

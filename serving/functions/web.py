@@ -82,7 +82,7 @@ def asked(card, value, *, limits=LIMITS) -> Answer:
     Raises
     ------
     RequestError
-        where it is malformed, or a value cannot be taken.
+        if it is malformed, or a value cannot be taken.
     """
     wanted = question(value, card.inputs, limits=limits)
     found = answers(card, wanted.table, wanted.output, few=getattr(card, "few", None))

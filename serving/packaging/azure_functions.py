@@ -33,12 +33,12 @@ OPTIONS = (
 
 
 def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
-    """What a package of a model for Azure Functions would be.
+    """Return the plan of a package for Azure Functions.
 
     Raises
     ------
     ServingError
-        where the model has no scorecard, or Azure will not take its name.
+        if the model has no scorecard, or Azure will not take its name.
     """
     expected = "2 to 60 lower-case letters, digits and -"
     called, notes = named(model, options["name"], pattern=_NAME, expected=expected, target="azure-functions")

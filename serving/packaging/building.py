@@ -32,7 +32,7 @@ def build(plan: PackagePlan, folder: str | Path, *, overwrite: bool = False) -> 
     Raises
     ------
     ServingError
-        where the folder is there, or cannot be written.
+        if the folder is there, or cannot be written.
     """
     target = Path(folder).absolute()
     ready(target, overwrite=overwrite)
@@ -61,7 +61,7 @@ def ready(folder: str | Path, *, overwrite: bool) -> None:
     Raises
     ------
     ServingError
-        where it is there and may not be replaced, or nothing can be made there.
+        if it is there and may not be replaced, or nothing can be made there.
     """
     target = Path(folder).absolute()
     if target.is_symlink() or (target.exists() and not target.is_dir()):

@@ -37,7 +37,7 @@ def compiled(files: Iterable[File], runtime: str) -> tuple[File, ...]:
     Raises
     ------
     ServingError
-        where this machine has no Python of that release.
+        if this machine has no Python of that release.
     """
     release = runtime.removeprefix("python")
     python, tag = _interpreter(release), f"cpython-{release.replace('.', '')}"

@@ -1,4 +1,4 @@
-"""What the packages for Azure Functions and Google Cloud Functions have in common: a folder of plain files."""
+"""Packages for Azure Functions and Google Cloud Functions: a folder of plain files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from .model import Model
 from .options import Option, listed
 from .plan import FILES, File, Limit, PackagePlan
 
-#: What lets in by the function itself, beside or in place of the cloud's own keys.
+#: Keys that the function itself checks, beside or in place of the cloud's own.
 API_KEYS = Option(
     "api_keys",
     (),
@@ -36,7 +36,7 @@ def files(model: Model, *, entry: str, called: str, more: Mapping[str, str] | No
     Raises
     ------
     ServingError
-        where the model has no scorecard.
+        if the model has no scorecard.
     """
     card = model.scorecard
     if card is None:

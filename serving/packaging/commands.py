@@ -38,7 +38,7 @@ def package(
     ServingError
         before anything is written, where the plan cannot be made or its folder not be written.
     RegistryError, ScorecardError
-        where the model cannot be had.
+        if the model cannot be had.
     """
     find_target(target).read(options)
     if output is None and not dry_run:
@@ -73,7 +73,7 @@ def invoke(package: str, *, body: str | None, event: str | None, fetch: bool, en
     Raises
     ------
     ServingError
-        where there is no such package, the event is no JSON, or the function fails.
+        if there is no such package, the event is no JSON, or the function fails.
     """
     if body is not None and event is not None:
         raise ServingError("give --body (a request) or --event (a whole event), not both")

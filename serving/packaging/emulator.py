@@ -67,7 +67,7 @@ class RunningFunction:
         Raises
         ------
         ServingError
-            where the function fails or does not answer.
+            if the function fails or does not answer.
         """
         found = self._send(json.dumps(event).encode())
         try:
@@ -104,7 +104,7 @@ def running(
     Raises
     ------
     ServingError
-        where the package is none that runs here, or does not start.
+        if the package is none that runs here, or does not start.
     """
     file = archive(Path(package))
     _client(python)
@@ -132,7 +132,7 @@ def archive(package: Path) -> Path:
     Raises
     ------
     ServingError
-        where there is none.
+        if there is none.
     """
     if package.is_dir():
         try:
@@ -157,7 +157,7 @@ def opened(file: Path) -> Iterator[zipfile.ZipFile]:
     Raises
     ------
     ServingError
-        where it cannot be read.
+        if it cannot be read.
     """
     try:
         with zipfile.ZipFile(file) as content:
@@ -253,7 +253,7 @@ def find(*, fetch: bool = False, cache: Path | None = None) -> Path | None:
     Raises
     ------
     ServingError
-        where the variable names no program, or it cannot be fetched.
+        if the variable names no program, or it cannot be fetched.
     """
     if named := os.environ.get(VARIABLE):
         if not os.access(named, os.X_OK):

@@ -40,12 +40,12 @@ OPTIONS = (
 
 
 def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
-    """What a package of a model for Google Cloud Functions would be.
+    """Return the plan of a package for Google Cloud Functions.
 
     Raises
     ------
     ServingError
-        where the model has no scorecard, or Google will not take its name or these settings.
+        if the model has no scorecard, or Google will not take its name or these settings.
     """
     expected = "up to 49 lower-case letters, digits and -, a letter first"
     called, notes = named(model, options["name"], pattern=_NAME, expected=expected, target="gcp-functions", most=49)

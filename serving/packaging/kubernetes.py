@@ -51,12 +51,12 @@ OPTIONS = (
 
 
 def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
-    """What the manifests of a version would be.
+    """Return the plan of the manifests of a version.
 
     Raises
     ------
     ServingError
-        where the model has no scorecard, no image is named, or Kubernetes will not take a name or a size.
+        if the model has no scorecard, no image is named, or Kubernetes will not take a name or a size.
     """
     if model.scorecard is None:
         raise ServingError(f"{model.uri} has no scorecard ({model.why}), and the server answers from one")

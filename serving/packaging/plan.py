@@ -1,7 +1,7 @@
 """A plan of a package: its files, sizes, settings and permissions, before anything is written or called."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,24 +107,13 @@ class PackagePlan:
     keep: Any = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan, ready for JSON: files with their sizes, without their bytes."""
-        files = {
-            part: [{"path": file.path, "size": file.size, "what": file.what} for file in getattr(self, part)]
-            for part in ("package", "beside")
-        }
-        return {
-            **{name: getattr(self, name) for name in ("target", "variant", "reason", "name", "uri", "model")},
-            **{name: getattr(self, name) for name in ("version", "digest", "gates", "gated", "archive")},
-            **{"zipped": self.zipped, "unzipped": self.unzipped, **files},
-            "limits": [{"what": one.what, "size": one.size, "most": one.most} for one in self.limits],
-            "settings": dict(self.settings),
-            "permissions": [
-                {"actions": [*one.actions], "resources": [*one.resources], "why": one.why} for one in self.permissions
-            ],
-            "environment": dict(self.environment),
-            "notes": [*self.notes],
-            "commands": [*self.commands],
-        }
+        """Return the plan for JSON: files with their sizes, without their bytes."""
+        told = asdict(replace(self, package=(), beside=(), keep=None))
+        del told["keep"]
+        for part in ("package", "beside"):
+            files: tuple[File, ...] = getattr(self, part)
+            told[part] = [{"path": file.path, "size": file.size, "what": file.what} for file in files]
+        return told
 
 
 @dataclass(frozen=True)

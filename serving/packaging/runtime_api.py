@@ -61,7 +61,7 @@ class RuntimeApi:
         Raises
         ------
         ServingError
-            where there is none in time, or the function is not alive.
+            if there is none in time, or the function is not alive.
         """
         self.put(event)
         return self.answer(alive=alive)

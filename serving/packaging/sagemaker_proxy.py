@@ -41,12 +41,12 @@ OPTIONS = (*_OWN, *(option for option in settings.OPTIONS if option.name not in 
 
 
 def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
-    """What a function in front of a SageMaker endpoint would be.
+    """Return the plan of a function in front of a SageMaker endpoint.
 
     Raises
     ------
     ServingError
-        where no endpoint is named, Lambda will not take it, or the model does not say which columns it reads.
+        if no endpoint is named, Lambda will not take it, or the model does not say which columns it reads.
     """
     endpoint = options["endpoint"]
     if not endpoint:
@@ -109,7 +109,7 @@ def contract(model: Model) -> dict[str, Any]:
     Raises
     ------
     ServingError
-        where it has neither a scorecard nor a signature of named columns.
+        if it has neither a scorecard nor a signature of named columns.
     """
     card = model.scorecard
     if card is not None:

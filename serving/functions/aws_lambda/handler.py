@@ -45,9 +45,9 @@ class Handler:
         Raises
         ------
         EventError
-            where it is of a service that this function does not know.
+            if it is of a service that this function does not know.
         Exception
-            where records could not be handled at all, and their source has no way to be told which.
+            if records could not be handled at all, and their source has no way to be told which.
         """
         began = perf_counter()
         request_id = getattr(context, "aws_request_id", "")
@@ -96,7 +96,7 @@ class Handler:
         Raises
         ------
         EventError
-            where it is not set.
+            if it is not set.
         """
         value = self.environment.get(name, "")
         if not value:

@@ -105,7 +105,7 @@ def _asked(event: dict, base_path: str) -> tuple[str, str]:
     Raises
     ------
     RequestError
-        where the event has none.
+        if the event has none.
     """
     context = _context(event)
     if "rawPath" in event:

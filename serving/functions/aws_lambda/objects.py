@@ -31,7 +31,7 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
     Raises
     ------
     EventError
-        where the settings would let it score its own outputs.
+        if the settings would let it score its own outputs.
     Exception
         of boto3, where S3 refuses or does not answer: Lambda asks again, and then keeps the event.
     """

@@ -23,9 +23,9 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
     Raises
     ------
     EventError
-        where no results table is set, it is the one that is watched, or its keys are called as an answer is.
+        if no results table is set, it is the one that is watched, or its keys are called as an answer is.
     RequestError
-        where ``OUTPUT`` names something that the model has not.
+        if ``OUTPUT`` names something that the model has not.
     """
     table = handler.needs("RESULTS_TABLE")
     if f":table/{table}/" in records[0].get("eventSourceARN", ""):

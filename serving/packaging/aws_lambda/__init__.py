@@ -11,12 +11,12 @@ from .settings import OPTIONS
 
 
 def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
-    """What a package of a model for AWS Lambda would be.
+    """Return the plan of a package for AWS Lambda.
 
     Raises
     ------
     ServingError
-        where Lambda will not take it: a name, a size, settings that do not go together.
+        if Lambda will not take it: a name, a size, settings that do not go together.
     """
     return (zipped if model.scorecard else container).plan(model, options)
 

@@ -41,7 +41,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     Raises
     ------
     ServingError
-        where Lambda will not take it, or the model does not say exactly what it needs.
+        if Lambda will not take it, or the model does not say exactly what it needs.
     """
     settings.check(options)
     called, notes = settings.name(model, options)
@@ -89,7 +89,7 @@ def _release(model: Model) -> str:
     Raises
     ------
     ServingError
-        where it has not, or the model does not say.
+        if it has not, or the model does not say.
     """
     import yaml
 
@@ -111,7 +111,7 @@ def _requirements(model: Model) -> bytes:
     Raises
     ------
     ServingError
-        where it does not say, or leaves a release open.
+        if it does not say, or leaves a release open.
     """
     file = model.folder / "requirements.txt"
     if not file.is_file():

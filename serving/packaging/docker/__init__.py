@@ -90,12 +90,12 @@ _IGNORED = "*\n!requirements.txt\n!start.py\n!about.json\n!registry\n!serving\n!
 
 
 def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
-    """What an image of the server with a model would be.
+    """Return the plan of an image of the server with a model.
 
     Raises
     ------
     ServingError
-        where the model has no scorecard, or an image cannot be called so.
+        if the model has no scorecard, or an image cannot be called so.
     """
     if model.scorecard is None:
         raise ServingError(
@@ -147,7 +147,7 @@ def _name(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
     Raises
     ------
     ServingError
-        where none can be made of the model's.
+        if none can be made of the model's.
     """
     expected = "lower-case letters, digits, and one of . _ - between them"
     return named(model, given, pattern=_IMAGE, expected=expected, target="docker", most=128)
