@@ -7,21 +7,22 @@ from serving.errors import ServingError
 
 from . import code
 from .model import Model
-from .options import Option, listed
+from .options import listed, option
 from .plan import FILES, File, Limit, PackagePlan
 
-#: Keys that the function itself checks, beside or in place of the cloud's own.
-API_KEYS = Option(
-    "api_keys",
-    (),
-    "SHA-256 of each key that the function itself lets in, in hexadecimal, with commas between",
-    listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
-)
+
+def api_keys() -> Any:
+    """Return the option of keys that the function itself checks, beside or in place of the cloud's own."""
+    return option(
+        (),
+        "SHA-256 of each key that the function itself lets in, in hexadecimal, with commas between",
+        listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
+    )
 
 
-def variables(options: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that a function's options come to."""
-    return {"API_KEYS": ",".join(options["api_keys"])} if options["api_keys"] else {}
+def variables(keys: Sequence[str]) -> dict[str, str]:
+    """Return the variables of a function that lets in these keys."""
+    return {"API_KEYS": ",".join(keys)} if keys else {}
 
 
 def files(model: Model, *, entry: str, called: str, more: Mapping[str, str] | None = None) -> tuple[File, ...]:

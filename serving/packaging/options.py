@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from registry.cli.text import closest
@@ -30,6 +30,11 @@ class Option:
     read: Callable[[str], Any] = str
 
 
+def option(default: Any, help: str, read: Callable[[str], Any] = str) -> Any:
+    """Declare a field of a target's options; parameters are those of :class:`Option`."""
+    return field(default=default, metadata={"help": help, "read": read})
+
+
 def read(declared: Iterable[Option], given: Mapping[str, Any], *, of: str) -> dict[str, Any]:
     """Return the value of every declared option.
 
@@ -43,17 +48,17 @@ def read(declared: Iterable[Option], given: Mapping[str, Any], *, of: str) -> di
     ServingError
         if one is not declared, or its value is not of its kind.
     """
-    known = {option.name: option for option in declared}
+    known = {one.name: one for one in declared}
     for name in given:
         if name not in known:
             near = closest(name, known)
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(known)}"
             raise ServingError(f"{of} has no option {name!r}; {hint}")
     found = {}
-    for name, option in known.items():
+    for name, one in known.items():
         text = as_text(given.get(name))
         try:
-            found[name] = option.read(text) if text else option.default
+            found[name] = one.read(text) if text else one.default
         except ValueError as error:
             raise ServingError(f"{of}: option {name}: expected {error}, found {text!r}") from None
     return found
@@ -80,24 +85,31 @@ class Target:
     ----------
     name : as ``--target`` takes it.
     summary : what it is, in a sentence.
-    options : the options that it takes.
-    plan : from a fetched model and the value of every option to a plan.
+    kind : a dataclass whose fields are its options, each declared by :func:`option`.
+    plan : from a fetched model and options of that kind to a plan.
     """
 
     name: str
     summary: str
-    options: tuple[Option, ...]
-    plan: Callable[[Model, Mapping[str, Any]], PackagePlan]
+    kind: type
+    plan: Callable[[Model, Any], PackagePlan]
 
-    def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the value of every option.
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options that it takes."""
+        return tuple(
+            Option(one.name, one.default, one.metadata["help"], one.metadata["read"]) for one in fields(self.kind)
+        )
+
+    def read(self, given: Mapping[str, Any]) -> Any:
+        """Return the options with their values.
 
         Raises
         ------
         ServingError
             if one is unknown, or refused.
         """
-        return read(self.options, given, of=self.name)
+        return self.kind(**read(self.options, given, of=self.name))
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

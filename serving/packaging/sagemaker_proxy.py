@@ -1,7 +1,7 @@
 """A Lambda function in front of a SageMaker endpoint: requests are checked there, and only good rows go on."""
 
 import shlex
-from collections.abc import Mapping
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +12,9 @@ from serving.functions.pyfunc import Pyfunc
 from . import bytecode, code
 from .aws_lambda import iam, settings
 from .aws_lambda.planning import planned
+from .aws_lambda.settings import LambdaOptions
 from .model import Model
-from .options import Option, Target, matching, some_of, whole
+from .options import Target, matching, option, some_of, whole
 from .plan import File, PackagePlan
 
 _HANDLERS = (
@@ -26,21 +27,27 @@ _NAME = r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}"
 #: Beyond its waiting, what one try takes to connect, and all of them to pause in between; in seconds.
 _CONNECT, _PAUSES = 1, 3
 
-_OWN = (
-    Option("endpoint", "", "the SageMaker endpoint that has the model (required)",
-           matching(_NAME, "up to 63 letters, digits and single -")),
-    Option("endpoint_timeout", 7, f"seconds that the endpoint may take; it is tried {ATTEMPTS} times", whole(1, 60)),
-    Option("cache_rows", 1_000, "so many answers are kept, one a row; 0 for none", whole(0, 100_000)),
-    Option("cache_seconds", 60, "for how long they are", whole(0, 86_400)),
-    Option("events", (), "what else it answers: sqs", some_of(settings.SQS)),
-    Option("memory", 512, "MB, from 128 to 10,240", whole(128, 10_240)),
-    Option("timeout", None, "seconds [default: what all tries of the endpoint take, and at least 29]", whole(1, 900)),
-)  # fmt: skip
-_TAKEN = frozenset(("events", "output", "memory", "timeout"))
-OPTIONS = (*_OWN, *(option for option in settings.OPTIONS if option.name not in _TAKEN))
+
+@dataclass(frozen=True)
+class ProxyOptions(LambdaOptions):
+    """Options of the function: those of any on AWS Lambda, and the endpoint's."""
+
+    endpoint: str = option(
+        "",
+        "the SageMaker endpoint that has the model (required)",
+        matching(_NAME, "up to 63 letters, digits and single -"),
+    )
+    endpoint_timeout: int = option(7, f"seconds that the endpoint may take; it is tried {ATTEMPTS} times", whole(1, 60))
+    cache_rows: int = option(1_000, "so many answers are kept, one a row; 0 for none", whole(0, 100_000))
+    cache_seconds: int = option(60, "for how long they are", whole(0, 86_400))
+    events: tuple[str, ...] = option((), "what else it answers: sqs", some_of(settings.SQS))
+    memory: int = option(512, "MB, from 128 to 10,240", whole(128, 10_240))
+    timeout: int | None = option(
+        None, "seconds [default: what all tries of the endpoint take, and at least 29]", whole(1, 900)
+    )
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
+def plan(model: Model, options: ProxyOptions) -> PackagePlan:
     """Return the plan of a function in front of a SageMaker endpoint.
 
     Raises
@@ -48,22 +55,22 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     ServingError
         if no endpoint is named, Lambda will not take it, or the model does not say which columns it reads.
     """
-    endpoint = options["endpoint"]
+    endpoint = options.endpoint
     if not endpoint:
         raise ServingError("sagemaker-proxy: option endpoint: expected the endpoint's name; give -C endpoint=NAME")
     settings.check(options)
-    longest = ATTEMPTS * (options["endpoint_timeout"] + _CONNECT) + _PAUSES
-    if options["timeout"] and options["timeout"] < longest:
+    longest = ATTEMPTS * (options.endpoint_timeout + _CONNECT) + _PAUSES
+    if options.timeout and options.timeout < longest:
         raise ServingError(
-            f"sagemaker-proxy: {ATTEMPTS} tries of {options['endpoint_timeout']} s take up to {longest} s, "
-            f"and timeout={options['timeout']} is shorter; nobody would hear that the endpoint is away"
+            f"sagemaker-proxy: {ATTEMPTS} tries of {options.endpoint_timeout} s take up to {longest} s, "
+            f"and timeout={options.timeout} is shorter; nobody would hear that the endpoint is away"
         )
     called, notes = _called(model, options)
     package = _files(model)
-    if options["bytecode"]:
-        package += bytecode.compiled(package, options["runtime"])
+    if options.bytecode:
+        package += bytecode.compiled(package, options.runtime)
     timeout = max(29, longest)
-    if options["front"] == settings.HTTP_API and (options["timeout"] or timeout) > 30:
+    if options.front == settings.HTTP_API and (options.timeout or timeout) > 30:
         notes += ("an HTTP API waits for 30 s: give a shorter endpoint_timeout, or front=function-url",)
     what = f"{model.name} version {model.version}" if model.version else model.digest[:19]
     return planned(
@@ -78,9 +85,9 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
         timeout=timeout,
         variables={
             "ENDPOINT_NAME": endpoint,
-            "ENDPOINT_TIMEOUT": str(options["endpoint_timeout"]),
-            "CACHE_ROWS": str(options["cache_rows"]),
-            "CACHE_SECONDS": str(options["cache_seconds"]),
+            "ENDPOINT_TIMEOUT": str(options.endpoint_timeout),
+            "CACHE_ROWS": str(options.cache_rows),
+            "CACHE_SECONDS": str(options.cache_seconds),
         },
         more=(iam.endpoint(endpoint),),
         notes=notes,
@@ -88,10 +95,10 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     )
 
 
-def _called(model: Model, options: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+def _called(model: Model, options: ProxyOptions) -> tuple[str, tuple[str, ...]]:
     """The function's name: not that of the function which holds the model itself."""
     called, notes = settings.name(model, options)
-    if options["name"]:
+    if options.name:
         return called, notes
     called = called[:58].rstrip("-") + "-proxy"
     return called, (f"the function is called {called}: give -C name= for another name",)
@@ -160,6 +167,6 @@ def _commands(model: Model, endpoint: str) -> tuple[str, ...]:
 TARGET = Target(
     "sagemaker-proxy",
     "A function on AWS Lambda in front of a SageMaker endpoint, with a small cache of its answers.",
-    OPTIONS,
+    ProxyOptions,
     plan,
 )

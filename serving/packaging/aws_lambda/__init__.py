@@ -1,16 +1,13 @@
 """AWS Lambda: a zip of the scorecard and its handler; of a model without a scorecard, an image with MLflow's pyfunc."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..model import Model
 from ..options import Target
 from ..plan import PackagePlan
 from . import container, zipped
-from .settings import OPTIONS
+from .settings import LambdaOptions
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
+def plan(model: Model, options: LambdaOptions) -> PackagePlan:
     """Return the plan of a package for AWS Lambda.
 
     Raises
@@ -24,6 +21,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
 TARGET = Target(
     "aws-lambda",
     "A function on AWS Lambda: for HTTP, direct invocation, queues (SQS), objects (S3) and table streams (DynamoDB).",
-    OPTIONS,
+    LambdaOptions,
     plan,
 )

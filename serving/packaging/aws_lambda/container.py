@@ -1,9 +1,7 @@
 """The container variant: an image with MLflow's pyfunc, for a model that no scorecard can say."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from serving.errors import ServingError
 
@@ -12,6 +10,7 @@ from ..model import Model
 from ..plan import CONTAINER, File, PackagePlan
 from . import settings
 from .planning import planned
+from .settings import LambdaOptions
 from .zipped import HANDLERS
 
 #: AWS's own image with a Python of Lambda; its tag is the release.
@@ -35,7 +34,7 @@ CMD ["lambda_function.handler"]
 """
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
+def plan(model: Model, options: LambdaOptions) -> PackagePlan:
     """The plan of a model that has no scorecard.
 
     Raises
@@ -45,12 +44,12 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     """
     settings.check(options)
     called, notes = settings.name(model, options)
-    if options["output"] == "probabilities":
+    if options.output == "probabilities":
         raise ServingError(
             "aws-lambda: option output: MLflow's pyfunc gives predictions alone; leave it at predictions"
         )
     for option in ("snap_start", "bytecode"):
-        if options[option]:
+        if getattr(options, option):
             raise ServingError(f"aws-lambda: option {option}: this is of zips alone, and the model wants an image")
     name, modules = code.lambda_function((*HANDLERS, "pyfunc.py", "aws_lambda/pyfunc.py"), "pyfunc")
     dockerfile = _DOCKERFILE.format(base=_BASE, release=_release(model), package=name)

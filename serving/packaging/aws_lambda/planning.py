@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..code import HANDLER, NOTE
 from ..model import Model
@@ -11,6 +10,7 @@ from ..render import as_yaml
 from ..zipping import zipped
 from . import iam, sam, serverless, settings
 from .events import http_event
+from .settings import LambdaOptions
 from .spec import FunctionSpec
 
 ARCHIVE = "function.zip"
@@ -21,7 +21,7 @@ EVENT = "event.json"
 def planned(
     model: Model,
     called: str,
-    options: Mapping[str, Any],
+    options: LambdaOptions,
     package: Sequence[File],
     *,
     variant: str = ZIP,
@@ -59,10 +59,10 @@ def planned(
     else:
         archive, weight = ARCHIVE, len(zipped(package))
         limits = [Limit("zipped", weight, settings.ZIPPED), Limit("unzipped", unpacked, settings.UNZIPPED)]
-        kind = {"PackageType": "Zip", "Handler": HANDLER, "Runtime": options["runtime"]}
+        kind = {"PackageType": "Zip", "Handler": HANDLER, "Runtime": options.runtime}
     configured = {**settings.function(called, options, memory=memory, timeout=timeout), **kind}
     spec = FunctionSpec(called, about, options, configured, variables, archive, more)
-    vpc, events = bool(options["subnets"]), options["events"]
+    vpc, events = bool(options.subnets), options.events
     return PackagePlan(
         target=target,
         variant=variant,
@@ -82,7 +82,7 @@ def planned(
         unzipped=unpacked,
         limits=(*limits, Limit("variables", len(json.dumps(variables)), settings.VARIABLES)),
         settings=configured,
-        permissions=(*iam.permissions(called, key_arn=options["kms_key"], vpc=vpc, events=events), *more),
+        permissions=(*iam.permissions(called, key_arn=options.kms_key, vpc=vpc, events=events), *more),
         environment=variables,
         notes=(*settings.notes(options), *notes, NOTE),
         commands=(*commands, "sam deploy --guided", "serverless deploy"),

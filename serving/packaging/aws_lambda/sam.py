@@ -23,7 +23,7 @@ def template(spec: FunctionSpec) -> dict[str, Any]:
     resources["Role"] = _role(spec)
     resources["Function"] = _function(spec)
     resources |= _stores(spec.events, spec.settings["Timeout"])
-    if spec.options["front"] == HTTP_API:
+    if spec.options.front == HTTP_API:
         resources["Api"] = _api(keyed=spec.keyed)
     topic = {"Fn::If": ["HasTopic", [ref("AlarmTopicArn")], NOTHING]}
     resources |= cfn_resources.alarms(ref("Function"), spec.events, topic=topic, p99=ref("LatencyAlarmMs"))
@@ -56,8 +56,8 @@ def _parameters(spec: FunctionSpec) -> dict[str, Any]:
         },
         "SubnetIds": {"Type": "CommaDelimitedList", "Default": ",".join(configured["SubnetIds"])},
         "SecurityGroupIds": {"Type": "CommaDelimitedList", "Default": ",".join(configured["SecurityGroupIds"])},
-        "AlarmTopicArn": {"Type": "String", "Default": options["alarm_topic"]},
-        "LatencyAlarmMs": {"Type": "Number", "Default": options["p99"]},
+        "AlarmTopicArn": {"Type": "String", "Default": options.alarm_topic},
+        "LatencyAlarmMs": {"Type": "Number", "Default": options.p99},
     }
     if configured["ProvisionedConcurrentExecutions"]:
         found["ProvisionedConcurrency"] = {
@@ -66,7 +66,7 @@ def _parameters(spec: FunctionSpec) -> dict[str, Any]:
             "MinValue": 0,
             "Description": "So many instances that are always started.",
         }
-    if spec.keyed and not options["api_keys"]:
+    if spec.keyed and not options.api_keys:
         found["ApiKeys"] = {
             "Type": "String",
             "NoEcho": True,
@@ -165,7 +165,7 @@ def _function(spec: FunctionSpec) -> dict[str, Any]:
     if configured["ProvisionedConcurrentExecutions"]:
         so_many = {"ProvisionedConcurrentExecutions": ref("ProvisionedConcurrency")}
         properties["ProvisionedConcurrencyConfig"] = {"Fn::If": ["HasProvisioned", so_many, NOTHING]}
-    if spec.options["front"] == URL:
+    if spec.options.front == URL:
         # With keys anybody may reach it, and the function asks for the key.
         properties["FunctionUrlConfig"] = {"AuthType": "NONE" if keyed else "AWS_IAM"}
     if found := _events(spec):
@@ -181,7 +181,7 @@ def _function(spec: FunctionSpec) -> dict[str, Any]:
 
 def _events(spec: FunctionSpec) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if spec.options["front"] == HTTP_API:
+    if spec.options.front == HTTP_API:
         found["Http"] = {"Type": "HttpApi", "Properties": {"ApiId": ref("Api")}}
     if SQS in spec.events:
         found["Requests"] = {
@@ -254,9 +254,9 @@ def _api(*, keyed: bool) -> dict[str, Any]:
 
 def _outputs(spec: FunctionSpec) -> dict[str, Any]:
     found: dict[str, Any] = {"FunctionArn": {"Value": arn("Function")}}
-    if spec.options["front"] == URL:
+    if spec.options.front == URL:
         found["Url"] = {"Value": {"Fn::GetAtt": ["FunctionUrl", "FunctionUrl"]}}
-    elif spec.options["front"] == HTTP_API:
+    elif spec.options.front == HTTP_API:
         found["Url"] = {"Value": sub("https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}")}
     if SQS in spec.events:
         found["RequestQueueUrl"] = {"Value": ref("RequestQueue")}

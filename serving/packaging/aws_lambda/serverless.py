@@ -87,7 +87,7 @@ def _function(spec: FunctionSpec) -> dict[str, Any]:
         found["provisionedConcurrency"] = configured["ProvisionedConcurrentExecutions"]
     if configured["SnapStart"]:
         found["snapStart"] = True
-    if options["front"] == URL:
+    if options.front == URL:
         found["url"] = True if keyed else {"authorizer": "aws_iam"}
     if events := _events(spec):
         found["events"] = events
@@ -99,7 +99,7 @@ def _function(spec: FunctionSpec) -> dict[str, Any]:
 
 def _events(spec: FunctionSpec) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    if spec.options["front"] == HTTP_API:
+    if spec.options.front == HTTP_API:
         whole: Any = {"method": "*", "path": "*"}
         found.append({"httpApi": whole if spec.keyed else {**whole, "authorizer": {"type": "aws_iam"}}})
     if SQS in spec.events:
@@ -133,10 +133,10 @@ def _statements(spec: FunctionSpec, key: str | None) -> list[dict[str, Any]]:
 def _resources(spec: FunctionSpec, key: str | None) -> dict[str, Any]:
     options, configured = spec.options, spec.settings
     found = cfn_resources.stores(spec.events, key=key, timeout=configured["Timeout"], watched=_WATCHED)
-    if options["front"] == URL and spec.keyed:
+    if options.front == URL and spec.keyed:
         found["OpenUrlPermission"] = _open_url(configured)
-    topic = [options["alarm_topic"]] if options["alarm_topic"] else None
-    found |= cfn_resources.alarms(ref(_LOGICAL), spec.events, topic=topic, p99=options["p99"])
+    topic = [options.alarm_topic] if options.alarm_topic else None
+    found |= cfn_resources.alarms(ref(_LOGICAL), spec.events, topic=topic, p99=options.p99)
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..plan import Permission
-from .settings import API_KEY
+from .settings import API_KEY, LambdaOptions
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class FunctionSpec:
 
     name: str
     about: str
-    options: Mapping[str, Any]
+    options: LambdaOptions
     settings: Mapping[str, Any]
     variables: Mapping[str, str]
     archive: str | None
@@ -34,7 +34,7 @@ class FunctionSpec:
     @property
     def events(self) -> tuple[str, ...]:
         """What it answers beside requests: of ``sqs``, ``s3``, ``dynamodb``."""
-        return tuple(self.options["events"])
+        return tuple(self.options.events)
 
     @property
     def keyed(self) -> bool:

@@ -1,8 +1,5 @@
 """The zip variant: the scorecard, its version, and code that needs the standard library alone."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from serving.errors import ServingError
 
 from .. import bytecode, code
@@ -10,6 +7,7 @@ from ..model import Model
 from ..plan import File, PackagePlan
 from . import settings
 from .planning import planned
+from .settings import LambdaOptions
 
 #: A row to try the package with; the function does not read it.
 EXAMPLE = "example.json"
@@ -21,7 +19,7 @@ HANDLERS = (
 )
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
+def plan(model: Model, options: LambdaOptions) -> PackagePlan:
     """Return the plan of a model that has a scorecard.
 
     Raises
@@ -33,11 +31,11 @@ def plan(model: Model, options: Mapping[str, Any]) -> PackagePlan:
     called, notes = settings.name(model, options)
     if model.scorecard is None:
         raise TypeError("a model without a scorecard has no zip")
-    if options["output"] == "probabilities" and not model.scorecard.has_probabilities:
+    if options.output == "probabilities" and not model.scorecard.has_probabilities:
         raise ServingError("aws-lambda: option output: this model has no probabilities; leave it at predictions")
     package = files(model)
-    if options["bytecode"]:
-        package += bytecode.compiled(package, options["runtime"])
+    if options.bytecode:
+        package += bytecode.compiled(package, options.runtime)
     return planned(
         model,
         called,
