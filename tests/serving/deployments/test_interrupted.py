@@ -8,16 +8,16 @@ from collections.abc import Callable
 import pytest
 
 from serving.deployments import deploying
-from serving.deployments.clouds import Cloud
+from serving.deployments.aws import Cloud
 from serving.deployments.errors import DeploymentError
-from serving.deployments.settings import Settings
+from serving.deployments.settings import DeploymentOptions
 from serving.deployments.shifting import Trial
 from tests.effort import some
 from tests.serving.deployments.made import NAME, Time, measured, package
 from tests.serving.deployments.simulated import Cut, Simulated
 
-FIRST = Settings(create_role=True, url=True, tags={"team": "credit"})
-TRIED = Settings(trial=Trial(0.1, 120), tags={"owner": "ann"}, url=True)
+FIRST = DeploymentOptions(create_role=True, url=True, tags={"team": "credit"})
+TRIED = DeploymentOptions(trial=Trial(0.1, 120), tags={"owner": "ann"}, url=True)
 
 
 class Died(BaseException):
@@ -41,7 +41,7 @@ def roll_back(cloud: Cloud) -> None:
 
 
 def delete(cloud: Cloud) -> None:
-    deploying.delete(cloud, NAME, Settings(delete_logs=True), say=say)
+    deploying.delete(cloud, NAME, DeploymentOptions(delete_logs=True), say=say)
 
 
 Command = Callable[[Cloud], None]
