@@ -27,9 +27,9 @@ def passed(client: "MlflowClient", name: str, version: str) -> tuple[str, bool]:
     Raises
     ------
     NotPassed
-        where they did not pass, it was rejected, or there is no evidence to judge.
+        if they did not pass, it was rejected, or there is no evidence to judge.
     RegistryError
-        where there is no such version, or the registry refuses.
+        if there is no such version, or the registry refuses.
     """
     state = stages.read(client, name)
     found = _remembered(state, version)

@@ -72,9 +72,9 @@ def fetch(uri: str, *, allow_ungated: bool) -> Model:
     Raises
     ------
     ServingError
-        where the gates did not pass, or the model cannot be read.
+        if the gates did not pass, or the model cannot be read.
     RegistryError, ScorecardError
-        where it cannot be had, or is damaged.
+        if it cannot be had, or is damaged.
     """
     if uri and Path(uri).is_dir():
         gates = _ungated(f"{uri} is no registered version, so no gates judged it", allow_ungated)
