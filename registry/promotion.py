@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from registry.gates import Verdict
-    from registry.policy import Follow
+    from registry.policy import Hook
 
 PROMOTE = "promote"
 
@@ -72,7 +72,7 @@ class _Mover:
     name: str
     reason: str
     actor: str
-    followers: Sequence["Follow"] = ()
+    followers: Sequence["Hook"] = ()
     observe: Observer = unobserved
 
     def move(self, lock: Lock, state: State, plan: Plan, verdict: "Verdict | None" = None, **details: Any) -> Entry:
@@ -117,7 +117,7 @@ def promote(
     judge: Judge,
     breaking: bool = False,
     dry_run: bool = False,
-    followers: Sequence["Follow"] = (),
+    followers: Sequence["Hook"] = (),
     observe: Observer = unobserved,
 ) -> Transition:
     """Move a version to Staging or Production; the one that was there is archived, and loses the alias.
@@ -173,7 +173,7 @@ def reject(
     reason: str,
     actor: str,
     dry_run: bool = False,
-    followers: Sequence["Follow"] = (),
+    followers: Sequence["Hook"] = (),
     observe: Observer = unobserved,
 ) -> Transition:
     """Archive a version that is not in Production, for good: no rollback ever leads to it.
@@ -205,7 +205,7 @@ def rollback(
     reason: str,
     actor: str,
     dry_run: bool = False,
-    followers: Sequence["Follow"] = (),
+    followers: Sequence["Hook"] = (),
     observe: Observer = unobserved,
 ) -> Transition:
     """Bring back the version of the newest earlier Production interval, after it was loaded and has answered.

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry import annotations, history, stages, verdicts
+from registry import annotations, history, judging, stages
 from registry.ledger import INTENT, NOTED, Entry, Ledger
 from registry.policy import FLAG, Policy
-from registry.reading import EvidenceError
 from registry.stages import ALIASES, NONE, PRODUCTION, STAGING, State
 from registry.transitions import Plan, digest, execute, planned, recover_locked
 
@@ -172,10 +171,7 @@ def _renamed(ledger: Ledger, state: State) -> str | None:
 
 def _judge(client: "MlflowClient", name: str, policy: Policy) -> Judge:
     def judge(version: str, stage: str, champion: str | None) -> "Verdict":
-        try:
-            return verdicts.judge(client, name, version, policy, champion=champion, stage=stage)
-        except EvidenceError as error:
-            return verdicts.unreadable(error, stage=stage, champion=champion)
+        return judging.StageJudge(client, name, policy, stage).judge_or_fail(version, champion)
 
     return judge
 

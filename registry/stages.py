@@ -146,6 +146,27 @@ def champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
     return next(iter(versions_in(client, name, PRODUCTION)), None)
 
 
+def model_version(client: "MlflowClient", name: str, number: str) -> "ModelVersion":
+    """A version by its number, as MLflow has it.
+
+    Raises
+    ------
+    RegistryError
+        if there is none of that name and number; it lists those there are.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with speaking():
+        try:
+            return client.get_model_version(name, number)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+    # It says that there is no such model, or which versions there are.
+    read(client, name).version(number)
+    raise RegistryError(f"version {number!r} of model {name!r} cannot be read; a version is a number, such as 3")
+
+
 def move(client: "MlflowClient", name: str, number: str, stage: str) -> None:
     """Move a version to a stage; whatever else is in Production or Staging then is archived in the same transaction.
 

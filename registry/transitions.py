@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from registry.gates import Verdict
-    from registry.policy import Follow
+    from registry.policy import Hook
 
 #: Is told the name of every write just before it is made.
 Observer = Callable[[str], object]
@@ -151,7 +151,7 @@ def execute(
     actor: str,
     reason: str,
     verdict: "Verdict | None" = None,
-    followers: Sequence["Follow"] = (),
+    followers: Sequence["Hook"] = (),
     observe: Observer = unobserved,
     **details: Any,
 ) -> Entry:
