@@ -37,7 +37,7 @@ def earlier_versions(client: "MlflowClient", name: str) -> list[EarlierVersion]:
     return [EarlierVersion(one.number, _rule(client, one)) for one in newest_first]
 
 
-def _rule(client: "MlflowClient", version: stages.Version) -> HoldoutRule | None:
+def _rule(client: "MlflowClient", version: stages.VersionState) -> HoldoutRule | None:
     """The rule in a version's tag, or else in its evidence."""
     if text := version.tags.get(TAG):
         try:

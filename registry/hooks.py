@@ -27,7 +27,7 @@ from typing import Any
 from registry.cli.text import one_line
 from registry.client import cause
 from registry.errors import RegistryError
-from registry.ledger import DONE, FAILED, FOLLOW, FOLLOWED, Entry, Ledger
+from registry.ledger import DONE, FAILED, FOLLOW, FOLLOWED, Ledger, LedgerEntry
 from registry.policy import Hook
 from registry.redaction import hidden, redacted, secrets, split, url
 
@@ -143,7 +143,7 @@ def catch_up(ledger: Ledger, name: str, followers: Sequence[Hook], *, patience: 
         time.sleep(0.2)
 
 
-def _pending(ledger: Ledger, name: str) -> list[tuple[Entry, str, int]]:
+def _pending(ledger: Ledger, name: str) -> list[tuple[LedgerEntry, str, int]]:
     """The transitions that are not followed to their end, by whom, and how often it was tried."""
     entries = ledger.entries(name)
     tried: dict[tuple[int | None, str], int] = {}
@@ -163,7 +163,7 @@ def _pending(ledger: Ledger, name: str) -> list[tuple[Entry, str, int]]:
     ]
 
 
-def _follow(ledger: Ledger, entry: Entry, named: str, tried: int, followers: Sequence[Hook]) -> Outcome:
+def _follow(ledger: Ledger, entry: LedgerEntry, named: str, tried: int, followers: Sequence[Hook]) -> Outcome:
     follower = titled(followers).get(named)
     while True:
         tried += 1
@@ -174,7 +174,7 @@ def _follow(ledger: Ledger, entry: Entry, named: str, tried: int, followers: Seq
         state = FAILED if said else FOLLOWED
         details = {"follower": named, "try": tried, "last": last or not said, "said": said}
         ledger.append(
-            Entry(
+            LedgerEntry(
                 kind=FOLLOW,
                 state=state,
                 model=entry.model,
@@ -192,7 +192,7 @@ def _follow(ledger: Ledger, entry: Entry, named: str, tried: int, followers: Seq
         time.sleep(min(PAUSES[0] * 2 ** (tried - 1), PAUSES[1]))
 
 
-def message(entry: Entry) -> dict[str, Any]:
+def message(entry: LedgerEntry) -> dict[str, Any]:
     """The JSON document by which a transition is told; ``ledger_id`` is the same however often it comes."""
     return {
         "ledger_id": entry.intent,
@@ -209,7 +209,7 @@ def message(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _try(follower: Hook, entry: Entry) -> str:
+def _try(follower: Hook, entry: LedgerEntry) -> str:
     """Run a command or post to a webhook; what went wrong, empty where nothing did."""
     body = json.dumps(message(entry), ensure_ascii=False)
     if follower.command:
@@ -217,7 +217,7 @@ def _try(follower: Hook, entry: Entry) -> str:
     return _post(follower, body, entry)
 
 
-def _variables(entry: Entry) -> dict[str, str]:
+def _variables(entry: LedgerEntry) -> dict[str, str]:
     return {
         "MODEL_NAME": entry.model,
         "MODEL_VERSION": entry.version,
@@ -261,7 +261,7 @@ def _run(follower: Hook, body: str, variables: Mapping[str, str]) -> str:
         return one_line(f"ended with {status}: {shown}".rstrip(": "), 300)
 
 
-def _post(follower: Hook, body: str, entry: Entry) -> str:
+def _post(follower: Hook, body: str, entry: LedgerEntry) -> str:
     import requests
 
     delivery, timestamp = f"ledger-{entry.intent}", str(int(time.time()))

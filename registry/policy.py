@@ -11,7 +11,7 @@ from registry import strict
 from registry.cli.text import one_line
 from registry.errors import RegistryError
 from registry.metrics import BY_NAME, CLASSIFICATION, METRICS, REGRESSION, names
-from registry.strict import DISTINCT, Text, one_of
+from registry.strict import DISTINCT, NotBlank, one_of
 
 #: The variable that names another policy file.
 VARIABLE = "LIFECYCLE_POLICY"
@@ -90,12 +90,12 @@ class Hook(_Section, frozen=True):
     name : what the ledger calls it; None to have it called by its program and host.
     """
 
-    command: Text | None = None
+    command: NotBlank | None = None
     webhook: Annotated[str, Meta(pattern="^https?://", description="an http or https address")] | None = None
     stages: Annotated[tuple[Literal["None", "Staging", "Production", "Archived"], ...], DISTINCT] = ()
     timeout: Annotated[float, Meta(ge=0.1, le=3600)] = 60.0
     tries: Annotated[int, Meta(ge=1, le=20)] = 3
-    secret: Text | None = None
+    secret: NotBlank | None = None
     name: Annotated[str, Meta(max_length=80, pattern=_TRIMMED, description=_NAME)] | None = None
 
     def __post_init__(self) -> None:

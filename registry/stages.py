@@ -34,7 +34,7 @@ class NoModel(RegistryError):
 
 
 @dataclass(frozen=True)
-class Version:
+class VersionState:
     """A version as the registry has it.
 
     Parameters
@@ -57,10 +57,10 @@ class State:
     """A model's versions by number, the oldest first, and its aliases with the numbers they point at."""
 
     name: str
-    versions: Mapping[str, Version]
+    versions: Mapping[str, VersionState]
     aliases: Mapping[str, str]
 
-    def in_stage(self, stage: str) -> tuple[Version, ...]:
+    def in_stage(self, stage: str) -> tuple[VersionState, ...]:
         """The versions in a stage, newest first."""
         return tuple(version for version in reversed([*self.versions.values()]) if version.stage == stage)
 
@@ -71,7 +71,7 @@ class State:
         named = self.aliases.get(ALIASES[PRODUCTION])
         return named if named in found else next(iter(found), None)
 
-    def version(self, number: str) -> Version:
+    def version(self, number: str) -> VersionState:
         """A version by its number, or the newest for ``latest``, as in ``models:/NAME/latest``.
 
         Raises
@@ -125,12 +125,12 @@ def models(client: "MlflowClient") -> list[str]:
         return [found.name for found in pages(client.search_registered_models)]
 
 
-def versions(client: "MlflowClient", name: str) -> tuple[Version, ...]:
+def versions(client: "MlflowClient", name: str) -> tuple[VersionState, ...]:
     """All versions of a model, the oldest first; none where there is no such model."""
     return tuple(_version(found) for found in _search(client, name))
 
 
-def every(client: "MlflowClient") -> list[tuple[str, Version]]:
+def every(client: "MlflowClient") -> list[tuple[str, VersionState]]:
     """All registered versions, each with the name of its model."""
     with _calling():
         return [(found.name, _version(found)) for found in pages(client.search_model_versions)]
@@ -211,8 +211,8 @@ def _search(client: "MlflowClient", name: str) -> list["ModelVersion"]:
     return sorted((one for one in found if one.name == name), key=lambda version: int(version.version))
 
 
-def _version(found: "ModelVersion") -> Version:
-    return Version(
+def _version(found: "ModelVersion") -> VersionState:
+    return VersionState(
         number=str(found.version),
         stage=found.current_stage or NONE,
         created=int(found.creation_timestamp or 0),

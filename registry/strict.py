@@ -19,7 +19,7 @@ from registry.cli.text import closest
 T = TypeVar("T")
 
 #: A text that is not blank.
-Text = Annotated[str, Meta(pattern=r"\S")]
+NotBlank = Annotated[str, Meta(pattern=r"\S")]
 #: Of a list: no item is in it twice.
 DISTINCT = Meta(extra_json_schema={"uniqueItems": True})
 

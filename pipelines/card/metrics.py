@@ -13,7 +13,7 @@ FEW_ROWS = 30
 
 
 @dataclass(frozen=True)
-class Difference:
+class MetricGap:
     """How a value stands against another: the difference, its share of the other, and whether it is better."""
 
     gap: float
@@ -37,7 +37,7 @@ class MetricRow:
         return label(self.name)
 
     @property
-    def difference(self) -> Difference | None:
+    def difference(self) -> MetricGap | None:
         """The value against the other one; None if one of the two is not defined."""
         if self.value is None or self.other is None:
             return None
@@ -45,7 +45,7 @@ class MetricRow:
         better = None if gap == 0 else (gap < 0) == is_error(self.name)
         # A share of a score that can be negative or zero says nothing.
         share = gap / abs(self.other) if is_error(self.name) and self.other else None
-        return Difference(gap, share, better)
+        return MetricGap(gap, share, better)
 
 
 def beside_baseline(document: Evidence) -> list[MetricRow]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.errors import PipelineError
 from pipelines.validation.suites import CRITICAL, WARNING
-from registry.evidence.document import Finding, Suite
+from registry.evidence.document import Finding, SuiteOutcome
 
 #: How many failed expectations an error message names.
 NAMED = 3
@@ -36,9 +36,9 @@ class SuiteResult:
         order = {CRITICAL: 0, WARNING: 1}
         return tuple(sorted((f for f in self.findings if not f.success), key=lambda f: order.get(f.severity, 2)))
 
-    def section(self) -> Suite:
+    def section(self) -> SuiteOutcome:
         """The ``suite`` section of evidence."""
-        return Suite(self.name, self.success, len(self.findings), len(self.failures), list(self.findings))
+        return SuiteOutcome(self.name, self.success, len(self.findings), len(self.failures), list(self.findings))
 
     def summary(self) -> str:
         """One line for people: the verdict and the counts."""

@@ -88,7 +88,7 @@ def promote(
                 dry_run=dry_run,
                 followers=rules.follow,
             )
-        except promotion.Refused as refusal:
+        except promotion.PromotionRefused as refusal:
             terminal.echo(f"error: {refusal}", err=True)
             ctx.exit(1)
     if transition.verdict and dry_run and not as_json:

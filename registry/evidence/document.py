@@ -6,7 +6,6 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from registry.holdout import HoldoutRule
-from registry.metrics import CLASSIFICATION, REGRESSION
 from registry.strict import one_of
 
 #: The version of the document's shape. A reader refuses any other.
@@ -40,7 +39,7 @@ class ModelDescription(_Section, frozen=True):
     """
 
     name: str
-    task: Annotated[str, one_of(REGRESSION, CLASSIFICATION)]
+    task: Annotated[str, one_of("regression", "classification")]
     estimator: str
     parameters: dict[str, Label | NotFinite | None]
     target: str
@@ -157,7 +156,7 @@ class Finding(_Section, frozen=True):
         return f"{place} ({self.expectation}): expected {self.expected}, found {self.observed}"
 
 
-class Suite(_Section, frozen=True):
+class SuiteOutcome(_Section, frozen=True):
     """What an expectation suite found in the data; it succeeds if no critical expectation failed."""
 
     name: str
@@ -342,7 +341,7 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     baseline: Baseline
     cross_validation: CrossValidationSummary | None
     holdout: Holdout
-    suite: Suite | None
+    suite: SuiteOutcome | None
     fairness: list[Fairness]
     parity: Parity | None
     schema: Schema

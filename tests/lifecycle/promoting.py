@@ -102,7 +102,7 @@ def _promote_better(
         return Verdict(better, (GateResult("champion", better, "by its score"),), "sha256:ab", champion)
 
     actor = f"process {own}"
-    with contextlib.suppress(promotion.Refused):
+    with contextlib.suppress(promotion.PromotionRefused):
         promotion.promote(client, opened, name, own, stage=PRODUCTION, reason=reason, actor=actor, judge=judge)
 
 

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from registry import client as clients
 from registry import hooks, ledger, promotion, stages
-from registry.ledger import FOLLOW, Entry, Ledger
+from registry.ledger import FOLLOW, Ledger, LedgerEntry
 from registry.policy import Hook
 from registry.stages import ARCHIVED, PRODUCTION, STAGING
 from tests import forked, stores
@@ -56,7 +56,7 @@ def promote(client: MlflowClient, book: Ledger, version: str, *followers: Hook, 
     )
 
 
-def told(book: Ledger) -> list[Entry]:
+def told(book: Ledger) -> list[LedgerEntry]:
     """What the ledger keeps of the following."""
     return [entry for entry in book.entries(NAME) if entry.kind == FOLLOW]
 
