@@ -1,4 +1,4 @@
-"""Settings that a person wrote (YAML, JSON, ``-C key=value``) -> a typed struct, or one line that says what is wrong.
+"""Settings that a person wrote (YAML, JSON) -> a typed struct, or one line that says what is wrong.
 
 A settings type is a ``msgspec.Struct``: bounds are ``Annotated[float, Meta(ge=0, le=1)]``, fixed words a ``Literal``
 (or ``one_of``, where they are computed), a pattern has a ``description`` in words, and a rule over several fields is a
@@ -98,6 +98,8 @@ def _check_keys(value: Any, names: Sequence[str], path: tuple[str, ...]) -> None
     if not isinstance(value, Mapping):
         raise _invalid(path, f"keys ({', '.join(names)})" if names else "keys", value)
     for name in value:
+        if not isinstance(name, str):
+            raise _invalid(path, "keys that are texts", name)
         if names and name not in names:
             near = closest(name, names)
             hint = f"did you mean {near!r}?" if near else f"the keys are {', '.join(names)}"

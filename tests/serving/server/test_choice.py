@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from registry.ledger import DONE, INTENT, NOTED, UNDONE, LedgerEntry
-from registry.stages import State
+from registry.stages import State, VersionState
 from serving.server.follower.choice import Choice, choose
 
 PASS, FAIL = {"passed": True, "stage": "Production"}, {"passed": False, "stage": "Production"}
