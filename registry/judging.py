@@ -9,6 +9,7 @@ from registry.gates import GateResult, Verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
     from registry.policy import Policy
 
@@ -64,7 +65,7 @@ class StageJudge:
         except EvidenceError as error:
             return Verdict(False, (GateResult("evidence", False, str(error)),), "", champion, self.stage)
 
-    def _found(self, version: str):
+    def _found(self, version: str) -> "ModelVersion":
         return stages.model_version(self.client, self.name, version)
 
 

@@ -21,6 +21,7 @@ from pipelines.tuning.planning import Search
 from pipelines.tuning.search import tune
 from registry import evidence, holdout, policy
 from registry.errors import RegistryError
+from registry.evidence import Evidence
 from registry.evidence.document import OtherVersions
 from registry.judging import StageJudge
 from tests.registry import made
@@ -57,7 +58,7 @@ def run(tracking: str, tmp_path: Path):
     return run
 
 
-def kept(number: str, name: str = "houses") -> tuple[dict, pd.DataFrame, str]:
+def kept(number: str, name: str = "houses") -> tuple[Evidence, pd.DataFrame, str]:
     """A version's evidence, its held-out answers, and the visible text of its card."""
     run_id = mlflow.MlflowClient().get_model_version(name, number).run_id
     folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id))
@@ -83,16 +84,16 @@ def test_rows_stay_held_out_whatever_is_dropped_kept_and_added(run) -> None:
 
     documents, held, cards = zip(*(kept(number) for number in "12345"), strict=True)
     first = list(held[0]["key"])
-    assert documents[0]["holdout"]["training_rows"] + len(first) == ROWS
+    assert documents[0].holdout.training_rows + len(first) == ROWS
     assert list(held[1]["key"]) == first
     assert list(held[3]["key"]) == list(held[4]["key"]) == first
     assert set(first) < set(held[2]["key"])
-    assert documents[2]["holdout"]["rows"] > len(first)
-    assert [one["holdout"]["like"] for one in documents] == [None, "1", "2", "3", "4"]
-    assert all(one["holdout"]["key_columns"] == documents[0]["holdout"]["key_columns"] for one in documents)
-    assert "size" not in [one["name"] for one in documents[1]["schema"]["inputs"]]
+    assert documents[2].holdout.rows > len(first)
+    assert [one.holdout.like for one in documents] == [None, "1", "2", "3", "4"]
+    assert all(one.holdout.key_columns == documents[0].holdout.key_columns for one in documents)
+    assert "size" not in [one.name for one in documents[1].schema.inputs]
     for place, one in enumerate(documents):
-        assert one["holdout"]["earlier"] == {"unseen": [*"12345"[:place]], "seen": {}, "unknown": []}
+        assert one.holdout.earlier == OtherVersions(unseen=[*"12345"[:place]])
     assert "No other version of this model was registered when its training began." in cards[0]
     assert "trained on none of these rows. Nor was version 1. A later version" in cards[1]
     assert "Nor were versions 1 to 3." in cards[3]
@@ -147,10 +148,10 @@ def test_later_versions_hold_out_as_the_first_did_unless_told_otherwise(run, opt
     first, second = (kept(number)[0] for number in "12")
     assert f"rows are held out by {option[0].removeprefix('--')}" in said.replace("by 'street'", "by id 'street'")
     assert "as version 1's were" in said
-    assert first["holdout"]["columns"] == second["holdout"]["columns"] == [option[1]]
+    assert first.holdout.columns == second.holdout.columns == (option[1],)
     assert list(kept("1")[1]["key"]) == list(kept("2")[1]["key"])
-    assert second["holdout"]["earlier"]["unseen"] == ["1"]
-    assert option[1] not in [one["name"] for one in second["schema"]["inputs"]]
+    assert second.holdout.earlier.unseen == ["1"]
+    assert option[1] not in [one.name for one in second.schema.inputs]
 
     other = ("--id", "sold") if option[0] != "--id" else ("--group", "colour")
     said = run("train", "--data", "houses.csv", *other, "--test-size", "0.3", *BARE)
@@ -216,7 +217,7 @@ def test_more_columns_than_a_tag_holds_are_read_from_the_evidence(run) -> None:
     client = mlflow.MlflowClient()
     assert holdout.TAG not in client.get_model_version("wide", "1").tags
     assert list(kept("1", "wide")[1]["key"]) == list(kept("2", "wide")[1]["key"])
-    assert kept("2", "wide")[0]["holdout"]["earlier"]["unseen"] == ["1"]
+    assert kept("2", "wide")[0].holdout.earlier.unseen == ["1"]
 
 
 def test_of_a_version_that_an_older_release_trained_the_key_columns_are_taken_over_and_nothing_is_claimed(run) -> None:
