@@ -11,7 +11,7 @@ from registry import client as clients
 from registry.errors import RegistryError
 from registry.gates import Verdict
 from registry.ledger import DONE, INTENT, UNDONE, Ledger
-from registry.promotion import Refused
+from registry.promotion import PromotionRefused
 from registry.stages import ARCHIVED, PRODUCTION, STAGING, State
 from registry.transitions import recover
 from tests.registry.registered import assert_mirrored, by_ui, failing, passing, recording, register, staged, take_back
@@ -132,7 +132,7 @@ def test_a_version_that_fails_its_gates_is_not_moved_and_nothing_is_written(clie
     promote(client, book, "1")
     before, rows = read(client), book.entries()
     with pytest.raises(
-        Refused, match=r"version 2 of 'diabetes' is not promoted to Production: suite: .*; bound: "
+        PromotionRefused, match=r"version 2 of 'diabetes' is not promoted to Production: suite: .*; bound: "
     ) as caught:
         promote(client, book, "2", judge=failing)
     assert "\n" not in str(caught.value)
@@ -172,7 +172,7 @@ def test_a_champion_that_came_while_it_was_judged_is_judged_against_too(client: 
             promote(client, book, "3")  # by somebody else, meanwhile
         return passing(version, champion) if champion == "1" else failing(version, champion)
 
-    with pytest.raises(Refused):
+    with pytest.raises(PromotionRefused):
         promote(client, book, "2", judge=judge)
     assert asked == ["1", "3"]
     assert staged(read(client)) == {"1": ARCHIVED, "3": PRODUCTION}
