@@ -1,8 +1,9 @@
 """What the ledger's rows of a model come to: who was in Production when, and where a rollback may lead."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from registry.gates.verdict import GateResult, Verdict
 from registry.ledger import DONE, FOLLOW, LedgerEntry
 from registry.stages import PRODUCTION
 
@@ -74,6 +75,16 @@ def disowned(entries: Iterable[LedgerEntry]) -> set[tuple[str, int]]:
             if taken_back or (entry.kind == REJECT and move["version"] == entry.version):
                 found.add((move["version"], move["created"]))
     return found
+
+
+def heeding(verdict: Verdict, entries: Iterable[LedgerEntry], version: str, created: int) -> Verdict:
+    """The verdict on a version, which does not pass where the version was rejected: a rejection is for good."""
+    for entry in done(entries):
+        moves = entry.details["moves"]
+        if entry.kind == REJECT and any((move["version"], move["created"]) == (version, created) for move in moves):
+            reason = f"rejected by {entry.actor} ({entry.reason}); register another version in its place"
+            return replace(verdict, passed=False, results=(*verdict.results, GateResult("rejected", False, reason)))
+    return verdict
 
 
 def earlier(entries: Sequence[LedgerEntry], *, champion: tuple[str, int] | None) -> list[tuple[str, int]]:

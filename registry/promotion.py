@@ -147,7 +147,7 @@ def promote(
     if plan.empty:
         return Transition(plan, outcomes=[] if dry_run else mover.followed(), notes=[*notes, there])
     champion = _other_champion(state, version)
-    verdict = judge(version, champion)
+    verdict = _heeding(ledger, state, version, judge(version, champion))
     if dry_run:
         return Transition(plan, verdict=verdict)
     if not verdict.passed:
@@ -159,7 +159,7 @@ def promote(
         if plan.empty:
             return Transition(plan, notes=[*notes, there])
         if _other_champion(state, version) != champion or state.versions[version].tags != before.tags:
-            verdict = judge(version, _other_champion(state, version))
+            verdict = _heeding(ledger, state, version, judge(version, _other_champion(state, version)))
             if not verdict.passed:
                 raise PromotionRefused(plan, verdict)
         intent = mover.move(lock, state, plan, verdict, **({"breaking": True} if breaking else {}))
@@ -178,7 +178,7 @@ def reject(
     followers: Sequence["Hook"] = (),
     observe: Observer = unobserved,
 ) -> Transition:
-    """Archive a version that is not in Production, for good: no rollback ever leads to it.
+    """Archive a version that is not in Production, for good: no promotion or rollback ever leads to it.
 
     One that is archived already stays there, and is rejected all the same.
 
@@ -265,6 +265,10 @@ def _promotion(state: State, version: str, stage: str) -> TransitionPlan:
         )
     # Told also where only the alias is missing: the ledger may not know yet that the version is there.
     return planned(state, PROMOTE, version, [(version, stage)], told=True)
+
+
+def _heeding(ledger: Ledger, state: State, version: str, verdict: "Verdict") -> "Verdict":
+    return history.heeding(verdict, ledger.entries(state.name), version, state.versions[version].created)
 
 
 def _rejection(state: State, version: str) -> TransitionPlan:

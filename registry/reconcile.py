@@ -207,6 +207,8 @@ class _Settling:
                 continue
             there = (number for number, stage in before.items() if stage == PRODUCTION)
             verdict = self.judge(request.version, request.target, next(there, None))
+            created = state.versions[request.version].created
+            verdict = history.heeding(verdict, self.ledger.entries(self.name), request.version, created)
             if verdict.passed or self.taken or self.policy.by_hand == FLAG:
                 for other, its in failed:
                     self._note(other, its, state)

@@ -105,7 +105,7 @@ def promote(
 @policy_option
 @_JSON
 def reject(name: str, version: str, reason: str, dry_run: bool, policy: str | None, as_json: bool) -> None:
-    """Archive a VERSION of model NAME for good: no rollback ever leads to it. Not the one in Production."""
+    """Archive a VERSION of model NAME for good: no promotion or rollback leads to it. Not the one in Production."""
     from registry import ledger, promotion
     from registry import policy as policies
     from registry.client import connect

@@ -284,6 +284,15 @@ def test_a_version_that_is_archived_is_rejected_where_it_is(client: MlflowClient
     assert "by jo: drifts" in read(client).versions["1"].tags["ledger"]
 
 
+@pytest.mark.parametrize("stage", [STAGING, PRODUCTION])
+def test_a_rejected_version_is_not_promoted_again(client: MlflowClient, book: Ledger, stage: str):
+    promotion.reject(client, book, NAME, "2", reason="unfair", actor="jo")
+    with pytest.raises(PromotionRefused, match=r"rejected by jo \(unfair\); register another version in its place"):
+        promote(client, book, "2", stage)
+    assert not promote(client, book, "2", stage, dry_run=True).verdict.passed
+    assert staged(read(client)) == {"2": ARCHIVED}
+
+
 def test_a_dry_rejection_writes_nothing(client: MlflowClient, book: Ledger, tmp_path: Path):
     transition = promotion.reject(client, book, NAME, "1", reason="drifts", actor="jo", dry_run=True)
     assert [(move.version, move.target) for move in transition.plan.moves] == [("1", ARCHIVED)]

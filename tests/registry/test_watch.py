@@ -134,6 +134,17 @@ def test_one_that_fails_is_left_and_told_where_the_policy_flags(registry: Mlflow
     assert told(book)[-1] == ("by-hand", "2", "None", "Production", "UI", DONE)
 
 
+def test_a_rejected_version_that_is_moved_by_hand_is_put_back(registry: MlflowClient, book: Ledger, watcher: Watch):
+    made.register(registry, "made", GOOD)
+    promotion.reject(registry, book, "made", "1", reason="unfair", actor="jo")
+    by_hand(registry, "1", "Staging")
+    (settled,) = watcher.look()
+    assert settled.outcome == "reverted"
+    assert "rejected by jo (unfair)" in settled.words
+    assert now(registry) == ({"1": "Archived"}, {})
+    assert watcher.look() == []
+
+
 def test_an_alias_that_was_moved_by_hand_moves_the_stage(registry: MlflowClient, book: Ledger, watcher: Watch):
     for _ in range(2):
         made.register(registry, "made", GOOD)
