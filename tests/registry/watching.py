@@ -2,12 +2,12 @@
 
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,18 +15,15 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def program(
     folder: Path, name: str = "watch", *, env: Mapping[str, str] | None = None
-) -> Iterator[tuple[subprocess.Popen, Path]]:
+) -> Iterator[tuple[forked.Program, Path]]:
     """Run the program in a folder; the process and its log, which has a line when it watches."""
     log = folder / f"{name}.log"
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, **(env or {}), "PYTHONPATH": path}
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "registry", "watch", "--interval", "1"],
-            stdout=out,
-            stderr=out,
-            cwd=folder,
-            env={**os.environ, **(env or {}), "PYTHONPATH": path},
-        )
+        both = {"out": out.fileno(), "err": out.fileno()}
+        words = ("watch", "--interval", "1")
+        process = forked.Program("registry", words, folder=folder, environment=environment, **both)
     try:
         yield process, log
     finally:
