@@ -298,7 +298,7 @@ class TestFolder:
 
     def test_an_interrupt_leaves_nothing(self, store: Path, tmp_path: Path) -> None:
         words = ("package", "models:/diabetes/1", *TARGET, "-o", str(tmp_path / "out"))
-        with Command(*words, folder=store, package="serving") as process:
+        with Command(*words, folder=store, package="serving", fresh=True) as process:
             time.sleep(1.0)
             process.signal(signal.SIGINT)
             done = process.done()
