@@ -101,9 +101,7 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
     from pipelines import terminal
     from pipelines.training import train_defaults
 
-    terminal.show(
-        train_defaults(seed=seed, experiment=experiment, say=terminal.say, progress=terminal.progress), as_json=as_json
-    )
+    terminal.show(train_defaults(seed=seed, experiment=experiment), as_json=as_json)
 
 
 @cli.command()
@@ -117,7 +115,7 @@ def train(as_json: bool, **given) -> None:
     from pipelines import terminal
     from pipelines.training import train as train_one
 
-    terminal.show([train_one(_settings(given), say=terminal.say, progress=terminal.progress)], as_json=as_json)
+    terminal.show([train_one(_settings(given))], as_json=as_json)
 
 
 @cli.command()
@@ -136,7 +134,7 @@ def train(as_json: bool, **given) -> None:
 def tune(as_json: bool, **given) -> None:
     """Search an estimator's parameters by cross-validation, and train and register the winner."""
     from pipelines import terminal
-    from pipelines.tuning import spaces, view
+    from pipelines.tuning import spaces
     from pipelines.tuning.planning import Search
     from pipelines.tuning.search import tune as tune_one
 
@@ -149,7 +147,7 @@ def tune(as_json: bool, **given) -> None:
         study=given["study"],
         space=spaces.parse(given["search"]),
     )
-    view.show(tune_one(search, bar=view.bar, say=terminal.say, progress=terminal.progress), as_json=as_json)
+    terminal.show_search(tune_one(search), as_json=as_json)
 
 
 @cli.command()
@@ -187,7 +185,7 @@ def evaluate(as_json: bool, **given) -> None:
         resamples=given["intervals"],
         seed=given["seed"],
     )
-    terminal.show_verdict(evaluate_one(question, say=terminal.say), as_json=as_json)
+    terminal.show_verdict(evaluate_one(question), as_json=as_json)
 
 
 @cli.command()
@@ -206,11 +204,16 @@ def evaluate(as_json: bool, **given) -> None:
 def validate(as_json: bool, **given) -> None:
     """Check a table against its expectation suite, or draft the suite."""
     from pipelines import terminal
-    from pipelines.validation.check import check
+    from pipelines.validation.check import CriticalFailure, check
 
     given["draft"] = given.pop("profile")
     given["options"] = _options(given)
-    check(**given, say=terminal.say, show=lambda checked: terminal.show_check(checked, as_json=as_json))
+    try:
+        checked = check(**given)
+    except CriticalFailure as error:
+        terminal.show_check(error.checked, as_json=as_json)
+        raise
+    terminal.show_check(checked, as_json=as_json)
 
 
 def _settings(given: dict):

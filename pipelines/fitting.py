@@ -16,7 +16,10 @@ from pipelines.dataset import REGRESSION, Dataset
 from pipelines.errors import PipelineError
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
+from registry import logs
 from registry.cli.text import one_line
+
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,6 @@ def cross_validate(
     folds: tuple[str, list[tuple[np.ndarray, np.ndarray]]],
     *,
     positive=None,
-    progress: Callable[[Iterable], Iterable] = iter,
 ) -> CrossValidation:
     """Fit and measure once a fold; the preprocessing is fitted in each fold anew.
 
@@ -129,7 +131,7 @@ def cross_validate(
     table, target = dataset.features.iloc[training], dataset.target.iloc[training]
     kind, pairs = folds
     found = []
-    for fitted_on, judged_on in progress(pairs):
+    for fitted_on, judged_on in logs.counted(_log, "cross-validating", pairs):
         model = make()
         fit(model, table.iloc[fitted_on], target.iloc[fitted_on])
         truth = target.iloc[judged_on].to_numpy()

@@ -1,6 +1,6 @@
 """A plan -> a fitted pipeline: cross-validate, choose the decision threshold, fit on the training rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,9 @@ from pipelines import estimators, fitting, splitting, thresholds
 from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
 from pipelines.planning import Plan, Settings
+from registry import logs
+
+_log = logs.get_logger(__name__)
 
 #: The folds that a threshold is chosen on where cross-validation is switched off.
 _THRESHOLD_FOLDS = 5
@@ -25,7 +28,7 @@ class Fitted:
     notes: tuple[str, ...]
 
 
-def fit(settings: Settings, plan: Plan, progress: Callable[[Iterable], Iterable] = iter) -> Fitted:
+def fit(settings: Settings, plan: Plan) -> Fitted:
     """Cross-validate, choose the threshold, and fit on the training rows, as far as each is asked for."""
     dataset, training = plan.dataset, plan.split.training
 
@@ -40,15 +43,18 @@ def fit(settings: Settings, plan: Plan, progress: Callable[[Iterable], Iterable]
     folds = None
     if count := settings.folds or (_THRESHOLD_FOLDS if chosen_here else 0):
         pairs = splitting.folds(dataset, plan.split, count=count, seed=settings.seed)
-        folds = fitting.cross_validate(make, dataset, training, pairs, positive=plan.positive, progress=progress)
+        folds = fitting.cross_validate(make, dataset, training, pairs, positive=plan.positive)
     threshold, notes = None, []
     if plan.rule:
         threshold = threshold_of(plan, folds.folds if folds else ())
         folds = folds and folds.with_threshold(threshold)
         if chosen_here:
             notes.append(f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows")
+            _log.info(notes[-1])
     pipeline = make(threshold)
-    notes += fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training])
+    for shortfall in fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training]):
+        notes.append(shortfall)
+        _log.warning(shortfall)
     return Fitted(pipeline, folds, threshold, tuple(notes))
 
 

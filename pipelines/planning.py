@@ -12,11 +12,13 @@ from pipelines.errors import PipelineError
 from pipelines.sources import FIND, Origin, ReadOptions, Table, read
 from pipelines.splitting import Split
 from pipelines.validation import suite_lookup
-from registry import holdout
+from registry import holdout, logs, redaction
 from serving.scorecard.inputs import Cleaning
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_log = logs.get_logger(__name__)
 
 #: How raw text is read, in training and wherever the model answers.
 CLEANING = Cleaning()
@@ -74,16 +76,16 @@ class Plan:
 
 def decide(
     settings: Settings,
-    say: Callable[[str], None] = lambda text: None,
     *,
     connect: "Callable[[], MlflowClient] | None" = None,
     inherited: Inheritance | None = None,
 ) -> Plan:
     """Read the table and decide all that can be decided before a run begins.
 
+    What was found of the columns is logged, a line each; also where the table is refused for what is left of it.
+
     Parameters
     ----------
-    say : told what was found of the columns, a line each; also where the table is refused for what is left of it.
     connect : gives the client of the registry that holds the model's earlier versions; None where none are to be seen.
     inherited : what was taken over from them already; None to see.
 
@@ -94,6 +96,7 @@ def decide(
     RegistryError
         where the registry does not answer.
     """
+    _log.info("reading %s", redaction.url(settings.data))
     if not 0 < settings.test_size < 1:
         raise PipelineError(f"--test-size is between 0 and 1, found {settings.test_size:g}")
     rule = thresholds.parse(settings.threshold) if settings.threshold else None
@@ -102,7 +105,7 @@ def decide(
         estimators.choose(settings.estimator, settings.roles.task)
     table = read(settings.data, query=settings.query, options=settings.options)
     for note in table.notes:
-        say(note)
+        _log.info(note)
     name = model_name(settings.name, table)
     target = check(table, settings.roles)
     earlier = holdout.earlier(connect(), name) if connect else []
@@ -112,9 +115,9 @@ def decide(
     roles = inherited.roles
     dataset = prepare(table, roles, cleaning=CLEANING, task_of_estimator=asked)
     for note in (*dataset.notes, *inherited.notes):
-        say(note)
+        _log.info(note)
     for column, reason in dataset.left_out.items():
-        say(f"left out: {column!r}: {reason}")
+        _log.info("left out: %r: %s", column, reason)
     entry = estimators.choose(settings.estimator, dataset.task)
     if entry.target == "non-negative" and (dataset.target < 0).any():
         raise PipelineError(
@@ -125,7 +128,7 @@ def decide(
     )
     known = ancestry.known(earlier, dataset, split)
     for note in known.notes(len(split.holdout)):
-        say(note)
+        _log.info(note)
     return Plan(
         origin=table.origin,
         dataset=dataset,

@@ -1,6 +1,6 @@
 """One training run: read, validate, split, fit, evaluate, log, register."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,13 +16,15 @@ from pipelines.evaluation.metrics import Answers
 from pipelines.planning import CLEANING, Plan, Settings, decide
 from pipelines.validation import suite_lookup
 from registry import client as registry_client
-from registry import evidence, reading, redaction
+from registry import evidence, logs, reading
 from serving import flavor, scorecard
 from serving.scorecard import Scorecard, Unsupported, parity
 from serving.scorecard.inputs import BOOLEAN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,6 @@ class Trained:
 def train(
     settings: Settings,
     *,
-    say: Callable[[str], None] = lambda text: None,
-    progress: Callable[[Iterable], Iterable] = iter,
     tags: Mapping[str, str] | None = None,
     inherited: Inheritance | None = None,
 ) -> Trained:
@@ -60,8 +60,6 @@ def train(
 
     Parameters
     ----------
-    say : told what is being done, a line each.
-    progress : wraps what is waited for.
     tags : more tags for the version.
     inherited : what was taken over from earlier versions of the name already; None to see.
 
@@ -72,16 +70,15 @@ def train(
     """
     registry_client.settle()
     registry_client.probe()
-    say(f"reading {redaction.url(settings.data)}")
     connect = cache(registry_client.connect)
-    plan = decide(settings, say, connect=connect, inherited=inherited)
+    plan = decide(settings, connect=connect, inherited=inherited)
     client = connect()
     with (
         runs.interruptible(),
         runs.run(client, experiment=settings.experiment, name=f"train {plan.name}", tags=runs.tags()) as run,
         runs.folder() as folder,
     ):
-        return _run(_Job(settings, plan, client, run.info.run_id, folder, tags or {}, say, progress))
+        return _run(_Job(settings, plan, client, run.info.run_id, folder, tags or {}))
 
 
 @dataclass(frozen=True)
@@ -94,8 +91,6 @@ class _Job:
     run_id: str
     folder: Path
     tags: Mapping[str, str]
-    say: Callable[[str], None]
-    progress: Callable[[Iterable], Iterable]
 
 
 def _run(job: _Job) -> Trained:
@@ -104,10 +99,9 @@ def _run(job: _Job) -> Trained:
     tracking.log_parameters(record.parameters(job.settings, plan))
     tracking.log_dataset(plan.origin, plan.dataset)
 
-    job.say(f"fitting {plan.entry.class_name} on {len(split.training)} rows, {len(split.holdout)} are held out")
-    fitted = modelling.fit(job.settings, plan, job.progress)
-    for note in fitted.notes:
-        job.say(note)
+    rows, held = len(split.training), len(split.holdout)
+    _log.info("fitting %s on %d rows, %d are held out", plan.entry.class_name, rows, held)
+    fitted = modelling.fit(job.settings, plan)
     answers = modelling.answer(fitted, plan, split.holdout)
     card, agreed = _portable(job, fitted.pipeline)
     document = record.document(job.settings, plan, fitted, answers, suite=suite, parity=agreed)
@@ -115,7 +109,7 @@ def _run(job: _Job) -> Trained:
     sections.write_holdout(answers, split.keys[split.holdout], training)
     evidence.write(document, training)
 
-    job.say("logging")
+    _log.info("logging")
     tracking.log_metrics(document, metrics.measure(modelling.answer(fitted, plan, split.training)))
     inputs, features = plan.dataset.inputs, plan.dataset.features
     gaps = frozenset(features.columns[features.isna().any()])
@@ -167,10 +161,10 @@ def _validated(job: _Job) -> tuple[validation.SuiteResult | None, str | None]:
     suite, found = suite_lookup.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
     page = suite_lookup.write(suite, found, job.folder / suite_lookup.ARTIFACTS)
     tracking.log_files(job.folder)
-    job.say(f"{found.summary()} ({origin})")
+    _log.info("%s (%s)", found.summary(), origin)
     validation.raise_for_critical(found)
     for finding in found.failures[: validation.NAMED]:
-        job.say(f"{finding.severity}: {finding.told()}")
+        _log.warning("%s: %s", finding.severity, finding.told())
     return found, f"{suite_lookup.ARTIFACTS}/{page.name}"
 
 
@@ -180,7 +174,7 @@ def _portable(job: _Job, pipeline: Pipeline) -> tuple[Scorecard | None, dict | N
     try:
         card = scorecard.compile(pipeline, dataset.inputs, cleaning=CLEANING)
     except Unsupported as error:
-        job.say(f"no scorecard, the model runs where scikit-learn does: {error}")
+        _log.warning("no scorecard, the model runs where scikit-learn does: %s", error)
         return None, None
     return card, parity.measure(pipeline, card, dataset.features.iloc[job.plan.split.holdout])
 
@@ -199,7 +193,7 @@ def _report(
     answered = reading.holdout(job.folder / evidence.TRAINING / evidence.HOLDOUT)
     against = comparison.with_champion(job.client, plan.name, document, answered)
     if against and against.note:
-        job.say(against.note)
+        _log.info(against.note)
     drawn: dict[str, bytes] = {}
     learned: list[Coefficient] = []
     if job.settings.pictures:
@@ -226,13 +220,7 @@ def _report(
     )
 
 
-def train_defaults(
-    *,
-    seed: int,
-    experiment: str | None,
-    say: Callable[[str], None] = lambda text: None,
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> list[Trained]:
+def train_defaults(*, seed: int, experiment: str | None) -> list[Trained]:
     """Train the two default models, each as a child of one run.
 
     Raises
@@ -246,4 +234,4 @@ def train_defaults(
     ]
     client = registry_client.connect()
     with runs.interruptible(), runs.run(client, experiment=experiment, name="main", tags=runs.tags()):
-        return [train(settings, say=say, progress=progress) for settings in defaults]
+        return [train(settings) for settings in defaults]

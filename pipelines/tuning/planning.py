@@ -13,11 +13,13 @@ from pipelines.planning import Plan, Settings
 from pipelines.tuning import spaces
 from pipelines.tuning.spaces import Scale, SearchSpace
 from pipelines.validation import suite_lookup
-from registry import redaction
+from registry import logs
 from registry.metrics import BY_NAME, names
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_log = logs.get_logger(__name__)
 
 #: What is optimised unless another metric is named.
 _DEFAULTS = {"regression": "rmse", "classification": "log_loss"}
@@ -89,7 +91,7 @@ class Task:
         return {name: str(value) for name, value in parts.items() if value not in (None, "")}
 
 
-def decide(search: Search, say: Callable[[str], None], *, connect: "Callable[[], MlflowClient] | None" = None) -> Task:
+def decide(search: Search, *, connect: "Callable[[], MlflowClient] | None" = None) -> Task:
     settings = search.settings
     if settings.folds < 2:
         raise PipelineError(f"tune compares by cross-validation: expected --folds of 2 or more, found {settings.folds}")
@@ -102,14 +104,13 @@ def decide(search: Search, say: Callable[[str], None], *, connect: "Callable[[],
         raise PipelineError(f"--estimator: expected estimators of one task, found that {told}")
     deciding = next((name for name in names if tasks[name]), names[0])
 
-    say(f"reading {redaction.url(settings.data)}")
-    plan = planning.decide(replace(settings, estimator=deciding, parameters={}), say, connect=connect)
+    plan = planning.decide(replace(settings, estimator=deciding, parameters={}), connect=connect)
     task = plan.dataset.task
     entries = [estimators.choose(name, task) for name in (spaces.AUTO[task] if names == ["auto"] else names)]
     space = _space(search, plan, entries)
     total = min(search.trials, space.size() or search.trials)
     if total < search.trials:
-        say(f"there are {total} points to try: {total} trials are all")
+        _log.info("there are %d points to try: %d trials are all", total, total)
     folds = splitting.folds(plan.dataset, plan.split, count=settings.folds, seed=settings.seed)
     return Task(search, plan, space, folds, _metric(search.metric, task), total)
 
@@ -144,11 +145,11 @@ def _metric(asked: str | None, task: str) -> str:
     return asked or _DEFAULTS[task]
 
 
-def check_table(task: Task, client: "MlflowClient", say: Callable[[str], None]) -> None:
+def check_table(task: Task, client: "MlflowClient") -> None:
     """Stop before the first trial where the winner's training would be stopped by the table's suite."""
     plan, settings = task.plan, task.search.settings
     if settings.suite != suite_lookup.NONE:
         suite, origin = suite_lookup.find(settings.suite, origin=plan.origin, model=plan.name, client=client)
         _, found = suite_lookup.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
-        say(f"{found.summary()} ({origin})")
+        _log.info("%s (%s)", found.summary(), origin)
         validation.raise_for_critical(found)

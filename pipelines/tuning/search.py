@@ -3,8 +3,9 @@
 import csv
 import hashlib
 import json
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,18 +14,22 @@ from typing import TYPE_CHECKING, Any
 from pipelines import report, runs, tracking, training
 from pipelines.errors import PipelineError
 from pipelines.training import Trained
-from pipelines.tuning import studies, trials, view
+from pipelines.tuning import pictures, studies, trials
 from pipelines.tuning.planning import Search, Task, check_table, decide
 from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
 from registry import client as registry_client
-from registry import redaction
+from registry import logs, redaction
 from registry.cli import interrupts
 from registry.client import speaking
+from registry.logs import Progress
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from optuna import Study
     from optuna.trial import FrozenTrial
+
+
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class Found:
     failed: int
     run_id: str
 
+    def told(self) -> str:
+        """The winner, on one line."""
+        chosen = ", ".join(f"{name}={text}" for name, text in self.parameters.items())
+        return f"{self.metric} {self.value:.6g}, cross-validated, by {self.estimator} {chosen}".rstrip()
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -64,24 +74,12 @@ class SearchInterrupted(KeyboardInterrupt):
     """A search was told to stop; its message says how to go on."""
 
 
-def tune(
-    search: Search,
-    *,
-    say: Callable[[str], None] = lambda text: None,
-    progress: Callable[[Iterable], Iterable] = iter,
-    bar: Callable[[int, int], Any] | None = None,
-) -> Tuned:
+def tune(search: Search) -> Tuned:
     """Search by cross-validation on the training rows, then train, judge and register the winner.
 
     The held-out rows are not looked at before the winner is judged. A search that was interrupted goes on where it
     was: with one process at a time and the same releases of all packages, it tries the same points, and finds the
     same values, as in one go.
-
-    Parameters
-    ----------
-    say, progress : as for :func:`pipelines.training.train`.
-    bar : a context manager of (trials in all, trials done) whose value is told of each trial, such as
-        :func:`pipelines.tuning.view.bar`.
 
     Raises
     ------
@@ -92,9 +90,8 @@ def tune(
     """
     registry_client.settle()
     registry_client.probe()
-    say = _once(say)
     connect = cache(registry_client.connect)
-    task = decide(search, say, connect=connect)
+    task = decide(search, connect=connect)
     storage = studies.connect(search.storage)
     client = connect()
     searched = task.searched()
@@ -104,42 +101,43 @@ def tune(
         before = study.user_attrs.get(studies.SEARCH_RUN)
     if before:
         _refuse_busy(client, name, before)
-    check_table(task, client, say)
+    check_table(task, client)
     tags = {**runs.tags(), STUDY_TAG: name, **({CONTINUES_TAG: before} if before else {})}
     with runs.interruptible():
         try:
             with runs.run(
                 client, experiment=search.settings.experiment, name=f"tune {task.plan.name}", tags=tags
             ) as run:
-                return _run(task, study, client, run.info.run_id, say, progress, bar or view.silent)
+                return _run(task, study, client, run.info.run_id)
         except KeyboardInterrupt:
             raise SearchInterrupted(_kept(task, study)) from None
 
 
-def _run(task: Task, study: "Study", client: "MlflowClient", run_id: str, say, progress, bar) -> Tuned:
+def _run(task: Task, study: "Study", client: "MlflowClient", run_id: str) -> Tuned:
     search = task.search
     with studies.storing(search.storage):
         study.set_user_attr(studies.SEARCH_RUN, run_id)
         if left := studies.release(study):
-            say(f"interrupted before, and done again: trial {', '.join(str(number) for number in left)}")
+            _log.info("interrupted before, and done again: trial %s", ", ".join(map(str, left)))
         done = len(studies.done(study))
     tracking.log_parameters(_parameters(task, study))
     if done >= task.total:
-        say(f"study {study.study_name} has its {done} trials: none is added, the winner is trained again")
+        _log.info("study %s has its %d trials: none is added, the winner is trained again", study.study_name, done)
     else:
         begun = f" goes on: {done} of {task.total} trials are done" if done else f": {task.total} trials"
-        say(f"study {study.study_name}{begun}, for the {'highest' if task.maximized else 'lowest'} {task.metric}")
-    _search(task, study, client, run_id, bar)
+        sought = "highest" if task.maximized else "lowest"
+        _log.info("study %s%s, for the %s %s", study.study_name, begun, sought, task.metric)
+    _search(task, study, client, run_id)
     best = studies.best(study)
     if best is None:
         raise PipelineError(_nothing(task, study))
     found = _found(task, study, best, run_id)
     _log_search(task, study, found)
-    say(f"best of {found.trials} trials: {view.told(found)}")
+    _log.info("best of %d trials: %s", found.trials, found.told())
 
     settings = replace(search.settings, estimator=found.estimator, parameters=found.parameters)
     tags = {SEARCH_TAG: run_id, STUDY_TAG: study.study_name}
-    return Tuned(training.train(settings, say=say, progress=progress, tags=tags, inherited=task.plan.inherited), found)
+    return Tuned(training.train(settings, tags=tags, inherited=task.plan.inherited), found)
 
 
 def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
@@ -162,7 +160,7 @@ def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
         )
 
 
-def _search(task: Task, study: "Study", client: "MlflowClient", run_id: str, bar) -> None:
+def _search(task: Task, study: "Study", client: "MlflowClient", run_id: str) -> None:
     """Do the trials that are missing."""
     seed, timeout = task.search.settings.seed, task.search.timeout
     planned = task.space.planned(seed)
@@ -171,18 +169,26 @@ def _search(task: Task, study: "Study", client: "MlflowClient", run_id: str, bar
     with studies.storing(task.search.storage):
         study.pruner = trials.pruner(task)
         done = len(studies.done(study))
-        with bar(task.total, done) as tell:
-            while done < task.total and (timeout is None or time.monotonic() - began < timeout):
-                study.sampler = studies.sampler(seed, done)
-                trial = studies.ask(study, planned[done] if done < len(planned) else None)
-                task.space.suggest(trial)
-                trials.run(task, folds, study, trial, client)
-                done += 1
-                best = studies.best(study)
-                if best is not None:
-                    with speaking():
-                        client.log_metric(run_id, "best_value", studies.value(best), step=done)
-                tell(done, None if best is None else best.value)
+        best: float | None = None
+        _tell(done, task.total, best, better=False)
+        while done < task.total and (timeout is None or time.monotonic() - began < timeout):
+            study.sampler = studies.sampler(seed, done)
+            trial = studies.ask(study, planned[done] if done < len(planned) else None)
+            task.space.suggest(trial)
+            trials.run(task, folds, study, trial, client)
+            done += 1
+            before, best = best, studies.best_value(study)
+            if best is not None:
+                with speaking():
+                    client.log_metric(run_id, "best_value", best, step=done)
+            _tell(done, task.total, best, better=best != before)
+
+
+def _tell(done: int, total: int, best: float | None, *, better: bool) -> None:
+    """Log how far the search is: at INFO where a trial was better than all before it."""
+    progress = Progress("trials", done, total, "" if best is None else f"best {best:.6g}")
+    level = logging.INFO if better else logging.DEBUG
+    _log.log(level, "trial %d of %d: %s", done, total, progress.note or "none measured", extra=progress.extra())
 
 
 def _found(task: Task, study: "Study", best: "FrozenTrial", run_id: str) -> Found:
@@ -254,7 +260,7 @@ def _log_search(task: Task, study: "Study", found: Found) -> None:
         _write_trials(study, folder / "search" / "trials.csv")
         if task.search.settings.pictures:
             with studies.storing(task.search.storage):
-                view.draw(study, metric=task.metric, folder=folder / report.PICTURES)
+                pictures.draw(study, metric=task.metric, folder=folder / report.PICTURES)
         tracking.log_files(folder)
     winner = {f"best.{name}": text for name, text in found.parameters.items()}
     tracking.log_parameters({"best.estimator": found.estimator, "best.trial": found.trial, **winner})
@@ -279,18 +285,6 @@ def _write_trials(study: "Study", path: Path) -> None:
                 [trial.number, trial.state.name.lower(), trial.value, *(trial.params.get(name) for name in names)]
                 + [*(measured.get(name) for name in means), reason, attributes.get(studies.RUN)]
             )
-
-
-def _once(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Say what was not said yet: the winner's training reads the same table again."""
-    said = set()
-
-    def new(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            say(text)
-
-    return new
 
 
 def _digest(parts: Mapping[str, str]) -> str:

@@ -85,15 +85,21 @@ class SuiteResult:
 
 
 def raise_for_critical(result: SuiteResult) -> None:
-    """Raise PipelineError, on one line, where a critical expectation failed: what was expected, what was found."""
+    """Raise PipelineError where a critical expectation failed."""
+    if problem := critical(result):
+        raise PipelineError(problem)
+
+
+def critical(result: SuiteResult) -> str:
+    """Which critical expectations failed, on one line: what was expected, what was found; "" where none did."""
     if result.success:
-        return
+        return ""
     failed = [finding for finding in result.failures if finding.severity == CRITICAL]
     # A column that is not there fails all that is expected of it: told once.
     distinct = list({(finding.column, finding.observed): finding for finding in reversed(failed)}.values())[::-1]
     told = "; ".join(finding.told() for finding in distinct[:NAMED])
     more = "; and more" if len(distinct) > NAMED else ""
-    raise PipelineError(
+    return (
         f"the data fails {len(failed)} critical expectation{'s' * (len(failed) > 1)} of suite {result.name!r}: "
         f"{told}{more}; mend the table, or edit the suite where it is wrong"
     )

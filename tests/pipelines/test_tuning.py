@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import logging
 import os
 import signal
 import sqlite3
@@ -197,9 +198,10 @@ def test_settings_that_do_not_go_with_a_search_are_refused(
         tune(Search(quick(tables.linear(tmp_path / "made.csv"), **changes), trials=1))
 
 
-def test_the_winner_is_registered_and_every_trial_is_a_run(tracking: str, tmp_path: Path) -> None:
-    said: list[str] = []
-    tuned = tune(Search(Settings("diabetes", resamples=0, suite="none"), trials=14), say=said.append)
+def test_the_winner_is_registered_and_every_trial_is_a_run(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
+    tuned = tune(Search(Settings("diabetes", resamples=0, suite="none"), trials=14))
 
     client, found, study = mlflow.MlflowClient(), tuned.search, study_of(tuned)
     search = client.get_run(found.run_id)
@@ -236,11 +238,25 @@ def test_the_winner_is_registered_and_every_trial_is_a_run(tracking: str, tmp_pa
     assert listed["run"].tolist() == [run.info.run_id for run in ran]
 
     # Again, it has all its trials: the winner is trained anew, and nothing is tried.
-    again = tune(Search(Settings("diabetes", resamples=0, suite="none"), trials=14), say=said.append)
-    assert any("has its 14 trials: none is added" in line for line in said)
+    again = tune(Search(Settings("diabetes", resamples=0, suite="none"), trials=14))
+    assert any("has its 14 trials: none is added" in line for line in steps.messages)
     assert (again.trained.version, again.search.parameters) == ("2", found.parameters)
     assert len(study_of(again).get_trials()) == 14
     assert client.get_run(again.search.run_id).data.tags["tuning.continues"] == found.run_id
+
+
+def test_a_database_of_studies_leaves_the_programs_logging_alone(tmp_path: Path) -> None:
+    """Optuna's migrations configure logging, and would disable our loggers and any other."""
+    before = logging.getLogger("before"), logging.getLogger("pipelines.before")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers.clear()
+    try:
+        studies.connect(f"sqlite:///{tmp_path}/tuning.db")
+        assert not any(logger.disabled for logger in before)
+        assert (root.handlers, root.level) == ([], level)
+    finally:
+        root.handlers[:] = handlers
 
 
 def test_the_first_trial_of_each_estimator_is_what_train_would_fit(tracking: str, tmp_path: Path) -> None:
@@ -276,7 +292,7 @@ def test_the_held_out_rows_are_never_looked_at(tracking: str, tmp_path: Path) ->
 
 def test_features_made_once_a_fold_are_those_of_the_whole_pipeline(tracking: str, tmp_path: Path) -> None:
     settings = quick(tables.hostile(tmp_path / "made.csv"), roles=Roles(target="outcome"), estimator="logistic")
-    task = decide(Search(settings), say=lambda text: None)
+    task = decide(Search(settings))
 
     for once, each in zip(trials.Folds(task), trials.Folds(task, most=0), strict=True):
         assert (once.ready, each.ready) == (True, False)
@@ -312,7 +328,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tracking: str, tmp_path: Path) -> None:
+def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
     data, settings = labelled(tmp_path / "made.csv"), quick(tmp_path / "made.csv")
     words = command(data, "--trials", "500")
     with subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
@@ -324,12 +342,11 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tracking: str, t
     killed.ask()
 
     total = len(before) + 6
-    said: list[str] = []
-    tuned = tune(Search(settings, trials=total), say=said.append)
+    tuned = tune(Search(settings, trials=total))
     in_one_go = tune(Search(settings, trials=total, storage="sqlite:///other.db"))
 
     resumed = study_of(tuned)
-    assert any(f"goes on: {len(before)} of {total} trials are done" in line for line in said)
+    assert any(f"goes on: {len(before)} of {total} trials are done" in line for line in steps.messages)
     assert resumed.study_name == killed.study_name
     assert outcomes(resumed)[: len(before)] == before
     assert outcomes(resumed) == outcomes(study_of(in_one_go))
