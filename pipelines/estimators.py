@@ -4,10 +4,13 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import PipelineError
 from registry.cli.text import closest, one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class Entry:
         """The scikit-learn class."""
         module, _, name = self.path.rpartition(".")
         return getattr(importlib.import_module(module), name)
+
+    def check_target(self, target: "pd.Series", name: str) -> None:
+        """Raise PipelineError where the estimator cannot learn a target, shape (n_rows,), because of its values."""
+        if self.target == "non-negative" and (target < 0).any():
+            raise PipelineError(
+                f"--estimator {self.name} needs a target of 0 or more, found negative values in {name!r}; "
+                "choose another estimator"
+            )
 
 
 # A line adds an estimator; the scorecard's compiler says whether it can be served without scikit-learn.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from pipelines import estimators, fitting, splitting, thresholds
+from pipelines import fitting, splitting, thresholds
 from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
-from pipelines.planning import Plan, Settings
+from pipelines.planning import TrainingPlan
 from registry import logs
 
 _log = logs.get_logger(__name__)
@@ -19,7 +19,7 @@ _THRESHOLD_FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """A fitted pipeline and what is known of it before it is judged."""
 
     pipeline: Pipeline
@@ -28,16 +28,12 @@ class Fitted:
     notes: tuple[str, ...]
 
 
-def fit(settings: Settings, plan: Plan) -> Fitted:
+def fit(plan: TrainingPlan) -> FittedModel:
     """Cross-validate, choose the threshold, and fit on the training rows, as far as each is asked for."""
-    dataset, training = plan.dataset, plan.split.training
+    settings, dataset, training = plan.settings, plan.dataset, plan.split.training
 
     def make(threshold: float | None = None) -> Pipeline:
-        decision = None if threshold is None else (threshold, plan.positive)
-        estimator = estimators.build(
-            plan.entry, plan.values, seed=settings.seed, class_weight=plan.class_weight, threshold=decision
-        )
-        return fitting.pipeline(dataset, estimator)
+        return fitting.pipeline(dataset, plan.build(threshold))
 
     chosen_here = plan.rule is not None and plan.rule.value is None
     folds = None
@@ -55,10 +51,10 @@ def fit(settings: Settings, plan: Plan) -> Fitted:
     for shortfall in fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training]):
         notes.append(shortfall)
         _log.warning(shortfall)
-    return Fitted(pipeline, folds, threshold, tuple(notes))
+    return FittedModel(pipeline, folds, threshold, tuple(notes))
 
 
-def threshold_of(plan: Plan, folds: Sequence[Answers]) -> float:
+def threshold_of(plan: TrainingPlan, folds: Sequence[Answers]) -> float:
     """The decision threshold of a plan that has a rule: the one given, or by cross-validated answers."""
     assert plan.rule is not None
     if plan.rule.value is not None:
@@ -69,7 +65,7 @@ def threshold_of(plan: Plan, folds: Sequence[Answers]) -> float:
     return thresholds.choose(plan.rule, probabilities, truth == plan.positive)
 
 
-def answer(fitted: Fitted, plan: Plan, rows: np.ndarray) -> Answers:
+def answer(fitted: FittedModel, plan: TrainingPlan, rows: np.ndarray) -> Answers:
     """What a fitted pipeline says of rows of the table, by their positions, beside the truth."""
     dataset = plan.dataset
     truth = dataset.target.iloc[rows].to_numpy()

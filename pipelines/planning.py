@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from pipelines import ancestry, estimators, splitting, targets, thresholds
 from pipelines.ancestry import Inheritance, Known
@@ -12,6 +12,7 @@ from pipelines.errors import PipelineError
 from pipelines.sources import FIND, Origin, ReadOptions, Table, read
 from pipelines.splitting import Split
 from pipelines.validation import suite_lookup
+from pipelines.validation.suite_lookup import SuiteCheck
 from registry import holdout, logs, redaction
 from serving.scorecard.inputs import Cleaning
 
@@ -52,15 +53,20 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that is decided before anything is fitted; of the raw table, only where it came from.
+class TrainingPlan:
+    """All that is decided before anything is fitted: the table read, typed and split, and the estimator.
+
+    Of the raw table it keeps only where it came from.
 
     Parameters
     ----------
+    settings : what the user asked for.
     inherited : what was taken over from an earlier version of the name, the columns' roles among it.
     known : what is known of the held-out rows and those versions.
+    checked : the table judged by its suite, where that was done already.
     """
 
+    settings: Settings
     origin: Origin
     dataset: Dataset
     split: Split
@@ -72,14 +78,69 @@ class Plan:
     positive: object
     class_weight: object
     rule: thresholds.Rule | None
+    checked: SuiteCheck | None = None
+
+    def build(self, threshold: float | None = None) -> Any:
+        """The estimator, unfitted.
+
+        Parameters
+        ----------
+        threshold : the probability from which on it answers the positive class; None for its own decision.
+        """
+        decision = None if threshold is None else (threshold, self.positive)
+        return estimators.build(
+            self.entry, self.values, seed=self.settings.seed, class_weight=self.class_weight, threshold=decision
+        )
+
+    def with_estimator(self, name: str, parameters: Mapping[str, str]) -> "TrainingPlan":
+        """The plan with another estimator of the same task, and its parameters as a user types them.
+
+        Raises
+        ------
+        PipelineError
+            where the estimator, or a parameter, is refused.
+        """
+        settings = replace(self.settings, estimator=name, parameters=parameters)
+        entry = _entry(name, self.dataset)
+        return replace(self, settings=settings, entry=entry, values=estimators.parameters(entry, parameters))
+
+    def renewed(self, client: "MlflowClient") -> "TrainingPlan":
+        """The plan with what is known of versions that were registered since it was made."""
+        known = ancestry.known(holdout.earlier(client, self.name), self.dataset, self.split)
+        rows = len(self.split.holdout)
+        for note in known.notes(rows):
+            if note not in self.known.notes(rows):
+                _log.info(note)
+        return replace(self, known=known)
+
+    def with_check(self, client: "MlflowClient") -> "TrainingPlan":
+        """The plan with its table judged by the suite that the settings name; nothing is done where that was done.
+
+        Parameters
+        ----------
+        client : of the registry, whose version in Production may have the suite.
+
+        Raises
+        ------
+        PipelineError
+            where the suite is not there, or cannot be read.
+        """
+        if self.checked or self.settings.suite == suite_lookup.NONE:
+            return self
+        checked = suite_lookup.check(
+            self.settings.suite,
+            self.dataset,
+            self.split,
+            origin=self.origin,
+            model=self.name,
+            roles=self.inherited.roles,
+            client=client,
+        )
+        _log.info("%s (%s)", checked.result.summary(), checked.origin)
+        return replace(self, checked=checked)
 
 
-def decide(
-    settings: Settings,
-    *,
-    connect: "Callable[[], MlflowClient] | None" = None,
-    inherited: Inheritance | None = None,
-) -> Plan:
+def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | None" = None) -> TrainingPlan:
     """Read the table and decide all that can be decided before a run begins.
 
     What was found of the columns is logged, a line each; also where the table is refused for what is left of it.
@@ -87,7 +148,6 @@ def decide(
     Parameters
     ----------
     connect : gives the client of the registry that holds the model's earlier versions; None where none are to be seen.
-    inherited : what was taken over from them already; None to see.
 
     Raises
     ------
@@ -109,27 +169,22 @@ def decide(
     name = model_name(settings.name, table)
     target = check(table, settings.roles)
     earlier = holdout.earlier(connect(), name) if connect else []
-    if inherited is None:
-        columns = table.columns.column_names
-        inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=columns)
+    inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=table.columns.column_names)
     roles = inherited.roles
     dataset = prepare(table, roles, cleaning=CLEANING, task_of_estimator=asked)
     for note in (*dataset.notes, *inherited.notes):
         _log.info(note)
     for column, reason in dataset.left_out.items():
         _log.info("left out: %r: %s", column, reason)
-    entry = estimators.choose(settings.estimator, dataset.task)
-    if entry.target == "non-negative" and (dataset.target < 0).any():
-        raise PipelineError(
-            f"--estimator {entry.name} needs a target of 0 or more, found negative values in {dataset.target_name!r}"
-        )
+    entry = _entry(settings.estimator, dataset)
     split = splitting.split(
         dataset, roles, test_size=settings.test_size, key_columns=inherited.key_columns, before=inherited.rule
     )
     known = ancestry.known(earlier, dataset, split)
     for note in known.notes(len(split.holdout)):
         _log.info(note)
-    return Plan(
+    return TrainingPlan(
+        settings=settings,
         origin=table.origin,
         dataset=dataset,
         split=split,
@@ -142,6 +197,12 @@ def decide(
         class_weight=_class_weight(settings.class_weight, dataset),
         rule=_applicable(rule, dataset),
     )
+
+
+def _entry(name: str, dataset: Dataset) -> estimators.Entry:
+    entry = estimators.choose(name, dataset.task)
+    entry.check_target(dataset.target, dataset.target_name)
+    return entry
 
 
 def model_name(asked: str | None, table: Table) -> str:

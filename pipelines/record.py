@@ -1,26 +1,25 @@
 """What a training run says of itself: its evidence, its parameters, and the sentence that the registry shows."""
 
-from pipelines import estimators, fitting, lineage
+from pipelines import fitting, lineage
 from pipelines.dataset import CLASSIFICATION
 from pipelines.evaluation import metrics, sections
 from pipelines.evaluation.metrics import Answers
-from pipelines.modelling import Fitted
-from pipelines.planning import Plan, Settings
+from pipelines.modelling import FittedModel
+from pipelines.planning import TrainingPlan
 from pipelines.validation import SuiteResult
 from registry import evidence
 
 
 def document(
-    settings: Settings,
-    plan: Plan,
-    fitted: Fitted,
+    plan: TrainingPlan,
+    fitted: FittedModel,
     answers: Answers,
     *,
     suite: SuiteResult | None,
     parity: dict | None,
 ) -> dict:
     """The training evidence of a version; the shape is ``registry.evidence``'s."""
-    dataset, split = plan.dataset, plan.split
+    settings, dataset, split = plan.settings, plan.dataset, plan.split
     judged = sections.judge(answers, resamples=settings.resamples, seed=settings.seed)
     strategy, baseline = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
     held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
@@ -64,10 +63,10 @@ def _json_value(value: object) -> object:
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
 
 
-def parameters(settings: Settings, plan: Plan) -> dict[str, object]:
+def parameters(plan: TrainingPlan) -> dict[str, object]:
     """What MLflow's run comparison shows; the names differ from the project's own parameters, which it logs itself."""
-    pipeline_defaults = estimators.build(plan.entry, plan.values, seed=settings.seed, class_weight=plan.class_weight)
-    given = {f"estimator.{name}": value for name, value in pipeline_defaults.get_params(deep=False).items()}
+    settings = plan.settings
+    given = {f"estimator.{name}": value for name, value in plan.build().get_params(deep=False).items()}
     return {
         "estimator.class": plan.entry.class_name,
         **{name: value for name, value in given.items() if name != "estimator.estimator"},

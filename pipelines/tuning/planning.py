@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines import estimators, planning, splitting, validation
+from pipelines import estimators, splitting
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
-from pipelines.planning import Plan, Settings
+from pipelines.planning import Settings, TrainingPlan, plan_training
 from pipelines.tuning import spaces
 from pipelines.tuning.spaces import Scale, SearchSpace
-from pipelines.validation import suite_lookup
 from registry import logs
 from registry.metrics import BY_NAME, names
 
@@ -52,7 +51,7 @@ class Task:
     """All that is decided before the first trial."""
 
     search: Search
-    plan: Plan
+    plan: TrainingPlan
     space: SearchSpace
     folds: tuple[str, list[tuple[np.ndarray, np.ndarray]]]
     metric: str
@@ -104,7 +103,7 @@ def decide(search: Search, *, connect: "Callable[[], MlflowClient] | None" = Non
         raise PipelineError(f"--estimator: expected estimators of one task, found that {told}")
     deciding = next((name for name in names if tasks[name]), names[0])
 
-    plan = planning.decide(replace(settings, estimator=deciding, parameters={}), connect=connect)
+    plan = plan_training(replace(settings, estimator=deciding, parameters={}), connect=connect)
     task = plan.dataset.task
     entries = [estimators.choose(name, task) for name in (spaces.AUTO[task] if names == ["auto"] else names)]
     space = _space(search, plan, entries)
@@ -115,15 +114,11 @@ def decide(search: Search, *, connect: "Callable[[], MlflowClient] | None" = Non
     return Task(search, plan, space, folds, _metric(search.metric, task), total)
 
 
-def _space(search: Search, plan: Plan, entries: Sequence[estimators.Entry]) -> SearchSpace:
+def _space(search: Search, plan: TrainingPlan, entries: Sequence[estimators.Entry]) -> SearchSpace:
     target = plan.dataset.target.iloc[plan.split.training].to_numpy()
     regression = plan.dataset.task == REGRESSION
     for entry in entries:
-        if entry.target == "non-negative" and (plan.dataset.target < 0).any():
-            raise PipelineError(
-                f"--estimator {entry.name} needs a target of 0 or more, found negative values in "
-                f"{plan.dataset.target_name!r}; leave it out"
-            )
+        entry.check_target(plan.dataset.target, plan.dataset.target_name)
     space = spaces.build(
         entries,
         scale=Scale.of(target) if regression else Scale(len(target)),
@@ -143,13 +138,3 @@ def _metric(asked: str | None, task: str) -> str:
     if asked is not None and asked not in known:
         raise PipelineError(f"--metric {asked}: a {task} has {', '.join(known)}")
     return asked or _DEFAULTS[task]
-
-
-def check_table(task: Task, client: "MlflowClient") -> None:
-    """Stop before the first trial where the winner's training would be stopped by the table's suite."""
-    plan, settings = task.plan, task.search.settings
-    if settings.suite != suite_lookup.NONE:
-        suite, origin = suite_lookup.find(settings.suite, origin=plan.origin, model=plan.name, client=client)
-        _, found = suite_lookup.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
-        _log.info("%s (%s)", found.summary(), origin)
-        validation.raise_for_critical(found)

@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import report, runs, tracking, training
+from pipelines import report, runs, tracking, training, validation
 from pipelines.errors import PipelineError
 from pipelines.training import Trained
 from pipelines.tuning import pictures, studies, trials
-from pipelines.tuning.planning import Search, Task, check_table, decide
+from pipelines.tuning.planning import Search, Task, decide
 from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
 from registry import client as registry_client
 from registry import logs, redaction
@@ -101,7 +101,9 @@ def tune(search: Search) -> Tuned:
         before = study.user_attrs.get(studies.SEARCH_RUN)
     if before:
         _refuse_busy(client, name, before)
-    check_table(task, client)
+    task = replace(task, plan=task.plan.with_check(client))
+    if task.plan.checked:
+        validation.raise_for_critical(task.plan.checked.result)
     tags = {**runs.tags(), STUDY_TAG: name, **({CONTINUES_TAG: before} if before else {})}
     with runs.interruptible():
         try:
@@ -135,9 +137,9 @@ def _run(task: Task, study: "Study", client: "MlflowClient", run_id: str) -> Tun
     _log_search(task, study, found)
     _log.info("best of %d trials: %s", found.trials, found.told())
 
-    settings = replace(search.settings, estimator=found.estimator, parameters=found.parameters)
+    winner = task.plan.with_estimator(found.estimator, found.parameters).renewed(client)
     tags = {SEARCH_TAG: run_id, STUDY_TAG: study.study_name}
-    return Tuned(training.train(settings, tags=tags, inherited=task.plan.inherited), found)
+    return Tuned(training.train(winner, tags=tags), found)
 
 
 def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:

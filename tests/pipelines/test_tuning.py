@@ -1,6 +1,7 @@
 """A search through its public door: what it tries, what it keeps, and how it goes on after it was ended."""
 
 import contextlib
+import hashlib
 import itertools
 import json
 import logging
@@ -9,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,6 +34,7 @@ from pipelines.tuning import spaces, studies, trials
 from pipelines.tuning.planning import Search, decide
 from pipelines.tuning.search import Tuned, tune
 from pipelines.tuning.spaces import Choices, Range, Scale, SearchSpace
+from registry import evidence
 from tests.pipelines import tables
 
 ROOT = Path(__file__).parents[2]
@@ -259,6 +262,25 @@ def test_a_database_of_studies_leaves_the_programs_logging_alone(tmp_path: Path)
         root.handlers[:] = handlers
 
 
+def test_the_table_is_read_once(tracking: str, tmp_path: Path) -> None:
+    """A pipe can be read once only: the winner is trained on what the search has read."""
+    content = tables.linear(tmp_path / "made.csv").read_bytes()
+    pipe = tmp_path / "made.pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
+    writer.start()
+
+    tuned = tune(Search(replace(quick(pipe), suite="auto"), trials=2))
+
+    writer.join()
+    document = evidence.read(
+        Path(mlflow.artifacts.download_artifacts(f"runs:/{tuned.trained.run_id}/evidence/training"))
+    )
+    assert document["lineage"]["data"]["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert document["model"]["estimator"] == estimators.find(tuned.search.estimator).class_name
+    assert document["suite"]["evaluated"] > 0
+
+
 def test_the_first_trial_of_each_estimator_is_what_train_would_fit(tracking: str, tmp_path: Path) -> None:
     tuned = tune(Search(quick("diabetes", estimator="ridge,lasso,linear"), trials=6))
 
@@ -275,7 +297,7 @@ def test_the_held_out_rows_are_never_looked_at(tracking: str, tmp_path: Path) ->
     table = pd.read_csv(tables.linear(tmp_path / "made.csv")).assign(row=lambda frame: [f"r{n}" for n in frame.index])
     table.to_csv(tmp_path / "one.csv", index=False)
     settings = quick(tmp_path / "one.csv", roles=Roles(id=["row"]), estimator="elastic-net,huber")
-    held = planning.decide(replace(settings, estimator="huber")).split.holdout
+    held = planning.plan_training(replace(settings, estimator="huber")).split.holdout
     assert len(held) > 20
     table.loc[held, "target"] = table.loc[held, "target"] * -1e6 - 5
     table.loc[held, "x"] = 1e9
