@@ -134,7 +134,7 @@ def train(as_json: bool, **given) -> None:
 def tune(as_json: bool, **given) -> None:
     """Search an estimator's parameters by cross-validation, and train and register the winner."""
     from pipelines import terminal
-    from pipelines.tuning import spaces
+    from pipelines.tuning import space_options
     from pipelines.tuning.planning import Search
     from pipelines.tuning.search import tune as tune_one
 
@@ -145,7 +145,7 @@ def tune(as_json: bool, **given) -> None:
         metric=given["metric"],
         storage=given["storage"],
         study=given["study"],
-        space=spaces.parse(given["search"]),
+        space=space_options.parse(given["search"]),
     )
     terminal.show_search(tune_one(search), as_json=as_json)
 

@@ -16,6 +16,7 @@ from pipelines.dataset import REGRESSION, Dataset
 from pipelines.errors import PipelineError
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
+from pipelines.folds import Pairs
 from registry import logs
 from registry.cli.text import one_line
 
@@ -118,7 +119,7 @@ def cross_validate(
     make: Callable[[], Pipeline],
     dataset: Dataset,
     training: np.ndarray,
-    folds: tuple[str, list[tuple[np.ndarray, np.ndarray]]],
+    folds: tuple[str, Pairs],
     *,
     positive=None,
 ) -> CrossValidation:

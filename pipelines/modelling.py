@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from pipelines import fitting, splitting, thresholds
+from pipelines import fitting, thresholds
 from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
+from pipelines.folds import make_folds
 from pipelines.planning import TrainingPlan
 from registry import logs
 
@@ -38,7 +39,7 @@ def fit(plan: TrainingPlan) -> FittedModel:
     chosen_here = plan.rule is not None and plan.rule.value is None
     folds = None
     if count := settings.folds or (_THRESHOLD_FOLDS if chosen_here else 0):
-        pairs = splitting.folds(dataset, plan.split, count=count, seed=settings.seed)
+        pairs = make_folds(dataset, plan.split, count=count, seed=settings.seed)
         folds = fitting.cross_validate(make, dataset, training, pairs, positive=plan.positive)
     threshold, notes = None, []
     if plan.rule:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from pipelines import columns, dates
+from pipelines import dates, spelling
 from pipelines.columns import DATE, EXACT, NESTED, Column
 from serving.scorecard.inputs import CATEGORY, NUMBER
 
@@ -105,7 +105,7 @@ def _of_texts(column: Column, kept: bool) -> str | None:
     if distinct <= _FEW:
         return None
     if distinct > _NEARLY_UNIQUE * len(known):
-        hint = columns.spelling(known)
+        hint = spelling.described(known)
         if hint:
             return f"{hint}, read as text; write them as 1234.5 to use them"
         return f"nearly unique text ({distinct} different in {len(known)}); {_OVERRULE}"
@@ -120,7 +120,7 @@ def notes(column: Column, *, kept: bool) -> list[str]:
     kept : whether its user has decided on it.
     """
     if column.type == CATEGORY:
-        hint = columns.spelling(column.values.dropna())
+        hint = spelling.described(column.values.dropna())
         return [f"{column.name!r} holds {hint}, taken as categories; write them as 1234.5 for numbers"] if hint else []
     if column.type != NUMBER or kept:
         return []

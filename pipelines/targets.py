@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines import columns
+from pipelines import columns, spelling
 from pipelines.columns import DATE, EXACT, NESTED, Column
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
@@ -190,14 +190,14 @@ def values(target: Column, task: str, *, absent: Sequence[str] = ()) -> pd.Serie
         raise PipelineError(f"target {name!r} is constant{words}, nothing can be learned; choose another --target")
     if task == REGRESSION:
         if target.type == CATEGORY:
-            hint = columns.spelling(known)
+            hint = spelling.described(known)
             found = hint or f"text ({listed([known.iloc[0]])})"
             remedy = "write them as 1234.5" if hint else "use --task classification"
             raise PipelineError(f"target {name!r} holds {found}, a regression needs numbers; {remedy}")
         return known
     labels = _labels(target, known)
     if distinct > _FEW and distinct > _TOO_MANY * len(labels):
-        hint = columns.spelling(known) if target.type == CATEGORY else ""
+        hint = spelling.described(known) if target.type == CATEGORY else ""
         raise PipelineError(
             f"target {name!r} has {distinct} classes in {len(labels)} rows, too many to learn; "
             + (f"it holds {hint}: write them as 1234.5 for a regression" if hint else "choose another --target")

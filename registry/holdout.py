@@ -20,7 +20,7 @@ from registry.errors import RegistryError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: How values become a key, see ``pipelines.splitting.hash_rows``. Raised where that changes: keys of one scheme say
+#: How values become a key, see ``pipelines.row_keys.hash_rows``. Raised where that changes: keys of one scheme say
 #: nothing in another. Evidence from before there was a number has none.
 SCHEME = 2
 

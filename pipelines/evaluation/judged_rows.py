@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from pipelines import columns, splitting
+from pipelines import columns, row_keys, splitting
 from pipelines.dataset import CLASSIFICATION, REGRESSION
 from pipelines.errors import PipelineError
 from pipelines.planning import CLEANING
@@ -165,7 +165,7 @@ def _seen(table: Table, version: Version) -> _Seen:
     inputs = tuple(one.name for one in version.inputs)
     if missing := [name for name in inputs if table.known_as(name) is None]:
         raise PipelineError(f"{version.title} takes columns that the table lacks: {listed(missing)}")
-    keys = splitting.hash_columns(column, inputs)
+    keys = row_keys.hash_columns(column, inputs)
     return _Seen(HoldoutRule(GIVEN, inputs), keys, None, same)
 
 

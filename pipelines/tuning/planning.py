@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pipelines import estimators, splitting
+from pipelines import estimators
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
+from pipelines.folds import Pairs, make_folds
 from pipelines.planning import Settings, TrainingPlan, plan_training
-from pipelines.tuning import spaces
-from pipelines.tuning.spaces import Scale, SearchSpace
+from pipelines.tuning import space_options
+from pipelines.tuning.default_spaces import AUTO, Scale
+from pipelines.tuning.spaces import SearchSpace
 from registry import logs
 from registry.metrics import BY_NAME, names
 
@@ -53,7 +53,7 @@ class Task:
     search: Search
     plan: TrainingPlan
     space: SearchSpace
-    folds: tuple[str, list[tuple[np.ndarray, np.ndarray]]]
+    folds: tuple[str, Pairs]
     metric: str
     total: int
 
@@ -96,7 +96,7 @@ def decide(search: Search, *, connect: "Callable[[], MlflowClient] | None" = Non
         raise PipelineError(f"tune compares by cross-validation: expected --folds of 2 or more, found {settings.folds}")
     if search.trials < 1:
         raise PipelineError(f"--trials: expected 1 or more, found {search.trials}")
-    names = spaces.names(settings.estimator)
+    names = space_options.names(settings.estimator)
     tasks = {name: estimators.task_of(name) for name in names}
     if len(set(tasks.values()) - {None}) > 1:
         told = ", ".join(f"{name} is for {task}" for name, task in tasks.items() if task)
@@ -105,12 +105,12 @@ def decide(search: Search, *, connect: "Callable[[], MlflowClient] | None" = Non
 
     plan = plan_training(replace(settings, estimator=deciding, parameters={}), connect=connect)
     task = plan.dataset.task
-    entries = [estimators.choose(name, task) for name in (spaces.AUTO[task] if names == ["auto"] else names)]
+    entries = [estimators.choose(name, task) for name in (AUTO[task] if names == ["auto"] else names)]
     space = _space(search, plan, entries)
     total = min(search.trials, space.size() or search.trials)
     if total < search.trials:
         _log.info("there are %d points to try: %d trials are all", total, total)
-    folds = splitting.folds(plan.dataset, plan.split, count=settings.folds, seed=settings.seed)
+    folds = make_folds(plan.dataset, plan.split, count=settings.folds, seed=settings.seed)
     return Task(search, plan, space, folds, _metric(search.metric, task), total)
 
 
@@ -119,7 +119,7 @@ def _space(search: Search, plan: TrainingPlan, entries: Sequence[estimators.Entr
     regression = plan.dataset.task == REGRESSION
     for entry in entries:
         entry.check_target(plan.dataset.target, plan.dataset.target_name)
-    space = spaces.build(
+    space = space_options.build(
         entries,
         scale=Scale.of(target) if regression else Scale(len(target)),
         fixed=search.settings.parameters,

@@ -30,10 +30,11 @@ from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
 from pipelines.estimators import CATALOGUE, Entry
 from pipelines.planning import Settings
-from pipelines.tuning import spaces, studies, trials
+from pipelines.tuning import space_options, studies, trials
+from pipelines.tuning.default_spaces import Scale
 from pipelines.tuning.planning import Search, decide
 from pipelines.tuning.search import Tuned, tune
-from pipelines.tuning.spaces import Choices, Range, Scale, SearchSpace
+from pipelines.tuning.spaces import Choices, Range, SearchSpace
 from registry import evidence
 from tests.pipelines import tables
 
@@ -86,7 +87,7 @@ def corners(space: SearchSpace) -> Iterator[tuple[Entry, dict[str, str]]]:
 @pytest.mark.parametrize("scale", SCALES, ids=str)
 @pytest.mark.parametrize("entry", TUNABLE, ids=lambda entry: entry.name)
 def test_all_that_is_tried_of_an_estimator_is_what_scikit_learn_takes(entry: Entry, scale: Scale) -> None:
-    found = list(corners(spaces.build([entry], scale=scale, fixed={}, narrowed={})))
+    found = list(corners(space_options.build([entry], scale=scale, fixed={}, narrowed={})))
 
     assert len(found) >= 2
     for _, texts in found:
@@ -95,23 +96,23 @@ def test_all_that_is_tried_of_an_estimator_is_what_scikit_learn_takes(entry: Ent
 
 def test_an_estimator_without_parameters_has_nothing_to_tune() -> None:
     with pytest.raises(PipelineError, match=r"linear has nothing to tune .*; use train, or tune one of ridge, lasso"):
-        spaces.build([estimators.find("linear")], scale=Scale(100), fixed={}, narrowed={})
+        space_options.build([estimators.find("linear")], scale=Scale(100), fixed={}, narrowed={})
 
 
 @given(st.floats(min_value=1e-300, max_value=1e300))
 def test_a_parameter_is_trained_as_it_was_tried_to_the_last_bit(value: float) -> None:
     entry = estimators.find("ridge")
-    (candidate,) = spaces.build([entry], scale=Scale(100), fixed={"tol": "1e-5"}, narrowed={}).candidates
+    (candidate,) = space_options.build([entry], scale=Scale(100), fixed={"tol": "1e-5"}, narrowed={}).candidates
 
     assert estimators.parameters(entry, candidate.texts({"alpha": value})) == {"alpha": value, "tol": 1e-5}
 
 
 def test_a_user_narrows_a_space_and_adds_to_it() -> None:
-    narrowed = spaces.parse(
+    narrowed = space_options.parse(
         ["alpha=0.5:2 max_iter=100:300:log", "elastic-net.l1_ratio=0.2,0.8", "selection=cyclic,random"]
     )
     entries = [estimators.find(name) for name in ("ridge", "elastic-net")]
-    ridge, net = spaces.build(entries, scale=Scale(100), fixed={"tol": "1e-3"}, narrowed=narrowed).candidates
+    ridge, net = space_options.build(entries, scale=Scale(100), fixed={"tol": "1e-3"}, narrowed=narrowed).candidates
 
     assert ridge.space == {"alpha": Range(0.5, 2.0), "max_iter": Range(100, 300, log=True, whole=True)}
     assert net.space["l1_ratio"] == Choices(("0.2", "0.8"))
@@ -121,9 +122,9 @@ def test_a_user_narrows_a_space_and_adds_to_it() -> None:
 
 
 def test_values_with_commas_of_their_own_are_kept_whole() -> None:
-    narrowed = spaces.parse(["hidden_layer_sizes=(8,),(16, 4) alpha=1e-4:1"])
+    narrowed = space_options.parse(["hidden_layer_sizes=(8,),(16, 4) alpha=1e-4:1"])
     entry = estimators.find("mlp-regressor")
-    (candidate,) = spaces.build([entry], scale=Scale(100), fixed={}, narrowed=narrowed).candidates
+    (candidate,) = space_options.build([entry], scale=Scale(100), fixed={}, narrowed=narrowed).candidates
 
     assert candidate.space["hidden_layer_sizes"] == Choices(("(8,)", "(16, 4)"))
     assert estimators.parameters(entry, candidate.texts({"hidden_layer_sizes": "(16, 4)"})) == {
@@ -151,7 +152,9 @@ def test_values_with_commas_of_their_own_are_kept_whole() -> None:
 )
 def test_a_search_that_cannot_be_is_refused_in_one_line(text: str, said: str) -> None:
     with pytest.raises(PipelineError, match=said) as refused:
-        spaces.build([estimators.find("ridge")], scale=Scale(100), fixed={"tol": "1e-3"}, narrowed=spaces.parse([text]))
+        space_options.build(
+            [estimators.find("ridge")], scale=Scale(100), fixed={"tol": "1e-3"}, narrowed=space_options.parse([text])
+        )
     assert "\n" not in str(refused.value)
 
 
