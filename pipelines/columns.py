@@ -35,7 +35,7 @@ _EXAMPLE = 20
 
 
 @dataclass(frozen=True)
-class Column:
+class TypedColumn:
     """A typed column.
 
     Parameters
@@ -58,7 +58,7 @@ class Column:
         return Input(self.name, self.type, self.integer, decimal=self.marks.decimal, thousands=self.marks.thousands)
 
 
-def infer(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks = PLAIN) -> Column:
+def infer(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks = PLAIN) -> TypedColumn:
     """Type a column by its values.
 
     Parameters
@@ -74,19 +74,19 @@ def infer(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks = 
     raw = raw_values.decoded(raw)
     kind = raw.type
     if pa.types.is_null(kind):
-        return Column(name, CATEGORY, raw_values.strings(raw.cast(pa.string())))
+        return TypedColumn(name, CATEGORY, raw_values.strings(raw.cast(pa.string())))
     if pa.types.is_boolean(kind):
-        return Column(name, BOOLEAN, raw_values.floats(raw))
+        return TypedColumn(name, BOOLEAN, raw_values.floats(raw))
     if raw_values.is_number(kind):
-        return Column(name, NUMBER, raw_values.floats(raw), integer=pa.types.is_integer(kind))
+        return TypedColumn(name, NUMBER, raw_values.floats(raw), integer=pa.types.is_integer(kind))
     if pa.types.is_temporal(kind):
-        return Column(name, DATE, raw_values.moments(raw))
+        return TypedColumn(name, DATE, raw_values.moments(raw))
     if raw_values.is_text(kind):
         return _infer_text(name, raw, cleaning, written)
-    return Column(name, NESTED, pd.Series(np.full(len(raw), np.nan)))
+    return TypedColumn(name, NESTED, pd.Series(np.full(len(raw), np.nan)))
 
 
-def infer_key(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks = PLAIN) -> Column:
+def infer_key(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks = PLAIN) -> TypedColumn:
     """Type a column that names rows: as :func:`infer` does, but as text where float64 would not tell all apart."""
     try:
         column = infer(name, raw, cleaning, written)
@@ -97,15 +97,15 @@ def infer_key(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Mark
     return column
 
 
-def text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> Column:
+def text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning) -> TypedColumn:
     """A column of values that are names, whatever they look like: each as its trimmed text."""
     raw = raw_values.decoded(raw)
     codes, distinct = raw_values.distinct(raw)
     try:
         read = [None if value is None or value != value else cleaning.text(_as_text(value)) for value in distinct]
     except TypeError:
-        return Column(name, NESTED, pd.Series(np.full(len(raw), np.nan)))
-    return Column(name, CATEGORY, raw_values.strings_of(codes, read))
+        return TypedColumn(name, NESTED, pd.Series(np.full(len(raw), np.nan)))
+    return TypedColumn(name, CATEGORY, raw_values.strings_of(codes, read))
 
 
 def _as_text(value: object) -> str:
@@ -122,7 +122,7 @@ def missing_words(raw: pa.ChunkedArray, cleaning: Cleaning) -> list[str]:
     return sorted({value.strip() for value in written} - {""})
 
 
-def coded(column: Column, raw: pa.ChunkedArray) -> str:
+def coded(column: TypedColumn, raw: pa.ChunkedArray) -> str:
     """What tells that a column's numbers are codes rather than amounts, with an example; "" where nothing does.
 
     Parameters
@@ -211,12 +211,12 @@ def _checked(values: pd.Series, wanted: Input) -> pd.Series:
     return values
 
 
-def _infer_text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks) -> Column:
+def _infer_text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks) -> TypedColumn:
     if (found := numerals.parse(raw, cleaning, written)) is not None and not np.isnan(found[0]).all():
         values, plain = found
         whole = bool((np.floor(values) == values).sum() == len(values) - plain.null_count)
         whole = whole and pc.all(pc.match_substring_regex(plain, f"^{WHOLE.pattern}$")).as_py()
-        return Column(name, NUMBER, pd.Series(values, copy=False), integer=whole, marks=written)
+        return TypedColumn(name, NUMBER, pd.Series(values, copy=False), integer=whole, marks=written)
     codes, distinct = raw_values.distinct(raw)
     trimmed = [cleaning.text(value) for value in distinct]
     present = {value for value in trimmed if value is not None}
@@ -225,13 +225,13 @@ def _infer_text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Ma
         found_numbers = [None if value is None else numbers[value] for value in trimmed]
         whole = all(math.isfinite(value) for value in numbers.values())
         whole = whole and all(WHOLE.fullmatch(value.replace(written.thousands, "")) for value in present)
-        return Column(name, NUMBER, raw_values.numbers_of(codes, found_numbers), integer=whole, marks=written)
+        return TypedColumn(name, NUMBER, raw_values.numbers_of(codes, found_numbers), integer=whole, marks=written)
     if present and {value.lower() for value in present} <= TRUTH.keys():
         truths = [None if value is None else TRUTH[value.lower()] for value in trimmed]
-        return Column(name, BOOLEAN, raw_values.numbers_of(codes, truths))
+        return TypedColumn(name, BOOLEAN, raw_values.numbers_of(codes, truths))
     _refuse_mixture(name, codes, trimmed, numbers.keys())
     dated = dates.are_texts(pa.array(sorted(present), pa.large_string()))
-    return Column(name, DATE if dated else CATEGORY, raw_values.strings_of(codes, trimmed))
+    return TypedColumn(name, DATE if dated else CATEGORY, raw_values.strings_of(codes, trimmed))
 
 
 def _refuse_mixture(name: str, codes: np.ndarray, trimmed: list, numbers) -> None:

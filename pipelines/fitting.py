@@ -52,7 +52,7 @@ class CrossValidation:
 
     def with_threshold(self, threshold: float) -> "CrossValidation":
         """The same answers, each row called positive where its probability is at least the threshold."""
-        return CrossValidation(self.kind, tuple(decide(answers, threshold) for answers in self.folds))
+        return CrossValidation(self.kind, tuple(_at_threshold(answers, threshold) for answers in self.folds))
 
 
 def _finite(summary: Callable, values: list[float]) -> float | None:
@@ -62,7 +62,7 @@ def _finite(summary: Callable, values: list[float]) -> float | None:
     return found if np.isfinite(found) else None
 
 
-def decide(answers: Answers, threshold: float) -> Answers:
+def _at_threshold(answers: Answers, threshold: float) -> Answers:
     """Answers of two classes with the labels that a threshold gives."""
     place = answers.classes.index(answers.positive)
     labels = np.array([answers.classes[1 - place], answers.positive], dtype=answers.predicted.dtype)

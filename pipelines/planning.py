@@ -72,12 +72,12 @@ class TrainingPlan:
     split: Split
     inherited: Inheritance
     known: Known
-    entry: estimators.Entry
+    entry: estimators.EstimatorEntry
     values: Mapping[str, object]
     name: str
     positive: object
     class_weight: object
-    rule: thresholds.Rule | None
+    rule: thresholds.ThresholdRule | None
     checked: SuiteCheck | None = None
 
     def build(self, threshold: float | None = None) -> Any:
@@ -199,7 +199,7 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
     )
 
 
-def _entry(name: str, dataset: Dataset) -> estimators.Entry:
+def _entry(name: str, dataset: Dataset) -> estimators.EstimatorEntry:
     entry = estimators.choose(name, dataset.task)
     entry.check_target(dataset.target, dataset.target_name)
     return entry
@@ -251,7 +251,7 @@ def _class_weight(asked: str | None, dataset: Dataset) -> object:
     return targets.weights(asked, dataset.classes, "--class-weight")
 
 
-def _applicable(rule: thresholds.Rule | None, dataset: Dataset) -> thresholds.Rule | None:
+def _applicable(rule: thresholds.ThresholdRule | None, dataset: Dataset) -> thresholds.ThresholdRule | None:
     if rule and len(dataset.classes) != 2:
         raise PipelineError(
             f"--threshold goes with two classes, found {len(dataset.classes) or 'a regression'}; leave it out"

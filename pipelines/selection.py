@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from pipelines import dates, spelling
-from pipelines.columns import DATE, EXACT, NESTED, Column
+from pipelines.columns import DATE, EXACT, NESTED, TypedColumn
 from serving.scorecard.inputs import CATEGORY, NUMBER
 
 # Names of identifiers: customer_id, "Customer ID", customerId, id, uuid, id_customer.
@@ -35,7 +35,7 @@ _DECIDE = "--drop leaves it out, --keep says that this is right"
 DROPPED = "dropped as asked"
 
 
-def reason(column: Column, *, role: bool, kept: bool, rows: int) -> str | None:
+def reason(column: TypedColumn, *, role: bool, kept: bool, rows: int) -> str | None:
     """Why a column would not be a feature; None where it would be one, unless it is dropped.
 
     Parameters
@@ -53,7 +53,7 @@ def reason(column: Column, *, role: bool, kept: bool, rows: int) -> str | None:
     return _of_numbers(column, kept, rows) if column.type != CATEGORY else _of_texts(column, kept)
 
 
-def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
+def _of_numbers(column: TypedColumn, kept: bool, rows: int) -> str | None:
     numbers = column.values.to_numpy()
     missing = int(np.isnan(numbers).sum())
     if missing == len(numbers):
@@ -87,7 +87,7 @@ def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
     return f"an identifier; {_OVERRULE}" if named and _identifies(distinct, known) else None
 
 
-def _of_texts(column: Column, kept: bool) -> str | None:
+def _of_texts(column: TypedColumn, kept: bool) -> str | None:
     known = column.values.dropna()
     if known.empty:
         return "missing throughout"
@@ -112,7 +112,7 @@ def _of_texts(column: Column, kept: bool) -> str | None:
     return None
 
 
-def notes(column: Column, *, kept: bool) -> list[str]:
+def notes(column: TypedColumn, *, kept: bool) -> list[str]:
     """What a person should know of a column that is a feature, a sentence each.
 
     Parameters

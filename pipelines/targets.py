@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines import columns, spelling
-from pipelines.columns import DATE, EXACT, NESTED, Column
+from pipelines.columns import DATE, EXACT, NESTED, TypedColumn
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from registry.cli.text import QUOTED, listed, parts, unquoted
@@ -110,7 +110,7 @@ def weights(text: str, classes: Sequence, option: str) -> dict[Any, float]:
     return found
 
 
-def read(name: str, table: Table, cleaning: Cleaning, task: str) -> Column:
+def read(name: str, table: Table, cleaning: Cleaning, task: str) -> TypedColumn:
     """The typed target, with its missing values.
 
     Parameters
@@ -139,7 +139,7 @@ def read(name: str, table: Table, cleaning: Cleaning, task: str) -> Column:
     return target
 
 
-def task(target: Column, asked: str, table: Table, task_of_estimator: str | None) -> tuple[str, str]:
+def task(target: TypedColumn, asked: str, table: Table, task_of_estimator: str | None) -> tuple[str, str]:
     """The task, and why."""
     if asked != "auto":
         return asked, "as asked"
@@ -163,7 +163,7 @@ def task(target: Column, asked: str, table: Table, task_of_estimator: str | None
     return REGRESSION, f"{target.name!r} holds numbers; --task classification overrules"
 
 
-def values(target: Column, task: str, *, absent: Sequence[str] = ()) -> pd.Series:
+def values(target: TypedColumn, task: str, *, absent: Sequence[str] = ()) -> pd.Series:
     """The values that are there, for a task: float64 for a regression, else labels (str, int64 or bool).
 
     Parameters
@@ -212,7 +212,7 @@ def values(target: Column, task: str, *, absent: Sequence[str] = ()) -> pd.Serie
     return labels
 
 
-def _labels(target: Column, known: pd.Series) -> pd.Series:
+def _labels(target: TypedColumn, known: pd.Series) -> pd.Series:
     if target.type == BOOLEAN:
         return known.astype("bool")
     if target.type == CATEGORY:
@@ -227,7 +227,7 @@ def _labels(target: Column, known: pd.Series) -> pd.Series:
     return known.astype("int64")
 
 
-def check_size(column: Column, remedy: str) -> None:
+def check_size(column: TypedColumn, remedy: str) -> None:
     """Raise where a column of numbers holds infinite ones, or such as cannot be squared and summed up."""
     numbers = column.values.to_numpy()
     low, high = np.fmin.reduce(numbers, initial=np.inf), np.fmax.reduce(numbers, initial=-np.inf)

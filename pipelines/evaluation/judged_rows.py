@@ -103,7 +103,7 @@ def _target_name(table: Table, version: Version, asked: str | None) -> str:
     return name
 
 
-def _truth(table: Table, target: str, version: Version) -> columns.Column:
+def _truth(table: Table, target: str, version: Version) -> columns.TypedColumn:
     """The target by its type: as text where the version answers text, though all that is here may look like numbers."""
     classes = version.document["model"]["classes"] if version.document else version.classes
     if classes and isinstance(classes[0], str):
@@ -114,7 +114,7 @@ def _truth(table: Table, target: str, version: Version) -> columns.Column:
         raise PipelineError(f"target: {str(error).partition(', or leave')[0]}") from None
 
 
-def _task(version: Version, column: columns.Column, known: np.ndarray) -> tuple[str, tuple]:
+def _task(version: Version, column: columns.TypedColumn, known: np.ndarray) -> tuple[str, tuple]:
     """The task of a version, and its classes: those of the table where the model does not tell."""
     if version.document:
         return version.document["model"]["task"], tuple(version.document["model"]["classes"] or ())

@@ -198,7 +198,7 @@ def _parsed_text(
     return _Found(columns, (f"read as {layout.told()}, encoding {encoding}", *layout.notes), layout.delimiter)
 
 
-def _marked(columns: pa.Table, separator: str | None, options: ReadOptions, *, commas: bool) -> marks.Found:
+def _marked(columns: pa.Table, separator: str | None, options: ReadOptions, *, commas: bool) -> marks.FoundMarks:
     """The marks of the columns: as they are given, or found in a delimited file."""
     if separator is None or options.decimal is not None or options.thousands is not None:
         return marks.given(columns, options.decimal, options.thousands)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.estimators import Entry
+from pipelines.estimators import EstimatorEntry
 from pipelines.tuning.spaces import Choices, Range
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Scale:
         return cls(len(target), *(value if 1e-100 < value < 1e100 else 1.0 for value in (spread, level)))
 
 
-def sensible(entry: Entry, scale: Scale) -> dict[str, Range | Choices]:
+def sensible(entry: EstimatorEntry, scale: Scale) -> dict[str, Range | Choices]:
     """What is worth trying of an estimator whose numbers are standardised; empty where nothing is.
 
     scikit-learn weighs a penalty against a sum or a mean of losses, each in the target's units or in units of its own;

@@ -47,11 +47,19 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Task:
-    """All that is decided before the first trial."""
+class SearchPlan:
+    """All that is decided before the first trial.
+
+    Parameters
+    ----------
+    training : the plan by which the winner will be trained, with an estimator of the search.
+    folds : their kind, and the rows of each.
+    metric : what is optimised.
+    total : how many trials there will be in all.
+    """
 
     search: Search
-    plan: TrainingPlan
+    training: TrainingPlan
     space: SearchSpace
     folds: tuple[str, Pairs]
     metric: str
@@ -64,7 +72,7 @@ class Task:
 
     def searched(self) -> dict[str, str]:
         """All that the values of trials hang on."""
-        settings, plan = self.search.settings, self.plan
+        settings, plan = self.search.settings, self.training
         roles = plan.inherited.roles
         parts = {
             "data": plan.origin.digest[:19],
@@ -90,7 +98,18 @@ class Task:
         return {name: str(value) for name, value in parts.items() if value not in (None, "")}
 
 
-def decide(search: Search, *, connect: "Callable[[], MlflowClient] | None" = None) -> Task:
+def plan_search(search: Search, *, connect: "Callable[[], MlflowClient] | None" = None) -> SearchPlan:
+    """Read the table and decide all that can be decided before the first trial.
+
+    Parameters
+    ----------
+    connect : see :func:`pipelines.planning.plan_training`.
+
+    Raises
+    ------
+    PipelineError, RegistryError
+        where anything is refused.
+    """
     settings = search.settings
     if settings.folds < 2:
         raise PipelineError(f"tune compares by cross-validation: expected --folds of 2 or more, found {settings.folds}")
@@ -111,10 +130,10 @@ def decide(search: Search, *, connect: "Callable[[], MlflowClient] | None" = Non
     if total < search.trials:
         _log.info("there are %d points to try: %d trials are all", total, total)
     folds = make_folds(plan.dataset, plan.split, count=settings.folds, seed=settings.seed)
-    return Task(search, plan, space, folds, _metric(search.metric, task), total)
+    return SearchPlan(search, plan, space, folds, _metric(search.metric, task), total)
 
 
-def _space(search: Search, plan: TrainingPlan, entries: Sequence[estimators.Entry]) -> SearchSpace:
+def _space(search: Search, plan: TrainingPlan, entries: Sequence[estimators.EstimatorEntry]) -> SearchSpace:
     target = plan.dataset.target.iloc[plan.split.training].to_numpy()
     regression = plan.dataset.task == REGRESSION
     for entry in entries:

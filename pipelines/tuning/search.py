@@ -15,7 +15,7 @@ from pipelines import report, runs, tracking, training, validation
 from pipelines.errors import PipelineError
 from pipelines.training import Trained
 from pipelines.tuning import pictures, studies, trials
-from pipelines.tuning.planning import Search, Task, decide
+from pipelines.tuning.planning import Search, SearchPlan, plan_search
 from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
 from registry import client as registry_client
 from registry import logs, redaction
@@ -33,7 +33,7 @@ _log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     Parameters
@@ -67,7 +67,7 @@ class Tuned:
     """A search and the version that was trained as its winner says."""
 
     trained: Trained
-    search: Found
+    search: SearchResult
 
 
 class SearchInterrupted(KeyboardInterrupt):
@@ -91,55 +91,55 @@ def tune(search: Search) -> Tuned:
     registry_client.settle()
     registry_client.probe()
     connect = cache(registry_client.connect)
-    task = decide(search, connect=connect)
+    plan = plan_search(search, connect=connect)
     storage = studies.connect(search.storage)
     client = connect()
-    searched = task.searched()
-    name = search.study or f"{task.plan.name}-{_digest(searched)[:8]}"
+    searched = plan.searched()
+    name = search.study or f"{plan.training.name}-{_digest(searched)[:8]}"
     with studies.storing(search.storage):
-        study = studies.open_study(storage, name, maximized=task.maximized, searched=searched)
+        study = studies.open_study(storage, name, maximized=plan.maximized, searched=searched)
         before = study.user_attrs.get(studies.SEARCH_RUN)
     if before:
         _refuse_busy(client, name, before)
-    task = replace(task, plan=task.plan.with_check(client))
-    if task.plan.checked:
-        validation.raise_for_critical(task.plan.checked.result)
+    plan = replace(plan, training=plan.training.with_check(client))
+    if plan.training.checked:
+        validation.raise_for_critical(plan.training.checked.result)
     tags = {**runs.tags(), STUDY_TAG: name, **({CONTINUES_TAG: before} if before else {})}
     with runs.interruptible():
         try:
             with runs.run(
-                client, experiment=search.settings.experiment, name=f"tune {task.plan.name}", tags=tags
+                client, experiment=search.settings.experiment, name=f"tune {plan.training.name}", tags=tags
             ) as run:
-                return _run(task, study, client, run.info.run_id)
+                return _run(plan, study, client, run.info.run_id)
         except KeyboardInterrupt:
-            raise SearchInterrupted(_kept(task, study)) from None
+            raise SearchInterrupted(_kept(plan, study)) from None
 
 
-def _run(task: Task, study: "Study", client: "MlflowClient", run_id: str) -> Tuned:
-    search = task.search
+def _run(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) -> Tuned:
+    search = plan.search
     with studies.storing(search.storage):
         study.set_user_attr(studies.SEARCH_RUN, run_id)
         if left := studies.release(study):
             _log.info("interrupted before, and done again: trial %s", ", ".join(map(str, left)))
         done = len(studies.done(study))
-    tracking.log_parameters(_parameters(task, study))
-    if done >= task.total:
+    tracking.log_parameters(_parameters(plan, study))
+    if done >= plan.total:
         _log.info("study %s has its %d trials: none is added, the winner is trained again", study.study_name, done)
     else:
-        begun = f" goes on: {done} of {task.total} trials are done" if done else f": {task.total} trials"
-        sought = "highest" if task.maximized else "lowest"
-        _log.info("study %s%s, for the %s %s", study.study_name, begun, sought, task.metric)
-    _search(task, study, client, run_id)
+        begun = f" goes on: {done} of {plan.total} trials are done" if done else f": {plan.total} trials"
+        sought = "highest" if plan.maximized else "lowest"
+        _log.info("study %s%s, for the %s %s", study.study_name, begun, sought, plan.metric)
+    _search(plan, study, client, run_id)
     best = studies.best(study)
     if best is None:
-        raise PipelineError(_nothing(task, study))
-    found = _found(task, study, best, run_id)
-    _log_search(task, study, found)
-    _log.info("best of %d trials: %s", found.trials, found.told())
+        raise PipelineError(_nothing(plan, study))
+    result = _result(plan, study, best, run_id)
+    _log_search(plan, study, result)
+    _log.info("best of %d trials: %s", result.trials, result.told())
 
-    winner = task.plan.with_estimator(found.estimator, found.parameters).renewed(client)
+    winner = plan.training.with_estimator(result.estimator, result.parameters).renewed(client)
     tags = {SEARCH_TAG: run_id, STUDY_TAG: study.study_name}
-    return Tuned(training.train(winner, tags=tags), found)
+    return Tuned(training.train(winner, tags=tags), result)
 
 
 def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
@@ -162,28 +162,28 @@ def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
         )
 
 
-def _search(task: Task, study: "Study", client: "MlflowClient", run_id: str) -> None:
+def _search(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) -> None:
     """Do the trials that are missing."""
-    seed, timeout = task.search.settings.seed, task.search.timeout
-    planned = task.space.planned(seed)
+    seed, timeout = plan.search.settings.seed, plan.search.timeout
+    planned = plan.space.planned(seed)
     began = time.monotonic()
-    folds = trials.Folds(task)
-    with studies.storing(task.search.storage):
-        study.pruner = trials.pruner(task)
+    folds = trials.Folds(plan)
+    with studies.storing(plan.search.storage):
+        study.pruner = trials.pruner(plan)
         done = len(studies.done(study))
         best: float | None = None
-        _tell(done, task.total, best, better=False)
-        while done < task.total and (timeout is None or time.monotonic() - began < timeout):
+        _tell(done, plan.total, best, better=False)
+        while done < plan.total and (timeout is None or time.monotonic() - began < timeout):
             study.sampler = studies.sampler(seed, done)
             trial = studies.ask(study, planned[done] if done < len(planned) else None)
-            task.space.suggest(trial)
-            trials.run(task, folds, study, trial, client)
+            plan.space.suggest(trial)
+            trials.run(plan, folds, study, trial, client)
             done += 1
             before, best = best, studies.best_value(study)
             if best is not None:
                 with speaking():
                     client.log_metric(run_id, "best_value", best, step=done)
-            _tell(done, task.total, best, better=best != before)
+            _tell(done, plan.total, best, better=best != before)
 
 
 def _tell(done: int, total: int, best: float | None, *, better: bool) -> None:
@@ -193,14 +193,14 @@ def _tell(done: int, total: int, best: float | None, *, better: bool) -> None:
     _log.log(level, "trial %d of %d: %s", done, total, progress.note or "none measured", extra=progress.extra())
 
 
-def _found(task: Task, study: "Study", best: "FrozenTrial", run_id: str) -> Found:
-    candidate, texts = task.space.read(best.params)
+def _result(plan: SearchPlan, study: "Study", best: "FrozenTrial", run_id: str) -> SearchResult:
+    candidate, texts = plan.space.read(best.params)
     done = studies.done(study)
     states = [trial.state.name for trial in done]
-    return Found(
+    return SearchResult(
         study=study.study_name,
-        storage=redaction.url(task.search.storage),
-        metric=task.metric,
+        storage=redaction.url(plan.search.storage),
+        metric=plan.metric,
         value=studies.value(best),
         estimator=candidate.entry.name,
         parameters=texts,
@@ -212,14 +212,14 @@ def _found(task: Task, study: "Study", best: "FrozenTrial", run_id: str) -> Foun
     )
 
 
-def _nothing(task: Task, study: "Study") -> str:
+def _nothing(plan: SearchPlan, study: "Study") -> str:
     """Why no trial has a value, on one line."""
     done = studies.done(study)
     reasons = list(
         dict.fromkeys(trial.user_attrs[studies.REASON] for trial in done if studies.REASON in trial.user_attrs)
     )
     if not reasons:
-        return f"--timeout {task.search.timeout:g}: no trial was begun in that time; give more"
+        return f"--timeout {plan.search.timeout:g}: no trial was begun in that time; give more"
     more = f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
     return (
         f"none of the {len(done)} trials of study {study.study_name} could be measured: {reasons[0]}{more}; "
@@ -227,48 +227,48 @@ def _nothing(task: Task, study: "Study") -> str:
     )
 
 
-def _kept(task: Task, study: "Study") -> str:
+def _kept(plan: SearchPlan, study: "Study") -> str:
     """What is left of a search that was told to stop; its running trial is given back."""
-    with interrupts.held(), studies.storing(task.search.storage):
+    with interrupts.held(), studies.storing(plan.search.storage):
         studies.release(study)
         done = len(studies.done(study))
     return (
-        f"interrupted after {done} of {task.total} trials, no version is registered; the same command goes on with "
-        f"study {study.study_name} in {redaction.url(task.search.storage)}"
+        f"interrupted after {done} of {plan.total} trials, no version is registered; the same command goes on with "
+        f"study {study.study_name} in {redaction.url(plan.search.storage)}"
     )
 
 
-def _parameters(task: Task, study: "Study") -> dict[str, Any]:
+def _parameters(plan: SearchPlan, study: "Study") -> dict[str, Any]:
     """What MLflow shows of a search."""
     return {
         "search.study": study.study_name,
-        "search.storage": redaction.url(task.search.storage),
-        "search.trials": task.search.trials,
-        "search.timeout": task.search.timeout,
-        "search.direction": "maximize" if task.maximized else "minimize",
-        **{f"search.{name.replace(' ', '_')}": value for name, value in task.searched().items()},
-        "data.name": task.plan.origin.name,
-        "data.source": task.plan.origin.source,
+        "search.storage": redaction.url(plan.search.storage),
+        "search.trials": plan.search.trials,
+        "search.timeout": plan.search.timeout,
+        "search.direction": "maximize" if plan.maximized else "minimize",
+        **{f"search.{name.replace(' ', '_')}": value for name, value in plan.searched().items()},
+        "data.name": plan.training.origin.name,
+        "data.source": plan.training.origin.source,
     }
 
 
-def _log_search(task: Task, study: "Study", found: Found) -> None:
+def _log_search(plan: SearchPlan, study: "Study", result: SearchResult) -> None:
     """Log the winner, a table of all trials and the pictures to the search's run."""
     import mlflow
 
     with runs.folder() as folder:
         (folder / "search").mkdir()
-        (folder / "search" / "found.json").write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
+        (folder / "search" / "found.json").write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
         _write_trials(study, folder / "search" / "trials.csv")
-        if task.search.settings.pictures:
-            with studies.storing(task.search.storage):
-                pictures.draw(study, metric=task.metric, folder=folder / report.PICTURES)
+        if plan.search.settings.pictures:
+            with studies.storing(plan.search.storage):
+                pictures.draw(study, metric=plan.metric, folder=folder / report.PICTURES)
         tracking.log_files(folder)
-    winner = {f"best.{name}": text for name, text in found.parameters.items()}
-    tracking.log_parameters({"best.estimator": found.estimator, "best.trial": found.trial, **winner})
+    winner = {f"best.{name}": text for name, text in result.parameters.items()}
+    tracking.log_parameters({"best.estimator": result.estimator, "best.trial": result.trial, **winner})
     with speaking():
-        counts = {"trials": found.trials, "trials_pruned": found.pruned, "trials_failed": found.failed}
-        mlflow.log_metrics({f"cv_{found.metric}_mean": found.value, **counts})
+        counts = {"trials": result.trials, "trials_pruned": result.pruned, "trials_failed": result.failed}
+        mlflow.log_metrics({f"cv_{result.metric}_mean": result.value, **counts})
 
 
 def _write_trials(study: "Study", path: Path) -> None:

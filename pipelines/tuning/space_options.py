@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pipelines import estimators
 from pipelines.errors import PipelineError
-from pipelines.estimators import Entry
+from pipelines.estimators import EstimatorEntry
 from pipelines.tuning.default_spaces import Scale, sensible
 from pipelines.tuning.spaces import Candidate, Choices, Range, SearchSpace
 from registry.cli.text import closest, one_line
@@ -23,7 +23,7 @@ def names(asked: str) -> list[str]:
 
 
 def build(
-    entries: Iterable[Entry], *, scale: Scale, fixed: Mapping[str, str], narrowed: Mapping[str, str]
+    entries: Iterable[EstimatorEntry], *, scale: Scale, fixed: Mapping[str, str], narrowed: Mapping[str, str]
 ) -> SearchSpace:
     """The space of a search.
 
@@ -74,7 +74,7 @@ def parse(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _assigned(given: Mapping[str, str], entries: list[Entry], option: str) -> dict[str, dict[str, str]]:
+def _assigned(given: Mapping[str, str], entries: list[EstimatorEntry], option: str) -> dict[str, dict[str, str]]:
     """Each estimator's share of what was given, by its name."""
     found: dict[str, dict[str, str]] = {entry.name: {} for entry in entries}
     known = {entry.name: set(entry.load()().get_params()) for entry in entries}
@@ -93,11 +93,11 @@ def _assigned(given: Mapping[str, str], entries: list[Entry], option: str) -> di
     return found
 
 
-def _names(entries: Iterable[Entry]) -> str:
+def _names(entries: Iterable[EstimatorEntry]) -> str:
     return ", ".join(entry.name for entry in entries)
 
 
-def _dimension(entry: Entry, name: str, text: str) -> Range | Choices:
+def _dimension(entry: EstimatorEntry, name: str, text: str) -> Range | Choices:
     """What is tried of a parameter, from ``0.001:10:log`` or ``0.1,1,10``, checked by scikit-learn."""
     bounds = [part.strip() for part in text.split(":")]
     if len(bounds) == 1:
@@ -133,7 +133,7 @@ def _between_commas(text: str) -> Iterator[str]:
     return iter(re.split(r",(?![^(\[]*[)\]])", text))
 
 
-def _accept(entry: Entry, name: str, text: str) -> None:
+def _accept(entry: EstimatorEntry, name: str, text: str) -> None:
     try:
         estimators.parameters(entry, {name: text})
     except PipelineError as error:

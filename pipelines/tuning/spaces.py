@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines import estimators
-from pipelines.estimators import Entry
+from pipelines.estimators import EstimatorEntry
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -72,7 +72,7 @@ class Candidate:
     space : parameter -> what is tried.
     """
 
-    entry: Entry
+    entry: EstimatorEntry
     fixed: Mapping[str, str]
     space: Mapping[str, Range | Choices]
 

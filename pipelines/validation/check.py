@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines import ancestry, columns, runs, selection, splitting, tracking, validation
-from pipelines.columns import Column
+from pipelines.columns import TypedColumn
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
 from pipelines.planning import CLEANING, model_name
@@ -133,7 +133,9 @@ def _with_target(whole: pd.DataFrame, target: str | None) -> pd.DataFrame:
     return whole[whole[target].notna()] if target in whole.columns else whole
 
 
-def _rule(typed: Mapping[str, Column], target: str | None, test_size: float, earlier: Sequence[Earlier]) -> HoldoutRule:
+def _rule(
+    typed: Mapping[str, TypedColumn], target: str | None, test_size: float, earlier: Sequence[Earlier]
+) -> HoldoutRule:
     """What holds rows out in training: an earlier version's rule, else the key of what would be the features."""
     inherited = ancestry.take_over(earlier, Roles(target=target), target=target or "", columns=list(typed)).rule
     if inherited and inherited.applies:

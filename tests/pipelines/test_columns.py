@@ -25,7 +25,7 @@ def chunked(values, kind=None) -> pa.ChunkedArray:
     return pa.chunked_array(parts, array.type)
 
 
-def inferred(values, kind=None) -> columns.Column:
+def inferred(values, kind=None) -> columns.TypedColumn:
     return columns.infer("c", chunked(values, kind), CLEANING)
 
 

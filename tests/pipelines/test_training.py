@@ -154,7 +154,7 @@ def test_a_hostile_table_becomes_a_model_and_says_what_it_left_out(
 
 @pytest.mark.parametrize("entry", estimators.CATALOGUE, ids=lambda entry: entry.name)
 def test_every_estimator_of_the_catalogue_trains_with_a_scorecard(
-    entry: estimators.Entry, tracking: str, tmp_path: Path
+    entry: estimators.EstimatorEntry, tracking: str, tmp_path: Path
 ) -> None:
     path = tables.hostile(tmp_path / "t.csv", task=entry.task)
     if entry.target == "non-negative":

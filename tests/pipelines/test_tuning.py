@@ -28,11 +28,11 @@ from mlflow.entities import Run
 from pipelines import estimators, fitting, planning
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
-from pipelines.estimators import CATALOGUE, Entry
+from pipelines.estimators import CATALOGUE, EstimatorEntry
 from pipelines.planning import Settings
 from pipelines.tuning import space_options, studies, trials
 from pipelines.tuning.default_spaces import Scale
-from pipelines.tuning.planning import Search, decide
+from pipelines.tuning.planning import Search, plan_search
 from pipelines.tuning.search import Tuned, tune
 from pipelines.tuning.spaces import Choices, Range, SearchSpace
 from registry import evidence
@@ -73,7 +73,7 @@ def children(run_id: str) -> list[Run]:
     return client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'", order_by=["start_time ASC"])
 
 
-def corners(space: SearchSpace) -> Iterator[tuple[Entry, dict[str, str]]]:
+def corners(space: SearchSpace) -> Iterator[tuple[EstimatorEntry, dict[str, str]]]:
     """The parameters at all corners of a space of one estimator, as typed."""
     (candidate,) = space.candidates
     ends = [
@@ -86,7 +86,7 @@ def corners(space: SearchSpace) -> Iterator[tuple[Entry, dict[str, str]]]:
 
 @pytest.mark.parametrize("scale", SCALES, ids=str)
 @pytest.mark.parametrize("entry", TUNABLE, ids=lambda entry: entry.name)
-def test_all_that_is_tried_of_an_estimator_is_what_scikit_learn_takes(entry: Entry, scale: Scale) -> None:
+def test_all_that_is_tried_of_an_estimator_is_what_scikit_learn_takes(entry: EstimatorEntry, scale: Scale) -> None:
     found = list(corners(space_options.build([entry], scale=scale, fixed={}, narrowed={})))
 
     assert len(found) >= 2
@@ -317,12 +317,12 @@ def test_the_held_out_rows_are_never_looked_at(tracking: str, tmp_path: Path) ->
 
 def test_features_made_once_a_fold_are_those_of_the_whole_pipeline(tracking: str, tmp_path: Path) -> None:
     settings = quick(tables.hostile(tmp_path / "made.csv"), roles=Roles(target="outcome"), estimator="logistic")
-    task = decide(Search(settings))
+    plan = plan_search(Search(settings))
 
-    for once, each in zip(trials.Folds(task), trials.Folds(task, most=0), strict=True):
+    for once, each in zip(trials.Folds(plan), trials.Folds(plan, most=0), strict=True):
         assert (once.ready, each.ready) == (True, False)
-        build = estimators.build(task.plan.entry, {}, seed=0)
-        whole = fitting.pipeline(task.plan.dataset, estimators.build(task.plan.entry, {}, seed=0))
+        build = estimators.build(plan.training.entry, {}, seed=0)
+        whole = fitting.pipeline(plan.training.dataset, estimators.build(plan.training.entry, {}, seed=0))
         fitting.fit(build, once.table, once.target)
         fitting.fit(whole, each.table, each.target)
         assert np.array_equal(build.predict_proba(once.judged), whole.predict_proba(each.judged))
