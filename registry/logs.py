@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from registry.cli.text import escaped
@@ -56,6 +57,12 @@ def counted(logger: logging.Logger, what: str, items: Sequence[T]) -> Iterator[T
 def line(record: logging.LogRecord) -> str:
     """A record as commands print it; names of columns and the like may hold control characters, which are escaped."""
     return f"  {escaped(record.getMessage())}"
+
+
+def timed_line(record: logging.LogRecord) -> str:
+    """A record as a command that runs on prints it: with the time (UTC)."""
+    time = datetime.fromtimestamp(record.created, UTC)
+    return f"{time:%Y-%m-%d %H:%M:%S}  {escaped(record.getMessage())}"
 
 
 def _redact(record: logging.LogRecord) -> bool:

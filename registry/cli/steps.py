@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,9 @@ from registry.logs import Progress
 class _Terminal(logging.Handler):
     """Prints records of INFO and above; where standard error is a terminal, those of progress move a bar instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: Callable[[logging.LogRecord], str]) -> None:
         super().__init__()
+        self._line = line
         self._bar: Any = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -25,7 +26,7 @@ class _Terminal(logging.Handler):
             self._draw(progress)
         elif record.levelno >= logging.INFO:
             self.close_bar()
-            click.echo(logs.line(record), err=True)
+            click.echo(self._line(record), err=True)
 
     def _draw(self, progress: Progress) -> None:
         from tqdm import tqdm
@@ -46,9 +47,14 @@ class _Terminal(logging.Handler):
 
 
 @contextmanager
-def shown() -> Iterator[None]:
-    """Show the platform's log at the terminal, and nowhere else, while the block runs."""
-    logger, handler = logging.getLogger(logs.ROOT), _Terminal()
+def shown(line: Callable[[logging.LogRecord], str] = logs.line) -> Iterator[None]:
+    """Show the platform's log at the terminal, and nowhere else, while the block runs.
+
+    Parameters
+    ----------
+    line : how a record is written.
+    """
+    logger, handler = logging.getLogger(logs.ROOT), _Terminal(line)
     handlers, level, propagate = logger.handlers, logger.level, logger.propagate
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.DEBUG)
