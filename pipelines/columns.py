@@ -138,8 +138,8 @@ def coded(column: TypedColumn, raw: pa.ChunkedArray) -> str:
         what, pattern = "an E among their digits", r"^\s*\d+[eE]\d+\s*$"
     else:
         return ""
-    found = raw.filter(pc.match_substring_regex(raw, pattern))
-    return f"codes with {what} ({found[0].as_py().strip()!r})" if len(found) else ""
+    codes = raw.filter(pc.match_substring_regex(raw, pattern))
+    return f"codes with {what} ({codes[0].as_py().strip()!r})" if len(codes) else ""
 
 
 def _are_whole(values: pd.Series) -> bool:
@@ -174,16 +174,16 @@ def convert(raw: pa.ChunkedArray, wanted: Input, cleaning: Cleaning) -> pd.Serie
         if raw_values.is_number(raw.type):
             return _checked(raw_values.floats(raw), wanted)
         written = Marks(wanted.decimal, wanted.thousands)
-        if raw_values.is_text(raw.type) and (found := numerals.parse(raw, cleaning, written)) is not None:
-            return _checked(pd.Series(found[0], copy=False), wanted)
+        if raw_values.is_text(raw.type) and (parsed := numerals.parse(raw, cleaning, written)) is not None:
+            return _checked(pd.Series(parsed[0], copy=False), wanted)
     codes, distinct = raw_values.distinct(raw)
     read: list = []
     refused: dict[int, InputError] = {}
-    for place, value in enumerate([*distinct, None]):
+    for code, value in enumerate([*distinct, None]):
         try:
             read.append(wanted.read(float(value) if isinstance(value, Decimal) else value, cleaning))
         except InputError as error:
-            refused[place] = error
+            refused[code] = error
             read.append(None)
     places = np.where(codes < 0, len(distinct), codes)
     if refused and (bad := np.isin(places, list(refused))).any():
@@ -212,8 +212,8 @@ def _checked(values: pd.Series, wanted: Input) -> pd.Series:
 
 
 def _infer_text(name: str, raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks) -> TypedColumn:
-    if (found := numerals.parse(raw, cleaning, written)) is not None and not np.isnan(found[0]).all():
-        values, plain = found
+    if (parsed := numerals.parse(raw, cleaning, written)) is not None and not np.isnan(parsed[0]).all():
+        values, plain = parsed
         whole = bool((np.floor(values) == values).sum() == len(values) - plain.null_count)
         whole = whole and pc.all(pc.match_substring_regex(plain, f"^{WHOLE.pattern}$")).as_py()
         return TypedColumn(name, NUMBER, pd.Series(values, copy=False), integer=whole, marks=written)

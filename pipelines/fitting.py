@@ -58,16 +58,16 @@ class CrossValidation:
 def _finite(summary: Callable, values: list[float]) -> float | None:
     """A summary of values; None where it leaves float64, as a variance may where the values do not."""
     with np.errstate(over="ignore"):
-        found = float(summary(values))
-    return found if np.isfinite(found) else None
+        result = float(summary(values))
+    return result if np.isfinite(result) else None
 
 
 def _at_threshold(answers: Answers, threshold: float) -> Answers:
     """Answers of two classes with the labels that a threshold gives."""
-    place = answers.classes.index(answers.positive)
-    labels = np.array([answers.classes[1 - place], answers.positive], dtype=answers.predicted.dtype)
+    positive = answers.classes.index(answers.positive)
+    labels = np.array([answers.classes[1 - positive], answers.positive], dtype=answers.predicted.dtype)
     assert answers.probabilities is not None
-    predicted = labels[(answers.probabilities[:, place] >= threshold).astype(int)]
+    predicted = labels[(answers.probabilities[:, positive] >= threshold).astype(int)]
     return replace(answers, predicted=predicted)
 
 
@@ -90,8 +90,8 @@ def fit(model: Pipeline, table: pd.DataFrame, target: pd.Series) -> list[str]:
             model.fit(table, target.to_numpy())
         except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
             raise PipelineError(f"the model cannot be fitted: {one_line(error)}") from error
-    found = {one_line(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning)}
-    return [f"did not converge: {text}" for text in sorted(found)]
+    messages = {one_line(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning)}
+    return [f"did not converge: {text}" for text in sorted(messages)]
 
 
 def answer(model, table: pd.DataFrame, target: np.ndarray, *, classes: Iterable = (), positive=None) -> Answers:
@@ -131,13 +131,13 @@ def cross_validate(
     """
     table, target = dataset.features.iloc[training], dataset.target.iloc[training]
     kind, pairs = folds
-    found = []
+    by_fold = []
     for fitted_on, judged_on in logs.counted(_log, "cross-validating", pairs):
         model = make()
         fit(model, table.iloc[fitted_on], target.iloc[fitted_on])
         truth = target.iloc[judged_on].to_numpy()
-        found.append(answer(model, table.iloc[judged_on], truth, classes=dataset.classes, positive=positive))
-    return CrossValidation(kind, tuple(found))
+        by_fold.append(answer(model, table.iloc[judged_on], truth, classes=dataset.classes, positive=positive))
+    return CrossValidation(kind, tuple(by_fold))
 
 
 def baseline(dataset: Dataset, training: np.ndarray, holdout: np.ndarray, *, positive=None) -> tuple[str, dict]:
@@ -146,5 +146,5 @@ def baseline(dataset: Dataset, training: np.ndarray, holdout: np.ndarray, *, pos
     dummy = DummyRegressor(strategy=strategy) if dataset.task == REGRESSION else DummyClassifier(strategy=strategy)
     dummy.fit(np.zeros((len(training), 1)), dataset.target.iloc[training].to_numpy())
     truth = dataset.target.iloc[holdout].to_numpy()
-    found = answer(dummy, np.zeros((len(holdout), 1)), truth, classes=dataset.classes, positive=positive)
-    return strategy, metrics.measure(found)
+    answers = answer(dummy, np.zeros((len(holdout), 1)), truth, classes=dataset.classes, positive=positive)
+    return strategy, metrics.measure(answers)

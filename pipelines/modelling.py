@@ -60,8 +60,8 @@ def threshold_of(plan: TrainingPlan, folds: Sequence[Answers]) -> float:
     assert plan.rule is not None
     if plan.rule.value is not None:
         return plan.rule.value
-    place = plan.dataset.classes.index(plan.positive)
-    probabilities = np.concatenate([np.asarray(answers.probabilities)[:, place] for answers in folds])
+    column = plan.dataset.classes.index(plan.positive)
+    probabilities = np.concatenate([np.asarray(answers.probabilities)[:, column] for answers in folds])
     truth = np.concatenate([answers.target for answers in folds])
     return thresholds.choose(plan.rule, probabilities, truth == plan.positive)
 

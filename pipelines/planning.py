@@ -220,10 +220,10 @@ def model_name(asked: str | None, table: Table) -> str:
     else:
         name = asked
     if not name or name != name.strip() or not name.isprintable() or re.search(f"[{_NOT_IN_NAMES}]", name):
-        found = f"found {asked!r}" if asked is not None else f"and the table's, {table.name!r}, leaves none"
+        given = f"found {asked!r}" if asked is not None else f"and the table's, {table.name!r}, leaves none"
         raise PipelineError(
             "--name: expected a name for the model, without any of / : . % \" ' @ ? #, without control characters, "
-            f"and without blanks around it, {found}"
+            f"and without blanks around it, {given}"
         )
     if len(name) > _LONGEST_NAME:
         raise PipelineError(f"--name: expected at most {_LONGEST_NAME} characters, found {len(name)}")

@@ -52,9 +52,9 @@ def _bits(values: pd.Series) -> np.ndarray:
     codes, distinct = pd.factorize(values)
     read = [_read(value) for value in distinct]
     words = _number_bits(np.array([*(value if isinstance(value, float) else 0.0 for value in read), np.nan]))
-    for place, value in enumerate(read):
+    for code, value in enumerate(read):
         if isinstance(value, str):
-            words[place] = _text_hash(value)
+            words[code] = _text_hash(value)
     return words[codes]
 
 
@@ -67,9 +67,9 @@ def _read(value: object) -> float | str:
     text = str(value).strip()
     if text[:1] not in _BEGINNINGS:
         return text
-    if found := _MOMENT.fullmatch(text):
+    if moment := _MOMENT.fullmatch(text):
         # The same moment as date, timestamp and text of a file.
-        day, clock, seconds = found.groups()
+        day, clock, seconds = moment.groups()
         if seconds and "." in seconds:
             seconds = seconds.rstrip("0").rstrip(".")
         clock = f"{clock or '00:00'}:{seconds or '00'}"

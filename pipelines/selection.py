@@ -124,15 +124,15 @@ def notes(column: TypedColumn, *, kept: bool) -> list[str]:
         return [f"{column.name!r} holds {hint}, taken as categories; write them as 1234.5 for numbers"] if hint else []
     if column.type != NUMBER or kept:
         return []
-    found = []
+    sentences = []
     if moments := dates.as_numbers(column.name, column.values.to_numpy())[0]:
-        found.append(f"{column.name!r} may hold {moments}, taken as amounts; {_DECIDE}")
+        sentences.append(f"{column.name!r} may hold {moments}, taken as amounts; {_DECIDE}")
     elif column.integer and _IDENTIFIER.search(column.name) and (distinct := column.values.nunique()) > 2:
-        found.append(
+        sentences.append(
             f"{column.name!r} is named as identifiers are ({distinct} different in {column.values.count()}), "
             f"taken as amounts; {_DECIDE}"
         )
-    return found
+    return sentences
 
 
 def _identifies(distinct: int, known: int) -> bool:

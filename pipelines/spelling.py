@@ -71,9 +71,9 @@ def described(known: pd.Series) -> str:
 
 def _spelt(like: pa.Array, plain: int) -> bool:
     """Whether as many values as count are like it, or among the plain ones that are not asked."""
-    found = pc.sum(like).as_py() or 0
-    return bool(found) and found + plain >= _SPELT * (len(like) + plain)
+    count = pc.sum(like).as_py() or 0
+    return bool(count) and count + plain >= _SPELT * (len(like) + plain)
 
 
-def _example(what: str, found: pa.Array) -> str:
-    return f"{what} ({one_line(found[0].as_py(), _SHOWN)!r})"
+def _example(what: str, texts: pa.Array) -> str:
+    return f"{what} ({one_line(texts[0].as_py(), _SHOWN)!r})"

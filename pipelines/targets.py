@@ -89,7 +89,7 @@ def weights(text: str, classes: Sequence, option: str) -> dict[Any, float]:
     PipelineError
         if the text is no such list, or a class is unknown or named twice, or a weight is not above 0.
     """
-    found: dict[Any, float] = {}
+    by_class: dict[Any, float] = {}
     try:
         named = [re.fullmatch(rf"({QUOTED}|.*?)\s*=([^=]*)", part, re.DOTALL) for part in parts(text)]
     except ValueError as error:
@@ -104,10 +104,10 @@ def weights(text: str, classes: Sequence, option: str) -> dict[Any, float]:
         each = label(name, classes, option)
         if not 0 < value < float("inf"):
             raise PipelineError(f"{option}: expected a weight above 0, and finite, found {weight.strip()} for {each!r}")
-        if each in found:
+        if each in by_class:
             raise PipelineError(f"{option}: the class {each!r} is weighed twice; name each class once")
-        found[each] = value
-    return found
+        by_class[each] = value
+    return by_class
 
 
 def read(name: str, table: Table, cleaning: Cleaning, task: str) -> TypedColumn:
@@ -191,9 +191,9 @@ def values(target: TypedColumn, task: str, *, absent: Sequence[str] = ()) -> pd.
     if task == REGRESSION:
         if target.type == CATEGORY:
             hint = spelling.described(known)
-            found = hint or f"text ({listed([known.iloc[0]])})"
+            contents = hint or f"text ({listed([known.iloc[0]])})"
             remedy = "write them as 1234.5" if hint else "use --task classification"
-            raise PipelineError(f"target {name!r} holds {found}, a regression needs numbers; {remedy}")
+            raise PipelineError(f"target {name!r} holds {contents}, a regression needs numbers; {remedy}")
         return known
     labels = _labels(target, known)
     if distinct > _FEW and distinct > _TOO_MANY * len(labels):

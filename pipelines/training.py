@@ -201,7 +201,7 @@ def _report(
         run.folder,
         document,
         drawn=drawn,
-        found=learned,
+        learned=learned,
         score=score_name(fitted.pipeline, plan.dataset.target_name),
         against=against,
         example=row,

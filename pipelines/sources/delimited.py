@@ -40,9 +40,9 @@ def read(
     """
     head, complete = _head(opened)
     layout = sniff(head, complete, options, usual)
-    places = [str(place) for place in range(layout.width)]
+    numbers = [str(place) for place in range(layout.width)]
     if layout.empty:
-        return pa.table(dict.fromkeys(places, pa.array([], pa.string()))).rename_columns(layout.names), layout
+        return pa.table(dict.fromkeys(numbers, pa.array([], pa.string()))).rename_columns(layout.names), layout
     if layout.delimiter == BLANKS or layout.spaced:
         columns = _row_by_row(_text(opened), layout)
     else:
@@ -72,21 +72,21 @@ def _text(opened: Callable[[], pa.NativeFile]) -> str:
 
 
 def _table(opened: Callable[[], pa.NativeFile], layout: Layout, quoted: bool) -> pa.Table:
-    places = [str(place) for place in range(layout.width)]
+    numbers = [str(place) for place in range(layout.width)]
     for block in _BLOCKS:
         try:
             with opened() as stream:
                 return pa.csv.read_csv(
                     stream,
                     read_options=pa.csv.ReadOptions(
-                        column_names=places,
+                        column_names=numbers,
                         skip_rows=layout.above,
                         skip_rows_after_names=int(layout.named),
                         block_size=block,
                     ),
                     parse_options=pa.csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=quoted),
                     convert_options=pa.csv.ConvertOptions(
-                        column_types=dict.fromkeys(places, pa.string()),
+                        column_types=dict.fromkeys(numbers, pa.string()),
                         strings_can_be_null=False,
                         quoted_strings_can_be_null=False,
                     ),
@@ -104,8 +104,8 @@ def _row_by_row(text: str, layout: Layout) -> pa.Table:
     columns: list[list[str]] = [[] for _ in range(layout.width)]
     lines = layout.reader(io.StringIO(text, newline=""))
     try:
-        for place, row in enumerate(_below(lines, layout)):
-            if place == 0 and layout.named:
+        for number, row in enumerate(_below(lines, layout)):
+            if number == 0 and layout.named:
                 continue
             if len(row) != layout.width:
                 raise ValueError(_wrong(row, lines.line_num, layout))
@@ -113,7 +113,7 @@ def _row_by_row(text: str, layout: Layout) -> pa.Table:
                 column.append(value)
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num}: {error}") from None
-    return pa.table({str(place): pa.array(column, pa.string()) for place, column in enumerate(columns)})
+    return pa.table({str(number): pa.array(column, pa.string()) for number, column in enumerate(columns)})
 
 
 def _below(lines: "Reader", layout: Layout) -> Iterator[list[str]]:
@@ -125,8 +125,8 @@ def _explain(text: str, layout: Layout) -> None:
     """Raise what is wrong with a file that Arrow refused, with the line; slow, and only for files that are wrong."""
     lines = layout.reader(io.StringIO(text, newline=""))
     try:
-        for place, row in enumerate(_below(lines, layout)):
-            if len(row) != layout.width and not (place == 0 and layout.named):
+        for number, row in enumerate(_below(lines, layout)):
+            if len(row) != layout.width and not (number == 0 and layout.named):
                 raise ValueError(_wrong(row, lines.line_num, layout))
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num}: {error}") from None
@@ -134,11 +134,11 @@ def _explain(text: str, layout: Layout) -> None:
 
 def _wrong(row: list[str], line: int, layout: Layout) -> str:
     """What is wrong with a row that has too few values, or too many."""
-    found = f"line {line} has {len(row)} value{'s'[: len(row) != 1]}"
+    counted = f"line {line} has {len(row)} value{'s'[: len(row) != 1]}"
     if row[0].lstrip().startswith(COMMENT):
         return f"line {line} begins with '#'; take out comments that stand below the columns' names"
     if layout.width == 1:
         return f"the first line is one value, line {line} has {len(row)}; begin with a line that names the columns"
     names = len(layout.names)
     expected = f"the first line names {names} columns" if layout.named else f"the first has {names}"
-    return f"{found}, {expected}; correct the line, or put quotation marks around a value that holds {layout.mark}"
+    return f"{counted}, {expected}; correct the line, or put quotation marks around a value that holds {layout.mark}"

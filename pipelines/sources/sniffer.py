@@ -138,7 +138,7 @@ def _named(layout: Layout, rows: list[list[str]], above: list[str], attached: bo
     if asked is None and len(above) == width > 1 and (not named or attached):
         named, names, why, titled = False, [above[0] or COMMENT, *above[1:]], "", _IN_COMMENT
     elif not named:
-        names = [str(place) for place in range(width)]
+        names = [str(number) for number in range(width)]
         titled = f"no line of names: the columns are called 0 to {width - 1}"
     notes = tuple(filter(None, (why, note)))
     return replace(layout, names=tuple(map(str.strip, names)), width=width, named=named, titled=titled, notes=notes)
@@ -156,16 +156,16 @@ def _refuse_blanks(rows: list[list[str]]) -> None:
 
 def _beginning(head: str) -> tuple[int, str | None, list[str]]:
     """Where the rows begin, the delimiter that a line says, and the comments above them."""
-    place, said, comments = 0, None, []
+    start, said, comments = 0, None, []
     while True:
-        place += len(head[place:]) - len(head[place:].lstrip("\r\n"))
-        if found := _SEPARATOR.match(head, place):
-            said, place = found[1], found.end()
-        elif head.startswith(COMMENT, place) and (end := _BREAK.search(head, place)):
-            comments.append(head[place : end.start()])
-            place = end.end()
+        start += len(head[start:]) - len(head[start:].lstrip("\r\n"))
+        if separator := _SEPARATOR.match(head, start):
+            said, start = separator[1], separator.end()
+        elif head.startswith(COMMENT, start) and (end := _BREAK.search(head, start)):
+            comments.append(head[start : end.start()])
+            start = end.end()
         else:
-            return place, said, comments
+            return start, said, comments
 
 
 def _reader(lines: io.StringIO, delimiter: str, spaced: bool) -> "Reader":
@@ -204,17 +204,17 @@ def _delimiter(body: str) -> str:
         fits = abs(len(lines[0]) - fields) <= (len(lines[0]) > 1)
         return fields if fits and count > (len(lines) - 1) / 2 else 0
 
-    found = {mark: cut(mark) for mark in (*_MARKS, BLANKS)}
-    fields = {mark: alike(lines) for mark, lines in found.items()}
+    cut_by = {mark: cut(mark) for mark in (*_MARKS, BLANKS)}
+    fields = {mark: alike(lines) for mark, lines in cut_by.items()}
     best = max(_MARKS, key=lambda mark: (fields[mark], -_MARKS.index(mark)))
-    if fields[";"] > 1 and all(len(line) == fields[";"] for line in found[";"]):
+    if fields[";"] > 1 and all(len(line) == fields[";"] for line in cut_by[";"]):
         best = ";"
-    everywhere = all(len(line) == fields[BLANKS] for line in found[BLANKS][1:])
-    if fields[BLANKS] > 1 and everywhere and (fields[best] < 2 or (best == "\t" and _holds_columns(found["\t"]))):
+    everywhere = all(len(line) == fields[BLANKS] for line in cut_by[BLANKS][1:])
+    if fields[BLANKS] > 1 and everywhere and (fields[best] < 2 or (best == "\t" and _holds_columns(cut_by["\t"]))):
         return BLANKS
     if fields[best] > 1:
         return best
-    return max(",;\t|", key=lambda mark: len(found[mark][0]) if found[mark] else 0)
+    return max(",;\t|", key=lambda mark: len(cut_by[mark][0]) if cut_by[mark] else 0)
 
 
 def _holds_columns(lines: list[list[str]]) -> bool:

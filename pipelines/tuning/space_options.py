@@ -16,10 +16,10 @@ _SYNTAX = "expected low:high, low:high:log, or values: 0.1,1,10"
 
 def names(asked: str) -> list[str]:
     """The estimators of ``--estimator``: ``ridge``, or several with commas between them."""
-    found = list(dict.fromkeys(name.strip() for name in asked.split(",") if name.strip()))
-    if not found or ("auto" in found and len(found) > 1):
+    chosen = list(dict.fromkeys(name.strip() for name in asked.split(",") if name.strip()))
+    if not chosen or ("auto" in chosen and len(chosen) > 1):
         raise PipelineError(f"--estimator: expected auto, a name, or several: ridge,lasso; found {asked!r}")
-    return found
+    return chosen
 
 
 def build(
@@ -64,19 +64,19 @@ def parse(texts: Iterable[str]) -> dict[str, str]:
     PipelineError
         where a part has no name or no value.
     """
-    found = {}
+    by_name = {}
     for text in texts:
         for part in re.split(r"[\s,;]+(?=[A-Za-z_][\w.-]*=)", text.strip()):
             name, equals, value = (piece.strip() for piece in part.partition("="))
             if not (name and equals and value):
                 raise PipelineError(f"--search: expected alpha=0.001:10:log or C=0.1,1,10, found {part!r}")
-            found[name] = value
-    return found
+            by_name[name] = value
+    return by_name
 
 
 def _assigned(given: Mapping[str, str], entries: list[EstimatorEntry], option: str) -> dict[str, dict[str, str]]:
     """Each estimator's share of what was given, by its name."""
-    found: dict[str, dict[str, str]] = {entry.name: {} for entry in entries}
+    shares: dict[str, dict[str, str]] = {entry.name: {} for entry in entries}
     known = {entry.name: set(entry.load()().get_params()) for entry in entries}
     for name, text in sorted(given.items(), key=lambda item: "." in item[0]):  # ridge.alpha overrules alpha
         prefix, dot, own = name.rpartition(".")
@@ -89,8 +89,8 @@ def _assigned(given: Mapping[str, str], entries: list[EstimatorEntry], option: s
             hint = f"; did you mean {close}?" if close else ""
             raise PipelineError(f"{option} {name}: {_names(named)} has no such parameter{hint}")
         for entry in having:
-            found[entry.name][own] = text
-    return found
+            shares[entry.name][own] = text
+    return shares
 
 
 def _names(entries: Iterable[EstimatorEntry]) -> str:
@@ -104,8 +104,8 @@ def _dimension(entry: EstimatorEntry, name: str, text: str) -> Range | Choices:
         texts = tuple(dict.fromkeys(part.strip() for part in _between_commas(text)))
         if len(texts) < 2 or "" in texts:
             raise PipelineError(f"--search {name}={text}: {_SYNTAX}")
-        for one in texts:
-            _accept(entry, name, one)
+        for choice in texts:
+            _accept(entry, name, choice)
         return Choices(texts)
     try:
         low, high = float(bounds[0]), float(bounds[1])

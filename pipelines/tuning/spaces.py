@@ -150,11 +150,11 @@ class SearchSpace:
 
     def described(self) -> dict[str, str]:
         """All that is tried, and what is fixed, as a user would type it."""
-        found = {ESTIMATOR: ",".join(candidate.entry.name for candidate in self.candidates)}
+        texts = {ESTIMATOR: ",".join(candidate.entry.name for candidate in self.candidates)}
         for candidate in self.candidates:
             for name, what in {**candidate.fixed, **candidate.space}.items():
-                found[self._key(candidate, name)] = str(what)
-        return found
+                texts[self._key(candidate, name)] = str(what)
+        return texts
 
     def _key(self, candidate: Candidate, name: str) -> str:
         return f"{candidate.entry.name}.{name}" if len(self.candidates) > 1 else name

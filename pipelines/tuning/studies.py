@@ -149,13 +149,13 @@ def open_study(storage: "BaseStorage", name: str, *, maximized: bool, searched: 
     return study
 
 
-def refuse_another(name: str, found: Mapping[str, str] | None, searched: Mapping[str, str]) -> None:
+def refuse_another(name: str, before: Mapping[str, str] | None, searched: Mapping[str, str]) -> None:
     """Refuse a study that did not search what is asked for now, and say where the two differ."""
-    if found is None:
+    if before is None:
         raise PipelineError(f"study {name!r} was made by another program; give --study another name")
-    places = [place for place in {**found, **searched} if found.get(place) != searched.get(place)]
-    if places:
-        told = [f"{place} {found.get(place, 'none')}, now {searched.get(place, 'none')}" for place in places]
+    parts = [part for part in {**before, **searched} if before.get(part) != searched.get(part)]
+    if parts:
+        told = [f"{part} {before.get(part, 'none')}, now {searched.get(part, 'none')}" for part in parts]
         more = f" and {len(told) - _WORST_SHOWN} more" if len(told) > _WORST_SHOWN else ""
         raise PipelineError(
             f"study {name!r} is of another search ({'; '.join(told[:_WORST_SHOWN])}{more}); "
@@ -168,8 +168,8 @@ def done(study: "Study") -> "list[FrozenTrial]":
     from optuna.trial import TrialState
 
     states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    found = study.get_trials(deepcopy=False, states=states)
-    return [trial for trial in found if trial.state != TrialState.FAIL or REASON in trial.user_attrs]
+    ended = study.get_trials(deepcopy=False, states=states)
+    return [trial for trial in ended if trial.state != TrialState.FAIL or REASON in trial.user_attrs]
 
 
 def measured(study: "Study") -> "list[FrozenTrial]":

@@ -121,20 +121,20 @@ def run(plan: SearchPlan, folds: Folds, study: "Study", trial: "Trial", client: 
             told = "complete"
             try:
                 if same := _same(study, trial):
-                    value, found, told = same.value, same.user_attrs[studies.METRICS], f"as trial {same.number}"
+                    value, measured, told = same.value, same.user_attrs[studies.METRICS], f"as trial {same.number}"
                 else:
                     value = _measure(plan, trial, folds, answers)
-                    found = _means(plan, answers)
+                    measured = _means(plan, answers)
             except _Pruned:
-                state, told, found = TrialState.PRUNED, f"pruned after {len(answers)} folds", _means(plan, answers)
+                state, told, measured = TrialState.PRUNED, f"pruned after {len(answers)} folds", _means(plan, answers)
             except _Failed as error:
                 with speaking():
                     mlflow.set_tags({STATE_TAG: "failed", REASON_TAG: str(error)})
                 raise
-            trial.set_user_attr(studies.METRICS, found)
+            trial.set_user_attr(studies.METRICS, measured)
             with speaking():
                 mlflow.set_tag(STATE_TAG, told)
-                mlflow.log_metrics(found)
+                mlflow.log_metrics(measured)
     except _Failed as error:
         state = TrialState.FAIL
         trial.set_user_attr(studies.REASON, str(error))
@@ -199,10 +199,10 @@ def _mean(plan: SearchPlan, folds: Sequence[Answers]) -> float:
 
 def _means(plan: SearchPlan, folds: Sequence[Answers]) -> dict[str, float]:
     """All metrics of the folds, by the names that training gives them."""
-    found: dict[str, float | None] = {}
+    means: dict[str, float | None] = {}
     for name, over in _judged(plan, folds).to_evidence()["metrics"].items():
-        found |= {f"cv_{name}_mean": over["mean"], f"cv_{name}_std": over["std"]}
-    return {name: value for name, value in found.items() if value is not None}
+        means |= {f"cv_{name}_mean": over["mean"], f"cv_{name}_std": over["std"]}
+    return {name: value for name, value in means.items() if value is not None}
 
 
 def pruner(plan: SearchPlan):

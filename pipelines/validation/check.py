@@ -110,12 +110,12 @@ def check(
             chosen = validation.draft(training, model, target=target)
             origin, judged = f"drafted from {len(training)} rows", held
         else:
-            found, origin = suite_lookup.find(suite, origin=table.origin, model=model, client=client)
-            if found is None:
+            known_suite, origin = suite_lookup.find(suite, origin=table.origin, model=model, client=client)
+            if known_suite is None:
                 raise PipelineError(
                     f"{table.name} has no suite yet; draft one with --profile yes, or name a file with --suite"
                 )
-            chosen, judged = found, _with_target(whole, target or found.meta.get("target"))
+            chosen, judged = known_suite, _with_target(whole, target or known_suite.meta.get("target"))
         result = validation.validate(judged, chosen)
         suite_lookup.write(chosen, result, folder / suite_lookup.ARTIFACTS)
         tracking.log_files(folder)

@@ -33,8 +33,8 @@ class Finding:
 
     def told(self) -> str:
         """On one line: what was expected of what, and what was found."""
-        place = "table" if self.column is None else f"column {self.column!r}"
-        return f"{place} ({self.expectation}): expected {self.expected}, found {self.observed}"
+        about = "table" if self.column is None else f"column {self.column!r}"
+        return f"{about} ({self.expectation}): expected {self.expected}, found {self.observed}"
 
 
 @dataclass(frozen=True)

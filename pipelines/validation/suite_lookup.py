@@ -68,7 +68,7 @@ def of_version(client: "MlflowClient", version) -> validation.Suite | None:
     with speaking(), tempfile.TemporaryDirectory() as folder:
         if not version.run_id:
             return None
-        paths = {found.path for found in client.list_artifacts(version.run_id, ARTIFACTS)}
+        paths = {file.path for file in client.list_artifacts(version.run_id, ARTIFACTS)}
         if f"{ARTIFACTS}/{SUITE}" not in paths:
             return None
         return validation.read_suite(Path(client.download_artifacts(version.run_id, f"{ARTIFACTS}/{SUITE}", folder)))
