@@ -49,9 +49,14 @@ def get_logger(module: str) -> logging.Logger:
 
 def counted(logger: logging.Logger, what: str, items: Sequence[T]) -> Iterator[T]:
     """The items one by one; before each, and after the last, how many are done is logged at DEBUG."""
-    for done in range(len(items) + 1):
+
+    def tell(done: int) -> None:
         logger.debug("%s: %d of %d", what, done, len(items), extra=Progress(what, done, len(items)).extra())
-        yield from items[done : done + 1]
+
+    for done, item in enumerate(items):
+        tell(done)
+        yield item
+    tell(len(items))
 
 
 def line(record: logging.LogRecord) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipelines.errors import PipelineError
-from pipelines.validation.suites import CRITICAL, WARNING
+from pipelines.validation.suites import CRITICAL, WARNING, write_file
 
 #: How many failed expectations an error message names.
 NAMED = 3
@@ -113,11 +113,5 @@ def write_result(result: SuiteResult, path: str | Path) -> Path:
     PipelineError
         where the file cannot be written.
     """
-    path = Path(path)
     text = json.dumps(result.result, indent=1, ensure_ascii=False, allow_nan=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise PipelineError(f"the result cannot be written to {str(path)!r}: {error.strerror or error}") from None
-    return path
+    return write_file(Path(path), text + "\n", "the result")
