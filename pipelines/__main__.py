@@ -117,8 +117,8 @@ def tune(as_json: bool, **given) -> None:
     """Search an estimator's parameters by cross-validation, then train and register the best."""
     from pipelines import terminal
     from pipelines.tuning import space_options
-    from pipelines.tuning.planning import Search
     from pipelines.tuning.search import tune as tune_one
+    from pipelines.tuning.search_plan import Search
 
     space = space_options.parse(given.pop("search"))
     search = Search(_settings(given), space=space, **given)

@@ -92,11 +92,11 @@ def watch(once: bool, interval: float | None, policy: str | None) -> None:
     """
     from registry import client, ledger, logs
     from registry import policy as policies
-    from registry.cli import interrupts, steps, terminal
+    from registry.cli import interrupts, log_output, terminal
     from registry.watch import Watch
 
     read = policies.read(policy)
-    with ledger.open() as opened, steps.shown(logs.timed_line):
+    with ledger.open() as opened, log_output.shown(logs.timed_line):
         watcher = Watch(client.connect(), opened, read, poll=interval)
         if once:
             if not watcher.once():

@@ -15,7 +15,7 @@ from pipelines import report, runs, tracking, training, validation
 from pipelines.errors import PipelineError
 from pipelines.training import Trained
 from pipelines.tuning import pictures, studies, trials
-from pipelines.tuning.planning import Search, SearchPlan, plan_search
+from pipelines.tuning.search_plan import Search, SearchPlan, plan_search
 from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
 from registry import client as registry_client
 from registry import logs, redaction

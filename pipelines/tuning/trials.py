@@ -14,7 +14,7 @@ from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
 from pipelines.tuning import studies
-from pipelines.tuning.planning import SearchPlan
+from pipelines.tuning.search_plan import SearchPlan
 from registry.cli.text import one_line
 from registry.client import speaking
 

@@ -17,8 +17,8 @@ from pipelines.errors import PipelineError
 from pipelines.evaluation.evaluate import Question, evaluate
 from pipelines.planning import Settings
 from pipelines.training import train
-from pipelines.tuning.planning import Search
 from pipelines.tuning.search import tune
+from pipelines.tuning.search_plan import Search
 from registry import evidence, holdout, policy, verdicts
 from registry.errors import RegistryError
 from tests.registry import made

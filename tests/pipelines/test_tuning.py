@@ -32,8 +32,8 @@ from pipelines.estimators import CATALOGUE, EstimatorEntry
 from pipelines.planning import Settings
 from pipelines.tuning import space_options, studies, trials
 from pipelines.tuning.default_spaces import Scale
-from pipelines.tuning.planning import Search, plan_search
 from pipelines.tuning.search import Tuned, tune
+from pipelines.tuning.search_plan import Search, plan_search
 from pipelines.tuning.spaces import Choices, Range, SearchSpace
 from registry import evidence
 from tests.pipelines import tables

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import logs
-from registry.cli import steps
+from registry.cli import log_output
 from registry.logs import Progress
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_no_handler_gets_a_secret(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_command_shows_each_step_once_and_leaves_logging_as_it_was(capsys: pytest.CaptureFixture) -> None:
     logger = logging.getLogger(logs.ROOT)
     before = logger.handlers[:], logger.level, logger.propagate
-    with contextlib.suppress(ZeroDivisionError), steps.shown():
+    with contextlib.suppress(ZeroDivisionError), log_output.shown():
         LOGGER.info("a step with \x1b[31m in it")
         LOGGER.debug("a detail")
         raise ZeroDivisionError
@@ -81,7 +81,7 @@ def test_items_are_counted_as_they_are_taken(items: list[int]) -> None:
 
 def test_progress_is_a_bar_at_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def work() -> None:
-        with steps.shown():
+        with log_output.shown():
             for done in range(3):
                 better = logging.INFO if done == 1 else logging.DEBUG
                 note = Progress("trials", done, 2, f"best {done}")
