@@ -1,4 +1,4 @@
-"""The folds of cross-validation over the training rows, made as the holdout is: by time, by group, or by row."""
+"""Cross-validation folds of the training rows: by time, by group or by row, as the holdout is."""
 
 import warnings
 
@@ -18,7 +18,7 @@ _MOST_STRATIFIED_GROUPS = 20_000
 
 
 def make_folds(dataset: Dataset, split: Split, *, count: int, seed: int) -> tuple[str, Pairs]:
-    """Folds over the training rows: their kind, and pairs of positions within the training rows.
+    """Make folds of the training rows; return their kind, and pairs of positions within the training rows.
 
     By time where the split is by time; by group where it is by group, or by an id that several rows share; stratified
     for a classification; else shuffled by the seed. Fewer folds where a class, the groups or the moments are too few.

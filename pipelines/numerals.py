@@ -1,4 +1,4 @@
-"""Text of numbers -> float64, by the rule that scoring has for a single value (``inputs.number``)."""
+"""Parse columns of text as numbers, exactly as scoring parses a single value (``inputs.number``)."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""What a user asks of a training run, and all that is decided before anything is fitted."""
+"""The settings of a training run, and the plan that is made of them before anything is fitted."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ _LONGEST_NAME = 256
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user asks of a training run; see ``python -m pipelines train --help``."""
+    """The settings of a training run; see ``python -m pipelines train --help``."""
 
     data: str
     query: str | None = None
@@ -54,16 +54,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """All that is decided before anything is fitted: the table read, typed and split, and the estimator.
+    """Everything that is decided before anything is fitted: the table, read, typed and split, and the estimator.
 
-    Of the raw table it keeps only where it came from.
+    The raw table itself is not kept.
 
     Parameters
     ----------
-    settings : what the user asked for.
-    inherited : what was taken over from an earlier version of the name, the columns' roles among it.
-    known : what is known of the held-out rows and those versions.
-    checked : the table judged by its suite, where that was done already.
+    settings : the user's.
+    inherited : the rule and roles taken over from an earlier version of the model.
+    known : which earlier versions may have been trained on the held-out rows.
+    checked : the result of the suite, if the table was checked already.
     """
 
     settings: Settings
@@ -81,11 +81,11 @@ class TrainingPlan:
     checked: SuiteCheck | None = None
 
     def build(self, threshold: float | None = None) -> Any:
-        """The estimator, unfitted.
+        """Return the estimator, unfitted.
 
         Parameters
         ----------
-        threshold : the probability from which on it answers the positive class; None for its own decision.
+        threshold : predict the positive class from this probability on; None for the estimator's own decision.
         """
         decision = None if threshold is None else (threshold, self.positive)
         return estimators.build(
@@ -93,19 +93,19 @@ class TrainingPlan:
         )
 
     def with_estimator(self, name: str, parameters: Mapping[str, str]) -> "TrainingPlan":
-        """The plan with another estimator of the same task, and its parameters as a user types them.
+        """Return the plan with another estimator of the same task and its parameters, as a user types them.
 
         Raises
         ------
         PipelineError
-            where the estimator, or a parameter, is refused.
+            if the estimator or a parameter is refused.
         """
         settings = replace(self.settings, estimator=name, parameters=parameters)
         entry = _entry(name, self.dataset)
         return replace(self, settings=settings, entry=entry, values=estimators.parameters(entry, parameters))
 
     def renewed(self, client: "MlflowClient") -> "TrainingPlan":
-        """The plan with what is known of versions that were registered since it was made."""
+        """Return the plan, with versions taken into account that were registered since it was made."""
         known = ancestry.known(holdout.earlier(client, self.name), self.dataset, self.split)
         rows = len(self.split.holdout)
         for note in known.notes(rows):
@@ -114,16 +114,12 @@ class TrainingPlan:
         return replace(self, known=known)
 
     def with_check(self, client: "MlflowClient") -> "TrainingPlan":
-        """The plan with its table judged by the suite that the settings name; nothing is done where that was done.
-
-        Parameters
-        ----------
-        client : of the registry, whose version in Production may have the suite.
+        """Return the plan with its table checked by the suite of the settings, unless it was checked already.
 
         Raises
         ------
         PipelineError
-            where the suite is not there, or cannot be read.
+            if the suite does not exist or cannot be read.
         """
         if self.checked or self.settings.suite == suite_lookup.NONE:
             return self
@@ -141,20 +137,20 @@ class TrainingPlan:
 
 
 def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | None" = None) -> TrainingPlan:
-    """Read the table and decide all that can be decided before a run begins.
+    """Read, type and split the table, and choose the estimator.
 
-    What was found of the columns is logged, a line each; also where the table is refused for what is left of it.
+    Findings about the columns are logged, also if the table is then refused.
 
     Parameters
     ----------
-    connect : gives the client of the registry that holds the model's earlier versions; None where none are to be seen.
+    connect : returns a client of the registry, for the model's earlier versions; None to ignore them.
 
     Raises
     ------
     PipelineError
-        where the settings, the table, or the two together are refused.
+        if the settings or the table are refused.
     RegistryError
-        where the registry does not answer.
+        if the registry does not answer.
     """
     _log.info("reading %s", redaction.url(settings.data))
     if not 0 < settings.test_size < 1:

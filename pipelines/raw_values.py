@@ -1,4 +1,4 @@
-"""The values of a raw Arrow column, as NumPy and pandas have them: decoded, by type, or by distinct value."""
+"""Convert raw Arrow columns to NumPy and pandas: decoded, by type, or by distinct value."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A row's key: the hash of its values, by which the holdout knows it again in any table."""
+"""Row keys: a hash of a row's values, which identifies the row in any table that holds it."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Numbers in a spelling that is not read (1,234 %, (12), 5 kg): what to call it, so that a message can name it."""
+"""Recognise numbers in notations that are not parsed, such as 12 %, (12) and 5 kg, to name them in messages."""
 
 import pandas as pd
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""The stable holdout: rows that no version is trained on, by the hash of their key, their group, or their time."""
+"""The stable holdout: rows are held out by a hash of their key or group, or by time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

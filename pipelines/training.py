@@ -28,12 +28,12 @@ _log = logs.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """A registered version and what it is worth.
+    """A registered version and its metrics.
 
     Parameters
     ----------
-    metrics, baseline : on the held-out rows, by name.
-    notes : what a person should know, a sentence each.
+    metrics, baseline : of the version and of a dummy model on the held-out rows, by name.
+    notes : what a user should know, one sentence each.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Trained:
 
 
 def train(what: Settings | TrainingPlan, *, tags: Mapping[str, str] | None = None) -> Trained:
-    """Train, judge, log and register one version.
+    """Train, evaluate, log and register one version.
 
     Parameters
     ----------
-    what : what a user asks for; or a plan of it, whose table is not read again.
-    tags : more tags for the version.
+    what : the settings; or a plan made from them, whose table is not read again.
+    tags : additional tags of the version.
 
     Raises
     ------
     PipelineError, RegistryError
-        where anything is refused; then no version is registered and the run, if one began, is FAILED.
+        if anything is refused; no version is registered then, and the run, if it was started, is FAILED.
     """
     registry_client.settle()
     registry_client.probe()
@@ -77,7 +77,7 @@ def train(what: Settings | TrainingPlan, *, tags: Mapping[str, str] | None = Non
 
 @dataclass(frozen=True)
 class _TrainingRun:
-    """A training run under way: its plan, and where its results go."""
+    """A training run in progress: its plan, and where its results go."""
 
     plan: TrainingPlan
     client: "MlflowClient"
@@ -147,7 +147,7 @@ def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
 
 
 def _keep_check(run: _TrainingRun) -> str | None:
-    """Keep what the suite found with the run, and stop where that is critical; the page's place among the artifacts."""
+    """Store the suite's result with the run, and raise if it is critical; return the page's artifact path."""
     checked = run.plan.checked
     if checked is None:
         return None
@@ -160,7 +160,7 @@ def _keep_check(run: _TrainingRun) -> str | None:
 
 
 def _portable(plan: TrainingPlan, pipeline: Pipeline) -> tuple[Scorecard | None, dict | None]:
-    """The scorecard of a pipeline and how far the two agree on the held-out rows; None and None where it has none."""
+    """Return the pipeline's scorecard and its parity on the held-out rows; None and None if it has none."""
     dataset = plan.dataset
     try:
         card = scorecard.compile(pipeline, dataset.inputs, cleaning=CLEANING)
@@ -179,7 +179,7 @@ def _report(
     model_uri: str,
     row: Mapping[str, object],
 ) -> None:
-    """The pictures, the comparison with the champion, and the model card, into the run's folder."""
+    """Write the pictures and the model card, with the comparison to the champion, into the run's folder."""
     plan = run.plan
     answered = reading.holdout(run.folder / evidence.TRAINING / evidence.HOLDOUT)
     against = comparison.with_champion(run.client, plan.name, document, answered)

@@ -1,4 +1,4 @@
-"""The beginning of delimited text -> its layout: the delimiter, the lines above the rows, and the columns' names."""
+"""Detect the layout of delimited text: the delimiter, lines above the header, and the column names."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What is worth trying of each estimator: the bounds of its penalties follow the rows and the target's units."""
+"""Default search spaces, whose penalties scale with the number of rows and the units of the target."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,12 +16,12 @@ _MLP_LAYERS = ("(16,)", "(64,)", "(100,)", "(32, 16)", "(100, 50)")
 
 @dataclass(frozen=True)
 class Scale:
-    """What the penalties of a regression hang on, measured on the training rows.
+    """What sensible penalties of a regression depend on, measured on the training rows.
 
     Parameters
     ----------
-    rows : how many there are.
-    spread, level : the standard deviation of the target, and the mean of its magnitude, in its units.
+    rows : number of training rows.
+    spread, level : standard deviation and mean absolute value of the target, in its units.
     """
 
     rows: int
@@ -38,7 +38,7 @@ class Scale:
 
 
 def sensible(entry: EstimatorEntry, scale: Scale) -> dict[str, Range | Choices]:
-    """What is worth trying of an estimator whose numbers are standardised; empty where nothing is.
+    """Return the default space of an estimator on standardised features; empty if there is nothing to tune.
 
     scikit-learn weighs a penalty against a sum or a mean of losses, each in the target's units or in units of its own;
     the bounds follow, so that they span from next to no penalty to one that leaves next to no model.

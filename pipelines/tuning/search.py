@@ -1,4 +1,4 @@
-"""A search over estimators and their parameters: an MLflow run a trial, and the winner trained and registered."""
+"""Search estimators and their parameters, with one MLflow run per trial, then train and register the winner."""
 
 import csv
 import hashlib
@@ -34,14 +34,14 @@ _log = logs.get_logger(__name__)
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Parameters
     ----------
-    value : the winner's mean of the metric over the folds.
-    parameters : the winner's, as they are given to ``train``.
-    trials, pruned, failed : all that count, and of these those given up after some folds, and those not measured.
-    run_id : the search's own run.
+    value : the winner's mean metric over the folds.
+    parameters : the winner's, as ``train`` takes them.
+    trials, pruned, failed : the number of trials, and of those that were pruned and that failed.
+    run_id : the run of the search.
     """
 
     study: str
@@ -57,36 +57,35 @@ class SearchResult:
     run_id: str
 
     def told(self) -> str:
-        """The winner, on one line."""
+        """Describe the winner on one line."""
         chosen = ", ".join(f"{name}={text}" for name, text in self.parameters.items())
         return f"{self.metric} {self.value:.6g}, cross-validated, by {self.estimator} {chosen}".rstrip()
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A search and the version that was trained as its winner says."""
+    """A search, and the version that its winner was trained as."""
 
     trained: Trained
     search: SearchResult
 
 
 class SearchInterrupted(KeyboardInterrupt):
-    """A search was told to stop; its message says how to go on."""
+    """A search was interrupted; the message says how to resume it."""
 
 
 def tune(search: Search) -> Tuned:
-    """Search by cross-validation on the training rows, then train, judge and register the winner.
+    """Search by cross-validation on the training rows, then train, evaluate and register the winner.
 
-    The held-out rows are not looked at before the winner is judged. A search that was interrupted goes on where it
-    was: with one process at a time and the same releases of all packages, it tries the same points, and finds the
-    same values, as in one go.
+    The held-out rows are used only to evaluate the winner. An interrupted search resumes: with one process at a time
+    and the same releases of all packages, it tries the same points and gets the same values as without interruption.
 
     Raises
     ------
     PipelineError, RegistryError
-        where anything is refused, or no trial could be measured.
+        if anything is refused, or every trial failed.
     SearchInterrupted
-        where the process is told to stop; the runs are KILLED then.
+        if the process is told to stop; its runs are KILLED then.
     """
     registry_client.settle()
     registry_client.probe()
@@ -143,7 +142,7 @@ def _run(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) 
 
 
 def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
-    """Refuse a study that a search which has not ended works on; one whose process is gone has, and is marked so."""
+    """Raise if another search is working on the study; a search whose process is gone is marked KILLED first."""
     from mlflow.exceptions import MlflowException
 
     runs.mark_killed(client)
@@ -163,7 +162,7 @@ def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
 
 
 def _search(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) -> None:
-    """Do the trials that are missing."""
+    """Run the remaining trials."""
     seed, timeout = plan.search.settings.seed, plan.search.timeout
     planned = plan.space.planned(seed)
     began = time.monotonic()
@@ -187,7 +186,7 @@ def _search(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: st
 
 
 def _tell(done: int, total: int, best: float | None, *, better: bool) -> None:
-    """Log how far the search is: at INFO where a trial was better than all before it."""
+    """Log the progress of the search: at INFO if the last trial was the best so far."""
     progress = Progress("trials", done, total, "" if best is None else f"best {best:.6g}")
     level = logging.INFO if better else logging.DEBUG
     _log.log(level, "trial %d of %d: %s", done, total, progress.note or "none measured", extra=progress.extra())
@@ -213,7 +212,7 @@ def _result(plan: SearchPlan, study: "Study", best: "FrozenTrial", run_id: str) 
 
 
 def _nothing(plan: SearchPlan, study: "Study") -> str:
-    """Why no trial has a value, on one line."""
+    """Say on one line why no trial has a value."""
     done = studies.done(study)
     reasons = list(
         dict.fromkeys(trial.user_attrs[studies.REASON] for trial in done if studies.REASON in trial.user_attrs)
@@ -228,7 +227,7 @@ def _nothing(plan: SearchPlan, study: "Study") -> str:
 
 
 def _kept(plan: SearchPlan, study: "Study") -> str:
-    """What is left of a search that was told to stop; its running trial is given back."""
+    """Release the running trial of an interrupted search, and say how to resume."""
     with interrupts.held(), studies.storing(plan.search.storage):
         studies.release(study)
         done = len(studies.done(study))
@@ -239,7 +238,7 @@ def _kept(plan: SearchPlan, study: "Study") -> str:
 
 
 def _parameters(plan: SearchPlan, study: "Study") -> dict[str, Any]:
-    """What MLflow shows of a search."""
+    """Return the parameters that MLflow shows for a search."""
     return {
         "search.study": study.study_name,
         "search.storage": redaction.url(plan.search.storage),
@@ -253,7 +252,7 @@ def _parameters(plan: SearchPlan, study: "Study") -> dict[str, Any]:
 
 
 def _log_search(plan: SearchPlan, study: "Study", result: SearchResult) -> None:
-    """Log the winner, a table of all trials and the pictures to the search's run."""
+    """Log the winner, a table of all trials and the pictures to the run of the search."""
     import mlflow
 
     with runs.folder() as folder:
@@ -272,7 +271,7 @@ def _log_search(plan: SearchPlan, study: "Study", result: SearchResult) -> None:
 
 
 def _write_trials(study: "Study", path: Path) -> None:
-    """All trials of the study, those of earlier runs of the search too."""
+    """Write all trials of the study, including those of earlier runs of the search."""
     rows = study.get_trials(deepcopy=False)
     names = sorted({name for trial in rows for name in trial.params})
     means = sorted({name for trial in rows for name in trial.user_attrs.get(studies.METRICS, {})})

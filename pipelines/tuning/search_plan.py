@@ -1,4 +1,4 @@
-"""What a user asks of a search, and all that is decided before its first trial."""
+"""The settings of a search, and the plan that is made of them before the first trial."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,15 +26,15 @@ _DEFAULTS = {"regression": "rmse", "classification": "log_loss"}
 
 @dataclass(frozen=True)
 class Search:
-    """What a user asks of a search; see ``python -m pipelines tune --help``.
+    """The settings of a search; see ``python -m pipelines tune --help``.
 
     Parameters
     ----------
     settings : as for training; ``estimator`` may name several, with commas between them.
-    trials : how many there are to be in all, those of an interrupted search included.
-    timeout : seconds after which no further trial is begun.
+    trials : how many in total, including those of an interrupted search.
+    timeout : seconds after which no new trial starts.
     space : parameter -> ``low:high``, ``low:high:log`` or ``a,b,c``.
-    study : None for a name that hangs on all that the search's values hang on.
+    study : its name in the storage; None for one derived from everything that the results depend on.
     """
 
     settings: Settings
@@ -48,14 +48,14 @@ class Search:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """All that is decided before the first trial.
+    """Everything that is decided before the first trial.
 
     Parameters
     ----------
-    training : the plan by which the winner will be trained, with an estimator of the search.
+    training : the plan for training the winner, with one of the estimators that are searched.
     folds : their kind, and the rows of each.
-    metric : what is optimised.
-    total : how many trials there will be in all.
+    metric : the metric to optimise.
+    total : how many trials there will be.
     """
 
     search: Search
@@ -67,11 +67,11 @@ class SearchPlan:
 
     @property
     def maximized(self) -> bool:
-        """Whether more of the metric is better."""
+        """Whether a higher metric is better."""
         return BY_NAME[self.metric].higher_is_better
 
     def searched(self) -> dict[str, str]:
-        """All that the values of trials hang on."""
+        """Return everything that the results of trials depend on, as text."""
         settings, plan = self.search.settings, self.training
         roles = plan.inherited.roles
         parts = {
@@ -99,7 +99,7 @@ class SearchPlan:
 
 
 def plan_search(search: Search, *, connect: "Callable[[], MlflowClient] | None" = None) -> SearchPlan:
-    """Read the table and decide all that can be decided before the first trial.
+    """Read the table and define the search space, the folds and the metric.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``--estimator``, ``--param`` and ``--search`` -> the space of a search, in scikit-learn's own bounds."""
+"""Build a search space from ``--estimator``, ``--param`` and ``--search``, within scikit-learn's own constraints."""
 
 import math
 import re
@@ -15,7 +15,7 @@ _SYNTAX = "expected low:high, low:high:log, or values: 0.1,1,10"
 
 
 def names(asked: str) -> list[str]:
-    """The estimators of ``--estimator``: ``ridge``, or several with commas between them."""
+    """Parse ``--estimator``: ``ridge``, or several, separated by commas."""
     chosen = list(dict.fromkeys(name.strip() for name in asked.split(",") if name.strip()))
     if not chosen or ("auto" in chosen and len(chosen) > 1):
         raise PipelineError(f"--estimator: expected auto, a name, or several: ridge,lasso; found {asked!r}")
@@ -25,7 +25,7 @@ def names(asked: str) -> list[str]:
 def build(
     entries: Iterable[EstimatorEntry], *, scale: Scale, fixed: Mapping[str, str], narrowed: Mapping[str, str]
 ) -> SearchSpace:
-    """The space of a search.
+    """Build the space of a search.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def build(
     Raises
     ------
     PipelineError
-        where an estimator has no such parameter, or refuses a value; where there is nothing to search.
+        if an estimator has no such parameter or refuses a value, or if there is nothing to search.
     """
     entries = list({entry.name: entry for entry in entries}.values())
     constant, ranges = _assigned(fixed, entries, "--param"), _assigned(narrowed, entries, "--search")
@@ -62,7 +62,7 @@ def parse(texts: Iterable[str]) -> dict[str, str]:
     Raises
     ------
     PipelineError
-        where a part has no name or no value.
+        if a part has no name or no value.
     """
     by_name = {}
     for text in texts:
@@ -75,7 +75,7 @@ def parse(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _assigned(given: Mapping[str, str], entries: list[EstimatorEntry], option: str) -> dict[str, dict[str, str]]:
-    """Each estimator's share of what was given, by its name."""
+    """Return for each estimator, by name, those of the given parameters that are for it."""
     shares: dict[str, dict[str, str]] = {entry.name: {} for entry in entries}
     known = {entry.name: set(entry.load()().get_params()) for entry in entries}
     for name, text in sorted(given.items(), key=lambda item: "." in item[0]):  # ridge.alpha overrules alpha
@@ -98,7 +98,7 @@ def _names(entries: Iterable[EstimatorEntry]) -> str:
 
 
 def _dimension(entry: EstimatorEntry, name: str, text: str) -> Range | Choices:
-    """What is tried of a parameter, from ``0.001:10:log`` or ``0.1,1,10``, checked by scikit-learn."""
+    """Parse ``0.001:10:log`` or ``0.1,1,10``, and let scikit-learn check the values."""
     bounds = [part.strip() for part in text.split(":")]
     if len(bounds) == 1:
         texts = tuple(dict.fromkeys(part.strip() for part in _between_commas(text)))
@@ -129,7 +129,7 @@ def _dimension(entry: EstimatorEntry, name: str, text: str) -> Range | Choices:
 
 
 def _between_commas(text: str) -> Iterator[str]:
-    """The values of a list; commas within brackets are theirs."""
+    """Split a list at its commas, but not within brackets."""
     return iter(re.split(r",(?![^(\[]*[)\]])", text))
 
 
