@@ -65,7 +65,7 @@ def train(what: Settings | TrainingPlan, *, tags: Mapping[str, str] | None = Non
     registry_client.settle()
     registry_client.probe()
     connect = cache(registry_client.connect)
-    plan = what if isinstance(what, TrainingPlan) else plan_training(what, connect=connect)
+    plan = what.renewed(connect()) if isinstance(what, TrainingPlan) else plan_training(what, connect=connect)
     client = connect()
     with (
         runs.interruptible(),

@@ -136,7 +136,7 @@ def _run(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) 
     _log_search(plan, study, result)
     _log.info("best of %d trials: %s", result.trials, result.told())
 
-    winner = plan.training.with_estimator(result.estimator, result.parameters).renewed(client)
+    winner = plan.training.with_estimator(result.estimator, result.parameters)
     tags = {SEARCH_TAG: run_id, STUDY_TAG: study.study_name}
     return Tuned(training.train(winner, tags=tags), result)
 

@@ -253,7 +253,7 @@ def test_two_first_trainings_say_nothing_of_each_other_and_the_third_sees_both(r
     plan = plan_training(settings, connect=connect)
     run("train", "--data", "houses.csv", "--group", "street", *BARE)
     assert (plan.known.unseen, plan.known.seen, plan.known.unknown) == ((), {}, ())
-    train(settings, inherited=plan.inherited)
+    train(plan)
     earlier = kept("2")[0]["holdout"]["earlier"]
     assert set(earlier["seen"]) == {"1"}, "seen by now, though its rule was not taken over"
     run("train", "--data", "houses.csv", *BARE)
