@@ -144,12 +144,12 @@ def tune(as_json: bool, **given) -> None:
 def evaluate(as_json: bool, **given) -> None:
     """Evaluate a registered version on a table, next to the champion, and store the evidence with its run."""
     from pipelines import terminal
-    from pipelines.evaluation.evaluate import Question
+    from pipelines.evaluation.evaluate import EvaluationRequest
     from pipelines.evaluation.evaluate import evaluate as evaluate_one
     from pipelines.sources import ReadOptions
 
-    question = Question(options=_take(ReadOptions, given), **given)
-    terminal.show_verdict(evaluate_one(question), as_json=as_json)
+    request = EvaluationRequest(options=_take(ReadOptions, given), **given)
+    terminal.show_evaluation(evaluate_one(request), as_json=as_json)
 
 
 @cli.command()

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines import ancestry, estimators, splitting, targets, thresholds
-from pipelines.ancestry import Inheritance, Known
+from pipelines.ancestry import Inheritance
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, check, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import FIND, Origin, ReadOptions, Table, read
 from pipelines.splitting import Split
 from pipelines.validation import suite_lookup
 from pipelines.validation.suite_lookup import SuiteCheck
-from registry import holdout, logs, redaction
+from registry import logs, redaction
+from registry.earlier_versions import earlier_versions
+from registry.evidence.document import OtherVersions
 from serving.scorecard.inputs import Cleaning
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class TrainingPlan:
     dataset: Dataset
     split: Split
     inherited: Inheritance
-    known: Known
+    known: OtherVersions
     entry: estimators.EstimatorEntry
     values: Mapping[str, object]
     name: str
@@ -106,10 +108,10 @@ class TrainingPlan:
 
     def renewed(self, client: "MlflowClient") -> "TrainingPlan":
         """Return the plan, with versions taken into account that were registered since it was made."""
-        known = ancestry.known(holdout.earlier(client, self.name), self.dataset, self.split)
+        known = ancestry.known(earlier_versions(client, self.name), self.dataset, self.split)
         rows = len(self.split.holdout)
-        for note in known.notes(rows):
-            if note not in self.known.notes(rows):
+        for note in ancestry.notes(known, rows):
+            if note not in ancestry.notes(self.known, rows):
                 _log.info(note)
         return replace(self, known=known)
 
@@ -164,7 +166,7 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
         _log.info(note)
     name = model_name(settings.name, table)
     target = check(table, settings.roles)
-    earlier = holdout.earlier(connect(), name) if connect else []
+    earlier = earlier_versions(connect(), name) if connect else []
     inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=table.columns.column_names)
     roles = inherited.roles
     dataset = prepare(table, roles, cleaning=CLEANING, task_of_estimator=asked)
@@ -177,7 +179,7 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
         dataset, roles, test_size=settings.test_size, key_columns=inherited.key_columns, before=inherited.rule
     )
     known = ancestry.known(earlier, dataset, split)
-    for note in known.notes(len(split.holdout)):
+    for note in ancestry.notes(known, len(split.holdout)):
         _log.info(note)
     return TrainingPlan(
         settings=settings,

@@ -1,8 +1,9 @@
 """The stable holdout: rows are held out by a hash of their key or group, or by time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -66,12 +67,12 @@ def split(
     if roles.time:
         moments = dates.moments(dataset.column(roles.time), roles.time)
         held, cut = _after_cut(moments, test_size, _least_cut(before, roles.time, test_size, moments))
-        rule = replace(rule, by=TIME, columns=(roles.time,), cut=cut)
+        rule = msgspec.structs.replace(rule, by=TIME, columns=(roles.time,), cut=cut)
     elif roles.group:
-        rule = replace(rule, by=GROUP, columns=(roles.group,))
+        rule = msgspec.structs.replace(rule, by=GROUP, columns=(roles.group,))
         held = row_keys.share(row_keys.hash_columns(dataset.column, rule.columns)) < test_size
     else:
-        rule = replace(rule, by=ID if roles.id else ROW)
+        rule = msgspec.structs.replace(rule, by=ID if roles.id else ROW)
         held = row_keys.share(keys) < test_size
     result = Split(np.flatnonzero(~held), np.flatnonzero(held), keys, rule)
     _check(result, dataset)

@@ -15,9 +15,11 @@ from pipelines.evaluation.metrics import Answers
 from pipelines.planning import CLEANING, Settings, TrainingPlan, plan_training
 from pipelines.validation import suite_lookup
 from registry import client as registry_client
-from registry import evidence, logs, reading
+from registry import evidence, logs
+from registry.evidence.document import MetricValue, Parity
+from registry.evidence.files import read_holdout
 from serving import flavor, scorecard
-from serving.scorecard import Scorecard, Unsupported, parity
+from serving.scorecard import Scorecard, Unsupported
 from serving.scorecard.inputs import BOOLEAN
 
 if TYPE_CHECKING:
@@ -44,8 +46,8 @@ class Trained:
     estimator: str
     target: str
     rows: int
-    metrics: dict
-    baseline: dict
+    metrics: Mapping[str, MetricValue]
+    baseline: Mapping[str, float | None]
     notes: tuple[str, ...]
 
 
@@ -128,7 +130,7 @@ def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
         model_uri=model.model_uri,
         run_id=run.run_id,
         model_id=model.model_id,
-        description=record.description(document),
+        description=record.description(document, plan.origin.source),
         tags={**tracking.tags_of(document, evidence.digest(training), run.run_id), **tags},
     )
     return Trained(
@@ -140,8 +142,8 @@ def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
         estimator=plan.entry.class_name,
         target=plan.dataset.target_name,
         rows=len(split.holdout),
-        metrics=document["metrics"],
-        baseline=document["baseline"]["metrics"],
+        metrics=document.metrics,
+        baseline=document.baseline.metrics,
         notes=fitted.notes,
     )
 
@@ -159,7 +161,7 @@ def _keep_check(run: _TrainingRun) -> str | None:
     return f"{suite_lookup.ARTIFACTS}/{page.name}"
 
 
-def _portable(plan: TrainingPlan, pipeline: Pipeline) -> tuple[Scorecard | None, dict | None]:
+def _portable(plan: TrainingPlan, pipeline: Pipeline) -> tuple[Scorecard | None, Parity | None]:
     """Return the pipeline's scorecard and its parity on the held-out rows; None and None if it has none."""
     dataset = plan.dataset
     try:
@@ -167,21 +169,21 @@ def _portable(plan: TrainingPlan, pipeline: Pipeline) -> tuple[Scorecard | None,
     except Unsupported as error:
         _log.warning("no scorecard, the model runs where scikit-learn does: %s", error)
         return None, None
-    return card, parity.measure(pipeline, card, dataset.features.iloc[plan.split.holdout])
+    return card, sections.parity_section(pipeline, card, dataset.features.iloc[plan.split.holdout])
 
 
 def _report(
     run: _TrainingRun,
     fitted: modelling.FittedModel,
     answers: Answers,
-    document: dict,
+    document: evidence.Evidence,
     docs: str | None,
     model_uri: str,
     row: Mapping[str, object],
 ) -> None:
     """Write the pictures and the model card, with the comparison to the champion, into the run's folder."""
     plan = run.plan
-    answered = reading.holdout(run.folder / evidence.TRAINING / evidence.HOLDOUT)
+    answered = read_holdout(run.folder / evidence.TRAINING / evidence.HOLDOUT, document.model)
     against = comparison.with_champion(run.client, plan.name, document, answered)
     if against and against.note:
         _log.info(against.note)

@@ -14,10 +14,12 @@ from pipelines import columns
 from pipelines.errors import PipelineError
 from pipelines.marks import PLAIN, Marks
 from pipelines.sources import Table
-from registry import evidence, reading, stages
+from registry import evidence, stages
 from registry.cli.text import listed, one_line
 from registry.client import speaking
-from registry.holdout import GIVEN, HoldoutRule
+from registry.evidence import Evidence
+from registry.evidence.files import read_holdout
+from registry.holdout import HoldoutRule
 from serving import flavor, models
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input, InputError
@@ -52,7 +54,7 @@ class Version:
     probabilities: Callable[[pd.DataFrame], np.ndarray] | None
     classes: tuple[Any, ...] | None
     scorecard: Scorecard | None
-    document: dict | None
+    document: Evidence | None
     held_out: pa.Array
     path: Path
 
@@ -63,8 +65,9 @@ class Version:
     @property
     def rule(self) -> HoldoutRule | None:
         """By which rule its training held rows out; None where it does not tell what it was trained on."""
-        rule = HoldoutRule.read(self.document["holdout"]) if self.document else None
-        return rule if rule and rule.by != GIVEN else None
+        if self.document is None or self.document.holdout.possibly_trained_on:
+            return None
+        return self.document.holdout.rule
 
     def pipeline(self) -> Any:
         """The native scikit-learn pipeline; None where the model has none."""
@@ -143,7 +146,7 @@ def fetch(client: "MlflowClient", uri: str, folder: Path) -> Version:
         if found.run_id and client.list_artifacts(found.run_id, evidence.TRAINING):
             training = Path(client.download_artifacts(found.run_id, evidence.TRAINING, str(folder)))
             document = evidence.read(training)
-            held_out = reading.holdout(training / evidence.HOLDOUT)["key"].combine_chunks()
+            held_out = read_holdout(training / evidence.HOLDOUT, document.model)["key"].combine_chunks()
     if (path / flavor.SCORECARD).exists():
         card = models.scorecard(str(path))
         return Version(
@@ -169,16 +172,16 @@ def _resolve(client: "MlflowClient", uri: str):
     if alias:
         return client.get_model_version_by_alias(name, alias)
     if rest.isdigit():
-        return reading.version(client, name, rest)
+        return stages.model_version(client, name, rest)
     if rest and rest != stages.LATEST:
         found = stages.versions_in(client, name, rest.capitalize())
         if not found:
             raise PipelineError(f"{uri}: no version of {name!r} is in stage {rest!r}")
         return found[0]
-    return reading.version(client, name, stages.read(client, name).version(stages.LATEST).number)
+    return stages.model_version(client, name, stages.read(client, name).version(stages.LATEST).number)
 
 
-def _by_mlflow(found, path: Path, document: dict | None, held_out: pa.Array) -> Version:
+def _by_mlflow(found, path: Path, document: Evidence | None, held_out: pa.Array) -> Version:
     """A version that was logged by other means: scikit-learn's own methods where it has that flavor."""
     import mlflow
 

@@ -200,8 +200,8 @@ def _mean(plan: SearchPlan, folds: Sequence[Answers]) -> float:
 def _means(plan: SearchPlan, folds: Sequence[Answers]) -> dict[str, float]:
     """All metrics of the folds, by the names that training gives them."""
     means: dict[str, float | None] = {}
-    for name, over in _judged(plan, folds).to_evidence()["metrics"].items():
-        means |= {f"cv_{name}_mean": over["mean"], f"cv_{name}_std": over["std"]}
+    for name, over in _judged(plan, folds).summary().metrics.items():
+        means |= {f"cv_{name}_mean": over.mean, f"cv_{name}_std": over.std}
     return {name: value for name, value in means.items() if value is not None}
 
 

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from registry import history, ledger, stages, verdicts
+from registry import history, judging, ledger, stages
 from registry import policy as policies
 from registry.errors import RegistryError
 from registry.evidence import DIGEST_TAG
+from registry.evidence.fetch import EvidenceError
 from registry.gates import Verdict
-from registry.reading import EvidenceError
 from registry.stages import PRODUCTION, STAGING, State
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _remembered(state: State, version: str) -> str | None:
 def _judged(client: "MlflowClient", state: State, version: str) -> str:
     policy = policies.read(None).for_model(state.name)
     try:
-        verdict = verdicts.judge(client, state.name, version, policy, champion=state.champion, stage=PRODUCTION)
+        verdict = judging.StageJudge(client, state.name, policy, PRODUCTION).judge(version, state.champion)
     except EvidenceError as error:
         raise NotPassed(f"the gates of version {version} of {state.name!r} cannot be asked: {error}") from None
     if not verdict.passed:

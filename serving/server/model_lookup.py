@@ -1,23 +1,23 @@
-"""Which model and version a request is for, and how to say that there is none such."""
+"""Finds the model and version that a request is for."""
 
 from functools import lru_cache
 from urllib.parse import quote
 
 from serving.contract import RequestError
-from serving.server.state import Model, Served, Version
+from serving.server.state import Served, ServedModel, ServedVersion
 
 NO_MODEL = "RESOURCE_DOES_NOT_EXIST"
 AWAY = "TEMPORARILY_UNAVAILABLE"
 
-#: Seconds after which a client may ask again for what is not served yet.
+#: Seconds after which a client may retry while models are being loaded.
 AGAIN = 1
 
-# How many names an error lists.
+# Maximum number of names in an error message.
 _LISTED = 10
 
 
 class NotYet(RequestError):
-    """Nothing is served yet; the client is told when to ask again."""
+    """Nothing is served yet; the answer says when to retry."""
 
     headers = ((b"retry-after", b"%d" % AGAIN),)
 
@@ -25,13 +25,13 @@ class NotYet(RequestError):
         super().__init__(message, status=503, code=AWAY)
 
 
-def model(served: Served, name: str | None) -> Model:
-    """The model of a name, or the default one.
+def find_model(served: Served, name: str | None) -> ServedModel:
+    """The model of this name, or the default model.
 
     Raises
     ------
     RequestError
-        with status 404 where there is none, and 503 where nothing is served yet.
+        with status 404 if there is none, and 503 if nothing is served yet.
     """
     if name is None:
         name = served.default
@@ -43,13 +43,13 @@ def model(served: Served, name: str | None) -> Model:
     return found
 
 
-def version(model: Model, number: str) -> Version:
-    """A version that is loaded, by its number, or as ``@champion`` or ``@challenger``.
+def find_version(model: ServedModel, number: str) -> ServedVersion:
+    """The served version with this number, or ``@champion`` or ``@challenger``.
 
     Raises
     ------
     RequestError
-        with status 404 where it is neither.
+        with status 404 if it is not served.
     """
     for label, found in (("@champion", model.champion), ("@challenger", model.challenger)):
         if found is not None and number in (found.version, label):
@@ -61,8 +61,8 @@ def version(model: Model, number: str) -> Version:
 
 
 @lru_cache(maxsize=256)
-def header(label: str) -> bytes:
-    """A version's label as a header may hold it: what is not ASCII is percent-encoded."""
+def version_header(label: str) -> bytes:
+    """A version's label as the value of a header: characters other than ASCII are percent-encoded."""
     return quote(label, safe=" /!#$&'()*+,:;=?@[]^`{|}~\"<>").encode()
 
 

@@ -279,9 +279,9 @@ def test_the_table_is_read_once(tracking: str, tmp_path: Path) -> None:
     document = evidence.read(
         Path(mlflow.artifacts.download_artifacts(f"runs:/{tuned.trained.run_id}/evidence/training"))
     )
-    assert document["lineage"]["data"]["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
-    assert document["model"]["estimator"] == estimators.find(tuned.search.estimator).class_name
-    assert document["suite"]["evaluated"] > 0
+    assert document.lineage.data.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert document.model.estimator == estimators.find(tuned.search.estimator).class_name
+    assert document.suite.evaluated > 0
 
 
 def test_the_first_trial_of_each_estimator_is_what_train_would_fit(tracking: str, tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_the_held_out_rows_are_never_looked_at(tracking: str, tmp_path: Path) ->
 
     assert one.search.study != two.search.study
     assert outcomes(study_of(one)) == outcomes(study_of(two))
-    assert one.trained.metrics["rmse"]["value"] < 1e3 < two.trained.metrics["rmse"]["value"]
+    assert one.trained.metrics["rmse"].value < 1e3 < two.trained.metrics["rmse"].value
 
 
 def test_features_made_once_a_fold_are_those_of_the_whole_pipeline(tracking: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.errors import ServingError
-from serving.server.cache import Cache, Document, Entry, Kept
+from serving.server.cache import Cache, CachedModel, CachedVersion, StateDocument
 from serving.server.follower import fetching
 
 #: The file in which MLflow says which version it downloaded.
@@ -82,28 +82,28 @@ def serve(cache: Cache, models: Sequence[Wanted], connect: Callable, say: Callab
     kept = [_kept(cache, one, connect, news.append) for one in models]
     before = _before(cache)
     if before.models != tuple(kept):
-        cache.write(Document(tuple(kept), before.generation + 1))
+        cache.write(StateDocument(tuple(kept), before.generation + 1))
     cache.touch()
     for line in news:  # it is true now
         say(line)
 
 
-def _before(cache: Cache) -> Document:
+def _before(cache: Cache) -> StateDocument:
     try:
         return cache.read()
     except ServingError:
-        return Document()
+        return StateDocument()
 
 
-def _kept(cache: Cache, one: Wanted, connect: Callable, say: Callable[[str], object]) -> Kept:
+def _kept(cache: Cache, one: Wanted, connect: Callable, say: Callable[[str], object]) -> CachedModel:
     try:
         number, found = _found(one, connect)
     except fetching.Unservable as error:
         say(f"{one.name}: {error}")
-        return Kept(one.name, None, refused=str(error))
+        return CachedModel(one.name, None, refused=str(error))
     cache.add(found.card)
     say(f"{one.name}: version {number} is served")
-    return Kept(one.name, Entry(number, "", found.card.digest, found.example))
+    return CachedModel(one.name, CachedVersion(number, "", found.card.digest, found.example))
 
 
 def _found(one: Wanted, connect: Callable) -> tuple[str, fetching.Found]:
