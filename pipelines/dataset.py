@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipelines import columns, selection, targets
-from pipelines.columns import DATE, NESTED, Column
+from pipelines.columns import DATE, NESTED, TypedColumn
 from pipelines.errors import PipelineError
 from pipelines.marks import Marks
 from pipelines.sources import Table
@@ -114,7 +114,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
         words = f" ({listed(absent)} among them)" if absent else ""
         notes.append(f"{dropped} {rows} without a value of {target_name!r}{words} {are} dropped")
 
-    features: dict[str, Column] = {}
+    features: dict[str, TypedColumn] = {}
     others: dict[str, pd.Series] = {}
     left_out: dict[str, str] = {}
     key_columns: list[str] = []
@@ -164,7 +164,7 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
     )
 
 
-def _typed(name: str, raw: pa.ChunkedArray, marks: Marks, roles: Roles, cleaning: Cleaning) -> Column:
+def _typed(name: str, raw: pa.ChunkedArray, marks: Marks, roles: Roles, cleaning: Cleaning) -> TypedColumn:
     """A column by its type; where it is no feature anyway, as text if it is of no one type."""
     if name in (*roles.id, roles.group):
         return columns.infer_key(name, raw, cleaning, marks)
@@ -179,7 +179,7 @@ def _typed(name: str, raw: pa.ChunkedArray, marks: Marks, roles: Roles, cleaning
     return column
 
 
-def _role_notes(column: Column, *, time: bool) -> list[str]:
+def _role_notes(column: TypedColumn, *, time: bool) -> list[str]:
     if column.type == NESTED:
         raise PipelineError(
             f"column {column.name!r} holds lists, objects or bytes, expected numbers, text or dates; give it no role"
@@ -191,7 +191,7 @@ def _role_notes(column: Column, *, time: bool) -> list[str]:
     return [f"{missing} rows have no value of {column.name!r} and count as one"] if missing and not time else []
 
 
-def _coded_notes(column: Column, raw: pa.ChunkedArray) -> list[str]:
+def _coded_notes(column: TypedColumn, raw: pa.ChunkedArray) -> list[str]:
     what = columns.coded(column, raw)
     return (
         [f"{column.name!r} holds {what}, taken as numbers; put a letter before them to have them as text"]

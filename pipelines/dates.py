@@ -172,19 +172,19 @@ def moments(values: pd.Series, name: str) -> np.ndarray:
 
 def _first_day(text: str) -> str:
     """The first day of a month, a quarter or an ISO week in a spelling that pandas reads; other text as it is."""
-    if found := _QUARTER.fullmatch(text):
-        year, quarter, quarter_first, year_last = found.groups()
+    if match := _QUARTER.fullmatch(text):
+        year, quarter, quarter_first, year_last = match.groups()
         return f"{year or year_last}-{3 * int(quarter or quarter_first) - 2:02}-01"
-    if found := _WEEK.fullmatch(text):
-        return str(np.datetime64(pd.Timestamp.fromisocalendar(int(found[1]), int(found[2]), int(found[3] or 1)), "D"))
-    if found := _MONTH_FIRST.fullmatch(text):
-        return f"{found[2]}-{int(found[1]):02}-01"
-    if found := _CHINESE.fullmatch(text):
-        return f"{found[1]}-{int(found[2]):02}-{int(found[3]):02}"
+    if match := _WEEK.fullmatch(text):
+        return str(np.datetime64(pd.Timestamp.fromisocalendar(int(match[1]), int(match[2]), int(match[3] or 1)), "D"))
+    if match := _MONTH_FIRST.fullmatch(text):
+        return f"{match[2]}-{int(match[1]):02}-01"
+    if match := _CHINESE.fullmatch(text):
+        return f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}"
     text = _WORD.sub(lambda word: _english(word[0]), text)
-    if found := _MONTH_OF_TWO_DIGITS.fullmatch(text):
-        year = int(found[found.re.groups])
-        return f"{found[1]} {year + (2000 if year < 69 else 1900)}"  # as POSIX reads two digits
+    if match := _MONTH_OF_TWO_DIGITS.fullmatch(text):
+        year = int(match[match.re.groups])
+        return f"{match[1]} {year + (2000 if year < 69 else 1900)}"  # as POSIX reads two digits
     return text
 
 
@@ -197,7 +197,7 @@ def _english(word: str) -> str:
 
 
 def _day_first(texts: list[str], name: str) -> bool:
-    parts = [found.groups() for found in map(_PARTS.match, texts) if found]
+    parts = [match.groups() for match in map(_PARTS.match, texts) if match]
     day_first = any(int(first) > 12 for first, _, _ in parts)
     month_first = any(int(second) > 12 for _, _, second in parts)
     dotted = any(mark == "." for _, mark, _ in parts)

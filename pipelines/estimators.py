@@ -4,14 +4,17 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import PipelineError
 from registry.cli.text import closest, one_line
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
-class Entry:
+class EstimatorEntry:
     """One estimator of the catalogue.
 
     Parameters
@@ -40,27 +43,37 @@ class Entry:
         module, _, name = self.path.rpartition(".")
         return getattr(importlib.import_module(module), name)
 
+    def check_target(self, target: "pd.Series", name: str) -> None:
+        """Raise PipelineError where the estimator cannot learn a target, shape (n_rows,), because of its values."""
+        if self.target == "non-negative" and (target < 0).any():
+            raise PipelineError(
+                f"--estimator {self.name} needs a target of 0 or more, found negative values in {name!r}; "
+                "choose another estimator"
+            )
+
 
 # A line adds an estimator; the scorecard's compiler says whether it can be served without scikit-learn.
 CATALOGUE = (
-    Entry("linear", "sklearn.linear_model.LinearRegression", "regression"),
-    Entry("ridge", "sklearn.linear_model.Ridge", "regression"),
-    Entry("lasso", "sklearn.linear_model.Lasso", "regression"),
-    Entry("elastic-net", "sklearn.linear_model.ElasticNet", "regression"),
-    Entry("huber", "sklearn.linear_model.HuberRegressor", "regression", {"max_iter": 1000}),
-    Entry("poisson", "sklearn.linear_model.PoissonRegressor", "regression", {"max_iter": 1000}, target="non-negative"),
-    Entry("linear-svr", "sklearn.svm.LinearSVR", "regression", {"max_iter": 10_000}),
-    Entry("mlp-regressor", "sklearn.neural_network.MLPRegressor", "regression", {"max_iter": 1000}),
-    Entry("logistic", "sklearn.linear_model.LogisticRegression", "classification", {"max_iter": 1000}),
-    Entry("linear-svm", "sklearn.svm.LinearSVC", "classification", {"max_iter": 10_000}, calibrated=True),
-    Entry("mlp-classifier", "sklearn.neural_network.MLPClassifier", "classification", {"max_iter": 1000}),
+    EstimatorEntry("linear", "sklearn.linear_model.LinearRegression", "regression"),
+    EstimatorEntry("ridge", "sklearn.linear_model.Ridge", "regression"),
+    EstimatorEntry("lasso", "sklearn.linear_model.Lasso", "regression"),
+    EstimatorEntry("elastic-net", "sklearn.linear_model.ElasticNet", "regression"),
+    EstimatorEntry("huber", "sklearn.linear_model.HuberRegressor", "regression", {"max_iter": 1000}),
+    EstimatorEntry(
+        "poisson", "sklearn.linear_model.PoissonRegressor", "regression", {"max_iter": 1000}, target="non-negative"
+    ),
+    EstimatorEntry("linear-svr", "sklearn.svm.LinearSVR", "regression", {"max_iter": 10_000}),
+    EstimatorEntry("mlp-regressor", "sklearn.neural_network.MLPRegressor", "regression", {"max_iter": 1000}),
+    EstimatorEntry("logistic", "sklearn.linear_model.LogisticRegression", "classification", {"max_iter": 1000}),
+    EstimatorEntry("linear-svm", "sklearn.svm.LinearSVC", "classification", {"max_iter": 10_000}, calibrated=True),
+    EstimatorEntry("mlp-classifier", "sklearn.neural_network.MLPClassifier", "classification", {"max_iter": 1000}),
 )
 _NOT_FINITE = re.compile(r"[+-]?(inf|infinity|nan)", re.IGNORECASE)
 DEFAULTS = {"regression": "linear", "classification": "logistic"}
 _BOTH = {"mlp": {"regression": "mlp-regressor", "classification": "mlp-classifier"}}
 
 
-def find(name: str) -> Entry:
+def find(name: str) -> EstimatorEntry:
     """The entry of a name: ``ridge``, ``Ridge``, ``elastic_net`` or ``ElasticNet``.
 
     Raises
@@ -79,7 +92,7 @@ def find(name: str) -> Entry:
     raise PipelineError(f"--estimator {name} is not in the catalogue; {hint}")
 
 
-def choose(name: str, task: str) -> Entry:
+def choose(name: str, task: str) -> EstimatorEntry:
     """The entry for a task: the one named, or the task's default where the name is ``"auto"``.
 
     Raises
@@ -99,7 +112,7 @@ def task_of(name: str) -> str | None:
     return None if name == "auto" or name.lower() in _BOTH else find(name).task
 
 
-def parameters(entry: Entry, given: Mapping[str, str]) -> dict[str, Any]:
+def parameters(entry: EstimatorEntry, given: Mapping[str, str]) -> dict[str, Any]:
     """A user's parameters as Python values, checked by scikit-learn's own constraints.
 
     Parameters
@@ -132,7 +145,12 @@ def parameters(entry: Entry, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def build(
-    entry: Entry, values: Mapping[str, Any], *, seed: int, class_weight: Any = None, threshold: tuple | None = None
+    entry: EstimatorEntry,
+    values: Mapping[str, Any],
+    *,
+    seed: int,
+    class_weight: Any = None,
+    threshold: tuple | None = None,
 ):
     """An unfitted estimator.
 
@@ -171,7 +189,7 @@ def build(
     return estimator
 
 
-def _value(entry: Entry, name: str, text: str) -> Any:
+def _value(entry: EstimatorEntry, name: str, text: str) -> Any:
     """``0.1`` -> 0.1, ``true`` -> True, ``none`` -> None, ``(64, 32)`` -> a tuple, other text as it is.
 
     ``inf`` and ``nan`` are numbers where scikit-learn takes such a number for the parameter.
@@ -190,7 +208,7 @@ def _value(entry: Entry, name: str, text: str) -> Any:
         return text
 
 
-def _takes(entry: Entry, name: str, value: float) -> bool:
+def _takes(entry: EstimatorEntry, name: str, value: float) -> bool:
     """Whether scikit-learn's own constraints name the parameter, and allow the value."""
     from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 

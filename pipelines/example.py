@@ -74,10 +74,10 @@ def _plain(item: Input, value: Any) -> Any:
 def _usual(item: Input, values: pd.Series) -> list:
     """Values of a column that a request may well hold, the most usual first; NaN, at the end, is a missing one."""
     known = values.dropna()
-    found = _categories(known) if item.type == CATEGORY else _numbers(item, known)
+    usual = _categories(known) if item.type == CATEGORY else _numbers(item, known)
     # MLflow's ``boolean``, as the signature calls a column that is never missing, takes no missing value.
     missing = item.null and (item.type != BOOLEAN or len(known) < len(values))
-    return [*found, math.nan] if missing or not found else found
+    return [*usual, math.nan] if missing or not usual else usual
 
 
 def _categories(known: pd.Series) -> list[str]:
@@ -103,32 +103,32 @@ def _numbers(item: Input, known: pd.Series) -> list[float]:
     low, high = float(numbers.min()), float(numbers.max())
     digits = 0 if low == high else -math.floor(math.log10((high - low) / 100))
     digits = min(digits, 0) if item.integer else digits
-    found = [_rounded(float(value), digits, low, high) for value in np.quantile(numbers, _QUANTILES)]
+    tried = [_rounded(float(value), digits, low, high) for value in np.quantile(numbers, _QUANTILES)]
     step = 10.0**-digits if low < high and abs(digits) < 300 else 0.0
-    steps = (found[0] + sign * count * step for count in range(1, _STEPS + 1) for sign in (1, -1))
-    found += [_rounded(value, digits, low, high) for value in steps if low <= value <= high]
-    return list(dict.fromkeys(value for value in found if not item.integer or value.is_integer()))
+    steps = (tried[0] + sign * count * step for count in range(1, _STEPS + 1) for sign in (1, -1))
+    tried += [_rounded(value, digits, low, high) for value in steps if low <= value <= high]
+    return list(dict.fromkeys(value for value in tried if not item.integer or value.is_integer()))
 
 
 def _rounded(value: float, digits: int, low: float, high: float) -> float:
     """To so many decimals, unless that leaves the column's range."""
-    found = round(value, digits)
-    return found if low <= found <= high else value
+    rounded = round(value, digits)
+    return rounded if low <= rounded <= high else value
 
 
 def _others(usual: list[list], inputs: Iterable[Input]) -> Iterator[tuple]:
     """Rows that differ from the most usual one in one column or two; numbers first, and missing values last."""
     first = [values[0] for values in usual]
     # The more values a column has, the less a change of it says.
-    order = sorted(range(len(usual)), key=lambda place: -len(usual[place]))
+    order = sorted(range(len(usual)), key=lambda column: -len(usual[column]))
     for missing in (False, True):
-        rest = [[(place, value) for value in usual[place][1:] if missing or value == value] for place in order]
+        rest = [[(column, value) for value in usual[column][1:] if missing or value == value] for column in order]
         changes: Iterable = itertools.chain(*rest)
-        pairs = (pair for one, other in itertools.combinations(rest, 2) for pair in itertools.product(one, other))
-        for change in itertools.chain(((one,) for one in changes), itertools.islice(pairs, _TRIED)):
+        pairs = (pair for left, right in itertools.combinations(rest, 2) for pair in itertools.product(left, right))
+        for change in itertools.chain(((single,) for single in changes), itertools.islice(pairs, _TRIED)):
             row = [*first]
-            for place, value in change:
-                row[place] = value
+            for column, value in change:
+                row[column] = value
             yield tuple(row)
 
 

@@ -16,8 +16,12 @@ from pipelines.dataset import REGRESSION, Dataset
 from pipelines.errors import PipelineError
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
+from pipelines.folds import Pairs
+from registry import logs
 from registry.cli.text import one_line
 from registry.evidence.document import CrossValidationSummary, FoldMetric
+
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,22 +53,22 @@ class CrossValidation:
 
     def with_threshold(self, threshold: float) -> "CrossValidation":
         """The same answers, each row called positive where its probability is at least the threshold."""
-        return CrossValidation(self.kind, tuple(decide(answers, threshold) for answers in self.folds))
+        return CrossValidation(self.kind, tuple(_at_threshold(answers, threshold) for answers in self.folds))
 
 
 def _finite(summary: Callable, values: list[float]) -> float | None:
     """A summary of values; None where it leaves float64, as a variance may where the values do not."""
     with np.errstate(over="ignore"):
-        found = float(summary(values))
-    return found if np.isfinite(found) else None
+        result = float(summary(values))
+    return result if np.isfinite(result) else None
 
 
-def decide(answers: Answers, threshold: float) -> Answers:
+def _at_threshold(answers: Answers, threshold: float) -> Answers:
     """Answers of two classes with the labels that a threshold gives."""
-    place = answers.classes.index(answers.positive)
-    labels = np.array([answers.classes[1 - place], answers.positive], dtype=answers.predicted.dtype)
+    positive = answers.classes.index(answers.positive)
+    labels = np.array([answers.classes[1 - positive], answers.positive], dtype=answers.predicted.dtype)
     assert answers.probabilities is not None
-    predicted = labels[(answers.probabilities[:, place] >= threshold).astype(int)]
+    predicted = labels[(answers.probabilities[:, positive] >= threshold).astype(int)]
     return replace(answers, predicted=predicted)
 
 
@@ -87,8 +91,8 @@ def fit(model: Pipeline, table: pd.DataFrame, target: pd.Series) -> list[str]:
             model.fit(table, target.to_numpy())
         except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
             raise PipelineError(f"the model cannot be fitted: {one_line(error)}") from error
-    found = {one_line(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning)}
-    return [f"did not converge: {text}" for text in sorted(found)]
+    messages = {one_line(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning)}
+    return [f"did not converge: {text}" for text in sorted(messages)]
 
 
 def answer(model, table: pd.DataFrame, target: np.ndarray, *, classes: Iterable = (), positive=None) -> Answers:
@@ -116,10 +120,9 @@ def cross_validate(
     make: Callable[[], Pipeline],
     dataset: Dataset,
     training: np.ndarray,
-    folds: tuple[str, list[tuple[np.ndarray, np.ndarray]]],
+    folds: tuple[str, Pairs],
     *,
     positive=None,
-    progress: Callable[[Iterable], Iterable] = iter,
 ) -> CrossValidation:
     """Fit and measure once a fold; the preprocessing is fitted in each fold anew.
 
@@ -129,13 +132,13 @@ def cross_validate(
     """
     table, target = dataset.features.iloc[training], dataset.target.iloc[training]
     kind, pairs = folds
-    found = []
-    for fitted_on, judged_on in progress(pairs):
+    by_fold = []
+    for fitted_on, judged_on in logs.counted(_log, "cross-validating", pairs):
         model = make()
         fit(model, table.iloc[fitted_on], target.iloc[fitted_on])
         truth = target.iloc[judged_on].to_numpy()
-        found.append(answer(model, table.iloc[judged_on], truth, classes=dataset.classes, positive=positive))
-    return CrossValidation(kind, tuple(found))
+        by_fold.append(answer(model, table.iloc[judged_on], truth, classes=dataset.classes, positive=positive))
+    return CrossValidation(kind, tuple(by_fold))
 
 
 def baseline(dataset: Dataset, training: np.ndarray, holdout: np.ndarray, *, positive=None) -> tuple[str, dict]:
@@ -144,5 +147,5 @@ def baseline(dataset: Dataset, training: np.ndarray, holdout: np.ndarray, *, pos
     dummy = DummyRegressor(strategy=strategy) if dataset.task == REGRESSION else DummyClassifier(strategy=strategy)
     dummy.fit(np.zeros((len(training), 1)), dataset.target.iloc[training].to_numpy())
     truth = dataset.target.iloc[holdout].to_numpy()
-    found = answer(dummy, np.zeros((len(holdout), 1)), truth, classes=dataset.classes, positive=positive)
-    return strategy, metrics.measure(found)
+    answers = answer(dummy, np.zeros((len(holdout), 1)), truth, classes=dataset.classes, positive=positive)
+    return strategy, metrics.measure(answers)

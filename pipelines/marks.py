@@ -57,7 +57,7 @@ def usual(written: pa.ChunkedArray, marks: Marks) -> pa.ChunkedArray:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundMarks:
     """The marks of a table's columns.
 
     Parameters
@@ -70,20 +70,20 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def given(columns: pa.Table, decimal: str | None, thousands: str | None) -> Found:
+def given(columns: pa.Table, decimal: str | None, thousands: str | None) -> FoundMarks:
     """The marks where a user says one or both; the other one is what goes with it. Those of no text where none is."""
     if decimal is None and thousands is None:
-        return Found({})
+        return FoundMarks({})
     names = _texts(columns)
     if decimal is None:
         ways = tuple(Marks(mark, thousands or "") for mark in (".", ",") if mark != thousands)
         shown = [_best(_distinct(columns[name]), ways) for name in names] if len(ways) > 1 else []
         decimal = "," if thousands == "." or any(len(one) == 1 and min(one).decimal == "," for one in shown) else "."
     marks = Marks(decimal, (EUROPEAN if decimal == "," else ENGLISH).thousands if thousands is None else thousands)
-    return Found(dict.fromkeys(names, marks), (f"numbers in text are read with {marks}",))
+    return FoundMarks(dict.fromkeys(names, marks), (f"numbers in text are read with {marks}",))
 
 
-def find(columns: pa.Table, separator: str, *, commas: bool = True) -> Found:
+def find(columns: pa.Table, separator: str, *, commas: bool = True) -> FoundMarks:
     """The marks of the columns of a delimited file.
 
     Where one column shows decimal commas (or dots between three groups of digits: 1.234.567), the whole file is taken
@@ -101,7 +101,7 @@ def find(columns: pa.Table, separator: str, *, commas: bool = True) -> Found:
     commas_in = {name for name in names if commas and _has(columns[name], ",")}
     ways = {name: _ways(columns[name]) for name in names if name in commas_in or not _begins_plainly(columns[name])}
     if not any(ways.values()):
-        return Found({})
+        return FoundMarks({})
     ways |= {name: _ways(columns[name]) for name in names if name not in ways}
     european = any(len(found) == 1 and min(found).decimal == "," for found in ways.values())
     english = any(found == {ENGLISH} for found in ways.values())
@@ -129,7 +129,7 @@ def find(columns: pa.Table, separator: str, *, commas: bool = True) -> Found:
             by_column[name] = marks
     if doubtful and why:
         notes.append(f"{listed(doubtful)}: {why}")
-    return Found(by_column, (*_told(by_column), *notes))
+    return FoundMarks(by_column, (*_told(by_column), *notes))
 
 
 def _assumed(european: bool, english: bool, separator: str) -> tuple[Marks | None, str]:

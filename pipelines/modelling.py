@@ -1,22 +1,26 @@
 """A plan -> a fitted pipeline: cross-validate, choose the decision threshold, fit on the training rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from pipelines import estimators, fitting, splitting, thresholds
+from pipelines import fitting, thresholds
 from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
-from pipelines.planning import Plan, Settings
+from pipelines.folds import make_folds
+from pipelines.planning import TrainingPlan
+from registry import logs
+
+_log = logs.get_logger(__name__)
 
 #: The folds that a threshold is chosen on where cross-validation is switched off.
 _THRESHOLD_FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """A fitted pipeline and what is known of it before it is judged."""
 
     pipeline: Pipeline
@@ -25,45 +29,44 @@ class Fitted:
     notes: tuple[str, ...]
 
 
-def fit(settings: Settings, plan: Plan, progress: Callable[[Iterable], Iterable] = iter) -> Fitted:
+def fit(plan: TrainingPlan) -> FittedModel:
     """Cross-validate, choose the threshold, and fit on the training rows, as far as each is asked for."""
-    dataset, training = plan.dataset, plan.split.training
+    settings, dataset, training = plan.settings, plan.dataset, plan.split.training
 
     def make(threshold: float | None = None) -> Pipeline:
-        decision = None if threshold is None else (threshold, plan.positive)
-        estimator = estimators.build(
-            plan.entry, plan.values, seed=settings.seed, class_weight=plan.class_weight, threshold=decision
-        )
-        return fitting.pipeline(dataset, estimator)
+        return fitting.pipeline(dataset, plan.build(threshold))
 
     chosen_here = plan.rule is not None and plan.rule.value is None
     folds = None
     if count := settings.folds or (_THRESHOLD_FOLDS if chosen_here else 0):
-        pairs = splitting.folds(dataset, plan.split, count=count, seed=settings.seed)
-        folds = fitting.cross_validate(make, dataset, training, pairs, positive=plan.positive, progress=progress)
+        pairs = make_folds(dataset, plan.split, count=count, seed=settings.seed)
+        folds = fitting.cross_validate(make, dataset, training, pairs, positive=plan.positive)
     threshold, notes = None, []
     if plan.rule:
         threshold = threshold_of(plan, folds.folds if folds else ())
         folds = folds and folds.with_threshold(threshold)
         if chosen_here:
             notes.append(f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows")
+            _log.info(notes[-1])
     pipeline = make(threshold)
-    notes += fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training])
-    return Fitted(pipeline, folds, threshold, tuple(notes))
+    for shortfall in fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training]):
+        notes.append(shortfall)
+        _log.warning(shortfall)
+    return FittedModel(pipeline, folds, threshold, tuple(notes))
 
 
-def threshold_of(plan: Plan, folds: Sequence[Answers]) -> float:
+def threshold_of(plan: TrainingPlan, folds: Sequence[Answers]) -> float:
     """The decision threshold of a plan that has a rule: the one given, or by cross-validated answers."""
     assert plan.rule is not None
     if plan.rule.value is not None:
         return plan.rule.value
-    place = plan.dataset.classes.index(plan.positive)
-    probabilities = np.concatenate([np.asarray(answers.probabilities)[:, place] for answers in folds])
+    column = plan.dataset.classes.index(plan.positive)
+    probabilities = np.concatenate([np.asarray(answers.probabilities)[:, column] for answers in folds])
     truth = np.concatenate([answers.target for answers in folds])
     return thresholds.choose(plan.rule, probabilities, truth == plan.positive)
 
 
-def answer(fitted: Fitted, plan: Plan, rows: np.ndarray) -> Answers:
+def answer(fitted: FittedModel, plan: TrainingPlan, rows: np.ndarray) -> Answers:
     """What a fitted pipeline says of rows of the table, by their positions, beside the truth."""
     dataset = plan.dataset
     truth = dataset.target.iloc[rows].to_numpy()

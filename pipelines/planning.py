@@ -1,9 +1,9 @@
-"""What a user asks of a training run, and all that is decided before anything is fitted."""
+"""The settings of a training run, and the plan that is made of them before anything is fitted."""
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from pipelines import ancestry, estimators, splitting, targets, thresholds
 from pipelines.ancestry import Inheritance
@@ -12,12 +12,16 @@ from pipelines.errors import PipelineError
 from pipelines.sources import FIND, Origin, ReadOptions, Table, read
 from pipelines.splitting import Split
 from pipelines.validation import suite_lookup
+from pipelines.validation.suite_lookup import SuiteCheck
+from registry import logs, redaction
 from registry.earlier_versions import earlier_versions
 from registry.evidence.document import OtherVersions
 from serving.scorecard.inputs import Cleaning
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_log = logs.get_logger(__name__)
 
 #: How raw text is read, in training and wherever the model answers.
 CLEANING = Cleaning()
@@ -29,7 +33,7 @@ _LONGEST_NAME = 256
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user asks of a training run; see ``python -m pipelines train --help``."""
+    """The settings of a training run; see ``python -m pipelines train --help``."""
 
     data: str
     query: str | None = None
@@ -51,50 +55,106 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that is decided before anything is fitted; of the raw table, only where it came from.
+class TrainingPlan:
+    """Everything that is decided before anything is fitted: the table, read, typed and split, and the estimator.
+
+    The raw table itself is not kept.
 
     Parameters
     ----------
-    inherited : what was taken over from an earlier version of the name, the columns' roles among it.
-    known : what is known about the held-out rows and the registered versions.
+    settings : the user's.
+    inherited : the rule and roles taken over from an earlier version of the model.
+    known : which earlier versions may have been trained on the held-out rows.
+    checked : the result of the suite, if the table was checked already.
     """
 
+    settings: Settings
     origin: Origin
     dataset: Dataset
     split: Split
     inherited: Inheritance
     known: OtherVersions
-    entry: estimators.Entry
+    entry: estimators.EstimatorEntry
     values: Mapping[str, object]
     name: str
     positive: object
     class_weight: object
-    rule: thresholds.Rule | None
+    rule: thresholds.ThresholdRule | None
+    checked: SuiteCheck | None = None
+
+    def build(self, threshold: float | None = None) -> Any:
+        """Return the estimator, unfitted.
+
+        Parameters
+        ----------
+        threshold : predict the positive class from this probability on; None for the estimator's own decision.
+        """
+        decision = None if threshold is None else (threshold, self.positive)
+        return estimators.build(
+            self.entry, self.values, seed=self.settings.seed, class_weight=self.class_weight, threshold=decision
+        )
+
+    def with_estimator(self, name: str, parameters: Mapping[str, str]) -> "TrainingPlan":
+        """Return the plan with another estimator of the same task and its parameters, as a user types them.
+
+        Raises
+        ------
+        PipelineError
+            if the estimator or a parameter is refused.
+        """
+        settings = replace(self.settings, estimator=name, parameters=parameters)
+        entry = _entry(name, self.dataset)
+        return replace(self, settings=settings, entry=entry, values=estimators.parameters(entry, parameters))
+
+    def renewed(self, client: "MlflowClient") -> "TrainingPlan":
+        """Return the plan, with versions taken into account that were registered since it was made."""
+        known = ancestry.known(earlier_versions(client, self.name), self.dataset, self.split)
+        rows = len(self.split.holdout)
+        for note in ancestry.notes(known, rows):
+            if note not in ancestry.notes(self.known, rows):
+                _log.info(note)
+        return replace(self, known=known)
+
+    def with_check(self, client: "MlflowClient") -> "TrainingPlan":
+        """Return the plan with its table checked by the suite of the settings, unless it was checked already.
+
+        Raises
+        ------
+        PipelineError
+            if the suite does not exist or cannot be read.
+        """
+        if self.checked or self.settings.suite == suite_lookup.NONE:
+            return self
+        checked = suite_lookup.check(
+            self.settings.suite,
+            self.dataset,
+            self.split,
+            origin=self.origin,
+            model=self.name,
+            roles=self.inherited.roles,
+            client=client,
+        )
+        _log.info("%s (%s)", checked.result.summary(), checked.origin)
+        return replace(self, checked=checked)
 
 
-def decide(
-    settings: Settings,
-    say: Callable[[str], None] = lambda text: None,
-    *,
-    connect: "Callable[[], MlflowClient] | None" = None,
-    inherited: Inheritance | None = None,
-) -> Plan:
-    """Read the table and decide all that can be decided before a run begins.
+def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | None" = None) -> TrainingPlan:
+    """Read, type and split the table, and choose the estimator.
+
+    Findings about the columns are logged, also if the table is then refused.
 
     Parameters
     ----------
-    say : told what was found of the columns, a line each; also where the table is refused for what is left of it.
-    connect : gives the client of the registry that holds the model's earlier versions; None where none are to be seen.
-    inherited : what was taken over from them already; None to see.
+    connect : returns a client of the registry, for the model's earlier versions; None to ignore them.
 
     Raises
     ------
     PipelineError
-        where the settings, the table, or the two together are refused.
+        if the settings or the table are refused.
     RegistryError
-        where the registry does not answer.
+        if the registry does not answer.
     """
+    _log.info("reading %s", redaction.url(settings.data))
     if not 0 < settings.test_size < 1:
         raise PipelineError(f"--test-size is between 0 and 1, found {settings.test_size:g}")
     rule = thresholds.parse(settings.threshold) if settings.threshold else None
@@ -103,31 +163,26 @@ def decide(
         estimators.choose(settings.estimator, settings.roles.task)
     table = read(settings.data, query=settings.query, options=settings.options)
     for note in table.notes:
-        say(note)
+        _log.info(note)
     name = model_name(settings.name, table)
     target = check(table, settings.roles)
     earlier = earlier_versions(connect(), name) if connect else []
-    if inherited is None:
-        columns = table.columns.column_names
-        inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=columns)
+    inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=table.columns.column_names)
     roles = inherited.roles
     dataset = prepare(table, roles, cleaning=CLEANING, task_of_estimator=asked)
     for note in (*dataset.notes, *inherited.notes):
-        say(note)
+        _log.info(note)
     for column, reason in dataset.left_out.items():
-        say(f"left out: {column!r}: {reason}")
-    entry = estimators.choose(settings.estimator, dataset.task)
-    if entry.target == "non-negative" and (dataset.target < 0).any():
-        raise PipelineError(
-            f"--estimator {entry.name} needs a target of 0 or more, found negative values in {dataset.target_name!r}"
-        )
+        _log.info("left out: %r: %s", column, reason)
+    entry = _entry(settings.estimator, dataset)
     split = splitting.split(
         dataset, roles, test_size=settings.test_size, key_columns=inherited.key_columns, before=inherited.rule
     )
     known = ancestry.known(earlier, dataset, split)
     for note in ancestry.notes(known, len(split.holdout)):
-        say(note)
-    return Plan(
+        _log.info(note)
+    return TrainingPlan(
+        settings=settings,
         origin=table.origin,
         dataset=dataset,
         split=split,
@@ -140,6 +195,12 @@ def decide(
         class_weight=_class_weight(settings.class_weight, dataset),
         rule=_applicable(rule, dataset),
     )
+
+
+def _entry(name: str, dataset: Dataset) -> estimators.EstimatorEntry:
+    entry = estimators.choose(name, dataset.task)
+    entry.check_target(dataset.target, dataset.target_name)
+    return entry
 
 
 def model_name(asked: str | None, table: Table) -> str:
@@ -157,10 +218,10 @@ def model_name(asked: str | None, table: Table) -> str:
     else:
         name = asked
     if not name or name != name.strip() or not name.isprintable() or re.search(f"[{_NOT_IN_NAMES}]", name):
-        found = f"found {asked!r}" if asked is not None else f"and the table's, {table.name!r}, leaves none"
+        given = f"found {asked!r}" if asked is not None else f"and the table's, {table.name!r}, leaves none"
         raise PipelineError(
             "--name: expected a name for the model, without any of / : . % \" ' @ ? #, without control characters, "
-            f"and without blanks around it, {found}"
+            f"and without blanks around it, {given}"
         )
     if len(name) > _LONGEST_NAME:
         raise PipelineError(f"--name: expected at most {_LONGEST_NAME} characters, found {len(name)}")
@@ -188,7 +249,7 @@ def _class_weight(asked: str | None, dataset: Dataset) -> object:
     return targets.weights(asked, dataset.classes, "--class-weight")
 
 
-def _applicable(rule: thresholds.Rule | None, dataset: Dataset) -> thresholds.Rule | None:
+def _applicable(rule: thresholds.ThresholdRule | None, dataset: Dataset) -> thresholds.ThresholdRule | None:
     if rule and len(dataset.classes) != 2:
         raise PipelineError(
             f"--threshold goes with two classes, found {len(dataset.classes) or 'a regression'}; leave it out"

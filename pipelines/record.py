@@ -1,27 +1,26 @@
 """What a training run records: its evidence, its parameters, and the sentence that the registry shows."""
 
-from pipelines import estimators, fitting, lineage
+from pipelines import fitting, lineage
 from pipelines.dataset import CLASSIFICATION
 from pipelines.evaluation import metrics, sections
 from pipelines.evaluation.metrics import Answers
-from pipelines.modelling import Fitted
-from pipelines.planning import Plan, Settings
+from pipelines.modelling import FittedModel
+from pipelines.planning import TrainingPlan
 from pipelines.validation import SuiteResult
 from registry.evidence import Evidence
 from registry.evidence.document import Baseline, ModelDescription, Parity
 
 
 def document(
-    settings: Settings,
-    plan: Plan,
-    fitted: Fitted,
+    plan: TrainingPlan,
+    fitted: FittedModel,
     answers: Answers,
     *,
     suite: SuiteResult | None,
     parity: Parity | None,
 ) -> Evidence:
     """The training evidence of a version."""
-    dataset, split = plan.dataset, plan.split
+    settings, dataset, split = plan.settings, plan.dataset, plan.split
     strategy, dummy = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
     held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
     groups = [values.reset_index(drop=True).rename(name) for name, values in held]
@@ -61,10 +60,10 @@ def _json_value(value: object) -> bool | int | float | str | None:
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
 
 
-def parameters(settings: Settings, plan: Plan) -> dict[str, object]:
+def parameters(plan: TrainingPlan) -> dict[str, object]:
     """What MLflow's run comparison shows; the names differ from the project's own parameters, which it logs itself."""
-    pipeline_defaults = estimators.build(plan.entry, plan.values, seed=settings.seed, class_weight=plan.class_weight)
-    given = {f"estimator.{name}": value for name, value in pipeline_defaults.get_params(deep=False).items()}
+    settings = plan.settings
+    given = {f"estimator.{name}": value for name, value in plan.build().get_params(deep=False).items()}
     return {
         "estimator.class": plan.entry.class_name,
         **{name: value for name, value in given.items() if name != "estimator.estimator"},

@@ -41,16 +41,16 @@ def draw(
     else:
         figures = pictures.regression(answers.target, answers.predicted, target=dataset.target_name)
     table, target = dataset.features.iloc[split.training], dataset.target.iloc[split.training]
-    found = coefficients.table(pipeline, table, target, seed=seed, positive=answers.positive)
+    learned = coefficients.table(pipeline, table, target, seed=seed, positive=answers.positive)
     score = coefficients.score_name(pipeline, dataset.target_name)
-    if found:
-        figures |= pictures.coefficients(found, score=score)
+    if learned:
+        figures |= pictures.coefficients(learned, score=score)
     else:
         held, truth = dataset.features.iloc[split.holdout], dataset.target.iloc[split.holdout]
-        found = coefficients.importances(pipeline, held, truth, seed=seed)
-        figures |= pictures.coefficients(found, score=score, importance=True)
+        learned = coefficients.importances(pipeline, held, truth, seed=seed)
+        figures |= pictures.coefficients(learned, score=score, importance=True)
     paths = pictures.write(figures, folder / PICTURES)
-    return found, {path.stem: path.read_bytes() for path in paths}
+    return learned, {path.stem: path.read_bytes() for path in paths}
 
 
 def write_card(
@@ -58,7 +58,7 @@ def write_card(
     document: Evidence,
     *,
     drawn: dict[str, bytes],
-    found: Sequence[Coefficient],
+    learned: Sequence[Coefficient],
     score: str,
     against: Comparison | None,
     example: Mapping[str, Any],
@@ -75,7 +75,7 @@ def write_card(
     text = card.render(
         document,
         pictures=drawn,
-        coefficients=found,
+        coefficients=learned,
         score=score,
         data_docs_link=docs,
         champion=against,

@@ -128,11 +128,11 @@ def _shield() -> None:
             return True
 
         def tags(self) -> dict[str, str]:
-            found: dict[str, str] = {}
-            for one in providers:
-                if one.in_context():
-                    found |= one.tags()
-            return _changed(found)
+            merged: dict[str, str] = {}
+            for provider in providers:
+                if provider.in_context():
+                    merged |= provider.tags()
+            return _changed(merged)
 
     contexts._run_context_provider_registry.register(Redacted)
 
@@ -151,10 +151,10 @@ def _end(client: "MlflowClient", run_id: str, status: str) -> None:
             mlflow.end_run(status)
         return
     # What made the run fail is worth more than a server that cannot be told of it now; the next start marks it.
-    for place in range(_TRIES):
+    for attempt in range(_TRIES):
         with contextlib.suppress(RegistryError), speaking(), one_try():
             # MLflow forgets the run before it tells the store: a second `end_run` would end the run around this one.
-            if place == 0:
+            if attempt == 0:
                 mlflow.end_run(status)
             if client.get_run(run_id).info.status == "RUNNING":
                 client.set_terminated(run_id, status)
@@ -167,8 +167,8 @@ def _project_run(client: "MlflowClient", experiment: str | None) -> str | None:
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if not run_id or not experiment:
         return run_id
-    found = client.get_run(run_id)
-    return run_id if client.get_experiment(found.info.experiment_id).name == experiment else None
+    project_run = client.get_run(run_id)
+    return run_id if client.get_experiment(project_run.info.experiment_id).name == experiment else None
 
 
 def tidy(client: "MlflowClient") -> None:
@@ -190,12 +190,12 @@ def mark_killed(client: "MlflowClient") -> list[str]:
     marked = []
     with speaking():
         for experiments in _experiments(client):
-            for found in client.search_runs(experiments, filter_string=running, max_results=1000):
-                machine, _, rest = found.data.tags[PROCESS_TAG].partition(":")
+            for run in client.search_runs(experiments, filter_string=running, max_results=1000):
+                machine, _, rest = run.data.tags[PROCESS_TAG].partition(":")
                 pid = rest.partition(":")[0]
                 if machine == _machine() and pid.isdigit() and f"{machine}:{rest}" != _process(int(pid)):
-                    client.set_terminated(found.info.run_id, "KILLED")
-                    marked.append(found.info.run_id)
+                    client.set_terminated(run.info.run_id, "KILLED")
+                    marked.append(run.info.run_id)
     return marked
 
 
@@ -203,7 +203,7 @@ def _experiments(client: "MlflowClient") -> Iterator[list[str]]:
     token = None
     while True:
         page = client.search_experiments(page_token=token)
-        yield [found.experiment_id for found in page]
+        yield [experiment.experiment_id for experiment in page]
         token = page.token
         if not token:
             return

@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 
-from pipelines import columns, dates
-from pipelines.columns import DATE, EXACT, NESTED, Column
+from pipelines import dates, spelling
+from pipelines.columns import DATE, EXACT, NESTED, TypedColumn
 from serving.scorecard.inputs import CATEGORY, NUMBER
 
 # Names of identifiers: customer_id, "Customer ID", customerId, id, uuid, id_customer.
@@ -35,7 +35,7 @@ _DECIDE = "--drop leaves it out, --keep says that this is right"
 DROPPED = "dropped as asked"
 
 
-def reason(column: Column, *, role: bool, kept: bool, rows: int) -> str | None:
+def reason(column: TypedColumn, *, role: bool, kept: bool, rows: int) -> str | None:
     """Why a column would not be a feature; None where it would be one, unless it is dropped.
 
     Parameters
@@ -53,7 +53,7 @@ def reason(column: Column, *, role: bool, kept: bool, rows: int) -> str | None:
     return _of_numbers(column, kept, rows) if column.type != CATEGORY else _of_texts(column, kept)
 
 
-def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
+def _of_numbers(column: TypedColumn, kept: bool, rows: int) -> str | None:
     numbers = column.values.to_numpy()
     missing = int(np.isnan(numbers).sum())
     if missing == len(numbers):
@@ -87,7 +87,7 @@ def _of_numbers(column: Column, kept: bool, rows: int) -> str | None:
     return f"an identifier; {_OVERRULE}" if named and _identifies(distinct, known) else None
 
 
-def _of_texts(column: Column, kept: bool) -> str | None:
+def _of_texts(column: TypedColumn, kept: bool) -> str | None:
     known = column.values.dropna()
     if known.empty:
         return "missing throughout"
@@ -105,14 +105,14 @@ def _of_texts(column: Column, kept: bool) -> str | None:
     if distinct <= _FEW:
         return None
     if distinct > _NEARLY_UNIQUE * len(known):
-        hint = columns.spelling(known)
+        hint = spelling.described(known)
         if hint:
             return f"{hint}, read as text; write them as 1234.5 to use them"
         return f"nearly unique text ({distinct} different in {len(known)}); {_OVERRULE}"
     return None
 
 
-def notes(column: Column, *, kept: bool) -> list[str]:
+def notes(column: TypedColumn, *, kept: bool) -> list[str]:
     """What a person should know of a column that is a feature, a sentence each.
 
     Parameters
@@ -120,19 +120,19 @@ def notes(column: Column, *, kept: bool) -> list[str]:
     kept : whether its user has decided on it.
     """
     if column.type == CATEGORY:
-        hint = columns.spelling(column.values.dropna())
+        hint = spelling.described(column.values.dropna())
         return [f"{column.name!r} holds {hint}, taken as categories; write them as 1234.5 for numbers"] if hint else []
     if column.type != NUMBER or kept:
         return []
-    found = []
+    sentences = []
     if moments := dates.as_numbers(column.name, column.values.to_numpy())[0]:
-        found.append(f"{column.name!r} may hold {moments}, taken as amounts; {_DECIDE}")
+        sentences.append(f"{column.name!r} may hold {moments}, taken as amounts; {_DECIDE}")
     elif column.integer and _IDENTIFIER.search(column.name) and (distinct := column.values.nunique()) > 2:
-        found.append(
+        sentences.append(
             f"{column.name!r} is named as identifiers are ({distinct} different in {column.values.count()}), "
             f"taken as amounts; {_DECIDE}"
         )
-    return found
+    return sentences
 
 
 def _identifies(distinct: int, known: int) -> bool:

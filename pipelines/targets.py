@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines import columns
-from pipelines.columns import DATE, EXACT, NESTED, Column
+from pipelines import columns, spelling
+from pipelines.columns import DATE, EXACT, NESTED, TypedColumn
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from registry.cli.text import QUOTED, listed, parts, unquoted
@@ -89,7 +89,7 @@ def weights(text: str, classes: Sequence, option: str) -> dict[Any, float]:
     PipelineError
         if the text is no such list, or a class is unknown or named twice, or a weight is not above 0.
     """
-    found: dict[Any, float] = {}
+    by_class: dict[Any, float] = {}
     try:
         named = [re.fullmatch(rf"({QUOTED}|.*?)\s*=([^=]*)", part, re.DOTALL) for part in parts(text)]
     except ValueError as error:
@@ -104,13 +104,13 @@ def weights(text: str, classes: Sequence, option: str) -> dict[Any, float]:
         each = label(name, classes, option)
         if not 0 < value < float("inf"):
             raise PipelineError(f"{option}: expected a weight above 0, and finite, found {weight.strip()} for {each!r}")
-        if each in found:
+        if each in by_class:
             raise PipelineError(f"{option}: the class {each!r} is weighed twice; name each class once")
-        found[each] = value
-    return found
+        by_class[each] = value
+    return by_class
 
 
-def read(name: str, table: Table, cleaning: Cleaning, task: str) -> Column:
+def read(name: str, table: Table, cleaning: Cleaning, task: str) -> TypedColumn:
     """The typed target, with its missing values.
 
     Parameters
@@ -139,7 +139,7 @@ def read(name: str, table: Table, cleaning: Cleaning, task: str) -> Column:
     return target
 
 
-def task(target: Column, asked: str, table: Table, task_of_estimator: str | None) -> tuple[str, str]:
+def task(target: TypedColumn, asked: str, table: Table, task_of_estimator: str | None) -> tuple[str, str]:
     """The task, and why."""
     if asked != "auto":
         return asked, "as asked"
@@ -163,7 +163,7 @@ def task(target: Column, asked: str, table: Table, task_of_estimator: str | None
     return REGRESSION, f"{target.name!r} holds numbers; --task classification overrules"
 
 
-def values(target: Column, task: str, *, absent: Sequence[str] = ()) -> pd.Series:
+def values(target: TypedColumn, task: str, *, absent: Sequence[str] = ()) -> pd.Series:
     """The values that are there, for a task: float64 for a regression, else labels (str, int64 or bool).
 
     Parameters
@@ -190,14 +190,14 @@ def values(target: Column, task: str, *, absent: Sequence[str] = ()) -> pd.Serie
         raise PipelineError(f"target {name!r} is constant{words}, nothing can be learned; choose another --target")
     if task == REGRESSION:
         if target.type == CATEGORY:
-            hint = columns.spelling(known)
-            found = hint or f"text ({listed([known.iloc[0]])})"
+            hint = spelling.described(known)
+            contents = hint or f"text ({listed([known.iloc[0]])})"
             remedy = "write them as 1234.5" if hint else "use --task classification"
-            raise PipelineError(f"target {name!r} holds {found}, a regression needs numbers; {remedy}")
+            raise PipelineError(f"target {name!r} holds {contents}, a regression needs numbers; {remedy}")
         return known
     labels = _labels(target, known)
     if distinct > _FEW and distinct > _TOO_MANY * len(labels):
-        hint = columns.spelling(known) if target.type == CATEGORY else ""
+        hint = spelling.described(known) if target.type == CATEGORY else ""
         raise PipelineError(
             f"target {name!r} has {distinct} classes in {len(labels)} rows, too many to learn; "
             + (f"it holds {hint}: write them as 1234.5 for a regression" if hint else "choose another --target")
@@ -212,7 +212,7 @@ def values(target: Column, task: str, *, absent: Sequence[str] = ()) -> pd.Serie
     return labels
 
 
-def _labels(target: Column, known: pd.Series) -> pd.Series:
+def _labels(target: TypedColumn, known: pd.Series) -> pd.Series:
     if target.type == BOOLEAN:
         return known.astype("bool")
     if target.type == CATEGORY:
@@ -227,7 +227,7 @@ def _labels(target: Column, known: pd.Series) -> pd.Series:
     return known.astype("int64")
 
 
-def check_size(column: Column, remedy: str) -> None:
+def check_size(column: TypedColumn, remedy: str) -> None:
     """Raise where a column of numbers holds infinite ones, or such as cannot be squared and summed up."""
     numbers = column.values.to_numpy()
     low, high = np.fmin.reduce(numbers, initial=np.inf), np.fmax.reduce(numbers, initial=-np.inf)

@@ -1,17 +1,16 @@
-"""What a person sees at the terminal: steps and progress on standard error, results as a table on standard output."""
+"""Results of the pipelines at the terminal: tables on standard output, or JSON."""
 
 import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from registry.cli.terminal import say
 from registry.cli.text import aligned, escaped, figure
 from registry.metrics import headlines
 from registry.redaction import inside
@@ -19,17 +18,9 @@ from registry.redaction import inside
 if TYPE_CHECKING:
     from pipelines.evaluation.evaluate import Evaluation
     from pipelines.training import Trained
+    from pipelines.tuning.search import Tuned
     from pipelines.validation.check import Checked
     from registry.evidence.document import MetricValue
-
-__all__ = ["interval", "next_steps", "progress", "say", "show", "show_check", "show_evaluation"]
-
-
-def progress(items: Iterable) -> Iterable:
-    """A bar over items where standard error is a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(items, desc="  cross-validating", leave=False, file=sys.stderr, disable=not sys.stderr.isatty())
 
 
 def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
@@ -50,6 +41,25 @@ def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
     click.echo()
     for line in next_steps(trained[0]):
         click.echo(line)
+
+
+def show_search(tuned: "Tuned", *, as_json: bool) -> None:
+    """Print a search and, as for ``train``, the version that its winner became; or JSON."""
+    search = tuned.search
+    if as_json:
+        click.echo(
+            json.dumps(
+                inside([{**msgspec.to_builtins(tuned.trained), "search": msgspec.to_builtins(search)}]), indent=1
+            )
+        )
+        return
+    others = ", ".join(
+        f"{count} {word}" for count, word in ((search.pruned, "pruned"), (search.failed, "failed")) if count
+    )
+    click.echo()
+    click.echo(f"{search.trials} trials{f' ({others})' if others else ''} of study {search.study} in {search.storage}")
+    click.echo(f"Best, trial {search.trial}: {search.told()}")
+    show([tuned.trained], as_json=False)
 
 
 def show_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:

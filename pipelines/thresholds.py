@@ -10,7 +10,7 @@ _HELP = "expected a probability (0.3), recall=R (recall=0.9) or cost=FALSE_ALARM
 
 
 @dataclass(frozen=True)
-class Rule:
+class ThresholdRule:
     """How the threshold is found.
 
     Parameters
@@ -27,7 +27,7 @@ class Rule:
     cost: tuple[float, float] | None = None
 
 
-def parse(text: str) -> Rule:
+def parse(text: str) -> ThresholdRule:
     """A rule from ``0.3``, ``recall=0.9`` or ``cost=1:20``.
 
     Raises
@@ -41,15 +41,15 @@ def parse(text: str) -> Rule:
     except ValueError:
         raise PipelineError(f"--threshold {text}: {_HELP}") from None
     if not equals and len(numbers) == 1 and 0 < numbers[0] < 1:
-        return Rule(text, value=numbers[0])
+        return ThresholdRule(text, value=numbers[0])
     if name == "recall" and len(numbers) == 1 and 0 < numbers[0] <= 1:
-        return Rule(text, recall=numbers[0])
+        return ThresholdRule(text, recall=numbers[0])
     if name == "cost" and len(numbers) == 2 and all(0 < number < float("inf") for number in numbers):
-        return Rule(text, cost=(numbers[0], numbers[1]))
+        return ThresholdRule(text, cost=(numbers[0], numbers[1]))
     raise PipelineError(f"--threshold {text}: {_HELP}, each within its bounds")
 
 
-def choose(rule: Rule, probabilities: np.ndarray, positive: np.ndarray) -> float:
+def choose(rule: ThresholdRule, probabilities: np.ndarray, positive: np.ndarray) -> float:
     """The threshold of a rule: a row is called positive where its probability is at least this.
 
     Parameters

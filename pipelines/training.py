@@ -1,6 +1,6 @@
-"""One training run: read, validate, split, fit, evaluate, log, register."""
+"""One training run: plan, validate, fit, evaluate, log, register."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from sklearn.pipeline import Pipeline
 
 from pipelines import example, modelling, record, report, runs, tracking, validation
-from pipelines.ancestry import Inheritance
 from pipelines.coefficients import Coefficient, score_name
 from pipelines.evaluation import comparison, metrics, sections
 from pipelines.evaluation.metrics import Answers
-from pipelines.planning import CLEANING, Plan, Settings, decide
+from pipelines.planning import CLEANING, Settings, TrainingPlan, plan_training
 from pipelines.validation import suite_lookup
 from registry import client as registry_client
-from registry import evidence, redaction
+from registry import evidence, logs
 from registry.evidence.document import MetricValue, Parity
 from registry.evidence.files import read_holdout
 from serving import flavor, scorecard
@@ -26,15 +25,17 @@ from serving.scorecard.inputs import BOOLEAN
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_log = logs.get_logger(__name__)
+
 
 @dataclass(frozen=True)
 class Trained:
-    """A registered version and what it is worth.
+    """A registered version and its metrics.
 
     Parameters
     ----------
-    metrics, baseline : on the held-out rows, by name.
-    notes : what a person should know, a sentence each.
+    metrics, baseline : of the version and of a dummy model on the held-out rows, by name.
+    notes : what a user should know, one sentence each.
     """
 
     name: str
@@ -50,74 +51,61 @@ class Trained:
     notes: tuple[str, ...]
 
 
-def train(
-    settings: Settings,
-    *,
-    say: Callable[[str], None] = lambda text: None,
-    progress: Callable[[Iterable], Iterable] = iter,
-    tags: Mapping[str, str] | None = None,
-    inherited: Inheritance | None = None,
-) -> Trained:
-    """Train, judge, log and register one version.
+def train(what: Settings | TrainingPlan, *, tags: Mapping[str, str] | None = None) -> Trained:
+    """Train, evaluate, log and register one version.
 
     Parameters
     ----------
-    say : told what is being done, a line each.
-    progress : wraps what is waited for.
-    tags : more tags for the version.
-    inherited : what was taken over from earlier versions of the name already; None to see.
+    what : the settings; or a plan made from them, whose table is not read again.
+    tags : additional tags of the version.
 
     Raises
     ------
     PipelineError, RegistryError
-        where anything is refused; then no version is registered and the run, if one began, is FAILED.
+        if anything is refused; no version is registered then, and the run, if it was started, is FAILED.
     """
     registry_client.settle()
     registry_client.probe()
-    say(f"reading {redaction.url(settings.data)}")
     connect = cache(registry_client.connect)
-    plan = decide(settings, say, connect=connect, inherited=inherited)
+    plan = what.renewed(connect()) if isinstance(what, TrainingPlan) else plan_training(what, connect=connect)
     client = connect()
     with (
         runs.interruptible(),
-        runs.run(client, experiment=settings.experiment, name=f"train {plan.name}", tags=runs.tags()) as run,
+        runs.run(client, experiment=plan.settings.experiment, name=f"train {plan.name}", tags=runs.tags()) as run,
         runs.folder() as folder,
     ):
-        return _run(_Job(settings, plan, client, run.info.run_id, folder, tags or {}, say, progress))
+        return _run(_TrainingRun(plan.with_check(client), client, run.info.run_id, folder), tags or {})
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One training run under way: what was decided, and where its results go."""
+class _TrainingRun:
+    """A training run in progress: its plan, and where its results go."""
 
-    settings: Settings
-    plan: Plan
+    plan: TrainingPlan
     client: "MlflowClient"
     run_id: str
     folder: Path
-    tags: Mapping[str, str]
-    say: Callable[[str], None]
-    progress: Callable[[Iterable], Iterable]
 
 
-def _run(job: _Job) -> Trained:
-    plan, split = job.plan, job.plan.split
-    suite, docs = _validated(job)
-    tracking.log_parameters(record.parameters(job.settings, plan))
+def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
+    plan, split = run.plan, run.plan.split
+    docs = _keep_check(run)
+    tracking.log_parameters(record.parameters(plan))
     tracking.log_dataset(plan.origin, plan.dataset)
 
-    job.say(f"fitting {plan.entry.class_name} on {len(split.training)} rows, {len(split.holdout)} are held out")
-    fitted = modelling.fit(job.settings, plan, job.progress)
-    for note in fitted.notes:
-        job.say(note)
+    rows, held = len(split.training), len(split.holdout)
+    _log.info("fitting %s on %d rows, %d are held out", plan.entry.class_name, rows, held)
+    fitted = modelling.fit(plan)
     answers = modelling.answer(fitted, plan, split.holdout)
-    card, agreed = _portable(job, fitted.pipeline)
-    document = record.document(job.settings, plan, fitted, answers, suite=suite, parity=agreed)
-    training = job.folder / evidence.TRAINING
+    card, agreed = _portable(plan, fitted.pipeline)
+    document = record.document(
+        plan, fitted, answers, suite=plan.checked.result if plan.checked else None, parity=agreed
+    )
+    training = run.folder / evidence.TRAINING
     sections.write_holdout(answers, split.keys[split.holdout], training)
     evidence.write(document, training)
 
-    job.say("logging")
+    _log.info("logging")
     tracking.log_metrics(document, metrics.measure(modelling.answer(fitted, plan, split.training)))
     inputs, features = plan.dataset.inputs, plan.dataset.features
     gaps = frozenset(features.columns[features.isna().any()])
@@ -134,21 +122,21 @@ def _run(job: _Job) -> Trained:
     )
     # In a DataFrame true would make a column of booleans, where MLflow wants text.
     row |= {name: str(row[name]).lower() for name in unknown if row[name] is not None}
-    _report(job, fitted, answers, document, docs, model.model_uri, row)
-    tracking.log_files(job.folder)
+    _report(run, fitted, answers, document, docs, model.model_uri, row)
+    tracking.log_files(run.folder)
     version = tracking.register(
-        job.client,
+        run.client,
         name=plan.name,
         model_uri=model.model_uri,
-        run_id=job.run_id,
+        run_id=run.run_id,
         model_id=model.model_id,
         description=record.description(document, plan.origin.source),
-        tags={**tracking.tags_of(document, evidence.digest(training), job.run_id), **job.tags},
+        tags={**tracking.tags_of(document, evidence.digest(training), run.run_id), **tags},
     )
     return Trained(
         name=plan.name,
         version=version,
-        run_id=job.run_id,
+        run_id=run.run_id,
         model_uri=f"models:/{plan.name}/{version}",
         task=plan.dataset.task,
         estimator=plan.entry.class_name,
@@ -160,81 +148,72 @@ def _run(job: _Job) -> Trained:
     )
 
 
-def _validated(job: _Job) -> tuple[validation.SuiteResult | None, str | None]:
-    """What the suite found, and where its page is among the run's artifacts; None and None where none is wanted."""
-    settings, plan = job.settings, job.plan
-    if settings.suite == suite_lookup.NONE:
-        return None, None
-    suite, origin = suite_lookup.find(settings.suite, origin=plan.origin, model=plan.name, client=job.client)
-    suite, found = suite_lookup.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
-    page = suite_lookup.write(suite, found, job.folder / suite_lookup.ARTIFACTS)
-    tracking.log_files(job.folder)
-    job.say(f"{found.summary()} ({origin})")
-    validation.raise_for_critical(found)
-    for finding in found.failures[: validation.NAMED]:
-        job.say(f"{finding.severity}: {finding.told()}")
-    return found, f"{suite_lookup.ARTIFACTS}/{page.name}"
+def _keep_check(run: _TrainingRun) -> str | None:
+    """Store the suite's result with the run, and raise if it is critical; return the page's artifact path."""
+    checked = run.plan.checked
+    if checked is None:
+        return None
+    page = suite_lookup.write(checked.suite, checked.result, run.folder / suite_lookup.ARTIFACTS)
+    tracking.log_files(run.folder)
+    validation.raise_for_critical(checked.result)
+    for finding in checked.result.failures[: validation.NAMED]:
+        _log.warning("%s: %s", finding.severity, finding.told())
+    return f"{suite_lookup.ARTIFACTS}/{page.name}"
 
 
-def _portable(job: _Job, pipeline: Pipeline) -> tuple[Scorecard | None, Parity | None]:
-    """The scorecard of a pipeline and how far the two agree on the held-out rows; None and None where it has none."""
-    dataset = job.plan.dataset
+def _portable(plan: TrainingPlan, pipeline: Pipeline) -> tuple[Scorecard | None, Parity | None]:
+    """Return the pipeline's scorecard and its parity on the held-out rows; None and None if it has none."""
+    dataset = plan.dataset
     try:
         card = scorecard.compile(pipeline, dataset.inputs, cleaning=CLEANING)
     except Unsupported as error:
-        job.say(f"no scorecard, the model runs where scikit-learn does: {error}")
+        _log.warning("no scorecard, the model runs where scikit-learn does: %s", error)
         return None, None
-    return card, sections.parity_section(pipeline, card, dataset.features.iloc[job.plan.split.holdout])
+    return card, sections.parity_section(pipeline, card, dataset.features.iloc[plan.split.holdout])
 
 
 def _report(
-    job: _Job,
-    fitted: modelling.Fitted,
+    run: _TrainingRun,
+    fitted: modelling.FittedModel,
     answers: Answers,
     document: evidence.Evidence,
     docs: str | None,
     model_uri: str,
     row: Mapping[str, object],
 ) -> None:
-    """The pictures, the comparison with the champion, and the model card, into the run's folder."""
-    plan = job.plan
-    answered = read_holdout(job.folder / evidence.TRAINING / evidence.HOLDOUT, document.model)
-    against = comparison.with_champion(job.client, plan.name, document, answered)
+    """Write the pictures and the model card, with the comparison to the champion, into the run's folder."""
+    plan = run.plan
+    answered = read_holdout(run.folder / evidence.TRAINING / evidence.HOLDOUT, document.model)
+    against = comparison.with_champion(run.client, plan.name, document, answered)
     if against and against.note:
-        job.say(against.note)
+        _log.info(against.note)
     drawn: dict[str, bytes] = {}
     learned: list[Coefficient] = []
-    if job.settings.pictures:
+    if plan.settings.pictures:
         learned, drawn = report.draw(
             fitted.pipeline,
             plan.dataset,
             plan.split,
             answers,
             threshold=fitted.threshold,
-            seed=job.settings.seed,
-            folder=job.folder,
+            seed=plan.settings.seed,
+            folder=run.folder,
         )
     report.write_card(
-        job.folder,
+        run.folder,
         document,
         drawn=drawn,
-        found=learned,
+        learned=learned,
         score=score_name(fitted.pipeline, plan.dataset.target_name),
         against=against,
         example=row,
         docs=docs,
-        run_id=job.run_id,
+        run_id=run.run_id,
         model_uri=model_uri,
     )
 
 
-def train_defaults(
-    *,
-    seed: int,
-    experiment: str | None,
-    say: Callable[[str], None] = lambda text: None,
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> list[Trained]:
+def train_defaults(*, seed: int, experiment: str | None) -> list[Trained]:
     """Train the two default models, each as a child of one run.
 
     Raises
@@ -248,4 +227,4 @@ def train_defaults(
     ]
     client = registry_client.connect()
     with runs.interruptible(), runs.run(client, experiment=experiment, name="main", tags=runs.tags()):
-        return [train(settings, say=say, progress=progress) for settings in defaults]
+        return [train(settings) for settings in defaults]

@@ -90,14 +90,14 @@ def watch(once: bool, interval: float | None, policy: str | None) -> None:
     One that passes is adopted, one that fails is put back or flagged, as the policy says; stage and alias are brought
     into line, and the ledger tells it. Of several watchers one is at work, the others stand by.
     """
-    from registry import client, ledger
+    from registry import client, ledger, logs
     from registry import policy as policies
-    from registry.cli import interrupts, terminal
+    from registry.cli import interrupts, log_output, terminal
     from registry.watch import Watch
 
     read = policies.read(policy)
-    with ledger.open() as opened:
-        watcher = Watch(client.connect(), opened, read, poll=interval, say=terminal.log)
+    with ledger.open() as opened, log_output.shown(logs.timed_line):
+        watcher = Watch(client.connect(), opened, read, poll=interval)
         if once:
             if not watcher.once():
                 terminal.say("nothing was changed by hand")
@@ -107,7 +107,7 @@ def watch(once: bool, interval: float | None, policy: str | None) -> None:
         except KeyboardInterrupt:
             # This is how it ends, and no failure.
             interrupts.close()
-            terminal.log("stopped watching")
+            logs.get_logger("registry.watch").info("stopped watching")
 
 
 if __name__ == "__main__":

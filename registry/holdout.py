@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from registry.cli.text import listed
 
-#: How values become a key, see ``pipelines.splitting.hash_rows``. Raised when that changes: keys of two schemes cannot
+#: How values become a key, see ``pipelines.row_keys.hash_rows``. Raised when that changes: keys of two schemes cannot
 #: be compared. Evidence that was written before there was a number has none.
 SCHEME = 2
 

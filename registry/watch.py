@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from registry import hooks, reconcile, stages
+from registry import hooks, logs, reconcile, stages
 from registry.cli import interrupts
 from registry.client import one_try, pages, speaking
 from registry.errors import RegistryError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
 
     from registry.policy import Policies
+
+_log = logs.get_logger(__name__)
 
 #: The lease that elects one of several watchers, and how long it lasts without being renewed, in seconds.
 LEASE, LEASE_SECONDS = "watch", 5.0
@@ -39,7 +41,6 @@ class Watch:
     Parameters
     ----------
     poll : seconds between two looks; by default what the policy says.
-    say : is told what was seen and done, a line each.
     """
 
     def __init__(
@@ -49,9 +50,8 @@ class Watch:
         policies: "Policies",
         *,
         poll: float | None = None,
-        say: Callable[[str], object] = lambda text: None,
     ):
-        self._client, self._ledger, self._policies, self._say = client, ledger, policies, say
+        self._client, self._ledger, self._policies = client, ledger, policies
         self._poll = policies.poll if poll is None else poll
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._leading: bool | None = None
@@ -83,7 +83,7 @@ class Watch:
         return found
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
-        """Watch until told to stop; what fails is said once, and tried again.
+        """Watch until told to stop; what fails is logged once, and tried again.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class Watch:
     def look(self) -> list[Settled]:
         """Look for what has changed since the last time, and settle it.
 
-        A model that cannot be settled is said, and tried again the next time.
+        A model that cannot be settled is logged, and tried again the next time.
 
         Raises
         ------
@@ -132,11 +132,11 @@ class Watch:
         """Take or renew the lease; whether this watcher is the one."""
         leads = self._ledger.lease(LEASE, self._holder, max(LEASE_SECONDS, 2 * self._poll))
         if leads and not self._leading:
-            self._say(f"watching every {self._poll:g} s, with {self._ledger.title}")
+            _log.info("watching every %g s, with %s", self._poll, self._ledger.title)
             # What the one before has left is found by comparing all.
             self._swept = None
         if not leads and self._leading is not False:
-            self._say("another watcher is at it; standing by")
+            _log.info("another watcher is at it; standing by")
         self._leading = leads
         return leads
 
@@ -150,7 +150,7 @@ class Watch:
             interrupts.check()
             self._unfollowed.add(name)
         for one in found:
-            self._say(one.words)
+            _log.info(one.words)
         self._due.discard(name)
         return found
 
@@ -176,7 +176,7 @@ class Watch:
         with self._troubled(f"follow {name}"):
             for one in hooks.catch_up(self._ledger, name, self._policies.for_model(name).follow):
                 came = "done" if one.followed else f"failed {one.tries} times: {one.said}"
-                self._say(f"{name}, ledger {one.transition}: {one.follower}: {came}")
+                _log.info("%s, ledger %s: %s: %s", name, one.transition, one.follower, came)
 
     def _began(self) -> None:
         """Write down that somebody watches from now on, where nobody did before."""
@@ -205,16 +205,16 @@ class Watch:
 
     @contextlib.contextmanager
     def _troubled(self, what: str) -> Iterator[None]:
-        """Say what fails once, not at every look, and that it is over."""
+        """Log what fails once, not at every look, and that it is over."""
         try:
             yield
         except RegistryError as error:
             if self._troubles.get(what) != str(error):
-                self._say(f"{error} (trying on)")
+                _log.warning("%s (trying on)", error)
             self._troubles[what] = str(error)
         else:
             if self._troubles.pop(what, None):
-                self._say("it answers again" if what == "watch" else f"{what}: it works again")
+                _log.info("it answers again" if what == "watch" else f"{what}: it works again")
 
 
 def _trace(model: "RegisteredModel") -> tuple:

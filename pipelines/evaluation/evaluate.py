@@ -1,6 +1,6 @@
 """Judge a registered version on any table, beside the champion on the same rows, and keep it as evidence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from pipelines.evaluation.metrics import Answers
 from pipelines.sources import FIND, ReadOptions, Table, read
 from pipelines.versions import Version
 from registry import client as registry_client
-from registry import evidence, stages
+from registry import evidence, logs, stages
 from registry.cli.text import listed
 from registry.client import speaking
 from registry.evidence import Evidence, files
@@ -36,6 +36,8 @@ from registry.evidence.document import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
 
-def evaluate(request: EvaluationRequest, *, say: Callable[[str], None] = lambda text: None) -> Evaluation:
+def evaluate(request: EvaluationRequest) -> Evaluation:
     """Judge a version, and the champion of its model, on a table.
 
     The evidence goes to ``evidence/evaluations/<table digest>/`` of the version's run; to ``evidence/training/`` where
@@ -93,17 +95,18 @@ def evaluate(request: EvaluationRequest, *, say: Callable[[str], None] = lambda 
     registry_client.probe()
     table = read(request.data, query=request.query, options=request.options)
     for note in table.notes:
-        say(note)
+        _log.info(note)
     client = registry_client.connect()
     runs.tidy(client)
     with runs.interruptible(), runs.folder() as folder:
         version = registered.fetch(client, request.model, folder / "candidate")
         other = _other(client, request.against, version, folder / "other")
         table = table.written_as(version.inputs)
-        say(f"judging {version.title}" + (f" beside version {other.number}" if other else "") + f" on {table.source}")
+        beside = f" beside version {other.number}" if other else ""
+        _log.info("judging %s%s on %s", version.title, beside, table.source)
         rows = judged_rows.choose(table, version, other, which=request.rows, target=request.target)
         for note in rows.notes:
-            say(note)
+            _log.info(note)
         answers = _answers(version, table, rows, request)
         document = _document(request, table, version, rows, answers)
         others = _answers(other, table, rows, request) if other else None

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from pipelines import columns, splitting
+from pipelines import columns, row_keys, splitting
 from pipelines.dataset import CLASSIFICATION, REGRESSION
 from pipelines.errors import PipelineError
 from pipelines.planning import CLEANING
@@ -102,7 +102,7 @@ def _target_name(table: Table, version: Version, asked: str | None) -> str:
     return name
 
 
-def _truth(table: Table, target: str, version: Version) -> columns.Column:
+def _truth(table: Table, target: str, version: Version) -> columns.TypedColumn:
     """The target by its type: as text where the version answers text, though all that is here may look like numbers."""
     classes = version.document.model.classes if version.document else version.classes
     if classes and isinstance(classes[0], str):
@@ -113,7 +113,7 @@ def _truth(table: Table, target: str, version: Version) -> columns.Column:
         raise PipelineError(f"target: {str(error).partition(', or leave')[0]}") from None
 
 
-def _task(version: Version, column: columns.Column, known: np.ndarray) -> tuple[str, tuple]:
+def _task(version: Version, column: columns.TypedColumn, known: np.ndarray) -> tuple[str, tuple]:
     """The task of a version, and its classes: those of the table where the model does not tell."""
     if version.document:
         return version.document.model.task, tuple(version.document.model.classes or ())
@@ -165,7 +165,7 @@ def _seen(table: Table, version: Version) -> _Seen:
     inputs = tuple(one.name for one in version.inputs)
     if missing := [name for name in inputs if table.known_as(name) is None]:
         raise PipelineError(f"{version.title} takes columns that the table lacks: {listed(missing)}")
-    keys = splitting.hash_columns(column, inputs)
+    keys = row_keys.hash_columns(column, inputs)
     return _Seen(HoldoutRule(GIVEN, inputs), keys, None, same)
 
 

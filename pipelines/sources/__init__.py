@@ -45,8 +45,8 @@ def read(data: str, *, query: str | None = None, options: ReadOptions = FIND) ->
 
         options.refuse_for("a database", allowed=OF_NUMBERS)
         table = checked(sql.read(data, query))
-        found = marks.given(table.columns, options.decimal, options.thousands)
-        return replace(table, marks=found.by_column, notes=(*table.notes, *found.notes))
+        marked = marks.given(table.columns, options.decimal, options.thousands)
+        return replace(table, marks=marked.by_column, notes=(*table.notes, *marked.notes))
     path = os.path.expanduser(rest if scheme else data)
     name = data.lower().replace("-", "_")
     if name in BUNDLED and not os.path.exists(path):

@@ -3,74 +3,23 @@
 import codecs
 import csv
 import io
-import itertools
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pipelines.sources import header
 from pipelines.sources.options import BLANKS, ReadOptions
+from pipelines.sources.sniffer import COMMENT, Layout, sniff
 
 if TYPE_CHECKING:
     from _csv import Reader
 
 _BOM = "\ufeff"
-# Of two marks that cut lines equally well the first is taken: values with commas stand between semicolons.
-_MARKS = ";,\t|"
 _HEAD = 1 << 20
 # Arrow parses blocks side by side; a row must fit into one. Small blocks keep both cores busy.
 _BLOCKS = (1 << 20, 1 << 26, 1 << 30)
-_SAMPLE = 20
-_ROWS = 300
-# What Excel writes before the names, and reads, to say which mark it is.
-_SEPARATOR = re.compile(r"sep=([,;\t|])(\r\n|\r|\n)", re.IGNORECASE)
-_BREAK = re.compile(r"\r\n|\r|\n")
-_COMMENT = "#"
-_IN_COMMENT = "names in a line that begins with '#'"
-_SHOWN = {"\t": r"\t", BLANKS: "blanks"}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the lines of a file are cut into rows, and what its columns are called.
-
-    Parameters
-    ----------
-    delimiter : between two values; ``BLANKS`` for runs of blanks.
-    names : of the columns, trimmed; "" where there is none.
-    width : how many values a line has: more than there are names where each line ends with a delimiter.
-    above : the lines above the first row: empty ones, comments, ``sep=;``.
-    named : whether the first row is the line of names.
-    titled : where the names are, in words.
-    spaced : whether blanks stand between a delimiter and a quotation mark, which Arrow does not skip.
-    empty : whether there is no row but the line of names.
-    notes : what was found or assumed.
-    """
-
-    delimiter: str
-    names: tuple[str, ...]
-    width: int
-    above: int
-    named: bool
-    spaced: bool = False
-    empty: bool = False
-    titled: str = "names in the first line"
-    notes: tuple[str, ...] = ()
-
-    def told(self) -> str:
-        """The layout in words."""
-        mark = _SHOWN.get(self.delimiter, repr(self.delimiter))
-        return f"delimited text: separator {mark}, {self.titled}"
-
-    def reader(self, lines: io.StringIO) -> "Reader":
-        """Rows by Python's own ``csv``; its ``line_num`` counts lines."""
-        return _reader(lines, self.delimiter, self.spaced)
 
 
 def read(
@@ -90,10 +39,10 @@ def read(
         where it is not such a text.
     """
     head, complete = _head(opened)
-    layout = _layout(head, complete, options, usual)
-    places = [str(place) for place in range(layout.width)]
+    layout = sniff(head, complete, options, usual)
+    numbers = [str(place) for place in range(layout.width)]
     if layout.empty:
-        return pa.table(dict.fromkeys(places, pa.array([], pa.string()))).rename_columns(layout.names), layout
+        return pa.table(dict.fromkeys(numbers, pa.array([], pa.string()))).rename_columns(layout.names), layout
     if layout.delimiter == BLANKS or layout.spaced:
         columns = _row_by_row(_text(opened), layout)
     else:
@@ -122,162 +71,22 @@ def _text(opened: Callable[[], pa.NativeFile]) -> str:
         return stream.read().decode("utf-8").removeprefix(_BOM)
 
 
-def _layout(head: str, complete: bool, options: ReadOptions, usual: str | None) -> Layout:
-    start, said, comments = _beginning(head)
-    body = head[start:]
-    if not body.strip() and comments:  # names that begin with the mark of comments, and nothing below them
-        body = comments.pop()
-    if usual and usual not in body:
-        usual = None
-    delimiter = options.sep or said or usual or _delimiter(body)
-    spaced = delimiter != BLANKS and bool(re.search(rf'{re.escape(delimiter)} +"', body))
-    rows = _sample(body, delimiter, spaced, complete)
-    if not rows or not (any(map(str.strip, rows[0])) or options.header is False):
-        raise ValueError("the first line, which names the columns, is empty")
-    if options.sep is None and len(rows[0]) == 1:
-        _refuse_blanks(rows)
-    layout = Layout(delimiter, (), 0, len(_BREAK.findall(head[: len(head) - len(body)])), True, spaced)
-    above = [names for line in comments[-1:] for names in layout.reader(io.StringIO(line[1:].strip()))]
-    attached = len(comments) == 1 and comments[0][1:2].strip() != ""
-    layout = _named(layout, rows, above[0] if above else [], attached, options.header)
-    if comments and layout.titled != _IN_COMMENT:
-        lines = "line that begins" if len(comments) == 1 else f"{len(comments)} lines that begin"
-        layout = replace(
-            layout, notes=(*layout.notes, f"the first {lines} with '#' {'is' if len(comments) == 1 else 'are'} skipped")
-        )
-    return replace(layout, empty=complete and len(rows) == 1 and layout.named)
-
-
-def _named(layout: Layout, rows: list[list[str]], above: list[str], attached: bool, asked: bool | None) -> Layout:
-    """The layout with its names.
-
-    Parameters
-    ----------
-    rows : the first rows of the file.
-    above : the values of a comment right above them, which may be the names.
-    attached : whether it is the only comment, and follows its mark without a blank: #id,x,y.
-    asked : whether the first row holds names; None where it has to be found out.
-    """
-    first, below = rows[0], rows[1:]
-    lengths = Counter(map(len, below or rows))
-    width = lengths.most_common(1)[0][0]
-    names, note = first, ""
-    if 1 < len(first) == width - 1 and len(lengths) == 1:
-        if not any(row[-1].strip() for row in below):
-            return replace(layout, names=tuple(map(str.strip, first)), width=width)
-        names, note = (
-            ["", *first],
-            "the rows have a value more than there are names: the first is taken as the row's own name",
-        )
-    elif len(first) == width + 1 and not first[-1].strip():
-        names = first[:-1]
-    else:
-        width = len(first)
-    named, why = (asked, "") if asked is not None else header.is_one(names, below)
-    titled = layout.titled
-    if asked is None and len(above) == width > 1 and (not named or attached):
-        named, names, why, titled = False, [above[0] or _COMMENT, *above[1:]], "", _IN_COMMENT
-    elif not named:
-        names = [str(place) for place in range(width)]
-        titled = f"no line of names: the columns are called 0 to {width - 1}"
-    notes = tuple(filter(None, (why, note)))
-    return replace(layout, names=tuple(map(str.strip, names)), width=width, named=named, titled=titled, notes=notes)
-
-
-def _refuse_blanks(rows: list[list[str]]) -> None:
-    """Raise where the lines are one value each, and look like several with blanks between them."""
-    first, below = rows[0][0].split(), rows[1:]
-    if len(first) > 1 and below and sum(len(row) == 1 and len(row[0].split()) > 1 for row in below) > len(below) / 2:
-        raise ValueError(
-            "no delimiter was found: expected values with , ; | or tabs between them, or as many values with blanks "
-            "between them in every line; name the delimiter with --sep, or convert the file"
-        )
-
-
-def _beginning(head: str) -> tuple[int, str | None, list[str]]:
-    """Where the rows begin, the delimiter that a line says, and the comments above them."""
-    place, said, comments = 0, None, []
-    while True:
-        place += len(head[place:]) - len(head[place:].lstrip("\r\n"))
-        if found := _SEPARATOR.match(head, place):
-            said, place = found[1], found.end()
-        elif head.startswith(_COMMENT, place) and (end := _BREAK.search(head, place)):
-            comments.append(head[place : end.start()])
-            place = end.end()
-        else:
-            return place, said, comments
-
-
-def _reader(lines: io.StringIO, delimiter: str, spaced: bool) -> "Reader":
-    if delimiter == BLANKS:
-        return csv.reader((line.replace("\t", " ").strip() for line in lines), delimiter=" ", skipinitialspace=True)
-    return csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced)
-
-
-def _sample(body: str, delimiter: str, spaced: bool, complete: bool) -> list[list[str]]:
-    """The first rows, without one that the end of what was read cuts through."""
-    rows: list[list[str]] = []
-    try:
-        for row in itertools.islice(filter(None, _reader(io.StringIO(body, newline=""), delimiter, spaced)), _ROWS):
-            rows.append(row)
-    except csv.Error as error:
-        if complete or not rows:
-            raise ValueError(f"the first lines are not delimited text: {error}") from None
-        return rows
-    return rows[:-1] if not complete and 1 < len(rows) < _ROWS else rows
-
-
-def _delimiter(body: str) -> str:
-    """The mark that cuts the first lines into most fields, as many in each line; blanks where no mark does."""
-
-    def cut(mark: str) -> list[list[str]]:
-        try:
-            return list(itertools.islice(filter(None, _reader(io.StringIO(body, newline=""), mark, True)), _SAMPLE))
-        except csv.Error:
-            return []
-
-    def alike(lines: list[list[str]]) -> int:
-        """How many fields most lines have, where the first has as many, or one less or more."""
-        if not lines:
-            return 0
-        fields, count = Counter(map(len, lines[1:] or lines)).most_common(1)[0]
-        fits = abs(len(lines[0]) - fields) <= (len(lines[0]) > 1)
-        return fields if fits and count > (len(lines) - 1) / 2 else 0
-
-    found = {mark: cut(mark) for mark in (*_MARKS, BLANKS)}
-    fields = {mark: alike(lines) for mark, lines in found.items()}
-    best = max(_MARKS, key=lambda mark: (fields[mark], -_MARKS.index(mark)))
-    if fields[";"] > 1 and all(len(line) == fields[";"] for line in found[";"]):
-        best = ";"
-    everywhere = all(len(line) == fields[BLANKS] for line in found[BLANKS][1:])
-    if fields[BLANKS] > 1 and everywhere and (fields[best] < 2 or (best == "\t" and _holds_columns(found["\t"]))):
-        return BLANKS
-    if fields[best] > 1:
-        return best
-    return max(",;\t|", key=lambda mark: len(found[mark][0]) if found[mark] else 0)
-
-
-def _holds_columns(lines: list[list[str]]) -> bool:
-    """Whether every line has a value that is several numbers, as where blanks and tabs both stand between columns."""
-    return all(any(len(cell.split()) > 2 and header.are_numbers(cell.split()) for cell in line) for line in lines[1:])
-
-
 def _table(opened: Callable[[], pa.NativeFile], layout: Layout, quoted: bool) -> pa.Table:
-    places = [str(place) for place in range(layout.width)]
+    numbers = [str(place) for place in range(layout.width)]
     for block in _BLOCKS:
         try:
             with opened() as stream:
                 return pa.csv.read_csv(
                     stream,
                     read_options=pa.csv.ReadOptions(
-                        column_names=places,
+                        column_names=numbers,
                         skip_rows=layout.above,
                         skip_rows_after_names=int(layout.named),
                         block_size=block,
                     ),
                     parse_options=pa.csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=quoted),
                     convert_options=pa.csv.ConvertOptions(
-                        column_types=dict.fromkeys(places, pa.string()),
+                        column_types=dict.fromkeys(numbers, pa.string()),
                         strings_can_be_null=False,
                         quoted_strings_can_be_null=False,
                     ),
@@ -295,8 +104,8 @@ def _row_by_row(text: str, layout: Layout) -> pa.Table:
     columns: list[list[str]] = [[] for _ in range(layout.width)]
     lines = layout.reader(io.StringIO(text, newline=""))
     try:
-        for place, row in enumerate(_below(lines, layout)):
-            if place == 0 and layout.named:
+        for number, row in enumerate(_below(lines, layout)):
+            if number == 0 and layout.named:
                 continue
             if len(row) != layout.width:
                 raise ValueError(_wrong(row, lines.line_num, layout))
@@ -304,7 +113,7 @@ def _row_by_row(text: str, layout: Layout) -> pa.Table:
                 column.append(value)
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num}: {error}") from None
-    return pa.table({str(place): pa.array(column, pa.string()) for place, column in enumerate(columns)})
+    return pa.table({str(number): pa.array(column, pa.string()) for number, column in enumerate(columns)})
 
 
 def _below(lines: "Reader", layout: Layout) -> Iterator[list[str]]:
@@ -316,8 +125,8 @@ def _explain(text: str, layout: Layout) -> None:
     """Raise what is wrong with a file that Arrow refused, with the line; slow, and only for files that are wrong."""
     lines = layout.reader(io.StringIO(text, newline=""))
     try:
-        for place, row in enumerate(_below(lines, layout)):
-            if len(row) != layout.width and not (place == 0 and layout.named):
+        for number, row in enumerate(_below(lines, layout)):
+            if len(row) != layout.width and not (number == 0 and layout.named):
                 raise ValueError(_wrong(row, lines.line_num, layout))
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num}: {error}") from None
@@ -325,12 +134,11 @@ def _explain(text: str, layout: Layout) -> None:
 
 def _wrong(row: list[str], line: int, layout: Layout) -> str:
     """What is wrong with a row that has too few values, or too many."""
-    found = f"line {line} has {len(row)} value{'s'[: len(row) != 1]}"
-    if row[0].lstrip().startswith(_COMMENT):
+    counted = f"line {line} has {len(row)} value{'s'[: len(row) != 1]}"
+    if row[0].lstrip().startswith(COMMENT):
         return f"line {line} begins with '#'; take out comments that stand below the columns' names"
     if layout.width == 1:
         return f"the first line is one value, line {line} has {len(row)}; begin with a line that names the columns"
-    mark = _SHOWN.get(layout.delimiter, repr(layout.delimiter))
     names = len(layout.names)
     expected = f"the first line names {names} columns" if layout.named else f"the first has {names}"
-    return f"{found}, {expected}; correct the line, or put quotation marks around a value that holds {mark}"
+    return f"{counted}, {expected}; correct the line, or put quotation marks around a value that holds {layout.mark}"

@@ -127,24 +127,24 @@ def _parse(file: _File, options: ReadOptions) -> Table:
         if start.startswith(b"PAR1") or kind == PARQUET:
             kind = PARQUET
             options.refuse_for("Parquet", allowed=OF_NUMBERS)
-            found = _Found(_parquet(file.open))
+            contents = _Found(_parquet(file.open))
         else:
-            found = _text(file, kind, options, encoding, _DELIMITERS.get(suffix), quoted)
+            contents = _text(file, kind, options, encoding, _DELIMITERS.get(suffix), quoted)
     except UnicodeDecodeError as error:
         raise PipelineError(f"{file.source} is not UTF-8 text (byte {error.start}); give --encoding") from None
     except (pa.ArrowException, ValueError, OSError) as error:
         raise PipelineError(f"{file.source} cannot be read as {kind}: {one_line(error)}") from None
-    columns = named(found.columns, file.source)
-    renamed = dict(zip(found.columns.column_names, columns.column_names, strict=True))
-    marked = _marked(columns, found.separator, options, commas=quoted or found.separator != ",")
+    columns = named(contents.columns, file.source)
+    renamed = dict(zip(contents.columns.column_names, columns.column_names, strict=True))
+    marked = _marked(columns, contents.separator, options, commas=quoted or contents.separator != ",")
     return Table(
         columns,
         _short_name(file.name),
         file.source,
         digest,
         marks=marked.by_column,
-        notes=(*found.notes, *marked.notes),
-        scalars=frozenset(renamed[name] for name in found.scalars),
+        notes=(*contents.notes, *marked.notes),
+        scalars=frozenset(renamed[name] for name in contents.scalars),
     )
 
 
@@ -198,7 +198,7 @@ def _parsed_text(
     return _Found(columns, (f"read as {layout.told()}, encoding {encoding}", *layout.notes), layout.delimiter)
 
 
-def _marked(columns: pa.Table, separator: str | None, options: ReadOptions, *, commas: bool) -> marks.Found:
+def _marked(columns: pa.Table, separator: str | None, options: ReadOptions, *, commas: bool) -> marks.FoundMarks:
     """The marks of the columns: as they are given, or found in a delimited file."""
     if separator is None or options.decimal is not None or options.thousands is not None:
         return marks.given(columns, options.decimal, options.thousands)
@@ -231,9 +231,9 @@ def _parquet(opened: Callable[[], pa.NativeFile]) -> pa.Table:
         file = pa.parquet.ParquetFile(stream)
         columns = file.read()
         # Parquet itself has categories of text only; of numbers the program that wrote the file tells.
-        for place, kind in enumerate(_written_types(file)):
-            if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(columns.schema.field(place).type):
-                columns = columns.set_column(place, columns.column_names[place], columns[place].dictionary_encode())
+        for index, kind in enumerate(_written_types(file)):
+            if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(columns.schema.field(index).type):
+                columns = columns.set_column(index, columns.column_names[index], columns[index].dictionary_encode())
         return columns
 
 

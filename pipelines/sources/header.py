@@ -37,11 +37,11 @@ def is_one(first: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[bool, s
     below = [row for row in rows if len(row) == len(first)]
     names = values = likely = chance = 0
     numbers = []
-    for place, cell in enumerate(map(str.strip, first)):
+    for index, cell in enumerate(map(str.strip, first)):
         kind = _kind(cell)
-        column = [value for row in below if _kind(value := row[place].strip()) != _NOTHING]
+        column = [value for row in below if _kind(value := row[index].strip()) != _NOTHING]
         if kind == _NUMBER:
-            numbers.append(place)
+            numbers.append(index)
         if kind == _NOTHING or not column:
             continue
         usual = _usual(column)

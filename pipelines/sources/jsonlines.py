@@ -41,24 +41,24 @@ def read(opened: Callable[[], pa.NativeFile]) -> tuple[pa.Table, scalars.Mixed]:
 def _line_by_line(text: str) -> tuple[pa.Table, scalars.Mixed]:
     """Lines in which a column holds numbers and text: such a column becomes text, as in a CSV file."""
     records = []
-    for place, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            if place == 1 and _is_one_object(text):
+            if number == 1 and _is_one_object(text):
                 raise ValueError(
                     f"it is one JSON object over many lines, expected an object a line; {_PANDAS}"
                 ) from None
-            raise ValueError(f"line {place} is not JSON: {error}") from None
+            raise ValueError(f"line {number} is not JSON: {error}") from None
         if not isinstance(record, dict):
-            raise ValueError(f"line {place} is not an object of column names and values")
+            raise ValueError(f"line {number} is not an object of column names and values")
         records.append(record)
     names = list(dict.fromkeys(name for record in records for name in record))
-    found = {name: scalars.column([record.get(name) for record in records]) for name in names}
-    mixed = {name: kinds for name, (_, kinds) in found.items() if kinds}
-    return pa.table({name: array for name, (array, _) in found.items()}), mixed
+    columns = {name: scalars.column([record.get(name) for record in records]) for name in names}
+    mixed = {name: kinds for name, (_, kinds) in columns.items() if kinds}
+    return pa.table({name: array for name, (array, _) in columns.items()}), mixed
 
 
 def _is_one_object(text: str) -> bool:

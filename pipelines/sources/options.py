@@ -57,9 +57,9 @@ class ReadOptions:
 
     def refuse_for(self, what: str, *, allowed: tuple[str, ...] = ()) -> None:
         """Raise PipelineError where an option is given that means nothing for such a table."""
-        for one in fields(self):
-            if getattr(self, one.name) is not None and one.name not in allowed:
-                raise PipelineError(f"--{one.name} goes with delimited text, found {what}; leave it out")
+        for option in fields(self):
+            if getattr(self, option.name) is not None and option.name not in allowed:
+                raise PipelineError(f"--{option.name} goes with delimited text, found {what}; leave it out")
 
 
 #: Nothing is said: all is found out.
@@ -77,10 +77,10 @@ def _separator(given: str) -> str:
 
 def _encoding(given: str) -> str:
     try:
-        found = codecs.lookup(given)
+        codec = codecs.lookup(given)
         "".encode(given)  # refused where it is no encoding of text, as rot13 is none
     except (LookupError, ValueError, UnicodeError):
         raise PipelineError(
             f"--encoding: expected one that Python knows, such as utf-8, cp1252, found {given!r}"
         ) from None
-    return found.name
+    return codec.name

@@ -1,25 +1,27 @@
-"""A search over estimators and their parameters: an MLflow run a trial, and the winner trained and registered."""
+"""Search estimators and their parameters, with one MLflow run per trial, then train and register the winner."""
 
 import csv
 import hashlib
 import json
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import report, runs, tracking, training
+from pipelines import report, runs, tracking, training, validation
 from pipelines.errors import PipelineError
 from pipelines.training import Trained
-from pipelines.tuning import studies, trials, view
-from pipelines.tuning.planning import Search, Task, check_table, decide
+from pipelines.tuning import pictures, studies, trials
+from pipelines.tuning.search_plan import Search, SearchPlan, plan_search
 from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
 from registry import client as registry_client
-from registry import redaction
+from registry import logs, redaction
 from registry.cli import interrupts
 from registry.client import speaking
+from registry.logs import Progress
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,16 +29,19 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
+_log = logs.get_logger(__name__)
+
+
 @dataclass(frozen=True)
-class Found:
-    """What a search found.
+class SearchResult:
+    """The result of a search.
 
     Parameters
     ----------
-    value : the winner's mean of the metric over the folds.
-    parameters : the winner's, as they are given to ``train``.
-    trials, pruned, failed : all that count, and of these those given up after some folds, and those not measured.
-    run_id : the search's own run.
+    value : the winner's mean metric over the folds.
+    parameters : the winner's, as ``train`` takes them.
+    trials, pruned, failed : the number of trials, and of those that were pruned and that failed.
+    run_id : the run of the search.
     """
 
     study: str
@@ -51,99 +56,93 @@ class Found:
     failed: int
     run_id: str
 
+    def told(self) -> str:
+        """Describe the winner on one line."""
+        chosen = ", ".join(f"{name}={text}" for name, text in self.parameters.items())
+        return f"{self.metric} {self.value:.6g}, cross-validated, by {self.estimator} {chosen}".rstrip()
+
 
 @dataclass(frozen=True)
 class Tuned:
-    """A search and the version that was trained as its winner says."""
+    """A search, and the version that its winner was trained as."""
 
     trained: Trained
-    search: Found
+    search: SearchResult
 
 
 class SearchInterrupted(KeyboardInterrupt):
-    """A search was told to stop; its message says how to go on."""
+    """A search was interrupted; the message says how to resume it."""
 
 
-def tune(
-    search: Search,
-    *,
-    say: Callable[[str], None] = lambda text: None,
-    progress: Callable[[Iterable], Iterable] = iter,
-    bar: Callable[[int, int], Any] | None = None,
-) -> Tuned:
-    """Search by cross-validation on the training rows, then train, judge and register the winner.
+def tune(search: Search) -> Tuned:
+    """Search by cross-validation on the training rows, then train, evaluate and register the winner.
 
-    The held-out rows are not looked at before the winner is judged. A search that was interrupted goes on where it
-    was: with one process at a time and the same releases of all packages, it tries the same points, and finds the
-    same values, as in one go.
-
-    Parameters
-    ----------
-    say, progress : as for :func:`pipelines.training.train`.
-    bar : a context manager of (trials in all, trials done) whose value is told of each trial, such as
-        :func:`pipelines.tuning.view.bar`.
+    The held-out rows are used only to evaluate the winner. An interrupted search resumes: with one process at a time
+    and the same releases of all packages, it tries the same points and gets the same values as without interruption.
 
     Raises
     ------
     PipelineError, RegistryError
-        where anything is refused, or no trial could be measured.
+        if anything is refused, or every trial failed.
     SearchInterrupted
-        where the process is told to stop; the runs are KILLED then.
+        if the process is told to stop; its runs are KILLED then.
     """
     registry_client.settle()
     registry_client.probe()
-    say = _once(say)
     connect = cache(registry_client.connect)
-    task = decide(search, say, connect=connect)
+    plan = plan_search(search, connect=connect)
     storage = studies.connect(search.storage)
     client = connect()
-    searched = task.searched()
-    name = search.study or f"{task.plan.name}-{_digest(searched)[:8]}"
+    searched = plan.searched()
+    name = search.study or f"{plan.training.name}-{_digest(searched)[:8]}"
     with studies.storing(search.storage):
-        study = studies.open_study(storage, name, maximized=task.maximized, searched=searched)
+        study = studies.open_study(storage, name, maximized=plan.maximized, searched=searched)
         before = study.user_attrs.get(studies.SEARCH_RUN)
     if before:
         _refuse_busy(client, name, before)
-    check_table(task, client, say)
+    plan = replace(plan, training=plan.training.with_check(client))
+    if plan.training.checked:
+        validation.raise_for_critical(plan.training.checked.result)
     tags = {**runs.tags(), STUDY_TAG: name, **({CONTINUES_TAG: before} if before else {})}
     with runs.interruptible():
         try:
             with runs.run(
-                client, experiment=search.settings.experiment, name=f"tune {task.plan.name}", tags=tags
+                client, experiment=search.settings.experiment, name=f"tune {plan.training.name}", tags=tags
             ) as run:
-                return _run(task, study, client, run.info.run_id, say, progress, bar or view.silent)
+                return _run(plan, study, client, run.info.run_id)
         except KeyboardInterrupt:
-            raise SearchInterrupted(_kept(task, study)) from None
+            raise SearchInterrupted(_kept(plan, study)) from None
 
 
-def _run(task: Task, study: "Study", client: "MlflowClient", run_id: str, say, progress, bar) -> Tuned:
-    search = task.search
+def _run(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) -> Tuned:
+    search = plan.search
     with studies.storing(search.storage):
         study.set_user_attr(studies.SEARCH_RUN, run_id)
         if left := studies.release(study):
-            say(f"interrupted before, and done again: trial {', '.join(str(number) for number in left)}")
+            _log.info("interrupted before, and done again: trial %s", ", ".join(map(str, left)))
         done = len(studies.done(study))
-    tracking.log_parameters(_parameters(task, study))
-    if done >= task.total:
-        say(f"study {study.study_name} has its {done} trials: none is added, the winner is trained again")
+    tracking.log_parameters(_parameters(plan, study))
+    if done >= plan.total:
+        _log.info("study %s has its %d trials: none is added, the winner is trained again", study.study_name, done)
     else:
-        begun = f" goes on: {done} of {task.total} trials are done" if done else f": {task.total} trials"
-        say(f"study {study.study_name}{begun}, for the {'highest' if task.maximized else 'lowest'} {task.metric}")
-    _search(task, study, client, run_id, bar)
+        begun = f" goes on: {done} of {plan.total} trials are done" if done else f": {plan.total} trials"
+        sought = "highest" if plan.maximized else "lowest"
+        _log.info("study %s%s, for the %s %s", study.study_name, begun, sought, plan.metric)
+    _search(plan, study, client, run_id)
     best = studies.best(study)
     if best is None:
-        raise PipelineError(_nothing(task, study))
-    found = _found(task, study, best, run_id)
-    _log_search(task, study, found)
-    say(f"best of {found.trials} trials: {view.told(found)}")
+        raise PipelineError(_nothing(plan, study))
+    result = _result(plan, study, best, run_id)
+    _log_search(plan, study, result)
+    _log.info("best of %d trials: %s", result.trials, result.told())
 
-    settings = replace(search.settings, estimator=found.estimator, parameters=found.parameters)
+    winner = plan.training.with_estimator(result.estimator, result.parameters)
     tags = {SEARCH_TAG: run_id, STUDY_TAG: study.study_name}
-    return Tuned(training.train(settings, say=say, progress=progress, tags=tags, inherited=task.plan.inherited), found)
+    return Tuned(training.train(winner, tags=tags), result)
 
 
 def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
-    """Refuse a study that a search which has not ended works on; one whose process is gone has, and is marked so."""
+    """Raise if another search is working on the study; a search whose process is gone is marked KILLED first."""
     from mlflow.exceptions import MlflowException
 
     runs.mark_killed(client)
@@ -162,37 +161,45 @@ def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
         )
 
 
-def _search(task: Task, study: "Study", client: "MlflowClient", run_id: str, bar) -> None:
-    """Do the trials that are missing."""
-    seed, timeout = task.search.settings.seed, task.search.timeout
-    planned = task.space.planned(seed)
+def _search(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) -> None:
+    """Run the remaining trials."""
+    seed, timeout = plan.search.settings.seed, plan.search.timeout
+    planned = plan.space.planned(seed)
     began = time.monotonic()
-    folds = trials.Folds(task)
-    with studies.storing(task.search.storage):
-        study.pruner = trials.pruner(task)
+    folds = trials.Folds(plan)
+    with studies.storing(plan.search.storage):
+        study.pruner = trials.pruner(plan)
         done = len(studies.done(study))
-        with bar(task.total, done) as tell:
-            while done < task.total and (timeout is None or time.monotonic() - began < timeout):
-                study.sampler = studies.sampler(seed, done)
-                trial = studies.ask(study, planned[done] if done < len(planned) else None)
-                task.space.suggest(trial)
-                trials.run(task, folds, study, trial, client)
-                done += 1
-                best = studies.best(study)
-                if best is not None:
-                    with speaking():
-                        client.log_metric(run_id, "best_value", studies.value(best), step=done)
-                tell(done, None if best is None else best.value)
+        best: float | None = None
+        _tell(done, plan.total, best, better=False)
+        while done < plan.total and (timeout is None or time.monotonic() - began < timeout):
+            study.sampler = studies.sampler(seed, done)
+            trial = studies.ask(study, planned[done] if done < len(planned) else None)
+            plan.space.suggest(trial)
+            trials.run(plan, folds, study, trial, client)
+            done += 1
+            before, best = best, studies.best_value(study)
+            if best is not None:
+                with speaking():
+                    client.log_metric(run_id, "best_value", best, step=done)
+            _tell(done, plan.total, best, better=best != before)
 
 
-def _found(task: Task, study: "Study", best: "FrozenTrial", run_id: str) -> Found:
-    candidate, texts = task.space.read(best.params)
+def _tell(done: int, total: int, best: float | None, *, better: bool) -> None:
+    """Log the progress of the search: at INFO if the last trial was the best so far."""
+    progress = Progress("trials", done, total, "" if best is None else f"best {best:.6g}")
+    level = logging.INFO if better else logging.DEBUG
+    _log.log(level, "trial %d of %d: %s", done, total, progress.note or "none measured", extra=progress.extra())
+
+
+def _result(plan: SearchPlan, study: "Study", best: "FrozenTrial", run_id: str) -> SearchResult:
+    candidate, texts = plan.space.read(best.params)
     done = studies.done(study)
     states = [trial.state.name for trial in done]
-    return Found(
+    return SearchResult(
         study=study.study_name,
-        storage=redaction.url(task.search.storage),
-        metric=task.metric,
+        storage=redaction.url(plan.search.storage),
+        metric=plan.metric,
         value=studies.value(best),
         estimator=candidate.entry.name,
         parameters=texts,
@@ -204,14 +211,14 @@ def _found(task: Task, study: "Study", best: "FrozenTrial", run_id: str) -> Foun
     )
 
 
-def _nothing(task: Task, study: "Study") -> str:
-    """Why no trial has a value, on one line."""
+def _nothing(plan: SearchPlan, study: "Study") -> str:
+    """Say on one line why no trial has a value."""
     done = studies.done(study)
     reasons = list(
         dict.fromkeys(trial.user_attrs[studies.REASON] for trial in done if studies.REASON in trial.user_attrs)
     )
     if not reasons:
-        return f"--timeout {task.search.timeout:g}: no trial was begun in that time; give more"
+        return f"--timeout {plan.search.timeout:g}: no trial was begun in that time; give more"
     more = f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
     return (
         f"none of the {len(done)} trials of study {study.study_name} could be measured: {reasons[0]}{more}; "
@@ -219,52 +226,52 @@ def _nothing(task: Task, study: "Study") -> str:
     )
 
 
-def _kept(task: Task, study: "Study") -> str:
-    """What is left of a search that was told to stop; its running trial is given back."""
-    with interrupts.held(), studies.storing(task.search.storage):
+def _kept(plan: SearchPlan, study: "Study") -> str:
+    """Release the running trial of an interrupted search, and say how to resume."""
+    with interrupts.held(), studies.storing(plan.search.storage):
         studies.release(study)
         done = len(studies.done(study))
     return (
-        f"interrupted after {done} of {task.total} trials, no version is registered; the same command goes on with "
-        f"study {study.study_name} in {redaction.url(task.search.storage)}"
+        f"interrupted after {done} of {plan.total} trials, no version is registered; the same command goes on with "
+        f"study {study.study_name} in {redaction.url(plan.search.storage)}"
     )
 
 
-def _parameters(task: Task, study: "Study") -> dict[str, Any]:
-    """What MLflow shows of a search."""
+def _parameters(plan: SearchPlan, study: "Study") -> dict[str, Any]:
+    """Return the parameters that MLflow shows for a search."""
     return {
         "search.study": study.study_name,
-        "search.storage": redaction.url(task.search.storage),
-        "search.trials": task.search.trials,
-        "search.timeout": task.search.timeout,
-        "search.direction": "maximize" if task.maximized else "minimize",
-        **{f"search.{name.replace(' ', '_')}": value for name, value in task.searched().items()},
-        "data.name": task.plan.origin.name,
-        "data.source": task.plan.origin.source,
+        "search.storage": redaction.url(plan.search.storage),
+        "search.trials": plan.search.trials,
+        "search.timeout": plan.search.timeout,
+        "search.direction": "maximize" if plan.maximized else "minimize",
+        **{f"search.{name.replace(' ', '_')}": value for name, value in plan.searched().items()},
+        "data.name": plan.training.origin.name,
+        "data.source": plan.training.origin.source,
     }
 
 
-def _log_search(task: Task, study: "Study", found: Found) -> None:
-    """Log the winner, a table of all trials and the pictures to the search's run."""
+def _log_search(plan: SearchPlan, study: "Study", result: SearchResult) -> None:
+    """Log the winner, a table of all trials and the pictures to the run of the search."""
     import mlflow
 
     with runs.folder() as folder:
         (folder / "search").mkdir()
-        (folder / "search" / "found.json").write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
+        (folder / "search" / "found.json").write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
         _write_trials(study, folder / "search" / "trials.csv")
-        if task.search.settings.pictures:
-            with studies.storing(task.search.storage):
-                view.draw(study, metric=task.metric, folder=folder / report.PICTURES)
+        if plan.search.settings.pictures:
+            with studies.storing(plan.search.storage):
+                pictures.draw(study, metric=plan.metric, folder=folder / report.PICTURES)
         tracking.log_files(folder)
-    winner = {f"best.{name}": text for name, text in found.parameters.items()}
-    tracking.log_parameters({"best.estimator": found.estimator, "best.trial": found.trial, **winner})
+    winner = {f"best.{name}": text for name, text in result.parameters.items()}
+    tracking.log_parameters({"best.estimator": result.estimator, "best.trial": result.trial, **winner})
     with speaking():
-        counts = {"trials": found.trials, "trials_pruned": found.pruned, "trials_failed": found.failed}
-        mlflow.log_metrics({f"cv_{found.metric}_mean": found.value, **counts})
+        counts = {"trials": result.trials, "trials_pruned": result.pruned, "trials_failed": result.failed}
+        mlflow.log_metrics({f"cv_{result.metric}_mean": result.value, **counts})
 
 
 def _write_trials(study: "Study", path: Path) -> None:
-    """All trials of the study, those of earlier runs of the search too."""
+    """Write all trials of the study, including those of earlier runs of the search."""
     rows = study.get_trials(deepcopy=False)
     names = sorted({name for trial in rows for name in trial.params})
     means = sorted({name for trial in rows for name in trial.user_attrs.get(studies.METRICS, {})})
@@ -279,18 +286,6 @@ def _write_trials(study: "Study", path: Path) -> None:
                 [trial.number, trial.state.name.lower(), trial.value, *(trial.params.get(name) for name in names)]
                 + [*(measured.get(name) for name in means), reason, attributes.get(studies.RUN)]
             )
-
-
-def _once(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Say what was not said yet: the winner's training reads the same table again."""
-    said = set()
-
-    def new(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            say(text)
-
-    return new
 
 
 def _digest(parts: Mapping[str, str]) -> str:

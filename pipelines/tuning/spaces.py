@@ -1,53 +1,21 @@
-"""What a search may try: each estimator's sensible space, as its user narrowed it, in scikit-learn's own bounds."""
+"""What a search tries: ranges and choices of each estimator's parameters, and the points of the whole space."""
 
 import itertools
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines import estimators
-from pipelines.errors import PipelineError
-from pipelines.estimators import Entry
-from registry.cli.text import closest, one_line
+from pipelines.estimators import EstimatorEntry
 
 if TYPE_CHECKING:
-    import numpy as np
     from optuna import Trial
 
-#: What ``auto`` tries. The elastic net is the lasso at one end; ridge is what it only comes near at the other.
-AUTO = {"regression": ("ridge", "elastic-net"), "classification": ("logistic",)}
 #: The name of the choice between estimators in a study.
 ESTIMATOR = "estimator"
 #: Finite spaces of up to this many points are tried point by point.
 LARGEST_GRID = 256
-
-_SYNTAX = "expected low:high, low:high:log, or values: 0.1,1,10"
-_MLP_LAYERS = ("(16,)", "(64,)", "(100,)", "(32, 16)", "(100, 50)")
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What the penalties of a regression hang on, measured on the training rows.
-
-    Parameters
-    ----------
-    rows : how many there are.
-    spread, level : the standard deviation of the target, and the mean of its magnitude, in its units.
-    """
-
-    rows: int
-    spread: float = 1.0
-    level: float = 1.0
-
-    @classmethod
-    def of(cls, target: "np.ndarray") -> "Scale":
-        """The scale of a numeric target, shape (n_rows,)."""
-        import numpy as np
-
-        spread, level = float(np.std(target)), float(np.mean(np.abs(target)))
-        return cls(len(target), *(value if 1e-100 < value < 1e100 else 1.0 for value in (spread, level)))
 
 
 @dataclass(frozen=True)
@@ -104,7 +72,7 @@ class Candidate:
     space : parameter -> what is tried.
     """
 
-    entry: Entry
+    entry: EstimatorEntry
     fixed: Mapping[str, str]
     space: Mapping[str, Range | Choices]
 
@@ -182,11 +150,11 @@ class SearchSpace:
 
     def described(self) -> dict[str, str]:
         """All that is tried, and what is fixed, as a user would type it."""
-        found = {ESTIMATOR: ",".join(candidate.entry.name for candidate in self.candidates)}
+        texts = {ESTIMATOR: ",".join(candidate.entry.name for candidate in self.candidates)}
         for candidate in self.candidates:
             for name, what in {**candidate.fixed, **candidate.space}.items():
-                found[self._key(candidate, name)] = str(what)
-        return found
+                texts[self._key(candidate, name)] = str(what)
+        return texts
 
     def _key(self, candidate: Candidate, name: str) -> str:
         return f"{candidate.entry.name}.{name}" if len(self.candidates) > 1 else name
@@ -194,171 +162,3 @@ class SearchSpace:
     def _point(self, candidate: Candidate, point: Mapping[str, Any]) -> dict[str, Any]:
         chosen = {ESTIMATOR: candidate.entry.name} if len(self.candidates) > 1 else {}
         return chosen | {self._key(candidate, name): value for name, value in point.items()}
-
-
-def names(asked: str) -> list[str]:
-    """The estimators of ``--estimator``: ``ridge``, or several with commas between them."""
-    found = list(dict.fromkeys(name.strip() for name in asked.split(",") if name.strip()))
-    if not found or ("auto" in found and len(found) > 1):
-        raise PipelineError(f"--estimator: expected auto, a name, or several: ridge,lasso; found {asked!r}")
-    return found
-
-
-def build(
-    entries: Iterable[Entry], *, scale: Scale, fixed: Mapping[str, str], narrowed: Mapping[str, str]
-) -> SearchSpace:
-    """The space of a search.
-
-    Parameters
-    ----------
-    fixed : ``--param``: name -> text, for every estimator that has it; a fixed parameter is not searched.
-    narrowed : ``--search``: name, or ``ridge.alpha``, -> text, for every estimator that has it; it replaces what is
-        tried of a parameter, or adds one.
-
-    Raises
-    ------
-    PipelineError
-        where an estimator has no such parameter, or refuses a value; where there is nothing to search.
-    """
-    entries = list({entry.name: entry for entry in entries}.values())
-    constant, ranges = _assigned(fixed, entries, "--param"), _assigned(narrowed, entries, "--search")
-    candidates = []
-    for entry in entries:
-        held, tried = constant[entry.name], ranges[entry.name]
-        estimators.parameters(entry, held)
-        if both := sorted(held.keys() & tried.keys()):
-            raise PipelineError(f"{both[0]} is fixed by --param and searched by --search; give one of them")
-        own = {name: _dimension(entry, name, text) for name, text in tried.items()}
-        usual = {name: found for name, found in sensible(entry, scale).items() if name not in held}
-        candidates.append(Candidate(entry, held, {**usual, **own}))
-    if len(candidates) == 1 and not candidates[0].space:
-        name = entries[0].name
-        fitting = ", ".join(e.name for e in estimators.CATALOGUE if e.task == entries[0].task and e.name != name)
-        raise PipelineError(f"{name} has nothing to tune as it is asked for; use train, or tune one of {fitting}")
-    return SearchSpace(tuple(candidates))
-
-
-def sensible(entry: Entry, scale: Scale) -> dict[str, Range | Choices]:
-    """What is worth trying of an estimator whose numbers are standardised; empty where nothing is.
-
-    scikit-learn weighs a penalty against a sum or a mean of losses, each in the target's units or in units of its own;
-    the bounds follow, so that they span from next to no penalty to one that leaves next to no model.
-    """
-    rows, spread, level = scale.rows, scale.spread, scale.level
-    spaces: dict[str, dict[str, Range | Choices]] = {
-        # Against a sum of squares: as many as rows.
-        "ridge": {"alpha": _log(1e-3, 10 * max(rows, 10))},
-        # Against a mean of squares, on the magnitude of coefficients: beyond the target's spread all are zero.
-        "lasso": {"alpha": _log(1e-4 * spread, spread)},
-        "elastic-net": {"alpha": _log(1e-4 * min(spread, 1), max(spread, 1)), "l1_ratio": Range(0.05, 1.0)},
-        # Against a sum of squares over a scale of its own.
-        "huber": {"epsilon": Range(1.05, 3.0), "alpha": _log(1e-6 * rows / spread, rows / spread)},
-        # Against a mean deviance, which grows as the counts do.
-        "poisson": {"alpha": _log(1e-5 * level, 10 * level)},
-        # A sum of absolute errors against squares of coefficients.
-        "linear-svr": {
-            "C": _log(1e-2 * spread / rows, 1e3 * spread / rows),
-            "epsilon": Range(0.0, _rounded(spread / 2)),
-        },
-        "logistic": {"C": _log(1e-4, 1e3)},
-        "linear-svm": {"C": _log(1e-4, 1e2)},
-    }
-    layers: dict[str, Range | Choices] = {
-        "hidden_layer_sizes": Choices(_MLP_LAYERS),
-        "alpha": _log(1e-6, 10),
-        "learning_rate_init": _log(1e-4, 3e-2),
-    }
-    return (spaces | {"mlp-regressor": layers, "mlp-classifier": layers}).get(entry.name, {})
-
-
-def parse(texts: Iterable[str]) -> dict[str, str]:
-    """``("alpha=0.001:10:log", "C=0.1,1 ridge.alpha=1:2")`` as a dict; values may hold commas.
-
-    Raises
-    ------
-    PipelineError
-        where a part has no name or no value.
-    """
-    found = {}
-    for text in texts:
-        for part in re.split(r"[\s,;]+(?=[A-Za-z_][\w.-]*=)", text.strip()):
-            name, equals, value = (piece.strip() for piece in part.partition("="))
-            if not (name and equals and value):
-                raise PipelineError(f"--search: expected alpha=0.001:10:log or C=0.1,1,10, found {part!r}")
-            found[name] = value
-    return found
-
-
-def _log(low: float, high: float) -> Range:
-    return Range(_rounded(low), _rounded(high), log=True)
-
-
-def _rounded(value: float) -> float:
-    """To two significant digits, which people can read and type."""
-    return float(f"{value:.1e}")
-
-
-def _assigned(given: Mapping[str, str], entries: list[Entry], option: str) -> dict[str, dict[str, str]]:
-    """Each estimator's share of what was given, by its name."""
-    found: dict[str, dict[str, str]] = {entry.name: {} for entry in entries}
-    known = {entry.name: set(entry.load()().get_params()) for entry in entries}
-    for name, text in sorted(given.items(), key=lambda item: "." in item[0]):  # ridge.alpha overrules alpha
-        prefix, dot, own = name.rpartition(".")
-        named = [entry for entry in entries if not dot or prefix in (entry.name, entry.class_name)]
-        if not named:
-            raise PipelineError(f"{option} {name}: {prefix} is not searched; it is one of {_names(entries)}")
-        having = [entry for entry in named if own in known[entry.name]]
-        if not having:
-            close = closest(own, set().union(*(known[entry.name] for entry in named)))
-            hint = f"; did you mean {close}?" if close else ""
-            raise PipelineError(f"{option} {name}: {_names(named)} has no such parameter{hint}")
-        for entry in having:
-            found[entry.name][own] = text
-    return found
-
-
-def _names(entries: Iterable[Entry]) -> str:
-    return ", ".join(entry.name for entry in entries)
-
-
-def _dimension(entry: Entry, name: str, text: str) -> Range | Choices:
-    """What is tried of a parameter, from ``0.001:10:log`` or ``0.1,1,10``, checked by scikit-learn."""
-    bounds = [part.strip() for part in text.split(":")]
-    if len(bounds) == 1:
-        texts = tuple(dict.fromkeys(part.strip() for part in _between_commas(text)))
-        if len(texts) < 2 or "" in texts:
-            raise PipelineError(f"--search {name}={text}: {_SYNTAX}")
-        for one in texts:
-            _accept(entry, name, one)
-        return Choices(texts)
-    try:
-        low, high = float(bounds[0]), float(bounds[1])
-    except ValueError:
-        raise PipelineError(f"--search {name}={text}: {_SYNTAX}") from None
-    if len(bounds) > 3 or bounds[2:] not in ([], ["log"]) or not (math.isfinite(low) and math.isfinite(high)):
-        raise PipelineError(f"--search {name}={text}: {_SYNTAX}")
-    log = bounds[2:] == ["log"]
-    if low >= high or (log and low <= 0):
-        raise PipelineError(f"--search {name}={text}: expected low < high{', both above 0' if log else ''}")
-    # A parameter that takes no number between two whole ones is searched in whole steps.
-    try:
-        _accept(entry, name, repr((low + high) / 2 + 1e-7 * (high - low)))
-    except PipelineError:
-        if low != int(low) or high != int(high):
-            raise
-        low, high = int(low), int(high)
-    for end in (low, high):
-        _accept(entry, name, repr(end))
-    return Range(low, high, log, whole=isinstance(low, int))
-
-
-def _between_commas(text: str) -> Iterator[str]:
-    """The values of a list; commas within brackets are theirs."""
-    return iter(re.split(r",(?![^(\[]*[)\]])", text))
-
-
-def _accept(entry: Entry, name: str, text: str) -> None:
-    try:
-        estimators.parameters(entry, {name: text})
-    except PipelineError as error:
-        raise PipelineError(one_line(error).replace("--param", "--search", 1)) from None

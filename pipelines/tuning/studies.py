@@ -1,5 +1,6 @@
 """The Optuna study of a search, in a database where an interrupted search is found again."""
 
+import logging
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
@@ -55,7 +56,7 @@ def connect(url: str) -> "BaseStorage":
                 f"--storage {redaction.url(url)} holds the tables of another program; give a database of its own, "
                 "such as sqlite:///tuning.db"
             )
-        with _alone(url):
+        with _alone(url), _logging_kept():
             return optuna.storages.RDBStorage(
                 url, engine_kwargs={"connect_args": wait, "pool_pre_ping": kind != "sqlite"}
             )
@@ -78,6 +79,20 @@ def _alone(url: str) -> Iterator[None]:
         ) from None
     except sqlite3.Error as error:
         raise PipelineError(f"--storage {redaction.url(url)} cannot be written: {said_by(error, url)}") from None
+
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Keep Optuna's migrations from configuring logging, which they do where the root logger has no handler.
+
+    They would give it one, and disable every logger that there is, ours among them.
+    """
+    handler = logging.NullHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 @contextmanager
@@ -134,13 +149,13 @@ def open_study(storage: "BaseStorage", name: str, *, maximized: bool, searched: 
     return study
 
 
-def refuse_another(name: str, found: Mapping[str, str] | None, searched: Mapping[str, str]) -> None:
+def refuse_another(name: str, before: Mapping[str, str] | None, searched: Mapping[str, str]) -> None:
     """Refuse a study that did not search what is asked for now, and say where the two differ."""
-    if found is None:
+    if before is None:
         raise PipelineError(f"study {name!r} was made by another program; give --study another name")
-    places = [place for place in {**found, **searched} if found.get(place) != searched.get(place)]
-    if places:
-        told = [f"{place} {found.get(place, 'none')}, now {searched.get(place, 'none')}" for place in places]
+    parts = [part for part in {**before, **searched} if before.get(part) != searched.get(part)]
+    if parts:
+        told = [f"{part} {before.get(part, 'none')}, now {searched.get(part, 'none')}" for part in parts]
         more = f" and {len(told) - _WORST_SHOWN} more" if len(told) > _WORST_SHOWN else ""
         raise PipelineError(
             f"study {name!r} is of another search ({'; '.join(told[:_WORST_SHOWN])}{more}); "
@@ -153,8 +168,8 @@ def done(study: "Study") -> "list[FrozenTrial]":
     from optuna.trial import TrialState
 
     states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    found = study.get_trials(deepcopy=False, states=states)
-    return [trial for trial in found if trial.state != TrialState.FAIL or REASON in trial.user_attrs]
+    ended = study.get_trials(deepcopy=False, states=states)
+    return [trial for trial in ended if trial.state != TrialState.FAIL or REASON in trial.user_attrs]
 
 
 def measured(study: "Study") -> "list[FrozenTrial]":
@@ -170,6 +185,12 @@ def best(study: "Study") -> "FrozenTrial | None":
 
     sign = 1 if study.direction == StudyDirection.MINIMIZE else -1
     return min(measured(study), key=lambda trial: (sign * value(trial), trial.number), default=None)
+
+
+def best_value(study: "Study") -> float | None:
+    """The value of the best trial; None where none has one."""
+    trial = best(study)
+    return None if trial is None else value(trial)
 
 
 def value(trial: "FrozenTrial") -> float:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipelines import estimators, features, fitting, modelling, runs, tracking
+from pipelines import features, fitting, modelling, runs, tracking
 from pipelines.errors import PipelineError
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
 from pipelines.tuning import studies
-from pipelines.tuning.planning import Task
+from pipelines.tuning.search_plan import SearchPlan
 from registry.cli.text import one_line
 from registry.client import speaking
 
@@ -61,10 +61,10 @@ class Folds:
     most : bytes that all features together may take.
     """
 
-    def __init__(self, task: Task, *, most: int = MOST_BYTES) -> None:
-        rows, dataset = task.plan.split.training, task.plan.dataset
+    def __init__(self, plan: SearchPlan, *, most: int = MOST_BYTES) -> None:
+        rows, dataset = plan.training.split.training, plan.training.dataset
         self._table, self._target = dataset.features.iloc[rows], dataset.target.iloc[rows]
-        self._inputs, self._pairs = dataset.inputs, task.folds[1]
+        self._inputs, self._pairs = dataset.inputs, plan.folds[1]
         self._made: list[Fold] = []
         while len(self._made) < len(self._pairs):
             self._made.append(self._ready(*self._pairs[len(self._made)]))
@@ -104,12 +104,12 @@ class _Failed(Exception):
     """A trial cannot be measured; the message is the reason."""
 
 
-def run(task: Task, folds: Folds, study: "Study", trial: "Trial", client: "MlflowClient") -> None:
+def run(plan: SearchPlan, folds: Folds, study: "Study", trial: "Trial", client: "MlflowClient") -> None:
     """Measure one point, as a run of its own, and tell the study."""
     import mlflow
     from optuna.trial import TrialState
 
-    candidate, texts = task.space.read(trial.params)
+    candidate, texts = plan.space.read(trial.params)
     tags = {**runs.tags(), STUDY_TAG: study.study_name, TRIAL_TAG: str(trial.number)}
     state, value = TrialState.COMPLETE, None
     try:
@@ -121,20 +121,20 @@ def run(task: Task, folds: Folds, study: "Study", trial: "Trial", client: "Mlflo
             told = "complete"
             try:
                 if same := _same(study, trial):
-                    value, found, told = same.value, same.user_attrs[studies.METRICS], f"as trial {same.number}"
+                    value, measured, told = same.value, same.user_attrs[studies.METRICS], f"as trial {same.number}"
                 else:
-                    value = _measure(task, trial, folds, answers)
-                    found = _means(task, answers)
+                    value = _measure(plan, trial, folds, answers)
+                    measured = _means(plan, answers)
             except _Pruned:
-                state, told, found = TrialState.PRUNED, f"pruned after {len(answers)} folds", _means(task, answers)
+                state, told, measured = TrialState.PRUNED, f"pruned after {len(answers)} folds", _means(plan, answers)
             except _Failed as error:
                 with speaking():
                     mlflow.set_tags({STATE_TAG: "failed", REASON_TAG: str(error)})
                 raise
-            trial.set_user_attr(studies.METRICS, found)
+            trial.set_user_attr(studies.METRICS, measured)
             with speaking():
                 mlflow.set_tag(STATE_TAG, told)
-                mlflow.log_metrics(found)
+                mlflow.log_metrics(measured)
     except _Failed as error:
         state = TrialState.FAIL
         trial.set_user_attr(studies.REASON, str(error))
@@ -146,69 +146,69 @@ def _same(study: "Study", trial: "Trial") -> "FrozenTrial | None":
     return next((other for other in studies.measured(study) if other.params == trial.params), None)
 
 
-def _measure(task: Task, trial: "Trial", folds: Folds, answers: list[Answers]) -> float:
+def _measure(plan: SearchPlan, trial: "Trial", folds: Folds, answers: list[Answers]) -> float:
     """The mean of the metric over the folds; the answers of each fold are added to ``answers``."""
-    dataset, seed = task.plan.dataset, task.search.settings.seed
-    candidate, texts = task.space.read(trial.params)
+    dataset = plan.training.dataset
+    candidate, texts = plan.space.read(trial.params)
     try:
-        values = estimators.parameters(candidate.entry, texts)
+        tried = plan.training.with_estimator(candidate.entry.name, texts)
         stochastic = "n_iter_no_change" in candidate.entry.load()().get_params()
         for step, fold in enumerate(folds):
-            model = estimators.build(candidate.entry, values, seed=seed, class_weight=task.plan.class_weight)
+            model = tried.build()
             if not fold.ready:
                 model = fitting.pipeline(dataset, model)
             notes = fitting.fit(model, fold.table, fold.target)
             # Short of its optimum a linear model is not the one its parameters name; a network always stops short.
             if notes and not stochastic:
                 raise _Failed(notes[0])
-            classes, positive = dataset.classes, task.plan.positive
+            classes, positive = dataset.classes, plan.training.positive
             answers.append(fitting.answer(model, fold.judged, fold.truth, classes=classes, positive=positive))
-            if _by_fold(task) and step + 1 < len(folds):
-                trial.report(_mean(task, answers), step)
+            if _by_fold(plan) and step + 1 < len(folds):
+                trial.report(_mean(plan, answers), step)
                 if trial.should_prune():
                     raise _Pruned
-        return _mean(task, answers)
+        return _mean(plan, answers)
     except (PipelineError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise _Failed(one_line(error)) from error
 
 
-def _by_fold(task: Task) -> bool:
+def _by_fold(plan: SearchPlan) -> bool:
     """Whether the metric is known of a fold alone: not where a threshold is chosen on all of them."""
-    rule = task.plan.rule
-    return rule is None or rule.value is not None or task.metric in _UNTHRESHOLDED
+    rule = plan.training.rule
+    return rule is None or rule.value is not None or plan.metric in _UNTHRESHOLDED
 
 
-def _judged(task: Task, folds: Sequence[Answers]) -> CrossValidation:
+def _judged(plan: SearchPlan, folds: Sequence[Answers]) -> CrossValidation:
     """The folds' answers, with the decision threshold that training would choose by them."""
-    whole = CrossValidation(task.folds[0], tuple(folds))
-    return whole.with_threshold(modelling.threshold_of(task.plan, folds)) if task.plan.rule else whole
+    whole = CrossValidation(plan.folds[0], tuple(folds))
+    return whole.with_threshold(modelling.threshold_of(plan.training, folds)) if plan.training.rule else whole
 
 
-def _mean(task: Task, folds: Sequence[Answers]) -> float:
+def _mean(plan: SearchPlan, folds: Sequence[Answers]) -> float:
     values = []
-    for number, answers in enumerate(_judged(task, folds).folds, start=1):
-        value = metrics.measure(answers)[task.metric]
+    for number, answers in enumerate(_judged(plan, folds).folds, start=1):
+        value = metrics.measure(answers)[plan.metric]
         if value is not None:
             values.append(value)
-        elif task.metric not in _NEEDS_TWO_VALUES or len(np.unique(answers.target)) > 1:
-            raise _Failed(f"{task.metric} is no finite number in fold {number}")
+        elif plan.metric not in _NEEDS_TWO_VALUES or len(np.unique(answers.target)) > 1:
+            raise _Failed(f"{plan.metric} is no finite number in fold {number}")
     if not values:
-        raise _Failed(f"{task.metric} is not defined: the target is constant in every fold")
+        raise _Failed(f"{plan.metric} is not defined: the target is constant in every fold")
     return float(np.mean(values))
 
 
-def _means(task: Task, folds: Sequence[Answers]) -> dict[str, float]:
+def _means(plan: SearchPlan, folds: Sequence[Answers]) -> dict[str, float]:
     """All metrics of the folds, by the names that training gives them."""
-    found: dict[str, float | None] = {}
-    for name, over in _judged(task, folds).summary().metrics.items():
-        found |= {f"cv_{name}_mean": over.mean, f"cv_{name}_std": over.std}
-    return {name: value for name, value in found.items() if value is not None}
+    means: dict[str, float | None] = {}
+    for name, over in _judged(plan, folds).summary().metrics.items():
+        means |= {f"cv_{name}_mean": over.mean, f"cv_{name}_std": over.std}
+    return {name: value for name, value in means.items() if value is not None}
 
 
-def pruner(task: Task):
+def pruner(plan: SearchPlan):
     """Give a trial up where its folds so far are worse than those of half the trials (the median stopping rule)."""
     import optuna
 
-    if not _by_fold(task):
+    if not _by_fold(plan):
         return optuna.pruners.NopPruner()
     return optuna.pruners.MedianPruner(n_startup_trials=_PRUNE_AFTER_TRIALS, n_warmup_steps=_PRUNE_AFTER_FOLDS)

@@ -2,7 +2,7 @@
 
 from pipelines.validation.docs import write_data_docs
 from pipelines.validation.profiler import draft
-from pipelines.validation.results import NAMED, Finding, SuiteResult, raise_for_critical, write_result
+from pipelines.validation.results import NAMED, Finding, SuiteResult, critical, raise_for_critical, write_result
 from pipelines.validation.suites import Suite, read_suite, shipped, suite_of, write_suite
 from pipelines.validation.validator import validate
 
@@ -11,6 +11,7 @@ __all__ = [
     "Finding",
     "Suite",
     "SuiteResult",
+    "critical",
     "draft",
     "raise_for_critical",
     "read_suite",

@@ -1,6 +1,6 @@
 """Check a table against a suite, or draft the suite: ``python -m pipelines validate``."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines import ancestry, columns, runs, selection, splitting, tracking, validation
-from pipelines.columns import Column
+from pipelines.columns import TypedColumn
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
 from pipelines.planning import CLEANING, model_name
@@ -16,9 +16,11 @@ from pipelines.sources import FIND, ReadOptions, read
 from pipelines.validation import suite_lookup
 from pipelines.validation.suites import FOLDER
 from registry import client as registry_client
-from registry import redaction
+from registry import logs, redaction
 from registry.earlier_versions import EarlierVersion, earlier_versions
 from registry.holdout import ROW, HoldoutRule
+
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class Checked:
     drafted: Path | None = None
 
 
+class CriticalFailure(PipelineError):
+    """A critical expectation failed; ``checked`` is all that was found."""
+
+    def __init__(self, problem: str, checked: Checked) -> None:
+        super().__init__(problem)
+        self.checked = checked
+
+
 def check(
     data: str,
     *,
@@ -53,8 +63,6 @@ def check(
     name: str | None = None,
     experiment: str | None = None,
     test_size: float = 0.2,
-    say: Callable[[str], None] = lambda text: None,
-    show: Callable[[Checked], None] = lambda checked: None,
 ) -> Checked:
     """Judge a table by a suite; with ``draft``, write one by the training rows and judge it on the held-out ones.
 
@@ -62,21 +70,22 @@ def check(
     ----------
     target : the target's column, about which a drafted suite is stricter.
     output : where a drafted suite is written; by default among the shipped ones, where training finds it.
-    show : told what was found, also where that is then raised.
 
     Raises
     ------
+    CriticalFailure
+        where a critical expectation failed, unless the suite was drafted here.
     PipelineError
-        where the table or the suite cannot be read, the draft would overwrite a file, or a critical expectation failed.
+        where the table or the suite cannot be read, or the draft would overwrite a file.
     RegistryError
         where the tracking server refuses.
     """
     registry_client.settle()
     registry_client.probe()
-    say(f"reading {redaction.url(data)}")
+    _log.info("reading %s", redaction.url(data))
     table = read(data, query=query, options=options)
     for note in table.notes:
-        say(note)
+        _log.info(note)
     model = model_name(name, table)
     target = target or table.target
     if target and target not in table.columns.column_names:
@@ -102,22 +111,21 @@ def check(
             chosen = validation.draft(training, model, target=target)
             origin, judged = f"drafted from {len(training)} rows", held
         else:
-            found, origin = suite_lookup.find(suite, origin=table.origin, model=model, client=client)
-            if found is None:
+            known_suite, origin = suite_lookup.find(suite, origin=table.origin, model=model, client=client)
+            if known_suite is None:
                 raise PipelineError(
                     f"{table.name} has no suite yet; draft one with --profile yes, or name a file with --suite"
                 )
-            chosen, judged = found, _with_target(whole, target or found.meta.get("target"))
+            chosen, judged = known_suite, _with_target(whole, target or known_suite.meta.get("target"))
         result = validation.validate(judged, chosen)
         suite_lookup.write(chosen, result, folder / suite_lookup.ARTIFACTS)
         tracking.log_files(folder)
-        say(f"{result.summary()} ({origin})")
+        _log.info("%s (%s)", result.summary(), origin)
         if draft:
             validation.write_suite(chosen, path)
         checked = Checked(result, origin, len(judged), run.info.run_id, path if draft else None)
-        show(checked)
-        if not draft:
-            validation.raise_for_critical(result)
+        if not draft and (problem := validation.critical(result)):
+            raise CriticalFailure(problem, checked)
     return checked
 
 
@@ -127,7 +135,7 @@ def _with_target(whole: pd.DataFrame, target: str | None) -> pd.DataFrame:
 
 
 def _rule(
-    typed: Mapping[str, Column], target: str | None, test_size: float, earlier: Sequence[EarlierVersion]
+    typed: Mapping[str, TypedColumn], target: str | None, test_size: float, earlier: Sequence[EarlierVersion]
 ) -> HoldoutRule:
     """What holds rows out in training: an earlier version's rule, else the key of what would be the features."""
     inherited = ancestry.take_over(earlier, Roles(target=target), target=target or "", columns=list(typed)).rule

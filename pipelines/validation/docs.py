@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import PipelineError
 from pipelines.validation.quiet import great_expectations
+from pipelines.validation.suites import write_file
 from registry.cli.text import one_line
 
 if TYPE_CHECKING:
@@ -42,14 +43,7 @@ def write_data_docs(result: "SuiteResult", folder: str | Path) -> Path:
     PipelineError
         where the page cannot be rendered or written.
     """
-    text = render(result)
-    path = Path(folder) / PAGE
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise PipelineError(f"Data Docs cannot be written to {str(path)!r}: {error.strerror or error}") from None
-    return path
+    return write_file(Path(folder) / PAGE, render(result), "Data Docs")
 
 
 def render(result: "SuiteResult") -> str:

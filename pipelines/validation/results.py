@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import PipelineError
-from pipelines.validation.suites import CRITICAL, WARNING
+from pipelines.validation.suites import CRITICAL, WARNING, write_file
 from registry.evidence.document import Finding, SuiteOutcome
 
 #: How many failed expectations an error message names.
@@ -54,15 +54,21 @@ class SuiteResult:
 
 
 def raise_for_critical(result: SuiteResult) -> None:
-    """Raise PipelineError, on one line, where a critical expectation failed: what was expected, what was found."""
+    """Raise PipelineError where a critical expectation failed."""
+    if problem := critical(result):
+        raise PipelineError(problem)
+
+
+def critical(result: SuiteResult) -> str:
+    """Which critical expectations failed, on one line: what was expected, what was found; "" where none did."""
     if result.success:
-        return
+        return ""
     failed = [finding for finding in result.failures if finding.severity == CRITICAL]
     # A column that is not there fails all that is expected of it: told once.
     distinct = list({(finding.column, finding.observed): finding for finding in reversed(failed)}.values())[::-1]
     told = "; ".join(finding.told() for finding in distinct[:NAMED])
     more = "; and more" if len(distinct) > NAMED else ""
-    raise PipelineError(
+    return (
         f"the data fails {len(failed)} critical expectation{'s' * (len(failed) > 1)} of suite {result.name!r}: "
         f"{told}{more}; mend the table, or edit the suite where it is wrong"
     )
@@ -76,11 +82,5 @@ def write_result(result: SuiteResult, path: str | Path) -> Path:
     PipelineError
         where the file cannot be written.
     """
-    path = Path(path)
     text = json.dumps(result.result, indent=1, ensure_ascii=False, allow_nan=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise PipelineError(f"the result cannot be written to {str(path)!r}: {error.strerror or error}") from None
-    return path
+    return write_file(Path(path), text + "\n", "the result")

@@ -1,10 +1,12 @@
 """Which suite a table is checked against: the one named, the dataset's own, Production's, or one drafted here."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from pipelines import validation
 from pipelines.dataset import Dataset, Roles
@@ -21,6 +23,20 @@ ARTIFACTS = "validation"
 SUITE = "suite.json"
 RESULT = "result.json"
 AUTO, NONE = "auto", "none"
+
+
+@dataclass(frozen=True)
+class SuiteCheck:
+    """A table that was judged by a suite.
+
+    Parameters
+    ----------
+    origin : where the suite is from, in words.
+    """
+
+    suite: validation.Suite
+    result: validation.SuiteResult
+    origin: str
 
 
 def find(asked: str, *, origin: Origin, model: str, client: "MlflowClient") -> tuple[validation.Suite | None, str]:
@@ -52,42 +68,39 @@ def of_version(client: "MlflowClient", version) -> validation.Suite | None:
     with speaking(), tempfile.TemporaryDirectory() as folder:
         if not version.run_id:
             return None
-        paths = {found.path for found in client.list_artifacts(version.run_id, ARTIFACTS)}
+        paths = {file.path for file in client.list_artifacts(version.run_id, ARTIFACTS)}
         if f"{ARTIFACTS}/{SUITE}" not in paths:
             return None
         return validation.read_suite(Path(client.download_artifacts(version.run_id, f"{ARTIFACTS}/{SUITE}", folder)))
 
 
 def check(
-    suite: validation.Suite | None, dataset: Dataset, split: Split, *, name: str, roles: Roles
-) -> tuple[validation.Suite, validation.SuiteResult]:
-    """Judge a table: by the suite all its rows; without one, the held-out rows by what is drafted from the others.
+    asked: str, dataset: Dataset, split: Split, *, origin: Origin, model: str, roles: Roles, client: "MlflowClient"
+) -> SuiteCheck:
+    """Judge a table by its suite: all rows; where it has none, the held-out rows by one drafted from the others.
 
     Parameters
     ----------
-    name : the name of a drafted suite.
-
-    Returns
-    -------
-    the suite, and what it found.
+    asked, origin, model, client : see :func:`find`; a drafted suite has the model's name.
     """
+    suite, source = find(asked, origin=origin, model=model, client=client)
     if suite is not None:
-        return suite, validation.validate(dataset.whole(), suite)
-    suite = drafted(dataset, roles, name=name, rows=split.training)
-    needed = [column for column in dataset.order if column in _columns_of(dataset, roles)]
-    return suite, validation.validate(dataset.whole()[needed].iloc[split.holdout], suite)
+        return SuiteCheck(suite, validation.validate(dataset.whole(), suite), source)
+    suite = drafted(dataset, roles, name=model, rows=split.training)
+    held_out = _modelled(dataset, roles).iloc[split.holdout]
+    return SuiteCheck(suite, validation.validate(held_out, suite), source)
 
 
 def drafted(dataset: Dataset, roles: Roles, *, name: str, rows: np.ndarray) -> validation.Suite:
     """A suite drafted from rows of the columns that the model is made of: features, target and the rows' ids."""
-    needed = [column for column in dataset.order if column in _columns_of(dataset, roles)]
-    frame = dataset.whole()[needed].iloc[rows]
+    frame = _modelled(dataset, roles).iloc[rows]
     return validation.draft(frame, name, target=dataset.target_name, task=dataset.task, identifiers=list(roles.id))
 
 
-def _columns_of(dataset: Dataset, roles: Roles) -> set[str]:
+def _modelled(dataset: Dataset, roles: Roles) -> pd.DataFrame:
     # A later table has later times and other groups: nothing seen of them is to be expected again.
-    return {*dataset.features.columns, dataset.target_name, *roles.id}
+    modelled = {*dataset.features.columns, dataset.target_name, *roles.id}
+    return dataset.whole()[[column for column in dataset.order if column in modelled]]
 
 
 def write(suite: validation.Suite, result: validation.SuiteResult, folder: Path) -> Path:

@@ -222,18 +222,28 @@ def write_suite(suite: Suite, path: str | Path) -> Path:
     PipelineError
         where the file cannot be written, or the suite holds what JSON cannot.
     """
-    path = Path(path)
     try:
         lines = [f"    {_json(_ordered(expectation))}" for expectation in suite.expectations]
         head = f'{{\n  "name": {_json(suite.name)},\n  "meta": {_json(suite.meta)},\n  "expectations": [\n'
         text = head + ",\n".join(lines) + "\n  ]\n}\n"
     except (TypeError, ValueError) as error:
         raise PipelineError(f"suite {suite.name!r} cannot be written as JSON: {one_line(error)}") from None
+    return write_file(Path(path), text, "suite")
+
+
+def write_file(path: Path, text: str, what: str) -> Path:
+    """Write a text file, and the folders above it.
+
+    Raises
+    ------
+    PipelineError
+        where it cannot be written; ``what`` names it there.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise PipelineError(f"suite cannot be written to {str(path)!r}: {error.strerror or error}") from None
+        raise PipelineError(f"{what} cannot be written to {str(path)!r}: {error.strerror or error}") from None
     return path
 
 

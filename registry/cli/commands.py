@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from registry.cli import interrupts
+from registry.cli import interrupts, log_output
 from registry.cli.text import escaped, parts, unquoted
 from registry.redaction import explained, words
 
@@ -89,7 +89,7 @@ class Group(click.Group):
         code = 2
         try:
             _warn_of_logged_secrets()
-            with interrupts.interruptible():
+            with interrupts.interruptible(), log_output.shown():
                 code = super().main(*args, **kwargs) or 0
                 interrupts.close()
         except click.exceptions.NoArgsIsHelpError as error:

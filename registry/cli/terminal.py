@@ -5,7 +5,6 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -32,11 +31,6 @@ def echo(text: str, *, err: bool = False) -> None:
 def say(text: str) -> None:
     """A step, or something to know, on standard error."""
     echo(f"  {redacted(text)}", err=True)
-
-
-def log(text: str) -> None:
-    """A line of a program that runs on: with the time (UTC), at once, on standard error."""
-    echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {redacted(text)}", err=True)
 
 
 def show_json(content: object) -> None:

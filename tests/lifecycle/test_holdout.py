@@ -17,8 +17,8 @@ from pipelines.errors import PipelineError
 from pipelines.evaluation.evaluate import EvaluationRequest, evaluate
 from pipelines.planning import Settings
 from pipelines.training import train
-from pipelines.tuning.planning import Search
 from pipelines.tuning.search import tune
+from pipelines.tuning.search_plan import Search
 from registry import evidence, holdout, policy
 from registry.errors import RegistryError
 from registry.evidence import Evidence
@@ -249,14 +249,14 @@ def test_a_registry_that_does_not_answer_moves_no_row(run, monkeypatch: pytest.M
 
 def test_two_first_trainings_say_nothing_of_each_other_and_the_third_sees_both(run, tracking: str) -> None:
     """The second is decided while the first is not yet registered: what it says it says of the versions it saw."""
-    from pipelines.planning import decide
+    from pipelines.planning import plan_training
     from registry.client import connect
 
     settings = Settings("houses.csv", folds=0, resamples=0, suite="none", pictures=False)
-    plan = decide(settings, connect=connect)
+    plan = plan_training(settings, connect=connect)
     run("train", "--data", "houses.csv", "--group", "street", *BARE)
     assert (plan.known.unseen, plan.known.seen, plan.known.unknown) == ([], {}, [])
-    train(settings, inherited=plan.inherited)
+    train(plan)
     earlier = kept("2")[0].holdout.earlier
     assert set(earlier.seen) == {"1"}, "seen by now, though its rule was not taken over"
     run("train", "--data", "houses.csv", *BARE)

@@ -46,7 +46,7 @@ def linear_score(frame: pd.DataFrame) -> np.ndarray:
     return ((filled["grams"] - 4200) / 800 + 0.1 * (filled["year"] - 2005) + (frame["colour"] == "red")).to_numpy()
 
 
-def fitted(entry: estimators.Entry, frame: pd.DataFrame, *, classes: int = 2, threshold=None) -> tuple:
+def fitted(entry: estimators.EstimatorEntry, frame: pd.DataFrame, *, classes: int = 2, threshold=None) -> tuple:
     rng = np.random.default_rng(1)
     z = linear_score(frame)
     if entry.task == "regression":

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines import columns
+from pipelines import columns, spelling
 from pipelines.errors import PipelineError
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, MISSING_TEXT, NUMBER, Cleaning, Input, InputError
 
@@ -25,7 +25,7 @@ def chunked(values, kind=None) -> pa.ChunkedArray:
     return pa.chunked_array(parts, array.type)
 
 
-def inferred(values, kind=None) -> columns.Column:
+def inferred(values, kind=None) -> columns.TypedColumn:
     return columns.infer("c", chunked(values, kind), CLEANING)
 
 
@@ -305,7 +305,7 @@ def test_keys_are_text_where_float64_would_run_them_together():
     ],
 )
 def test_spellings_of_numbers_are_named(values, what):
-    found = columns.spelling(pd.Series(values))
+    found = spelling.described(pd.Series(values))
     assert what in found
     assert bool(found) == bool(what)
 

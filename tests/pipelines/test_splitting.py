@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import columns, splitting
+from pipelines import columns, row_keys, splitting
 from pipelines.dataset import Dataset, Roles, prepare
 from pipelines.errors import PipelineError
+from pipelines.folds import make_folds
 from pipelines.sources import Table
 from registry import holdout
 from serving.scorecard.inputs import Cleaning
@@ -63,19 +64,19 @@ frames = st.lists(st.tuples(cells, cells, words), min_size=1, max_size=20).map(
 
 @given(frames, st.randoms(use_true_random=False))
 def test_the_hash_is_of_the_row_alone(frame, random):
-    keys = splitting.hash_rows(frame)
+    keys = row_keys.hash_rows(frame)
     assert keys.dtype == "uint64"
     order = random.sample(range(len(frame)), len(frame))
-    np.testing.assert_array_equal(splitting.hash_rows(frame.iloc[order]), keys[order])
-    one_by_one = [splitting.hash_rows(frame.iloc[[row]])[0] for row in range(len(frame))]
+    np.testing.assert_array_equal(row_keys.hash_rows(frame.iloc[order]), keys[order])
+    one_by_one = [row_keys.hash_rows(frame.iloc[[row]])[0] for row in range(len(frame))]
     np.testing.assert_array_equal(one_by_one, keys)
     columns = random.sample(list(frame), 3)
-    np.testing.assert_array_equal(splitting.hash_rows(frame[columns]), keys)
+    np.testing.assert_array_equal(row_keys.hash_rows(frame[columns]), keys)
 
 
 @given(frames)
 def test_rows_have_one_hash_where_they_are_equal_and_several_where_not(frame):
-    keys = splitting.hash_rows(frame)
+    keys = row_keys.hash_rows(frame)
     by_row = {}
     for row, key in zip(frame.itertuples(index=False), keys.tolist(), strict=True):
         assert by_row.setdefault(tuple(map(meant, row)), key) == key
@@ -100,18 +101,18 @@ def meant(value):
 
 def test_zeros_and_missing_values_are_alike_and_names_count():
     payload = np.array([0x7FF8000000000001], dtype="uint64").view("float64")[0]
-    keys = splitting.hash_rows(pd.DataFrame({"a": [0.0, -0.0, np.nan, -np.nan, payload]}))
+    keys = row_keys.hash_rows(pd.DataFrame({"a": [0.0, -0.0, np.nan, -np.nan, payload]}))
     assert keys[0] == keys[1]
     assert len(set(keys[2:].tolist())) == 1
     two = pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]})
-    assert len(set(splitting.hash_rows(two).tolist())) == 2
-    assert splitting.hash_rows(two.rename(columns={"a": "c"}))[0] != splitting.hash_rows(two)[0]
+    assert len(set(row_keys.hash_rows(two).tolist())) == 2
+    assert row_keys.hash_rows(two.rename(columns={"a": "c"}))[0] != row_keys.hash_rows(two)[0]
 
 
 def test_the_hash_never_changes():
     """A version's held-out rows are found again by this hash, by a later release too: else SCHEME is raised."""
     frame = pd.DataFrame({"a": [1.5, np.nan], "größe": pd.Series(["x", None], dtype="str")})
-    assert [f"{key:016x}" for key in splitting.hash_rows(frame).tolist()] == ["ffe45c32488b1a95", "f0c12b1969b9f061"]
+    assert [f"{key:016x}" for key in row_keys.hash_rows(frame).tolist()] == ["ffe45c32488b1a95", "f0c12b1969b9f061"]
     assert holdout.SCHEME == 2
 
 
@@ -141,7 +142,7 @@ def test_a_value_is_one_key_in_every_format_and_beside_any_other(values, others)
     def keys(column, *more):
         column = [*column, *more]
         raw = pa.chunked_array([pa.array(column)]) if not more else pa.chunked_array([pa.array([*map(text, column)])])
-        return splitting.hash_rows(columns.infer_key("k", raw, Cleaning()).values.to_frame("k"))
+        return row_keys.hash_rows(columns.infer_key("k", raw, Cleaning()).values.to_frame("k"))
 
     def text(value):
         return None if value is None else str(value)
@@ -312,7 +313,7 @@ def folds(columns: dict, *, count: int = 5, seed: int = 0, **roles):
     given = Roles(**roles)
     table = dataset(columns, given)
     found = splitting.split(table, given, test_size=0.25)
-    kind, pairs = splitting.folds(table, found, count=count, seed=seed)
+    kind, pairs = make_folds(table, found, count=count, seed=seed)
     for beside, within in pairs:
         assert len(within)
         assert not set(beside) & set(within)

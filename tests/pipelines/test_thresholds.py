@@ -23,11 +23,11 @@ def every_threshold(probabilities: np.ndarray) -> list[float]:
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("0.3", thresholds.Rule("0.3", value=0.3)),
-        (" 0.3 ", thresholds.Rule(" 0.3 ", value=0.3)),
-        ("recall=0.9", thresholds.Rule("recall=0.9", recall=0.9)),
-        ("recall = 1", thresholds.Rule("recall = 1", recall=1.0)),
-        ("cost=1:20", thresholds.Rule("cost=1:20", cost=(1.0, 20.0))),
+        ("0.3", thresholds.ThresholdRule("0.3", value=0.3)),
+        (" 0.3 ", thresholds.ThresholdRule(" 0.3 ", value=0.3)),
+        ("recall=0.9", thresholds.ThresholdRule("recall=0.9", recall=0.9)),
+        ("recall = 1", thresholds.ThresholdRule("recall = 1", recall=1.0)),
+        ("cost=1:20", thresholds.ThresholdRule("cost=1:20", cost=(1.0, 20.0))),
     ],
 )
 def test_rules(text, rule):
@@ -52,7 +52,7 @@ def test_a_given_threshold_needs_no_rows():
 def test_the_highest_threshold_that_reaches_a_recall(rows, recall):
     probabilities, positive = rows
     assume(positive.any())
-    chosen = thresholds.choose(thresholds.Rule("", recall=recall), probabilities, positive)
+    chosen = thresholds.choose(thresholds.ThresholdRule("", recall=recall), probabilities, positive)
     reached = [
         one for one in every_threshold(probabilities) if (probabilities[positive] >= one).mean() >= recall - 1e-9
     ]
@@ -68,7 +68,7 @@ def test_no_threshold_costs_less(rows, alarm, miss):
         called = probabilities >= threshold
         return alarm * (called & ~positive).sum() + miss * (~called & positive).sum()
 
-    chosen = thresholds.choose(thresholds.Rule("", cost=(alarm, miss)), probabilities, positive)
+    chosen = thresholds.choose(thresholds.ThresholdRule("", cost=(alarm, miss)), probabilities, positive)
     assert cost(chosen) == pytest.approx(min(map(cost, every_threshold(probabilities))))
 
 

@@ -126,13 +126,14 @@ def test_the_held_out_answers_are_those_of_the_registered_model(tracking: str, t
     assert trained.metrics["mse"].value == pytest.approx(((held["target"] - held["prediction"]) ** 2).mean())
 
 
-def test_a_hostile_table_becomes_a_model_and_says_what_it_left_out(tracking: str, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_hostile_table_becomes_a_model_and_says_what_it_left_out(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
     table = tables.hostile(tmp_path / "hostile.csv")
 
-    trained = train(Settings(str(table), roles=Roles(target="outcome"), resamples=50), say=said.append)
+    trained = train(Settings(str(table), roles=Roles(target="outcome"), resamples=50))
 
-    told = "\n".join(said)
+    told = "\n".join(steps.messages)
     for column in ("customer_id", "opened", "branch", "note"):
         assert f"left out: '{column}'" in told
     assert re.search(r"2 rows without .*'outcome'", told)
@@ -153,7 +154,7 @@ def test_a_hostile_table_becomes_a_model_and_says_what_it_left_out(tracking: str
 
 @pytest.mark.parametrize("entry", estimators.CATALOGUE, ids=lambda entry: entry.name)
 def test_every_estimator_of_the_catalogue_trains_with_a_scorecard(
-    entry: estimators.Entry, tracking: str, tmp_path: Path
+    entry: estimators.EstimatorEntry, tracking: str, tmp_path: Path
 ) -> None:
     path = tables.hostile(tmp_path / "t.csv", task=entry.task)
     if entry.target == "non-negative":
@@ -249,20 +250,23 @@ def test_a_new_table_is_checked_against_the_suite_of_production(tracking: str, t
         train(Settings(str(tmp_path / "b.csv"), name="made", **{**QUICK, "suite": "auto"}))
 
 
-def test_the_champion_is_compared_on_shared_rows_and_changed_keys_are_told(tracking: str, tmp_path: Path) -> None:
+def test_the_champion_is_compared_on_shared_rows_and_changed_keys_are_told(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
     path = tables.linear(tmp_path / "a.csv", rows=600)
     first = train(Settings(str(path), name="made", **QUICK))
     mlflow.MlflowClient().transition_model_version_stage("made", first.version, "Production")
 
     second = train(Settings(str(path), name="made", estimator="ridge", **QUICK))
     card = (artifacts(second, tmp_path) / "model_card.html").read_text()
-    said: list[str] = []
-    train(Settings(str(path), name="made", roles=Roles(drop=["colour"]), **QUICK), say=said.append)
+    train(Settings(str(path), name="made", roles=Roles(drop=["colour"]), **QUICK))
     assert "hampion" in card
-    assert not any("comparable" in line for line in said)
+    assert not any("comparable" in line for line in steps.messages)
 
-    train(Settings(str(path), name="made", roles=Roles(id=["x"]), **QUICK), say=said.append)
-    assert any("the columns that name a row have changed: gone 'colour'; run evaluate" in line for line in said)
+    train(Settings(str(path), name="made", roles=Roles(id=["x"]), **QUICK))
+    assert any(
+        "the columns that name a row have changed: gone 'colour'; run evaluate" in line for line in steps.messages
+    )
 
 
 def test_rows_stay_held_out_when_the_table_grows_and_whatever_the_seed(tracking: str, tmp_path: Path) -> None:
@@ -306,42 +310,43 @@ def test_what_cannot_be_is_refused_before_anything_is_registered(
     assert not mlflow.MlflowClient().search_registered_models()
 
 
-def test_what_was_left_out_is_told_where_what_is_left_cannot_be_split(tracking: str, tmp_path: Path) -> None:
+def test_what_was_left_out_is_told_where_what_is_left_cannot_be_split(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
     lines = [f"({row / 8});{'ab'[row % 2]};{row % 3}" for row in range(300)]
     (tmp_path / "t.csv").write_text("höhe;art;target\n" + "\n".join(lines))
-    said: list[str] = []
 
     with pytest.raises(PipelineError, match="held out by row, 2 different values of 'art'"):
-        train(Settings(str(tmp_path / "t.csv")), say=said.append)
+        train(Settings(str(tmp_path / "t.csv")))
 
-    assert any("left out: 'höhe': negative numbers in brackets" in line for line in said)
+    assert any("left out: 'höhe': negative numbers in brackets" in line for line in steps.messages)
 
 
-def test_a_drafted_suite_lets_time_go_on_and_ids_and_groups_be_others(tracking: str, tmp_path: Path) -> None:
+def test_a_drafted_suite_lets_time_go_on_and_ids_and_groups_be_others(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
     table = pd.read_csv(tables.linear(tmp_path / "t.csv"))
     roles = Roles(id=("account",), group="shop", time="year")
     parts = {"account": range(300), "shop": np.arange(300) % 30, "year": np.arange(300) // 20}
     table.assign(**parts).to_csv(tmp_path / "t.csv", index=False)
-    said: list[str] = []
-    trained = train(Settings(str(tmp_path / "t.csv"), name="made", roles=roles), say=said.append)
+    trained = train(Settings(str(tmp_path / "t.csv"), name="made", roles=roles))
     suite = artifacts(trained, tmp_path) / "validation" / "suite.json"
-    assert not [line for line in said if "'year'" in line and "expected between" in line]
+    assert not [line for line in steps.messages if "'year'" in line and "expected between" in line]
 
     table.assign(**{name: np.array(values) + 5000 for name, values in parts.items()}).to_csv(tmp_path / "later.csv")
-    again = train(Settings(str(tmp_path / "later.csv"), name="made", roles=roles, suite=str(suite)), say=said.append)
+    again = train(Settings(str(tmp_path / "later.csv"), name="made", roles=roles, suite=str(suite)))
 
     assert again.version == "2"
 
 
-def test_a_warning_of_the_suite_is_told(tracking: str, tmp_path: Path) -> None:
+def test_a_warning_of_the_suite_is_told(tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture) -> None:
     train_on = tables.linear(tmp_path / "t.csv")
     trained = train(Settings(str(train_on), name="made"))
     suite = artifacts(trained, tmp_path) / "validation" / "suite.json"
-    said: list[str] = []
 
-    train(Settings(str(tables.linear(tmp_path / "n.csv", shift=1.5)), name="made", suite=str(suite)), say=said.append)
+    train(Settings(str(tables.linear(tmp_path / "n.csv", shift=1.5)), name="made", suite=str(suite)))
 
-    assert any(re.match(r"warning: column 'x' .*between.*found .* values unexpected", line) for line in said)
+    assert any(re.match(r"warning: column 'x' .*between.*found .* values unexpected", line) for line in steps.messages)
 
 
 def test_numbers_whose_squares_nearly_leave_float64_are_trained_on(tracking: str, tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """A search through its public door: what it tries, what it keeps, and how it goes on after it was ended."""
 
 import contextlib
+import hashlib
 import itertools
 import json
+import logging
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,12 +28,14 @@ from mlflow.entities import Run
 from pipelines import estimators, fitting, planning
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
-from pipelines.estimators import CATALOGUE, Entry
+from pipelines.estimators import CATALOGUE, EstimatorEntry
 from pipelines.planning import Settings
-from pipelines.tuning import spaces, studies, trials
-from pipelines.tuning.planning import Search, decide
+from pipelines.tuning import space_options, studies, trials
+from pipelines.tuning.default_spaces import Scale
 from pipelines.tuning.search import Tuned, tune
-from pipelines.tuning.spaces import Choices, Range, Scale, SearchSpace
+from pipelines.tuning.search_plan import Search, plan_search
+from pipelines.tuning.spaces import Choices, Range, SearchSpace
+from registry import evidence
 from tests.pipelines import tables
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +73,7 @@ def children(run_id: str) -> list[Run]:
     return client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'", order_by=["start_time ASC"])
 
 
-def corners(space: SearchSpace) -> Iterator[tuple[Entry, dict[str, str]]]:
+def corners(space: SearchSpace) -> Iterator[tuple[EstimatorEntry, dict[str, str]]]:
     """The parameters at all corners of a space of one estimator, as typed."""
     (candidate,) = space.candidates
     ends = [
@@ -81,8 +86,8 @@ def corners(space: SearchSpace) -> Iterator[tuple[Entry, dict[str, str]]]:
 
 @pytest.mark.parametrize("scale", SCALES, ids=str)
 @pytest.mark.parametrize("entry", TUNABLE, ids=lambda entry: entry.name)
-def test_all_that_is_tried_of_an_estimator_is_what_scikit_learn_takes(entry: Entry, scale: Scale) -> None:
-    found = list(corners(spaces.build([entry], scale=scale, fixed={}, narrowed={})))
+def test_all_that_is_tried_of_an_estimator_is_what_scikit_learn_takes(entry: EstimatorEntry, scale: Scale) -> None:
+    found = list(corners(space_options.build([entry], scale=scale, fixed={}, narrowed={})))
 
     assert len(found) >= 2
     for _, texts in found:
@@ -91,23 +96,23 @@ def test_all_that_is_tried_of_an_estimator_is_what_scikit_learn_takes(entry: Ent
 
 def test_an_estimator_without_parameters_has_nothing_to_tune() -> None:
     with pytest.raises(PipelineError, match=r"linear has nothing to tune .*; use train, or tune one of ridge, lasso"):
-        spaces.build([estimators.find("linear")], scale=Scale(100), fixed={}, narrowed={})
+        space_options.build([estimators.find("linear")], scale=Scale(100), fixed={}, narrowed={})
 
 
 @given(st.floats(min_value=1e-300, max_value=1e300))
 def test_a_parameter_is_trained_as_it_was_tried_to_the_last_bit(value: float) -> None:
     entry = estimators.find("ridge")
-    (candidate,) = spaces.build([entry], scale=Scale(100), fixed={"tol": "1e-5"}, narrowed={}).candidates
+    (candidate,) = space_options.build([entry], scale=Scale(100), fixed={"tol": "1e-5"}, narrowed={}).candidates
 
     assert estimators.parameters(entry, candidate.texts({"alpha": value})) == {"alpha": value, "tol": 1e-5}
 
 
 def test_a_user_narrows_a_space_and_adds_to_it() -> None:
-    narrowed = spaces.parse(
+    narrowed = space_options.parse(
         ["alpha=0.5:2 max_iter=100:300:log", "elastic-net.l1_ratio=0.2,0.8", "selection=cyclic,random"]
     )
     entries = [estimators.find(name) for name in ("ridge", "elastic-net")]
-    ridge, net = spaces.build(entries, scale=Scale(100), fixed={"tol": "1e-3"}, narrowed=narrowed).candidates
+    ridge, net = space_options.build(entries, scale=Scale(100), fixed={"tol": "1e-3"}, narrowed=narrowed).candidates
 
     assert ridge.space == {"alpha": Range(0.5, 2.0), "max_iter": Range(100, 300, log=True, whole=True)}
     assert net.space["l1_ratio"] == Choices(("0.2", "0.8"))
@@ -117,9 +122,9 @@ def test_a_user_narrows_a_space_and_adds_to_it() -> None:
 
 
 def test_values_with_commas_of_their_own_are_kept_whole() -> None:
-    narrowed = spaces.parse(["hidden_layer_sizes=(8,),(16, 4) alpha=1e-4:1"])
+    narrowed = space_options.parse(["hidden_layer_sizes=(8,),(16, 4) alpha=1e-4:1"])
     entry = estimators.find("mlp-regressor")
-    (candidate,) = spaces.build([entry], scale=Scale(100), fixed={}, narrowed=narrowed).candidates
+    (candidate,) = space_options.build([entry], scale=Scale(100), fixed={}, narrowed=narrowed).candidates
 
     assert candidate.space["hidden_layer_sizes"] == Choices(("(8,)", "(16, 4)"))
     assert estimators.parameters(entry, candidate.texts({"hidden_layer_sizes": "(16, 4)"})) == {
@@ -147,7 +152,9 @@ def test_values_with_commas_of_their_own_are_kept_whole() -> None:
 )
 def test_a_search_that_cannot_be_is_refused_in_one_line(text: str, said: str) -> None:
     with pytest.raises(PipelineError, match=said) as refused:
-        spaces.build([estimators.find("ridge")], scale=Scale(100), fixed={"tol": "1e-3"}, narrowed=spaces.parse([text]))
+        space_options.build(
+            [estimators.find("ridge")], scale=Scale(100), fixed={"tol": "1e-3"}, narrowed=space_options.parse([text])
+        )
     assert "\n" not in str(refused.value)
 
 
@@ -197,9 +204,10 @@ def test_settings_that_do_not_go_with_a_search_are_refused(
         tune(Search(quick(tables.linear(tmp_path / "made.csv"), **changes), trials=1))
 
 
-def test_the_winner_is_registered_and_every_trial_is_a_run(tracking: str, tmp_path: Path) -> None:
-    said: list[str] = []
-    tuned = tune(Search(Settings("diabetes", resamples=0, suite="none"), trials=14), say=said.append)
+def test_the_winner_is_registered_and_every_trial_is_a_run(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
+    tuned = tune(Search(Settings("diabetes", resamples=0, suite="none"), trials=14))
 
     client, found, study = mlflow.MlflowClient(), tuned.search, study_of(tuned)
     search = client.get_run(found.run_id)
@@ -236,11 +244,44 @@ def test_the_winner_is_registered_and_every_trial_is_a_run(tracking: str, tmp_pa
     assert listed["run"].tolist() == [run.info.run_id for run in ran]
 
     # Again, it has all its trials: the winner is trained anew, and nothing is tried.
-    again = tune(Search(Settings("diabetes", resamples=0, suite="none"), trials=14), say=said.append)
-    assert any("has its 14 trials: none is added" in line for line in said)
+    again = tune(Search(Settings("diabetes", resamples=0, suite="none"), trials=14))
+    assert any("has its 14 trials: none is added" in line for line in steps.messages)
     assert (again.trained.version, again.search.parameters) == ("2", found.parameters)
     assert len(study_of(again).get_trials()) == 14
     assert client.get_run(again.search.run_id).data.tags["tuning.continues"] == found.run_id
+
+
+def test_a_database_of_studies_leaves_the_programs_logging_alone(tmp_path: Path) -> None:
+    """Optuna's migrations configure logging, and would disable our loggers and any other."""
+    before = logging.getLogger("before"), logging.getLogger("pipelines.before")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers.clear()
+    try:
+        studies.connect(f"sqlite:///{tmp_path}/tuning.db")
+        assert not any(logger.disabled for logger in before)
+        assert (root.handlers, root.level) == ([], level)
+    finally:
+        root.handlers[:] = handlers
+
+
+def test_the_table_is_read_once(tracking: str, tmp_path: Path) -> None:
+    """A pipe can be read once only: the winner is trained on what the search has read."""
+    content = tables.linear(tmp_path / "made.csv").read_bytes()
+    pipe = tmp_path / "made.pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
+    writer.start()
+
+    tuned = tune(Search(replace(quick(pipe), suite="auto"), trials=2))
+
+    writer.join()
+    document = evidence.read(
+        Path(mlflow.artifacts.download_artifacts(f"runs:/{tuned.trained.run_id}/evidence/training"))
+    )
+    assert document.lineage.data.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert document.model.estimator == estimators.find(tuned.search.estimator).class_name
+    assert document.suite.evaluated > 0
 
 
 def test_the_first_trial_of_each_estimator_is_what_train_would_fit(tracking: str, tmp_path: Path) -> None:
@@ -259,7 +300,7 @@ def test_the_held_out_rows_are_never_looked_at(tracking: str, tmp_path: Path) ->
     table = pd.read_csv(tables.linear(tmp_path / "made.csv")).assign(row=lambda frame: [f"r{n}" for n in frame.index])
     table.to_csv(tmp_path / "one.csv", index=False)
     settings = quick(tmp_path / "one.csv", roles=Roles(id=["row"]), estimator="elastic-net,huber")
-    held = planning.decide(replace(settings, estimator="huber")).split.holdout
+    held = planning.plan_training(replace(settings, estimator="huber")).split.holdout
     assert len(held) > 20
     table.loc[held, "target"] = table.loc[held, "target"] * -1e6 - 5
     table.loc[held, "x"] = 1e9
@@ -276,12 +317,12 @@ def test_the_held_out_rows_are_never_looked_at(tracking: str, tmp_path: Path) ->
 
 def test_features_made_once_a_fold_are_those_of_the_whole_pipeline(tracking: str, tmp_path: Path) -> None:
     settings = quick(tables.hostile(tmp_path / "made.csv"), roles=Roles(target="outcome"), estimator="logistic")
-    task = decide(Search(settings), say=lambda text: None)
+    plan = plan_search(Search(settings))
 
-    for once, each in zip(trials.Folds(task), trials.Folds(task, most=0), strict=True):
+    for once, each in zip(trials.Folds(plan), trials.Folds(plan, most=0), strict=True):
         assert (once.ready, each.ready) == (True, False)
-        build = estimators.build(task.plan.entry, {}, seed=0)
-        whole = fitting.pipeline(task.plan.dataset, estimators.build(task.plan.entry, {}, seed=0))
+        build = estimators.build(plan.training.entry, {}, seed=0)
+        whole = fitting.pipeline(plan.training.dataset, estimators.build(plan.training.entry, {}, seed=0))
         fitting.fit(build, once.table, once.target)
         fitting.fit(whole, each.table, each.target)
         assert np.array_equal(build.predict_proba(once.judged), whole.predict_proba(each.judged))
@@ -312,7 +353,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tracking: str, tmp_path: Path) -> None:
+def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
     data, settings = labelled(tmp_path / "made.csv"), quick(tmp_path / "made.csv")
     words = command(data, "--trials", "500")
     with subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
@@ -324,12 +367,11 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tracking: str, t
     killed.ask()
 
     total = len(before) + 6
-    said: list[str] = []
-    tuned = tune(Search(settings, trials=total), say=said.append)
+    tuned = tune(Search(settings, trials=total))
     in_one_go = tune(Search(settings, trials=total, storage="sqlite:///other.db"))
 
     resumed = study_of(tuned)
-    assert any(f"goes on: {len(before)} of {total} trials are done" in line for line in said)
+    assert any(f"goes on: {len(before)} of {total} trials are done" in line for line in steps.messages)
     assert resumed.study_name == killed.study_name
     assert outcomes(resumed)[: len(before)] == before
     assert outcomes(resumed) == outcomes(study_of(in_one_go))

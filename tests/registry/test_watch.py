@@ -436,13 +436,15 @@ def test_the_program_sees_a_click_within_five_seconds_and_another_takes_over_whe
         assert "Traceback" not in log.read_text() + other.read_text()
 
 
-def test_it_goes_on_when_the_server_was_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_it_goes_on_when_the_server_was_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO", "model_lifecycle")
     backend = f"sqlite:///{tmp_path}/tracking.db"
     port = stores.free_port()
     address = f"http://{stores.HOST}:{port}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv("LEDGER_URI", f"sqlite:///{tmp_path}/ledger.db")
-    lines: list[str] = []
     over = threading.Event()
 
     @contextmanager
@@ -463,24 +465,24 @@ def test_it_goes_on_when_the_server_was_away(tmp_path: Path, monkeypatch: pytest
     def until(condition: Callable[[], bool], within: float) -> None:
         began = time.monotonic()
         while not condition():
-            assert time.monotonic() - began < within, lines
+            assert time.monotonic() - began < within, caplog.messages
             time.sleep(0.05)
 
     with ledger.open() as book:
         with server():
             registry = client.connect()
             made.register(registry, "made", GOOD)
-            watcher = Watch(registry, book, POLICIES, poll=0.3, say=lines.append)
+            watcher = Watch(registry, book, POLICIES, poll=0.3)
             thread = threading.Thread(target=watcher.run, kwargs={"until": over.is_set})
             thread.start()
             until(lambda: bool(book.entries(EVERY)), 30)
-        until(lambda: any("does not answer" in line for line in lines), 30)
+        until(lambda: any("does not answer" in line for line in caplog.messages), 30)
         time.sleep(2)
-        assert len([line for line in lines if "does not answer" in line]) == 1
+        assert len([line for line in caplog.messages if "does not answer" in line]) == 1
         with server():
-            until(lambda: "it answers again" in lines, 30)
+            until(lambda: "it answers again" in caplog.messages, 30)
             by_hand(client.connect(), "1", "Production")
-            until(lambda: any("made version 1" in line for line in lines), 10)
+            until(lambda: any("made version 1" in line for line in caplog.messages), 10)
             over.set()
             thread.join()
             assert now(registry) == ({"1": "Production"}, {"champion": "1"})

@@ -162,12 +162,13 @@ def german(path: Path, rows: int, *, fractions: bool = True, seed: int = 0) -> P
     return path
 
 
-def test_another_table_is_read_by_the_models_own_marks(tracking: str, tmp_path: Path) -> None:
-    said: list[str] = []
-    train(
-        Settings(str(german(tmp_path / "t.csv", 120)), name="made", roles=Roles(target="y"), **QUICK), say=said.append
+def test_another_table_is_read_by_the_models_own_marks(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
+    train(Settings(str(german(tmp_path / "t.csv", 120)), name="made", roles=Roles(target="y"), **QUICK))
+    assert any(
+        "numbers with decimal ',', thousands '.' (found): 'umsatz', 'gewicht', 'y'" in line for line in steps.messages
     )
-    assert any("numbers with decimal ',', thousands '.' (found): 'umsatz', 'gewicht', 'y'" in line for line in said)
 
     # Nothing in this table tells that its dots are thousands marks.
     bare = german(tmp_path / "bare.csv", 40, fractions=False, seed=1)

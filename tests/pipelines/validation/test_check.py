@@ -10,7 +10,7 @@ import pytest
 from pipelines.errors import PipelineError
 from pipelines.planning import Settings
 from pipelines.training import train
-from pipelines.validation.check import check
+from pipelines.validation.check import CriticalFailure, check
 from tests.pipelines import tables
 
 
@@ -44,10 +44,9 @@ def test_an_edited_suite_decides(tracking: str, tmp_path: Path) -> None:
     )
     suite.write_text(json.dumps(document))
 
-    shown = []
-    with pytest.raises(PipelineError, match=r"column 'colour'.*green"):
-        check(str(path), suite=str(suite), show=shown.append)
-    assert [finding.column for one in shown for finding in one.result.failures] == ["colour"]
+    with pytest.raises(CriticalFailure, match=r"column 'colour'.*green") as failure:
+        check(str(path), suite=str(suite))
+    assert [finding.column for finding in failure.value.checked.result.failures] == ["colour"]
 
     (failed,) = mlflow.search_runs(filter_string="attributes.status = 'FAILED'", output_format="list")
     assert "validate t" in failed.info.run_name

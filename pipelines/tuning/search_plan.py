@@ -1,23 +1,24 @@
-"""What a user asks of a search, and all that is decided before its first trial."""
+"""The settings of a search, and the plan that is made of them before the first trial."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pipelines import estimators, planning, splitting, validation
+from pipelines import estimators
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
-from pipelines.planning import Plan, Settings
-from pipelines.tuning import spaces
-from pipelines.tuning.spaces import Scale, SearchSpace
-from pipelines.validation import suite_lookup
-from registry import redaction
+from pipelines.folds import Pairs, make_folds
+from pipelines.planning import Settings, TrainingPlan, plan_training
+from pipelines.tuning import space_options
+from pipelines.tuning.default_spaces import AUTO, Scale
+from pipelines.tuning.spaces import SearchSpace
+from registry import logs
 from registry.metrics import BY_NAME, names
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_log = logs.get_logger(__name__)
 
 #: What is optimised unless another metric is named.
 _DEFAULTS = {"regression": "rmse", "classification": "log_loss"}
@@ -25,15 +26,15 @@ _DEFAULTS = {"regression": "rmse", "classification": "log_loss"}
 
 @dataclass(frozen=True)
 class Search:
-    """What a user asks of a search; see ``python -m pipelines tune --help``.
+    """The settings of a search; see ``python -m pipelines tune --help``.
 
     Parameters
     ----------
     settings : as for training; ``estimator`` may name several, with commas between them.
-    trials : how many there are to be in all, those of an interrupted search included.
-    timeout : seconds after which no further trial is begun.
+    trials : how many in total, including those of an interrupted search.
+    timeout : seconds after which no new trial starts.
     space : parameter -> ``low:high``, ``low:high:log`` or ``a,b,c``.
-    study : None for a name that hangs on all that the search's values hang on.
+    study : its name in the storage; None for one derived from everything that the results depend on.
     """
 
     settings: Settings
@@ -46,24 +47,32 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Task:
-    """All that is decided before the first trial."""
+class SearchPlan:
+    """Everything that is decided before the first trial.
+
+    Parameters
+    ----------
+    training : the plan for training the winner, with one of the estimators that are searched.
+    folds : their kind, and the rows of each.
+    metric : the metric to optimise.
+    total : how many trials there will be.
+    """
 
     search: Search
-    plan: Plan
+    training: TrainingPlan
     space: SearchSpace
-    folds: tuple[str, list[tuple[np.ndarray, np.ndarray]]]
+    folds: tuple[str, Pairs]
     metric: str
     total: int
 
     @property
     def maximized(self) -> bool:
-        """Whether more of the metric is better."""
+        """Whether a higher metric is better."""
         return BY_NAME[self.metric].higher_is_better
 
     def searched(self) -> dict[str, str]:
-        """All that the values of trials hang on."""
-        settings, plan = self.search.settings, self.plan
+        """Return everything that the results of trials depend on, as text."""
+        settings, plan = self.search.settings, self.training
         roles = plan.inherited.roles
         parts = {
             "data": plan.origin.digest[:19],
@@ -89,41 +98,47 @@ class Task:
         return {name: str(value) for name, value in parts.items() if value not in (None, "")}
 
 
-def decide(search: Search, say: Callable[[str], None], *, connect: "Callable[[], MlflowClient] | None" = None) -> Task:
+def plan_search(search: Search, *, connect: "Callable[[], MlflowClient] | None" = None) -> SearchPlan:
+    """Read the table and define the search space, the folds and the metric.
+
+    Parameters
+    ----------
+    connect : see :func:`pipelines.planning.plan_training`.
+
+    Raises
+    ------
+    PipelineError, RegistryError
+        where anything is refused.
+    """
     settings = search.settings
     if settings.folds < 2:
         raise PipelineError(f"tune compares by cross-validation: expected --folds of 2 or more, found {settings.folds}")
     if search.trials < 1:
         raise PipelineError(f"--trials: expected 1 or more, found {search.trials}")
-    names = spaces.names(settings.estimator)
+    names = space_options.names(settings.estimator)
     tasks = {name: estimators.task_of(name) for name in names}
     if len(set(tasks.values()) - {None}) > 1:
         told = ", ".join(f"{name} is for {task}" for name, task in tasks.items() if task)
         raise PipelineError(f"--estimator: expected estimators of one task, found that {told}")
     deciding = next((name for name in names if tasks[name]), names[0])
 
-    say(f"reading {redaction.url(settings.data)}")
-    plan = planning.decide(replace(settings, estimator=deciding, parameters={}), say, connect=connect)
+    plan = plan_training(replace(settings, estimator=deciding, parameters={}), connect=connect)
     task = plan.dataset.task
-    entries = [estimators.choose(name, task) for name in (spaces.AUTO[task] if names == ["auto"] else names)]
+    entries = [estimators.choose(name, task) for name in (AUTO[task] if names == ["auto"] else names)]
     space = _space(search, plan, entries)
     total = min(search.trials, space.size() or search.trials)
     if total < search.trials:
-        say(f"there are {total} points to try: {total} trials are all")
-    folds = splitting.folds(plan.dataset, plan.split, count=settings.folds, seed=settings.seed)
-    return Task(search, plan, space, folds, _metric(search.metric, task), total)
+        _log.info("there are %d points to try: %d trials are all", total, total)
+    folds = make_folds(plan.dataset, plan.split, count=settings.folds, seed=settings.seed)
+    return SearchPlan(search, plan, space, folds, _metric(search.metric, task), total)
 
 
-def _space(search: Search, plan: Plan, entries: Sequence[estimators.Entry]) -> SearchSpace:
+def _space(search: Search, plan: TrainingPlan, entries: Sequence[estimators.EstimatorEntry]) -> SearchSpace:
     target = plan.dataset.target.iloc[plan.split.training].to_numpy()
     regression = plan.dataset.task == REGRESSION
     for entry in entries:
-        if entry.target == "non-negative" and (plan.dataset.target < 0).any():
-            raise PipelineError(
-                f"--estimator {entry.name} needs a target of 0 or more, found negative values in "
-                f"{plan.dataset.target_name!r}; leave it out"
-            )
-    space = spaces.build(
+        entry.check_target(plan.dataset.target, plan.dataset.target_name)
+    space = space_options.build(
         entries,
         scale=Scale.of(target) if regression else Scale(len(target)),
         fixed=search.settings.parameters,
@@ -142,13 +157,3 @@ def _metric(asked: str | None, task: str) -> str:
     if asked is not None and asked not in known:
         raise PipelineError(f"--metric {asked}: a {task} has {', '.join(known)}")
     return asked or _DEFAULTS[task]
-
-
-def check_table(task: Task, client: "MlflowClient", say: Callable[[str], None]) -> None:
-    """Stop before the first trial where the winner's training would be stopped by the table's suite."""
-    plan, settings = task.plan, task.search.settings
-    if settings.suite != suite_lookup.NONE:
-        suite, origin = suite_lookup.find(settings.suite, origin=plan.origin, model=plan.name, client=client)
-        _, found = suite_lookup.check(suite, plan.dataset, plan.split, name=plan.name, roles=plan.inherited.roles)
-        say(f"{found.summary()} ({origin})")
-        validation.raise_for_critical(found)

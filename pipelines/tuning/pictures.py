@@ -1,9 +1,6 @@
-"""What a person sees of a search: the bar while it runs, what it found, and its two pictures."""
+"""The pictures of a search: its history, and how much each parameter mattered."""
 
-import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,70 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from optuna import Study
 
-    from pipelines.tuning.search import Found, Tuned
-
-#: Told of each trial: how many are done, and the best value so far.
-Tell = Callable[[int, float | None], None]
-
 # Beyond this spread a few bad trials would press all others into one line.
 _OUTLYING = 3.0
-
-
-@contextmanager
-def silent(total: int, done: int) -> Iterator[Tell]:
-    """Show nothing."""
-    yield lambda done, best: None
-
-
-@contextmanager
-def bar(total: int, done: int) -> Iterator[Tell]:
-    """A bar with the best value so far; where standard error is no terminal, a line for each better value."""
-    from tqdm import tqdm
-
-    watched = sys.stderr.isatty()
-    found: list[float | None] = [None]
-    with tqdm(
-        total=total, initial=done, desc="  trials", unit="", leave=False, file=sys.stderr, disable=not watched
-    ) as shown:
-
-        def tell(done: int, best: float | None) -> None:
-            if best is not None and best != found[0]:
-                found[0] = best
-                shown.set_postfix_str(f"best {best:.6g}", refresh=False)
-                if not watched:
-                    print(f"  trial {done} of {total}: best {best:.6g}", file=sys.stderr, flush=True)
-            shown.update(done - shown.n if watched else 0)
-
-        yield tell
-
-
-def told(found: "Found") -> str:
-    """The winner, on one line."""
-    chosen = ", ".join(f"{name}={text}" for name, text in found.parameters.items())
-    return f"{found.metric} {found.value:.6g}, cross-validated, by {found.estimator} {chosen}".rstrip()
-
-
-def show(tuned: "Tuned", *, as_json: bool) -> None:
-    """Print the search and the version it led to: as `train` does, with the trials above; or JSON."""
-    import json
-    from dataclasses import asdict
-
-    import click
-
-    from pipelines import terminal
-    from registry.redaction import inside
-
-    found = tuned.search
-    if as_json:
-        click.echo(json.dumps(inside([{**asdict(tuned.trained), "search": asdict(found)}]), indent=1))
-        return
-    others = ", ".join(
-        f"{count} {word}" for count, word in ((found.pruned, "pruned"), (found.failed, "failed")) if count
-    )
-    click.echo()
-    click.echo(f"{found.trials} trials{f' ({others})' if others else ''} of study {found.study} in {found.storage}")
-    click.echo(f"Best, trial {found.trial}: {told(found)}")
-    terminal.show([tuned.trained], as_json=False)
 
 
 def draw(study: "Study", *, metric: str, folder: Path) -> list[Path]:
