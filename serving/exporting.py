@@ -9,7 +9,7 @@ from typing import Any
 
 from serving import models
 from serving.errors import ServingError
-from serving.scorecard import Scorecard, exports
+from serving.scorecard import exports
 
 
 def export(
@@ -24,7 +24,7 @@ def export(
 
     Parameters
     ----------
-    uri : as :func:`serving.models.scorecard` takes it.
+    uri : as :func:`serving.models.find` takes it.
     form : a name in ``serving.scorecard.exports.FORMATS``.
     options : what the format takes beside, by name: ``FORMATS[form].options``.
 
@@ -48,23 +48,15 @@ def export(
         raise ServingError(f"{output} is there already; give --overwrite, or another --output")
     if output and not output.resolve().parent.is_dir():
         raise ServingError(f"--output {output}: no folder {output.resolve().parent}; make it first")
-    card, about = _fetched(uri)
-    text = exports.write(card, form, about, **given)
+    model = models.find(uri)
+    # A folder's path is of no use elsewhere.
+    title = model.title if model.name or Path(model.uri).exists() else model.uri
+    card = model.portable()
+    text = exports.write(card, form, exports.About(title, model.version or ""), **given)
     content = text.encode() if isinstance(text, str) else text
     if output:
         _replace(output, content)
     return content
-
-
-def _fetched(uri: str) -> tuple[Scorecard, exports.About]:
-    """A model's scorecard, and what it is called: of one version, though an alias may move meanwhile."""
-    found = models.registered(uri)
-    if found is None:
-        # A folder's path is of no use elsewhere.
-        name = Path(uri).resolve().name if uri and Path(uri).is_dir() else uri
-        return models.scorecard(uri), exports.About(name)
-    name, version = found
-    return models.scorecard(f"models:/{name}/{version}"), exports.About(name, version)
 
 
 def _replace(path: Path, content: bytes) -> None:

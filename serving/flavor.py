@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.client import speaking
+from serving.models.files import SCORECARD
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
 from serving.scorecard.scorecard import OUTPUTS
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from mlflow.models.model import Model, ModelInfo
     from sklearn.pipeline import Pipeline
 
-#: The scorecard's file in a model.
-SCORECARD = "scorecard.json"
 #: What a model needs to be served, by the releases that it was trained with.
 PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 #: Packages whose types a reader of the native pipeline may trust; the list of those used travels in the model.

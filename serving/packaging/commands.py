@@ -105,7 +105,7 @@ def _http(body: str) -> dict[str, Any]:
 def _body(package: str, body: str | None) -> str:
     if body is not None:
         return text(body, "--body")
-    from serving import example
+    from serving.models import example
     from serving.scorecard import Scorecard
 
     from .aws_lambda.zipped import EXAMPLE

@@ -19,6 +19,9 @@ BOOLEAN = "boolean"
 CATEGORY = "category"
 TYPES = (NUMBER, BOOLEAN, CATEGORY)
 
+#: The type of an input by the type that its column has in an MLflow signature.
+MLFLOW_TYPES = {"string": CATEGORY, "boolean": BOOLEAN, **dict.fromkeys(("double", "float", "long", "integer"), NUMBER)}
+
 #: The marks that text numbers may have: before the fraction, and between groups of digits ("" for none).
 DECIMALS = (".", ",")
 THOUSANDS = ("", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u2009", "\u202f")

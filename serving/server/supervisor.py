@@ -68,7 +68,7 @@ def run(settings: Settings) -> int:
     """
     _standard_files()
     settings.checked()
-    direct.wanted(settings.uris)
+    direct.read(settings.uris)
     _see_certificate(settings)
     Cache(folder(settings), source(settings)).make()
     with contextlib.closing(bind(settings.host, settings.port)) as listener, _metrics(settings) as settings:

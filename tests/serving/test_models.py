@@ -204,7 +204,7 @@ def test_what_is_no_uri_is_told_what_one_is(uri: str, tracking: str) -> None:
 
 
 def test_a_folder_without_a_model_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(ServingError, match="is no MLflow model: it has no file MLmodel"):
+    with pytest.raises(ServingError, match="is no MLflow model: it has neither MLmodel nor scorecard"):
         models.scorecard(str(tmp_path))
 
 
@@ -225,8 +225,8 @@ def test_registered_models_are_found_by_version_alias_and_run(tracking: str) -> 
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("models:/nope/1", "name=nope not found"),
-        ("models:/nope@champion", "nope not found"),
+        ("models:/nope/1", "no registered model 'nope'"),
+        ("models:/nope@champion", "no registered model 'nope'"),
         ("runs:/abc/model", "Run with id=abc not found"),
     ],
 )

@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 
 from serving.errors import ServingError
-from serving.flavor import SCORECARD
-from serving.server.follower.direct import META
+from serving.models.files import META, MLMODEL, SCORECARD
 from serving.server.memory import BESIDE, MAX_MEMORY
 
 from ..model import Model
@@ -20,7 +19,6 @@ from ..targets import Target
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
-_MLMODEL = "MLmodel"
 PORT = 8080
 #: The user that the image runs as; it has no name, no home and no rights.
 USER = 10001
@@ -31,11 +29,12 @@ _SWAGGER = "flask-swagger-ui"
 _PARTS = (
     *(f"registry/{name}.py" for name in ("__init__", "errors", "redaction")),
     *(f"registry/cli/{name}.py" for name in ("__init__", "commands", "interrupts", "text")),
-    *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors", "example")),
-    *("serving/contract", "serving/scorecard", "serving/server"),
+    *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors")),
+    *("serving/contract", "serving/models", "serving/scorecard", "serving/server"),
 )
 #: Of these, what only a server runs that follows a registry, and what only compiling and exporting needs.
 _LEFT_BEHIND = (
+    *(f"serving/models/{name}.py" for name in ("gating", "native")),
     *(f"serving/scorecard/{name}" for name in ("compiler", "exports", "loader.py", "parity.py")),
     *(f"serving/server/{name}" for name in ("follower/registry.py", "follower/choice.py", "telemetry/alerts.yaml")),
     "serving/server/telemetry/dashboard.json",
@@ -219,7 +218,7 @@ def _model(model: Model) -> Iterator[tuple[str, bytes | Path]]:
     if model.version:
         meta = {"model_name": model.name, "model_version": model.version}
         yield META, yaml.safe_dump(meta, allow_unicode=True).encode()
-    file = model.folder / _MLMODEL
+    file = model.folder / MLMODEL
     try:
         about = yaml.safe_load(file.read_text(encoding="utf-8"))["saved_input_example_info"]
         example = str(about["artifact_path"])
@@ -227,7 +226,7 @@ def _model(model: Model) -> Iterator[tuple[str, bytes | Path]]:
         return
     if Path(example).name == example and (model.folder / example).is_file():
         # Who logged it, and where, is nobody's business but the registry's.
-        yield _MLMODEL, yaml.safe_dump({"saved_input_example_info": about}).encode()
+        yield MLMODEL, yaml.safe_dump({"saved_input_example_info": about}).encode()
         yield example, model.folder / example
 
 

@@ -53,22 +53,12 @@ def run(settings: Settings, life: Life) -> int:
 def _lead(settings: Settings, cache: Cache, life: Life) -> int:
     if settings.follows:
         return _follow(settings, cache, life)
-    models = direct.wanted(settings.uris)
-
-    def serve() -> None:
-        direct.serve(cache, models, _connect, say)
-
-    if direct.local(settings.uris):
-        serve()
+    models = direct.read(settings.uris)
+    if all(model.uri.local for model in models):
+        direct.serve(cache, models, say)  # nothing to wait for, and no MLflow to import
     else:
-        _tried(serve, life)
+        _tried(lambda: direct.serve(cache, models, say), life)
     return 0
-
-
-def _connect():
-    from registry.client import connect
-
-    return connect()
 
 
 def _tried(work: Callable[[], None], life: Life) -> bool:
@@ -88,14 +78,14 @@ def _tried(work: Callable[[], None], life: Life) -> bool:
 
 def _follow(settings: Settings, cache: Cache, life: Life) -> int:
     from registry import ledger, policy
-    from registry.client import settle
+    from registry.client import connect, settle
     from registry.errors import RegistryError
 
     settle()
     policy.read(settings.policy)  # what is wrong with it from the beginning is told at once
     opened = ledger.open()
     clients: list = []
-    if not _tried(lambda: clients.append(_connect()), life):
+    if not _tried(lambda: clients.append(connect()), life):
         return 0
     from serving.server.follower.registry import Following
 

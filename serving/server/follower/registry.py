@@ -11,8 +11,9 @@ from registry.client import one_try, pages, speaking
 from registry.errors import RegistryError
 from registry.ledger import Ledger
 from registry.stages import PRODUCTION, STAGING, State
+from serving.models.uri import VersionURI
 from serving.server.cache import Cache, CacheError, Document, Entry, Kept
-from serving.server.follower import fetching
+from serving.server.follower.admission import Unservable, admit
 from serving.server.follower.choice import Choice, choose
 from serving.server.log import Troubles
 from serving.server.state import Traffic
@@ -167,13 +168,13 @@ class Following:
         if choice.champion:
             try:
                 return Kept(state.name, self._entry(state, choice.champion, PRODUCTION), refused=refused)
-            except fetching.Unservable as error:
+            except Unservable as error:
                 refused = str(error)
         if before and before.champion and self._whole(before.champion.card):
             return Kept(state.name, before.champion, refused=refused)
         for number in choice.fallback:
             if number != choice.champion:
-                with contextlib.suppress(fetching.Unservable):
+                with contextlib.suppress(Unservable):
                     return Kept(state.name, self._entry(state, number, PRODUCTION), refused=refused)
         return Kept(state.name, None, refused=refused)
 
@@ -182,7 +183,7 @@ class Following:
             return None
         try:
             return self._entry(state, choice.challenger, STAGING)
-        except fetching.Unservable as error:
+        except Unservable as error:
             self._troubles.has(f"{state.name} challenger", f"{state.name}: not the challenger: {error}")
             return None
 
@@ -196,18 +197,17 @@ class Following:
         version = state.versions[number]
         key = (state.name, number, version.created)
         if key in self._unservable:
-            raise fetching.Unservable(self._unservable[key])
+            raise Unservable(self._unservable[key])
         for kept in (self._kept.get(state.name),):
             for entry in (kept.champion, kept.challenger) if kept else ():
                 if entry and (entry.version, entry.created) == (number, version.created) and self._whole(entry.card):
                     return replace(entry, stage=stage)
+        model = VersionURI(state.name, number).find(self._client)
         try:
-            found = fetching.registered(self._client, state.name, number)
-        except fetching.Unservable as error:
+            return admit(self._cache, model, number, called=f"version {number}", stage=stage, created=version.created)
+        except Unservable as error:
             self._unservable[key] = str(error)
             raise
-        self._cache.add(found.card)
-        return Entry(number, stage, found.card.digest, found.example, version.created)
 
     def _write(self) -> None:
         models = tuple(self._kept[name] for name in sorted(self._kept))

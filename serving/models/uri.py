@@ -1,0 +1,274 @@
+"""Model URIs: one grammar for every command, and the model that each form means now."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from serving.errors import ServingError
+
+from .files import Artifacts, Files, Folder, ScorecardFile
+from .model import Model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from serving.scorecard import Scorecard
+
+#: What to give where a model is wanted.
+EXPECTED = "give models:/NAME/VERSION, models:/NAME@ALIAS, models:/NAME/STAGE, runs:/RUN/model, or a model's folder"
+
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*:/")
+_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
+# What MLflow cannot find without asking the tracking server.
+_TRACKED = ("models", "runs", "mlflow-artifacts")
+
+
+def find(text: str, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
+    """The model that a URI means now.
+
+    Parameters
+    ----------
+    text : ``models:/NAME/3``, ``models:/NAME@champion``, ``models:/NAME/Production``, ``models:/NAME/latest``,
+        ``models:/m-ID``, ``runs:/RUN/model``, a path, ``file://``, ``s3://``, or whatever else MLflow has a store for.
+    client : the registry to ask; None to connect to one if the URI needs it.
+    folder : where fetched files are put; None for a temporary folder that goes away with the model.
+
+    Raises
+    ------
+    ServingError
+        if the text is neither a URI of a model nor a path that exists.
+    RegistryError
+        if there is no such version, alias or stage, or the registry refuses.
+    """
+    return ModelURI.read(text).find(client, folder=folder)
+
+
+def scorecard(text: str) -> "Scorecard":
+    """The scorecard of the model that a URI means now: ``find(text).portable()``."""
+    return find(text).portable()
+
+
+def registered(text: str) -> "RegisteredURI | None":
+    """What a URI says if it means a registered version (by number, alias or stage); else None."""
+    try:
+        uri = ModelURI.read(text)
+    except ServingError:
+        return None
+    return uri if isinstance(uri, RegisteredURI) else None
+
+
+class ModelURI:
+    """What a model URI says, before anything is asked."""
+
+    #: Whether the model is on this machine: it then needs neither MLflow nor a registry.
+    local: ClassVar[bool] = False
+
+    @staticmethod
+    def read(text: str) -> "ModelURI":
+        """Read a URI; raises ServingError if it is none, and no path that exists."""
+        if os.path.exists(text):
+            return LocalURI(Path(text))
+        if not _SCHEME.match(text):
+            raise ServingError(f"{text!r} is no folder that is there, and no URI; {EXPECTED}")
+        scheme, _, rest = text.partition(":/")
+        if scheme == "file":
+            path = Path(unquote(urlsplit(text).path))
+            if not path.exists():
+                raise ServingError(f"{text}: there is nothing at {path}; {EXPECTED}")
+            return LocalURI(path)
+        # models://ADDRESS/NAME/3 names a registry of its own, which is MLflow's affair.
+        if scheme == "models" and not rest.startswith("/"):
+            return _of_registry(text, rest.removesuffix("/"))
+        return ArtifactURI(text)
+
+    @property
+    def title(self) -> str:
+        """What to call the model: the registered name, else the last part of the URI or path."""
+        return str(self).rstrip("/").rpartition("/")[2]
+
+    def find(self, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
+        """The model that it means now: see :func:`find`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class LocalURI(ModelURI):
+    """A model's folder, or a scorecard's file, on this machine."""
+
+    path: Path
+    local = True
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def title(self) -> str:
+        path = Path(os.path.abspath(self.path))
+        return path.stem if path.is_file() else path.name
+
+    def find(self, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
+        files: Files = ScorecardFile(self.path) if self.path.is_file() else Folder(self.path)
+        return Model(str(self), self.title, files)
+
+
+@dataclass(frozen=True)
+class ArtifactURI(ModelURI):
+    """A place that MLflow knows: ``runs:/RUN/model``, ``models:/m-ID``, ``s3://...``, ``mlflow-artifacts:/...``."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def find(self, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
+        from registry import client as registry_client
+
+        if client is None and self.text.partition(":")[0] in _TRACKED:
+            registry_client.connect()
+        registry_client.settle()
+        return Model(self.text, self.title, Artifacts(self.text, self.text, folder))
+
+
+@dataclass(frozen=True)
+class RegisteredURI(ModelURI):
+    """A registered version of a model, named in one of the ways below."""
+
+    name: str
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @property
+    def wanted(self) -> str:
+        """Which version, in words: ``version 3``, ``alias champion``."""
+        raise NotImplementedError
+
+    def find(self, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
+        from registry import client as registry_client
+
+        client = client or registry_client.connect()
+        with self._looking_up():
+            version = self._version(client)
+            number = str(version.version)
+            with registry_client.speaking():
+                source = client.get_model_version_download_uri(version.name, number)
+        return Model(
+            str(self),
+            self.title,
+            Artifacts(source, str(self), folder),
+            name=version.name,
+            version=number,
+            run_id=version.run_id or None,
+            client=client,
+        )
+
+    def _version(self, client: "MlflowClient") -> "ModelVersion":
+        raise NotImplementedError
+
+    @contextmanager
+    def _looking_up(self) -> Iterator[None]:
+        from registry.errors import RegistryError
+
+        try:
+            yield
+        except RegistryError as error:
+            raise RegistryError(f"{self} cannot be had: {error}") from error
+
+
+@dataclass(frozen=True)
+class VersionURI(RegisteredURI):
+    """``models:/NAME/3``."""
+
+    number: str
+
+    def __str__(self) -> str:
+        return f"models:/{self.name}/{self.number}"
+
+    @property
+    def wanted(self) -> str:
+        return f"version {self.number}"
+
+    def _version(self, client: "MlflowClient") -> "ModelVersion":
+        from registry import reading
+
+        return reading.version(client, self.name, self.number)
+
+
+@dataclass(frozen=True)
+class AliasURI(RegisteredURI):
+    """``models:/NAME@champion``."""
+
+    alias: str
+
+    def __str__(self) -> str:
+        return f"models:/{self.name}@{self.alias}"
+
+    @property
+    def wanted(self) -> str:
+        return f"alias {self.alias}"
+
+    def _version(self, client: "MlflowClient") -> "ModelVersion":
+        from registry import stages
+        from registry.cli.text import listed
+        from registry.client import speaking
+        from registry.errors import RegistryError
+
+        try:
+            with speaking():
+                return client.get_model_version_by_alias(self.name, self.alias)
+        except RegistryError:
+            aliases = stages.read(client, self.name).aliases
+            if self.alias in aliases:
+                raise
+            there = listed(aliases) if aliases else "none"
+            raise RegistryError(f"model {self.name!r} has no alias {self.alias!r}; its aliases: {there}") from None
+
+
+@dataclass(frozen=True)
+class StageURI(RegisteredURI):
+    """``models:/NAME/Production``, in any case: the newest version in a stage; ``latest``: the newest of all."""
+
+    stage: str
+
+    def __str__(self) -> str:
+        return f"models:/{self.name}/{self.stage}"
+
+    @property
+    def wanted(self) -> str:
+        return f"stage {self.stage}"
+
+    def _version(self, client: "MlflowClient") -> "ModelVersion":
+        from registry import reading, stages
+        from registry.errors import RegistryError
+
+        state = stages.read(client, self.name)
+        stage = self.stage.capitalize()
+        if stage not in stages.STAGES:
+            number = state.version(self.stage.lower() if stage == stages.LATEST.capitalize() else self.stage).number
+        elif versions := state.in_stage(stage):
+            number = versions[0].number
+        else:
+            raise RegistryError(f"no version of {self.name!r} is in stage {stage!r}; name a version or an alias")
+        return reading.version(client, self.name, number)
+
+
+def _of_registry(text: str, rest: str) -> ModelURI:
+    """What follows ``models:/``, read as MLflow reads it: at most two parts, the first of which may end in an alias."""
+    name, slash, which = rest.partition("/")
+    if not slash:
+        if _MODEL_ID.fullmatch(name):
+            return ArtifactURI(text)
+        name, _, alias = name.rpartition("@")
+        if not name or not alias:
+            raise ServingError(f"{text} names no version; {EXPECTED}")
+        return AliasURI(name, alias)
+    if not name or not which or "/" in which:
+        raise ServingError(f"{text} is no name and version of a model; {EXPECTED}")
+    return VersionURI(name, which) if re.fullmatch("[0-9]+", which) else StageURI(name, which)
