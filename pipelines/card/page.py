@@ -1,6 +1,5 @@
 """The card's page: evidence, pictures and commands through the template beside this module."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from pipelines.card.parts import keyed, part
 from pipelines.card.snippets import commands
 from pipelines.coefficients import Coefficient
 from pipelines.formatting import percent, shown
+from serving import models
 
 _TEMPLATE = "card.html"
-
-#: A registered version by number or by alias; a logged model's own URI, ``models:/m-<id>``, is neither.
-_REGISTERED = re.compile(r"models:/(?P<name>.+?)(?:/(?P<version>[^/]+)|@(?P<alias>[^/@]+))", re.DOTALL)
 
 
 def render(
@@ -58,12 +55,12 @@ def render(
     str : the page, UTF-8.
     """
     model, schema = part(evidence, "model"), part(evidence, "schema")
-    registered = _REGISTERED.fullmatch(model_uri)
-    name = model.get("name") or (registered and registered["name"])
+    registered = models.registered(model_uri)
+    name = model.get("name") or (registered and registered.name)
     html = _template().render(
         name=name or model_uri,
         registered_model=name,
-        version=_version(registered),
+        version=registered and registered.which,
         model=keyed(model, "task", "estimator", "target", "classes", "positive", "threshold", "threshold_rule"),
         parameters=part(model, "parameters"),
         headlines=metrics.headlines(evidence),
@@ -104,13 +101,6 @@ def _template() -> jinja2.Template:
     )
     environment.filters |= {"readable": shown, "exact": _exact, "percent": percent}
     return environment.get_template(_TEMPLATE)
-
-
-def _version(registered: re.Match | None) -> str | None:
-    """What a registered version is called; None where a model is named by its own URI."""
-    if registered is None:
-        return None
-    return f"version {registered['version']}" if registered["version"] else f"alias {registered['alias']}"
 
 
 def _link(address: str | None) -> str | None:

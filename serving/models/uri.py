@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: What to give where a model is wanted.
 EXPECTED = "give models:/NAME/VERSION, models:/NAME@ALIAS, models:/NAME/STAGE, runs:/RUN/model, or a model's folder"
 
+_REGISTRY = "models:/"
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*:/")
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 # What MLflow cannot find without asking the tracking server.
@@ -72,19 +73,18 @@ class ModelURI:
     @staticmethod
     def read(text: str) -> "ModelURI":
         """Read a URI; raises ServingError if it is none, and no path that exists."""
+        # models://ADDRESS/NAME/3 names a registry of its own, which is MLflow's affair.
+        if text.startswith(_REGISTRY) and not text.startswith(f"{_REGISTRY}/"):
+            return _of_registry(text)
         if os.path.exists(text):
             return LocalURI(Path(text))
         if not _SCHEME.match(text):
-            raise ServingError(f"{text!r} is no folder that is there, and no URI; {EXPECTED}")
-        scheme, _, rest = text.partition(":/")
-        if scheme == "file":
+            raise ServingError(f"{text!r} is neither an existing path nor a URI; {EXPECTED}")
+        if text.startswith("file:"):
             path = Path(unquote(urlsplit(text).path))
             if not path.exists():
                 raise ServingError(f"{text}: there is nothing at {path}; {EXPECTED}")
             return LocalURI(path)
-        # models://ADDRESS/NAME/3 names a registry of its own, which is MLflow's affair.
-        if scheme == "models" and not rest.startswith("/"):
-            return _of_registry(text, rest.removesuffix("/"))
         return ArtifactURI(text)
 
     @property
@@ -146,8 +146,8 @@ class RegisteredURI(ModelURI):
         return self.name
 
     @property
-    def wanted(self) -> str:
-        """Which version, in words: ``version 3``, ``alias champion``."""
+    def which(self) -> str:
+        """Which version it means, in words: ``version 3``, ``alias champion``, ``stage Production``."""
         raise NotImplementedError
 
     def find(self, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
@@ -192,7 +192,7 @@ class VersionURI(RegisteredURI):
         return f"models:/{self.name}/{self.number}"
 
     @property
-    def wanted(self) -> str:
+    def which(self) -> str:
         return f"version {self.number}"
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
@@ -211,7 +211,7 @@ class AliasURI(RegisteredURI):
         return f"models:/{self.name}@{self.alias}"
 
     @property
-    def wanted(self) -> str:
+    def which(self) -> str:
         return f"alias {self.alias}"
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
@@ -241,7 +241,7 @@ class StageURI(RegisteredURI):
         return f"models:/{self.name}/{self.stage}"
 
     @property
-    def wanted(self) -> str:
+    def which(self) -> str:
         return f"stage {self.stage}"
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
@@ -259,9 +259,9 @@ class StageURI(RegisteredURI):
         return reading.version(client, self.name, number)
 
 
-def _of_registry(text: str, rest: str) -> ModelURI:
+def _of_registry(text: str) -> ModelURI:
     """What follows ``models:/``, read as MLflow reads it: at most two parts, the first of which may end in an alias."""
-    name, slash, which = rest.partition("/")
+    name, slash, which = text.removeprefix(_REGISTRY).removesuffix("/").partition("/")
     if not slash:
         if _MODEL_ID.fullmatch(name):
             return ArtifactURI(text)

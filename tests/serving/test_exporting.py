@@ -205,7 +205,7 @@ def test_a_file_that_is_there_is_replaced_only_where_asked(store: Path, tmp_path
             "cannot be had: no version of 'linear' is in stage 'Staging'",
         ),
         (["models:/linear"], "names no version; give models:/NAME/VERSION"),
-        (["linear"], "'linear' is no folder that is there, and no URI"),
+        (["linear"], "'linear' is neither an existing path nor a URI"),
         ([], "Missing argument 'MODEL_URI'"),
     ],
 )

@@ -217,9 +217,9 @@ class TestRefused:
             ("models:/diabetes", "names no version"),
             ("models:/diabetes/7", "no version '7'"),
             ("models:/diabetes@nobody", "models:/diabetes@nobody cannot be had"),
-            ("models:/diabetes/Production", "no version 'Production'"),
+            ("models:/diabetes/Production", "is in stage 'Production'"),
             ("models:/nothing/1", "no registered model 'nothing'"),
-            ("nowhere", "no folder that is there"),
+            ("nowhere", "neither an existing path nor a URI"),
         ],
     )
     def test_a_model_that_is_not_there(self, store: Path, uri: str, says: str) -> None:
