@@ -1,4 +1,4 @@
-"""Which model and version a request is for, and how to say that there is none such."""
+"""The model and the version that a request is for, or the error that says which there are."""
 
 from functools import lru_cache
 from urllib.parse import quote
@@ -9,15 +9,15 @@ from serving.server.state import Model, Served, Version
 NO_MODEL = "RESOURCE_DOES_NOT_EXIST"
 AWAY = "TEMPORARILY_UNAVAILABLE"
 
-#: Seconds after which a client may ask again for what is not served yet.
+#: Seconds after which a client may ask again for a model that is not served yet.
 AGAIN = 1
 
-# How many names an error lists.
+# Names that an error lists at most.
 _LISTED = 10
 
 
 class NotYet(RequestError):
-    """Nothing is served yet; the client is told when to ask again."""
+    """Nothing is served yet; the answer says when to ask again."""
 
     headers = ((b"retry-after", b"%d" % AGAIN),)
 
@@ -26,12 +26,12 @@ class NotYet(RequestError):
 
 
 def model(served: Served, name: str | None) -> Model:
-    """The model of a name, or the default one.
+    """The model of a name; the default one if no name is given.
 
     Raises
     ------
     RequestError
-        with status 404 where there is none, and 503 where nothing is served yet.
+        with status 404 if there is none, and 503 if nothing is served yet.
     """
     if name is None:
         name = served.default
@@ -44,12 +44,12 @@ def model(served: Served, name: str | None) -> Model:
 
 
 def version(model: Model, number: str) -> Version:
-    """A version that is loaded, by its number, or as ``@champion`` or ``@challenger``.
+    """A loaded version, by its number, ``@champion`` or ``@challenger``.
 
     Raises
     ------
     RequestError
-        with status 404 where it is neither.
+        with status 404 if there is no such version.
     """
     for label, found in (("@champion", model.champion), ("@challenger", model.challenger)):
         if found is not None and number in (found.version, label):
@@ -62,7 +62,7 @@ def version(model: Model, number: str) -> Version:
 
 @lru_cache(maxsize=256)
 def header(label: str) -> bytes:
-    """A version's label as a header may hold it: what is not ASCII is percent-encoded."""
+    """A version's label for a header: characters that are not ASCII are percent-encoded."""
     return quote(label, safe=" /!#$&'()*+,:;=?@[]^`{|}~\"<>").encode()
 
 

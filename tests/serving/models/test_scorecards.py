@@ -244,7 +244,7 @@ def test_every_command_has_the_same_answer(tracking: str, tmp_path: Path) -> Non
     assert len(portable("models:/theirs/1")) == 1
     assert models.find("models:/theirs/1").scorecard is None
     assert kept("models:/theirs/1") is None
-    with pytest.raises(admission.Unservable, match="^version 1 has no scorecard; .* -m models:/theirs/1`$"):
+    with pytest.raises(admission.Unservable, match=r"^version 1 has no scorecard; .* -m models:/theirs/1`$"):
         admission.admit(cache, models.find("models:/theirs/1"), "1", called="version 1")
 
 

@@ -187,7 +187,7 @@ def test_an_object_store_is_asked_without_a_registry(
     assert sorted(path.name for path in model.files.folder().iterdir()) == sorted(
         path.name for path in served_artifacts.folder.iterdir() if path.name != "registered_model_meta"
     )
-    with pytest.raises(RegistryError, match="^s3://uris/nothing cannot be had: there is no file"):
+    with pytest.raises(RegistryError, match=r"^s3://uris/nothing cannot be had: there is no file"):
         _ = models.find("s3://uris/nothing").scorecard
 
 

@@ -9,7 +9,7 @@ from registry import policy
 from registry.watch import Watch
 from serving.server.cache import Cache, CacheError, Kept, Reader
 from serving.server.follower import direct
-from serving.server.follower.registry import Following
+from serving.server.follower.registry import RegistryFollower
 from tests.serving.server import registries, servers
 from tests.serving.server.registries import Registry
 
@@ -44,7 +44,7 @@ class Follower:
 
     def begin(self) -> None:
         """As after a restart."""
-        self.following = Following(
+        self.following = RegistryFollower(
             self._registry.client, self._registry.ledger, self.cache, lambda: policy.read(self.policy), self.said.append
         )
 
