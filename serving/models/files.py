@@ -142,9 +142,9 @@ class Artifacts(Files):
             with speaking():
                 yield
         except OSError as error:
-            raise RegistryError(f"{self._called} cannot be had: {error.strerror or error}") from None
+            raise RegistryError(f"{self._called} cannot be fetched: {error.strerror or error}") from None
         except RegistryError as error:
-            raise RegistryError(f"{self._called} cannot be had: {error}") from error
+            raise RegistryError(f"{self._called} cannot be fetched: {error}") from error
 
 
 def _temporary(owner: Files) -> Path:

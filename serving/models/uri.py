@@ -179,7 +179,7 @@ class RegisteredURI(ModelURI):
         try:
             yield
         except RegistryError as error:
-            raise RegistryError(f"{self} cannot be had: {error}") from error
+            raise RegistryError(f"{self} cannot be resolved: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -250,13 +250,14 @@ class StageURI(RegisteredURI):
 
         state = stages.read(client, self.name)
         stage = self.stage.capitalize()
-        if stage not in stages.STAGES:
-            number = state.version(self.stage.lower() if stage == stages.LATEST.capitalize() else self.stage).number
-        elif versions := state.in_stage(stage):
-            number = versions[0].number
+        if stage in stages.STAGES:
+            versions = state.in_stage(stage)
+            if not versions:
+                raise RegistryError(f"no version of {self.name!r} is in stage {stage!r}; name a version or an alias")
+            found = versions[0]
         else:
-            raise RegistryError(f"no version of {self.name!r} is in stage {stage!r}; name a version or an alias")
-        return reading.version(client, self.name, number)
+            found = state.version(stages.LATEST if self.stage.lower() == stages.LATEST else self.stage)
+        return reading.version(client, self.name, found.number)
 
 
 def _of_registry(text: str) -> ModelURI:

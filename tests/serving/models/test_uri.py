@@ -1,5 +1,6 @@
 """Model URIs: what each form says, and that every form of one version means the same model, wherever its files are."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -187,7 +188,7 @@ def test_an_object_store_is_asked_without_a_registry(
     assert sorted(path.name for path in model.files.folder().iterdir()) == sorted(
         path.name for path in served_artifacts.folder.iterdir() if path.name != "registered_model_meta"
     )
-    with pytest.raises(RegistryError, match=r"^s3://uris/nothing cannot be had: there is no file"):
+    with pytest.raises(RegistryError, match=r"^s3://uris/nothing cannot be fetched: there is no file"):
         _ = models.find("s3://uris/nothing").scorecard
 
 
@@ -227,7 +228,7 @@ def test_a_version_that_is_not_there_is_told_what_there_is(uri: str, says: str, 
     with pytest.raises(RegistryError) as caught:
         _ = models.find(uri).scorecard
 
-    assert str(caught.value).startswith(f"{uri} cannot be had: ")
+    assert re.match(re.escape(uri) + " cannot be (resolved|fetched): ", str(caught.value))
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -216,7 +216,7 @@ class TestRefused:
         [
             ("models:/diabetes", "names no version"),
             ("models:/diabetes/7", "no version '7'"),
-            ("models:/diabetes@nobody", "models:/diabetes@nobody cannot be had"),
+            ("models:/diabetes@nobody", "models:/diabetes@nobody cannot be resolved"),
             ("models:/diabetes/Production", "is in stage 'Production'"),
             ("models:/nothing/1", "no registered model 'nothing'"),
             ("nowhere", "neither an existing path nor a URI"),
