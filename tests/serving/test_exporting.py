@@ -197,7 +197,7 @@ def test_a_file_that_is_there_is_replaced_only_where_asked(store: Path, tmp_path
         (["models:/nope/1"], "models:/nope/1 cannot be resolved: no registered model 'nope'"),
         (
             ["models:/linear/99"],
-            "models:/linear/99 cannot be resolved: model 'linear' has no version '99'; there are: 1",
+            "cannot be resolved: model 'linear' has no version '99'; there are: 1",
         ),
         (
             ["models:/linear@champion"],
