@@ -70,7 +70,7 @@ class Version:
     def pipeline(self) -> Any:
         """The native scikit-learn pipeline; None if the model has none that loads here."""
         try:
-            return native.pipeline(self.model)
+            return native.pipeline(self.model.files, self.title)
         except ServingError:
             return None
 
@@ -135,7 +135,7 @@ def fetch(client: "MlflowClient", uri: str, folder: Path) -> Version:
         )
     document, held_out = _training(client, model.run_id, folder)
     card = model.scorecard
-    asked = _by_scorecard(card) if card else native.load(model)
+    asked = _by_scorecard(card) if card else native.load(model.files, f"{model.name} version {model.version}")
     return Version(
         name=model.name,
         number=model.version,

@@ -10,7 +10,7 @@ from registry.cli.text import one_line
 from serving.errors import ServingError
 from serving.scorecard.inputs import MLFLOW_TYPES, Input
 
-from .model import Model
+from .files import Files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class Predictor:
     classes: tuple[Any, ...] | None
 
 
-def load(model: Model) -> Predictor:
+def load(files: Files, called: str) -> Predictor:
     """Load a model by MLflow, which runs its code.
 
     Raises
@@ -55,15 +55,15 @@ def load(model: Model) -> Predictor:
     import mlflow
     import numpy as np
 
-    folder = str(model.files.folder())
-    pyfunc = _loading(model, lambda: mlflow.pyfunc.load_model(folder))
-    fitted = pipeline(model)
+    folder = str(files.folder())
+    pyfunc = _loading(called, lambda: mlflow.pyfunc.load_model(folder))
+    fitted = pipeline(files, called)
     schema = pyfunc.metadata.get_input_schema()
     if schema is None or not schema.has_input_names():
-        raise ServingError(f"{model} has no signature with column names; log it with a signature")
+        raise ServingError(f"{called} has no signature with column names; log it with a signature")
     columns = _inputs(schema)
     if columns is None:
-        raise ServingError(f"{model} takes columns that are neither numbers nor text nor booleans: {schema}")
+        raise ServingError(f"{called} takes columns that are neither numbers nor text nor booleans: {schema}")
     classes = getattr(fitted, "classes_", None)
     return Predictor(
         inputs=tuple(columns),
@@ -73,7 +73,7 @@ def load(model: Model) -> Predictor:
     )
 
 
-def pipeline(model: Model) -> Any:
+def pipeline(files: Files, called: str) -> Any:
     """The pipeline of a model's sklearn flavor; None if it has no such flavor.
 
     Raises
@@ -86,29 +86,29 @@ def pipeline(model: Model) -> Any:
     registry_client.settle()
     import mlflow.sklearn
 
-    if "sklearn" not in _logged(model).flavors:
+    if "sklearn" not in _logged(files, called).flavors:
         return None
-    folder = str(model.files.folder())
-    return _loading(model, lambda: mlflow.sklearn.load_model(folder))
+    folder = str(files.folder())
+    return _loading(called, lambda: mlflow.sklearn.load_model(folder))
 
 
-def inputs(model: Model) -> list[Input] | None:
+def inputs(files: Files, called: str) -> list[Input] | None:
     """The inputs of a model's signature; None if it names no columns, or has types that no scorecard has."""
-    schema = _logged(model).get_input_schema()
+    schema = _logged(files, called).get_input_schema()
     if schema is None or not schema.has_input_names() or schema.is_tensor_spec():
         return None
     return _inputs(schema)
 
 
-def _logged(model: Model) -> "LoggedModel":
+def _logged(files: Files, called: str) -> "LoggedModel":
     registry_client.settle()
     from mlflow.models import Model as LoggedModel
 
-    folder = str(model.files.folder())
-    return _loading(model, lambda: LoggedModel.load(folder))
+    folder = str(files.folder())
+    return _loading(called, lambda: LoggedModel.load(folder))
 
 
-def _loading(model: Model, load: Callable[[], Any]) -> Any:
+def _loading(called: str, load: Callable[[], Any]) -> Any:
     registry_client.settle()  # importing MLflow sets the level of its own logger
     # What a pickle raises is as manifold as the classes in it.
     try:
@@ -117,7 +117,7 @@ def _loading(model: Model, load: Callable[[], Any]) -> Any:
             return load()
     except Exception as error:
         raise ServingError(
-            f"{model} cannot be loaded ({type(error).__name__}: {one_line(error)}); "
+            f"{called} cannot be loaded ({type(error).__name__}: {one_line(error)}); "
             "install what its requirements.txt lists, in the releases it names"
         ) from error
 
