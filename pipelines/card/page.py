@@ -15,6 +15,7 @@ from pipelines.card.snippets import commands
 from pipelines.coefficients import Coefficient
 from pipelines.formatting import percent, shown
 from serving import models
+from serving.models.uri import AliasURI
 
 _TEMPLATE = "card.html"
 
@@ -60,7 +61,7 @@ def render(
     html = _template().render(
         name=name or model_uri,
         registered_model=name,
-        version=registered and registered.which,
+        version=registered and f"{'alias' if isinstance(registered, AliasURI) else 'version'} {registered.choice}",
         model=keyed(model, "task", "estimator", "target", "classes", "positive", "threshold", "threshold_rule"),
         parameters=part(model, "parameters"),
         headlines=metrics.headlines(evidence),

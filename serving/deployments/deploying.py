@@ -374,4 +374,4 @@ def _own(cloud: Cloud, name: str, version: str) -> Own | None:
     variables = (configuration.get("Environment") or {}).get("Variables") or {}
     if not isinstance(deployed, VersionURI):
         return None
-    return Own(variables.get("METRICS_NAMESPACE") or "ModelLifecycle", deployed.number)
+    return Own(variables.get("METRICS_NAMESPACE") or "ModelLifecycle", deployed.choice)

@@ -131,7 +131,7 @@ def still(uri: str | None, package: Package) -> Callable[[], bool]:
         from registry import client, stages
 
         try:
-            return stages.read(client.connect(), named.name).aliases.get(named.alias) == version
+            return stages.read(client.connect(), named.name).aliases.get(named.choice) == version
         except RegistryError:
             return True  # a registry that does not answer has not changed its mind
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from registry import client as registry_client
 from registry.cli.text import one_line
 from serving.errors import ServingError
-from serving.scorecard.inputs import MLFLOW_TYPES, Input
+from serving.functions.pyfunc import Pyfunc
+from serving.scorecard.inputs import MLFLOW_TYPES, WHOLE_TYPES, Input
 
 from .files import Files
 
@@ -16,21 +17,16 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from mlflow.models import Model as LoggedModel
-    from mlflow.types import Schema
-
-_WHOLE = ("long", "integer")
-# What MLflow wants columns of these types to be.
-_DTYPES = {"long": "int64", "integer": "int32", "float": "float32", "boolean": "bool"}
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model that answers by MLflow, and by scikit-learn's own methods if it has that flavor.
+    """A model that answers tables of its inputs.
 
     Parameters
     ----------
-    inputs : the columns of its signature, in order.
-    predict : table of the inputs -> answers, shape (n_rows,).
+    inputs : the columns that it takes, in order.
+    predict : table -> answers, shape (n_rows,).
     probabilities : table -> shape (n_rows, n_classes); None if it has none.
     classes : its labels in order; empty for a regression, None if the model does not tell.
     """
@@ -42,35 +38,27 @@ class Predictor:
 
 
 def load(files: Files, called: str) -> Predictor:
-    """Load a model by MLflow, which runs its code.
+    """Load a model by MLflow, and its pipeline if it has a sklearn flavor, which runs the model's code.
 
     Raises
     ------
     ServingError
-        if it does not load, or has no signature with column names of numbers, text and booleans.
+        if it does not load, or has no signature of named columns of numbers, text and booleans.
     RegistryError
         if its files cannot be fetched.
     """
-    registry_client.settle()
+    fitted = pipeline(files, called)
     import mlflow
-    import numpy as np
 
     folder = str(files.folder())
-    pyfunc = _loading(called, lambda: mlflow.pyfunc.load_model(folder))
-    fitted = pipeline(files, called)
-    schema = pyfunc.metadata.get_input_schema()
-    if schema is None or not schema.has_input_names():
-        raise ServingError(f"{called} has no signature with column names; log it with a signature")
-    columns = _inputs(schema)
-    if columns is None:
-        raise ServingError(f"{called} takes columns that are neither numbers nor text nor booleans: {schema}")
-    classes = getattr(fitted, "classes_", None)
-    return Predictor(
-        inputs=tuple(columns),
-        predict=lambda table: np.asarray(pyfunc.predict(_typed(table, schema))),
-        probabilities=getattr(fitted, "predict_proba", None),
-        classes=None if fitted is None else tuple(classes.tolist()) if classes is not None else (),
-    )
+    try:
+        pyfunc = Pyfunc(_loaded(called, lambda: mlflow.pyfunc.load_model(folder)))
+    except ValueError as error:
+        raise ServingError(f"{called} cannot be asked: {error}") from None
+    classes: tuple[Any, ...] | None = None
+    if fitted is not None:
+        classes = tuple(fitted.classes_.tolist()) if hasattr(fitted, "classes_") else ()
+    return Predictor(pyfunc.inputs, pyfunc.predict, getattr(fitted, "predict_proba", None), classes)
 
 
 def pipeline(files: Files, called: str) -> Any:
@@ -83,13 +71,12 @@ def pipeline(files: Files, called: str) -> Any:
     RegistryError
         if its files cannot be fetched.
     """
-    registry_client.settle()
-    import mlflow.sklearn
-
     if "sklearn" not in _logged(files, called).flavors:
         return None
+    import mlflow.sklearn
+
     folder = str(files.folder())
-    return _loading(called, lambda: mlflow.sklearn.load_model(folder))
+    return _loaded(called, lambda: mlflow.sklearn.load_model(folder))
 
 
 def inputs(files: Files, called: str) -> list[Input] | None:
@@ -97,7 +84,10 @@ def inputs(files: Files, called: str) -> list[Input] | None:
     schema = _logged(files, called).get_input_schema()
     if schema is None or not schema.has_input_names() or schema.is_tensor_spec():
         return None
-    return _inputs(schema)
+    types = {column.name: getattr(column.type, "name", "") for column in schema.inputs}
+    if not MLFLOW_TYPES.keys() >= set(types.values()):
+        return None
+    return [Input(name, MLFLOW_TYPES[kind], integer=kind in WHOLE_TYPES) for name, kind in types.items()]
 
 
 def _logged(files: Files, called: str) -> "LoggedModel":
@@ -105,10 +95,10 @@ def _logged(files: Files, called: str) -> "LoggedModel":
     from mlflow.models import Model as LoggedModel
 
     folder = str(files.folder())
-    return _loading(called, lambda: LoggedModel.load(folder))
+    return _loaded(called, lambda: LoggedModel.load(folder))
 
 
-def _loading(called: str, load: Callable[[], Any]) -> Any:
+def _loaded(called: str, load: Callable[[], Any]) -> Any:
     registry_client.settle()  # importing MLflow sets the level of its own logger
     # What a pickle raises is as manifold as the classes in it.
     try:
@@ -120,20 +110,3 @@ def _loading(called: str, load: Callable[[], Any]) -> Any:
             f"{called} cannot be loaded ({type(error).__name__}: {one_line(error)}); "
             "install what its requirements.txt lists, in the releases it names"
         ) from error
-
-
-def _inputs(schema: "Schema") -> list[Input] | None:
-    kinds = _kinds(schema)
-    if not all(kind in MLFLOW_TYPES for kind in kinds.values()):
-        return None
-    return [Input(name, MLFLOW_TYPES[kind], integer=kind in _WHOLE) for name, kind in kinds.items()]
-
-
-def _typed(table: "pd.DataFrame", schema: "Schema") -> "pd.DataFrame":
-    """The table with columns of the types that MLflow wants, where no value is missing."""
-    wanted = {name: _DTYPES[kind] for name, kind in _kinds(schema).items() if kind in _DTYPES}
-    return table.astype({name: kind for name, kind in wanted.items() if name in table and not table[name].isna().any()})
-
-
-def _kinds(schema: "Schema") -> dict[str, str]:
-    return {str(column.name): getattr(column.type, "name", str(column.type)) for column in schema.inputs}

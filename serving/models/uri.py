@@ -2,8 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -47,16 +45,16 @@ def find(text: str, client: "MlflowClient | None" = None, *, folder: Path | None
     RegistryError
         if there is no such version, alias or stage, or the registry refuses.
     """
-    return ModelURI.read(text).find(client, folder=folder)
+    return ModelURI.read(text).find(client, folder)
 
 
 def scorecard(text: str) -> "Scorecard":
-    """The scorecard of the model that a URI means now: ``find(text).portable()``."""
+    """The scorecard of the model that a URI means now, compiled if it has none: ``find(text).portable()``."""
     return find(text).portable()
 
 
 def registered(text: str) -> "RegisteredURI | None":
-    """What a URI says if it means a registered version (by number, alias or stage); else None."""
+    """What a URI says if it means a registered version, by number, alias or stage; else None."""
     try:
         uri = ModelURI.read(text)
     except ServingError:
@@ -92,8 +90,8 @@ class ModelURI:
         """What to call the model: the registered name, else the last part of the URI or path."""
         return str(self).rstrip("/").rpartition("/")[2]
 
-    def find(self, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
-        """The model that it means now: see :func:`find`."""
+    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> Model:
+        """The model that it means now; see the function :func:`find`."""
         raise NotImplementedError
 
 
@@ -112,7 +110,7 @@ class LocalURI(ModelURI):
         path = Path(os.path.abspath(self.path))
         return path.stem if path.is_file() else path.name
 
-    def find(self, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
+    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> Model:
         files: Files = ScorecardFile(self.path) if self.path.is_file() else Folder(self.path)
         return Model(str(self), self.title, files)
 
@@ -126,7 +124,7 @@ class ArtifactURI(ModelURI):
     def __str__(self) -> str:
         return self.text
 
-    def find(self, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
+    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> Model:
         from registry import client as registry_client
 
         if client is None and self.text.partition(":")[0] in _TRACKED:
@@ -137,126 +135,80 @@ class ArtifactURI(ModelURI):
 
 @dataclass(frozen=True)
 class RegisteredURI(ModelURI):
-    """A registered version of a model, named in one of the ways below."""
+    """A registered version of a model, chosen in one of the ways below."""
 
     name: str
+    choice: str
+    mark: ClassVar[str] = "/"
+
+    def __str__(self) -> str:
+        return f"{_REGISTRY}{self.name}{self.mark}{self.choice}"
 
     @property
     def title(self) -> str:
         return self.name
 
-    @property
-    def which(self) -> str:
-        """Which version it means, in words: ``version 3``, ``alias champion``, ``stage Production``."""
-        raise NotImplementedError
-
-    def find(self, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
+    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> Model:
         from registry import client as registry_client
+        from registry.errors import RegistryError
 
         client = client or registry_client.connect()
-        with self._looking_up():
-            version = self._version(client)
-            number = str(version.version)
+        try:
             with registry_client.speaking():
+                version = self._version(client)
+                number = str(version.version)
                 source = client.get_model_version_download_uri(version.name, number)
-        return Model(
-            str(self),
-            self.title,
-            Artifacts(source, str(self), folder),
-            name=version.name,
-            version=number,
-            run_id=version.run_id or None,
-            client=client,
-        )
+        except RegistryError as error:
+            raise RegistryError(f"{self} cannot be resolved: {error}") from error
+        files = Artifacts(source, str(self), folder)
+        return Model(str(self), version.name, files, version.name, number, version.run_id or None, client)
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
         raise NotImplementedError
 
-    @contextmanager
-    def _looking_up(self) -> Iterator[None]:
-        from registry.errors import RegistryError
 
-        try:
-            yield
-        except RegistryError as error:
-            raise RegistryError(f"{self} cannot be resolved: {error}") from error
-
-
-@dataclass(frozen=True)
 class VersionURI(RegisteredURI):
     """``models:/NAME/3``."""
-
-    number: str
-
-    def __str__(self) -> str:
-        return f"models:/{self.name}/{self.number}"
-
-    @property
-    def which(self) -> str:
-        return f"version {self.number}"
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
         from registry import reading
 
-        return reading.version(client, self.name, self.number)
+        return reading.version(client, self.name, self.choice)
 
 
-@dataclass(frozen=True)
 class AliasURI(RegisteredURI):
     """``models:/NAME@champion``."""
 
-    alias: str
-
-    def __str__(self) -> str:
-        return f"models:/{self.name}@{self.alias}"
-
-    @property
-    def which(self) -> str:
-        return f"alias {self.alias}"
+    mark = "@"
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
-        from registry import stages
+        from registry import reading, stages
         from registry.cli.text import listed
-        from registry.client import speaking
         from registry.errors import RegistryError
 
-        try:
-            with speaking():
-                return client.get_model_version_by_alias(self.name, self.alias)
-        except RegistryError:
-            aliases = stages.read(client, self.name).aliases
-            if self.alias in aliases:
-                raise
+        aliases = stages.read(client, self.name).aliases
+        if self.choice not in aliases:
             there = listed(aliases) if aliases else "none"
-            raise RegistryError(f"model {self.name!r} has no alias {self.alias!r}; its aliases: {there}") from None
+            raise RegistryError(f"model {self.name!r} has no alias {self.choice!r}; its aliases: {there}")
+        return reading.version(client, self.name, aliases[self.choice])
 
 
-@dataclass(frozen=True)
 class StageURI(RegisteredURI):
     """``models:/NAME/Production``, in any case: the newest version in a stage; ``latest``: the newest of all."""
-
-    stage: str
-
-    def __str__(self) -> str:
-        return f"models:/{self.name}/{self.stage}"
-
-    @property
-    def which(self) -> str:
-        return f"stage {self.stage}"
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
         from registry import reading, stages
         from registry.errors import RegistryError
 
         state = stages.read(client, self.name)
-        stage = self.stage.capitalize()
+        stage = self.choice.capitalize()
         if stage in stages.STAGES:
             versions = state.in_stage(stage)
             if not versions:
                 raise RegistryError(f"no version of {self.name!r} is in stage {stage!r}; name a version or an alias")
             found = versions[0]
         else:
-            found = state.version(stages.LATEST if self.stage.lower() == stages.LATEST else self.stage)
+            found = state.version(stages.LATEST if self.choice.lower() == stages.LATEST else self.choice)
         return reading.version(client, self.name, found.number)
 
 

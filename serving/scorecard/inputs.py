@@ -19,8 +19,9 @@ BOOLEAN = "boolean"
 CATEGORY = "category"
 TYPES = (NUMBER, BOOLEAN, CATEGORY)
 
-#: The type of an input by the type that its column has in an MLflow signature.
-MLFLOW_TYPES = {"string": CATEGORY, "boolean": BOOLEAN, **dict.fromkeys(("double", "float", "long", "integer"), NUMBER)}
+#: The types that columns of whole numbers have in an MLflow signature, and the type of an input by that of its column.
+WHOLE_TYPES = ("long", "integer")
+MLFLOW_TYPES = {"string": CATEGORY, "boolean": BOOLEAN, **dict.fromkeys(("double", "float", *WHOLE_TYPES), NUMBER)}
 
 #: The marks that text numbers may have: before the fraction, and between groups of digits ("" for none).
 DECIMALS = (".", ",")
