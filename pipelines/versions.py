@@ -54,7 +54,7 @@ class Version:
     scorecard: Scorecard | None
     document: dict | None
     held_out: pa.Array
-    model: models.Model = field(repr=False)
+    model: models.ResolvedModel = field(repr=False)
 
     @property
     def title(self) -> str:

@@ -8,14 +8,14 @@ from registry.gates import Verdict
 from registry.reading import EvidenceError
 from registry.stages import PRODUCTION, STAGING, State
 
-from .model import Model
+from .model import ResolvedModel
 
 
 class NotPassed(RegistryError):
     """A model's gates did not pass, or it has none."""
 
 
-def passed(model: Model) -> str:
+def passed(model: ResolvedModel) -> str:
     """What is known of the gates of a model that passed them, in words.
 
     The last verdict that the ledger keeps of the version counts, if it was given on the evidence that the version has
@@ -62,7 +62,7 @@ def _remembered(state: State, version: str) -> str | None:
     return None
 
 
-def _judged(model: Model, state: State, version: str) -> str:
+def _judged(model: ResolvedModel, state: State, version: str) -> str:
     assert model.client is not None
     policy = policies.read(None).for_model(state.name)
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Model:
+class ResolvedModel:
     """A model: what is known of its version, and its files.
 
     An alias or a stage may mean another version a moment later; this is the one that it meant when it was looked up.
@@ -91,7 +91,7 @@ class Model:
         return example.row(card, self.files)
 
 
-def carried(model: Model) -> Scorecard | None:
+def carried(model: ResolvedModel) -> Scorecard | None:
     """The scorecard among a model's own files, where every version has it that this platform trained."""
     path = model.files.get(SCORECARD)
     if path is None:
@@ -110,4 +110,4 @@ def carried(model: Model) -> Scorecard | None:
 
 
 #: Where the scorecard of a model may be, in the order in which the places are asked.
-PLACES: tuple[Callable[[Model], Scorecard | None], ...] = (carried,)
+PLACES: tuple[Callable[[ResolvedModel], Scorecard | None], ...] = (carried,)

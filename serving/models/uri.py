@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from serving.errors import ServingError
 
 from .files import Artifacts, Files, Folder, ScorecardFile
-from .model import Model
+from .model import ResolvedModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +28,7 @@ _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _TRACKED = ("models", "runs", "mlflow-artifacts")
 
 
-def find(text: str, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> Model:
+def find(text: str, client: "MlflowClient | None" = None, *, folder: Path | None = None) -> ResolvedModel:
     """The model that a URI means now.
 
     Parameters
@@ -90,7 +90,7 @@ class ModelURI:
         """What to call the model: the registered name, else the last part of the URI or path."""
         return str(self).rstrip("/").rpartition("/")[2]
 
-    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> Model:
+    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> ResolvedModel:
         """The model that it means now; see the function :func:`find`."""
         raise NotImplementedError
 
@@ -110,9 +110,9 @@ class LocalURI(ModelURI):
         path = Path(os.path.abspath(self.path))
         return path.stem if path.is_file() else path.name
 
-    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> Model:
+    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> ResolvedModel:
         files: Files = ScorecardFile(self.path) if self.path.is_file() else Folder(self.path)
-        return Model(str(self), self.title, files)
+        return ResolvedModel(str(self), self.title, files)
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ class ArtifactURI(ModelURI):
     def __str__(self) -> str:
         return self.text
 
-    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> Model:
+    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> ResolvedModel:
         from registry import client as registry_client
 
         if client is None and self.text.partition(":")[0] in _TRACKED:
             registry_client.connect()
         registry_client.settle()
-        return Model(self.text, self.title, Artifacts(self.text, self.text, folder))
+        return ResolvedModel(self.text, self.title, Artifacts(self.text, self.text, folder))
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class RegisteredURI(ModelURI):
     def title(self) -> str:
         return self.name
 
-    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> Model:
+    def find(self, client: "MlflowClient | None" = None, folder: Path | None = None) -> ResolvedModel:
         from registry import client as registry_client
         from registry.errors import RegistryError
 
@@ -161,7 +161,7 @@ class RegisteredURI(ModelURI):
         except RegistryError as error:
             raise RegistryError(f"{self} cannot be resolved: {error}") from error
         files = Artifacts(source, str(self), folder)
-        return Model(str(self), version.name, files, version.name, number, version.run_id or None, client)
+        return ResolvedModel(str(self), version.name, files, version.name, number, version.run_id or None, client)
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
         raise NotImplementedError

@@ -91,7 +91,7 @@ def fetch(uri: str, *, allow_ungated: bool) -> Model:
     )
 
 
-def _gates(model: models.Model, allow_ungated: bool) -> tuple[str, bool]:
+def _gates(model: models.ResolvedModel, allow_ungated: bool) -> tuple[str, bool]:
     from serving.models import gating
 
     try:
@@ -102,7 +102,7 @@ def _gates(model: models.Model, allow_ungated: bool) -> tuple[str, bool]:
         return f"not passed, and let through by --allow-ungated: {error}", False
 
 
-def _scorecard(model: models.Model) -> tuple[Scorecard | None, str]:
+def _scorecard(model: models.ResolvedModel) -> tuple[Scorecard | None, str]:
     """The scorecard of a model, its own or a compiled one; if there is none, why."""
     if model.scorecard:
         return model.scorecard, ""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from serving.errors import ServingError
-from serving.models import Model
+from serving.models import ResolvedModel
 from serving.scorecard import ScorecardError
 from serving.server.cache import Cache, Entry
 
@@ -12,7 +12,7 @@ class Unservable(ServingError):
     """A model that cannot be served, now or later; the message is for whoever asks for it: it holds no path."""
 
 
-def admit(cache: Cache, model: Model, number: str, *, called: str, stage: str = "", created: int = 0) -> Entry:
+def admit(cache: Cache, model: ResolvedModel, number: str, *, called: str, stage: str = "", created: int = 0) -> Entry:
     """Put a version's scorecard into the cache; the entry that names it in the state document.
 
     Parameters
