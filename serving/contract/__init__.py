@@ -61,7 +61,4 @@ def respond(card, value, *, limits=LIMITS, few: int | None = None) -> dict:
         where it is malformed, or a value cannot be taken.
     """
     asked = question(value, card.inputs, limits=limits)
-    found = answers(card, asked.table, asked.output, few=few)
-    if not asked.short:
-        return {"predictions": found}
-    return {"prediction": found[0] if asked.one else found}
+    return asked.payload(answers(card, asked.table, asked.output, few=few))

@@ -4,7 +4,7 @@ from ..scorecard.inputs import kind
 from .answers import OUTPUTS
 from .bodies import LIMITS
 from .errors import INVALID, RequestError
-from .tables import Columns, Matrix, Records, listed
+from .tables import Columns, Records, Table, listed
 
 #: MLflow's own envelopes, answered by ``predictions``, and the short ones, answered by ``prediction``.
 LONG = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -33,6 +33,12 @@ class Question:
     def __init__(self, table, output: str = OUTPUTS[0], *, short: bool = False, one: bool = False):
         self.table, self.output, self.short, self.one = table, output, short, one
 
+    def payload(self, found: list) -> dict:
+        """Return the response with these answers, one a row, as JSON."""
+        if not self.short:
+            return {"predictions": found}
+        return {"prediction": found[0] if self.one else found}
+
 
 def question(value, inputs, *, limits=LIMITS) -> Question:
     """What a parsed body asks of a model with these inputs.
@@ -48,7 +54,7 @@ def question(value, inputs, *, limits=LIMITS) -> Question:
         with status 400 where it is none of the forms, and 413 where it has too many rows.
     """
     output, one, short = OUTPUTS[0], False, False
-    if isinstance(value, (Matrix, Records, Columns)):
+    if isinstance(value, Table):
         table = value
     elif isinstance(value, list):
         short = True
@@ -63,8 +69,7 @@ def question(value, inputs, *, limits=LIMITS) -> Question:
             table = _READ[form](value[form], inputs, limits)
     else:
         raise RequestError(f"expected a JSON object or array, found {kind(value)}; {_EXPECTED}")
-    if isinstance(table, Matrix):
-        table = table.positional(inputs)
+    table = table.positional(inputs)
     if table.count == 0:
         raise RequestError("expected at least one row, found none")
     limits.check_rows(table.count)
@@ -114,6 +119,8 @@ def _split(value, inputs, limits):
         return listed(value["data"])
     if not isinstance(names, list) or not all(isinstance(name, (str, int, float)) for name in names):
         raise RequestError("dataframe_split: expected columns to be a list of names")
+    from .matrix import Matrix
+
     return Matrix([name if isinstance(name, str) else str(name) for name in names], value["data"])
 
 
@@ -142,6 +149,8 @@ def _rows(value: list, inputs, limits):
     """Rows; of a model with one input a row may be its bare value."""
     limits.check_rows(len(value))  # before more is made of them
     if len(inputs) == 1 and value and not any(isinstance(row, (list, dict)) for row in value):
+        from .matrix import Matrix
+
         return Matrix([inputs[0].name], [[row] for row in value])
     return listed(value)
 
@@ -165,6 +174,8 @@ def _short(value, form: str, limits):
         for place, item in enumerate(value):
             if isinstance(item, (list, dict)):
                 raise RequestError(f"{form}: expected values or rows, found both; value {place} is {kind(item)}")
+        from .matrix import Matrix
+
         return Matrix(None, [value]), True
     limits.check_rows(len(value))
     return listed(value), False

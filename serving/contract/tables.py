@@ -5,7 +5,7 @@ to a list of raw values, or None where only row by row is exact) and ``foreign(i
 A name may be padded, as in the file that a model was trained on: the scorecard finds the column that it means.
 """
 
-from ..scorecard.inputs import InputError, aliases, column_name, kind, named
+from ..scorecard.inputs import InputError, aliases, kind, named
 from .errors import TOO_LARGE, RequestError
 
 _LONGEST_NAME = 80
@@ -13,62 +13,18 @@ _LONGEST_NAME = 80
 _MOST_FILLED = 16_000_000
 
 
-class Matrix:
-    """Rows of values in the order of ``names``; None stands for the order of the model's inputs."""
+class Table:
+    """Rows of raw values."""
 
-    __slots__ = ("count", "data", "names")
+    __slots__ = ()
     uniform = True
 
-    def __init__(self, names: list | None, data: list, *, noun: str = "value"):
-        if names is not None:
-            # Training, too, names the columns that have no name.
-            names = [name if name.strip() else column_name(name, place) for place, name in enumerate(names)]
-            _unique(names)
-        self.names, self.data, self.count = names, data, len(data)
-        if names is not None:
-            self._check(names, noun)
-
-    def positional(self, inputs) -> "Matrix":
-        """The same rows, with the names of the model's inputs where it has none of its own.
-
-        Raises
-        ------
-        RequestError
-            where a row is not as long as that.
-        """
-        if self.names is not None:
-            return self
-        self.names = [item.name for item in inputs]
-        self._check(self.names, "value")
+    def positional(self, inputs):
+        """The same rows, with the names of the model's inputs where they have none of their own."""
         return self
 
-    def _check(self, names, noun: str) -> None:
-        size = len(names)
-        counted = f"{size} {noun}" if size == 1 else f"{size} {noun}s"
-        for place, row in enumerate(self.data):
-            if not isinstance(row, list):
-                raise RequestError(f"row {place}: expected a list of {counted}, found {kind(row)}")
-            if len(row) != size:
-                if len(row) < size:
-                    where = f"the first without one is column {shown(names[len(row)])}"
-                else:
-                    where = f"column {shown(names[-1])} is the last" if names else "the model reads no column"
-                raise RequestError(f"row {place}: expected {counted}, found {len(row)}; {where}")
 
-    def rows(self):
-        names: list = self.names  # type: ignore[assignment]  # by now they are known
-        for row in self.data:
-            yield dict(zip(names, row, strict=True))
-
-    def columns(self, inputs) -> dict:
-        names: list = self.names  # type: ignore[assignment]
-        return dict(zip(names, map(list, zip(*self.data, strict=True)), strict=True))
-
-    def foreign(self, inputs) -> bool:
-        return _none_of(inputs, self.names)
-
-
-class Records:
+class Records(Table):
     """Mappings of column name to value, one a row.
 
     Parameters
@@ -122,14 +78,13 @@ class Records:
         return {name: [row[name] for row in rows] for name in names}
 
     def foreign(self, inputs) -> bool:
-        return all(_none_of(inputs, row) for row in self.data)
+        return all(none_of(inputs, row) for row in self.data)
 
 
-class Columns:
+class Columns(Table):
     """Lists of values by column name, all of one length."""
 
     __slots__ = ("count", "data")
-    uniform = True
 
     def __init__(self, data: dict):
         self.count = -1
@@ -152,7 +107,7 @@ class Columns:
         return self.data
 
     def foreign(self, inputs) -> bool:
-        return _none_of(inputs, self.data)
+        return none_of(inputs, self.data)
 
 
 def listed(rows: list, *, fill: bool = False):
@@ -168,20 +123,15 @@ def listed(rows: list, *, fill: bool = False):
     for place, row in enumerate(rows):
         if not isinstance(row, list):
             raise RequestError(f"row {place}: expected a list of values or an object, found {kind(row)}")
+    from .matrix import Matrix
+
     return Matrix(None, rows)
 
 
-def _none_of(inputs, names) -> bool:
+def none_of(inputs, names) -> bool:
+    """Whether a table with these names has none of the model's columns."""
     known = {item.name for item in inputs}
     return known.isdisjoint(names) and known.isdisjoint(map(str.strip, names))
-
-
-def _unique(names) -> None:
-    seen = set()
-    for name in names:
-        if name in seen:
-            raise RequestError(f"column {shown(name)}: expected one column of this name, found several")
-        seen.add(name)
 
 
 def shown(name: str) -> str:

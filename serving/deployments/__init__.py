@@ -2,7 +2,7 @@
 
 ``client`` is what MLflow calls, ``settings`` what its options may say. ``packages`` makes what is wanted of a model;
 ``deploying`` compares it with what is there, by ``function``, ``role`` and ``extras``; ``shifting`` moves the requests,
-by the state in ``traffic`` and what ``metrics`` say. ``clouds`` is the only way to AWS.
+by the state in ``traffic`` and what ``metrics`` say. ``aws`` is the only way to AWS.
 """
 
 from .client import LambdaDeploymentClient

@@ -10,11 +10,11 @@ from registry.cli.terminal import say
 from registry.client import settle
 from registry.redaction import redacted
 
-from . import asking, clouds, commandline, deploying, dryrun, packages, settings
-from .clouds import Cloud
-from .errors import INVALID_PARAMETER_VALUE, DeploymentError, telling
+from . import aws, commandline, deploying, dryrun, packages, predicting, settings
+from .aws import Cloud
+from .errors import INVALID_PARAMETER_VALUE, DeploymentError, deployment_errors
 from .packages import Package
-from .settings import CREATE, DELETE, UPDATE, Settings
+from .settings import CREATE, DELETE, UPDATE, DeploymentOptions
 
 FLAVOR = "python_function"
 
@@ -31,7 +31,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
     connect : from a region to the cloud.
     """
 
-    def __init__(self, target_uri: str, *, connect: Callable[[str], Cloud] = clouds.connect):
+    def __init__(self, target_uri: str, *, connect: Callable[[str], Cloud] = aws.connect):
         super().__init__(target_uri)
         # Whatever of MLflow is called from here waits no longer than the platform's commands do.
         settle()
@@ -60,7 +60,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         Raises
         ------
         DeploymentError
-            where it is refused or fails; it names what was made.
+            if it is refused or fails; it names what was made.
         """
         region, given = self._begin(CREATE, name, config, flavor, endpoint)
         package = _package(model_uri, name, given)
@@ -92,7 +92,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         Raises
         ------
         DeploymentError
-            where it is refused or fails, or a trial was taken back.
+            if it is refused or fails, or a trial was taken back.
         """
         region, given = self._begin(UPDATE, name, config, flavor, endpoint)
         if given.rollback and model_uri:
@@ -105,7 +105,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
             deploying.roll_back(cloud, name, say=say)
         else:
             package = package or _package(deploying.live_model(cloud, name), name, given)
-            deploying.update(cloud, name, package, given, still=packages.still(model_uri, package), say=say)
+            deploying.update(cloud, name, package, given, is_current=packages.is_current(model_uri, package), say=say)
         return deploying.describe(cloud, name)
 
     def delete_deployment(
@@ -133,7 +133,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         Raises
         ------
         DeploymentError
-            where there is none of that name.
+            if there is none of that name.
         """
         region = self._region(endpoint)
         return deploying.describe(self._connect(region), settings.name(name))
@@ -154,41 +154,39 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         Raises
         ------
         DeploymentError
-            where it refuses the request, or fails.
+            if it refuses the request, or fails.
         """
         region = self._region(endpoint)
-        content = asking.body(asking.given(inputs))
-        return PredictionsResponse(asking.ask(self._connect(region), settings.name(deployment_name), content))
+        content = predicting.body(predicting.given(inputs))
+        return PredictionsResponse(predicting.ask(self._connect(region), settings.name(deployment_name), content))
 
     def explain(
         self, deployment_name: str | None = None, df: Any = None, endpoint: str | None = None
     ) -> PredictionsResponse:
         """Ask a deployment for the terms and reasons of its answers; as ``predict``."""
         region = self._region(endpoint)
-        content = asking.body(asking.explaining(asking.given(df)))
-        return PredictionsResponse(asking.ask(self._connect(region), settings.name(deployment_name), content))
+        content = predicting.body(predicting.explaining(predicting.given(df)))
+        return PredictionsResponse(predicting.ask(self._connect(region), settings.name(deployment_name), content))
 
     def _begin(
         self, command: str, name: str, config: Mapping[str, Any] | None, flavor: str | None, endpoint: str | None
-    ) -> tuple[str, Settings]:
+    ) -> tuple[str, DeploymentOptions]:
         """The region and the options of a command, after all that can be checked without a call."""
         settings.name(name)
         if flavor not in (None, FLAVOR):
             raise DeploymentError(
                 f"a model is deployed by its flavor {FLAVOR}, found --flavor {flavor}", INVALID_PARAMETER_VALUE
             )
-        with telling():
-            given = settings.read(command, config)
-        return self._region(endpoint), given
+        return self._region(endpoint), settings.read(command, config)
 
     def _region(self, endpoint: str | None) -> str:
         if endpoint is not None:
             raise DeploymentError("aws-lambda has no endpoints: give the deployment's --name", INVALID_PARAMETER_VALUE)
-        return clouds.region(self._named)
+        return aws.region(self._named)
 
 
-def _package(uri: str, name: str, given: Settings) -> Package:
-    with telling():
+def _package(uri: str, name: str, given: DeploymentOptions) -> Package:
+    with deployment_errors():
         return packages.plan(uri, name, given)
 
 

@@ -14,20 +14,20 @@ from serving.models import registered
 from serving.models.uri import VersionURI
 
 from . import extras, function, packages, role, shifting, traffic
-from .clouds import Cloud
+from .aws import Cloud
 from .errors import ABORTED, INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, DeploymentError
-from .function import Wanted
-from .metrics import Own
+from .function import WantedVersion
+from .metrics import HandlerMetrics
 from .packages import Package
-from .settings import Settings
-from .shifting import Say, Still, Trial
-from .traffic import Pointed, Traffic
+from .settings import DeploymentOptions
+from .shifting import IsCurrent, Say, Trial
+from .traffic import AliasState, AliasTraffic
 
 #: So many published versions are kept, whatever points to them.
 KEPT = 20
 
 
-class Making:
+class Progress:
     """What a command has made so far, for the person and for an error's words."""
 
     def __init__(self, say: Say):
@@ -53,16 +53,16 @@ class Making:
             ) from error
 
 
-def create(cloud: Cloud, name: str, package: Package, settings: Settings, *, say: Say) -> None:
+def create(cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, *, say: Say) -> None:
     """Create a deployment, or finish one that was begun; what is there already as wanted is left as it is.
 
     Raises
     ------
     DeploymentError
-        where there is a deployment of that name with another model or other settings.
+        if there is a deployment of that name with another model or other settings.
     """
-    making = Making(say)
-    with making.told():
+    progress = Progress(say)
+    with progress.told():
         found = function.find(cloud, name)
         pointed = traffic.read(cloud, name) if found else None
         if pointed:
@@ -70,38 +70,44 @@ def create(cloud: Cloud, name: str, package: Package, settings: Settings, *, say
             _refuse_another(name, live, package.wanted(settings.role or live["Role"]))
         arn = settings.role
         if settings.create_role:
-            allowed = packages.statements(name, package.wanted("").configuration)
+            allowed = packages.permissions(name, package.wanted("").configuration)
             arn, changed = role.ensure(cloud, name, allowed, tags=settings.tags)
             if changed:
-                making.done(f"role {arn}")
+                progress.done(f"role {arn}")
         wanted = package.wanted(arn)
-        _keep_logs(cloud, name, package, settings, making)
+        _keep_logs(cloud, name, package, settings, progress)
         if found is None:
             function.create(cloud, name, wanted, tags=settings.tags, young_role=settings.create_role)
-            making.done(f"function {name}")
-        number = pointed.traffic.version if pointed else _publish(cloud, name, wanted, making)
-        _instances(cloud, name, number, package, found, making)
+            progress.done(f"function {name}")
+        number = pointed.traffic.version if pointed else _publish(cloud, name, wanted, progress)
+        _instances(cloud, name, number, package, found, progress)
         if pointed is None:
-            shifting.shift(cloud, name, number, None, say=making.done)
-        _around(cloud, name, settings, making)
+            shifting.shift(cloud, name, number, None, say=progress.done)
+        _around(cloud, name, settings, progress)
 
 
 def update(
-    cloud: Cloud, name: str, package: Package, settings: Settings, *, still: Still = shifting.always, say: Say
+    cloud: Cloud,
+    name: str,
+    package: Package,
+    settings: DeploymentOptions,
+    *,
+    is_current: IsCurrent = shifting.always,
+    say: Say,
 ) -> None:
     """Bring a deployment to another version, other settings, or both; what is not named stays as it is.
 
     Parameters
     ----------
-    still : whether the version is still wanted; asked while it is tried.
+    is_current : whether the version is still wanted; asked while it is tried.
 
     Raises
     ------
     DeploymentError
-        where there is no such deployment, a trial went wrong, or somebody else changes it at the same time.
+        if there is no such deployment, a trial went wrong, or somebody else changes it at the same time.
     """
-    making = Making(say)
-    with making.told():
+    progress = Progress(say)
+    with progress.told():
         found, pointed = _there(cloud, name)
         live = _configuration(cloud, name, pointed.traffic.version)
         arn = settings.role or live["Role"]
@@ -109,27 +115,27 @@ def update(
         _same_roles(settings.trial, live, wanted)
         if arn.rpartition("/")[2] == role.name_for(name, cloud.region):
             # What the version that answers needs stays allowed: it may be gone back to.
-            allowed = packages.statements(name, live, wanted.configuration)
+            allowed = packages.permissions(name, live, wanted.configuration)
             if role.ensure(cloud, name, allowed, tags=settings.tags)[1]:
-                making.done(f"role {arn}")
+                progress.done(f"role {arn}")
         if package.log_days:
-            _keep_logs(cloud, name, package, settings, making)
+            _keep_logs(cloud, name, package, settings, progress)
         number = _as_it_is(cloud, name, wanted, live, pointed.traffic, package)
         if number is None:
-            number = _publish(cloud, name, wanted, making)
-        _instances(cloud, name, number, package, found, making)
-        own: dict[str, Own] = {}
+            number = _publish(cloud, name, wanted, progress)
+        _instances(cloud, name, number, package, found, progress)
+        own: dict[str, HandlerMetrics] = {}
         if settings.trial:
             both = {version: _own(cloud, name, version) for version in (number, pointed.traffic.version)}
             own = {version: one for version, one in both.items() if one}
         try:
-            now = shifting.shift(cloud, name, number, settings.trial, own=own, still=still, say=making.done)
+            now = shifting.shift(cloud, name, number, settings.trial, own=own, is_current=is_current, say=progress.done)
         except DeploymentError:
             # It may have been taken back. A process that is killed here leaves this to the next command.
-            _release(cloud, name, making)
+            _release(cloud, name, progress)
             raise
-        _release(cloud, name, making)
-        _around(cloud, name, settings, making)
+        _release(cloud, name, progress)
+        _around(cloud, name, settings, progress)
         _prune(cloud, name, now, say)
 
 
@@ -139,32 +145,32 @@ def roll_back(cloud: Cloud, name: str, *, say: Say) -> None:
     Raises
     ------
     DeploymentError
-        where there is no such deployment, or no version to go back to.
+        if there is no such deployment, or no version to go back to.
     """
-    making = Making(say)
-    with making.told():
+    progress = Progress(say)
+    with progress.told():
         _there(cloud, name)
         kept = extras.provisioned(cloud, name)
-        now = shifting.back(cloud, name, say=making.done)
+        now = shifting.back(cloud, name, say=progress.done)
         # At once: instances are kept ready for the version afterwards, as many as for the one that was left.
         if kept and now.version not in kept:
             extras.provision(cloud, name, now.version, max(kept.values()), kept)
-            making.done(f"instances for version {now.version}")
-        _release(cloud, name, making)
+            progress.done(f"instances for version {now.version}")
+        _release(cloud, name, progress)
 
 
-def delete(cloud: Cloud, name: str, settings: Settings, *, say: Say) -> None:
+def delete(cloud: Cloud, name: str, settings: DeploymentOptions, *, say: Say) -> None:
     """Delete a deployment with all its versions, its URL and the role that was made for it; gone already is fine."""
-    making = Making(say)
-    with making.told():
+    progress = Progress(say)
+    with progress.told():
         if function.find(cloud, name):
             # Its versions, aliases, URL and instances go with it.
             cloud.find("lambda", "delete_function", FunctionName=name)
-            making.done(f"function {name} deleted")
+            progress.done(f"function {name} deleted")
         if gone := role.delete(cloud, name):
-            making.done(f"role {gone} deleted")
+            progress.done(f"role {gone} deleted")
         if settings.delete_logs and extras.delete_logs(cloud, name):
-            making.done(f"log group {extras.log_group(name)} deleted")
+            progress.done(f"log group {extras.log_group(name)} deleted")
 
 
 def describe(cloud: Cloud, name: str) -> dict[str, Any]:
@@ -173,7 +179,7 @@ def describe(cloud: Cloud, name: str) -> dict[str, Any]:
     Raises
     ------
     DeploymentError
-        where there is none of that name.
+        if there is none of that name.
     """
     found, pointed = _there(cloud, name)
     now = pointed.traffic
@@ -226,7 +232,7 @@ def live_model(cloud: Cloud, name: str) -> str:
     Raises
     ------
     DeploymentError
-        where there is no such deployment, or its version was published by other means.
+        if there is no such deployment, or its version was published by other means.
     """
     _, pointed = _there(cloud, name)
     uri = function.model(_configuration(cloud, name, pointed.traffic.version))
@@ -238,7 +244,7 @@ def live_model(cloud: Cloud, name: str) -> str:
     return uri
 
 
-def _there(cloud: Cloud, name: str) -> tuple[dict[str, Any], Pointed]:
+def _there(cloud: Cloud, name: str) -> tuple[dict[str, Any], AliasState]:
     found = function.find(cloud, name)
     pointed = traffic.read(cloud, name) if found else None
     if found is None or pointed is None:
@@ -264,7 +270,7 @@ def _summary(configuration: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _refuse_another(name: str, live: Mapping[str, Any], wanted: Wanted) -> None:
+def _refuse_another(name: str, live: Mapping[str, Any], wanted: WantedVersion) -> None:
     """Refuse to create what is there with something else in it."""
     differing = [key for key in wanted.differing(live) if key != "Description"]
     if "Description" in wanted.differing(live):
@@ -278,7 +284,7 @@ def _refuse_another(name: str, live: Mapping[str, Any], wanted: Wanted) -> None:
         )
 
 
-def _same_roles(trial: Trial | None, live: Mapping[str, Any], wanted: Wanted) -> None:
+def _same_roles(trial: Trial | None, live: Mapping[str, Any], wanted: WantedVersion) -> None:
     if trial and live.get("Role") != wanted.configuration["Role"]:
         raise DeploymentError(
             "two versions share the requests only if they run as the same role: update the role without canary",
@@ -287,7 +293,7 @@ def _same_roles(trial: Trial | None, live: Mapping[str, Any], wanted: Wanted) ->
 
 
 def _as_it_is(
-    cloud: Cloud, name: str, wanted: Wanted, live: Mapping[str, Any], now: Traffic, package: Package
+    cloud: Cloud, name: str, wanted: WantedVersion, live: Mapping[str, Any], now: AliasTraffic, package: Package
 ) -> str | None:
     """The version that is wanted where it answers now, or did before; None where it has to be looked for, or made.
 
@@ -302,36 +308,36 @@ def _as_it_is(
     return now.before if same else None
 
 
-def _keep_logs(cloud: Cloud, name: str, package: Package, settings: Settings, making: Making) -> None:
+def _keep_logs(cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, progress: Progress) -> None:
     key = package.configuration.get("KMSKeyArn") or None
     if extras.keep_logs(cloud, name, package.log_days, key=key, tags=settings.tags):
-        making.done(f"log group {extras.log_group(name)}")
+        progress.done(f"log group {extras.log_group(name)}")
 
 
-def _publish(cloud: Cloud, name: str, wanted: Wanted, making: Making) -> str:
+def _publish(cloud: Cloud, name: str, wanted: WantedVersion, progress: Progress) -> str:
     number, made = function.publish(cloud, name, wanted)
     if made:
-        making.done(f"version {number} of function {name}")
+        progress.done(f"version {number} of function {name}")
     return number
 
 
 def _instances(
-    cloud: Cloud, name: str, number: str, package: Package, found: Mapping[str, Any] | None, making: Making
+    cloud: Cloud, name: str, number: str, package: Package, found: Mapping[str, Any] | None, progress: Progress
 ) -> None:
     """Reserve and keep ready as many instances as wanted, or as there are."""
     if package.reserved is not None and extras.reserve(cloud, name, package.reserved, found):
-        making.done(f"{package.reserved if package.reserved >= 0 else 'no'} instances reserved")
+        progress.done(f"{package.reserved if package.reserved >= 0 else 'no'} instances reserved")
     now = extras.provisioned(cloud, name) if found or package.provisioned else {}
     count = package.provisioned if package.provisioned is not None else max(now.values(), default=0)
     if count and extras.provision(cloud, name, number, count, now):
-        making.done(f"{count} instances kept ready for version {number}")
+        progress.done(f"{count} instances kept ready for version {number}")
     if package.provisioned == 0 and now:
         for version in now:
             extras.release(cloud, name, version)
-        making.done("no instances kept ready")
+        progress.done("no instances kept ready")
 
 
-def _release(cloud: Cloud, name: str, making: Making) -> None:
+def _release(cloud: Cloud, name: str, progress: Progress) -> None:
     """Keep instances ready only for versions that requests go to."""
     kept = extras.provisioned(cloud, name)
     pointed = traffic.read(cloud, name) if kept else None
@@ -340,10 +346,10 @@ def _release(cloud: Cloud, name: str, making: Making) -> None:
     for version in kept:
         if version not in (pointed.traffic.version, pointed.traffic.trying):
             extras.release(cloud, name, version)
-            making.done(f"no instances kept ready for version {version} any more")
+            progress.done(f"no instances kept ready for version {version} any more")
 
 
-def _prune(cloud: Cloud, name: str, now: Traffic, say: Say) -> None:
+def _prune(cloud: Cloud, name: str, now: AliasTraffic, say: Say) -> None:
     """Delete versions that are out of use: what Lambda holds of an account's code is limited."""
     keep = {one for one in (now.version, now.before, now.left, now.refused) if one}
     try:
@@ -356,22 +362,22 @@ def _prune(cloud: Cloud, name: str, now: Traffic, say: Say) -> None:
             say(f"versions out of use deleted: {', '.join(gone)}")
 
 
-def _around(cloud: Cloud, name: str, settings: Settings, making: Making) -> None:
+def _around(cloud: Cloud, name: str, settings: DeploymentOptions, progress: Progress) -> None:
     if settings.url:
         address, made = extras.open_url(cloud, name)
         if made:
-            making.done(f"function URL {address}")
+            progress.done(f"function URL {address}")
     if settings.tags:
         found = function.find(cloud, name)
         if found and extras.tag(cloud, found, settings.tags):
-            making.done("tags")
+            progress.done("tags")
 
 
-def _own(cloud: Cloud, name: str, version: str) -> Own | None:
+def _own(cloud: Cloud, name: str, version: str) -> HandlerMetrics | None:
     """Where the handler of a version writes its own metrics; None where its model has no version there."""
     configuration = _configuration(cloud, name, version)
     deployed = registered(function.model(configuration) or "")
     variables = (configuration.get("Environment") or {}).get("Variables") or {}
     if not isinstance(deployed, VersionURI):
         return None
-    return Own(variables.get("METRICS_NAMESPACE") or "ModelLifecycle", deployed.choice)
+    return HandlerMetrics(variables.get("METRICS_NAMESPACE") or "ModelLifecycle", deployed.choice)

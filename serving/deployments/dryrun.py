@@ -7,8 +7,8 @@ from registry.cli.text import figure
 from registry.redaction import words
 
 from . import extras
-from .packages import Package, statements
-from .settings import CONFIGURED, Settings
+from .packages import Package, permissions
+from .settings import CONFIGURED, DeploymentOptions
 
 _ARCHITECTURES = CONFIGURED["architecture"]
 
@@ -26,14 +26,14 @@ def about(package: Package) -> list[str]:
     return [*lines, f"gates: {planned.gates}", *(f"note: {note}" for note in planned.notes)]
 
 
-def creation(name: str, region: str, package: Package, given: Settings) -> list[str]:
+def creation(name: str, region: str, package: Package, given: DeploymentOptions) -> list[str]:
     """What ``create`` does, for a person to read: steps that find nothing to do are passed over."""
     wanted = package.wanted(given.role or "(the role that is made)")
     steps = [f"log group {extras.log_group(name)}, kept for {package.log_days or extras.DAYS} days"]
     if given.create_role:
         steps.insert(0, "role, which may do:")
-        for one in statements(name, wanted.configuration):
-            steps.insert(len(steps) - 1, f"    {', '.join(one['Action'])} on {', '.join(one['Resource'])}")
+        for one in permissions(name, wanted.configuration):
+            steps.insert(len(steps) - 1, f"    {', '.join(one.actions)} on {', '.join(one.resources)}")
     steps.append(f"function {name} ({', '.join(package.architectures)}):")
     variables = wanted.configuration["Environment"]["Variables"]
     shown = {key: _shown(value) for key, value in wanted.configuration.items() if key != "Environment"}
@@ -45,7 +45,7 @@ def creation(name: str, region: str, package: Package, given: Settings) -> list[
     return _told("create", name, region, about(package), steps, given)
 
 
-def change(name: str, region: str, package: Package | None, given: Settings) -> list[str]:
+def change(name: str, region: str, package: Package | None, given: DeploymentOptions) -> list[str]:
     """What ``update`` does, for a person to read; what the deployment has now is not looked up."""
     if given.rollback:
         step = "all requests to the version that had them before; a trial ends, and its version gets none"
@@ -78,21 +78,23 @@ def change(name: str, region: str, package: Package | None, given: Settings) -> 
     return _told("update", name, region, model, steps, given)
 
 
-def deletion(name: str, region: str, given: Settings) -> list[str]:
+def deletion(name: str, region: str, given: DeploymentOptions) -> list[str]:
     """What ``delete`` does, for a person to read."""
     steps = [f"function {name}, with its versions, its alias and its URL", "the role that was made for it"]
     steps += [f"log group {extras.log_group(name)}"] if given.delete_logs else []
     return _told("delete", name, region, [], steps, given)
 
 
-def _told(command: str, name: str, region: str, model: list[str], steps: list[str], given: Settings) -> list[str]:
+def _told(
+    command: str, name: str, region: str, model: list[str], steps: list[str], given: DeploymentOptions
+) -> list[str]:
     tags = [f"tags: {', '.join(f'{key}={value}' for key, value in given.tags.items())}"] if given.tags else []
     head = f"dry run of {command}: {name} in {region}; nothing was asked of the cloud"
     listed = [f"  {step}" if step.startswith("  ") else f"  - {step}" for step in [*steps, *tags]]
     return [head, *(f"  {line}" for line in model), *listed]
 
 
-def _instances(given: Settings) -> list[str]:
+def _instances(given: DeploymentOptions) -> list[str]:
     found = []
     if given.reserved is not None:
         found.append(f"{given.reserved} instances reserved" if given.reserved >= 0 else "no instances reserved")

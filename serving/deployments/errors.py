@@ -31,7 +31,7 @@ __all__ = [
     "RESOURCE_DOES_NOT_EXIST",
     "TEMPORARILY_UNAVAILABLE",
     "DeploymentError",
-    "telling",
+    "deployment_errors",
 ]
 
 _LONGEST = 900
@@ -53,7 +53,7 @@ class DeploymentError(MlflowException, click.ClickException):  # type: ignore[mi
 
 
 @contextmanager
-def telling() -> Iterator[None]:
+def deployment_errors() -> Iterator[None]:
     """Turn the platform's own errors that are raised inside the block into a DeploymentError."""
     try:
         yield

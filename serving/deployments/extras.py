@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .clouds import PATIENCE, Answered, Cloud
+from .aws import PATIENCE, CallRefused, Cloud
 from .errors import TEMPORARILY_UNAVAILABLE, DeploymentError
 from .traffic import ALIAS
 
@@ -36,7 +36,7 @@ def keep_logs(cloud: Cloud, name: str, days: int | None, *, key: str | None, tag
         more = {"kmsKeyId": key} if key else {}
         try:
             cloud.call("logs", "create_log_group", logGroupName=group, tags=dict(tags), **more)
-        except Answered as error:
+        except CallRefused as error:
             if error.code != "ResourceAlreadyExistsException":
                 raise
     now = (found or {}).get("retentionInDays")
@@ -131,7 +131,7 @@ def open_url(cloud: Cloud, name: str) -> tuple[str, bool]:
         return there, False
     try:
         cloud.patiently("lambda", "create_function_url_config", FunctionName=name, Qualifier=ALIAS, AuthType="AWS_IAM")
-    except Answered as error:
+    except CallRefused as error:
         if not error.there:
             raise
     return url(cloud, name) or "", True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .clouds import Answered, Cloud
+from .aws import CallRefused, Cloud
 from .errors import ABORTED, INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, DeploymentError
 
 #: The tag that tells our functions and roles from all others.
@@ -57,7 +57,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedVersion:
     """What a version of a function is to be.
 
     Parameters
@@ -91,7 +91,7 @@ def described(uri: str) -> str:
     Raises
     ------
     DeploymentError
-        where the model's name is too long for it.
+        if the model's name is too long for it.
     """
     text = DESCRIPTION + uri
     if len(text) > _LONGEST:
@@ -115,7 +115,7 @@ def find(cloud: Cloud, name: str) -> dict[str, Any] | None:
     Raises
     ------
     DeploymentError
-        where it was not made by this plugin.
+        if it was not made by this plugin.
     """
     found = cloud.find("lambda", "get_function", FunctionName=name)
     if found and TAG not in (found.get("Tags") or {}):
@@ -130,7 +130,7 @@ def find(cloud: Cloud, name: str) -> dict[str, Any] | None:
 def create(
     cloud: Cloud,
     name: str,
-    wanted: Wanted,
+    wanted: WantedVersion,
     *,
     tags: Mapping[str, str],
     young_role: bool,
@@ -142,7 +142,7 @@ def create(
     young_role : whether its role may be so new that it is not known everywhere yet.
     """
 
-    def waits(error: Answered) -> bool:
+    def waits(error: CallRefused) -> bool:
         return young_role and error.code == "InvalidParameterValueException" and "role" in error.said.lower()
 
     try:
@@ -158,7 +158,7 @@ def create(
             Publish=False,
             **{key: value for key, value in wanted.configuration.items() if value not in (None, "", [], {})},
         )
-    except Answered as error:
+    except CallRefused as error:
         # The answer to our own first try may have been lost, or another process was faster.
         if not error.there or find(cloud, name) is None:
             raise
@@ -218,13 +218,13 @@ def matching(published: Iterable[Mapping[str, Any]], fits: Callable[[Mapping[str
     return next((one["Version"] for one in published if fits(one)), None)
 
 
-def publish(cloud: Cloud, name: str, wanted: Wanted) -> tuple[str, bool]:
+def publish(cloud: Cloud, name: str, wanted: WantedVersion) -> tuple[str, bool]:
     """The number of a published version that is as wanted, ready for requests; and whether it was made now.
 
     Raises
     ------
     DeploymentError
-        where the cloud refuses, or somebody else changes the function at the same time.
+        if the cloud refuses, or somebody else changes the function at the same time.
     """
     number = matching(versions(cloud, name), wanted.is_)
     made = number is None
@@ -237,7 +237,7 @@ def publish(cloud: Cloud, name: str, wanted: Wanted) -> tuple[str, bool]:
     return number, made
 
 
-def _bring(cloud: Cloud, name: str, wanted: Wanted) -> dict[str, Any]:
+def _bring(cloud: Cloud, name: str, wanted: WantedVersion) -> dict[str, Any]:
     """Bring the unpublished version to what is wanted; its configuration then."""
     latest = _latest(cloud, name)
     if (latest.get("PackageType") or ZIP) != wanted.code.kind:
@@ -265,7 +265,7 @@ def _change(
     revision = {"RevisionId": latest["RevisionId"]} if latest.get("RevisionId") else {}
     try:
         cloud.patiently("lambda", operation, FunctionName=name, **parameters, **revision)
-    except Answered as error:
+    except CallRefused as error:
         if error.code != "PreconditionFailedException":
             raise
     cloud.wait("function_updated_v2", f"the change of {name!r}", FunctionName=name)
@@ -276,7 +276,7 @@ def _change(
     return found
 
 
-def _publish(cloud: Cloud, name: str, wanted: Wanted, latest: Mapping[str, Any]) -> str:
+def _publish(cloud: Cloud, name: str, wanted: WantedVersion, latest: Mapping[str, Any]) -> str:
     revision = {"RevisionId": latest["RevisionId"]} if latest.get("RevisionId") else {}
     if not wanted.is_(latest):
         raise _elsewhere(name)
@@ -284,7 +284,7 @@ def _publish(cloud: Cloud, name: str, wanted: Wanted, latest: Mapping[str, Any])
         answer = cloud.patiently(
             "lambda", "publish_version", FunctionName=name, CodeSha256=latest["CodeSha256"], **revision
         )
-    except Answered as error:
+    except CallRefused as error:
         if error.code not in ("PreconditionFailedException", "InvalidParameterValueException"):
             raise
         # The answer to our own first try may have been lost; or somebody else changed the function.

@@ -1,6 +1,5 @@
 """Run a model's package on this machine, by AWS's own runtime client, and serve it as a function URL would."""
 
-import base64
 import binascii
 import http.server
 import json
@@ -16,11 +15,12 @@ from registry.cli.interrupts import interruptible
 from registry.cli.terminal import say
 from serving.errors import ServingError
 from serving.packaging import emulator
-from serving.packaging.emulator import EMULATOR, Function
+from serving.packaging.aws_lambda.events import http_event
+from serving.packaging.emulator import EMULATOR, RunningFunction
 
 from . import packages, settings
-from .asking import MOST
-from .errors import INVALID_PARAMETER_VALUE, DeploymentError, telling
+from .errors import INVALID_PARAMETER_VALUE, DeploymentError, deployment_errors
+from .predicting import MOST
 from .settings import RUN
 
 HOST = "127.0.0.1"
@@ -40,10 +40,10 @@ def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapp
     Raises
     ------
     DeploymentError
-        where there is no such model, it has no scorecard, or the port is taken.
+        if there is no such model, it has no scorecard, or the port is taken.
     """
     settings.name(name)
-    with telling():
+    with deployment_errors():
         given = settings.read(RUN, config)
         package = packages.plan(model_uri, name, given)
         program = emulator.find(fetch=given.fetch)
@@ -51,7 +51,7 @@ def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapp
         archive = Path(folder, "function.zip")
         archive.write_bytes(package.code.content or b"")
         # Whoever is told to stop ends the runtime client, too.
-        with interruptible(), telling():
+        with interruptible(), deployment_errors():
             try:
                 with (
                     emulator.running(archive, environment=_variables(name, package), emulator=program) as function,
@@ -72,7 +72,7 @@ def _variables(name: str, package: packages.Package) -> dict[str, str]:
 
 
 @contextmanager
-def serving(function: Function, port: int) -> Iterator[int]:
+def serving(function: RunningFunction, port: int) -> Iterator[int]:
     """Serve a running function over HTTP; the port.
 
     Parameters
@@ -82,7 +82,7 @@ def serving(function: Function, port: int) -> Iterator[int]:
     Raises
     ------
     DeploymentError
-        where the port is taken.
+        if the port is taken.
     """
     # A function answers one request at a time; Lambda would start more of them.
     turn = threading.Lock()
@@ -100,7 +100,14 @@ def serving(function: Function, port: int) -> Iterator[int]:
             if not length.isdigit() or int(length) > MOST:
                 self.close_connection = True
                 return self._send(413, {}, _error("RESOURCE_LIMIT_EXCEEDED", f"Lambda takes {MOST:,} bytes"))
-            asked = event(self.command, self.path, dict(self.headers.items()), self.rfile.read(int(length)))
+            target = urlsplit(self.path)
+            asked = http_event(
+                self.rfile.read(int(length)),
+                method=self.command,
+                path=target.path,
+                query=target.query,
+                headers=dict(self.headers.items()),
+            )
             try:
                 with turn:
                     answered = function.invoke(asked)
@@ -138,21 +145,6 @@ def serving(function: Function, port: int) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def event(method: str, target: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """An HTTP request as a function URL hands it to its function (format 2.0)."""
-    parts = urlsplit(target)
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": parts.path,
-        "rawQueryString": parts.query,
-        "headers": {key.lower(): value for key, value in headers.items()},
-        "requestContext": {"stage": "$default", "http": {"method": method, "path": parts.path, "protocol": "HTTP/1.1"}},
-        "body": base64.b64encode(body).decode(),
-        "isBase64Encoded": True,
-    }
 
 
 def response(answered: Any) -> tuple[int, dict[str, str], bytes]:

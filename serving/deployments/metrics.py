@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from .clouds import Cloud
+from .aws import Cloud
 from .traffic import ALIAS
 
 NAMESPACE = "AWS/Lambda"
@@ -15,7 +15,7 @@ _STATISTICS = {"requests": ("Invocations", "Sum"), "errors": ("Errors", "Sum"), 
 
 
 @dataclass(frozen=True)
-class Measured:
+class VersionMetrics:
     """What was seen of a version.
 
     Parameters
@@ -44,7 +44,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Own:
+class HandlerMetrics:
     """Where the handler's own metrics of a version are: CloudWatch's namespace, and what ``Version`` is there."""
 
     namespace: str
@@ -74,7 +74,7 @@ _SLOWER = 2.0
 _FEW = 10
 
 
-def objection(new: Measured, old: Measured, bounds: Bounds, *, over: bool) -> str | None:
+def objection(new: VersionMetrics, old: VersionMetrics, bounds: Bounds, *, over: bool) -> str | None:
     """Why a version that is tried is to be taken back; None where it may go on.
 
     Parameters
@@ -99,8 +99,13 @@ def objection(new: Measured, old: Measured, bounds: Bounds, *, over: bool) -> st
 
 
 def read(
-    cloud: Cloud, name: str, versions: tuple[str, ...], *, since: float, own: Mapping[str, Own] = MappingProxyType({})
-) -> dict[str, Measured]:
+    cloud: Cloud,
+    name: str,
+    versions: tuple[str, ...],
+    *,
+    since: float,
+    own: Mapping[str, HandlerMetrics] = MappingProxyType({}),
+) -> dict[str, VersionMetrics]:
     """What was measured of versions that an alias sends requests to.
 
     A request that the handler answers with a status of 500 is no error to Lambda, and one that times out is none to
@@ -151,10 +156,10 @@ def _dimensions(**named: str) -> list[dict[str, str]]:
     return [{"Name": key, "Value": value} for key, value in named.items()]
 
 
-def _measured(minutes: dict[str, dict[datetime, float]], version: str) -> Measured:
+def _measured(minutes: dict[str, dict[datetime, float]], version: str) -> VersionMetrics:
     requests, slow = minutes.get(f"requests_{version}", {}), minutes.get(f"p99_{version}", {})
     weights = {minute: requests.get(minute, 0) or 1 for minute in slow}
     total = sum(weights.values())
     p99 = sum(slow[minute] * weight for minute, weight in weights.items()) / total if total else None
     errors = max(sum(minutes.get(f"{what}_{version}", {}).values()) for what in ("errors", "own"))
-    return Measured(round(sum(requests.values())), round(errors), p99)
+    return VersionMetrics(round(sum(requests.values())), round(errors), p99)

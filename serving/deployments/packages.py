@@ -10,14 +10,15 @@ from serving import packaging
 from serving.errors import ServingError
 from serving.models import registered
 from serving.models.uri import AliasURI, VersionURI
-from serving.packaging.aws_lambda import settings as lambda_settings
-from serving.packaging.plan import CONTAINER, Plan
+from serving.packaging.aws_lambda import iam
+from serving.packaging.aws_lambda.settings import VARIABLES
+from serving.packaging.plan import CONTAINER, PackagePlan, Permission
 from serving.packaging.zipping import zipped
 
 from . import function
 from .errors import INVALID_PARAMETER_VALUE, DeploymentError
-from .function import Code, Wanted
-from .settings import CONFIGURED, TARGET, Settings
+from .function import Code, WantedVersion
+from .settings import CONFIGURED, TARGET, DeploymentOptions
 
 #: What is the package's own affair, whatever a deployment had before.
 _OF_THE_PACKAGE = frozenset({"Handler", "Description", "Role", "Environment"})
@@ -48,9 +49,9 @@ class Package:
     log_days: int | None = None
     reserved: int | None = None
     provisioned: int | None = None
-    plan: Plan | None = field(default=None, repr=False, compare=False)
+    plan: PackagePlan | None = field(default=None, repr=False, compare=False)
 
-    def wanted(self, arn: str, *, instead: Mapping[str, Any] | None = None) -> Wanted:
+    def wanted(self, arn: str, *, instead: Mapping[str, Any] | None = None) -> WantedVersion:
         """What a version is to be.
 
         Parameters
@@ -61,14 +62,14 @@ class Package:
         Raises
         ------
         DeploymentError
-            where the variables are more than the cloud takes.
+            if the variables are more than the cloud takes.
         """
         before = ((instead or {}).get("Environment") or {}).get("Variables") or {}
         variables = {name: value for name, value in {**before, **self.variables}.items() if value}
         size = len(json.dumps(variables))
-        if size > lambda_settings.VARIABLES:
+        if size > VARIABLES:
             raise DeploymentError(
-                f"the environment's variables are of {size:,} bytes, Lambda takes {lambda_settings.VARIABLES:,}",
+                f"the environment's variables are of {size:,} bytes, Lambda takes {VARIABLES:,}",
                 INVALID_PARAMETER_VALUE,
             )
         found = {
@@ -83,7 +84,7 @@ class Package:
             found |= {key: _kept(key, instead.get(key)) for key in kept}
             if _ARCHITECTURES not in self.chosen:
                 architectures = tuple(instead.get(_ARCHITECTURES) or architectures)
-        return Wanted(self.code, found, architectures)
+        return WantedVersion(self.code, found, architectures)
 
 
 def _kept(key: str, value: Any) -> Any:
@@ -94,30 +95,20 @@ def _kept(key: str, value: Any) -> Any:
     return value or ("" if key == "KMSKeyArn" else value)
 
 
-def statements(name: str, *configurations: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a role has to be allowed for all of several configurations, as statements of a policy.
-
-    ``${partition}``, ``${region}`` and ``${account}`` in them stand for what they say.
-    """
-    found: list[dict[str, Any]] = []
-    for one in configurations:
-        options = {
-            "kms_key": one.get("KMSKeyArn") or "",
-            "subnets": (one.get("VpcConfig") or {}).get("SubnetIds") or (),
-            "events": (),
-        }
-        for permission in lambda_settings.permissions(name, options):
-            resources = [
-                text.replace("arn:aws:logs:*:*:", "arn:${partition}:logs:${region}:${account}:")
-                for text in permission.resources
-            ]
-            statement = {"Effect": "Allow", "Action": [*permission.actions], "Resource": resources}
-            if statement not in found:
-                found.append(statement)
-    return found
+def permissions(name: str, *configurations: Mapping[str, Any]) -> list[Permission]:
+    """Return what a role has to be allowed for all of several configurations of a function."""
+    found = [
+        iam.permissions(
+            name,
+            key_arn=one.get("KMSKeyArn") or "",
+            vpc=bool((one.get("VpcConfig") or {}).get("SubnetIds")),
+        )
+        for one in configurations
+    ]
+    return list(dict.fromkeys(permission for each in found for permission in each))
 
 
-def still(uri: str | None, package: Package) -> Callable[[], bool]:
+def is_current(uri: str | None, package: Package) -> Callable[[], bool]:
     """Whether an alias names the version that it named when the package was made; always, where it was no alias.
 
     A rollback in the registry while a version is being tried has to wait for nothing then.
@@ -138,15 +129,15 @@ def still(uri: str | None, package: Package) -> Callable[[], bool]:
     return ask
 
 
-def plan(uri: str, name: str, given: Settings) -> Package:
+def plan(uri: str, name: str, given: DeploymentOptions) -> Package:
     """The package of a model, whose gates passed.
 
     Raises
     ------
     ServingError
-        where the gates did not pass, the package is over a limit, or the model wants an image and none is named.
+        if the gates did not pass, the package is over a limit, or the model wants an image and none is named.
     RegistryError, ScorecardError
-        where the model cannot be had, or is damaged.
+        if the model cannot be had, or is damaged.
     """
     options = {**given.package, "name": name, "front": "none"}
     if given.reserved is not None and given.reserved >= 0:
@@ -168,7 +159,7 @@ def plan(uri: str, name: str, given: Settings) -> Package:
     return package
 
 
-def _package(planned: Plan, given: Settings) -> Package:
+def _package(planned: PackagePlan, given: DeploymentOptions) -> Package:
     said = planned.settings
     configuration: dict[str, Any] = {
         "MemorySize": said["MemorySize"],

@@ -5,16 +5,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .clouds import Answered, Cloud
+from serving.packaging.aws_lambda import iam
+from serving.packaging.plan import Permission
+
+from .aws import CallRefused, Cloud
 from .errors import RESOURCE_ALREADY_EXISTS, DeploymentError
 from .function import TAG
 
 _POLICY = "function"
 _LONGEST = 64
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
 
 
 def name_for(deployment: str, region: str) -> str:
@@ -29,20 +28,16 @@ def name_for(deployment: str, region: str) -> str:
 def ensure(
     cloud: Cloud,
     deployment: str,
-    statements: Sequence[Mapping[str, Any]],
+    permissions: Sequence[Permission],
     *,
     tags: Mapping[str, str],
 ) -> tuple[str, bool]:
-    """The role of a deployment, which may do what the statements say; its ARN, and whether it was changed now.
-
-    Parameters
-    ----------
-    statements : of a policy; in resources, ``${partition}``, ``${region}`` and ``${account}`` stand for what they say.
+    """Bring the role of a deployment to these permissions; return its ARN, and whether it was changed now.
 
     Raises
     ------
     DeploymentError
-        where a role of that name was not made by this plugin, or the cloud refuses.
+        if a role of that name was not made by this plugin, or the cloud refuses.
     """
     name = name_for(deployment, cloud.region)
     found = cloud.find("iam", "get_role", RoleName=name)
@@ -54,12 +49,12 @@ def ensure(
                 "iam",
                 "create_role",
                 RoleName=name,
-                AssumeRolePolicyDocument=json.dumps(_TRUST),
+                AssumeRolePolicyDocument=json.dumps(iam.TRUST),
                 Description=f"What the Lambda function {deployment} in {cloud.region} may do",
                 Tags=labels,
             )
             made = True
-        except Answered as error:
+        except CallRefused as error:
             if not error.there:
                 raise
             # The answer to our own first try may have been lost.
@@ -71,7 +66,11 @@ def ensure(
             "to use it as it is",
             RESOURCE_ALREADY_EXISTS,
         )
-    document = {"Version": "2012-10-17", "Statement": [_filled(one, cloud, arn) for one in statements]}
+    _, partition, _, _, account, _ = arn.split(":", 5)
+    here = {"partition": partition, "region": cloud.region, "account": account}
+    document = iam.policy(
+        iam.statement(one, [iam.placed(place, **here) for place in one.resources]) for one in permissions
+    )
     kept = cloud.find("iam", "get_role_policy", RoleName=name, PolicyName=_POLICY)
     if kept is None or _parsed(kept["PolicyDocument"]) != document:
         cloud.call("iam", "put_role_policy", RoleName=name, PolicyName=_POLICY, PolicyDocument=json.dumps(document))
@@ -92,14 +91,6 @@ def delete(cloud: Cloud, deployment: str) -> str | None:
 
 def _ours(found: Mapping[str, Any]) -> bool:
     return any(tag["Key"] == TAG for tag in found["Role"].get("Tags", ()))
-
-
-def _filled(statement: Mapping[str, Any], cloud: Cloud, arn: str) -> dict[str, Any]:
-    _, partition, _, _, account, _ = arn.split(":", 5)
-    text = json.dumps(statement)
-    for mark, value in {"partition": partition, "region": cloud.region, "account": account}.items():
-        text = text.replace(f"${{{mark}}}", value)
-    return json.loads(text)
 
 
 def _parsed(document: Any) -> Any:

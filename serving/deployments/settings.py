@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from registry.cli.text import closest
 from serving.packaging import TARGETS, Option
-from serving.packaging.options import matching, whole, yes_no
+from serving.packaging.aws_lambda.settings import NAME
+from serving.packaging.options import as_text, matching, whole, yes_no
+from serving.packaging.options import read as read_options
 
-from .errors import INVALID_PARAMETER_VALUE, DeploymentError
+from .errors import INVALID_PARAMETER_VALUE, DeploymentError, deployment_errors
 from .metrics import Bounds
 from .shifting import Trial
 
@@ -34,11 +35,10 @@ CONFIGURED: Mapping[str, str] = {
 }
 _TAKEN = (*CONFIGURED, "log_retention", "provisioned_concurrency")
 _BAKE = 600
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
-class Settings:
+class DeploymentOptions:
     """The options of a command.
 
     Parameters
@@ -131,18 +131,14 @@ _IMAGE = Option("image", "", "for a model without a scorecard: its image, REPOSI
 _UNGATED = Option("allow_ungated", False, "also a version whose gates did not pass, or that is not registered", yes_no)
 _DRY_RUN = Option("dry_run", False, "say what would be done, and call no cloud", yes_no)
 
+_OF_A_FUNCTION = (_URL, _TAGS, _ENVIRONMENT, _RESERVED, _IMAGE, _UNGATED, _DRY_RUN)
+
 #: The options of each command that are the plugin's own; all but ``delete`` take the package's, too.
 OWN: Mapping[str, tuple[Option, ...]] = {
     CREATE: (
         _ROLE,
         Option("create_role", False, "make a role that may do what the package needs, and nothing else", yes_no),
-        _URL,
-        _TAGS,
-        _ENVIRONMENT,
-        _RESERVED,
-        _IMAGE,
-        _UNGATED,
-        _DRY_RUN,
+        *_OF_A_FUNCTION,
     ),
     UPDATE: (
         Option("canary", None, "the share of requests that the new version gets first: 0.1", _share),
@@ -155,13 +151,7 @@ OWN: Mapping[str, tuple[Option, ...]] = {
         Option("again", False, "try a version once more that was taken back", yes_no),
         Option("rollback", False, "back to the version before, at once; nothing else is changed", yes_no),
         Option("role", "", "ARN of another role to run as; not with canary", _role),
-        _URL,
-        _TAGS,
-        _ENVIRONMENT,
-        _RESERVED,
-        _IMAGE,
-        _UNGATED,
-        _DRY_RUN,
+        *_OF_A_FUNCTION,
     ),
     DELETE: (
         Option("delete_logs", False, "the log group, too", yes_no),
@@ -185,42 +175,32 @@ def options(command: str) -> tuple[Option, ...]:
     return own + tuple(option for option in TARGETS[TARGET].options if option.name in _TAKEN)
 
 
-def read(command: str, config: Mapping[str, Any] | None) -> Settings:
-    """The options of a command, of ``-C name=value`` or of a dict.
+def read(command: str, config: Mapping[str, Any] | None) -> DeploymentOptions:
+    """Return the options of a command, of ``-C name=value`` or of a dict.
 
     Raises
     ------
     DeploymentError
-        where one is not known, or its value is not what it takes.
+        if one is unknown, its value is not of its kind, or they do not go together.
     """
-    given = {str(name): _text(value) for name, value in (config or {}).items() if value is not None}
-    known = {option.name: option for option in options(command)}
-    for name in given:
-        if name not in known:
-            if name in {option.name for option in TARGETS[TARGET].options} - set(_TAKEN):
-                raise DeploymentError(
-                    f"{name} is an option of the templates that `python -m serving package --target {TARGET}` writes; "
-                    "a deployment is a function with a version, an alias and a URL",
-                    INVALID_PARAMETER_VALUE,
-                )
-            near = closest(name, known)
-            hint = f"did you mean {near}?" if near else f"there are: {', '.join(known)}"
-            raise DeploymentError(f"`{command}` has no option {name!r}; {hint}", INVALID_PARAMETER_VALUE)
-    values: dict[str, Any] = {}
-    for option in known.values():
-        text = given.get(option.name, "")
-        try:
-            values[option.name] = option.read(text) if text else option.default
-        except ValueError as error:
+    given = {str(name): text for name, value in (config or {}).items() if (text := as_text(value))}
+    known = options(command)
+    names = {option.name for option in known}
+    for name in given.keys() - names:
+        if name in {option.name for option in TARGETS[TARGET].options} - set(_TAKEN):
             raise DeploymentError(
-                f"option {option.name}: expected {error}, found {text!r}", INVALID_PARAMETER_VALUE
-            ) from None
+                f"{name} is an option of the templates that `python -m serving package --target {TARGET}` writes; "
+                "a deployment is a function with a version, an alias and a URL",
+                INVALID_PARAMETER_VALUE,
+            )
+    with deployment_errors():
+        values = read_options(known, given, of=f"`{command}`")
     own = {option.name for option in OWN[command]}
-    package = {name: text for name, text in given.items() if name not in own and text}
-    return _settled(command, values, package, {name for name, text in given.items() if text})
+    package = {name: text for name, text in given.items() if name not in own}
+    return _settled(command, values, package, set(given))
 
 
-def _settled(command: str, values: dict[str, Any], package: dict[str, str], given: set[str]) -> Settings:
+def _settled(command: str, values: dict[str, Any], package: dict[str, str], given: set[str]) -> DeploymentOptions:
     trial = None
     if command == UPDATE:
         trial = _trial(values, given)
@@ -239,9 +219,9 @@ def _settled(command: str, values: dict[str, Any], package: dict[str, str], give
                 "-C create_role=true",
                 INVALID_PARAMETER_VALUE,
             )
-    fields = {name: value for name, value in values.items() if name in Settings.__dataclass_fields__}
+    fields = {name: value for name, value in values.items() if name in DeploymentOptions.__dataclass_fields__}
     fields["reserved"] = values.get("reserved_concurrency")
-    return Settings(**{**fields, "package": package, "trial": trial})
+    return DeploymentOptions(**{**fields, "package": package, "trial": trial})
 
 
 def _trial(values: dict[str, Any], given: set[str]) -> Trial | None:
@@ -270,21 +250,11 @@ def name(text: Any) -> str:
     Raises
     ------
     DeploymentError
-        where it does not.
+        if it does not.
     """
-    if not isinstance(text, str) or not _NAME.fullmatch(text):
+    if not isinstance(text, str) or not re.fullmatch(NAME, text):
         raise DeploymentError(
             f"a deployment's name has 1 to 64 letters, digits, - and _ (no spaces, no accents), found {text!r}",
             INVALID_PARAMETER_VALUE,
         )
     return text
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        return ",".join(f"{key}={one}" for key, one in value.items())
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value))
-    return str(value).strip()

@@ -7,16 +7,16 @@ from types import MappingProxyType
 from registry.cli.text import one_line
 
 from . import metrics, traffic
-from .clouds import Cloud
+from .aws import Cloud
 from .errors import ABORTED, DeploymentError
-from .metrics import Bounds, Own
-from .traffic import Traffic
+from .metrics import Bounds, HandlerMetrics
+from .traffic import AliasTraffic
 
 #: Is told what happens, in words.
 Say = Callable[[str], None]
 
 #: Tells whether a version is still wanted.
-Still = Callable[[], bool]
+IsCurrent = Callable[[], bool]
 
 #: How often the metrics are read, in seconds: the cloud counts by the minute.
 _LOOK = 30.0
@@ -50,10 +50,10 @@ def shift(
     version: str,
     trial: Trial | None,
     *,
-    own: Mapping[str, Own] = MappingProxyType({}),
-    still: Still = always,
+    own: Mapping[str, HandlerMetrics] = MappingProxyType({}),
+    is_current: IsCurrent = always,
     say: Say,
-) -> Traffic:
+) -> AliasTraffic:
     """Give a version the requests; go on where an earlier process stopped.
 
     A version that the requests came from is given them back at once: it was tried when it came.
@@ -62,7 +62,7 @@ def shift(
     ----------
     trial : None for all requests at once.
     own : by version, where the handler's own metrics are.
-    still : whether the version is still wanted; asked while it is tried.
+    is_current : whether the version is still wanted; asked while it is tried.
 
     Returns
     -------
@@ -71,11 +71,11 @@ def shift(
     Raises
     ------
     DeploymentError
-        where the trial went wrong, and was taken back; or somebody else moves the requests.
+        if the trial went wrong, and was taken back; or somebody else moves the requests.
     """
     pointed = traffic.read(cloud, name)
     if pointed is None:
-        first = Traffic(version)
+        first = AliasTraffic(version)
         traffic.point(cloud, name, first, instead=None)
         say(f"all requests go to version {version}")
         return first
@@ -102,7 +102,7 @@ def shift(
         traffic.point(cloud, name, started, instead=pointed)
         say(f"{trial.share:.4g} of the requests go to version {version}, for {trial.bake} s")
     try:
-        return _bake(cloud, name, version, trial, own, still, say=say)
+        return _bake(cloud, name, version, trial, own, is_current, say=say)
     except KeyboardInterrupt:
         say(
             f"interrupted: version {version} goes on getting {trial.share:.4g} of the requests; the same command again "
@@ -111,13 +111,13 @@ def shift(
         raise
 
 
-def back(cloud: Cloud, name: str, *, say: Say) -> Traffic:
+def back(cloud: Cloud, name: str, *, say: Say) -> AliasTraffic:
     """Roll back: end a trial, or else give the requests back to the version that had them before.
 
     Raises
     ------
     DeploymentError
-        where there is nothing to go back to.
+        if there is nothing to go back to.
     """
     pointed = traffic.read(cloud, name)
     if pointed is None:
@@ -138,8 +138,15 @@ def back(cloud: Cloud, name: str, *, say: Say) -> Traffic:
 
 
 def _bake(
-    cloud: Cloud, name: str, version: str, trial: Trial, own: Mapping[str, Own], still: Still, *, say: Say
-) -> Traffic:
+    cloud: Cloud,
+    name: str,
+    version: str,
+    trial: Trial,
+    own: Mapping[str, HandlerMetrics],
+    is_current: IsCurrent,
+    *,
+    say: Say,
+) -> AliasTraffic:
     """Look at the metrics until the trial is over, then finish it or take it back."""
     last = ""
     while True:
@@ -150,7 +157,7 @@ def _bake(
         if now.trying is None:
             say(f"all requests go to version {version}: another process finished it")
             return now
-        if not still():
+        if not is_current():
             traffic.point(cloud, name, now.go_back(), instead=pointed)
             raise DeploymentError(
                 f"version {version} of {name!r} was taken back: its model is no longer the one that was asked for; "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
-from .clouds import Answered, Cloud
+from .aws import CallRefused, Cloud
 from .errors import ABORTED, DeploymentError
 
 #: The alias that requests go to.
@@ -18,7 +18,7 @@ ALIAS = "live"
 
 
 @dataclass(frozen=True)
-class Traffic:
+class AliasTraffic:
     """What an alias says.
 
     Parameters
@@ -40,30 +40,30 @@ class Traffic:
     left: str | None = None
     refused: str | None = None
 
-    def try_out(self, version: str, *, share: float, bake: int, now: float) -> "Traffic":
+    def try_out(self, version: str, *, share: float, bake: int, now: float) -> "AliasTraffic":
         """Send a share of the requests to another version."""
         return replace(self, trying=version, share=share, since=ceil(now), bake=bake, refused=None, left=None)
 
-    def move(self, version: str) -> "Traffic":
+    def move(self, version: str) -> "AliasTraffic":
         """Send all requests to another version; a rollback leads back."""
         if version == self.version:
             return replace(self, trying=None, share=0.0, since=0, bake=0)
-        return Traffic(version, before=self.version)
+        return AliasTraffic(version, before=self.version)
 
-    def go_back(self) -> "Traffic":
+    def go_back(self) -> "AliasTraffic":
         """What a rollback makes of it: the trial is over, or else the version before has the requests again.
 
         It is the same state where a rollback was the last move, so that one that is done twice goes back once.
         """
         if self.trying:
-            return Traffic(self.version, left=self.trying)
+            return AliasTraffic(self.version, left=self.trying)
         if self.before:
-            return Traffic(self.before, left=self.version)
+            return AliasTraffic(self.before, left=self.version)
         return self
 
-    def take_back(self) -> "Traffic":
+    def take_back(self) -> "AliasTraffic":
         """The trial is over, for what the metrics say; a rollback now leads nowhere, for this was one."""
-        return Traffic(self.version, refused=self.trying)
+        return AliasTraffic(self.version, refused=self.trying)
 
     def note(self) -> str:
         """What the alias' description keeps."""
@@ -89,21 +89,21 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Pointed:
+class AliasState:
     """An alias as it was read: what it says, and the cloud's mark of that reading."""
 
-    traffic: Traffic
+    traffic: AliasTraffic
     revision: str | None
 
 
-def parse(answer: Mapping[str, Any]) -> Traffic:
+def parse(answer: Mapping[str, Any]) -> AliasTraffic:
     """What an alias says, as the cloud tells it; words in its description that are not ours are passed over."""
     weights = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     trying, share = next(iter(weights.items()), (None, 0.0))
     pairs = (part.partition("=") for part in (answer.get("Description") or "").split())
     kept = {name: value for name, _, value in pairs if value.isdigit()}
     ours = trying is not None and kept.get("trying") == trying
-    return Traffic(
+    return AliasTraffic(
         str(answer["FunctionVersion"]),
         trying=trying,
         share=float(share),
@@ -115,13 +115,13 @@ def parse(answer: Mapping[str, Any]) -> Traffic:
     )
 
 
-def read(cloud: Cloud, name: str) -> Pointed | None:
+def read(cloud: Cloud, name: str) -> AliasState | None:
     """The alias of a deployment; None where there is none."""
     answer = cloud.find("lambda", "get_alias", FunctionName=name, Name=ALIAS)
-    return Pointed(parse(answer), answer.get("RevisionId")) if answer else None
+    return AliasState(parse(answer), answer.get("RevisionId")) if answer else None
 
 
-def point(cloud: Cloud, name: str, to: Traffic, *, instead: Pointed | None) -> None:
+def point(cloud: Cloud, name: str, to: AliasTraffic, *, instead: AliasState | None) -> None:
     """Make the alias say something else, in one call.
 
     Parameters
@@ -131,7 +131,7 @@ def point(cloud: Cloud, name: str, to: Traffic, *, instead: Pointed | None) -> N
     Raises
     ------
     DeploymentError
-        where somebody else changed it.
+        if somebody else changed it.
     """
     parameters: dict[str, Any] = {
         "FunctionName": name,
@@ -146,7 +146,7 @@ def point(cloud: Cloud, name: str, to: Traffic, *, instead: Pointed | None) -> N
         else:
             revision: dict[str, Any] = {"RevisionId": instead.revision} if instead.revision else {}
             cloud.patiently("lambda", "update_alias", **parameters, **revision)
-    except Answered as error:
+    except CallRefused as error:
         if error.code != "PreconditionFailedException" and not error.there:
             raise
         # The answer to our own first try may have been lost.
@@ -155,7 +155,7 @@ def point(cloud: Cloud, name: str, to: Traffic, *, instead: Pointed | None) -> N
             raise moved(name, found) from None
 
 
-def moved(name: str, found: Pointed | None) -> DeploymentError:
+def moved(name: str, found: AliasState | None) -> DeploymentError:
     """The refusal where somebody else moves the traffic."""
     now = f"it goes to {found.traffic.said()}" if found else "the alias is gone"
     return DeploymentError(

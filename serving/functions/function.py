@@ -12,7 +12,7 @@ from .web import Answer, answer, digests, label
 _COMPRESS = 64 * 1024
 
 
-class Response:
+class FunctionResponse:
     """What a cloud's own framework sends.
 
     Parameters
@@ -27,7 +27,7 @@ class Response:
         self.status, self.headers, self.body = status, headers, body
 
 
-class Function:
+class HttpFunction:
     """A version that answers HTTP, and writes a line of JSON about each request.
 
     Parameters
@@ -44,7 +44,7 @@ class Function:
         self.write = write or _print
         self.cold = True
 
-    def __call__(self, method: str, path: str, headers, body: bytes) -> Response:
+    def __call__(self, method: str, path: str, headers, body: bytes) -> FunctionResponse:
         """Answer a request; whatever goes wrong, there is a response.
 
         Parameters
@@ -60,7 +60,9 @@ class Function:
         except Exception as error:
             refused = internal()
             found = Answer(refused.status, refused.payload())
-            text, told = found.text, _where(error)
+            from .failures import places
+
+            text, told = found.text, {"error": type(error).__name__, "at": places(error)}
         sent = {"Content-Type": "application/json", "X-Model-Version": self.label}
         if found.allow:
             sent["Allow"] = found.allow
@@ -71,7 +73,7 @@ class Function:
             content = gzip.compress(content, 6, mtime=0)
             sent["Content-Encoding"], sent["Vary"] = "gzip", "Accept-Encoding"
         self._tell(found, (perf_counter() - began) * 1000.0, told)
-        return Response(found.status, sent, content)
+        return FunctionResponse(found.status, sent, content)
 
     def _tell(self, found: Answer, latency: float, told: dict) -> None:
         cold, self.cold = self.cold, False
@@ -90,22 +92,13 @@ class Function:
         self.write(json.dumps(line), severity)
 
 
-def load(folder: str) -> Function:
+def load(folder: str) -> HttpFunction:
     """The function of the version whose ``scorecard.json`` and ``about.json`` are in a folder."""
     with open(os.path.join(folder, "scorecard.json"), encoding="utf-8") as file:
         # It was checked when the package was built.
         card = Scorecard(json.loads(file.read()))
     with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
-        return Function(card, json.loads(file.read()))
-
-
-def _where(error: BaseException) -> dict:
-    """Where an error came from, without its words: they may hold data."""
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
-    return {"error": type(error).__name__, "at": places}
+        return HttpFunction(card, json.loads(file.read()))
 
 
 def _print(line: str, severity: str) -> None:

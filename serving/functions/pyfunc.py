@@ -14,7 +14,7 @@ class Pyfunc:
     Raises
     ------
     ValueError
-        where it has no signature of named columns of numbers, text or booleans.
+        if it has no signature of named columns of numbers, text or booleans.
     """
 
     #: More rows than this are answered as a table: all.
@@ -45,7 +45,7 @@ class Pyfunc:
         Raises
         ------
         InputError
-            where a value cannot be taken; names the row and the column.
+            if a value cannot be taken; names the row and the column.
         """
         import numpy as np
         import pandas as pd

@@ -33,7 +33,7 @@ _LONG = 1_000
 _EXACT = 2.0**53
 
 
-class Column(list):
+class ListColumn(list):
     """A list that says it is one, as an array does."""
 
     def tolist(self) -> list:
@@ -85,16 +85,16 @@ class Endpoint:
         Raises
         ------
         InputError
-            where a value cannot be taken; names the row and the column.
+            if a value cannot be taken; names the row and the column.
         RequestError
-            where the endpoint is away (503), refuses (400), or fails (502).
+            if the endpoint is away (503), refuses (400), or fails (502).
         """
-        return Column(self._answers(columns, "predictions"))
+        return ListColumn(self._answers(columns, "predictions"))
 
     def probabilities(self, columns):
         """A column with a list of probabilities a row, in the order of ``classes``; raises as ``predict`` does."""
         labels = [str(label) for label in self.classes]
-        return Column([row[label] for label in labels] for row in self._answers(columns, "probabilities"))
+        return ListColumn([row[label] for label in labels] for row in self._answers(columns, "probabilities"))
 
     def predict_row(self, row):
         """The answer for a row; raises as ``predict`` does."""

@@ -2,7 +2,7 @@
 
 import json
 
-from ..contract import LIMITS, OUTPUTS, RequestError, answers, question, read
+from ..contract import LIMITS, RequestError, answers, question, read
 
 PREDICT = ("/invocations", "/predict")
 ALIVE = ("/ping", "/health")
@@ -10,7 +10,6 @@ VERSION = "/version"
 
 NOT_FOUND = "ENDPOINT_NOT_FOUND"
 NOT_ALLOWED = "METHOD_NOT_ALLOWED"
-UNAUTHENTICATED = "UNAUTHENTICATED"
 
 
 class Answer:
@@ -83,43 +82,25 @@ def asked(card, value, *, limits=LIMITS) -> Answer:
     Raises
     ------
     RequestError
-        where it is malformed, or a value cannot be taken.
+        if it is malformed, or a value cannot be taken.
     """
     wanted = question(value, card.inputs, limits=limits)
     found = answers(card, wanted.table, wanted.output, few=getattr(card, "few", None))
-    if not wanted.short:
-        return Answer(200, {"predictions": found}, rows=len(found))
-    return Answer(200, {"prediction": found[0] if wanted.one else found}, rows=len(found))
+    return Answer(200, wanted.payload(found), rows=len(found))
 
 
 def _refused(error: RequestError, *, allow: str = "") -> Answer:
     return Answer(error.status, error.payload(), allow=allow)
 
 
+def _authenticate(headers: dict, digests: "tuple[str, ...]") -> None:
+    from .keys import authenticate  # a function without keys starts without hashes
+
+    authenticate(headers, digests)
+
+
 def _method(expected: str) -> RequestError:
     return RequestError(f"expected the method {expected}, found another", status=405, code=NOT_ALLOWED)
-
-
-def _authenticate(headers, keys) -> None:
-    """Compare the key of a request with those that are let in, without telling by the time how much of it is right.
-
-    Raises
-    ------
-    RequestError
-        with status 401, where it brings none of them.
-    """
-    import hashlib
-    import hmac
-
-    given = headers.get("x-api-key") or ""
-    if not given:
-        scheme, _, token = (headers.get("authorization") or "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else ""
-    digest = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
-    if not given or not sum(hmac.compare_digest(digest, key) for key in keys):
-        raise RequestError(
-            "expected a key in the header X-API-Key, or Authorization: Bearer", status=401, code=UNAUTHENTICATED
-        )
 
 
 def label(about: dict) -> str:
@@ -127,31 +108,3 @@ def label(about: dict) -> str:
     text = f"{about['model']}/{about['version']}" if about.get("version") else (about.get("digest") or "")[:19]
     # By hand: urllib takes longer to import than a first answer.
     return "".join(chr(one) if 32 <= one < 127 and one not in b"%\\" else f"%{one:02X}" for one in text.encode())
-
-
-def probability_names(card) -> list[str]:
-    """The labels of a classifier as text, in the order of its probabilities."""
-    return [str(label) for label in card.classes]
-
-
-def by_row(card, output: str):
-    """The function from a row (a mapping of column name to raw value) to ``{"prediction": ...}`` and, where asked for,
-    ``{"probabilities": {label: probability}}``.
-
-    Raises
-    ------
-    RequestError
-        where the model has no such output.
-    """
-    if output == OUTPUTS[0]:
-        predict = card.predict_row
-        return lambda row: {"prediction": predict(row)}
-    if output != OUTPUTS[1] or not card.has_probabilities:
-        raise RequestError("OUTPUT: expected predictions, or probabilities of a model that has them, found another")
-    labels = probability_names(card)
-
-    def both(row):
-        likely = dict(zip(labels, card.probabilities_row(row), strict=True))
-        return {"prediction": card.predict_row(row), "probabilities": likely}
-
-    return both

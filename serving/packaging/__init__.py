@@ -1,15 +1,16 @@
-"""Packages: a version's plan for a target, its build, and the targets there are.
+"""Package a version for a target: a plan, then a build.
 
-``plan`` fetches a model, checks that its gates passed, and says what a package of it would hold, ask for and cost in
-size; it writes nothing and calls no cloud. ``build`` writes what a plan says. ``TARGETS`` are their names, with what
-each is and which options it takes; a new one is a module with a ``TARGET`` and a line in ``targets``.
+``plan`` fetches a model, checks that its gates passed, and lists the files, sizes, settings and permissions of a
+package; it writes nothing and calls no cloud. ``build`` writes the files of a plan. ``TARGETS`` are the targets by
+name, with their options; a new one is a module with a ``TARGET`` and a line in ``targets``.
 """
 
 from .building import build
 from .model import Model
-from .options import Option
-from .plan import Built, File, Limit, Permission, Plan, plan
-from .targets import TARGETS, Target, target
+from .options import Option, Target
+from .plan import Built, File, Limit, PackagePlan, Permission
+from .planning import plan
+from .targets import TARGETS, target
 
 __all__ = [
     "TARGETS",
@@ -18,8 +19,8 @@ __all__ = [
     "Limit",
     "Model",
     "Option",
+    "PackagePlan",
     "Permission",
-    "Plan",
     "Target",
     "build",
     "plan",

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from . import functions
+from . import cloud_functions
 from .model import Model
-from .options import Option, one_of
-from .plan import File, Plan
-from .targets import Target
+from .naming import named
+from .options import Target, one_of, option
+from .plan import File, PackagePlan
 
 FUNCTION, ANONYMOUS = "function", "anonymous"
 _PYTHON = ("3.11", "3.12", "3.13")
@@ -19,57 +20,59 @@ _SIZE = 500 * 1024**2
 #: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules, Microsoft.Web/sites.
 _NAME = r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])"
 
-OPTIONS = (
-    Option("name", "", "the function app's name, unique in Azure [default: after the model]"),
-    Option("python", "3.12", f"the app's Python: {', '.join(_PYTHON)}", one_of(*_PYTHON)),
-    Option(
-        "auth",
+
+@dataclass(frozen=True)
+class AzureOptions:
+    """Options of a function app."""
+
+    name: str = option("", "the function app's name, unique in Azure [default: after the model]")
+    python: str = option("3.12", f"the app's Python: {', '.join(_PYTHON)}", one_of(*_PYTHON))
+    auth: str = option(
         FUNCTION,
         "function: Azure asks for the app's key (?code= or X-Functions-Key); anonymous: it does not",
         one_of(FUNCTION, ANONYMOUS),
-    ),
-    functions.API_KEYS,
-)
+    )
+    api_keys: tuple[str, ...] = cloud_functions.api_keys()
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
-    """What a package of a model for Azure Functions would be.
+def plan(model: Model, options: AzureOptions) -> PackagePlan:
+    """Return the plan of a package for Azure Functions.
 
     Raises
     ------
     ServingError
-        where the model has no scorecard, or Azure will not take its name.
+        if the model has no scorecard, or Azure will not take its name.
     """
     expected = "2 to 60 lower-case letters, digits and -"
-    called, notes = functions.name(model, options["name"], pattern=_NAME, expected=expected, target="azure-functions")
-    package = functions.files(
-        model, entry="azure_entry", called="function_app.py", more={"level": options["auth"].upper()}
+    called, notes = named(model, options.name, pattern=_NAME, expected=expected, target="azure-functions")
+    package = cloud_functions.files(
+        model, entry="azure_entry", called="function_app.py", more={"level": options.auth.upper()}
     )
     # Azure would answer at / with a page of its own.
     variables = {"AzureWebJobsDisableHomepage": "true"}
-    variables |= functions.variables(options)
+    variables |= cloud_functions.variables(options.api_keys)
     beside = (
         File("host.json", _json(_HOST), "the host's settings"),
         File("requirements.txt", _REQUIREMENTS.encode(), "what Azure installs"),
-        File(".funcignore", b".venv\nlocal.settings.json\nplan.json\n", "what is not uploaded"),
+        File(".funcignore", b".venv\nlocal.settings.json\nplan.json\nREADME.md\n", "what is not uploaded"),
         File("local.settings.json", _json(_local(variables)), "settings for `func start` on this machine"),
     )
-    open_to_all = options["auth"] == ANONYMOUS and not options["api_keys"]
+    open_to_all = options.auth == ANONYMOUS and not options.api_keys
     if open_to_all:
         notes += ("whoever has the address is answered: give auth=function, or api_keys",)
     create = (
         f"az functionapp create -g GROUP -n {called} --storage-account STORAGE --flexconsumption-location REGION "
-        f"--runtime python --runtime-version {options['python']} --https-only true"
+        f"--runtime python --runtime-version {options.python} --https-only true"
     )
     given = " ".join(f"{key}={value}" for key, value in variables.items())
     settle = f"az functionapp config appsettings set -g GROUP -n {called} --settings {given}"
-    return functions.planned(
+    return cloud_functions.planned(
         model,
         [*package, *beside],
         target="azure-functions",
         called=called,
         limits={"files": _SIZE},
-        settings={"Name": called, "Python": options["python"], "AuthLevel": options["auth"], "Route": "/{*path}"},
+        settings={"Name": called, "Python": options.python, "AuthLevel": options.auth, "Route": "/{*path}"},
         environment=variables,
         notes=notes,
         commands=[create, settle, f"func azure functionapp publish {called}"],
@@ -96,6 +99,6 @@ def _json(value: object) -> bytes:
 TARGET = Target(
     "azure-functions",
     "A function app on Azure (the v2 Python model), for HTTP.",
-    OPTIONS,
+    AzureOptions,
     plan,
 )

@@ -1,4 +1,4 @@
-"""From a plan to files: a folder that is whole, or is not there."""
+"""Write the files of a plan into a folder, which is whole or not there."""
 
 import hashlib
 import os
@@ -9,13 +9,17 @@ from pathlib import Path
 
 from serving.errors import ServingError
 
-from .plan import Built, File, Plan
+from .plan import Built, File, PackagePlan
+from .render import manifest, readme
+from .zipping import zipped
 
-#: Written into every build: what is in it. It tells a folder that may be replaced from any other.
+#: Written into every build; a folder without it is not replaced.
 MANIFEST = "plan.json"
+#: Written into every build, for people.
+README = "README.md"
 
 
-def build(plan: Plan, folder: str | Path, *, overwrite: bool = False) -> Built:
+def build(plan: PackagePlan, folder: str | Path, *, overwrite: bool = False) -> Built:
     """Write what a plan says into a folder that is not there yet.
 
     It is written beside, under a name that begins with a dot, and moved there as one: whoever kills this finds the
@@ -28,7 +32,7 @@ def build(plan: Plan, folder: str | Path, *, overwrite: bool = False) -> Built:
     Raises
     ------
     ServingError
-        where the folder is there, or cannot be written.
+        if the folder is there, or cannot be written.
     """
     target = Path(folder).absolute()
     ready(target, overwrite=overwrite)
@@ -57,7 +61,7 @@ def ready(folder: str | Path, *, overwrite: bool) -> None:
     Raises
     ------
     ServingError
-        where it is there and may not be replaced, or nothing can be made there.
+        if it is there and may not be replaced, or nothing can be made there.
     """
     target = Path(folder).absolute()
     if target.is_symlink() or (target.exists() and not target.is_dir()):
@@ -73,18 +77,16 @@ def ready(folder: str | Path, *, overwrite: bool) -> None:
         raise ServingError(f"--output {folder}: no folder {target.parent}; make it first")
 
 
-def contents(plan: Plan) -> list[File]:
-    """Every file that a build writes, by path."""
-    from .telling import manifest
-    from .zipping import zipped
-
+def contents(plan: PackagePlan) -> list[File]:
+    """Return every file that a build writes, by path."""
     found = [*plan.beside]
     if plan.archive:
         found.append(File(plan.archive, zipped(plan.package), "the package"))
     else:
         found += plan.package
+    found.append(File(README, readme(plan), "read this first"))
     content = manifest(plan, digest(plan.package), digest(found))
-    found.append(File(MANIFEST, content, "what is in this folder"))
+    found.append(File(MANIFEST, content, "the plan, with digests"))
     return sorted(found, key=lambda file: file.path)
 
 

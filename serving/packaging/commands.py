@@ -12,9 +12,11 @@ from registry.redaction import redacted
 from serving.cli.request_text import text
 from serving.errors import ServingError
 
-from . import building, emulator, telling
-from .plan import Plan
-from .plan import plan as make_plan
+from . import building, emulator, render
+from .aws_lambda.events import http_event
+from .aws_lambda.zipped import EXAMPLE
+from .plan import PackagePlan
+from .planning import plan as make_plan
 from .targets import target as find_target
 
 
@@ -36,9 +38,9 @@ def package(
     ServingError
         before anything is written, where the plan cannot be made or its folder not be written.
     RegistryError, ScorecardError
-        where the model cannot be had.
+        if the model cannot be had.
     """
-    find_target(target).settle(options)
+    find_target(target).read(options)
     if output is None and not dry_run:
         raise ServingError("--output names the folder to write; or give --dry-run to see the plan alone")
     if output is not None:
@@ -54,14 +56,14 @@ def package(
         told = {"path": str(built.path), "size": built.size, "sha256": built.sha256}
         show_json({**planned.to_dict(), "built": told})
         return
-    click.echo(redacted("\n".join(telling.built(built))))
+    click.echo(redacted("\n".join(render.built(built))))
 
 
-def _show(planned: Plan, *, as_json: bool, err: bool = False) -> None:
+def _show(planned: PackagePlan, *, as_json: bool, err: bool = False) -> None:
     if as_json:
         show_json(planned.to_dict())
     else:
-        told = "\n".join([*telling.lines(planned), ""] if err else telling.lines(planned))
+        told = "\n".join([*render.lines(planned), ""] if err else render.lines(planned))
         click.echo(redacted(told), err=err)
 
 
@@ -71,11 +73,11 @@ def invoke(package: str, *, body: str | None, event: str | None, fetch: bool, en
     Raises
     ------
     ServingError
-        where there is no such package, the event is no JSON, or the function fails.
+        if there is no such package, the event is no JSON, or the function fails.
     """
     if body is not None and event is not None:
         raise ServingError("give --body (a request) or --event (a whole event), not both")
-    asked = _json(event, "--event") if event is not None else _http(_body(package, body))
+    asked = _json(event, "--event") if event is not None else http_event(_body(package, body))
     program = emulator.find(fetch=fetch)
     if program is None:
         say("AWS's emulator is not on this machine (--fetch brings it): under AWS's runtime client alone")
@@ -90,25 +92,11 @@ def invoke(package: str, *, body: str | None, event: str | None, fetch: bool, en
         click.echo(json.dumps(answer, indent=1))
 
 
-def _http(body: str) -> dict[str, Any]:
-    """A request as a function URL sends it."""
-    return {
-        "version": "2.0",
-        "rawPath": "/invocations",
-        "headers": {"content-type": "application/json"},
-        "requestContext": {"http": {"method": "POST"}, "stage": "$default"},
-        "body": body,
-        "isBase64Encoded": False,
-    }
-
-
 def _body(package: str, body: str | None) -> str:
     if body is not None:
         return text(body, "--body")
     from serving.models import example
     from serving.scorecard import Scorecard
-
-    from .aws_lambda.zipped import EXAMPLE
 
     with emulator.opened(emulator.archive(Path(package))) as content:
         names = content.namelist()

@@ -11,14 +11,12 @@ import http.server
 import json
 import os
 import platform
-import queue
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -28,6 +26,8 @@ from typing import Any
 from serving.errors import ServingError
 
 from .building import MANIFEST
+from .code import HANDLER
+from .runtime_api import PATIENCE, RuntimeApi
 
 #: What is fetched from the package index where no emulator is on this machine.
 WHEEL = "aws-sam-cli==1.170.0"
@@ -46,11 +46,11 @@ _BY = {
     "gcp-functions": "run it with `functions-framework --target=answer` in its folder",
 }
 
-#: Seconds that an answer, and an end, are waited for.
-_PATIENCE, _GRACE = 30, 5
+#: Seconds that an end is waited for.
+_GRACE = 5
 
 
-class Function:
+class RunningFunction:
     """A running package. Make one with :func:`running`.
 
     Attributes
@@ -67,7 +67,7 @@ class Function:
         Raises
         ------
         ServingError
-            where the function fails or does not answer.
+            if the function fails or does not answer.
         """
         found = self._send(json.dumps(event).encode())
         try:
@@ -91,7 +91,7 @@ def running(
     environment: Mapping[str, str] | None = None,
     emulator: str | Path | None = None,
     python: str = sys.executable,
-) -> Iterator[Function]:
+) -> Iterator[RunningFunction]:
     """Start a built package, as Lambda would: unpacked into a folder of its own, by AWS's runtime client.
 
     Parameters
@@ -104,7 +104,7 @@ def running(
     Raises
     ------
     ServingError
-        where the package is none that runs here, or does not start.
+        if the package is none that runs here, or does not start.
     """
     file = archive(Path(package))
     _client(python)
@@ -123,11 +123,7 @@ def running(
         command = [python, "-m", "awslambdaric", HANDLER]
         start = _by_emulator(str(emulator), command) if emulator else _by_client(command)
         with log.open("wb") as output, start(variables, task, output) as send:
-            yield Function(EMULATOR if emulator else CLIENT, send, log)
-
-
-#: The function in a package that Lambda calls.
-HANDLER = "lambda_function.handler"
+            yield RunningFunction(EMULATOR if emulator else CLIENT, send, log)
 
 
 def archive(package: Path) -> Path:
@@ -136,7 +132,7 @@ def archive(package: Path) -> Path:
     Raises
     ------
     ServingError
-        where there is none.
+        if there is none.
     """
     if package.is_dir():
         try:
@@ -161,7 +157,7 @@ def opened(file: Path) -> Iterator[zipfile.ZipFile]:
     Raises
     ------
     ServingError
-        where it cannot be read.
+        if it cannot be read.
     """
     try:
         with zipfile.ZipFile(file) as content:
@@ -210,7 +206,7 @@ def _by_emulator(program: str, command: list[str]):
 
 
 def _post(port: int, event: bytes) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("POST", "/2015-03-31/functions/function/invocations", event)
         return connection.getresponse().read()
@@ -221,7 +217,7 @@ def _post(port: int, event: bytes) -> bytes:
 
 
 def _await(port: int, process: subprocess.Popen) -> None:
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
             return
@@ -246,102 +242,6 @@ def _by_client(command: list[str]):
     return start
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A runtime client that was killed closes its connection as it may."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class RuntimeApi:
-    """The part of Lambda that the runtime client asks for events: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
-
-    Attributes
-    ----------
-    answered : when the last answer came, by ``time.perf_counter``.
-    """
-
-    def __init__(self) -> None:
-        self.answered = 0.0
-        self._events: queue.Queue[bytes] = queue.Queue()
-        self._answers: queue.Queue[bytes] = queue.Queue()
-        self._count = 0
-        self._server = _Server(("127.0.0.1", 0), self._requests())
-        self.port = self._server.server_port
-
-    def __enter__(self) -> "RuntimeApi":
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def put(self, event: bytes) -> None:
-        """Have an event ready."""
-        self._events.put(event)
-
-    def ask(self, event: bytes, *, alive=lambda: True) -> bytes:
-        """The answer to an event.
-
-        Raises
-        ------
-        ServingError
-            where there is none in time, or the function is not alive.
-        """
-        self.put(event)
-        return self.answer(alive=alive)
-
-    def answer(self, *, alive=lambda: True) -> bytes:
-        """The next answer; raises as ``ask`` does."""
-        until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until:
-            with contextlib.suppress(queue.Empty):
-                return self._answers.get(timeout=0.1)
-            if not alive() and self._answers.empty():
-                raise ServingError("the function ended before it answered; its log says more")
-        raise ServingError(f"the function was silent for {_PATIENCE} s")
-
-    def _requests(self) -> type[http.server.BaseHTTPRequestHandler]:
-        api = self
-
-        class Requests(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                event = api._events.get()
-                api._count += 1
-                headers = {
-                    "Lambda-Runtime-Aws-Request-Id": f"00000000-0000-4000-8000-{api._count:012d}",
-                    "Lambda-Runtime-Deadline-Ms": str(int((time.time() + _PATIENCE) * 1000)),
-                    "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:local:000000000000:function:local",
-                    "Content-Type": "application/json",
-                }
-                self._reply(200, event, headers)
-
-            def do_POST(self) -> None:
-                content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                api.answered = time.perf_counter()
-                api._answers.put(content)
-                self._reply(202, b"", {})
-
-            def _reply(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
-                # A runtime client that was killed does not read its answer.
-                with contextlib.suppress(ConnectionError):
-                    self.send_response(status)
-                    for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                        self.send_header(name, value)
-                    self.end_headers()
-                    self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Requests
-
-
 def find(*, fetch: bool = False, cache: Path | None = None) -> Path | None:
     """The emulator's program on this machine: of ``AWS_LAMBDA_RIE``, the PATH, or what was fetched; None for none.
 
@@ -353,7 +253,7 @@ def find(*, fetch: bool = False, cache: Path | None = None) -> Path | None:
     Raises
     ------
     ServingError
-        where the variable names no program, or it cannot be fetched.
+        if the variable names no program, or it cannot be fetched.
     """
     if named := os.environ.get(VARIABLE):
         if not os.access(named, os.X_OK):

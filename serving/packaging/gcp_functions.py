@@ -1,15 +1,14 @@
 """Google Cloud Functions, the second generation: ``main.py`` for functions-framework, and the scorecard."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from serving.errors import ServingError
 
-from . import functions
+from . import cloud_functions
 from .model import Model
-from .options import Option, matching, one_of, whole, yes_no
-from .plan import File, Plan
-from .targets import Target
+from .naming import named
+from .options import Target, matching, one_of, option, whole, yes_no
+from .plan import File, PackagePlan
 
 _RUNTIMES = ("python311", "python312", "python313", "python314")
 _REQUIREMENTS = "functions-framework==3.10.2\n"
@@ -18,75 +17,77 @@ _SIZE = 500 * 1024**2
 #: https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services, the name of a service.
 _NAME = r"[a-z](?:[a-z0-9-]{0,47}[a-z0-9])?"
 
-OPTIONS = (
-    Option("name", "", "the function's name [default: after the model]"),
-    Option("runtime", "python312", f"one of {', '.join(_RUNTIMES)}", one_of(*_RUNTIMES)),
-    Option("region", "europe-west1", "where it runs", matching(r"[a-z]+-[a-z]+\d+", "a region such as europe-west1")),
-    Option("memory", 256, "MiB", whole(128, 32_768)),
-    Option("timeout", 30, "seconds that one request may take", whole(1, 3_600)),
-    Option("min_instances", 0, "so many are always started", whole(0, 1_000)),
-    Option("max_instances", 100, "at most so many", whole(1, 1_000)),
-    Option(
-        "service_account",
+
+@dataclass(frozen=True)
+class GcpOptions:
+    """Options of a function on Google Cloud."""
+
+    name: str = option("", "the function's name [default: after the model]")
+    runtime: str = option("python312", f"one of {', '.join(_RUNTIMES)}", one_of(*_RUNTIMES))
+    region: str = option(
+        "europe-west1", "where it runs", matching(r"[a-z]+-[a-z]+\d+", "a region such as europe-west1")
+    )
+    memory: int = option(256, "MiB", whole(128, 32_768))
+    timeout: int = option(30, "seconds that one request may take", whole(1, 3_600))
+    min_instances: int = option(0, "so many are always started", whole(0, 1_000))
+    max_instances: int = option(100, "at most so many", whole(1, 1_000))
+    service_account: str = option(
         "",
         "the identity that it runs as, which needs no role [default: the project's, which has some]",
         matching(
             r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.:-]+\.gserviceaccount\.com", "NAME@PROJECT.iam.gserviceaccount.com"
         ),
-    ),
-    Option("open", False, "answer without Google's own authentication", yes_no),
-    functions.API_KEYS,
-)
+    )
+    open: bool = option(False, "answer without Google's own authentication", yes_no)
+    api_keys: tuple[str, ...] = cloud_functions.api_keys()
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
-    """What a package of a model for Google Cloud Functions would be.
+def plan(model: Model, options: GcpOptions) -> PackagePlan:
+    """Return the plan of a package for Google Cloud Functions.
 
     Raises
     ------
     ServingError
-        where the model has no scorecard, or Google will not take its name or these settings.
+        if the model has no scorecard, or Google will not take its name or these settings.
     """
     expected = "up to 49 lower-case letters, digits and -, a letter first"
-    called, notes = functions.name(
-        model, options["name"], pattern=_NAME, expected=expected, target="gcp-functions", most=49
-    )
-    if options["min_instances"] > options["max_instances"]:
+    called, notes = named(model, options.name, pattern=_NAME, expected=expected, target="gcp-functions", most=49)
+    if options.min_instances > options.max_instances:
         raise ServingError(
-            f"gcp-functions: max_instances={options['max_instances']} is less than "
-            f"min_instances={options['min_instances']}"
+            f"gcp-functions: max_instances={options.max_instances} is less than min_instances={options.min_instances}"
         )
-    package = functions.files(model, entry="gcp_entry", called="main.py")
+    package = cloud_functions.files(model, entry="gcp_entry", called="main.py")
     beside = (
         File("requirements.txt", _REQUIREMENTS.encode(), "what Google installs"),
-        File(".gcloudignore", b".venv\nplan.json\n", "what is not uploaded"),
+        File(".gcloudignore", b".venv\nplan.json\nREADME.md\n", "what is not uploaded"),
     )
-    variables = functions.variables(options)
-    if options["open"] and not options["api_keys"]:
+    variables = cloud_functions.variables(options.api_keys)
+    if options.open and not options.api_keys:
         notes += ("whoever has the address is answered: leave open at no, or give api_keys",)
     words = [
         f"gcloud functions deploy {called} --gen2 --source=. --entry-point=answer --trigger-http",
-        f"--runtime={options['runtime']} --region={options['region']} --memory={options['memory']}Mi",
-        f"--timeout={options['timeout']}s --min-instances={options['min_instances']}",
-        f"--max-instances={options['max_instances']}",
-        "--allow-unauthenticated" if options["open"] else "--no-allow-unauthenticated",
+        f"--runtime={options.runtime} --region={options.region} --memory={options.memory}Mi",
+        f"--timeout={options.timeout}s --min-instances={options.min_instances}",
+        f"--max-instances={options.max_instances}",
+        "--allow-unauthenticated" if options.open else "--no-allow-unauthenticated",
     ]
-    if options["service_account"]:
-        words.append(f"--service-account={options['service_account']}")
+    if options.service_account:
+        words.append(f"--service-account={options.service_account}")
     else:
         notes += ("it runs as the project's default service account: give service_account= one without roles",)
     # A comma would begin another variable: gcloud lets the separator be named, by one that no shell reads as its own.
     words += [f"--set-env-vars=^@^{key}={value}" for key, value in variables.items()]
     shown = {
-        name: options[name] for name in ("runtime", "region", "memory", "timeout", "min_instances", "max_instances")
+        name: getattr(options, name)
+        for name in ("runtime", "region", "memory", "timeout", "min_instances", "max_instances")
     }
-    return functions.planned(
+    return cloud_functions.planned(
         model,
         [*package, *beside],
         target="gcp-functions",
         called=called,
         limits={"files": _SIZE},
-        settings={"name": called, **shown, "service_account": options["service_account"], "open": options["open"]},
+        settings={"name": called, **shown, "service_account": options.service_account, "open": options.open},
         environment=variables,
         notes=notes,
         commands=[" ".join(words)],
@@ -96,6 +97,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
 TARGET = Target(
     "gcp-functions",
     "A function on Google Cloud (second generation), for HTTP.",
-    OPTIONS,
+    GcpOptions,
     plan,
 )

@@ -1,20 +1,19 @@
 """Kubernetes: plain manifests, and a KServe InferenceService, for the image of one version."""
 
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from serving.errors import ServingError
 from serving.server.memory import BESIDE, LEAST, MAX_MEMORY, parse_size
 
-from . import functions
-from .aws_lambda.templates import text
 from .docker import PORT, TAGGED, USER
 from .model import Model
-from .options import Option, listed, matching, whole, yes_no
-from .plan import FILES, File, Plan
-from .targets import Target
+from .naming import named
+from .options import Target, listed, matching, option, whole, yes_no
+from .plan import FILES, File, PackagePlan
+from .render import as_yaml
 
 Manifest = dict[str, Any]
 
@@ -30,66 +29,80 @@ _KEYS = "/etc/serving/keys"
 #: In the image, by what it is mounted for: https://kubernetes.io/docs/concepts/configuration/secret/
 _KEYS_FILE = "keys.json"
 
-OPTIONS = (
-    Option("image", "", "the image, as the target docker builds it and your registry has it (required)",
-           matching(TAGGED, "an image such as registry.example/team/diabetes:3")),
-    Option("name", "", "what everything is called [default: after the model]"),
-    Option("namespace", "default", "where it is deployed to", matching(_LABEL, "lower-case letters, digits and -")),
-    Option("replicas", 2, "at least so many pods", whole(1, 1_000)),
-    Option("max_replicas", 10, "at most so many", whole(1, 1_000)),
-    Option("cpu", "250m", "CPU that a pod asks for", matching(_CPU, "such as 250m or 1")),
-    Option("cpu_limit", "1", "CPU that it may take", matching(_CPU, "such as 250m or 1")),
-    Option("memory", f"{(MAX_MEMORY + BESIDE) // 2**20}Mi",
-           f"memory that a pod asks for, and may take: of its worker, and {BESIDE // 2**20}Mi beside it",
-           matching(_MEMORY, "such as 512Mi or 1Gi")),
-    Option("utilization", 70, "per cent of the CPU asked for, beyond which there are more pods", whole(1, 100)),
-    Option("secret", "", f"the Secret with the keys, as {_KEYS_FILE} [default: NAME-keys]",
-           matching(_LABEL, "lower-case letters, digits and -")),
-    Option("open", False, "answer without keys", yes_no),
-    Option("from_namespaces", (), "further namespaces whose pods may ask, such as the ingress controller's",
-           listed(_LABEL, "lower-case letters, digits and -")),
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class KubernetesOptions:
+    """Options of the manifests."""
+
+    image: str = option(
+        "",
+        "the image, as the target docker builds it and your registry has it (required)",
+        matching(TAGGED, "an image such as registry.example/team/diabetes:3"),
+    )
+    name: str = option("", "what everything is called [default: after the model]")
+    namespace: str = option("default", "where it is deployed to", matching(_LABEL, "lower-case letters, digits and -"))
+    replicas: int = option(2, "at least so many pods", whole(1, 1_000))
+    max_replicas: int = option(10, "at most so many", whole(1, 1_000))
+    cpu: str = option("250m", "CPU that a pod asks for", matching(_CPU, "such as 250m or 1"))
+    cpu_limit: str = option("1", "CPU that it may take", matching(_CPU, "such as 250m or 1"))
+    memory: str = option(
+        f"{(MAX_MEMORY + BESIDE) // 2**20}Mi",
+        f"memory that a pod asks for, and may take: of its worker, and {BESIDE // 2**20}Mi beside it",
+        matching(_MEMORY, "such as 512Mi or 1Gi"),
+    )
+    utilization: int = option(70, "per cent of the CPU asked for, beyond which there are more pods", whole(1, 100))
+    secret: str = option(
+        "",
+        f"the Secret with the keys, as {_KEYS_FILE} [default: NAME-keys]",
+        matching(_LABEL, "lower-case letters, digits and -"),
+    )
+    open: bool = option(False, "answer without keys", yes_no)
+    from_namespaces: tuple[str, ...] = option(
+        (),
+        "further namespaces whose pods may ask, such as the ingress controller's",
+        listed(_LABEL, "lower-case letters, digits and -"),
+    )
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
-    """What the manifests of a version would be.
+def plan(model: Model, options: KubernetesOptions) -> PackagePlan:
+    """Return the plan of the manifests of a version.
 
     Raises
     ------
     ServingError
-        where the model has no scorecard, no image is named, or Kubernetes will not take a name or a size.
+        if the model has no scorecard, no image is named, or Kubernetes will not take a name or a size.
     """
     if model.scorecard is None:
         raise ServingError(f"{model.uri} has no scorecard ({model.why}), and the server answers from one")
-    if not options["image"]:
+    if not options.image:
         raise ServingError(
             "kubernetes: option image: expected the image of this version; build it with --target docker"
         )
     _check(options)
-    called, notes = functions.name(model, options["name"], pattern=_NAME, expected=_NAMED, target="kubernetes", most=45)
-    image = options["image"]
+    called, notes = named(model, options.name, pattern=_NAME, expected=_NAMED, target="kubernetes", most=45)
+    image = options.image
     if not re.search(r"@sha256:|:[^/]+$", image) or image.endswith(":latest"):
         notes += ("the image has no tag that stays: every pod may run another; give one with its tag or digest",)
     made = Made(model, called, options)
     beside = [
-        File(f"manifests/{place:02d}-{kind.lower()}.yaml", text(one, f"{kind} of {made.what}"), what)
+        File(f"manifests/{place:02d}-{kind.lower()}.yaml", as_yaml(one, f"{kind} of {made.what}"), what)
         for place, (kind, what, one) in enumerate(made.plain(), start=1)
     ]
     beside.append(
         File(
             "kserve/inferenceservice.yaml",
-            text(made.kserve(), f"InferenceService of {made.what}"),
+            as_yaml(made.kserve(), f"InferenceService of {made.what}"),
             "for KServe, instead",
         )
     )
-    namespace = f"-n {options['namespace']}"
-    keys = () if options["open"] else (
+    namespace = f"-n {options.namespace}"
+    keys = () if options.open else (
         f"python -m serving keys add me --file {_KEYS_FILE}",
         f"kubectl create secret generic {made.secret} {namespace} --from-file={_KEYS_FILE}",
     )  # fmt: skip
-    if options["open"]:
+    if options.open:
         notes += ("whoever reaches the Service is answered: see that only those do who may",)
-    return Plan(
+    return PackagePlan(
         target="kubernetes",
         variant=FILES,
         reason="the image has the version; these say how it runs",
@@ -98,7 +111,7 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         package=(),
         beside=tuple(beside),
         unzipped=sum(file.size for file in beside),
-        settings={name: options[name] for name in _SHOWN} | {"secret": "" if options["open"] else made.secret},
+        settings={name: getattr(options, name) for name in _SHOWN} | {"secret": "" if options.open else made.secret},
         environment=made.variables,
         notes=(*notes, f"KServe's V2 protocol: POST /v2/models/{quote(model.title, safe='')}/infer"),
         commands=(
@@ -115,18 +128,14 @@ _SHOWN = ("image", "namespace", "replicas", "max_replicas", "cpu", "cpu_limit", 
           "from_namespaces")  # fmt: skip
 
 
-def _check(options: Mapping[str, Any]) -> None:
-    if options["max_replicas"] < options["replicas"]:
+def _check(options: KubernetesOptions) -> None:
+    if options.max_replicas < options.replicas:
+        raise ServingError(f"kubernetes: max_replicas={options.max_replicas} is less than replicas={options.replicas}")
+    if _cores(options.cpu_limit) < _cores(options.cpu) or not _cores(options.cpu):
+        raise ServingError(f"kubernetes: cpu_limit={options.cpu_limit} is less than cpu={options.cpu}, or that is 0")
+    if parse_size(options.memory) - BESIDE < LEAST:
         raise ServingError(
-            f"kubernetes: max_replicas={options['max_replicas']} is less than replicas={options['replicas']}"
-        )
-    if _cores(options["cpu_limit"]) < _cores(options["cpu"]) or not _cores(options["cpu"]):
-        raise ServingError(
-            f"kubernetes: cpu_limit={options['cpu_limit']} is less than cpu={options['cpu']}, or that is 0"
-        )
-    if parse_size(options["memory"]) - BESIDE < LEAST:
-        raise ServingError(
-            f"kubernetes: expected memory to be at least {(LEAST + BESIDE) // 2**20}Mi, found {options['memory']}"
+            f"kubernetes: expected memory to be at least {(LEAST + BESIDE) // 2**20}Mi, found {options.memory}"
         )
 
 
@@ -144,18 +153,18 @@ class Made:
     secret : the name of the Secret with the keys.
     """
 
-    def __init__(self, model: Model, called: str, options: Mapping[str, Any]):
+    def __init__(self, model: Model, called: str, options: KubernetesOptions):
         self._called, self._options = called, options
         self.what = f"{model.name} version {model.version}" if model.version else model.digest[:19]
-        self.secret = options["secret"] or f"{called}-keys"
+        self.secret = options.secret or f"{called}-keys"
         self.variables = {
             # The image refuses to serve another model than these manifests say.
             "EXPECTED_DIGEST": model.digest,
             "SERVING_GRACE": str(_GRACE),
             # Within the pod's limit, so that requests are refused before the pod is killed.
-            "SERVING_MAX_MEMORY": f"{(parse_size(options['memory']) - BESIDE) // 2**20}MiB",
+            "SERVING_MAX_MEMORY": f"{(parse_size(options.memory) - BESIDE) // 2**20}MiB",
             "SERVING_WORKERS": "1",
-            **({"SERVING_OPEN": "yes"} if options["open"] else {"SERVING_KEYS_FILE": f"{_KEYS}/{_KEYS_FILE}"}),
+            **({"SERVING_OPEN": "yes"} if options.open else {"SERVING_KEYS_FILE": f"{_KEYS}/{_KEYS_FILE}"}),
         }
         self._selector = {"app.kubernetes.io/name": called}
         labels = {**self._selector, "app.kubernetes.io/component": "model-server"}
@@ -176,7 +185,7 @@ class Made:
         ]
 
     def _manifest(self, version: str, kind: str, **more: Any) -> Manifest:
-        metadata = {"name": self._called, "namespace": self._options["namespace"], "labels": self._labels}
+        metadata = {"name": self._called, "namespace": self._options.namespace, "labels": self._labels}
         return {"apiVersion": version, "kind": kind, "metadata": metadata, **more}
 
     def _account(self) -> Manifest:
@@ -223,16 +232,16 @@ class Made:
     def _container(self, name: str, **more: Any) -> Manifest:
         options = self._options
         mounts: list[Manifest] = [{"name": "tmp", "mountPath": "/tmp"}]
-        if not options["open"]:
+        if not options.open:
             mounts.append({"name": "keys", "mountPath": _KEYS, "readOnly": True})
         return {
             "name": name,
-            "image": options["image"],
+            "image": options.image,
             "ports": [{"name": "http1", "containerPort": PORT, "protocol": "TCP"}],
             "env": [{"name": key, "value": value} for key, value in self.variables.items()],
             "resources": {
-                "requests": {"cpu": options["cpu"], "memory": options["memory"]},
-                "limits": {"cpu": options["cpu_limit"], "memory": options["memory"]},
+                "requests": {"cpu": options.cpu, "memory": options.memory},
+                "limits": {"cpu": options.cpu_limit, "memory": options.memory},
             },
             "startupProbe": _probe("/ready", periodSeconds=2, failureThreshold=60),
             "readinessProbe": _probe("/ready", periodSeconds=5, failureThreshold=2),
@@ -251,7 +260,7 @@ class Made:
 
     def _volumes(self, mode: int) -> list[Manifest]:
         found: list[Manifest] = [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}]
-        if not self._options["open"]:
+        if not self._options.open:
             found.append({"name": "keys", "secret": {"secretName": self.secret, "defaultMode": mode}})
         return found
 
@@ -260,11 +269,11 @@ class Made:
         return self._manifest("v1", "Service", spec={"type": "ClusterIP", "selector": self._selector, "ports": [port]})
 
     def _autoscaler(self) -> Manifest:
-        target = {"type": "Utilization", "averageUtilization": self._options["utilization"]}
+        target = {"type": "Utilization", "averageUtilization": self._options.utilization}
         spec = {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": self._called},
-            "minReplicas": self._options["replicas"],
-            "maxReplicas": self._options["max_replicas"],
+            "minReplicas": self._options.replicas,
+            "maxReplicas": self._options.max_replicas,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
         }
         return self._manifest("autoscaling/v2", "HorizontalPodAutoscaler", spec=spec)
@@ -276,7 +285,7 @@ class Made:
 
     def _network(self) -> Manifest:
         callers: list[Manifest] = [{"podSelector": {}}]
-        for name in self._options["from_namespaces"]:
+        for name in self._options.from_namespaces:
             callers.append({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}})
         spec = {
             "podSelector": {"matchLabels": self._selector},
@@ -295,8 +304,8 @@ class Made:
         del container["startupProbe"]
         container["livenessProbe"]["initialDelaySeconds"] = 60
         predictor = {
-            "minReplicas": self._options["replicas"],
-            "maxReplicas": self._options["max_replicas"],
+            "minReplicas": self._options.replicas,
+            "maxReplicas": self._options.max_replicas,
             "timeout": 60,
             "automountServiceAccountToken": False,
             "containers": [container],
@@ -315,6 +324,6 @@ def _probe(path: str, **more: int) -> Manifest:
 TARGET = Target(
     "kubernetes",
     "Manifests that run the docker target's image on Kubernetes, plain or by KServe.",
-    OPTIONS,
+    KubernetesOptions,
     plan,
 )

@@ -1,11 +1,15 @@
-"""Options of a target: declared once, read from ``-C name=value``, and checked before anything else."""
+"""Targets and their options: declared once, read from ``-C name=value``, and checked before anything else."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from registry.cli.text import closest
 from serving.errors import ServingError
+
+from .model import Model
+from .plan import PackagePlan
 
 
 @dataclass(frozen=True)
@@ -26,27 +30,86 @@ class Option:
     read: Callable[[str], Any] = str
 
 
-def settle(target: str, declared: Iterable[Option], given: Mapping[str, str]) -> dict[str, Any]:
-    """The value of every option that is declared.
+def option(default: Any, help: str, read: Callable[[str], Any] = str) -> Any:
+    """Declare a field of a target's options; parameters are those of :class:`Option`."""
+    return field(default=default, metadata={"help": help, "read": read})
+
+
+def read(declared: Iterable[Option], given: Mapping[str, Any], *, of: str) -> dict[str, Any]:
+    """Return the value of every declared option.
+
+    Parameters
+    ----------
+    given : texts by name, as ``-C name=value`` gives them, or values from Python; an empty one is the default.
+    of : what has the options, for messages.
 
     Raises
     ------
     ServingError
-        where one is not declared, or its value is not what it takes.
+        if one is not declared, or its value is not of its kind.
     """
-    known = {option.name: option for option in declared}
+    known = {one.name: one for one in declared}
     for name in given:
         if name not in known:
-            raise ServingError(f"{target} has no option {name!r}; there are: {', '.join(known)}")
+            near = closest(name, known)
+            hint = f"did you mean {near}?" if near else f"there are: {', '.join(known)}"
+            raise ServingError(f"{of} has no option {name!r}; {hint}")
     found = {}
-    for name, option in known.items():
-        text = given.get(name, "")
-        text = text.strip() if isinstance(text, str) else str(text)
+    for name, one in known.items():
+        text = as_text(given.get(name))
         try:
-            found[name] = option.read(text) if text else option.default
+            found[name] = one.read(text) if text else one.default
         except ValueError as error:
-            raise ServingError(f"{target}: option {name}: expected {error}, found {text!r}") from None
+            raise ServingError(f"{of}: option {name}: expected {error}, found {text!r}") from None
     return found
+
+
+def as_text(value: Any) -> str:
+    """Return a value from Python as ``-C`` would give it; None is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={one}" for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return str(value).strip()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A place where a version can be deployed.
+
+    Parameters
+    ----------
+    name : as ``--target`` takes it.
+    summary : what it is, in a sentence.
+    kind : a dataclass whose fields are its options, each declared by :func:`option`.
+    plan : from a fetched model and options of that kind to a plan.
+    """
+
+    name: str
+    summary: str
+    kind: type
+    plan: Callable[[Model, Any], PackagePlan]
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options that it takes."""
+        return tuple(
+            Option(one.name, one.default, one.metadata["help"], one.metadata["read"]) for one in fields(self.kind)
+        )
+
+    def read(self, given: Mapping[str, Any]) -> Any:
+        """Return the options with their values.
+
+        Raises
+        ------
+        ServingError
+            if one is unknown, or refused.
+        """
+        return self.kind(**read(self.options, given, of=self.name))
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

@@ -1,11 +1,9 @@
-"""What a package would hold, ask for and weigh: made before anything is written or called."""
+"""A plan of a package: its files, sizes, settings and permissions, before anything is written or called."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-from serving.errors import ServingError
 
 ZIP, CONTAINER, FILES = "zip", "container", "files"
 
@@ -18,7 +16,7 @@ class File:
     ----------
     path : relative, with forward slashes.
     content : its bytes, or where they are.
-    what : what it is for, in a few words.
+    what : its purpose, in a few words.
     """
 
     path: str
@@ -37,21 +35,21 @@ class File:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a target refuses for its size, and how large this is; in bytes."""
+    """A size that a target limits, and the limit; in bytes."""
 
     what: str
     size: int
     most: int
 
     @property
-    def kept(self) -> bool:
-        """Whether it is not passed."""
+    def ok(self) -> bool:
+        """True if size <= limit."""
         return self.size <= self.most
 
 
 @dataclass(frozen=True)
 class Permission:
-    """What the package has to be allowed: actions of the cloud, on which resources, and what for."""
+    """Actions of the cloud that the package needs, on which resources, and what for."""
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
@@ -59,8 +57,8 @@ class Permission:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a build makes, and what the target will be asked for.
+class PackagePlan:
+    """The files of a build, and the settings that the target is asked for.
 
     Parameters
     ----------
@@ -109,24 +107,13 @@ class Plan:
     keep: Any = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan, ready for JSON: files with their sizes, without their bytes."""
-        files = {
-            part: [{"path": file.path, "size": file.size, "what": file.what} for file in getattr(self, part)]
-            for part in ("package", "beside")
-        }
-        return {
-            **{name: getattr(self, name) for name in ("target", "variant", "reason", "name", "uri", "model")},
-            **{name: getattr(self, name) for name in ("version", "digest", "gates", "gated", "archive")},
-            **{"zipped": self.zipped, "unzipped": self.unzipped, **files},
-            "limits": [{"what": one.what, "size": one.size, "most": one.most} for one in self.limits],
-            "settings": dict(self.settings),
-            "permissions": [
-                {"actions": [*one.actions], "resources": [*one.resources], "why": one.why} for one in self.permissions
-            ],
-            "environment": dict(self.environment),
-            "notes": [*self.notes],
-            "commands": [*self.commands],
-        }
+        """Return the plan for JSON: files with their sizes, without their bytes."""
+        told = asdict(replace(self, package=(), beside=(), keep=None))
+        del told["keep"]
+        for part in ("package", "beside"):
+            files: tuple[File, ...] = getattr(self, part)
+            told[part] = [{"path": file.path, "size": file.size, "what": file.what} for file in files]
+        return told
 
 
 @dataclass(frozen=True)
@@ -141,41 +128,8 @@ class Built:
     size : bytes of the archive, or of all files.
     """
 
-    plan: Plan
+    plan: PackagePlan
     folder: Path
     path: Path
     sha256: str
     size: int
-
-
-def plan(uri: str, target: str, *, options: Mapping[str, str] | None = None, allow_ungated: bool = False) -> Plan:
-    """What a package of a model for a target would be; writes nothing, and calls no cloud.
-
-    Parameters
-    ----------
-    uri : ``models:/NAME/3``, ``models:/NAME@champion``, ``runs:/RUN/model``, or the path of a model's folder.
-    target : a name in ``TARGETS``.
-    options : the target's options as texts by name, as ``-C name=value`` gives them; ``TARGETS[target].options`` tells
-        which there are.
-    allow_ungated : whether a version whose gates did not pass, or that is not registered, may be packaged.
-
-    Raises
-    ------
-    ServingError
-        where target, an option or a name is refused, the gates did not pass, or the package is over a limit.
-    RegistryError, ScorecardError
-        where the model cannot be had, or is damaged.
-    """
-    from . import model as models
-    from .targets import target as found
-
-    chosen = found(target)
-    settled = chosen.settle(options or {})
-    fetched = models.fetch(uri, allow_ungated=allow_ungated)
-    planned = chosen.plan(fetched, settled)
-    for limit in planned.limits:
-        if not limit.kept:
-            raise ServingError(
-                f"the package is over a limit of {target}: {limit.what} {limit.size:,} bytes, at most {limit.most:,}"
-            )
-    return planned

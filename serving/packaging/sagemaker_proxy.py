@@ -1,8 +1,7 @@
 """A Lambda function in front of a SageMaker endpoint: requests are checked there, and only good rows go on."""
 
-import json
 import shlex
-from collections.abc import Mapping
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,123 +9,105 @@ from serving.errors import ServingError
 from serving.functions.aws_lambda.proxy import ATTEMPTS
 from serving.functions.pyfunc import Pyfunc
 
-from . import code
-from .aws_lambda import sam, serverless, settings, templates
-from .aws_lambda.zipped import ARCHIVE
+from . import bytecode, code
+from .aws_lambda import iam, settings
+from .aws_lambda.planning import planned
+from .aws_lambda.settings import LambdaOptions
 from .model import Model
-from .options import Option, matching, some_of, whole
-from .plan import ZIP, File, Limit, Permission, Plan
-from .targets import Target
-from .zipping import zipped
+from .options import Target, matching, option, some_of, whole
+from .plan import File, PackagePlan
 
 _HANDLERS = (
     "web.py",
-    "sagemaker.py",
-    *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "http", "queue", "proxy")),
+    *("keys.py", "failures.py", "sagemaker.py"),
+    *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "http", "large", "queue", "proxy")),
 )
-_ENTRY = """\
-from {package}.functions.aws_lambda.proxy import load
-
-handler = load(__file__.rpartition("/")[0])
-"""
 #: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 _NAME = r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}"
 #: Beyond its waiting, what one try takes to connect, and all of them to pause in between; in seconds.
 _CONNECT, _PAUSES = 1, 3
 
-_OWN = (
-    Option("endpoint", "", "the SageMaker endpoint that has the model (required)",
-           matching(_NAME, "up to 63 letters, digits and single -")),
-    Option("endpoint_timeout", 7, f"seconds that the endpoint may take; it is tried {ATTEMPTS} times", whole(1, 60)),
-    Option("cache_rows", 1_000, "so many answers are kept, one a row; 0 for none", whole(0, 100_000)),
-    Option("cache_seconds", 60, "for how long they are", whole(0, 86_400)),
-    Option("events", (), "what else it answers: sqs", some_of(settings.SQS)),
-    Option("memory", 512, "MB, from 128 to 10,240", whole(128, 10_240)),
-    Option("timeout", None, "seconds [default: what all tries of the endpoint take, and at least 29]", whole(1, 900)),
-)  # fmt: skip
-_TAKEN = frozenset(("events", "output", "memory", "timeout"))
-OPTIONS = (*_OWN, *(option for option in settings.OPTIONS if option.name not in _TAKEN))
+
+@dataclass(frozen=True)
+class ProxyOptions(LambdaOptions):
+    """Options of the function: those of any on AWS Lambda, and the endpoint's."""
+
+    endpoint: str = option(
+        "",
+        "the SageMaker endpoint that has the model (required)",
+        matching(_NAME, "up to 63 letters, digits and single -"),
+    )
+    endpoint_timeout: int = option(7, f"seconds that the endpoint may take; it is tried {ATTEMPTS} times", whole(1, 60))
+    cache_rows: int = option(1_000, "so many answers are kept, one a row; 0 for none", whole(0, 100_000))
+    cache_seconds: int = option(60, "for how long they are", whole(0, 86_400))
+    events: tuple[str, ...] = option((), "what else it answers: sqs", some_of(settings.SQS))
+    memory: int = option(512, "MB, from 128 to 10,240", whole(128, 10_240))
+    timeout: int | None = option(
+        None, "seconds [default: what all tries of the endpoint take, and at least 29]", whole(1, 900)
+    )
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
-    """What a function in front of a SageMaker endpoint would be.
+def plan(model: Model, options: ProxyOptions) -> PackagePlan:
+    """Return the plan of a function in front of a SageMaker endpoint.
 
     Raises
     ------
     ServingError
-        where no endpoint is named, Lambda will not take it, or the model does not say which columns it reads.
+        if no endpoint is named, Lambda will not take it, or the model does not say which columns it reads.
     """
-    endpoint = options["endpoint"]
+    endpoint = options.endpoint
     if not endpoint:
         raise ServingError("sagemaker-proxy: option endpoint: expected the endpoint's name; give -C endpoint=NAME")
     settings.check(options)
-    longest = ATTEMPTS * (options["endpoint_timeout"] + _CONNECT) + _PAUSES
-    if options["timeout"] and options["timeout"] < longest:
+    longest = ATTEMPTS * (options.endpoint_timeout + _CONNECT) + _PAUSES
+    if options.timeout and options.timeout < longest:
         raise ServingError(
-            f"sagemaker-proxy: {ATTEMPTS} tries of {options['endpoint_timeout']} s take up to {longest} s, "
-            f"and timeout={options['timeout']} is shorter; nobody would hear that the endpoint is away"
+            f"sagemaker-proxy: {ATTEMPTS} tries of {options.endpoint_timeout} s take up to {longest} s, "
+            f"and timeout={options.timeout} is shorter; nobody would hear that the endpoint is away"
         )
     called, notes = _called(model, options)
     package = _files(model)
-    archive = zipped(package)
-    variables = {
-        **settings.environment(options),
-        "ENDPOINT_NAME": endpoint,
-        "ENDPOINT_TIMEOUT": str(options["endpoint_timeout"]),
-        "CACHE_ROWS": str(options["cache_rows"]),
-        "CACHE_SECONDS": str(options["cache_seconds"]),
-    }
-    limits = (
-        Limit("zipped", len(archive), settings.ZIPPED),
-        Limit("unzipped", sum(file.size for file in package), settings.UNZIPPED),
-        Limit("variables", len(json.dumps(variables)), settings.VARIABLES),
-    )
-    configured = {
-        **settings.function(called, options, memory=512, timeout=max(29, longest)),
-        **{"Runtime": options["runtime"], "Handler": "lambda_function.handler", "PackageType": "Zip"},
-    }
-    if options["front"] == settings.HTTP_API and configured["Timeout"] > 30:
+    if options.bytecode:
+        package += bytecode.compiled(package, options.runtime)
+    timeout = max(29, longest)
+    if options.front == settings.HTTP_API and (options.timeout or timeout) > 30:
         notes += ("an HTTP API waits for 30 s: give a shorter endpoint_timeout, or front=function-url",)
-    arn = f"arn:aws:sagemaker:*:*:endpoint/{endpoint.lower()}"
-    own = Permission(("sagemaker:InvokeEndpoint",), (arn,), "the endpoint that has the model")
-    return Plan(
+    what = f"{model.name} version {model.version}" if model.version else model.digest[:19]
+    return planned(
+        model,
+        called,
+        options,
+        package,
         target="sagemaker-proxy",
-        variant=ZIP,
+        about=f"{what} at the SageMaker endpoint {endpoint}",
         reason="the model stays at the SageMaker endpoint; the function needs boto3 alone, which Lambda brings",
-        name=called,
-        **model.facts,
-        package=package,
-        beside=_templates(model, called, options, configured, variables, endpoint),
-        archive=ARCHIVE,
-        zipped=len(archive),
-        unzipped=sum(file.size for file in package),
-        limits=limits,
-        settings=configured,
-        permissions=(*settings.permissions(called, options), own),
-        environment=variables,
+        memory=512,
+        timeout=timeout,
+        variables={
+            "ENDPOINT_NAME": endpoint,
+            "ENDPOINT_TIMEOUT": str(options.endpoint_timeout),
+            "CACHE_ROWS": str(options.cache_rows),
+            "CACHE_SECONDS": str(options.cache_seconds),
+        },
+        more=(iam.endpoint(endpoint),),
         notes=notes,
         commands=_commands(model, endpoint),
     )
 
 
-def _called(model: Model, options: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+def _called(model: Model, options: ProxyOptions) -> tuple[str, tuple[str, ...]]:
     """The function's name: not that of the function which holds the model itself."""
     called, notes = settings.name(model, options)
-    if options["name"]:
+    if options.name:
         return called, notes
     called = called[:58].rstrip("-") + "-proxy"
     return called, (f"the function is called {called}: give -C name= for another name",)
 
 
 def _files(model: Model) -> tuple[File, ...]:
-    name, carried = code.carried(code.sources(_HANDLERS))
     about = {**model.about, "contract": contract(model)}
-    found = [
-        File("about.json", (_compact(about) + "\n").encode(), "which version it is, and what it reads"),
-        File("lambda_function.py", _ENTRY.format(package=name).encode(), "what Lambda calls"),
-        *(File(path, text.encode(), "the code") for path, text in carried.items()),
-    ]
-    return tuple(sorted(found, key=lambda file: file.path))
+    _, modules = code.lambda_function(_HANDLERS, "proxy")
+    return (File("about.json", code.compact(about), "which version it is, and what it reads"), *modules)
 
 
 def contract(model: Model) -> dict[str, Any]:
@@ -135,7 +116,7 @@ def contract(model: Model) -> dict[str, Any]:
     Raises
     ------
     ServingError
-        where it has neither a scorecard nor a signature of named columns.
+        if it has neither a scorecard nor a signature of named columns.
     """
     card = model.scorecard
     if card is not None:
@@ -161,32 +142,6 @@ def contract(model: Model) -> dict[str, Any]:
     }
 
 
-def _templates(
-    model: Model,
-    called: str,
-    options: Mapping[str, Any],
-    configured: Mapping[str, Any],
-    variables: Mapping[str, str],
-    endpoint: str,
-) -> tuple[File, ...]:
-    """Those of a function, whose role may ask this endpoint, too."""
-    what = f"{model.name} version {model.version}" if model.version else model.digest[:19]
-    about = f"{what} at the SageMaker endpoint {endpoint}"
-    # IAM knows an endpoint by its name in lower case.
-    place = f"arn:${{AWS::Partition}}:sagemaker:${{AWS::Region}}:${{AWS::AccountId}}:endpoint/{endpoint.lower()}"
-    allowed = {"Effect": "Allow", "Action": ["sagemaker:InvokeEndpoint"], "Resource": {"Fn::Sub": place}}
-    whole = (called, about, options, configured, variables)
-    stack = sam.template(*whole, archive=ARCHIVE)
-    policies = stack["Resources"]["Role"]["Properties"]["Policies"]
-    policies.append({"PolicyName": "endpoint", "PolicyDocument": {"Version": "2012-10-17", "Statement": [allowed]}})
-    service = serverless.service(*whole, archive=ARCHIVE)
-    service["provider"]["iam"]["role"]["statements"].append(allowed)
-    return (
-        File("template.yaml", templates.text(stack, f"sam deploy --guided: {about}"), "for SAM"),
-        File("serverless.yml", templates.text(service, f"serverless deploy: {about}"), "for Serverless v3"),
-    )
-
-
 def _commands(model: Model, endpoint: str) -> tuple[str, ...]:
     uri = shlex.quote(f"models:/{model.name}/{model.version}" if model.version else model.uri)
     found = [
@@ -206,16 +161,12 @@ def _commands(model: Model, endpoint: str) -> tuple[str, ...]:
             f"python -m serving package {uri} --target docker -C open=yes -o image",
             *(f"aws sagemaker {words}" for words in creating),
         ]
-    return (*found, "# the function:", "sam deploy --guided", "serverless deploy")
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return (*found, "# the function:")
 
 
 TARGET = Target(
     "sagemaker-proxy",
     "A function on AWS Lambda in front of a SageMaker endpoint, with a small cache of its answers.",
-    OPTIONS,
+    ProxyOptions,
     plan,
 )

@@ -1,17 +1,11 @@
-"""The targets there are. A new one is a module here that has a ``TARGET``, and a line in ``_MODULES``."""
+"""The targets. A new one is a module of this package with a ``TARGET``, and a line in ``_MODULES``."""
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
 
 from serving.errors import ServingError
 
-from .options import Option, settle
-
-if TYPE_CHECKING:
-    from .model import Model
-    from .plan import Plan
+from .options import Target
 
 _MODULES = {
     "aws-lambda": "aws_lambda",
@@ -21,34 +15,6 @@ _MODULES = {
     "docker": "docker",
     "kubernetes": "kubernetes",
 }
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a version can be deployed to.
-
-    Parameters
-    ----------
-    name : as ``--target`` takes it.
-    summary : what it is, in a sentence.
-    options : what it can be told.
-    plan : from a fetched model and the value of every option to a plan.
-    """
-
-    name: str
-    summary: str
-    options: tuple[Option, ...]
-    plan: "Callable[[Model, Mapping[str, Any]], Plan]"
-
-    def settle(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """The value of every option.
-
-        Raises
-        ------
-        ServingError
-            where one is unknown, or refused.
-        """
-        return settle(self.name, self.options, given)
 
 
 class _Targets(Mapping[str, Target]):
@@ -68,12 +34,12 @@ TARGETS: Mapping[str, Target] = _Targets()
 
 
 def target(name: str) -> Target:
-    """A target by its name.
+    """Return a target by its name.
 
     Raises
     ------
     ServingError
-        where there is none of that name.
+        if there is none of that name.
     """
     if name not in TARGETS:
         raise ServingError(f"--target is one of {', '.join(TARGETS)}, found {name!r}")

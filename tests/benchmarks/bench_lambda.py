@@ -21,10 +21,13 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from serving.packaging.emulator import HANDLER, RuntimeApi  # noqa: E402
+from serving.packaging.code import HANDLER  # noqa: E402
+from serving.packaging.runtime_api import RuntimeApi  # noqa: E402
 
 MODELS = ("diabetes", "breast_cancer")
 ROW_LIMIT_MS = 0.3
+#: Appended to the name of a package with bytecode.
+COMPILED = "-compiled"
 
 EMPTY = """
 def handler(event, context):
@@ -74,28 +77,20 @@ def packages(folder: Path) -> dict[str, Path]:
     for name in MODELS:
         train(Settings(name, folds=0, resamples=0, pictures=False))
         plan = packaging.plan(f"models:/{name}/1", "aws-lambda", allow_ungated=True)
-        built = packaging.build(plan, folder / name)
-        with zipfile.ZipFile(built.path) as opened:
-            opened.extractall(folder / f"{name}-task")
+        options = {"bytecode": "yes", "runtime": "python{}.{}".format(*sys.version_info)}
+        fast = packaging.plan(f"models:/{name}/1", "aws-lambda", options=options, allow_ungated=True)
+        for kind, made in (("", plan), (COMPILED, fast)):
+            built = packaging.build(made, folder / f"{name}{kind}")
+            with zipfile.ZipFile(built.path) as opened:
+                opened.extractall(folder / f"{name}{kind}-task")
         download_artifacts(f"models:/{name}/1", dst_path=str(folder / f"{name}-model" / "model"))
         found[name] = folder / f"{name}-task"
     return found
 
 
-def event_of(task: Path) -> dict:
-    """A request with one row, as a function URL sends it."""
-    from serving.packaging import quick
-    from serving.scorecard import Scorecard
-
-    card = Scorecard.loads((task / "scorecard.json").read_text(encoding="utf-8"))
-    return {
-        "version": "2.0",
-        "rawPath": "/invocations",
-        "headers": {"content-type": "application/json"},
-        "requestContext": {"http": {"method": "POST"}, "stage": "$default"},
-        "body": json.dumps({"dataframe_records": quick.rows(card)[:1]}),
-        "isBase64Encoded": False,
-    }
+def event_of(folder: Path, name: str) -> dict:
+    """The sample event of a build: a request with one row, as a function URL sends it."""
+    return json.loads((folder / name / "event.json").read_text(encoding="utf-8"))
 
 
 def task(folder: Path, source: str) -> Path:
@@ -130,16 +125,18 @@ def start(folder: Path, event: dict) -> tuple[float, dict]:
 
 def starts(folder: Path, name: str, package: Path, rounds: int) -> list[dict]:
     """Cold starts, one of each in every round, the slow one in every tenth."""
-    event = event_of(package)
+    event = event_of(folder, name)
     functions = {
         "empty": task(folder / f"{name}-empty", EMPTY),
         "package": package,
+        "compiled": folder / f"{name}{COMPILED}-task",
         "pyfunc": task(folder / f"{name}-model", PYFUNC),
     }
     for function in functions.values():
         # Lambda lays a function down where nothing can be written; here a file is where Python's cache would be.
-        if not (function / "__pycache__").exists():
-            (function / "__pycache__").write_text("")
+        for place in (function, *(path for path in function.rglob("*") if path.is_dir())):
+            if place.name != "__pycache__" and not (place / "__pycache__").exists():
+                (place / "__pycache__").write_text("")
     expected = start(functions["pyfunc"], event)[1]["body"]
     found: dict[str, list[float]] = {kind: [] for kind in functions}
     for place in range(10 * rounds + 1):
@@ -148,22 +145,27 @@ def starts(folder: Path, name: str, package: Path, rounds: int) -> list[dict]:
                 continue
             seconds, answer = start(function, event)
             found[kind].append(seconds)
-            if kind == "package" and json.loads(answer["body"]) != json.loads(expected):
+            if kind in ("package", "compiled") and json.loads(answer["body"]) != json.loads(expected):
                 raise SystemExit(f"the package and the pyfunc disagree: {answer['body']} and {expected}")
     median = {kind: statistics.median(seconds[1:] or seconds) for kind, seconds in found.items()}
     worst = {kind: max(seconds[1:] or seconds) for kind, seconds in found.items()}
-    paired = statistics.median(a / b for a, b in zip(found["package"][1:], found["empty"][1:], strict=True))
+    paired = {
+        kind: statistics.median(a / b for a, b in zip(found[kind][1:], found["empty"][1:], strict=True))
+        for kind in ("package", "compiled")
+    }
     return [
         line(f"{name}: start to first response, package / empty handler", median["package"], median["empty"],
-             at_most=1.3, worst=worst["package"], paired=paired),
+             at_most=1.6, worst=worst["package"], paired=paired["package"]),
+        line(f"{name}: start to first response, with bytecode / empty handler", median["compiled"], median["empty"],
+             at_most=1.3, worst=worst["compiled"], paired=paired["compiled"]),
         line(f"{name}: start to first response, pyfunc handler / package", median["pyfunc"], median["package"],
              at_least=25, worst=worst["pyfunc"]),
     ]  # fmt: skip
 
 
-def warm(name: str, package: Path, rounds: int) -> list[dict]:
+def warm(folder: Path, name: str, package: Path, rounds: int) -> list[dict]:
     """One row in a function that is warm."""
-    event = json.dumps(event_of(package))
+    event = json.dumps(event_of(folder, name))
     seconds: list[float] = []
     for _ in range(rounds):
         command = [sys.executable, "-I", "-S", "-c", WARM, str(package), event]
@@ -201,10 +203,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         for name, package in packages(folder).items():
-            size = (folder / name / "function.zip").stat().st_size
-            lines.append(line(f"{name}: bytes of the zip / 40,000", size, 40_000, at_most=1, unit="bytes"))
+            for kind in ("", COMPILED):
+                size = (folder / f"{name}{kind}" / "function.zip").stat().st_size
+                lines.append(line(f"{name}{kind}: bytes of the zip / 150,000", size, 150_000, at_most=1, unit="bytes"))
             lines += starts(folder, name, package, options.rounds)
-            lines += warm(name, package, options.rounds)
+            lines += warm(folder, name, package, options.rounds)
         os.chdir(ROOT)
     for item in lines:
         mark = "ok" if item["reached"] else "NOT REACHED"

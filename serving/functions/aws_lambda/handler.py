@@ -1,4 +1,4 @@
-"""What AWS Lambda calls: it sees what an event is, lets that be answered, and writes one line of metrics."""
+"""The handler of AWS Lambda: it tells events apart, has each answered, and logs a line of metrics."""
 
 import json
 import os
@@ -25,17 +25,16 @@ class Handler:
     about : what is known of it: ``model``, ``version``, ``digest``; values are texts or None.
     environment : the settings, as variables: ``API_KEYS``, ``OUTPUT``, ``RESULTS_QUEUE_URL``, ``OUTPUT_BUCKET``, ...
     write : takes a line of the log.
-    cold : whether its first event is the first of the process.
     """
 
-    def __init__(self, card, about: dict, environment=os.environ, *, write=None, cold: bool = True):
+    def __init__(self, card, about: dict, environment=os.environ, *, write=None):
         self.card, self.about, self.environment = card, about, environment
         self.write = write or _print
         self.version = about["version"] or ""
         self.label = label(about)
         self.keys = digests(environment)
         self.base_path = environment.get("BASE_PATH", "").rstrip("/")
-        self.cold = cold
+        self.cold = True
         self._clients: dict = {}
         self._metrics = _metrics(about, environment)
         card.rows  # noqa: B018  # made ready while Lambda counts it as the function's start
@@ -46,9 +45,9 @@ class Handler:
         Raises
         ------
         EventError
-            where it is of a service that this function does not know.
+            if it is of a service that this function does not know.
         Exception
-            where records could not be handled at all, and their source has no way to be told which.
+            if records could not be handled at all, and their source has no way to be told which.
         """
         began = perf_counter()
         request_id = getattr(context, "aws_request_id", "")
@@ -97,7 +96,7 @@ class Handler:
         Raises
         ------
         EventError
-            where it is not set.
+            if it is not set.
         """
         value = self.environment.get(name, "")
         if not value:
@@ -113,14 +112,13 @@ class Handler:
         self.write(json.dumps({"level": level, "message": message, "request_id": request_id, **more}))
 
     def failure(self, error: BaseException, request_id: str, **more) -> None:
-        """Write to the log where an error came from, without its words: they may hold data."""
-        import traceback
+        """Log the place of an error, without its words: they may hold data."""
+        from ..failures import places
 
-        frames = traceback.extract_tb(error.__traceback__)
-        places = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
         # What botocore raises where nobody answered has a response, too: none.
         more["code"] = (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
-        self.log("ERROR", type(error).__name__, request_id, at=places, **{k: v for k, v in more.items() if v})
+        known = {name: value for name, value in more.items() if value}
+        self.log("ERROR", type(error).__name__, request_id, at=places(error), **known)
 
     def _tell(self, told: dict, request_id: str, latency: float) -> None:
         head, tail = self._metrics
@@ -133,7 +131,6 @@ class Handler:
 
 
 def _source_module(name: str):
-    # By name, and not by importlib, which a first answer does not need.
     if name == "queue":
         from . import queue as module
     elif name == "objects":
@@ -163,10 +160,10 @@ def _metrics(about: dict, environment) -> tuple[str, str]:
     return _FORMAT % namespace, f'}},"Function":{function},"Model":{model},"Version":{version},'
 
 
-def load(folder: str, *, cold: bool = True) -> Handler:
+def load(folder: str) -> Handler:
     """The handler of the version whose ``scorecard.json`` and ``about.json`` are in a folder."""
     with open(os.path.join(folder, "scorecard.json"), encoding="utf-8") as file:
         # It was checked when the package was built, and Lambda checks the package's hash.
         card = Scorecard(json.loads(file.read()))
     with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
-        return Handler(card, json.loads(file.read()), cold=cold)
+        return Handler(card, json.loads(file.read()))

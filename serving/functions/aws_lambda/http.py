@@ -1,15 +1,9 @@
-"""Events of HTTP: API Gateway's two formats, function URLs, load balancers; and requests without HTTP."""
-
-import json
+"""HTTP events (API Gateway's two formats, function URLs, load balancers), and requests without HTTP."""
 
 from ...contract import RequestError, internal
-from ...contract.errors import TOO_LARGE
 from ..web import Answer, answer, asked
 
-#: What Lambda, and a load balancer, let a response weigh; in bytes of the JSON that holds it.
-_MOST = 6 * 1024 * 1024 - 4096
-_MOST_BALANCED = 1024 * 1024 - 4096
-#: Characters of an answer that is looked at closer, and rows of a direct one.
+#: Characters of an answer, and rows of a direct one, from which on its size is checked.
 _LARGE, _MANY = 64 * 1024, 100
 
 
@@ -34,7 +28,17 @@ def respond(handler, event: dict, request_id: str, told: dict) -> dict:
         sent["Allow"] = found.allow
     packed = False
     if len(text) > _LARGE:
-        found, text, packed = _large(event, headers, found, text, sent)
+        from . import large
+
+        # API Gateway's first format passes base64 on as it is, unless it is told to decode it.
+        gzip = "gzip" in headers.get("accept-encoding", "") and ("rawPath" in event or _balanced(event))
+        try:
+            text, packed = large.packed(text, balanced=_balanced(event), gzip=gzip)
+        except RequestError as error:
+            found = _failed(error)
+            text = found.text
+    if packed:
+        sent["Content-Encoding"], sent["Vary"] = "gzip", "Accept-Encoding"
     told["rows"] = found.rows
     told["status"] = found.status
     if found.status != 200:
@@ -47,8 +51,10 @@ def direct(handler, event, request_id: str, told: dict):
     """The answer to a request that came as the event itself: the contract's object, also where it is refused."""
     try:
         found = asked(handler.card, event)
-        if found.rows > _MANY and len(json.dumps(found.payload)) > _MOST:  # as Lambda's runtime writes it
-            raise _too_large()
+        if found.rows > _MANY:
+            from . import large
+
+            large.check(found.payload)
     except RequestError as error:
         found = _failed(error)
     except Exception as error:
@@ -63,25 +69,6 @@ def direct(handler, event, request_id: str, told: dict):
 
 def _count(told: dict) -> None:
     told["errors" if told["status"] >= 500 else "refused"] += 1
-
-
-def _large(event: dict, headers: dict, found: Answer, text: str, sent: dict) -> tuple[Answer, str, bool]:
-    """A large answer: packed where it may be, refused where it does not go through."""
-    most = _MOST_BALANCED if _balanced(event) else _MOST
-    size = len(text) + text.count('"') + text.count("\\")  # as text within JSON
-    # API Gateway's first format passes base64 on as it is, unless it is told to decode it.
-    if "gzip" in headers.get("accept-encoding", "") and ("rawPath" in event or _balanced(event)):
-        sent["Content-Encoding"], sent["Vary"] = "gzip", "Accept-Encoding"
-        text = _gzip(text)
-        if len(text) <= most:
-            return found, text, True
-        size = len(text)
-    if size <= most:
-        return found, text, False
-    for name in ("Content-Encoding", "Vary"):
-        sent.pop(name, None)
-    found = _failed(_too_large())
-    return found, found.text, False
 
 
 def _balanced(event: dict) -> bool:
@@ -112,18 +99,13 @@ def _failed(error: RequestError) -> Answer:
     return Answer(error.status, error.payload())
 
 
-def _too_large() -> RequestError:
-    message = "the answer is larger than Lambda sends; ask in several requests, or accept gzip"
-    return RequestError(message, status=413, code=TOO_LARGE)
-
-
 def _asked(event: dict, base_path: str) -> tuple[str, str]:
     """The method and the path, without the name of a stage: an HTTP API tells it in both formats, a REST API does not.
 
     Raises
     ------
     RequestError
-        where the event has none.
+        if the event has none.
     """
     context = _context(event)
     if "rawPath" in event:
@@ -159,11 +141,3 @@ def _body(event: dict) -> bytes:
         return binascii.a2b_base64(body, strict_mode=True)
     except (binascii.Error, ValueError):
         raise RequestError("the event's body is not base64, though it says so") from None
-
-
-def _gzip(text: str) -> str:
-    import binascii
-    import zlib
-
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    return binascii.b2a_base64(packer.compress(text.encode()) + packer.flush(), newline=False).decode()

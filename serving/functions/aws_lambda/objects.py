@@ -9,9 +9,9 @@ from urllib.parse import unquote_plus
 
 from ...contract import RequestError, loads
 from ...contract.errors import TOO_LARGE, refusal
-from ...contract.tables import Matrix
+from ...contract.matrix import Matrix
 from ...scorecard.inputs import ABSENT, InputError, aliases, column_name, named
-from ..web import by_row, probability_names
+from ..by_row import by_row, probability_names
 from .upload import Upload, reading
 
 _CSV, _LINES = "csv", "lines"
@@ -31,7 +31,7 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
     Raises
     ------
     EventError
-        where the settings would let it score its own outputs.
+        if the settings would let it score its own outputs.
     Exception
         of boto3, where S3 refuses or does not answer: Lambda asks again, and then keeps the event.
     """
@@ -50,13 +50,13 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
         if elsewhere in ("", bucket) and key.startswith((output, refused)):
             continue
         version = source["object"].get("versionId")
-        job = _Job(handler, bucket, key, version, elsewhere or bucket, output + key, refused + key, told)
+        job = _ObjectJob(handler, bucket, key, version, elsewhere or bucket, output + key, refused + key, told)
         done.append(job.run())
         handler.log("INFO", "scored", request_id, **done[-1])
     return {"objects": done}
 
 
-class _Job:
+class _ObjectJob:
     """One object to score."""
 
     def __init__(self, handler, bucket, key, version, to, output, refused, told):

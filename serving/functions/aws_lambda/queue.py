@@ -21,7 +21,7 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
     Raises
     ------
     EventError
-        where no results queue is set: all messages come again.
+        if no results queue is set: all messages come again.
     """
     queue = handler.needs("RESULTS_QUEUE_URL")
     ordered = str(records[0].get("eventSourceARN", "")).endswith(".fifo")

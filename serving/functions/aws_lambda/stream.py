@@ -5,7 +5,7 @@ import time
 
 from ...contract.errors import refusal
 from ...scorecard.inputs import InputError
-from ..web import by_row
+from ..by_row import by_row
 
 #: What one call of DynamoDB takes, and how often it is asked again for what it did not come to.
 _BATCH, _TRIES = 25, 4
@@ -23,9 +23,9 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
     Raises
     ------
     EventError
-        where no results table is set, it is the one that is watched, or its keys are called as an answer is.
+        if no results table is set, it is the one that is watched, or its keys are called as an answer is.
     RequestError
-        where ``OUTPUT`` names something that the model has not.
+        if ``OUTPUT`` names something that the model has not.
     """
     table = handler.needs("RESULTS_TABLE")
     if f":table/{table}/" in records[0].get("eventSourceARN", ""):

@@ -1,22 +1,19 @@
 """AWS Lambda: a zip of the scorecard and its handler; of a model without a scorecard, an image with MLflow's pyfunc."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..model import Model
-from ..plan import Plan
-from ..targets import Target
+from ..options import Target
+from ..plan import PackagePlan
 from . import container, zipped
-from .settings import OPTIONS
+from .settings import LambdaOptions
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
-    """What a package of a model for AWS Lambda would be.
+def plan(model: Model, options: LambdaOptions) -> PackagePlan:
+    """Return the plan of a package for AWS Lambda.
 
     Raises
     ------
     ServingError
-        where Lambda will not take it: a name, a size, settings that do not go together.
+        if Lambda will not take it: a name, a size, settings that do not go together.
     """
     return (zipped if model.scorecard else container).plan(model, options)
 
@@ -24,6 +21,6 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
 TARGET = Target(
     "aws-lambda",
     "A function on AWS Lambda: for HTTP, direct invocation, queues (SQS), objects (S3) and table streams (DynamoDB).",
-    OPTIONS,
+    LambdaOptions,
     plan,
 )

@@ -1,17 +1,16 @@
 """The container variant: an image with MLflow's pyfunc, for a model that no scorecard can say."""
 
-import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from serving.errors import ServingError
 
 from .. import code
 from ..model import Model
-from ..plan import CONTAINER, File, Limit, Plan
-from . import settings, templates
+from ..plan import CONTAINER, File, PackagePlan
+from . import settings
+from .planning import planned
+from .settings import LambdaOptions
 from .zipped import HANDLERS
 
 #: AWS's own image with a Python of Lambda; its tag is the release.
@@ -34,70 +33,48 @@ ENV HOME=/tmp MPLCONFIGDIR=/tmp
 CMD ["lambda_function.handler"]
 """
 
-_ENTRY = """\
-from {package}.functions.aws_lambda.pyfunc import load
 
-handler = load(__file__.rpartition("/")[0])
-"""
-
-
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
+def plan(model: Model, options: LambdaOptions) -> PackagePlan:
     """The plan of a model that has no scorecard.
 
     Raises
     ------
     ServingError
-        where Lambda will not take it, or the model does not say exactly what it needs.
+        if Lambda will not take it, or the model does not say exactly what it needs.
     """
     settings.check(options)
     called, notes = settings.name(model, options)
-    notes += settings.notes(options)
-    if options["output"] == "probabilities":
+    if options.output == "probabilities":
         raise ServingError(
             "aws-lambda: option output: MLflow's pyfunc gives predictions alone; leave it at predictions"
         )
-    if options["snap_start"]:
-        raise ServingError("aws-lambda: option snap_start: Lambda takes no snapshot of an image; leave it out")
-    release = _release(model)
-    name, carried = code.carried(code.sources((*HANDLERS, "pyfunc.py", "aws_lambda/pyfunc.py")))
-    about = json.dumps(dict(model.about), separators=(",", ":"), ensure_ascii=False) + "\n"
-    dockerfile = _DOCKERFILE.format(base=_BASE, release=release, package=name)
+    for option in ("snap_start", "bytecode"):
+        if getattr(options, option):
+            raise ServingError(f"aws-lambda: option {option}: this is of zips alone, and the model wants an image")
+    name, modules = code.lambda_function((*HANDLERS, "pyfunc.py", "aws_lambda/pyfunc.py"), "pyfunc")
+    dockerfile = _DOCKERFILE.format(base=_BASE, release=_release(model), package=name)
     package = [
         File("Dockerfile", dockerfile.encode(), "the image"),
         File("requirements.txt", _requirements(model), "what the model needs, pinned"),
-        File("lambda_function.py", _ENTRY.format(package=name).encode(), "what Lambda calls"),
-        File("about.json", about.encode(), "which version it is"),
-        *(File(path, text.encode(), "the code") for path, text in carried.items()),
+        File("about.json", code.compact(dict(model.about)), "which version it is"),
+        *modules,
         *(File(f"model/{path}", model.folder / path, "the model") for path in _model_files(model.folder)),
     ]
-    size = sum(file.size for file in package)
-    variables = settings.environment(options)
-    limits = (
-        Limit("image, before what is installed", size, settings.IMAGE),
-        Limit("variables", len(json.dumps(variables)), settings.VARIABLES),
-    )
-    configured = {"PackageType": "Image", "Handler": None, "Runtime": None}
-    configured = {**settings.function(called, options, memory=2048, timeout=60), **configured}
-    notes += (
-        "an image starts in seconds, not milliseconds: MLflow and what the model needs are imported first",
-        "it is built on a machine that has docker, and pushed to a registry of yours (ECR)",
-    )
-    beside, commands = templates.written(model, called, options, configured, variables, archive=None)
-    return Plan(
-        target="aws-lambda",
+    return planned(
+        model,
+        called,
+        options,
+        package,
         variant=CONTAINER,
         reason=f"it has no scorecard: {model.why}",
-        name=called,
-        **model.facts,
-        package=tuple(sorted(package, key=lambda file: file.path)),
-        beside=beside,
-        unzipped=size,
-        limits=limits,
-        settings=configured,
-        permissions=settings.permissions(called, options),
-        environment=variables,
-        notes=notes,
-        commands=commands,
+        memory=2048,
+        timeout=60,
+        notes=(
+            *notes,
+            "an image starts in seconds, not milliseconds: MLflow and what the model needs are imported first",
+            "it is built on a machine that has docker, and pushed to a registry of yours (ECR)",
+        ),
+        commands=("sam build",),
     )
 
 
@@ -111,7 +88,7 @@ def _release(model: Model) -> str:
     Raises
     ------
     ServingError
-        where it has not, or the model does not say.
+        if it has not, or the model does not say.
     """
     import yaml
 
@@ -133,7 +110,7 @@ def _requirements(model: Model) -> bytes:
     Raises
     ------
     ServingError
-        where it does not say, or leaves a release open.
+        if it does not say, or leaves a release open.
     """
     file = model.folder / "requirements.txt"
     if not file.is_file():

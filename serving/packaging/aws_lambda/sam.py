@@ -1,11 +1,11 @@
 """The SAM template: a stack whose parameters have the plan's settings as their defaults."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from . import parts
-from .parts import HAS_SORT_KEY, NOTHING, arn, ref, sub
-from .settings import API_KEY, DYNAMODB, HTTP_API, S3, SQS, URL
+from . import cfn_resources, iam
+from .cfn_resources import HAS_SORT_KEY, NOTHING, arn, ref, statement, sub
+from .settings import DYNAMODB, HTTP_API, S3, SQS, URL
+from .spec import FunctionSpec
 
 _KEY = {"Fn::If": ["HasKey", ref("KmsKeyArn"), NOTHING]}
 #: What the parameters say of the keys of the table that is watched.
@@ -17,46 +17,29 @@ _WATCHED = {
 }
 
 
-def template(
-    called: str,
-    about: str,
-    options: Mapping[str, Any],
-    configured: Mapping[str, Any],
-    variables: Mapping[str, str],
-    *,
-    archive: str | None,
-) -> dict[str, Any]:
-    """A template for ``sam deploy``.
-
-    Parameters
-    ----------
-    called : the function's name; about : the version's, for people.
-    configured : the settings of the plan.
-    variables : those of the function that are known.
-    archive : the zip's name; None for an image.
-    """
-    events = tuple(options["events"])
-    keyed = configured["Auth"] == API_KEY
-    resources: dict[str, Any] = {"LogGroup": _log_group(called)}
-    resources["Role"] = _role(events)
-    resources["Function"] = _function(called, options, configured, variables, archive=archive, keyed=keyed)
-    resources |= _stores(events, configured["Timeout"])
-    if options["front"] == HTTP_API:
-        resources["Api"] = _api(keyed=keyed)
+def template(spec: FunctionSpec) -> dict[str, Any]:
+    """Return a template for ``sam deploy``."""
+    resources: dict[str, Any] = {"LogGroup": _log_group(spec.name)}
+    resources["Role"] = _role(spec)
+    resources["Function"] = _function(spec)
+    resources |= _stores(spec.events, spec.settings["Timeout"])
+    if spec.options.front == HTTP_API:
+        resources["Api"] = _api(keyed=spec.keyed)
     topic = {"Fn::If": ["HasTopic", [ref("AlarmTopicArn")], NOTHING]}
-    resources |= parts.alarms(ref("Function"), options, topic=topic, p99=ref("LatencyAlarmMs"))
+    resources |= cfn_resources.alarms(ref("Function"), spec.events, topic=topic, p99=ref("LatencyAlarmMs"))
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Transform": "AWS::Serverless-2016-10-31",
-        "Description": f"Predictions of {about}",
-        "Parameters": _parameters(options, configured, keyed=keyed),
-        "Conditions": _conditions(configured, events),
+        "Description": f"Predictions of {spec.about}",
+        "Parameters": _parameters(spec),
+        "Conditions": _conditions(spec),
         "Resources": resources,
-        "Outputs": _outputs(options, events),
+        "Outputs": _outputs(spec),
     }
 
 
-def _parameters(options: Mapping[str, Any], configured: Mapping[str, Any], *, keyed: bool) -> dict[str, Any]:
+def _parameters(spec: FunctionSpec) -> dict[str, Any]:
+    options, configured = spec.options, spec.settings
     reserved = configured["ReservedConcurrentExecutions"]
     found: dict[str, Any] = {
         "LogRetentionDays": {"Type": "Number", "Default": configured["LogRetentionInDays"]},
@@ -73,8 +56,8 @@ def _parameters(options: Mapping[str, Any], configured: Mapping[str, Any], *, ke
         },
         "SubnetIds": {"Type": "CommaDelimitedList", "Default": ",".join(configured["SubnetIds"])},
         "SecurityGroupIds": {"Type": "CommaDelimitedList", "Default": ",".join(configured["SecurityGroupIds"])},
-        "AlarmTopicArn": {"Type": "String", "Default": options["alarm_topic"]},
-        "LatencyAlarmMs": {"Type": "Number", "Default": options["p99"]},
+        "AlarmTopicArn": {"Type": "String", "Default": options.alarm_topic},
+        "LatencyAlarmMs": {"Type": "Number", "Default": options.p99},
     }
     if configured["ProvisionedConcurrentExecutions"]:
         found["ProvisionedConcurrency"] = {
@@ -83,14 +66,14 @@ def _parameters(options: Mapping[str, Any], configured: Mapping[str, Any], *, ke
             "MinValue": 0,
             "Description": "So many instances that are always started.",
         }
-    if keyed and not options["api_keys"]:
+    if spec.keyed and not options.api_keys:
         found["ApiKeys"] = {
             "Type": "String",
             "NoEcho": True,
             "AllowedPattern": "[0-9a-f]{64}(,[0-9a-f]{64})*",
             "Description": "SHA-256 of each key that is let in, with commas between: printf %s KEY | sha256sum",
         }
-    if DYNAMODB in options["events"]:
+    if DYNAMODB in spec.events:
         found["StreamArn"] = {"Type": "String", "Description": "The stream (new images) of the table to score."}
         found["KeyName"] = {"Type": "String", "Description": "That table's partition key."}
         found["KeyType"] = {"Type": "String", "Default": "S", "AllowedValues": ["S", "N", "B"]}
@@ -103,7 +86,7 @@ def _parameters(options: Mapping[str, Any], configured: Mapping[str, Any], *, ke
     return found
 
 
-def _conditions(configured: Mapping[str, Any], events: tuple[str, ...]) -> dict[str, Any]:
+def _conditions(spec: FunctionSpec) -> dict[str, Any]:
     def given(value: Any, empty: Any) -> dict[str, Any]:
         return {"Fn::Not": [{"Fn::Equals": [value, empty]}]}
 
@@ -113,9 +96,9 @@ def _conditions(configured: Mapping[str, Any], events: tuple[str, ...]) -> dict[
         "HasVpc": given({"Fn::Join": ["", ref("SubnetIds")]}, ""),
         "HasTopic": given(ref("AlarmTopicArn"), ""),
     }
-    if configured["ProvisionedConcurrentExecutions"]:
+    if spec.settings["ProvisionedConcurrentExecutions"]:
         found["HasProvisioned"] = given(ref("ProvisionedConcurrency"), 0)
-    if DYNAMODB in events:
+    if DYNAMODB in spec.events:
         found[HAS_SORT_KEY] = given(ref("SortKeyName"), "")
     return found
 
@@ -133,49 +116,34 @@ def _log_group(called: str) -> dict[str, Any]:
     }
 
 
-def _role(events: tuple[str, ...]) -> dict[str, Any]:
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [
-            parts.allow(["logs:CreateLogStream", "logs:PutLogEvents"], arn("LogGroup")),
-            *parts.reading(events, stream=ref("StreamArn")),
-            *parts.writing(events),
-            {"Fn::If": ["HasKey", parts.with_key(events, ref("KmsKeyArn")), NOTHING]},
-            {"Fn::If": ["HasVpc", parts.network(), NOTHING]},
-        ],
-    }
-    return {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "AssumeRolePolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-                ],
-            },
-            "Policies": [{"PolicyName": "function", "PolicyDocument": document}],
-        },
-    }
+def _role(spec: FunctionSpec) -> dict[str, Any]:
+    events = spec.events
+    key = iam.statement(iam.key("", events), ref("KmsKeyArn"))
+    statements = [
+        iam.statement(iam.log(spec.name), arn("LogGroup")),
+        *(statement(one) for one in (*iam.reading(events), *iam.writing(events), *spec.more)),
+        {"Fn::If": ["HasKey", key, NOTHING]},
+        {"Fn::If": ["HasVpc", statement(iam.NETWORK), NOTHING]},
+    ]
+    policy = {"PolicyName": "function", "PolicyDocument": iam.policy(statements)}
+    return {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": iam.TRUST, "Policies": [policy]}}
 
 
-def _function(
-    called: str,
-    options: Mapping[str, Any],
-    configured: Mapping[str, Any],
-    variables: Mapping[str, str],
-    *,
-    archive: str | None,
-    keyed: bool,
-) -> dict[str, Any]:
-    known: dict[str, Any] = {**({"API_KEYS": ref("ApiKeys")} if keyed else {}), **variables}
-    known |= parts.variables(tuple(options["events"]))
+def _function(spec: FunctionSpec) -> dict[str, Any]:
+    configured, keyed = spec.settings, spec.keyed
+    known: dict[str, Any] = {**({"API_KEYS": ref("ApiKeys")} if keyed else {}), **spec.variables}
+    known |= cfn_resources.variables(spec.events)
     vpc: dict[str, Any] = {"SubnetIds": ref("SubnetIds"), "SecurityGroupIds": ref("SecurityGroupIds")}
-    if archive:
-        code: dict[str, Any] = {"CodeUri": archive, "Handler": configured["Handler"], "Runtime": configured["Runtime"]}
+    if spec.archive:
+        code: dict[str, Any] = {
+            "CodeUri": spec.archive,
+            "Handler": configured["Handler"],
+            "Runtime": configured["Runtime"],
+        }
     else:
         code = {"PackageType": "Image"}
     properties: dict[str, Any] = {
-        "FunctionName": called,
+        "FunctionName": spec.name,
         **code,
         "Architectures": configured["Architectures"],
         "MemorySize": configured["MemorySize"],
@@ -197,25 +165,25 @@ def _function(
     if configured["ProvisionedConcurrentExecutions"]:
         so_many = {"ProvisionedConcurrentExecutions": ref("ProvisionedConcurrency")}
         properties["ProvisionedConcurrencyConfig"] = {"Fn::If": ["HasProvisioned", so_many, NOTHING]}
-    if options["front"] == URL:
+    if spec.options.front == URL:
         # With keys anybody may reach it, and the function asks for the key.
         properties["FunctionUrlConfig"] = {"AuthType": "NONE" if keyed else "AWS_IAM"}
-    if found := _events(options):
+    if found := _events(spec):
         properties["Events"] = found
-    if S3 in options["events"]:
+    if S3 in spec.events:
         failed = {"OnFailure": {"Type": "SQS", "Destination": arn("FailedEvents")}}
         properties["EventInvokeConfig"] = {"MaximumRetryAttempts": 2, "DestinationConfig": failed}
     found = {"Type": "AWS::Serverless::Function", "Properties": properties}
-    if not archive:
+    if not spec.archive:
         found["Metadata"] = {"Dockerfile": "Dockerfile", "DockerContext": ".", "DockerTag": "latest"}
     return found
 
 
-def _events(options: Mapping[str, Any]) -> dict[str, Any]:
+def _events(spec: FunctionSpec) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if options["front"] == HTTP_API:
+    if spec.options.front == HTTP_API:
         found["Http"] = {"Type": "HttpApi", "Properties": {"ApiId": ref("Api")}}
-    if SQS in options["events"]:
+    if SQS in spec.events:
         found["Requests"] = {
             "Type": "SQS",
             "Properties": {
@@ -224,11 +192,11 @@ def _events(options: Mapping[str, Any]) -> dict[str, Any]:
                 "FunctionResponseTypes": ["ReportBatchItemFailures"],
             },
         }
-    if S3 in options["events"]:
+    if S3 in spec.events:
         rules: dict[str, Any] = {"S3Key": {"Rules": [{"Name": "prefix", "Value": "in/"}]}}
         properties: dict[str, Any] = {"Bucket": ref("Bucket"), "Events": "s3:ObjectCreated:*", "Filter": rules}
         found["Objects"] = {"Type": "S3", "Properties": properties}
-    if DYNAMODB in options["events"]:
+    if DYNAMODB in spec.events:
         found["Images"] = {
             "Type": "DynamoDB",
             "Properties": {
@@ -245,11 +213,11 @@ def _events(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stores(events: tuple[str, ...], timeout: int) -> dict[str, Any]:
-    found = parts.stores(events, key=ref("KmsKeyArn"), timeout=timeout, watched=_WATCHED)
+    found = cfn_resources.stores(events, key=ref("KmsKeyArn"), timeout=timeout, watched=_WATCHED)
     for resource in found.values():
         _conditional(resource["Properties"])
     if S3 in events:
-        bucket = parts.bucket(ref("KmsKeyArn"))
+        bucket = cfn_resources.bucket(ref("KmsKeyArn"))
         rules = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
         plain = {"SSEAlgorithm": "AES256"}
         own = rules["ServerSideEncryptionByDefault"]
@@ -261,7 +229,7 @@ def _stores(events: tuple[str, ...], timeout: int) -> dict[str, Any]:
             "Properties": {
                 "PolicyName": "bucket",
                 "Roles": [ref("Role")],
-                "PolicyDocument": {"Version": "2012-10-17", "Statement": parts.of_bucket("Bucket")},
+                "PolicyDocument": iam.policy(statement(one) for one in iam.bucket(events)),
             },
         }
     return found
@@ -284,17 +252,17 @@ def _api(*, keyed: bool) -> dict[str, Any]:
     return {"Type": "AWS::Serverless::HttpApi", "Properties": properties}
 
 
-def _outputs(options: Mapping[str, Any], events: tuple[str, ...]) -> dict[str, Any]:
+def _outputs(spec: FunctionSpec) -> dict[str, Any]:
     found: dict[str, Any] = {"FunctionArn": {"Value": arn("Function")}}
-    if options["front"] == URL:
+    if spec.options.front == URL:
         found["Url"] = {"Value": {"Fn::GetAtt": ["FunctionUrl", "FunctionUrl"]}}
-    elif options["front"] == HTTP_API:
+    elif spec.options.front == HTTP_API:
         found["Url"] = {"Value": sub("https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}")}
-    if SQS in events:
+    if SQS in spec.events:
         found["RequestQueueUrl"] = {"Value": ref("RequestQueue")}
         found["ResultsQueueUrl"] = {"Value": ref("ResultsQueue")}
-    if S3 in events:
+    if S3 in spec.events:
         found["BucketName"] = {"Value": ref("Bucket")}
-    if DYNAMODB in events:
+    if DYNAMODB in spec.events:
         found["ResultsTableName"] = {"Value": ref("ResultsTable")}
     return found

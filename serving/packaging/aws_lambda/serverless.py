@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from . import parts
-from .parts import arn, ref
-from .settings import API_KEY, DYNAMODB, HTTP_API, S3, SQS, URL
+from . import cfn_resources, iam
+from .cfn_resources import arn, ref, statement
+from .settings import DYNAMODB, HTTP_API, S3, SQS, URL
+from .spec import FunctionSpec
 
 #: What version 3 calls the function and the bucket in its template.
 _LOGICAL, _BUCKET_LOGICAL = "PredictLambdaFunction", "S3BucketObjects"
@@ -20,20 +21,11 @@ _WATCHED = {
 }
 
 
-def service(
-    called: str,
-    about: str,
-    options: Mapping[str, Any],
-    configured: Mapping[str, Any],
-    variables: Mapping[str, str],
-    *,
-    archive: str | None,
-) -> dict[str, Any]:
-    """A file for ``serverless deploy``; parameters are as of :func:`sam.template`."""
-    events = tuple(options["events"])
-    keyed = configured["Auth"] == API_KEY
+def service(spec: FunctionSpec) -> dict[str, Any]:
+    """Return a file for ``serverless deploy``."""
+    configured, events, archive = spec.settings, spec.events, spec.archive
     key = configured["KMSKeyArn"] or None
-    resources = _resources(options, configured, events, key)
+    resources = _resources(spec, key)
     extensions: dict[str, Any] = {}
     provider: dict[str, Any] = {
         "name": "aws",
@@ -42,7 +34,7 @@ def service(
         "architecture": configured["Architectures"][0],
         "logRetentionInDays": configured["LogRetentionInDays"],
         "deploymentMethod": "direct",
-        "iam": {"role": {"statements": _statements(events, key)}},
+        "iam": {"role": {"statements": _statements(spec, key)}},
     }
     if archive:
         provider["runtime"] = _NEWEST
@@ -51,7 +43,7 @@ def service(
     if key:
         provider["kmsKeyArn"] = key
     if S3 in events:
-        bucket = parts.bucket(key)["Properties"]
+        bucket = cfn_resources.bucket(key)["Properties"]
         # Version 3 does not know all of it.
         extensions[_BUCKET_LOGICAL] = {"Properties": {"LifecycleConfiguration": bucket.pop("LifecycleConfiguration")}}
         settings = {name[0].lower() + name[1:]: value for name, value in bucket.items()}
@@ -60,18 +52,18 @@ def service(
         groups = configured["SecurityGroupIds"]
         provider["vpc"] = {"subnetIds": configured["SubnetIds"], "securityGroupIds": groups}
     found: dict[str, Any] = {
-        "service": called,
+        "service": spec.name,
         "frameworkVersion": "3",
         "configValidationMode": "error",
         "provider": provider,
     }
     if archive:
         found["package"] = {"artifact": archive}
-    found["functions"] = {"predict": _function(called, about, options, configured, variables, keyed, archive)}
+    found["functions"] = {"predict": _function(spec)}
     found["resources"] = {"Resources": resources}
     if DYNAMODB in events:
         none = {"Fn::Equals": [_WATCHED["sort_name"], ""]}
-        found["resources"]["Conditions"] = {parts.HAS_SORT_KEY: {"Fn::Not": [none]}}
+        found["resources"]["Conditions"] = {cfn_resources.HAS_SORT_KEY: {"Fn::Not": [none]}}
     if archive and configured["Runtime"] != _NEWEST:
         extensions[_LOGICAL] = {"Properties": {"Runtime": configured["Runtime"]}}
     if extensions:
@@ -79,20 +71,13 @@ def service(
     return found
 
 
-def _function(
-    called: str,
-    about: str,
-    options: Mapping[str, Any],
-    configured: Mapping[str, Any],
-    variables: Mapping[str, str],
-    keyed: bool,
-    archive: str | None,
-) -> dict[str, Any]:
-    known: dict[str, Any] = {**variables, **parts.variables(tuple(options["events"]))}
+def _function(spec: FunctionSpec) -> dict[str, Any]:
+    options, configured, keyed = spec.options, spec.settings, spec.keyed
+    known: dict[str, Any] = {**spec.variables, **cfn_resources.variables(spec.events)}
     if keyed and "API_KEYS" not in known:
         known["API_KEYS"] = "${env:API_KEYS}"
-    found: dict[str, Any] = {"name": called, "description": f"Predictions of {about}"}
-    found |= {"handler": configured["Handler"]} if archive else {"image": {"name": "function"}}
+    found: dict[str, Any] = {"name": spec.name, "description": f"Predictions of {spec.about}"}
+    found |= {"handler": configured["Handler"]} if spec.archive else {"image": {"name": "function"}}
     found |= {"memorySize": configured["MemorySize"], "timeout": configured["Timeout"]}
     if known:
         found["environment"] = known
@@ -102,28 +87,28 @@ def _function(
         found["provisionedConcurrency"] = configured["ProvisionedConcurrentExecutions"]
     if configured["SnapStart"]:
         found["snapStart"] = True
-    if options["front"] == URL:
+    if options.front == URL:
         found["url"] = True if keyed else {"authorizer": "aws_iam"}
-    if events := _events(options, keyed):
+    if events := _events(spec):
         found["events"] = events
-    if S3 in options["events"]:
+    if S3 in spec.events:
         found["maximumRetryAttempts"] = 2
         found["destinations"] = {"onFailure": {"type": "sqs", "arn": arn("FailedEvents")}}
     return found
 
 
-def _events(options: Mapping[str, Any], keyed: bool) -> list[dict[str, Any]]:
+def _events(spec: FunctionSpec) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    if options["front"] == HTTP_API:
+    if spec.options.front == HTTP_API:
         whole: Any = {"method": "*", "path": "*"}
-        found.append({"httpApi": whole if keyed else {**whole, "authorizer": {"type": "aws_iam"}}})
-    if SQS in options["events"]:
+        found.append({"httpApi": whole if spec.keyed else {**whole, "authorizer": {"type": "aws_iam"}}})
+    if SQS in spec.events:
         settings = {"batchSize": 10, "functionResponseType": "ReportBatchItemFailures"}
         found.append({"sqs": {"arn": arn("RequestQueue"), **settings}})
-    if S3 in options["events"]:
+    if S3 in spec.events:
         rules = [{"prefix": "in/"}]
         found.append({"s3": {"bucket": "objects", "event": "s3:ObjectCreated:*", "rules": rules}})
-    if DYNAMODB in options["events"]:
+    if DYNAMODB in spec.events:
         settings = {
             "type": "dynamodb",
             "arn": "${param:streamArn, env:STREAM_ARN}",
@@ -138,26 +123,20 @@ def _events(options: Mapping[str, Any], keyed: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _statements(events: tuple[str, ...], key: str | None) -> list[dict[str, Any]]:
+def _statements(spec: FunctionSpec, key: str | None) -> list[dict[str, Any]]:
+    events = spec.events
     # Serverless itself adds what the log, the VPC and each source of events want.
-    found = [*([parts.with_key(events, key)] if key else []), *parts.writing(events)]
-    if S3 in events:
-        for statement in parts.of_bucket("Bucket"):
-            places = statement["Resource"]
-            texts = [one["Fn::Sub"] for one in (places if isinstance(places, list) else [places])]
-            own = [{"Fn::Sub": text.replace("${Bucket}", _BUCKET)} for text in texts]
-            found.append({**statement, "Resource": own})
-    return found
+    own = [*([iam.key(key, events)] if key else []), *iam.writing(events), *iam.bucket(events), *spec.more]
+    return [statement(one, bucket=_BUCKET) for one in own]
 
 
-def _resources(
-    options: Mapping[str, Any], configured: Mapping[str, Any], events: tuple[str, ...], key: str | None
-) -> dict[str, Any]:
-    found = parts.stores(events, key=key, timeout=configured["Timeout"], watched=_WATCHED)
-    if options["front"] == URL and configured["Auth"] == API_KEY:
+def _resources(spec: FunctionSpec, key: str | None) -> dict[str, Any]:
+    options, configured = spec.options, spec.settings
+    found = cfn_resources.stores(spec.events, key=key, timeout=configured["Timeout"], watched=_WATCHED)
+    if options.front == URL and spec.keyed:
         found["OpenUrlPermission"] = _open_url(configured)
-    topic = [options["alarm_topic"]] if options["alarm_topic"] else None
-    found |= parts.alarms(ref(_LOGICAL), options, topic=topic, p99=options["p99"])
+    topic = [options.alarm_topic] if options.alarm_topic else None
+    found |= cfn_resources.alarms(ref(_LOGICAL), spec.events, topic=topic, p99=options.p99)
     return found
 
 

@@ -1,14 +1,13 @@
-"""What a Lambda function can be told, and what that comes to: its name, settings, permissions and limits."""
+"""Options of a Lambda function, and the name, settings, variables and limits that follow from them."""
 
-import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from serving.errors import ServingError
 
 from ..model import Model
-from ..options import Option, listed, matching, one_of, or_none, some_of, whole, yes_no
-from ..plan import Permission
+from ..naming import named
+from ..options import listed, matching, one_of, option, or_none, some_of, whole, yes_no
 
 RUNTIMES = ("python3.11", "python3.12", "python3.13", "python3.14")
 SQS, S3, DYNAMODB = "sqs", "s3", "dynamodb"
@@ -16,7 +15,8 @@ URL, HTTP_API, NO_FRONT = "function-url", "http-api", "none"
 IAM, API_KEY = "iam", "api-key"
 #: Days that CloudWatch can keep logs for.
 _DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+#: A function's name.
+NAME = r"[A-Za-z0-9_-]{1,64}"
 
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, in bytes.
 ZIPPED, UNZIPPED, IMAGE = 50 * 1024**2, 250 * 1024**2, 10 * 1024**3
@@ -29,71 +29,83 @@ def _days(text: str) -> int:
     return int(text)
 
 
-OPTIONS = (
-    Option("name", None, "the function's name [default: made of the model's]"),
-    Option("runtime", "python3.13", f"of {', '.join(RUNTIMES)}; an image takes the model's own", one_of(*RUNTIMES)),
-    Option("architecture", "arm64", "arm64 or x86_64", one_of("arm64", "x86_64")),
-    Option("memory", None, "MB, from 128 to 10,240 [default: 256; of an image 2,048]", whole(128, 10_240)),
-    Option("timeout", None, "seconds [default: 29; of an image 60; with events from s3 900]", whole(1, 900)),
-    Option("front", URL, "what HTTP comes through: function-url, http-api or none", one_of(URL, HTTP_API, NO_FRONT)),
-    Option("auth", IAM, "who may ask over HTTP: iam (signed requests) or api-key", one_of(IAM, API_KEY)),
-    Option("api_keys", (), "SHA-256 of each key that auth=api-key lets in, in hexadecimal, with commas between",
-           listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives")),
-    Option("events", (), "what else it answers: some of sqs, s3, dynamodb", some_of(SQS, S3, DYNAMODB)),
-    Option("output", "predictions", "for s3 and dynamodb: predictions, or probabilities beside them",
-           one_of("predictions", "probabilities")),
-    Option("log_retention", 30, "days that the log is kept", _days),
-    Option("reserved_concurrency", None, "at most so many at once, kept free for this function", whole(0, 100_000)),
-    Option("provisioned_concurrency", 0, "so many that are always started", whole(0, 100_000)),
-    Option("kms_key", "", "ARN of the key that encrypts variables, log, queues and tables; or none",
-           or_none(matching(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+", "arn:aws:kms:REGION:ACCOUNT:key/ID"), "")),
-    Option("subnets", (), "ids of a VPC's subnets, with commas between; or none",
-           or_none(listed(r"subnet-[0-9a-f]+", "subnet-..."), ())),
-    Option("security_groups", (), "ids of security groups in it; or none",
-           or_none(listed(r"sg-[0-9a-f]+", "sg-..."), ())),
-    Option("alarm_topic", "", "ARN of the SNS topic that alarms are sent to",
-           matching(r"arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+", "arn:aws:sns:REGION:ACCOUNT:NAME")),
-    Option("p99", 1000, "milliseconds: an alarm where the 99th percentile is longer", whole(1, 900_000)),
-    Option("snap_start", False, "start from a snapshot (python3.12 and later, no provisioned concurrency)", yes_no),
-)  # fmt: skip
+@dataclass(frozen=True)
+class LambdaOptions:
+    """Options of a function on AWS Lambda."""
+
+    name: str = option("", "the function's name [default: made of the model's]")
+    runtime: str = option("python3.13", f"of {', '.join(RUNTIMES)}; an image takes the model's own", one_of(*RUNTIMES))
+    architecture: str = option("arm64", "arm64 or x86_64", one_of("arm64", "x86_64"))
+    memory: int | None = option(None, "MB, from 128 to 10,240 [default: 256; of an image 2,048]", whole(128, 10_240))
+    timeout: int | None = option(None, "seconds [default: 29; of an image 60; with events from s3 900]", whole(1, 900))
+    front: str = option(URL, "what HTTP comes through: function-url, http-api or none", one_of(URL, HTTP_API, NO_FRONT))
+    auth: str = option(IAM, "who may ask over HTTP: iam (signed requests) or api-key", one_of(IAM, API_KEY))
+    api_keys: tuple[str, ...] = option(
+        (),
+        "SHA-256 of each key that auth=api-key lets in, in hexadecimal, with commas between",
+        listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
+    )
+    events: tuple[str, ...] = option((), "what else it answers: some of sqs, s3, dynamodb", some_of(SQS, S3, DYNAMODB))
+    output: str = option(
+        "predictions",
+        "for s3 and dynamodb: predictions, or probabilities beside them",
+        one_of("predictions", "probabilities"),
+    )
+    log_retention: int = option(30, "days that the log is kept", _days)
+    reserved_concurrency: int | None = option(
+        None, "at most so many at once, kept free for this function", whole(0, 100_000)
+    )
+    provisioned_concurrency: int = option(0, "so many that are always started", whole(0, 100_000))
+    kms_key: str = option(
+        "",
+        "ARN of the key that encrypts variables, log, queues and tables; or none",
+        or_none(matching(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+", "arn:aws:kms:REGION:ACCOUNT:key/ID"), ""),
+    )
+    subnets: tuple[str, ...] = option(
+        (),
+        "ids of a VPC's subnets, with commas between; or none",
+        or_none(listed(r"subnet-[0-9a-f]+", "subnet-..."), ()),
+    )
+    security_groups: tuple[str, ...] = option(
+        (), "ids of security groups in it; or none", or_none(listed(r"sg-[0-9a-f]+", "sg-..."), ())
+    )
+    alarm_topic: str = option(
+        "",
+        "ARN of the SNS topic that alarms are sent to",
+        matching(r"arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+", "arn:aws:sns:REGION:ACCOUNT:NAME"),
+    )
+    bytecode: bool = option(
+        False, "also compiled modules, for faster cold starts; needs the runtime's Python here", yes_no
+    )
+    p99: int = option(1000, "milliseconds: an alarm where the 99th percentile is longer", whole(1, 900_000))
+    snap_start: bool = option(False, "start from a snapshot (python3.12 and later, no provisioned concurrency)", yes_no)
 
 
-def name(model: Model, options: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """The function's name, and a note where it is another than the model's.
+def name(model: Model, options: LambdaOptions) -> tuple[str, tuple[str, ...]]:
+    """Return the function's name, and a note where it is another than the model's.
 
     Raises
     ------
     ServingError
-        where Lambda will not take it.
+        if Lambda does not accept it.
     """
-    given = options["name"]
-    if given:
-        if not _NAME.fullmatch(given):
-            raise ServingError(
-                f"aws-lambda: option name: Lambda takes up to 64 letters, digits, - and _, found {given!r}"
-            )
-        return given, ()
-    made = re.sub(r"[^A-Za-z0-9_]+", "-", model.title).strip("-")[:64].strip("-")
-    if not made:
-        raise ServingError(
-            f"no function's name can be made of {model.title!r}: Lambda takes letters, digits, - and _; give -C name="
-        )
-    return made, () if made == model.title else (f"the function is called {made}: Lambda takes no {model.title!r}",)
+    expected = "Lambda takes up to 64 letters, digits, - and _"
+    return named(model, options.name, pattern=NAME, expected=expected, target="aws-lambda", most=64, kept="A-Za-z0-9_")
 
 
-def notes(options: Mapping[str, Any]) -> tuple[str, ...]:
+def notes(options: LambdaOptions) -> tuple[str, ...]:
     """What else there is to know of these options."""
     found: tuple[str, ...] = ()
-    if options["auth"] == API_KEY and options["front"] != NO_FRONT:
+    if options.auth == API_KEY and options.front != NO_FRONT:
         found += ("whoever has the address may ask it, but is answered only with a key: the function checks X-API-Key",)
-    if options["kms_key"]:
+    if options.kms_key:
         found += ("the key's policy has to let logs.REGION.amazonaws.com use it, for the log",)
-    if options["events"]:
+    if options.events:
         found += ("events may come twice: an answer is then written twice, and is the same",)
     return found
 
 
-def check(options: Mapping[str, Any]) -> None:
+def check(options: LambdaOptions) -> None:
     """Refuse options that do not go together.
 
     Raises
@@ -101,80 +113,50 @@ def check(options: Mapping[str, Any]) -> None:
     ServingError
         saying which.
     """
-    if bool(options["subnets"]) != bool(options["security_groups"]):
+    if bool(options.subnets) != bool(options.security_groups):
         raise ServingError("aws-lambda: a VPC wants both subnets and security_groups")
-    if options["api_keys"] and options["auth"] != API_KEY:
+    if options.api_keys and options.auth != API_KEY:
         raise ServingError("aws-lambda: api_keys are for auth=api-key")
-    fixed = next((name for name in ("snap_start", "provisioned_concurrency") if options[name]), None)
-    if fixed and options["auth"] == API_KEY and options["front"] != NO_FRONT and not options["api_keys"]:
+    fixed = next((name for name in ("snap_start", "provisioned_concurrency") if getattr(options, name)), None)
+    if fixed and options.auth == API_KEY and options.front != NO_FRONT and not options.api_keys:
         # A published version keeps the keys that it was published with.
         raise ServingError(f"aws-lambda: auth=api-key with {fixed} wants api_keys=, and another build for other keys")
-    if options["snap_start"] and options["provisioned_concurrency"]:
+    if options.snap_start and options.provisioned_concurrency:
         raise ServingError("aws-lambda: snap_start goes with no provisioned_concurrency")
-    if options["snap_start"] and options["runtime"] == "python3.11":
+    if options.snap_start and options.runtime == "python3.11":
         raise ServingError("aws-lambda: snap_start wants runtime python3.12 or later")
-    reserved, provisioned = options["reserved_concurrency"], options["provisioned_concurrency"]
+    reserved, provisioned = options.reserved_concurrency, options.provisioned_concurrency
     if reserved is not None and provisioned > reserved:
         raise ServingError("aws-lambda: provisioned_concurrency is part of reserved_concurrency, and cannot be more")
 
 
-def function(called: str, options: Mapping[str, Any], *, memory: int, timeout: int) -> dict[str, Any]:
+def function(called: str, options: LambdaOptions, *, memory: int, timeout: int) -> dict[str, Any]:
     """The settings that every function has, in the words of Lambda's API."""
-    longest = 900 if S3 in options["events"] else timeout
+    longest = 900 if S3 in options.events else timeout
     found: dict[str, Any] = {
         "FunctionName": called,
-        "Architectures": [options["architecture"]],
-        "MemorySize": options["memory"] or memory,
-        "Timeout": options["timeout"] or longest,
-        "LogRetentionInDays": options["log_retention"],
-        "ReservedConcurrentExecutions": options["reserved_concurrency"],
-        "ProvisionedConcurrentExecutions": options["provisioned_concurrency"],
-        "KMSKeyArn": options["kms_key"],
-        "SubnetIds": [*options["subnets"]],
-        "SecurityGroupIds": [*options["security_groups"]],
-        "SnapStart": options["snap_start"],
-        "Front": options["front"],
-        "Auth": options["auth"] if options["front"] != NO_FRONT else IAM,
-        "Events": [*options["events"]],
+        "Architectures": [options.architecture],
+        "MemorySize": options.memory or memory,
+        "Timeout": options.timeout or longest,
+        "LogRetentionInDays": options.log_retention,
+        "ReservedConcurrentExecutions": options.reserved_concurrency,
+        "ProvisionedConcurrentExecutions": options.provisioned_concurrency,
+        "KMSKeyArn": options.kms_key,
+        "SubnetIds": [*options.subnets],
+        "SecurityGroupIds": [*options.security_groups],
+        "SnapStart": options.snap_start,
+        "Front": options.front,
+        "Auth": options.auth if options.front != NO_FRONT else IAM,
+        "Events": [*options.events],
     }
     return found
 
 
-def environment(options: Mapping[str, Any]) -> dict[str, str]:
+def environment(options: LambdaOptions) -> dict[str, str]:
     """The variables that are known before anything is deployed; the template adds the names of what it makes."""
     found = {}
-    if options["auth"] == API_KEY and options["api_keys"]:
-        found["API_KEYS"] = ",".join(options["api_keys"])
-    if {S3, DYNAMODB} & set(options["events"]):
-        found["OUTPUT"] = options["output"]
+    if options.auth == API_KEY and options.api_keys:
+        found["API_KEYS"] = ",".join(options.api_keys)
+    if {S3, DYNAMODB} & set(options.events):
+        found["OUTPUT"] = options.output
     return found
-
-
-def permissions(called: str, options: Mapping[str, Any]) -> tuple[Permission, ...]:
-    """What the function's role is allowed, least first."""
-    log = f"arn:aws:logs:*:*:log-group:/aws/lambda/{called}:*"
-    found = [Permission(("logs:CreateLogStream", "logs:PutLogEvents"), (log,), "its own log")]
-    if options["kms_key"]:
-        actions: tuple[str, ...] = ("kms:Decrypt", *(("kms:GenerateDataKey",) if options["events"] else ()))
-        found.append(Permission(actions, (options["kms_key"],), "variables, queues and tables under your key"))
-    if options["subnets"]:
-        network: tuple[str, ...] = ("CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces")
-        network += ("DescribeSubnets", "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses")
-        actions = tuple(f"ec2:{one}" for one in network)
-        found.append(Permission(actions, ("*",), "a place in the VPC; these actions know no resources"))
-    if SQS in options["events"]:
-        read = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility")
-        found.append(Permission(read, ("RequestQueue",), "requests"))
-        found.append(Permission(("sqs:SendMessage",), ("ResultsQueue",), "answers"))
-    if S3 in options["events"]:
-        found.append(Permission(("s3:GetObject", "s3:GetObjectVersion"), ("Bucket/in/*",), "objects to score"))
-        write = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
-        found.append(Permission(write, ("Bucket/output/*", "Bucket/refused/*"), "scored objects, refused rows"))
-    if DYNAMODB in options["events"]:
-        stream = ("dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream")
-        found.append(Permission(stream, ("StreamArn",), "new images"))
-        found.append(Permission(("dynamodb:ListStreams",), ("*",), "finding the stream; it knows no resources"))
-        found.append(Permission(("dynamodb:BatchWriteItem",), ("ResultsTable",), "predictions"))
-    if {S3, DYNAMODB} & set(options["events"]):
-        found.append(Permission(("sqs:SendMessage",), ("FailedEvents",), "events that failed for good are kept there"))
-    return tuple(found)

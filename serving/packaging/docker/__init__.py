@@ -2,9 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -13,9 +13,9 @@ from serving.models.files import META, MLMODEL, SCORECARD
 from serving.server.memory import BESIDE, MAX_MEMORY
 
 from ..model import Model
-from ..options import Option, matching, some_of, yes_no
-from ..plan import CONTAINER, File, Plan
-from ..targets import Target
+from ..naming import named
+from ..options import Target, matching, option, some_of, yes_no
+from ..plan import CONTAINER, File, PackagePlan
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
@@ -45,15 +45,26 @@ _PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 _IMAGE = rf"(?:{_PART}(?::[0-9]+)?/)?{_PART}(?:/{_PART})*"
 TAGGED = rf"{_IMAGE}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
 
-OPTIONS = (
-    Option("name", "", "the image's name, with its registry if it has one [default: after the model]",
-           matching(_IMAGE, "an image's name without its tag, such as registry.example/team/diabetes")),
-    Option("base", "python:3.13-slim-bookworm", "the image that it is built on: a Python, 3.11 or later",
-           matching(rf"(?=.*[:@]){TAGGED}", "an image with its tag or digest, such as python:3.13-slim-bookworm")),
-    Option("open", False, "answer without keys: for SageMaker and Vertex AI, which let in whom they know", yes_no),
-    Option("extras", (DOCS,), "docs: the page /docs (2 MB); parquet: bodies in Parquet (150 MB); or none",
-           some_of(DOCS, PARQUET)),
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class DockerOptions:
+    """Options of an image."""
+
+    name: str = option(
+        "",
+        "the image's name, with its registry if it has one [default: after the model]",
+        matching(_IMAGE, "an image's name without its tag, such as registry.example/team/diabetes"),
+    )
+    base: str = option(
+        "python:3.13-slim-bookworm",
+        "the image that it is built on: a Python, 3.11 or later",
+        matching(rf"(?=.*[:@]){TAGGED}", "an image with its tag or digest, such as python:3.13-slim-bookworm"),
+    )
+    open: bool = option(False, "answer without keys: for SageMaker and Vertex AI, which let in whom they know", yes_no)
+    extras: tuple[str, ...] = option(
+        (DOCS,), "docs: the page /docs (2 MB); parquet: bodies in Parquet (150 MB); or none", some_of(DOCS, PARQUET)
+    )
+
 
 _DOCKERFILE = """\
 FROM {base}
@@ -88,33 +99,33 @@ CMD ["serve"]
 _IGNORED = "*\n!requirements.txt\n!start.py\n!about.json\n!registry\n!serving\n!model\n**/__pycache__\n"
 
 
-def plan(model: Model, options: Mapping[str, Any]) -> Plan:
-    """What an image of the server with a model would be.
+def plan(model: Model, options: DockerOptions) -> PackagePlan:
+    """Return the plan of an image of the server with a model.
 
     Raises
     ------
     ServingError
-        where the model has no scorecard, or an image cannot be called so.
+        if the model has no scorecard, or an image cannot be called so.
     """
     if model.scorecard is None:
         raise ServingError(
             f"{model.uri} has no scorecard ({model.why}), and the server answers from one; "
             f"`mlflow models build-docker -m {shlex.quote(model.uri)}` makes an image of MLflow's own server"
         )
-    called, notes = named(model, options["name"])
+    called, notes = _name(model, options.name)
     package = _files(model, options)
     size = sum(file.size for file in package)
     image = f"{called}:{model.version or model.digest.removeprefix('sha256:')[:12]}"
-    if not options["open"]:
+    if not options.open:
         notes += (
             "it starts only with keys (SERVING_KEYS, or a file that SERVING_KEYS_FILE names), or with SERVING_OPEN=yes",
             "SageMaker and Vertex AI bring no keys, and let nobody else in: give open=yes for them",
         )
     memory = f"--memory {(MAX_MEMORY + BESIDE) // 2**20}m"
     safe = "--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges"
-    keyed = "" if options["open"] else '-e SERVING_KEYS="$(cat keys.json)" '
-    commands = () if options["open"] else ("python -m serving keys add me",)
-    return Plan(
+    keyed = "" if options.open else '-e SERVING_KEYS="$(cat keys.json)" '
+    commands = () if options.open else ("python -m serving keys add me",)
+    return PackagePlan(
         target="docker",
         variant=CONTAINER,
         reason="the version has a scorecard, and the server needs no more",
@@ -124,13 +135,13 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
         unzipped=size,
         settings={
             "Image": image,
-            "Base": options["base"],
+            "Base": options.base,
             "Port": PORT,
             "User": USER,
-            "Open": options["open"],
-            "Extras": options["extras"],
+            "Open": options.open,
+            "Extras": options.extras,
         },
-        environment={"SERVING_HOST": "0.0.0.0", **({"SERVING_OPEN": "yes"} if options["open"] else {})},
+        environment={"SERVING_HOST": "0.0.0.0", **({"SERVING_OPEN": "yes"} if options.open else {})},
         notes=notes,
         commands=(
             f"docker build -t {image} .",
@@ -140,28 +151,26 @@ def plan(model: Model, options: Mapping[str, Any]) -> Plan:
     )
 
 
-def named(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
+def _name(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
     """The image's name, and a note where it is another than the model's.
 
     Raises
     ------
     ServingError
-        where none can be made of the model's.
+        if none can be made of the model's.
     """
-    from .. import functions
-
     expected = "lower-case letters, digits, and one of . _ - between them"
-    return functions.name(model, given, pattern=_IMAGE, expected=expected, target="docker", most=128)
+    return named(model, given, pattern=_IMAGE, expected=expected, target="docker", most=128)
 
 
-def _files(model: Model, options: Mapping[str, Any]) -> tuple[File, ...]:
+def _files(model: Model, options: DockerOptions) -> tuple[File, ...]:
     title = model.title
     if title in (".", "..") or "/" in title or "\0" in title:
         raise ServingError(f"docker: no folder can be called {title!r}, as the model is")
     dockerfile = _DOCKERFILE.format(
-        base=options["base"],
+        base=options.base,
         memory=MAX_MEMORY // 2**20,
-        open=" \\\n    SERVING_OPEN=yes" if options["open"] else "",
+        open=" \\\n    SERVING_OPEN=yes" if options.open else "",
         title=_quoted(title),
         version=_quoted(model.version or "none"),
         digest=_quoted(model.digest),
@@ -172,7 +181,7 @@ def _files(model: Model, options: Mapping[str, Any]) -> tuple[File, ...]:
     found = [
         File("Dockerfile", dockerfile.encode(), "the image"),
         File(".dockerignore", _IGNORED.encode(), "what does not go to Docker"),
-        File("requirements.txt", requirements(options["extras"]).encode(), "what the server needs, pinned"),
+        File("requirements.txt", requirements(options.extras).encode(), "what the server needs, pinned"),
         File("start.py", _HERE / "start.py", "what the image runs"),
         File("about.json", about.encode(), "which version it is"),
         *(File(path, _ROOT / path, "the server") for path in sources()),
@@ -239,6 +248,6 @@ def _quoted(text: str) -> str:
 TARGET = Target(
     "docker",
     "An image of the HTTP server with this one version in it: for Docker, Kubernetes, SageMaker and Vertex AI.",
-    OPTIONS,
+    DockerOptions,
     plan,
 )

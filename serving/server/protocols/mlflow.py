@@ -28,13 +28,9 @@ class MLflow(Protocol):
         return question(value, version.card.inputs, limits=limits)
 
     def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
-        if question.short:
-            content = {"prediction": found[0] if question.one else found}
-        else:
-            content = {"predictions": found}
         return Response(
             200,
-            written(content),
+            written(question.payload(found)),
             headers=((b"x-model-version", header(version.label)),),
             model=version.model,
             version=version.version,

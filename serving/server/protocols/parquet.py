@@ -8,7 +8,8 @@ held against the limit of a body.
 from collections.abc import Iterable
 
 from serving.contract import Limits, RequestError
-from serving.contract.bodies import JSON, decompressed, too_large
+from serving.contract.bodies import JSON, too_large
+from serving.contract.compression import decompressed
 from serving.contract.errors import UNREADABLE, refusal
 from serving.contract.tables import Columns, shown
 from serving.scorecard.inputs import InputError, aliases

@@ -3,9 +3,11 @@
 import json
 
 from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, question
-from serving.contract.bodies import decompressed, parsed, too_large
+from serving.contract.bodies import parsed, too_large
+from serving.contract.compression import decompressed
+from serving.contract.matrix import Matrix
 from serving.contract.questions import chosen
-from serving.contract.tables import Columns, Matrix, shown
+from serving.contract.tables import Columns, shown
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, NUMBER, Input, kind
 from serving.server.guard.admission import OPEN

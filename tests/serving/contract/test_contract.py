@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 
 from serving.contract import Limits, RequestError, reply, respond
-from serving.contract.bodies import decompressed
+from serving.contract.compression import decompressed
 from serving.scorecard import Scorecard
 from tests.command import ROOT
 from tests.effort import times

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.deployments import clouds
-from serving.deployments.clouds import Cloud
+from serving.deployments.aws import Cloud, connect
 from tests.pipelines import tables
 from tests.serving.deployments.made import Time
 from tests.serving.deployments.simulated import REGION, Simulated, running
@@ -72,4 +71,4 @@ def clients() -> dict:
 @pytest.fixture
 def cloud(aws: Simulated, passing: Time, clients: dict) -> Cloud:
     """The simulated cloud's region, as the plugin sees it."""
-    return replace(clouds.connect(REGION), clock=passing.clock, sleep=passing.sleep, _clients=clients)
+    return replace(connect(REGION), clock=passing.clock, sleep=passing.sleep, _clients=clients)

@@ -84,7 +84,7 @@ class Simulated:
     calls: list[Call] = field(default_factory=list)
     before: Callable[[Call], int | tuple[int, str, str] | None] = lambda call: None
     after: Callable[[Call], None] = lambda call: None
-    telling: Callable[[dict], None] = lambda configuration: None
+    deployment_errors: Callable[[dict], None] = lambda configuration: None
     answers: Callable[[bytes], bytes] | None = None
     invoked: list[tuple[str, str, bytes]] = field(default_factory=list)
     provisioned: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -253,7 +253,7 @@ class _Front:
             answer = json.loads(content or b"{}")
             of = answer.get("Configuration", answer)
             if "FunctionName" in of:
-                self.simulated.telling(of)
+                self.simulated.deployment_errors(of)
                 of["RevisionId"] = _revision(backend.get_function(name, None).get_configuration())
                 content = json.dumps(answer).encode()
                 headers = [(key, value) for key, value in headers if key.lower() != "content-length"]

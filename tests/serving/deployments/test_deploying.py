@@ -9,14 +9,14 @@ import re
 import pytest
 
 from serving.deployments import deploying, function, traffic
-from serving.deployments.clouds import Cloud
+from serving.deployments.aws import Cloud
 from serving.deployments.errors import DeploymentError
-from serving.deployments.settings import Settings
+from serving.deployments.settings import DeploymentOptions
 from serving.deployments.shifting import Trial
 from tests.serving.deployments.made import NAME, Time, code, measured, package
 from tests.serving.deployments.simulated import ACCOUNT, REGION, Simulated
 
-FIRST = Settings(create_role=True, url=True, tags={"team": "credit"})
+FIRST = DeploymentOptions(create_role=True, url=True, tags={"team": "credit"})
 TRIAL = Trial(0.1, 600)
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{REGION}-lambda"
 
@@ -29,14 +29,14 @@ def writes(aws: Simulated) -> list[str]:
     return [str(call) for call in aws.calls if call.writes]
 
 
-def create(cloud: Cloud, number: int = 1, settings: Settings = FIRST, **more) -> None:
+def create(cloud: Cloud, number: int = 1, settings: DeploymentOptions = FIRST, **more) -> None:
     made = package(number, variables={"LEVEL": "info"}, **more)
     deploying.create(cloud, NAME, made, settings, say=silent)
 
 
-def update(cloud: Cloud, number: int, settings: Settings | None = None, **more) -> list[str]:
+def update(cloud: Cloud, number: int, settings: DeploymentOptions | None = None, **more) -> list[str]:
     said: list[str] = []
-    deploying.update(cloud, NAME, package(number, **more), settings or Settings(), say=said.append)
+    deploying.update(cloud, NAME, package(number, **more), settings or DeploymentOptions(), say=said.append)
     return said
 
 
@@ -70,10 +70,10 @@ def test_the_role_that_is_made_may_do_what_the_package_needs_and_nothing_else(aw
 
 def test_a_role_that_is_named_is_used_and_none_is_made(aws: Simulated, cloud: Cloud):
     arn = cloud.call("iam", "create_role", RoleName="mine", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    create(cloud, settings=Settings(role=arn))
+    create(cloud, settings=DeploymentOptions(role=arn))
     assert list(aws.state()["roles"]) == ["mine"]
     assert aws.state()["functions"][NAME]["versions"][1]["Role"] == arn
-    deploying.delete(cloud, NAME, Settings(), say=silent)
+    deploying.delete(cloud, NAME, DeploymentOptions(), say=silent)
     assert list(aws.state()["roles"]) == ["mine"]
 
 
@@ -112,7 +112,7 @@ def test_a_function_of_somebody_else_is_left_alone(aws: Simulated, cloud: Cloud)
         lambda: create(cloud),
         lambda: update(cloud, 2),
         lambda: deploying.roll_back(cloud, NAME, say=silent),
-        lambda: deploying.delete(cloud, NAME, Settings(), say=silent),
+        lambda: deploying.delete(cloud, NAME, DeploymentOptions(), say=silent),
         lambda: deploying.describe(cloud, NAME),
     ):
         with pytest.raises(DeploymentError, match=r"was not made by this plugin.*choose another name"):
@@ -127,7 +127,7 @@ def test_a_role_of_somebody_else_is_left_alone(aws: Simulated, cloud: Cloud):
     with pytest.raises(DeploymentError, match=f"the role {name} is there, and was not made by this plugin"):
         create(cloud)
     assert aws.state()["functions"] == {}
-    deploying.delete(cloud, NAME, Settings(), say=silent)
+    deploying.delete(cloud, NAME, DeploymentOptions(), say=silent)
     assert list(aws.state()["roles"]) == [name]
 
 
@@ -144,10 +144,10 @@ def test_update_publishes_a_version_and_moves_all_requests_to_it(aws: Simulated,
 
 def test_an_update_after_one_of_the_settings_leaves_them_as_they_are(aws: Simulated, cloud: Cloud):
     create(cloud)
-    deploying.update(cloud, NAME, package(1, settings={"MemorySize": 512}), Settings(), say=silent)
+    deploying.update(cloud, NAME, package(1, settings={"MemorySize": 512}), DeploymentOptions(), say=silent)
     aws.calls.clear()
     assert update(cloud, 1) == []
-    assert update(cloud, 1, Settings(trial=TRIAL)) == []
+    assert update(cloud, 1, DeploymentOptions(trial=TRIAL)) == []
     assert writes(aws) == []
     assert deploying.describe(cloud, NAME)["settings"]["MemorySize"] == 512
 
@@ -160,7 +160,7 @@ def test_a_vpc_and_a_key_are_taken_away_where_that_is_said(aws: Simulated, cloud
     latest = aws.state()["functions"][NAME]["versions"][-1]
     assert (latest["VpcConfig"]["SubnetIds"], latest["KMSKeyArn"]) == (["subnet-01"], guarded["KMSKeyArn"])
     nothing = {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}, "KMSKeyArn": ""}
-    deploying.update(cloud, NAME, package(2, settings=nothing), Settings(), say=silent)
+    deploying.update(cloud, NAME, package(2, settings=nothing), DeploymentOptions(), say=silent)
     latest = aws.state()["functions"][NAME]["versions"][-1]
     assert (latest["VpcConfig"]["SubnetIds"], latest["VpcConfig"]["SecurityGroupIds"]) == ([], [])
     assert not latest["KMSKeyArn"]
@@ -172,7 +172,7 @@ def test_a_log_that_is_kept_longer_is_not_shortened_unless_that_is_said(aws: Sim
     cloud.call("logs", "put_retention_policy", logGroupName=group, retentionInDays=365)
     create(cloud)
     assert aws.state()["logs"] == {group: 365}
-    deploying.update(cloud, NAME, package(2, log_days=7), Settings(), say=silent)
+    deploying.update(cloud, NAME, package(2, log_days=7), DeploymentOptions(), say=silent)
     assert aws.state()["logs"] == {group: 7}
 
 
@@ -233,19 +233,19 @@ class TestVersionsOutOfUse:
 
 def test_what_an_update_does_not_name_stays(aws: Simulated, cloud: Cloud):
     create(cloud)
-    deploying.update(cloud, NAME, package(1, settings={"MemorySize": 512}), Settings(), say=silent)
+    deploying.update(cloud, NAME, package(1, settings={"MemorySize": 512}), DeploymentOptions(), say=silent)
     update(cloud, 2)
     latest = aws.state()["functions"][NAME]["versions"][-1]
     assert (latest["MemorySize"], latest["Timeout"], latest["CodeSha256"]) == (512, 10, code(2).digest)
-    deploying.update(cloud, NAME, package(2, settings={"Timeout": 20}), Settings(), say=silent)
+    deploying.update(cloud, NAME, package(2, settings={"Timeout": 20}), DeploymentOptions(), say=silent)
     latest = aws.state()["functions"][NAME]["versions"][-1]
     assert (latest["MemorySize"], latest["Timeout"], latest["CodeSha256"]) == (512, 20, code(2).digest)
 
 
 def test_back_to_the_model_before_is_the_version_before_with_its_settings_and_at_once(aws: Simulated, cloud: Cloud):
     create(cloud)
-    deploying.update(cloud, NAME, package(2, settings={"MemorySize": 512}), Settings(), say=silent)
-    said = update(cloud, 1, Settings(trial=TRIAL))
+    deploying.update(cloud, NAME, package(2, settings={"MemorySize": 512}), DeploymentOptions(), say=silent)
+    said = update(cloud, 1, DeploymentOptions(trial=TRIAL))
     assert said == ["all requests go to version 1"]
     assert len(aws.state()["functions"][NAME]["versions"]) == 3  # $LATEST, 1 and 2: none was published
 
@@ -285,20 +285,20 @@ def test_what_is_not_there_is_told(aws: Simulated, cloud: Cloud):
 def test_delete_takes_all_that_was_made_and_may_be_repeated(aws: Simulated, cloud: Cloud):
     create(cloud)
     update(cloud, 2)
-    deploying.delete(cloud, NAME, Settings(), say=silent)
+    deploying.delete(cloud, NAME, DeploymentOptions(), say=silent)
     state = aws.state()
     assert (state["functions"], state["roles"], list(state["logs"])) == ({}, {}, [f"/aws/lambda/{NAME}"])
     aws.calls.clear()
-    deploying.delete(cloud, NAME, Settings(), say=silent)
+    deploying.delete(cloud, NAME, DeploymentOptions(), say=silent)
     assert writes(aws) == []
-    deploying.delete(cloud, NAME, Settings(delete_logs=True), say=silent)
+    deploying.delete(cloud, NAME, DeploymentOptions(delete_logs=True), say=silent)
     assert aws.state()["logs"] == {}
     assert deploying.listed(cloud) == []
 
 
 def test_a_list_tells_what_each_answers_with(aws: Simulated, cloud: Cloud):
     create(cloud)
-    deploying.create(cloud, "other", package(5), Settings(create_role=True), say=silent)
+    deploying.create(cloud, "other", package(5), DeploymentOptions(create_role=True), say=silent)
     update(cloud, 2)
     deploying.roll_back(cloud, NAME, say=silent)
     found = {one["name"]: (one["model_uri"], one["traffic"]) for one in deploying.listed(cloud)}
@@ -313,7 +313,7 @@ def test_reserved_instances_and_those_kept_ready_are_the_answering_versions(aws:
     assert aws.provisioned == {(NAME, "2"): 2}
     deploying.roll_back(cloud, NAME, say=silent)
     assert aws.provisioned == {(NAME, "1"): 2}
-    deploying.update(cloud, NAME, package(1, reserved=-1, provisioned=0), Settings(), say=silent)
+    deploying.update(cloud, NAME, package(1, reserved=-1, provisioned=0), DeploymentOptions(), say=silent)
     assert aws.provisioned == {}
     assert aws.state()["functions"][NAME]["reserved"] is None
 
@@ -333,7 +333,7 @@ def test_a_zip_is_not_made_an_image(aws: Simulated, cloud: Cloud):
     tree = package(2)
     tree = type(tree)(**{**tree.__dict__, "code": function.Code(image=image)})
     with pytest.raises(DeploymentError, match="deploy it under another name"):
-        deploying.update(cloud, NAME, tree, Settings(), say=silent)
+        deploying.update(cloud, NAME, tree, DeploymentOptions(), say=silent)
 
 
 class TestTrial:
@@ -350,7 +350,7 @@ class TestTrial:
 
         passing.meanwhile = meanwhile
         began = passing.now
-        said = update(cloud, 2, Settings(trial=TRIAL))
+        said = update(cloud, 2, DeploymentOptions(trial=TRIAL))
         assert seen == {"version 1, and 0.1 of the requests to version 2"}
         assert 600 <= passing.now - began < 640
         assert said[-1] == "all requests go to version 2"
@@ -372,14 +372,14 @@ class TestTrial:
         passing.meanwhile = meanwhile
         began = passing.now
         with pytest.raises(DeploymentError, match=f"version 2 of 'diabetes' was taken back: {says}"):
-            update(cloud, 2, Settings(trial=TRIAL))
+            update(cloud, 2, DeploymentOptions(trial=TRIAL))
         assert passing.now - began < 100
         found = deploying.describe(cloud, NAME)
         assert (found["traffic"], found["taken_back"]) == ("version 1", "2")
         assert aws.provisioned == {(NAME, "1"): 2}
         # A command that follows a promotion is run again when it fails: nobody is to meet that version again.
         with pytest.raises(DeploymentError, match=r"was tried already, and taken back.*-C again=true"):
-            update(cloud, 2, Settings(trial=TRIAL))
+            update(cloud, 2, DeploymentOptions(trial=TRIAL))
         deploying.roll_back(cloud, NAME, say=silent)
         assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
 
@@ -387,10 +387,10 @@ class TestTrial:
         create(cloud)
         passing.meanwhile = lambda: measured(aws.address, "2", now=passing.now, requests=12, errors=12)
         with pytest.raises(DeploymentError, match="taken back"):
-            update(cloud, 2, Settings(trial=TRIAL))
+            update(cloud, 2, DeploymentOptions(trial=TRIAL))
         passing.now += 3600
         passing.meanwhile = lambda: measured(aws.address, "2", now=passing.now, requests=12)
-        update(cloud, 2, Settings(trial=Trial(0.1, 600, again=True)))
+        update(cloud, 2, DeploymentOptions(trial=Trial(0.1, 600, again=True)))
         assert deploying.describe(cloud, NAME)["traffic"] == "version 2"
 
     def test_one_that_could_not_be_judged_is_not_tried(self, aws: Simulated, cloud: Cloud):
@@ -398,19 +398,19 @@ class TestTrial:
         denied = (403, "AccessDenied", "not authorized to perform: cloudwatch:GetMetricData")
         aws.before = lambda call: denied if "GetMetricData" in call.action else None
         with pytest.raises(DeploymentError, match="GetMetricData"):
-            update(cloud, 2, Settings(trial=TRIAL))
+            update(cloud, 2, DeploymentOptions(trial=TRIAL))
         assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
 
     def test_one_that_nobody_asked_goes_on_and_it_is_said(self, aws: Simulated, cloud: Cloud):
         create(cloud)
-        said = update(cloud, 2, Settings(trial=TRIAL))
+        said = update(cloud, 2, DeploymentOptions(trial=TRIAL))
         assert said[-2:] == ["no request came to version 2 while it was tried", "all requests go to version 2"]
 
     def test_a_rollback_ends_a_trial_and_its_command_says_so(self, aws: Simulated, cloud: Cloud, passing: Time):
         create(cloud)
         passing.meanwhile = lambda: deploying.roll_back(cloud, NAME, say=silent)
         with pytest.raises(DeploymentError, match=r"somebody else moved the traffic of 'diabetes'.*goes to version 1"):
-            update(cloud, 2, Settings(trial=TRIAL))
+            update(cloud, 2, DeploymentOptions(trial=TRIAL))
         assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
 
     def test_a_newer_update_takes_the_place_of_one_that_is_tried(self, aws: Simulated, cloud: Cloud, passing: Time):
@@ -419,11 +419,11 @@ class TestTrial:
 
         def meanwhile() -> None:
             passing.meanwhile = lambda: None
-            inner.extend(update(cloud, 3, Settings(trial=TRIAL)))
+            inner.extend(update(cloud, 3, DeploymentOptions(trial=TRIAL)))
 
         passing.meanwhile = meanwhile
         with pytest.raises(DeploymentError, match=r"somebody else moved the traffic.*goes to version 3"):
-            update(cloud, 2, Settings(trial=TRIAL))
+            update(cloud, 2, DeploymentOptions(trial=TRIAL))
         assert inner[-1] == "all requests go to version 3"
 
     def test_two_processes_that_try_the_same_version_both_end_well(self, aws: Simulated, cloud: Cloud, passing: Time):
@@ -432,10 +432,10 @@ class TestTrial:
 
         def meanwhile() -> None:
             passing.meanwhile = lambda: None
-            inner.extend(update(cloud, 2, Settings(trial=TRIAL)))
+            inner.extend(update(cloud, 2, DeploymentOptions(trial=TRIAL)))
 
         passing.meanwhile = meanwhile
-        said = update(cloud, 2, Settings(trial=TRIAL))
+        said = update(cloud, 2, DeploymentOptions(trial=TRIAL))
         assert "version 2 is being tried already: going on" in inner
         assert inner[-1] == "all requests go to version 2"
         assert said[-1] == "all requests go to version 2: another process finished it"
@@ -452,18 +452,20 @@ class TestTrial:
 
         began, passing.meanwhile = passing.now, meanwhile
         with pytest.raises(Killed):
-            update(cloud, 2, Settings(trial=TRIAL))
+            update(cloud, 2, DeploymentOptions(trial=TRIAL))
         passing.meanwhile = lambda: None
-        update(cloud, 2, Settings(trial=TRIAL))
+        update(cloud, 2, DeploymentOptions(trial=TRIAL))
         assert 600 <= passing.now - began < 640
 
     def test_one_that_is_no_longer_wanted_is_taken_back_and_may_come_again(self, aws, cloud: Cloud, passing: Time):
         create(cloud)
         wanted = iter([True, True, False])
         with pytest.raises(DeploymentError, match="taken back: its model is no longer the one that was asked for"):
-            deploying.update(cloud, NAME, package(2), Settings(trial=TRIAL), still=lambda: next(wanted), say=silent)
+            deploying.update(
+                cloud, NAME, package(2), DeploymentOptions(trial=TRIAL), is_current=lambda: next(wanted), say=silent
+            )
         assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
-        update(cloud, 2, Settings(trial=TRIAL))
+        update(cloud, 2, DeploymentOptions(trial=TRIAL))
         assert deploying.describe(cloud, NAME)["traffic"] == "version 2"
 
     def test_ctrl_c_says_how_things_are_left(self, aws: Simulated, cloud: Cloud, passing: Time):
@@ -475,7 +477,7 @@ class TestTrial:
         passing.meanwhile = interrupt
         said: list[str] = []
         with pytest.raises(KeyboardInterrupt):
-            deploying.update(cloud, NAME, package(2), Settings(trial=TRIAL), say=said.append)
+            deploying.update(cloud, NAME, package(2), DeploymentOptions(trial=TRIAL), say=said.append)
         assert said[-1].startswith("interrupted: version 2 goes on getting 0.1 of the requests")
         assert deploying.describe(cloud, NAME)["trying"]["version"] == "2"
 
@@ -484,9 +486,9 @@ class TestTrial:
         arn = cloud.call("iam", "create_role", RoleName="mine", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
         aws.calls.clear()
         with pytest.raises(DeploymentError, match="only if they run as the same role"):
-            update(cloud, 2, Settings(role=arn, trial=TRIAL))
+            update(cloud, 2, DeploymentOptions(role=arn, trial=TRIAL))
         assert writes(aws) == []
-        update(cloud, 2, Settings(role=arn))
+        update(cloud, 2, DeploymentOptions(role=arn))
         assert aws.state()["functions"][NAME]["versions"][-1]["Role"] == arn
 
 

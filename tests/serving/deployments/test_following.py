@@ -19,7 +19,8 @@ from registry import client as clients
 from registry import ledger, policy, promotion, stages, verdicts
 from registry.policy import Policies
 from registry.stages import PRODUCTION
-from serving.deployments import clouds, deploying
+from serving.deployments import deploying
+from serving.deployments.aws import connect
 from tests.command import ROOT
 from tests.registry.watching import program, said
 from tests.serving.deployments.simulated import REGION, Simulated
@@ -71,7 +72,7 @@ def none_in_a_stage(models: Path) -> None:
 
 def answers_with() -> tuple[str, str]:
     """The model that the deployment answers with, and where its requests go."""
-    found = deploying.describe(clouds.connect(REGION), "scores")
+    found = deploying.describe(connect(REGION), "scores")
     return found["model_uri"], found["traffic"]
 
 

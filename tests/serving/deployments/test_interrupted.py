@@ -8,15 +8,16 @@ from collections.abc import Callable
 import pytest
 
 from serving.deployments import deploying
-from serving.deployments.clouds import Cloud
+from serving.deployments.aws import Cloud
 from serving.deployments.errors import DeploymentError
-from serving.deployments.settings import Settings
+from serving.deployments.settings import DeploymentOptions
 from serving.deployments.shifting import Trial
+from tests.effort import some
 from tests.serving.deployments.made import NAME, Time, measured, package
 from tests.serving.deployments.simulated import Cut, Simulated
 
-FIRST = Settings(create_role=True, url=True, tags={"team": "credit"})
-TRIED = Settings(trial=Trial(0.1, 120), tags={"owner": "ann"}, url=True)
+FIRST = DeploymentOptions(create_role=True, url=True, tags={"team": "credit"})
+TRIED = DeploymentOptions(trial=Trial(0.1, 120), tags={"owner": "ann"}, url=True)
 
 
 class Died(BaseException):
@@ -40,7 +41,7 @@ def roll_back(cloud: Cloud) -> None:
 
 
 def delete(cloud: Cloud) -> None:
-    deploying.delete(cloud, NAME, Settings(delete_logs=True), say=say)
+    deploying.delete(cloud, NAME, DeploymentOptions(delete_logs=True), say=say)
 
 
 Command = Callable[[Cloud], None]
@@ -76,7 +77,7 @@ def test_a_command_that_dies_before_any_call_is_finished_by_the_same_again(aws: 
     command, before = COMMANDS[name]
     expected, count = undisturbed(aws, cloud, name)
     assert count > 5
-    for place in range(1, count + 1):
+    for place in some(range(1, count + 1)):
         prepare(aws, cloud, before)
         left = [place]
 
@@ -99,7 +100,7 @@ def test_an_answer_that_is_lost_is_asked_for_again(aws: Simulated, cloud: Cloud,
     expected, _ = undisturbed(aws, cloud, name)
     count = len([call for call in aws.calls if call.writes])
     assert count > 0
-    for place in range(1, count + 1):
+    for place in some(range(1, count + 1)):
         prepare(aws, cloud, before)
         left = [place]
 
@@ -122,7 +123,7 @@ def test_a_trial_that_dies_while_it_is_taken_back_stays_taken_back(aws: Simulate
     with pytest.raises(DeploymentError, match="taken back"):
         update(cloud)
     expected = aws.state()
-    for place in range(len(seen)):
+    for place in some(range(len(seen))):
         passing.now += 600  # what was measured before is not measured again
         prepare(aws, cloud, (create,))
         made: list[str] = []

@@ -15,6 +15,7 @@ import requests
 from serving import contract
 from serving.deployments import local
 from serving.models import scorecard
+from serving.packaging.aws_lambda.events import http_event
 from tests import stores
 from tests.command import Command
 
@@ -115,7 +116,7 @@ def test_a_functions_answer_becomes_http(answered: dict, expected: tuple):
 
 
 def test_a_request_becomes_an_event_of_a_function_url():
-    event = local.event("POST", "/invocations?a=b%20c", {"Content-Type": "text/csv"}, b"\xff\n")
+    event = http_event(b"\xff\n", query="a=b%20c", headers={"Content-Type": "text/csv"})
     assert (event["rawPath"], event["rawQueryString"]) == ("/invocations", "a=b%20c")
     assert event["headers"] == {"content-type": "text/csv"}
     assert (event["body"], event["isBase64Encoded"]) == ("/wo=", True)

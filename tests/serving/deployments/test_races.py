@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 
 from serving.deployments import deploying
-from serving.deployments.clouds import Cloud
+from serving.deployments.aws import Cloud
 from serving.deployments.errors import DeploymentError
-from serving.deployments.settings import Settings
+from serving.deployments.settings import DeploymentOptions
 from tests.serving.deployments.made import NAME, code, package
 from tests.serving.deployments.simulated import Simulated
 
@@ -16,11 +16,11 @@ def say(words: str) -> None:
 
 
 def update(cloud: Cloud, number: int) -> None:
-    deploying.update(cloud, NAME, package(number), Settings(), say=say)
+    deploying.update(cloud, NAME, package(number), DeploymentOptions(), say=say)
 
 
 def create(cloud: Cloud, number: int = 1) -> None:
-    deploying.create(cloud, NAME, package(number), Settings(create_role=True), say=say)
+    deploying.create(cloud, NAME, package(number), DeploymentOptions(create_role=True), say=say)
 
 
 def between(cloud: Cloud, place: int, other) -> list[str]:

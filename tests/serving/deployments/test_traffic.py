@@ -6,25 +6,25 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from serving.deployments import traffic
-from serving.deployments.traffic import Traffic
+from serving.deployments.traffic import AliasTraffic
 
 VERSIONS = st.integers(1, 10**6).map(str)
 MAYBE = st.none() | VERSIONS
 
 
 @st.composite
-def states(draw) -> Traffic:
+def states(draw) -> AliasTraffic:
     version = draw(VERSIONS)
     trying = draw(MAYBE.filter(lambda other: other != version))
     past = {"before": draw(MAYBE), "left": draw(MAYBE), "refused": draw(MAYBE)}
     if trying is None:
-        return Traffic(version, **past)
+        return AliasTraffic(version, **past)
     share = draw(st.floats(0.001, 0.999))
     since, bake = draw(st.integers(1, 2**33)), draw(st.integers(1, 86_400))
-    return Traffic(version, trying=trying, share=share, since=since, bake=bake, **past)
+    return AliasTraffic(version, trying=trying, share=share, since=since, bake=bake, **past)
 
 
-def answer(state: Traffic) -> dict:
+def answer(state: AliasTraffic) -> dict:
     """As the cloud tells what it was told."""
     return {
         "FunctionVersion": state.version,
@@ -35,7 +35,7 @@ def answer(state: Traffic) -> dict:
 
 
 @given(states())
-def test_what_the_cloud_keeps_is_read_as_it_was_written(state: Traffic):
+def test_what_the_cloud_keeps_is_read_as_it_was_written(state: AliasTraffic):
     assert traffic.parse(answer(state)) == state
     assert len(state.note()) <= 256
     assert re.fullmatch(r"[ -~]*", state.note())
@@ -51,7 +51,7 @@ def test_words_of_others_in_the_description_are_passed_over(words: str, version:
 
 
 @given(states(), VERSIONS)
-def test_a_move_sends_all_requests_to_one_version_and_a_rollback_undoes_it_once(state: Traffic, version: str):
+def test_a_move_sends_all_requests_to_one_version_and_a_rollback_undoes_it_once(state: AliasTraffic, version: str):
     moved = state.move(version)
     assert (moved.version, moved.trying, moved.share) == (version, None, 0.0)
     if version != state.version:
@@ -76,6 +76,6 @@ def test_a_trial_leaves_the_version_that_answers_and_ends_by_finishing_or_by_tak
 
 
 @given(states())
-def test_two_rollbacks_are_one(state: Traffic):
+def test_two_rollbacks_are_one(state: AliasTraffic):
     once = state.go_back()
     assert once.go_back() == once

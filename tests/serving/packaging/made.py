@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from serving.packaging import Built, Plan, build
+from serving.packaging import Built, PackagePlan, build
 from serving.packaging.model import Model
 from serving.packaging.targets import target as find
 from serving.scorecard import Scorecard
@@ -28,10 +28,10 @@ def unsaid(folder: Path, uri: str = "models:/forest/1") -> Model:
     return Model(uri, "forest", "1", None, "it is a forest", folder, "sha256:" + "cd" * 32, "all passed", True)
 
 
-def plan(made: Model, target: str, **options: str) -> Plan:
+def plan(made: Model, target: str, **options: str) -> PackagePlan:
     """The plan for a target, options as ``-C`` gives them."""
     found = find(target)
-    return found.plan(made, found.settle(options))
+    return found.plan(made, found.read(options))
 
 
 def built(made: Model, target: str, folder: Path, **options: str) -> Built:

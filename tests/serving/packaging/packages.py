@@ -10,16 +10,14 @@ from pathlib import Path
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
-from serving.packaging.aws_lambda import TARGET, zipped
+from serving.packaging.aws_lambda import TARGET
 from serving.packaging.model import Model
-from serving.packaging.plan import Plan
+from serving.packaging.plan import PackagePlan
 from serving.packaging.zipping import zipped as packed
 from serving.scorecard import Scorecard
 from tests.serving.contract import cases
 
-ABOUT = {"model": "made", "version": "3", "digest": "sha256:" + "ab" * 32}
-
-#: Answers events from standard input by an unpacked package; says whether the whole package was asked, too.
+#: Answers events from standard input by an unpacked package; says what it imported, and how many lines of code.
 ASK = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -33,22 +31,27 @@ for event in json.load(sys.stdin):
         found.append(lambda_function.handler(event, Context))
     except Exception as error:
         found.append({"raised": type(error).__name__})
-imported = sorted(name for name in sys.modules if not name.startswith(("quick", "scorecard_1_")))
-json.dump({"found": found, "whole": bool(lambda_function._whole), "imported": imported}, log)
+files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
+own = [file for file in files if file.startswith(sys.argv[1])]
+lines = sum(bool(line.strip()) for file in own for line in open(file))
+json.dump({"found": found, "lines": lines, "own": sorted(own), "imported": sorted(sys.modules)}, log)
 """
 
 
-def planned(**options: str) -> Plan:
+def model(card: Scorecard, example: dict | None = None) -> Model:
+    """A fetched model, which nobody had to register."""
+    return Model("models:/made/3", "made", "3", card, "", Path(), card.digest, "passed", True, example=example or {})
+
+
+def planned(**options: str) -> PackagePlan:
     """The plan for AWS Lambda of a version that nobody had to register."""
-    card = cases.scorecard("labels")
-    model = Model("models:/made/3", "made", "3", card, "", Path(), card.digest, "passed", True)
-    return TARGET.plan(model, TARGET.settle(options))
+    return TARGET.plan(model(cases.scorecard("labels")), TARGET.read(options))
 
 
-def unpacked(card: Scorecard, folder: Path) -> Path:
+def unpacked(card: Scorecard, folder: Path, **options: str) -> Path:
     """The package of a scorecard as Lambda lays it down."""
     archive = folder / "function.zip"
-    archive.write_bytes(packed(zipped.files(card, ABOUT)))
+    archive.write_bytes(packed(TARGET.plan(model(card), TARGET.read(options)).package))
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(folder / "task")
     return folder / "task"

@@ -16,7 +16,7 @@ from serving import packaging
 from serving.errors import ServingError
 from serving.functions.pyfunc import Pyfunc
 from serving.packaging import emulator
-from serving.packaging.plan import Plan
+from serving.packaging.plan import PackagePlan
 from serving.packaging.zipping import zipped
 from tests.serving.functions import lambdas
 from tests.serving.functions.lambdas import Called
@@ -24,11 +24,11 @@ from tests.serving.packaging import packages
 
 
 @pytest.fixture(scope="module")
-def planned(store: Path) -> Plan:
+def planned(store: Path) -> PackagePlan:
     return packaging.plan("models:/tree/1", "aws-lambda", allow_ungated=True)
 
 
-def test_the_plan_says_that_it_is_a_container_and_why(planned: Plan) -> None:
+def test_the_plan_says_that_it_is_a_container_and_why(planned: PackagePlan) -> None:
     assert planned.variant == "container"
     assert "DecisionTreeClassifier" in planned.reason
     assert (planned.archive, planned.zipped) == (None, None)
@@ -38,7 +38,7 @@ def test_the_plan_says_that_it_is_a_container_and_why(planned: Plan) -> None:
     assert planned.digest.startswith("sha256:")
 
 
-def test_it_is_built_with_exact_pins_and_the_same_bytes(planned: Plan, tmp_path: Path) -> None:
+def test_it_is_built_with_exact_pins_and_the_same_bytes(planned: PackagePlan, tmp_path: Path) -> None:
     first = packaging.build(planned, tmp_path / "first")
     second = packaging.build(packaging.plan("models:/tree/1", "aws-lambda", allow_ungated=True), tmp_path / "second")
     assert first.sha256 == second.sha256
@@ -55,7 +55,7 @@ def test_it_is_built_with_exact_pins_and_the_same_bytes(planned: Plan, tmp_path:
 
 
 @pytest.fixture(scope="module")
-def function(planned: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulator.Function]:
+def function(planned: PackagePlan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulator.RunningFunction]:
     """What the image would run, in this environment, which has what the model needs."""
     archive = tmp_path_factory.mktemp("image") / "content.zip"
     archive.write_bytes(zipped(planned.package))
@@ -63,7 +63,7 @@ def function(planned: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield function
 
 
-def test_the_image_answers_by_the_contract(function: emulator.Function) -> None:
+def test_the_image_answers_by_the_contract(function: emulator.RunningFunction) -> None:
     model, table = packages.tree()
     rows = table.head(4)
     expected = model.predict(rows).tolist()
@@ -93,7 +93,7 @@ def test_the_image_answers_by_the_contract(function: emulator.Function) -> None:
         ({"nothing": 1}, "expected one of the keys"),
     ],
 )
-def test_what_is_wrong_is_refused_as_elsewhere(function: emulator.Function, body: dict, says: str) -> None:
+def test_what_is_wrong_is_refused_as_elsewhere(function: emulator.RunningFunction, body: dict, says: str) -> None:
     found = function.invoke(lambdas.second(json.dumps(body).encode(), content_type="application/json"))
     assert found["statusCode"] == 400
     assert says in json.loads(found["body"])["message"]
@@ -146,7 +146,7 @@ class TestRefused:
     def model(self, store: Path, tmp_path: Path) -> Path:
         return Path(mlflow.artifacts.download_artifacts("models:/tree/1", dst_path=str(tmp_path / "model")))
 
-    def plan(self, model: Path) -> Plan:
+    def plan(self, model: Path) -> PackagePlan:
         return packaging.plan(str(model), "aws-lambda", options={"name": "f"}, allow_ungated=True)
 
     def test_a_requirement_without_a_release(self, model: Path) -> None:

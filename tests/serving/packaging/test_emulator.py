@@ -34,7 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=[emulator.EMULATOR, emulator.CLIENT])
-def function(request: pytest.FixtureRequest, built: Path) -> Iterator[emulator.Function]:
+def function(request: pytest.FixtureRequest, built: Path) -> Iterator[emulator.RunningFunction]:
     program = tools.rie() if request.param == emulator.EMULATOR else None
     with emulator.running(built, emulator=program) as function:
         assert function.kind == request.param
@@ -42,14 +42,14 @@ def function(request: pytest.FixtureRequest, built: Path) -> Iterator[emulator.F
 
 
 @pytest.mark.parametrize("form", [lambdas.second, lambdas.first, lambdas.balanced])
-def test_requests_are_answered_by_the_contract(function: emulator.Function, card: Scorecard, form) -> None:
+def test_requests_are_answered_by_the_contract(function: emulator.RunningFunction, card: Scorecard, form) -> None:
     for case in REQUESTS:
         status, payload = reply(card, case.body, case.content_type, encoding=case.encoding)
         found = function.invoke(form(case.body, **lambdas.headers_of(case)))
         assert (found["statusCode"], json.loads(found["body"])) == (status, json.loads(json.dumps(payload))), case.name
 
 
-def test_a_direct_request_and_the_log(function: emulator.Function, card: Scorecard) -> None:
+def test_a_direct_request_and_the_log(function: emulator.RunningFunction, card: Scorecard) -> None:
     body = cases.good()[1].body
     assert function.invoke(json.loads(body)) == json.loads(json.dumps(reply(card, body, "application/json")[1]))
     lines = [json.loads(line) for line in function.log.splitlines() if line.startswith('{"_aws"')]
@@ -59,7 +59,7 @@ def test_a_direct_request_and_the_log(function: emulator.Function, card: Scoreca
     assert "Task timed out" not in function.log
 
 
-def test_an_event_that_cannot_be_taken_is_an_error_of_the_function(function: emulator.Function) -> None:
+def test_an_event_that_cannot_be_taken_is_an_error_of_the_function(function: emulator.RunningFunction) -> None:
     with pytest.raises(ServingError, match="the function failed: EventError: expected records of one of"):
         function.invoke({"Records": [{"EventSource": "aws:sns"}]})
 

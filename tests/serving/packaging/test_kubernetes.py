@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from serving.errors import ServingError
-from serving.packaging import Plan
+from serving.packaging import PackagePlan
 from serving.server.memory import BESIDE, parse_size
 from serving.server.settings import Settings
 from tests.serving.packaging import made
@@ -19,7 +19,7 @@ IMAGE = "registry.example:5000/team/made:3"
 EXTENSION = {"minReplicas", "maxReplicas", "timeout", "scaleTarget", "scaleMetric", "containerConcurrency"}
 
 
-def planned(folder: Path, *, model: str = made.NAME, **options: str) -> tuple[Plan, dict[str, dict]]:
+def planned(folder: Path, *, model: str = made.NAME, **options: str) -> tuple[PackagePlan, dict[str, dict]]:
     """A plan, and its manifests by kind."""
     plan = made.plan(made.model(folder, name=model), "kubernetes", **{"image": IMAGE, **options})
     found = {}

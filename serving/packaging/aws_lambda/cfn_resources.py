@@ -1,8 +1,10 @@
-"""Resources that both templates make, as CloudFormation has them: queues, bucket, table, alarms, permissions."""
+"""CloudFormation resources that both templates make: queues, bucket, table, alarms, statements of policies."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from ..plan import Permission
+from . import iam
 from .settings import DYNAMODB, S3, SQS
 
 Resources = dict[str, Any]
@@ -133,61 +135,30 @@ def variables(events: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def reading(events: tuple[str, ...], *, stream: Any) -> list[dict[str, Any]]:
-    """What the function may do with what its events come from; the bucket's are apart."""
-    found = []
-    if SQS in events:
-        actions = ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"]
-        found.append(allow([f"sqs:{action}" for action in actions], arn("RequestQueue")))
-    if DYNAMODB in events:
-        actions = ["GetRecords", "GetShardIterator", "DescribeStream"]
-        found.append(allow([f"dynamodb:{action}" for action in actions], stream))
-        found.append(allow(["dynamodb:ListStreams"], "*"))
-    return found
+def statement(permission: Permission, *, bucket: str = "${Bucket}") -> dict[str, Any]:
+    """Return a permission as a statement, its resources as CloudFormation refers to them.
+
+    Parameters
+    ----------
+    bucket : the bucket's name, as ``Fn::Sub`` takes it.
+    """
+    places = [_place(name, bucket) for name in permission.resources]
+    return iam.statement(permission, places if len(places) > 1 else places[0])
 
 
-def writing(events: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What the function may do with what its answers go to; the bucket's are apart."""
-    found = []
-    if SQS in events:
-        found.append(allow(["sqs:SendMessage"], arn("ResultsQueue")))
-    if S3 in events or DYNAMODB in events:
-        found.append(allow(["sqs:SendMessage"], arn("FailedEvents")))
-    if DYNAMODB in events:
-        found.append(allow(["dynamodb:BatchWriteItem"], arn("ResultsTable")))
-    return found
+def _place(name: str, bucket: str) -> Any:
+    if name == "*":
+        return name
+    if name.startswith("arn:"):
+        account = {"partition": "${AWS::Partition}", "region": "${AWS::Region}", "account": "${AWS::AccountId}"}
+        text = iam.placed(name, **account)
+        return text if text == name else sub(text)
+    if name.startswith("Bucket/"):
+        return sub(f"arn:${{AWS::Partition}}:s3:::{bucket}{name.removeprefix('Bucket')}")
+    return ref(name) if name == "StreamArn" else arn(name)
 
 
-def with_key(events: tuple[str, ...], key: Any) -> dict[str, Any]:
-    """What the function may do with the customer's key: it writes, too, where answers are stored."""
-    return allow(["kms:Decrypt", *(["kms:GenerateDataKey"] if events else [])], key)
-
-
-def of_bucket(name: str) -> list[dict[str, Any]]:
-    """What the function may do with its bucket."""
-    whole = f"arn:${{AWS::Partition}}:s3:::${{{name}}}/"
-    return [
-        allow(["s3:GetObject", "s3:GetObjectVersion"], sub(whole + "in/*")),
-        allow(
-            ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
-            [sub(whole + "output/*"), sub(whole + "refused/*")],
-        ),
-    ]
-
-
-def network() -> dict[str, Any]:
-    """What a function in a VPC may do; these actions know no resources."""
-    actions = ["CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets"]
-    actions += ["AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"]
-    return allow([f"ec2:{action}" for action in actions], "*")
-
-
-def allow(actions: list[str], resource: Any) -> dict[str, Any]:
-    """A statement of a policy."""
-    return {"Effect": "Allow", "Action": actions, "Resource": resource}
-
-
-def alarms(function: Any, options: Mapping[str, Any], *, topic: Any, p99: Any) -> Resources:
+def alarms(function: Any, events: tuple[str, ...], *, topic: Any, p99: Any) -> Resources:
     """Alarms on errors and on the slowest hundredth; sent to a topic where there is one.
 
     Parameters
@@ -195,7 +166,6 @@ def alarms(function: Any, options: Mapping[str, Any], *, topic: Any, p99: Any) -
     topic : what ``AlarmActions`` is; None for no such property.
     """
     notified = {"AlarmActions": topic} if topic else {}
-    events = tuple(options["events"])
     by_function = [{"Name": "FunctionName", "Value": function}]
 
     def alarm(what: str, threshold: Any, **metric: Any) -> Resources:
@@ -215,17 +185,19 @@ def alarms(function: Any, options: Mapping[str, Any], *, topic: Any, p99: Any) -
     own = {"Namespace": "ModelLifecycle", "Dimensions": [{"Name": "Function", "Value": function}]}
     found = {
         "ErrorsAlarm": alarm("The function failed.", 0, **lambdas, MetricName="Errors", Statistic="Sum"),
-        "AnswersAlarm": alarm(
-            "Requests were not answered though they were good.", 0, **own, MetricName="Errors", Statistic="Sum"
-        ),
+        "AnswersAlarm": alarm("Valid requests failed.", 0, **own, MetricName="Errors", Statistic="Sum"),
         "LatencyAlarm": alarm(
-            "One in a hundred calls takes too long.", p99, **lambdas, MetricName="Duration", ExtendedStatistic="p99"
+            "The 99th percentile is too long.",
+            p99,
+            **lambdas,
+            MetricName="Duration",
+            ExtendedStatistic="p99",
         ),
     }
     waiting = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible", "Statistic": "Maximum"}
     if SQS in events:
         at = [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]}}]
-        found["DeadLettersAlarm"] = alarm("Messages were given up.", 0, **waiting, Dimensions=at)
+        found["DeadLettersAlarm"] = alarm("Messages are in the dead-letter queue.", 0, **waiting, Dimensions=at)
     if S3 in events or DYNAMODB in events:
         at = [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["FailedEvents", "QueueName"]}}]
         found["FailedEventsAlarm"] = alarm("Events failed for good.", 0, **waiting, Dimensions=at)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serving.deployments import asking, deploying
-from serving.deployments.clouds import Cloud
+from serving.deployments import deploying, predicting
+from serving.deployments.aws import Cloud
 from serving.deployments.errors import DeploymentError
-from serving.deployments.settings import Settings
+from serving.deployments.settings import DeploymentOptions
 from tests.serving.deployments.made import NAME, package
 from tests.serving.deployments.simulated import Simulated
 
@@ -17,7 +17,7 @@ REQUEST = {"dataframe_records": [{"x": 1.5, "colour": None}], "params": {"output
 
 
 def sent(inputs) -> object:
-    return json.loads(asking.body(inputs))
+    return json.loads(predicting.body(inputs))
 
 
 @pytest.mark.parametrize("request_", [REQUEST, json.dumps(REQUEST), json.dumps(REQUEST).encode()])
@@ -27,7 +27,7 @@ def test_a_request_of_the_contract_goes_as_it_is(request_):
 
 def test_text_goes_byte_by_byte():
     text = '{"inputs": {"x": [1e400, 0.1000000000000000055511151231257827]}}'
-    assert asking.body(text) == text.encode()
+    assert predicting.body(text) == text.encode()
 
 
 def test_a_table_goes_with_its_columns_and_with_nulls_for_what_is_missing():
@@ -80,7 +80,7 @@ def test_numbers_are_kept_to_the_last_digit():
 )
 def test_what_cannot_be_asked_is_refused(inputs, says: str):
     with pytest.raises(DeploymentError, match=says) as refused:
-        asking.body(inputs)
+        predicting.body(inputs)
     assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_asked_is_refused(inputs, says: str):
     ],
 )
 def test_an_explanation_is_asked_for_by_the_contract(inputs, expected):
-    assert asking.explaining(inputs) == expected
+    assert predicting.explaining(inputs) == expected
 
 
 class TestAnswers:
@@ -100,12 +100,12 @@ class TestAnswers:
 
     @pytest.fixture(autouse=True)
     def deployed(self, aws: Simulated, cloud: Cloud) -> None:
-        deploying.create(cloud, NAME, package(1), Settings(create_role=True), say=lambda words: None)
+        deploying.create(cloud, NAME, package(1), DeploymentOptions(create_role=True), say=lambda words: None)
 
     @pytest.mark.parametrize("answer", [{"predictions": [1.5]}, {"prediction": "red"}])
     def test_an_answer_is_given_as_it_is(self, aws: Simulated, cloud: Cloud, answer: dict):
         aws.answers = lambda body: json.dumps(answer).encode()
-        assert asking.ask(cloud, NAME, b"[1]") == answer
+        assert predicting.ask(cloud, NAME, b"[1]") == answer
         assert aws.invoked == [(NAME, "live", b"[1]")]
 
     @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ class TestAnswers:
     def test_any_other_answer_is_an_error_of_one_line(self, aws: Simulated, cloud: Cloud, answer: bytes, says: str):
         aws.answers = lambda body: answer
         with pytest.raises(DeploymentError, match=says) as refused:
-            asking.ask(cloud, NAME, b"[1]")
+            predicting.ask(cloud, NAME, b"[1]")
         assert "\n" not in refused.value.message
 
     def test_a_function_that_fails_is_told_with_its_error(self, aws: Simulated, cloud: Cloud):
@@ -129,10 +129,10 @@ class TestAnswers:
 
         aws.answers = fail
         with pytest.raises(DeploymentError, match=r"'diabetes' failed \(MemoryError\): too much; look at its log"):
-            asking.ask(cloud, NAME, b"[1]")
+            predicting.ask(cloud, NAME, b"[1]")
 
     def test_a_deployment_that_is_not_there_is_told(self, aws: Simulated, cloud: Cloud):
         aws.answers = lambda body: b"{}"
         with pytest.raises(DeploymentError, match="no deployment 'other' in eu-central-1") as refused:
-            asking.ask(cloud, "other", b"[1]")
+            predicting.ask(cloud, "other", b"[1]")
         assert refused.value.error_code == "RESOURCE_DOES_NOT_EXIST"

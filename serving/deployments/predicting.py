@@ -9,7 +9,7 @@ from serving import contract
 from serving.contract.questions import LONG, SHORT
 
 from . import commandline
-from .clouds import Cloud
+from .aws import Cloud
 from .errors import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, DeploymentError
 from .traffic import ALIAS
 
@@ -27,7 +27,7 @@ def body(inputs: Any) -> bytes:
     Raises
     ------
     DeploymentError
-        where it is none of these, or more than Lambda takes.
+        if it is none of these, or more than Lambda takes.
     """
     text = _text(inputs)
     content = text if isinstance(text, bytes) else text.encode()
@@ -62,7 +62,7 @@ def ask(cloud: Cloud, name: str, content: bytes) -> dict[str, Any]:
     Raises
     ------
     DeploymentError
-        where there is no such deployment, it refuses the request, or fails.
+        if there is no such deployment, it refuses the request, or fails.
     """
     answer = cloud.find("lambda", "invoke", FunctionName=name, Qualifier=ALIAS, Payload=content)
     if answer is None:

@@ -26,7 +26,7 @@ TRIES = 6
 PATIENCE = 120.0
 #: How long AWS is tried that is not reached, or fails; in seconds.
 AWAY = 15.0
-_PAUSES = (0.5, 8.0)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 _CREDENTIALS = (
@@ -35,7 +35,7 @@ _CREDENTIALS = (
 )
 
 
-class Answered(DeploymentError):
+class CallRefused(DeploymentError):
     """The cloud refused a call.
 
     Parameters
@@ -105,10 +105,10 @@ class Cloud:
 
         Raises
         ------
-        Answered
-            where the cloud refuses.
+        CallRefused
+            if the cloud refuses.
         DeploymentError
-            where it is not reached, or has nothing to go by.
+            if it is not reached, or has nothing to go by.
         """
         return self._trying(service, operation, lambda client: getattr(client, operation)(**parameters))
 
@@ -124,23 +124,40 @@ class Cloud:
     def _trying(self, service: str, operation: str, made: Callable[[Any], Any]) -> Any:
         """Make a call, again and again where AWS is away; botocore itself gives up within two seconds then."""
         self.observe(f"{service}.{operation}")
-        deadline, pause = self.clock() + AWAY, 1.0
+
+        def attempt() -> Any:
+            with aws_errors(service, operation, self.region):
+                return made(self.client(service))
+
+        def away(error: DeploymentError) -> bool:
+            return isinstance(error, Unreached) or (isinstance(error, CallRefused) and error.status >= 500)
+
+        return self._retried(attempt, away, within=AWAY, pause=1.0)
+
+    def _retried(
+        self, attempt: Callable[[], Any], again: Callable[[DeploymentError], bool], *, within: float, pause: float
+    ) -> Any:
+        """Retry as long as ``again`` says of the error, with pauses that double, up to a deadline.
+
+        Parameters
+        ----------
+        within, pause : until the deadline, and the first pause; in seconds.
+        """
+        deadline = self.clock() + within
         while True:
             try:
-                with speaking(service, operation, self.region):
-                    return made(self.client(service))
+                return attempt()
             except DeploymentError as error:
-                failed = isinstance(error, Answered) and error.status >= 500
-                if not (failed or isinstance(error, Unreached)) or self.clock() + pause > deadline:
+                if not again(error) or self.clock() + pause > deadline:
                     raise
             self.sleep(pause)
-            pause *= 2
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def find(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
         """What a call answers; None where there is no such thing."""
         try:
             return self.call(service, operation, **parameters)
-        except Answered as error:
+        except CallRefused as error:
             if error.code in _ABSENT:
                 return None
             raise
@@ -150,20 +167,18 @@ class Cloud:
         service: str,
         operation: str,
         *,
-        while_: Callable[[Answered], bool] | None = None,
+        while_: Callable[[CallRefused], bool] | None = None,
         **parameters: Any,
     ) -> dict[str, Any]:
         """Make a call that is refused as long as another change is under way, or as ``while_`` says of the refusal."""
         waits = while_ or under_way
-        deadline, pause = self.clock() + PATIENCE, _PAUSES[0]
-        while True:
-            try:
-                return self.call(service, operation, **parameters)
-            except Answered as error:
-                if not waits(error) or self.clock() + pause > deadline:
-                    raise
-            self.sleep(pause)
-            pause = min(pause * 2, _PAUSES[1])
+
+        def again(error: DeploymentError) -> bool:
+            return isinstance(error, CallRefused) and waits(error)
+
+        return self._retried(
+            lambda: self.call(service, operation, **parameters), again, within=PATIENCE, pause=_FIRST_PAUSE
+        )
 
     def wait(self, waiter: str, what: str, **parameters: Any) -> None:
         """Wait until a function is ready.
@@ -176,7 +191,7 @@ class Cloud:
         from botocore.exceptions import WaiterError
 
         self.observe(f"lambda.{waiter}")
-        with speaking("lambda", waiter, self.region):
+        with aws_errors("lambda", waiter, self.region):
             try:
                 self.client("lambda").get_waiter(waiter).wait(**parameters)
             except WaiterError as error:
@@ -192,12 +207,12 @@ def connect(region: str, *, observe: Observer = unobserved) -> Cloud:
     Raises
     ------
     DeploymentError
-        where one of them is missing.
+        if one of them is missing.
     """
     import boto3
     from botocore.exceptions import BotoCoreError
 
-    with speaking("credentials", "find", region):
+    with aws_errors("credentials", "find", region):
         session = boto3.session.Session()
         try:
             found = session.get_credentials()
@@ -224,11 +239,11 @@ def region(named: str) -> str:
     Raises
     ------
     DeploymentError
-        where there is none, or it is not known.
+        if there is none, or it is not known.
     """
     import boto3
 
-    with speaking("settings", "read", named):
+    with aws_errors("settings", "read", named):
         session = boto3.session.Session()
         name = named or session.region_name
     if not name:
@@ -251,13 +266,13 @@ def region(named: str) -> str:
     return name
 
 
-def under_way(error: Answered) -> bool:
+def under_way(error: CallRefused) -> bool:
     """Whether a call was refused because another change of the function is not finished."""
     return error.there and re.search("in progress|at this time", error.said) is not None
 
 
 @contextmanager
-def speaking(service: str, operation: str, region: str) -> Iterator[None]:
+def aws_errors(service: str, operation: str, region: str) -> Iterator[None]:
     """Turn what boto3 raises inside the block into a DeploymentError of one line."""
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
@@ -274,7 +289,7 @@ def speaking(service: str, operation: str, region: str) -> Iterator[None]:
         ) from None
 
 
-def _refused(error: Any, call: str) -> Answered:
+def _refused(error: Any, call: str) -> CallRefused:
     answer = error.response
     code, said = answer["Error"].get("Code", ""), one_line(answer["Error"].get("Message") or error)
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -298,7 +313,7 @@ def _refused(error: Any, call: str) -> Answered:
     else:
         kind, advice = INTERNAL_ERROR, ""
     text = f"AWS refused {call} ({code or status}): {said}" + (f"; {advice}" if advice else "")
-    return Answered(text, kind, code=code, said=said, status=status)
+    return CallRefused(text, kind, code=code, said=said, status=status)
 
 
 def _unreached(error: Any, call: str, region: str) -> DeploymentError:

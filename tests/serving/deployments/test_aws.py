@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from serving.deployments import clouds, deploying, function
-from serving.deployments.clouds import TRIES, Answered, Cloud
+from serving.deployments import deploying, function
+from serving.deployments.aws import PATIENCE, TRIES, CallRefused, Cloud, connect, region
 from serving.deployments.errors import DeploymentError
-from serving.deployments.settings import Settings
+from serving.deployments.settings import DeploymentOptions
 from serving.deployments.shifting import Trial
 from tests import stores
 from tests.serving.deployments.made import NAME, Time, package
 from tests.serving.deployments.simulated import REGION, Cut, Simulated
 
-FIRST = Settings(create_role=True, url=True)
+FIRST = DeploymentOptions(create_role=True, url=True)
 
 
 def say(words: str) -> None:
@@ -22,29 +22,29 @@ def say(words: str) -> None:
 
 
 def test_a_region_is_the_targets_else_the_environments(monkeypatch: pytest.MonkeyPatch):
-    assert clouds.region("eu-west-1") == "eu-west-1"
+    assert region("eu-west-1") == "eu-west-1"
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
-    assert clouds.region("") == "us-east-2"
+    assert region("") == "us-east-2"
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(DeploymentError, match="no AWS region: name it in the target, aws-lambda:/eu-central-1"):
-        clouds.region("")
+        region("")
 
 
 @pytest.mark.parametrize(("name", "near"), [("eu-centrl-1", "eu-central-1"), ("us-east1", "us-east-1")])
 def test_an_unknown_region_is_refused_with_the_one_that_was_meant(name: str, near: str):
     with pytest.raises(DeploymentError, match=f"unknown AWS region '{name}'; did you mean {near}?"):
-        clouds.region(name)
+        region(name)
 
 
 def test_without_credentials_nothing_is_called(aws: Simulated, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(DeploymentError, match="no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID") as refused:
-        clouds.connect(REGION)
+        connect(REGION)
     assert refused.value.error_code == "PERMISSION_DENIED"
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(DeploymentError, match=r"nobody.*correct AWS_PROFILE"):
-        clouds.connect(REGION)
+        connect(REGION)
     assert aws.calls == []
 
 
@@ -69,7 +69,7 @@ def cut():
 def test_throttling_failures_and_lost_connections_are_tried_again(aws: Simulated, cloud: Cloud, fault):
     aws.before = once_each(fault)
     deploying.create(cloud, NAME, package(1), FIRST, say=say)
-    deploying.update(cloud, NAME, package(2), Settings(), say=say)
+    deploying.update(cloud, NAME, package(2), DeploymentOptions(), say=say)
     assert deploying.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
 
 
@@ -115,7 +115,7 @@ def test_a_change_that_is_under_way_is_waited_for(aws: Simulated, cloud: Cloud, 
 
     aws.before = before
     began = passing.now
-    deploying.update(cloud, NAME, package(2), Settings(), say=say)
+    deploying.update(cloud, NAME, package(2), DeploymentOptions(), say=say)
     assert passing.now - began == 0.5 + 1 + 2 + 4
     assert deploying.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
 
@@ -126,9 +126,9 @@ def test_a_change_that_never_ends_is_given_up(aws: Simulated, cloud: Cloud, pass
     aws.before = lambda call: (409, "ResourceConflictException", busy) if call.action.endswith("/code") else None
     began = passing.now
     with pytest.raises(DeploymentError, match="An update is in progress") as refused:
-        deploying.update(cloud, NAME, package(2), Settings(), say=say)
+        deploying.update(cloud, NAME, package(2), DeploymentOptions(), say=say)
     assert refused.value.error_code == "RESOURCE_CONFLICT"
-    assert clouds.PATIENCE - 10 < passing.now - began <= clouds.PATIENCE
+    assert PATIENCE - 10 < passing.now - began <= PATIENCE
 
 
 def test_a_role_that_was_made_just_now_is_waited_for(aws: Simulated, cloud: Cloud, passing: Time):
@@ -152,12 +152,14 @@ def test_a_role_that_was_made_just_now_is_waited_for(aws: Simulated, cloud: Clou
     aws.before = before
     role = "arn:aws:iam::123456789012:role/mine"
     with pytest.raises(DeploymentError, match="cannot be assumed by Lambda"):
-        deploying.create(cloud, NAME, package(1), Settings(role=role), say=say)
+        deploying.create(cloud, NAME, package(1), DeploymentOptions(role=role), say=say)
 
 
 def test_a_role_that_is_not_there_is_told(aws: Simulated, cloud: Cloud):
     with pytest.raises(DeploymentError, match="cannot be assumed by Lambda"):
-        deploying.create(cloud, NAME, package(1), Settings(role="arn:aws:iam::123456789012:role/none"), say=say)
+        deploying.create(
+            cloud, NAME, package(1), DeploymentOptions(role="arn:aws:iam::123456789012:role/none"), say=say
+        )
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_a_role_that_is_not_there_is_told(aws: Simulated, cloud: Cloud):
 )
 def test_a_refusal_is_one_line_with_what_to_do(aws, cloud: Cloud, status: int, code: str, says: str, kind: str):
     aws.before = lambda call: (status, code, "line 1\nline 2")
-    with pytest.raises(Answered, match=says) as refused:
+    with pytest.raises(CallRefused, match=says) as refused:
         function.find(cloud, NAME)
     assert "\n" not in refused.value.message
     assert refused.value.error_code == kind
@@ -179,7 +181,7 @@ def test_a_refusal_is_one_line_with_what_to_do(aws, cloud: Cloud, status: int, c
 
 def test_a_cloud_that_is_away_is_told(aws: Simulated, passing: Time, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{stores.HOST}:9")
-    away = replace(clouds.connect(REGION), clock=passing.clock, sleep=passing.sleep)
+    away = replace(connect(REGION), clock=passing.clock, sleep=passing.sleep)
     with pytest.raises(DeploymentError, match=f"AWS is not reached for lambda get_function in {REGION}: .*again"):
         function.find(away, NAME)
     assert passing.slept == [1, 2, 4, 8]
@@ -193,7 +195,7 @@ def test_a_cloud_that_is_away_for_a_while_costs_no_trial(aws: Simulated, cloud: 
         return 500 if 60 <= passing.now - began < 70 else None
 
     aws.before = before
-    deploying.update(cloud, NAME, package(2), Settings(trial=Trial(0.1, 120)), say=say)
+    deploying.update(cloud, NAME, package(2), DeploymentOptions(trial=Trial(0.1, 120)), say=say)
     assert deploying.describe(cloud, NAME)["traffic"] == "version 2"
     assert {1.0, 2.0} < set(passing.slept)
 
@@ -221,9 +223,9 @@ def made(aws: Simulated) -> bool:
     ],
 )
 def test_a_function_that_never_starts_is_told(aws: Simulated, cloud: Cloud, state: dict, says: str):
-    aws.telling = lambda configuration: configuration.update(state)
+    aws.deployment_errors = lambda configuration: configuration.update(state)
     with pytest.raises(DeploymentError, match=says):
         deploying.create(cloud, NAME, package(1), FIRST, say=say)
-    aws.telling = lambda configuration: None
+    aws.deployment_errors = lambda configuration: None
     deploying.create(cloud, NAME, package(1), FIRST, say=say)
     assert deploying.describe(cloud, NAME)["traffic"] == "version 1"

@@ -1,0 +1,51 @@
+"""Decompress the body of a request, within limits."""
+
+import zlib
+
+from .bodies import Limits, too_large
+from .errors import UNREADABLE, RequestError
+
+# Bytes that are unpacked at a time: what follows the end of a gzip member is copied.
+_PIECE = 4096
+# Bytes of what is unpacked for which memory is asked for at a time; from there on as many again.
+_STEP = 256 * 1024
+
+
+def decompressed(body: bytes, encoding: str, limits: Limits) -> bytes:
+    """A body without its ``Content-Encoding``; never more than a byte over the limit is unpacked.
+
+    Raises
+    ------
+    RequestError
+        with status 400, 413 or 415.
+    """
+    name = encoding.strip().lower()
+    if name in ("identity", ""):
+        return body
+    if name not in ("gzip", "x-gzip", "deflate"):
+        raise RequestError(
+            "Content-Encoding: expected gzip, deflate or none, found another", status=415, code=UNREADABLE
+        )
+    reader, parts, place, left = None, [], 0, limits.body + 1
+    claimed = 0
+    try:
+        while place < len(body) and left > 0:
+            if reader is None or reader.eof:  # gzip members may follow one another
+                reader = zlib.decompressobj(47 if name != "deflate" else zlib.MAX_WBITS)
+            piece = body[place : place + _PIECE]
+            part = reader.decompress(piece, left)
+            parts.append(part)
+            left -= len(part)
+            place += len(piece) - len(reader.unused_data)
+            unpacked = limits.body + 1 - left
+            if unpacked > claimed:  # the parts, and what they are joined to
+                step = min(max(_STEP, claimed), limits.body + 1 - claimed)
+                limits.claim(2 * step)
+                claimed += step
+    except zlib.error:
+        raise RequestError(f"Content-Encoding: the body is not {name}") from None
+    if left <= 0:
+        raise too_large(limits)
+    if reader is not None and not reader.eof:
+        raise RequestError(f"Content-Encoding: the body is {name} that is cut short")
+    return b"".join(parts)

@@ -1,0 +1,67 @@
+"""Rows that are lists of values."""
+
+from ..scorecard.inputs import column_name, kind
+from .errors import RequestError
+from .tables import Table, none_of, shown
+
+
+class Matrix(Table):
+    """Rows of values in the order of ``names``; None stands for the order of the model's inputs."""
+
+    __slots__ = ("count", "data", "names")
+
+    def __init__(self, names: list | None, data: list, *, noun: str = "value"):
+        if names is not None:
+            # Training, too, names the columns that have no name.
+            names = [name if name.strip() else column_name(name, place) for place, name in enumerate(names)]
+            _unique(names)
+        self.names, self.data, self.count = names, data, len(data)
+        if names is not None:
+            self._check(names, noun)
+
+    def positional(self, inputs) -> "Matrix":
+        """The same rows, with the names of the model's inputs where it has none of its own.
+
+        Raises
+        ------
+        RequestError
+            where a row is not as long as that.
+        """
+        if self.names is not None:
+            return self
+        self.names = [item.name for item in inputs]
+        self._check(self.names, "value")
+        return self
+
+    def _check(self, names, noun: str) -> None:
+        size = len(names)
+        counted = f"{size} {noun}" if size == 1 else f"{size} {noun}s"
+        for place, row in enumerate(self.data):
+            if not isinstance(row, list):
+                raise RequestError(f"row {place}: expected a list of {counted}, found {kind(row)}")
+            if len(row) != size:
+                if len(row) < size:
+                    where = f"the first without one is column {shown(names[len(row)])}"
+                else:
+                    where = f"column {shown(names[-1])} is the last" if names else "the model reads no column"
+                raise RequestError(f"row {place}: expected {counted}, found {len(row)}; {where}")
+
+    def rows(self):
+        names: list = self.names  # type: ignore[assignment]  # by now they are known
+        for row in self.data:
+            yield dict(zip(names, row, strict=True))
+
+    def columns(self, inputs) -> dict:
+        names: list = self.names  # type: ignore[assignment]
+        return dict(zip(names, map(list, zip(*self.data, strict=True)), strict=True))
+
+    def foreign(self, inputs) -> bool:
+        return none_of(inputs, self.names)
+
+
+def _unique(names) -> None:
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise RequestError(f"column {shown(name)}: expected one column of this name, found several")
+        seen.add(name)
