@@ -13,7 +13,7 @@ from serving.scorecard import Scorecard, ScorecardError
 
 
 @dataclass(frozen=True)
-class Model:
+class PackagedModel:
     """A model as its package holds it.
 
     Parameters
@@ -57,7 +57,7 @@ class Model:
         return {"model": self.name, "version": self.version, "digest": self.digest}
 
 
-def fetch(uri: str, *, allow_ungated: bool) -> Model:
+def fetch(uri: str, *, allow_ungated: bool) -> PackagedModel:
     """A model by its URI, if its gates passed.
 
     Parameters
@@ -76,7 +76,7 @@ def fetch(uri: str, *, allow_ungated: bool) -> Model:
     gates, gated = _gates(model, allow_ungated)
     card, why = _scorecard(model)
     folder = model.files.folder()
-    return Model(
+    return PackagedModel(
         uri=redaction.url(uri),
         name=model.name,
         version=model.version,

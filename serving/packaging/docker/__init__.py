@@ -12,7 +12,7 @@ from serving.errors import ServingError
 from serving.models.files import META, MLMODEL, SCORECARD
 from serving.server.memory import BESIDE, MAX_MEMORY
 
-from ..model import Model
+from ..model import PackagedModel
 from ..naming import named
 from ..options import Target, matching, option, some_of, yes_no
 from ..plan import CONTAINER, File, PackagePlan
@@ -99,7 +99,7 @@ CMD ["serve"]
 _IGNORED = "*\n!requirements.txt\n!start.py\n!about.json\n!registry\n!serving\n!model\n**/__pycache__\n"
 
 
-def plan(model: Model, options: DockerOptions) -> PackagePlan:
+def plan(model: PackagedModel, options: DockerOptions) -> PackagePlan:
     """Return the plan of an image of the server with a model.
 
     Raises
@@ -151,7 +151,7 @@ def plan(model: Model, options: DockerOptions) -> PackagePlan:
     )
 
 
-def _name(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
+def _name(model: PackagedModel, given: str) -> tuple[str, tuple[str, ...]]:
     """The image's name, and a note where it is another than the model's.
 
     Raises
@@ -163,7 +163,7 @@ def _name(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
     return named(model, given, pattern=_IMAGE, expected=expected, target="docker", most=128)
 
 
-def _files(model: Model, options: DockerOptions) -> tuple[File, ...]:
+def _files(model: PackagedModel, options: DockerOptions) -> tuple[File, ...]:
     title = model.title
     if title in (".", "..") or "/" in title or "\0" in title:
         raise ServingError(f"docker: no folder can be called {title!r}, as the model is")
@@ -220,7 +220,7 @@ def _blocks(name: str) -> Iterator[str]:
             block = ""
 
 
-def _model(model: Model) -> Iterator[tuple[str, bytes | Path]]:
+def _model(model: PackagedModel) -> Iterator[tuple[str, bytes | Path]]:
     """The files of a model that the server reads: the scorecard, and an example of a row."""
     assert model.scorecard is not None
     yield SCORECARD, model.scorecard.dumps().encode()
