@@ -171,10 +171,10 @@ def tune(as_json: bool, **given) -> None:
 def evaluate(as_json: bool, **given) -> None:
     """Judge a registered version on a table, beside the champion, and keep the evidence with its run."""
     from pipelines import terminal
-    from pipelines.evaluation.evaluate import Question
+    from pipelines.evaluation.evaluate import EvaluationRequest
     from pipelines.evaluation.evaluate import evaluate as evaluate_one
 
-    question = Question(
+    request = EvaluationRequest(
         model=given["model"],
         data=given["data"],
         query=given["query"],
@@ -187,7 +187,7 @@ def evaluate(as_json: bool, **given) -> None:
         resamples=given["intervals"],
         seed=given["seed"],
     )
-    terminal.show_verdict(evaluate_one(question, say=terminal.say), as_json=as_json)
+    terminal.show_evaluation(evaluate_one(request, say=terminal.say), as_json=as_json)
 
 
 @cli.command()

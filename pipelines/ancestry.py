@@ -1,7 +1,7 @@
-"""What a training takes over from the earlier versions of its name, and what is known of the rows it holds out."""
+"""What a training inherits from the earlier versions of its name, and which of them saw the rows it holds out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from pipelines.dataset import Dataset, Roles
 from pipelines.errors import PipelineError
 from pipelines.splitting import Split
 from registry.cli.text import listed, spans
-from registry.holdout import GROUP, TIME, Earlier, HoldoutRule
+from registry.earlier_versions import EarlierVersion
+from registry.evidence.document import OtherVersions
+from registry.holdout import GROUP, TIME, HoldoutRule
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Inheritance:
         return self.rule.key_columns if self.rule else ()
 
 
-def take_over(earlier: Sequence[Earlier], roles: Roles, *, target: str, columns: Sequence[str]) -> Inheritance:
+def take_over(earlier: Sequence[EarlierVersion], roles: Roles, *, target: str, columns: Sequence[str]) -> Inheritance:
     """The rule of the first of the earlier versions whose columns the table still has.
 
     Without ``--id``, ``--group`` and ``--time`` rows are held out as that version's were. With any of them the user
@@ -94,46 +96,27 @@ def _gone(gone: Sequence[str], instead: str | None = None) -> list[str]:
     return [f"{gone[0]}{more}: rows are held out {held}, and only those that both versions held out are compared"]
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is known of the held-out rows and the other versions that were registered when this one was trained.
+def notes(known: OtherVersions, rows: int) -> list[str]:
+    """What a person should know about the other versions, a sentence each.
 
     Parameters
     ----------
-    unseen : the versions that were trained on none of them.
-    seen : version -> how many of them it may have been trained on: its rule did not hold them out.
-    unknown : the versions of which that cannot be said.
+    rows : how many are held out.
     """
-
-    unseen: tuple[str, ...] = ()
-    seen: dict[str, int] = field(default_factory=dict)
-    unknown: tuple[str, ...] = ()
-
-    def to_evidence(self) -> dict:
-        """The ``earlier`` part of the ``holdout`` section."""
-        return {"unseen": list(self.unseen), "seen": dict(self.seen), "unknown": list(self.unknown)}
-
-    def notes(self, rows: int) -> list[str]:
-        """What a person should know, a sentence each.
-
-        Parameters
-        ----------
-        rows : how many are held out.
-        """
-        notes = [
-            f"version {number} may have been trained on {count} of the {rows} held-out rows: it held out others"
-            for number, count in self.seen.items()
-        ]
-        if len(notes) > 1:
-            worst = max(self.seen.values())
-            notes = [f"{spans(list(self.seen))} may have been trained on up to {worst} of the {rows} held-out rows"]
-        if self.unknown:
-            were = "were" if len(self.unknown) > 1 else "was"
-            notes.append(f"whether {spans(self.unknown)} {were} trained on held-out rows cannot be told")
-        return notes
+    told = [
+        f"version {number} may have been trained on {count} of the {rows} held-out rows: it held out others"
+        for number, count in known.seen.items()
+    ]
+    if len(told) > 1:
+        worst = max(known.seen.values())
+        told = [f"{spans(list(known.seen))} may have been trained on up to {worst} of the {rows} held-out rows"]
+    if known.unknown:
+        were = "were" if len(known.unknown) > 1 else "was"
+        told.append(f"whether {spans(known.unknown)} {were} trained on held-out rows cannot be told")
+    return told
 
 
-def known(earlier: Sequence[Earlier], dataset: Dataset, split: Split) -> Known:
+def known(earlier: Sequence[EarlierVersion], dataset: Dataset, split: Split) -> OtherVersions:
     """Which of the earlier versions may have been trained on the rows that are held out now."""
     unseen, seen, unknown = [], {}, []
     counts: dict[HoldoutRule, int | None] = {}
@@ -148,7 +131,7 @@ def known(earlier: Sequence[Earlier], dataset: Dataset, split: Split) -> Known:
             seen[version.number] = count
         else:
             unseen.append(version.number)
-    return Known(tuple(unseen), seen, tuple(unknown))
+    return OtherVersions(unseen, seen, unknown)
 
 
 def _not_held(rule: HoldoutRule, dataset: Dataset, split: Split) -> int | None:

@@ -17,6 +17,7 @@ from pipelines.errors import PipelineError
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
 from registry.cli.text import one_line
+from registry.evidence.document import CrossValidationSummary, FoldMetric
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,19 @@ class CrossValidation:
     kind: str
     folds: tuple[Answers, ...]
 
-    def to_evidence(self) -> dict:
+    def summary(self) -> CrossValidationSummary:
         """Each metric's values by fold, their mean and their standard deviation (over folds, ddof 1)."""
         by_fold = [metrics.measure(answers) for answers in self.folds]
         summary = {}
         for name in by_fold[0]:
             values = [fold[name] for fold in by_fold]
             known = [value for value in values if value is not None]
-            summary[name] = {
-                "mean": _finite(np.mean, known) if known else None,
-                "std": _finite(partial(np.std, ddof=1), known) if len(known) > 1 else None,
-                "folds": values,
-            }
-        return {"kind": self.kind, "folds": len(self.folds), "metrics": summary}
+            summary[name] = FoldMetric(
+                mean=_finite(np.mean, known) if known else None,
+                std=_finite(partial(np.std, ddof=1), known) if len(known) > 1 else None,
+                folds=values,
+            )
+        return CrossValidationSummary(self.kind, len(self.folds), summary)
 
     def with_threshold(self, threshold: float) -> "CrossValidation":
         """The same answers, each row called positive where its probability is at least the threshold."""

@@ -9,34 +9,29 @@ from importlib.metadata import version
 
 from pipelines.sources import Origin
 from registry import redaction
+from registry.evidence.document import DataSource, GitState, Lineage
 
 #: The packages whose releases decide what a model answers.
 PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "great-expectations")
 
 
-def of(table: Origin, *, dropped_rows: int, seed: int, command: str) -> dict:
-    """The lineage section of evidence."""
-    return {
-        "data": {
-            "source": table.source,
-            "digest": table.digest,
-            "rows": table.rows,
-            "columns": table.columns,
-            "dropped_rows": dropped_rows,
-        },
-        "git": git(),
-        "seed": seed,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "command": command,
-    }
+def of(table: Origin, *, dropped_rows: int, seed: int) -> Lineage:
+    """The ``lineage`` section of evidence, of what runs now."""
+    return Lineage(
+        data=DataSource(table.source, table.digest, table.rows, table.columns, dropped_rows),
+        git=git(),
+        seed=seed,
+        versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=command_line(),
+    )
 
 
-def git() -> dict:
-    """The commit of the working directory and whether files differ from it; None where it is no git checkout."""
+def git() -> GitState:
+    """The commit of the working directory, and whether files differ from it."""
     commit = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no") if commit else None
-    return {"commit": commit, "dirty": None if changed is None else bool(changed)}
+    return GitState(commit, None if changed is None else bool(changed))
 
 
 def _git(*words: str) -> str | None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipelines import ancestry, estimators, splitting, targets, thresholds
-from pipelines.ancestry import Inheritance, Known
+from pipelines.ancestry import Inheritance
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, check, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import FIND, Origin, ReadOptions, Table, read
 from pipelines.splitting import Split
 from pipelines.validation import suite_lookup
-from registry import holdout
+from registry.earlier_versions import earlier_versions
+from registry.evidence.document import OtherVersions
 from serving.scorecard.inputs import Cleaning
 
 if TYPE_CHECKING:
@@ -56,14 +57,14 @@ class Plan:
     Parameters
     ----------
     inherited : what was taken over from an earlier version of the name, the columns' roles among it.
-    known : what is known of the held-out rows and those versions.
+    known : what is known about the held-out rows and the registered versions.
     """
 
     origin: Origin
     dataset: Dataset
     split: Split
     inherited: Inheritance
-    known: Known
+    known: OtherVersions
     entry: estimators.Entry
     values: Mapping[str, object]
     name: str
@@ -105,7 +106,7 @@ def decide(
         say(note)
     name = model_name(settings.name, table)
     target = check(table, settings.roles)
-    earlier = holdout.earlier(connect(), name) if connect else []
+    earlier = earlier_versions(connect(), name) if connect else []
     if inherited is None:
         columns = table.columns.column_names
         inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=columns)
@@ -124,7 +125,7 @@ def decide(
         dataset, roles, test_size=settings.test_size, key_columns=inherited.key_columns, before=inherited.rule
     )
     known = ancestry.known(earlier, dataset, split)
-    for note in known.notes(len(split.holdout)):
+    for note in ancestry.notes(known, len(split.holdout)):
         say(note)
     return Plan(
         origin=table.origin,

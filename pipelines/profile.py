@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from registry.evidence.document import CategoryProfile, Histogram, NumberProfile
+
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _BINS = 20
 _TOP = 50
@@ -10,54 +12,48 @@ _TOP = 50
 _ROWS = 100_000
 
 
-def of(table: pd.DataFrame) -> dict[str, dict]:
+def of(table: pd.DataFrame) -> dict[str, NumberProfile | CategoryProfile]:
     """Each column's profile.
 
     Parameters
     ----------
     table : float64 and ``str`` columns, NaN missing.
-
-    Returns
-    -------
-    dict : column -> for numbers ``count``, ``missing``, ``mean``, ``std``, ``min``, ``max``, ``quantiles`` and
-        ``histogram`` (``edges``, ``counts``: bins of equal frequency, so that outliers do not empty them);
-        for text ``count``, ``missing``, ``distinct`` and ``top`` (the most frequent values and how often).
     """
     return {
         str(name): _numbers(values) if values.dtype.kind == "f" else _texts(values) for name, values in table.items()
     }
 
 
-def _numbers(values: pd.Series) -> dict:
+def _numbers(values: pd.Series) -> NumberProfile:
     numbers = values.to_numpy()
     known = numbers[~np.isnan(numbers)]
-    profile: dict = {"type": "number", "count": len(numbers), "missing": len(numbers) - len(known)}
+    count, missing = len(numbers), len(numbers) - len(known)
     if not len(known):
-        return {**profile, "mean": None, "std": None, "min": None, "max": None, "quantiles": {}, "histogram": None}
+        return NumberProfile(count, missing, mean=None, std=None, min=None, max=None, quantiles={}, histogram=None)
     sample = known[:: -(-len(known) // _ROWS)]
     edges = np.unique(np.quantile(sample, np.linspace(0, 1, _BINS + 1)))
-    counts = np.histogram(sample, edges)[0] if len(edges) > 1 else [len(sample)]
-    quantiles = np.quantile(sample, _QUANTILES)
-    return {
-        **profile,
-        "mean": float(known.mean()),
-        "std": float(known.std()),
-        "min": float(known.min()),
-        "max": float(known.max()),
-        "quantiles": {f"{share:g}": float(value) for share, value in zip(_QUANTILES, quantiles, strict=True)},
-        "histogram": {"edges": edges.tolist(), "counts": [int(count) for count in counts]},
-    }
+    counts = np.histogram(sample, edges)[0].tolist() if len(edges) > 1 else [len(sample)]
+    quantiles = np.quantile(sample, _QUANTILES).tolist()
+    return NumberProfile(
+        count,
+        missing,
+        mean=float(known.mean()),
+        std=float(known.std()),
+        min=float(known.min()),
+        max=float(known.max()),
+        quantiles={f"{share:g}": value for share, value in zip(_QUANTILES, quantiles, strict=True)},
+        histogram=Histogram(edges.tolist(), counts),
+    )
 
 
-def _texts(values: pd.Series) -> dict:
+def _texts(values: pd.Series) -> CategoryProfile:
     counts = values.value_counts()
     # Of texts that are equally frequent the first by name: the same profile whatever the order of the rows.
     least = counts.iloc[min(_TOP, len(counts)) - 1] if len(counts) else 0
     top = sorted(counts[counts >= least].items(), key=lambda pair: (-pair[1], str(pair[0])))[:_TOP]
-    return {
-        "type": "category",
-        "count": len(values),
-        "missing": int(values.isna().sum()),
-        "distinct": len(counts),
-        "top": {str(text): int(count) for text, count in top},
-    }
+    return CategoryProfile(
+        count=len(values),
+        missing=int(values.isna().sum()),
+        distinct=len(counts),
+        top={str(text): int(count) for text, count in top},
+    )

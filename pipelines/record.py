@@ -1,4 +1,4 @@
-"""What a training run says of itself: its evidence, its parameters, and the sentence that the registry shows."""
+"""What a training run records: its evidence, its parameters, and the sentence that the registry shows."""
 
 from pipelines import estimators, fitting, lineage
 from pipelines.dataset import CLASSIFICATION
@@ -7,7 +7,8 @@ from pipelines.evaluation.metrics import Answers
 from pipelines.modelling import Fitted
 from pipelines.planning import Plan, Settings
 from pipelines.validation import SuiteResult
-from registry import evidence
+from registry.evidence import Evidence
+from registry.evidence.document import Baseline, ModelDescription, Parity
 
 
 def document(
@@ -17,50 +18,46 @@ def document(
     answers: Answers,
     *,
     suite: SuiteResult | None,
-    parity: dict | None,
-) -> dict:
-    """The training evidence of a version; the shape is ``registry.evidence``'s."""
+    parity: Parity | None,
+) -> Evidence:
+    """The training evidence of a version."""
     dataset, split = plan.dataset, plan.split
-    judged = sections.judge(answers, resamples=settings.resamples, seed=settings.seed)
-    strategy, baseline = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
+    strategy, dummy = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
     held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
     groups = [values.reset_index(drop=True).rename(name) for name, values in held]
-    return {
-        "schema_version": evidence.SCHEMA_VERSION,
-        "model": {
-            "name": plan.name,
-            "task": dataset.task,
-            "estimator": plan.entry.class_name,
-            "parameters": {name: _json_value(value) for name, value in plan.values.items()},
-            "target": dataset.target_name,
-            "classes": dataset.classes or None,
-            "positive": plan.positive,
-            "threshold": fitted.threshold,
-            "threshold_rule": plan.rule.text if plan.rule else None,
-        },
-        "metrics": judged.to_evidence(),
-        "baseline": {"strategy": strategy, "metrics": baseline},
-        "cross_validation": fitted.folds.to_evidence() if fitted.folds and settings.folds else None,
-        "holdout": sections.holdout_section(
+    return Evidence(
+        model=ModelDescription(
+            name=plan.name,
+            task=dataset.task,
+            estimator=plan.entry.class_name,
+            parameters={name: _json_value(value) for name, value in plan.values.items()},
+            target=dataset.target_name,
+            classes=list(dataset.classes) or None,
+            positive=_json_value(plan.positive),
+            threshold=fitted.threshold,
+            threshold_rule=plan.rule.text if plan.rule else None,
+        ),
+        metrics=sections.metrics_section(answers, resamples=settings.resamples, seed=settings.seed),
+        baseline=Baseline(strategy, dummy),
+        cross_validation=fitted.folds.summary() if fitted.folds and settings.folds else None,
+        holdout=sections.holdout_section(
             split.rule,
             rows=len(split.holdout),
             training_rows=len(split.training),
-            earlier=plan.known.to_evidence(),
+            earlier=plan.known,
             resamples=settings.resamples,
             like=plan.inherited.version if split.rule.key_columns == plan.inherited.key_columns else None,
         ),
-        "suite": suite.to_evidence() if suite else None,
-        "fairness": [metrics.by_group(answers, group) for group in groups],
-        "parity": parity,
-        "schema": sections.schema_section(dataset),
-        "lineage": lineage.of(
-            plan.origin, dropped_rows=dataset.dropped_rows, seed=settings.seed, command=lineage.command_line()
-        ),
-        "profile": sections.profile_section(dataset, split.training),
-    }
+        suite=suite.section() if suite else None,
+        fairness=[metrics.by_group(answers, group) for group in groups],
+        parity=parity,
+        schema=sections.schema_section(dataset),
+        lineage=lineage.of(plan.origin, dropped_rows=dataset.dropped_rows, seed=settings.seed),
+        profile=sections.profile_section(dataset, split.training),
+    )
 
 
-def _json_value(value: object) -> object:
+def _json_value(value: object) -> bool | int | float | str | None:
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
 
 
@@ -87,19 +84,16 @@ def parameters(settings: Settings, plan: Plan) -> dict[str, object]:
     }
 
 
-def description(evidence_document: dict) -> str:
-    """What the registry shows of a version, in one sentence."""
-    found = evidence_document
-    model, rows = found["model"], found["holdout"]["rows"]
-    names = ("rmse", "r2") if model["task"] != CLASSIFICATION else ("accuracy", "log_loss")
-    dummies = found["baseline"]["metrics"]
-    beside = ((name, found["metrics"][name]["value"], dummies[name]) for name in names)
+def description(document: Evidence, source: str) -> str:
+    """What the registry shows of a version, in one sentence; ``source`` is the table's."""
+    model, dummies = document.model, document.baseline.metrics
+    names = ("rmse", "r2") if model.task != CLASSIFICATION else ("accuracy", "log_loss")
     told = ", ".join(
-        f"{name} {value:.4g} (baseline {dummy:.4g})"
-        for name, value, dummy in beside
-        if value is not None and dummy is not None
+        f"{name} {value:.4g} (baseline {dummies[name]:.4g})"
+        for name in names
+        if (value := document.value(name)) is not None and dummies[name] is not None
     )
-    inputs, source = len(found["schema"]["inputs"]), found["lineage"]["data"]["source"]
     return (
-        f"{model['estimator']} of {model['target']} from {inputs} columns of {source}: {told} on {rows} held-out rows."
+        f"{model.estimator} of {model.target} from {len(document.schema.inputs)} columns of {source}: {told} "
+        f"on {document.holdout.rows} held-out rows."
     )

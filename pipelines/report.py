@@ -12,6 +12,7 @@ from pipelines.dataset import Dataset
 from pipelines.evaluation.comparison import Comparison
 from pipelines.evaluation.metrics import Answers
 from pipelines.splitting import Split
+from registry.evidence import Evidence
 
 PICTURES = "pictures"
 CARD = "model_card.html"
@@ -54,7 +55,7 @@ def draw(
 
 def write_card(
     folder: Path,
-    document: dict,
+    document: Evidence,
     *,
     drawn: dict[str, bytes],
     found: Sequence[Coefficient],
@@ -77,7 +78,7 @@ def write_card(
         coefficients=found,
         score=score,
         data_docs_link=docs,
-        champion=against.to_card() if against else None,
+        champion=against,
         model_uri=model_uri,
         run_id=run_id,
         example=example,

@@ -4,8 +4,9 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -77,12 +78,12 @@ def split(
     if roles.time:
         moments = dates.moments(dataset.column(roles.time), roles.time)
         held, cut = _after_cut(moments, test_size, _least_cut(before, roles.time, test_size, moments))
-        rule = replace(rule, by=TIME, columns=(roles.time,), cut=cut)
+        rule = msgspec.structs.replace(rule, by=TIME, columns=(roles.time,), cut=cut)
     elif roles.group:
-        rule = replace(rule, by=GROUP, columns=(roles.group,))
+        rule = msgspec.structs.replace(rule, by=GROUP, columns=(roles.group,))
         held = _share(hash_columns(dataset.column, rule.columns)) < test_size
     else:
-        rule = replace(rule, by=ID if roles.id else ROW)
+        rule = msgspec.structs.replace(rule, by=ID if roles.id else ROW)
         held = _share(keys) < test_size
     result = Split(np.flatnonzero(~held), np.flatnonzero(held), keys, rule)
     _check(result, dataset)

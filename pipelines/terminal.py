@@ -5,11 +5,11 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from registry.cli.terminal import say
 from registry.cli.text import aligned, escaped, figure
@@ -17,11 +17,12 @@ from registry.metrics import headlines
 from registry.redaction import inside
 
 if TYPE_CHECKING:
-    from pipelines.evaluation.evaluate import Verdict
+    from pipelines.evaluation.evaluate import Evaluation
     from pipelines.training import Trained
     from pipelines.validation.check import Checked
+    from registry.evidence.document import MetricValue
 
-__all__ = ["interval", "next_steps", "progress", "say", "show", "show_check", "show_verdict"]
+__all__ = ["interval", "next_steps", "progress", "say", "show", "show_check", "show_evaluation"]
 
 
 def progress(items: Iterable) -> Iterable:
@@ -34,14 +35,14 @@ def progress(items: Iterable) -> Iterable:
 def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
     """Print registered versions: a table with the baseline beside each metric, and what to type next; or JSON."""
     if as_json:
-        click.echo(json.dumps(inside([asdict(one) for one in trained]), indent=1))
+        click.echo(json.dumps(inside(msgspec.to_builtins(trained)), indent=1))
         return
     rows = [("model", "version", "estimator", "metric", "held out", "95 % interval", "baseline")]
     for one in trained:
         head = (one.name, one.version, one.estimator)
         for name in headlines(one.task):
             found = one.metrics[name]
-            rows.append((*head, name, figure(found["value"]), interval(found), figure(one.baseline[name])))
+            rows.append((*head, name, figure(found.value), interval(found), figure(one.baseline[name])))
             head = ("", "", "")
     click.echo()
     for line in aligned(rows):
@@ -51,27 +52,27 @@ def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
         click.echo(line)
 
 
-def show_verdict(verdict: "Verdict", *, as_json: bool) -> None:
+def show_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
     """Print an evaluation: each metric beside the other version's and the baseline's; or JSON."""
     if as_json:
-        click.echo(json.dumps(inside(asdict(verdict)), indent=1))
+        click.echo(json.dumps(inside(msgspec.to_builtins(evaluation)), indent=1))
         return
-    beside = [f"version {verdict.other}"] if verdict.other else []
-    rows = [("metric", f"version {verdict.version}", "95 % interval", *beside, "baseline")]
-    for name, found in verdict.metrics.items():
-        other = [figure(verdict.other_metrics[name])] if verdict.other else []
-        rows.append((name, figure(found["value"]), interval(found), *other, figure(verdict.baseline[name])))
-    click.echo(f"\n{escaped(verdict.name)}, {verdict.rows} rows\n")
+    beside = [f"version {evaluation.other}"] if evaluation.other else []
+    rows = [("metric", f"version {evaluation.version}", "95 % interval", *beside, "baseline")]
+    for name, found in evaluation.metrics.items():
+        other = [figure(evaluation.other_metrics[name])] if evaluation.other else []
+        rows.append((name, figure(found.value), interval(found), *other, figure(evaluation.baseline[name])))
+    click.echo(f"\n{escaped(evaluation.name)}, {evaluation.rows} rows\n")
     click.echo("\n".join(aligned(rows)))
-    if verdict.artifacts:
-        click.echo(f"\nEvidence: {verdict.artifacts}")
+    if evaluation.artifacts:
+        click.echo(f"\nEvidence: {evaluation.artifacts}")
 
 
 def show_check(checked: "Checked", *, as_json: bool) -> None:
     """Print what a suite found: the expectations that failed, or that none did; or JSON."""
     result = checked.result
     if as_json:
-        told = {**result.to_evidence(), "rows": checked.rows, "run_id": checked.run_id}
+        told = {**msgspec.to_builtins(result.section()), "rows": checked.rows, "run_id": checked.run_id}
         click.echo(json.dumps(inside(told), indent=1))
         return
     if result.failures:
@@ -99,6 +100,6 @@ def next_steps(one: "Trained") -> list[str]:
     ]
 
 
-def interval(found: dict) -> str:
-    """The ends of an interval; nothing where there is none."""
-    return "" if found["low"] is None else f"{figure(found['low'])} to {figure(found['high'])}"
+def interval(found: "MetricValue") -> str:
+    """The ends of an interval; nothing if there is none."""
+    return "" if found.low is None else f"{figure(found.low)} to {figure(found.high)}"

@@ -10,6 +10,7 @@ from registry import evidence, holdout, redaction, stages
 from registry.cli import interrupts
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
+from registry.evidence import Evidence
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +29,7 @@ def log_parameters(values: Mapping[str, Any]) -> None:
         mlflow.log_params({name: redaction.redacted(str(value))[:_LONGEST] for name, value in values.items()})
 
 
-def log_metrics(document: dict, training: Mapping[str, float | None]) -> None:
+def log_metrics(document: Evidence, training: Mapping[str, float | None]) -> None:
     """Log the numbers of an evidence document to the active run.
 
     Held-out metrics under their own names; their intervals, the baseline's, the cross-validated and the training rows'
@@ -37,13 +38,13 @@ def log_metrics(document: dict, training: Mapping[str, float | None]) -> None:
     import mlflow
 
     values: dict[str, float | None] = {}
-    for name, found in document["metrics"].items():
-        values |= {name: found["value"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
-    values |= {f"baseline_{name}": value for name, value in document["baseline"]["metrics"].items()}
+    for name, found in document.metrics.items():
+        values |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    values |= {f"baseline_{name}": value for name, value in document.baseline.metrics.items()}
     values |= {f"training_{name}": value for name, value in training.items()}
-    if folds := document["cross_validation"]:
-        for name, found in folds["metrics"].items():
-            values |= {f"cv_{name}_mean": found["mean"], f"cv_{name}_std": found["std"]}
+    if folds := document.cross_validation:
+        for name, over in folds.metrics.items():
+            values |= {f"cv_{name}_mean": over.mean, f"cv_{name}_std": over.std}
     with speaking():
         mlflow.log_metrics({name: value for name, value in values.items() if value is not None})
 
@@ -139,21 +140,24 @@ def _unregister(client: "MlflowClient", name: str, run_id: str, *, made: bool) -
             client.delete_registered_model(name)
 
 
-def tags_of(document: dict, digest: str, run_id: str) -> dict[str, str]:
+def tags_of(document: Evidence, digest: str, run_id: str) -> dict[str, str]:
     """The tags of a version that lead back to its run, data and evidence."""
-    lineage, model = document["lineage"], document["model"]
+    model, lineage = document.model, document.lineage
     tags = {
         evidence.DIGEST_TAG: digest,
         "evidence.uri": f"runs:/{run_id}/{evidence.TRAINING}",
-        "task": model["task"],
-        "estimator": model["estimator"],
-        "target": model["target"],
-        "data.source": lineage["data"]["source"],
-        "data.digest": lineage["data"]["digest"],
-        "seed": str(lineage["seed"]),
+        "task": model.task,
+        "estimator": model.estimator,
+        "target": model.target,
     }
-    if rule := holdout.tag(document["holdout"]):
+    if rule := document.holdout.to_tag():
         tags[holdout.TAG] = rule
-    if lineage["git"]["commit"]:
-        tags["git.commit"] = lineage["git"]["commit"] + ("+changes" if lineage["git"]["dirty"] else "")
+    if lineage:
+        tags |= {
+            "data.source": lineage.data.source,
+            "data.digest": lineage.data.digest,
+            "seed": str(lineage.seed),
+        }
+        if lineage.git.commit:
+            tags["git.commit"] = lineage.git.commit + ("+changes" if lineage.git.dirty else "")
     return tags

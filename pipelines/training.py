@@ -16,9 +16,11 @@ from pipelines.evaluation.metrics import Answers
 from pipelines.planning import CLEANING, Plan, Settings, decide
 from pipelines.validation import suite_lookup
 from registry import client as registry_client
-from registry import evidence, reading, redaction
+from registry import evidence, redaction
+from registry.evidence.document import MetricValue, Parity
+from registry.evidence.files import read_holdout
 from serving import flavor, scorecard
-from serving.scorecard import Scorecard, Unsupported, parity
+from serving.scorecard import Scorecard, Unsupported
 from serving.scorecard.inputs import BOOLEAN
 
 if TYPE_CHECKING:
@@ -43,8 +45,8 @@ class Trained:
     estimator: str
     target: str
     rows: int
-    metrics: dict
-    baseline: dict
+    metrics: Mapping[str, MetricValue]
+    baseline: Mapping[str, float | None]
     notes: tuple[str, ...]
 
 
@@ -140,7 +142,7 @@ def _run(job: _Job) -> Trained:
         model_uri=model.model_uri,
         run_id=job.run_id,
         model_id=model.model_id,
-        description=record.description(document),
+        description=record.description(document, plan.origin.source),
         tags={**tracking.tags_of(document, evidence.digest(training), job.run_id), **job.tags},
     )
     return Trained(
@@ -152,8 +154,8 @@ def _run(job: _Job) -> Trained:
         estimator=plan.entry.class_name,
         target=plan.dataset.target_name,
         rows=len(split.holdout),
-        metrics=document["metrics"],
-        baseline=document["baseline"]["metrics"],
+        metrics=document.metrics,
+        baseline=document.baseline.metrics,
         notes=fitted.notes,
     )
 
@@ -174,7 +176,7 @@ def _validated(job: _Job) -> tuple[validation.SuiteResult | None, str | None]:
     return found, f"{suite_lookup.ARTIFACTS}/{page.name}"
 
 
-def _portable(job: _Job, pipeline: Pipeline) -> tuple[Scorecard | None, dict | None]:
+def _portable(job: _Job, pipeline: Pipeline) -> tuple[Scorecard | None, Parity | None]:
     """The scorecard of a pipeline and how far the two agree on the held-out rows; None and None where it has none."""
     dataset = job.plan.dataset
     try:
@@ -182,21 +184,21 @@ def _portable(job: _Job, pipeline: Pipeline) -> tuple[Scorecard | None, dict | N
     except Unsupported as error:
         job.say(f"no scorecard, the model runs where scikit-learn does: {error}")
         return None, None
-    return card, parity.measure(pipeline, card, dataset.features.iloc[job.plan.split.holdout])
+    return card, sections.parity_section(pipeline, card, dataset.features.iloc[job.plan.split.holdout])
 
 
 def _report(
     job: _Job,
     fitted: modelling.Fitted,
     answers: Answers,
-    document: dict,
+    document: evidence.Evidence,
     docs: str | None,
     model_uri: str,
     row: Mapping[str, object],
 ) -> None:
     """The pictures, the comparison with the champion, and the model card, into the run's folder."""
     plan = job.plan
-    answered = reading.holdout(job.folder / evidence.TRAINING / evidence.HOLDOUT)
+    answered = read_holdout(job.folder / evidence.TRAINING / evidence.HOLDOUT, document.model)
     against = comparison.with_champion(job.client, plan.name, document, answered)
     if against and against.note:
         job.say(against.note)

@@ -12,10 +12,12 @@ from pipelines import columns
 from pipelines.errors import PipelineError
 from pipelines.marks import PLAIN, Marks
 from pipelines.sources import Table
-from registry import evidence, reading
+from registry import evidence
 from registry.cli.text import listed
 from registry.client import speaking
-from registry.holdout import GIVEN, HoldoutRule
+from registry.evidence import Evidence
+from registry.evidence.files import read_holdout
+from registry.holdout import HoldoutRule
 from serving import models
 from serving.errors import ServingError
 from serving.models import native
@@ -52,7 +54,7 @@ class Version:
     probabilities: "Callable[[pd.DataFrame], np.ndarray] | None"
     classes: tuple[Any, ...] | None
     scorecard: Scorecard | None
-    document: dict | None
+    document: Evidence | None
     held_out: pa.Array
     model: models.ResolvedModel = field(repr=False)
 
@@ -64,8 +66,9 @@ class Version:
     @property
     def rule(self) -> HoldoutRule | None:
         """The rule by which its training held rows out; None if it does not tell what it was trained on."""
-        rule = HoldoutRule.read(self.document["holdout"]) if self.document else None
-        return rule if rule and rule.by != GIVEN else None
+        if self.document is None or self.document.holdout.possibly_trained_on:
+            return None
+        return self.document.holdout.rule
 
     def pipeline(self) -> Any:
         """The native scikit-learn pipeline; None if the model has none that loads here."""
@@ -165,11 +168,11 @@ def _by_scorecard(card: Scorecard) -> native.Predictor:
     )
 
 
-def _training(client: "MlflowClient", run_id: str | None, folder: Path) -> tuple[dict | None, pa.Array]:
+def _training(client: "MlflowClient", run_id: str | None, folder: Path) -> tuple[Evidence | None, pa.Array]:
     """The training evidence of a run, and the keys of the rows that it held out."""
     with speaking():
         if not run_id or not client.list_artifacts(run_id, evidence.TRAINING):
             return None, pa.array([], pa.string())
         training = Path(client.download_artifacts(run_id, evidence.TRAINING, str(folder)))
-        keys = reading.holdout(training / evidence.HOLDOUT)["key"].combine_chunks()
-        return evidence.read(training), keys
+        document = evidence.read(training)
+        return document, read_holdout(training / evidence.HOLDOUT, document.model)["key"].combine_chunks()

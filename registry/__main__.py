@@ -40,7 +40,7 @@ def list_(name: str | None, policy: str | None, as_json: bool) -> None:
 @_JSON
 def gates(name: str, version: str, stage: str, breaking: bool, policy: str | None, as_json: bool) -> int:
     """Show what the gates say of a version, and why. It exits with 1 where one that counts is not passed."""
-    from registry import client, stages, verdicts
+    from registry import client, judging, stages
     from registry import policy as policies
     from registry.cli import terminal
 
@@ -48,7 +48,7 @@ def gates(name: str, version: str, stage: str, breaking: bool, policy: str | Non
     connected = client.connect()
     state = stages.read(connected, name)
     version = state.version(version).number
-    verdict = verdicts.judge(connected, name, version, own, champion=state.champion, stage=stage, breaking=breaking)
+    verdict = judging.StageJudge(connected, name, own, stage, breaking).judge(version, state.champion)
     terminal.show_verdict(name, version, verdict, as_json=as_json)
     return 0 if verdict.passed else 1
 

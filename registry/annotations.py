@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from registry import stages
 from registry.cli.text import one_line
 from registry.client import speaking
-from registry.ledger import DONE, UNDONE, Anchor, Entry
+from registry.ledger import DONE, UNDONE, Anchor, LedgerEntry
 from registry.stages import State
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ _WITNESS = re.compile(r"\(ledger (\d+)(?:, row (\d+))? ([0-9a-f]{64})\)$")
 _LINE = re.compile(r"^- \d{4}-\d\d-\d\d \d\d:\d\d UTC: .* \(ledger \d+\)$")
 
 
-def announcement(client: "MlflowClient", state: State, intent: Entry) -> Iterator[Step]:
+def announcement(client: "MlflowClient", state: State, intent: LedgerEntry) -> Iterator[Step]:
     """The write that names an intent on the version that it is about, before anything is moved; none if it is named."""
     yield from _tags(client, state, intent, [intent.version])
 
 
-def undoing(client: "MlflowClient", state: State, intent: Entry) -> Iterator[Step]:
+def undoing(client: "MlflowClient", state: State, intent: LedgerEntry) -> Iterator[Step]:
     """The write that names an intent that moved nothing, before it is closed: in words that announce no move."""
     yield from _tags(client, state, intent, [intent.version], prefix="not done: ")
 
 
-def announced(state: State, intent: Entry) -> bool:
+def announced(state: State, intent: LedgerEntry) -> bool:
     """Whether the registry names an intent: what it does not name has moved nothing."""
     version = state.versions.get(intent.version)
     return version is not None and any(
@@ -44,7 +44,7 @@ def announced(state: State, intent: Entry) -> bool:
     )
 
 
-def steps(client: "MlflowClient", state: State, intent: Entry) -> Iterator[Step]:
+def steps(client: "MlflowClient", state: State, intent: LedgerEntry) -> Iterator[Step]:
     """The writes that tell a transition on the versions it moved, each with its name; none that is done already."""
     for move in intent.details["moves"]:
         if not _about(intent, move):
@@ -58,7 +58,7 @@ def steps(client: "MlflowClient", state: State, intent: Entry) -> Iterator[Step]
             yield f"description of {version.number}", _describing(client, state.name, version.number, text)
 
 
-def closings(client: "MlflowClient", state: State, closing: Entry) -> Iterator[Step]:
+def closings(client: "MlflowClient", state: State, closing: LedgerEntry) -> Iterator[Step]:
     """The writes that name the row that closed a transition: on what it moved, or where it was undone, was to move."""
     moved = [move["version"] for move in closing.details["moves"]]
     yield from _tags(client, state, closing, moved if closing.state == DONE else [closing.version])
@@ -82,7 +82,7 @@ def _named(tags: Mapping[str, str]) -> tuple[int | None, str | None]:
 
 
 def _tags(
-    client: "MlflowClient", state: State, row: Entry, numbers: Collection[str], *, prefix: str = ""
+    client: "MlflowClient", state: State, row: LedgerEntry, numbers: Collection[str], *, prefix: str = ""
 ) -> Iterator[Step]:
     for move in row.details["moves"]:
         version = state.versions.get(move["version"])
@@ -94,11 +94,11 @@ def _tags(
             yield f"tag of {version.number}", _tagging(client, state.name, version.number, value)
 
 
-def _about(row: Entry, move: Mapping[str, Any]) -> bool:
+def _about(row: LedgerEntry, move: Mapping[str, Any]) -> bool:
     return move["version"] == row.version
 
 
-def _value(row: Entry, move: Mapping[str, Any]) -> str:
+def _value(row: LedgerEntry, move: Mapping[str, Any]) -> str:
     """A version's tag: its move in words, then the transition and the hash of the row."""
     closing = f", row {row.id}" if row.intent else ""
     return f"{_words(row, move)} (ledger {row.intent or row.id}{closing} {row.hash})"
@@ -122,14 +122,14 @@ def described(description: str, line: str) -> str:
     return description
 
 
-def _words(row: Entry, move: Mapping[str, Any]) -> str:
+def _words(row: LedgerEntry, move: Mapping[str, Any]) -> str:
     """A move in words; of a version that had to make room, with the one that took its place."""
     undone = f"undone, {row.details.get('recovered', '')}; " if row.state == UNDONE else ""
     other = "" if _about(row, move) else f"version {row.version} came; "
     return one_line(f"{move['from']} → {move['to']} by {row.actor}: {undone}{other}{row.reason}", 600)
 
 
-def _minute(intent: Entry) -> str:
+def _minute(intent: LedgerEntry) -> str:
     return intent.time[:16].replace("T", " ")
 
 

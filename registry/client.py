@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from registry import tracking_store
+from registry.cli.text import one_line
 from registry.errors import RegistryError
 from registry.redaction import LogFilter, explained, url
 
@@ -281,8 +282,8 @@ def _server() -> str:
 def _body(text: str) -> str:
     """What a server's answer says, without the tags of a page and the words around it."""
     body = text.partition("Response body: ")[2].strip("'\" ")
-    plain = " ".join(re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", body).split())
-    return _cut(plain or said_by(Exception(text)), 160)
+    plain = one_line(re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", body), 160)
+    return plain or one_line(said_by(Exception(text)), 160)
 
 
 def cause(error: BaseException) -> str:
@@ -291,7 +292,7 @@ def cause(error: BaseException) -> str:
     for pattern in (r"\[Errno -?\d+\] ([^'\")]+)", r"read timeout=(\d+)", r"Caused by \w+\((.*)\)", r"\('([^']+)'"):
         if found := re.search(pattern, text):
             said = found.group(1)
-            return _cut(f"silent for {said} s" if said.isdigit() else said.strip("'\" "), 160)
+            return one_line(f"silent for {said} s" if said.isdigit() else said.strip("'\" "), 160)
     return said_by(error)
 
 
@@ -308,8 +309,4 @@ def said_by(error: BaseException, *given: str, most: int = 300) -> str:
     """What an error says, on one line, without secrets (those of the texts ``given`` too) and the SQL that failed."""
     text = str(getattr(error, "orig", None) or error)
     text = text.partition("[SQL: ")[0].partition("(Background on this error")[0]
-    return _cut(explained(re.sub(r"^\([\w.]+\) ", "", " ".join(text.split())), *given), most)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return one_line(explained(re.sub(r"^\([\w.]+\) ", "", " ".join(text.split())), *given), most)

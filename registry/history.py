@@ -1,9 +1,10 @@
 """What the ledger's rows of a model come to: who was in Production when, and where a rollback may lead."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from registry.ledger import DONE, FOLLOW, Entry
+from registry.gates.verdict import GateResult, Verdict
+from registry.ledger import DONE, FOLLOW, LedgerEntry
 from registry.stages import PRODUCTION
 
 REJECT, ROLLBACK, REVERT = "reject", "rollback", "revert"
@@ -27,17 +28,17 @@ class Interval:
     ended: int | None
 
 
-def done(entries: Iterable[Entry]) -> list[Entry]:
+def done(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     """The transitions that took place, oldest first."""
     return [entry for entry in entries if entry.state == DONE and entry.kind != FOLLOW]
 
 
-def stages(entries: Iterable[Entry]) -> dict[str, str]:
+def stages(entries: Iterable[LedgerEntry]) -> dict[str, str]:
     """The stage of every version that ever moved, as the ledger last knew it."""
     return {move["version"]: move["to"] for entry in done(entries) for move in entry.details["moves"]}
 
 
-def intervals(entries: Iterable[Entry]) -> list[Interval]:
+def intervals(entries: Iterable[LedgerEntry]) -> list[Interval]:
     """The times in Production of a model's versions, by their beginning."""
     found: list[Interval] = []
     for entry in done(entries):
@@ -63,7 +64,7 @@ def intervals(entries: Iterable[Entry]) -> list[Interval]:
     return found
 
 
-def disowned(entries: Iterable[Entry]) -> set[tuple[str, int]]:
+def disowned(entries: Iterable[LedgerEntry]) -> set[tuple[str, int]]:
     """The versions, by number and creation, that were rejected, or taken out of Production by a rollback or revert."""
     found = set()
     for entry in done(entries):
@@ -76,7 +77,17 @@ def disowned(entries: Iterable[Entry]) -> set[tuple[str, int]]:
     return found
 
 
-def earlier(entries: Sequence[Entry], *, champion: tuple[str, int] | None) -> list[tuple[str, int]]:
+def heeding(verdict: Verdict, entries: Iterable[LedgerEntry], version: str, created: int) -> Verdict:
+    """The verdict on a version, which does not pass where the version was rejected: a rejection is for good."""
+    for entry in done(entries):
+        moves = entry.details["moves"]
+        if entry.kind == REJECT and any((move["version"], move["created"]) == (version, created) for move in moves):
+            reason = f"rejected by {entry.actor} ({entry.reason}); register another version in its place"
+            return replace(verdict, passed=False, results=(*verdict.results, GateResult("rejected", False, reason)))
+    return verdict
+
+
+def earlier(entries: Sequence[LedgerEntry], *, champion: tuple[str, int] | None) -> list[tuple[str, int]]:
     """The versions, by number and creation, that a rollback may lead to: the newest Production interval first.
 
     Parameters
@@ -89,7 +100,7 @@ def earlier(entries: Sequence[Entry], *, champion: tuple[str, int] | None) -> li
     return list(dict.fromkeys(key for one in past if (key := (one.version, one.created)) not in never))
 
 
-def last(entries: Sequence[Entry]) -> tuple[str, int] | None:
+def last(entries: Sequence[LedgerEntry]) -> tuple[str, int] | None:
     """The version, by number and creation, that came to Production last; None where none ever did."""
     past = intervals(entries)
     return (past[-1].version, past[-1].created) if past else None

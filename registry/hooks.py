@@ -27,8 +27,8 @@ from typing import Any
 from registry.cli.text import one_line
 from registry.client import cause
 from registry.errors import RegistryError
-from registry.ledger import DONE, FAILED, FOLLOW, FOLLOWED, Entry, Ledger
-from registry.policy import Follow
+from registry.ledger import DONE, FAILED, FOLLOW, FOLLOWED, Ledger, LedgerEntry
+from registry.policy import Hook
 from registry.redaction import hidden, redacted, secrets, split, url
 
 # A process follows a model's transitions under a lease: one that is killed is succeeded after so many seconds.
@@ -53,12 +53,12 @@ class Outcome:
     said: str
 
 
-def titles(followers: Sequence[Follow], stage: str) -> list[str]:
+def titles(followers: Sequence[Hook], stage: str) -> list[str]:
     """The names of those that follow a transition to a stage, as the ledger keeps them."""
     return [title for title, one in titled(followers).items() if not one.stages or stage in one.stages]
 
 
-def titled(followers: Sequence[Follow]) -> dict[str, Follow]:
+def titled(followers: Sequence[Hook]) -> dict[str, Hook]:
     """A policy's followers by the names that the ledger knows them by, in their order.
 
     A follower is called by its ``name``, else by its program and the host that it calls: ``curl hooks.slack.com``. If
@@ -74,7 +74,7 @@ def titled(followers: Sequence[Follow]) -> dict[str, Follow]:
     return dict(sorted(found.items(), key=lambda item: distinct.index(item[1])))
 
 
-def _called(follower: Follow) -> str:
+def _called(follower: Hook) -> str:
     if follower.webhook:
         return _host(follower.webhook) or "webhook"
     words = split(follower.command or "")
@@ -114,7 +114,7 @@ def _program(command: str) -> str:
     return passed or "command"
 
 
-def catch_up(ledger: Ledger, name: str, followers: Sequence[Follow], *, patience: float = 0) -> list[Outcome]:
+def catch_up(ledger: Ledger, name: str, followers: Sequence[Hook], *, patience: float = 0) -> list[Outcome]:
     """Follow a model's transitions that have not been followed to their end, in their order.
 
     Parameters
@@ -143,7 +143,7 @@ def catch_up(ledger: Ledger, name: str, followers: Sequence[Follow], *, patience
         time.sleep(0.2)
 
 
-def _pending(ledger: Ledger, name: str) -> list[tuple[Entry, str, int]]:
+def _pending(ledger: Ledger, name: str) -> list[tuple[LedgerEntry, str, int]]:
     """The transitions that are not followed to their end, by whom, and how often it was tried."""
     entries = ledger.entries(name)
     tried: dict[tuple[int | None, str], int] = {}
@@ -163,7 +163,7 @@ def _pending(ledger: Ledger, name: str) -> list[tuple[Entry, str, int]]:
     ]
 
 
-def _follow(ledger: Ledger, entry: Entry, named: str, tried: int, followers: Sequence[Follow]) -> Outcome:
+def _follow(ledger: Ledger, entry: LedgerEntry, named: str, tried: int, followers: Sequence[Hook]) -> Outcome:
     follower = titled(followers).get(named)
     while True:
         tried += 1
@@ -174,7 +174,7 @@ def _follow(ledger: Ledger, entry: Entry, named: str, tried: int, followers: Seq
         state = FAILED if said else FOLLOWED
         details = {"follower": named, "try": tried, "last": last or not said, "said": said}
         ledger.append(
-            Entry(
+            LedgerEntry(
                 kind=FOLLOW,
                 state=state,
                 model=entry.model,
@@ -192,7 +192,7 @@ def _follow(ledger: Ledger, entry: Entry, named: str, tried: int, followers: Seq
         time.sleep(min(PAUSES[0] * 2 ** (tried - 1), PAUSES[1]))
 
 
-def message(entry: Entry) -> dict[str, Any]:
+def message(entry: LedgerEntry) -> dict[str, Any]:
     """The JSON document by which a transition is told; ``ledger_id`` is the same however often it comes."""
     return {
         "ledger_id": entry.intent,
@@ -209,7 +209,7 @@ def message(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _try(follower: Follow, entry: Entry) -> str:
+def _try(follower: Hook, entry: LedgerEntry) -> str:
     """Run a command or post to a webhook; what went wrong, empty where nothing did."""
     body = json.dumps(message(entry), ensure_ascii=False)
     if follower.command:
@@ -217,7 +217,7 @@ def _try(follower: Follow, entry: Entry) -> str:
     return _post(follower, body, entry)
 
 
-def _variables(entry: Entry) -> dict[str, str]:
+def _variables(entry: LedgerEntry) -> dict[str, str]:
     return {
         "MODEL_NAME": entry.model,
         "MODEL_VERSION": entry.version,
@@ -228,7 +228,7 @@ def _variables(entry: Entry) -> dict[str, str]:
     }
 
 
-def _run(follower: Follow, body: str, variables: Mapping[str, str]) -> str:
+def _run(follower: Hook, body: str, variables: Mapping[str, str]) -> str:
     # Files, not pipes: a command may leave something running that would keep a pipe open.
     with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as said:
         told.write(body.encode())
@@ -261,7 +261,7 @@ def _run(follower: Follow, body: str, variables: Mapping[str, str]) -> str:
         return one_line(f"ended with {status}: {shown}".rstrip(": "), 300)
 
 
-def _post(follower: Follow, body: str, entry: Entry) -> str:
+def _post(follower: Hook, body: str, entry: LedgerEntry) -> str:
     import requests
 
     delivery, timestamp = f"ledger-{entry.intent}", str(int(time.time()))

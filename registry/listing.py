@@ -86,7 +86,7 @@ def rows(client: "MlflowClient", policies: "Policies", name: str | None = None) 
 def _shown(policies: "Policies", name: str, task: str) -> tuple[str, ...]:
     if task not in METRICS:
         return ()
-    return tuple(dict.fromkeys((policies.for_model(name).metric(task), *headlines(task))))
+    return tuple(dict.fromkeys((policies.for_model(name).metric_of(task), *headlines(task))))
 
 
 def _metrics(client: "MlflowClient", run_ids: set[str]) -> dict[str, Mapping[str, float]]:

@@ -1,105 +1,156 @@
 """The policy: what a version has to show before it enters a stage, read from one strict YAML file."""
 
-import copy
-import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from registry.cli.text import closest, one_line
+from msgspec import Meta, Struct
+
+from registry import strict
+from registry.cli.text import one_line
 from registry.errors import RegistryError
-from registry.metrics import BY_NAME, METRICS, names
+from registry.metrics import BY_NAME, CLASSIFICATION, METRICS, REGRESSION, names
+from registry.strict import DISTINCT, NotBlank, one_of
 
 #: The variable that names another policy file.
 VARIABLE = "LIFECYCLE_POLICY"
 SHIPPED = Path(__file__).with_name("policy.yaml")
 
 REVERT, FLAG = "revert", "flag"
-_STAGES = ("Staging", "Production")
-_LONGEST_NAME = 80
+#: The gates by name, in the order in which a verdict lists them.
+GATES = ("evidence", "suite", "bound", "baseline", "champion", "parity", "schema", "lineage", "fairness")
+
+_Gates = Annotated[tuple[Annotated[str, one_of(*GATES)], ...], DISTINCT]
+_NAME, _TRIMMED = "a name of at most 80 printable characters, without blanks around it", r"^\S(?:.*\S)?$"
+_Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-@dataclass(frozen=True)
-class Follow:
-    """What is done after a transition.
+class _Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the policy; ``policy.yaml`` explains its keys."""
+
+
+class MetricByTask(_Section, frozen=True):
+    """The metric that versions are judged by."""
+
+    regression: Annotated[str, one_of(*names(REGRESSION))]
+    classification: Annotated[str, one_of(*names(CLASSIFICATION))]
+
+
+class _OneMetric(_Section, frozen=True):
+    """One metric, of the task that has it."""
+
+    metric: Annotated[str, one_of(*BY_NAME)]
+
+
+class LineageRules(_Section, frozen=True):
+    """What has to be known of a version's origin."""
+
+    commit: Literal["required", "clean", "optional"]
+
+
+class ChampionRules(_Section, frozen=True):
+    """How a version is compared with the champion."""
+
+    level: Annotated[float, Meta(gt=0, lt=1)]
+    margin: _Share
+    fewest: Annotated[int, Meta(ge=2, le=10_000)]
+
+
+class FairnessRules(_Section, frozen=True):
+    """How far groups may be apart."""
+
+    gap: Annotated[float, Meta(ge=0)]
+    fewest: Annotated[int, Meta(ge=1)]
+
+
+class StageGates(_Section, frozen=True):
+    """The gates that count for each stage."""
+
+    Staging: _Gates
+    Production: _Gates
+
+
+class ChallengerTraffic(_Section, frozen=True):
+    """Which share of the champion's requests the version in Staging gets."""
+
+    traffic: Literal["none", "shadow", "canary"]
+    weight: _Share
+
+
+class Hook(_Section, frozen=True):
+    """A command or a webhook that is called after a transition.
 
     Parameters
     ----------
-    command, webhook : the one that it is; None for the other.
-    stages : the stages after whose transitions it is done; empty for all.
+    command, webhook : one of the two.
+    stages : the stages after whose transitions it is called; empty for all.
     timeout : seconds for one try.
     secret : of a webhook, the environment variable with the key that signs.
     name : what the ledger calls it; None to have it called by its program and host.
     """
 
-    command: str | None
-    webhook: str | None
-    stages: tuple[str, ...]
-    timeout: float
-    tries: int
-    secret: str | None
-    name: str | None = None
+    command: NotBlank | None = None
+    webhook: Annotated[str, Meta(pattern="^https?://", description="an http or https address")] | None = None
+    stages: Annotated[tuple[Literal["None", "Staging", "Production", "Archived"], ...], DISTINCT] = ()
+    timeout: Annotated[float, Meta(ge=0.1, le=3600)] = 60.0
+    tries: Annotated[int, Meta(ge=1, le=20)] = 3
+    secret: NotBlank | None = None
+    name: Annotated[str, Meta(max_length=80, pattern=_TRIMMED, description=_NAME)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.command is None) == (self.webhook is None):
+            raise ValueError("expected either `command` or `webhook`")
+        if self.secret is not None and self.webhook is None:
+            raise ValueError("`secret` signs a webhook, a command has none")
+        if self.name is not None and not self.name.isprintable():
+            raise ValueError(f"name: expected {_NAME}, found {self.name!r}")
 
 
-@dataclass(frozen=True)
-class ChampionRules:
-    """How a version is compared with the champion; see ``policy.yaml``."""
-
-    level: float
-    margin: float
-    fewest: int
-
-
-@dataclass(frozen=True)
-class FairnessRules:
-    """How far groups may be apart; see ``policy.yaml``."""
-
-    gap: float
-    fewest: int
-
-
-@dataclass(frozen=True)
-class Serve:
-    """What the version in Staging gets of the requests to the one in Production; see ``policy.yaml``."""
-
-    traffic: str
-    weight: float
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What holds for one model; the keys are explained in ``policy.yaml``.
+class Policy(_Section, frozen=True):
+    """What holds for one model.
 
     Parameters
     ----------
-    metrics : the metric of each task.
     bounds : metric -> its absolute bound.
-    stages : stage -> the gates that count for it.
     """
 
-    metrics: Mapping[str, str]
-    bounds: Mapping[str, float]
-    suite: str
-    parity: str
-    commit: str
+    metric: MetricByTask
+    bounds: dict[Annotated[str, one_of(*BY_NAME)], float]
+    suite: Literal["required", "optional"]
+    parity: Literal["required", "optional"]
+    lineage: LineageRules
     champion: ChampionRules
     fairness: FairnessRules
-    stages: Mapping[str, tuple[str, ...]]
-    by_hand: str
-    serve: Serve
-    follow: tuple[Follow, ...]
+    stages: StageGates
+    by_hand: Literal["revert", "flag"]
+    serve: ChallengerTraffic
+    follow: tuple[Hook, ...]
 
-    def metric(self, task: str) -> str:
-        """What versions of a task are judged by."""
-        return self.metrics[task]
+    def __post_init__(self) -> None:
+        called = [hook.name for hook in self.follow if hook.name is not None]
+        if twice := next((name for name in called if called.count(name) > 1), None):
+            raise ValueError(f"follow: two are called {twice!r}; give each a name of its own")
+
+    def metric_of(self, task: str) -> str:
+        """The metric that versions of a task are judged by."""
+        return getattr(self.metric, task)
+
+    def gates_of(self, stage: str) -> tuple[str, ...]:
+        """The gates that count for a stage."""
+        return getattr(self.stages, stage, ())
 
 
-@dataclass(frozen=True)
-class Policies:
-    """What holds for all models, and what is different for some.
+class _File(Policy, frozen=True):
+    """A policy file: the policy of all models, and what differs for some."""
+
+    # A stage changed by hand is to be seen within five seconds.
+    poll: Annotated[float, Meta(ge=0.1, le=4)]
+    models: dict[str, dict[str, Any] | None] | None
+
+
+class Policies(Struct, frozen=True):
+    """What holds for all models, and what differs for some.
 
     Parameters
     ----------
@@ -123,27 +174,25 @@ def read(path: str | Path | None = None) -> Policies:
     Raises
     ------
     RegistryError
-        where it is not there, is no YAML, has a key that is not known, or a value that is not of its kind.
+        if the file is missing or no YAML, has an unknown key, or a value of another type.
     """
-    given = path or os.environ.get(VARIABLE) or SHIPPED
-    file = Path(given).expanduser()
-    content = _load(SHIPPED)
-    if file != SHIPPED:
-        content = _laid_over({**content, "models": {}}, _checked(_load(file), _FILE, file))
-    _checked(content, _FILE, file)
+    file = Path(path or os.environ.get(VARIABLE) or SHIPPED).expanduser()
     try:
-        default = _policy(content)
-        models = {name: _policy(_laid_over(content, own or {})) for name, own in (content["models"] or {}).items()}
-    except _Wrong as error:
+        content = _load(SHIPPED)
+        if file != SHIPPED:
+            content = _overlaid({**content, "models": {}}, _load(file))
+        whole = strict.read(content, _File)
+        own = {key: value for key, value in content.items() if key not in ("poll", "models")}
+        models = {
+            name: strict.read(_overlaid(own, changes or {}, "models", name), Policy, path=("models", name))
+            for name, changes in (content["models"] or {}).items()
+        }
+        return Policies(file, whole.poll, strict.read(own, Policy), models)
+    except strict.Invalid as error:
         raise RegistryError(f"{file}: {error}") from None
-    return Policies(file, float(content["poll"]), default, MappingProxyType(models))
 
 
-class _Wrong(ValueError):
-    """What is wrong with a value, without the file's name."""
-
-
-def _load(file: Path) -> dict:
+def _load(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file: no tags that make objects, no key twice."""
     import yaml
 
@@ -153,9 +202,10 @@ def _load(file: Path) -> dict:
             for key, _ in node.value:
                 name = self.construct_object(key, deep=True)
                 if not isinstance(name, str):
-                    raise _Wrong(f"line {key.start_mark.line + 1}: a key is a text, found {name!r}; put it in quotes")
+                    line = key.start_mark.line + 1
+                    raise strict.Invalid(f"line {line}: a key is a text, found {name!r}; put it in quotes")
                 if name in seen:
-                    raise _Wrong(f"line {key.start_mark.line + 1}: the key {name!r} is there twice")
+                    raise strict.Invalid(f"line {key.start_mark.line + 1}: the key {name!r} is there twice")
                 seen.add(name)
             return super().construct_mapping(node, deep)
 
@@ -167,214 +217,26 @@ def _load(file: Path) -> dict:
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise RegistryError(f"{file} is no YAML: {one_line(error)}") from None
-    except _Wrong as error:
-        raise RegistryError(f"{file}: {error}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise RegistryError(f"{file}: expected keys such as `metric:`, found a {type(content).__name__}")
-    return content
+    if content is not None and not isinstance(content, dict):
+        raise strict.Invalid(f"expected keys such as `metric:`, found a {type(content).__name__}")
+    return content or {}
 
 
-def _laid_over(below: Mapping, above: Mapping) -> dict:
-    """Mappings are laid over each other key by key; all else is replaced."""
-    result = copy.deepcopy(dict(below))
-    for name, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
-        result[name] = _laid_over(result[name], value) if both else copy.deepcopy(value)
-    return result
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    """Lay a file, or what it says of one model, over what it changes: mappings key by key, all else is replaced.
 
-
-# A value's kind: a function that raises _Wrong, or a mapping of the keys that it may have.
-_Kind = Callable[[Any], None] | dict
-
-
-def _number(low: float, high: float, *, whole: bool = False, inside: bool = False) -> Callable[[Any], None]:
-    kind = "a whole number" if whole else "a number"
-    top = f" and at most {high:g}" if math.isfinite(high) else ""
-    limits = f" of at least {low:g}{top}" if math.isfinite(low) else ""
-    expected = f"{kind} between {low:g} and {high:g}" if inside else kind + limits
-
-    def check(value: Any) -> None:
-        known = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-        fine = known and math.isfinite(value) and (low < value < high if inside else low <= value <= high)
-        if not fine:
-            raise _Wrong(f"expected {expected}, found {value!r}")
-
-    return check
-
-
-def _one_of(*words: str) -> Callable[[Any], None]:
-    def check(value: Any) -> None:
-        if value not in words:
-            near = closest(value, words) if isinstance(value, str) else None
-            hint = f"; did you mean {near}?" if near else ""
-            raise _Wrong(f"expected {', '.join(words[:-1])} or {words[-1]}, found {value!r}{hint}")
-
-    return check
-
-
-def _text(value: Any) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise _Wrong(f"expected a text, found {value!r}")
-
-
-def _name(value: Any) -> None:
-    _text(value)
-    if len(value) > _LONGEST_NAME or not value.isprintable() or value != value.strip():
-        raise _Wrong(f"expected a name of at most {_LONGEST_NAME} printable characters, found {value!r}")
-
-
-def _address(value: Any) -> None:
-    _text(value)
-    if not value.startswith(("http://", "https://")):
-        raise _Wrong(f"expected an http or https address, found {value!r}")
-
-
-def _list_of(kind: Callable[[Any], None]) -> Callable[[Any], None]:
-    def check(value: Any) -> None:
-        if not isinstance(value, list):
-            raise _Wrong(f"expected a list [..], found {value!r}")
-        for one in value:
-            kind(one)
-        if len(value) != len({str(one) for one in value}):
-            raise _Wrong(f"something is there twice in {value!r}")
-
-    return check
-
-
-def _metric(value: Any) -> None:
-    if not isinstance(value, dict):
-        return _one_of(*BY_NAME)(value)
-    return _walk(value, {task: _one_of(*names(task)) for task in METRICS}, ())
-
-
-def _bounds(value: Any) -> None:
-    _walk(value, dict.fromkeys(BY_NAME, _number(-math.inf, math.inf)), ())
-
-
-def _gates(value: Any) -> None:
-    from registry.gates import NAMES
-
-    _list_of(_one_of(*NAMES))(value)
-
-
-def _follow(value: Any) -> None:
-    if not isinstance(value, list):
-        raise _Wrong(f"expected a list of commands and webhooks, found {value!r}")
-    for place, one in enumerate(value):
-        _walk(one, _FOLLOW, (str(place + 1),))
-        if ("command" in one) == ("webhook" in one):
-            raise _Wrong(f"{place + 1}: expected either `command` or `webhook`")
-        if "secret" in one and "webhook" not in one:
-            raise _Wrong(f"{place + 1}: `secret` signs a webhook, a command has none")
-    names = [one["name"] for one in value if "name" in one]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise _Wrong(f"two are called {twice!r}; give each a name of its own")
-
-
-def _models(value: Any) -> None:
-    if value is None:
-        return
-    if not isinstance(value, dict):
-        raise _Wrong(f"expected names of models with what is different for each, found {value!r}")
-    for name, own in value.items():
-        _walk(own or {}, _MODEL, (name,))
-
-
-_FOLLOW: dict[str, Any] = {
-    "name": _name,
-    "command": _text,
-    "webhook": _address,
-    "stages": _list_of(_one_of("None", "Staging", "Production", "Archived")),
-    "timeout": _number(0.1, 3600),
-    "tries": _number(1, 20, whole=True),
-    "secret": _text,
-}
-_MODEL: dict[str, Any] = {
-    "metric": _metric,
-    "bounds": _bounds,
-    "suite": _one_of("required", "optional"),
-    "parity": _one_of("required", "optional"),
-    "lineage": {"commit": _one_of("required", "clean", "optional")},
-    "champion": {
-        "level": _number(0, 1, inside=True),
-        "margin": _number(0, 1),
-        "fewest": _number(2, 10_000, whole=True),
-    },
-    "fairness": {"gap": _number(0, math.inf), "fewest": _number(1, math.inf, whole=True)},
-    "stages": dict.fromkeys(_STAGES, _gates),
-    "by_hand": _one_of(REVERT, FLAG),
-    "serve": {"traffic": _one_of("none", "shadow", "canary"), "weight": _number(0, 1)},
-    "follow": _follow,
-}
-# A stage changed by hand is to be seen within five seconds.
-_FILE: dict[str, Any] = {**_MODEL, "poll": _number(0.1, 4), "models": _models}
-
-
-def _checked(content: dict, kind: dict, file: Path) -> dict:
-    try:
-        _walk(content, kind, ())
-    except _Wrong as error:
-        raise RegistryError(f"{file}: {error}") from None
-    return content
-
-
-def _walk(value: Any, kind: _Kind, path: tuple[str, ...]) -> None:
-    """Check a value and what is in it; what is wrong is told with the keys that lead to it."""
-    place = ".".join(path)
-    if isinstance(kind, dict):
-        if not isinstance(value, dict):
-            raise _Wrong(
-                f"{place}: expected keys ({', '.join(kind)}), found {value!r}" if place else f"found {value!r}"
-            )
-        for name, inner in value.items():
-            if name not in kind:
-                near = closest(name, kind)
-                hint = f"did you mean {near!r}?" if near else f"the keys are {', '.join(kind)}"
-                raise _Wrong(f"unknown key {'.'.join((*path, name))!r}; {hint}")
-            _walk(inner, kind[name], (*path, name))
-        return
-    try:
-        kind(value)
-    except _Wrong as error:
-        text = str(error)
-        if text.startswith("unknown key '"):
-            raise _Wrong(text.replace("unknown key '", f"unknown key '{place}.", 1)) from None
-        raise _Wrong(f"{place}: {text}") from None
-
-
-def _policy(content: Mapping) -> Policy:
-    stages = content["stages"]
-    return Policy(
-        metrics=MappingProxyType(_by_task(content["metric"])),
-        bounds=MappingProxyType(dict(content["bounds"])),
-        suite=content["suite"],
-        parity=content["parity"],
-        commit=content["lineage"]["commit"],
-        champion=ChampionRules(**content["champion"]),
-        fairness=FairnessRules(**content["fairness"]),
-        stages=MappingProxyType({stage: tuple(stages[stage]) for stage in _STAGES}),
-        by_hand=content["by_hand"],
-        serve=Serve(content["serve"]["traffic"], float(content["serve"]["weight"])),
-        follow=tuple(_one_follow(one) for one in content["follow"]),
-    )
-
-
-def _by_task(metric: str | Mapping) -> dict[str, str]:
-    """The metric of each task; what is not said is as it is shipped."""
+    One name for ``metric`` is that of the task which has such a metric.
+    """
+    metric = above.get("metric")
     if isinstance(metric, str):
-        metric = {task: metric for task in METRICS if metric in names(task)}
-    return {**_load(SHIPPED)["metric"], **metric}
+        strict.read({"metric": metric}, _OneMetric, path=path)
+        above = {**above, "metric": {task: metric for task in METRICS if metric in names(task)}}
+    return _merged(below, above)
 
 
-def _one_follow(content: Mapping) -> Follow:
-    return Follow(
-        command=content.get("command"),
-        webhook=content.get("webhook"),
-        stages=tuple(content.get("stages", ())),
-        timeout=float(content.get("timeout", 60)),
-        tries=content.get("tries", 3),
-        secret=content.get("secret"),
-        name=content.get("name"),
-    )
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _merged(merged[name], value) if both else value
+    return merged

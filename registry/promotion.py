@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from registry import history, hooks, smoke_test, stages
 from registry.cli.text import one_line
 from registry.errors import RegistryError
-from registry.ledger import Entry, Ledger
+from registry.ledger import Ledger, LedgerEntry
 from registry.ledger.locks import Lock
 from registry.stages import ALIASES, ARCHIVED, PRODUCTION, STAGING, State
-from registry.transitions import Observer, Plan, execute, planned, recover, recover_locked, unobserved
+from registry.transitions import Observer, TransitionPlan, execute, planned, recover, recover_locked, unobserved
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from registry.gates import Verdict
-    from registry.policy import Follow
+    from registry.policy import Hook
 
 PROMOTE = "promote"
 
@@ -29,7 +29,7 @@ Judge = Callable[[str, str | None], "Verdict"]
 _AGAIN = 3
 
 
-class Refused(RegistryError):
+class PromotionRefused(RegistryError):
     """A version did not pass its gates.
 
     Parameters
@@ -37,7 +37,7 @@ class Refused(RegistryError):
     plan, verdict : what would have been done, and what the gates said.
     """
 
-    def __init__(self, plan: Plan, verdict: "Verdict"):
+    def __init__(self, plan: TransitionPlan, verdict: "Verdict"):
         self.plan, self.verdict = plan, verdict
         super().__init__(
             f"version {plan.version} of {plan.name!r} is not promoted to {plan.target}: {verdict.summary()}"
@@ -56,7 +56,7 @@ class Transition:
     notes : what else there is to say, in words.
     """
 
-    plan: Plan
+    plan: TransitionPlan
     id: int | None = None
     verdict: "Verdict | None" = None
     outcomes: Sequence[hooks.Outcome] = ()
@@ -72,10 +72,12 @@ class _Mover:
     name: str
     reason: str
     actor: str
-    followers: Sequence["Follow"] = ()
+    followers: Sequence["Hook"] = ()
     observe: Observer = unobserved
 
-    def move(self, lock: Lock, state: State, plan: Plan, verdict: "Verdict | None" = None, **details: Any) -> Entry:
+    def move(
+        self, lock: Lock, state: State, plan: TransitionPlan, verdict: "Verdict | None" = None, **details: Any
+    ) -> LedgerEntry:
         """Carry out a plan; its intent."""
         return execute(
             self.client,
@@ -117,7 +119,7 @@ def promote(
     judge: Judge,
     breaking: bool = False,
     dry_run: bool = False,
-    followers: Sequence["Follow"] = (),
+    followers: Sequence["Hook"] = (),
     observe: Observer = unobserved,
 ) -> Transition:
     """Move a version to Staging or Production; the one that was there is archived, and loses the alias.
@@ -132,7 +134,7 @@ def promote(
 
     Raises
     ------
-    Refused
+    PromotionRefused
         where the gates are not passed.
     RegistryError
         where there is no such version, it is the champion and would leave Production empty, or registry or ledger fail.
@@ -145,11 +147,11 @@ def promote(
     if plan.empty:
         return Transition(plan, outcomes=[] if dry_run else mover.followed(), notes=[*notes, there])
     champion = _other_champion(state, version)
-    verdict = judge(version, champion)
+    verdict = _heeding(ledger, state, version, judge(version, champion))
     if dry_run:
         return Transition(plan, verdict=verdict)
     if not verdict.passed:
-        raise Refused(plan, verdict)
+        raise PromotionRefused(plan, verdict)
     with ledger.lock(name) as lock:
         recover_locked(client, ledger, lock, name)
         before, state = state.versions[version], stages.read(client, name)
@@ -157,9 +159,9 @@ def promote(
         if plan.empty:
             return Transition(plan, notes=[*notes, there])
         if _other_champion(state, version) != champion or state.versions[version].tags != before.tags:
-            verdict = judge(version, _other_champion(state, version))
+            verdict = _heeding(ledger, state, version, judge(version, _other_champion(state, version)))
             if not verdict.passed:
-                raise Refused(plan, verdict)
+                raise PromotionRefused(plan, verdict)
         intent = mover.move(lock, state, plan, verdict, **({"breaking": True} if breaking else {}))
     return Transition(plan, intent.id, verdict, mover.followed(), notes)
 
@@ -173,10 +175,10 @@ def reject(
     reason: str,
     actor: str,
     dry_run: bool = False,
-    followers: Sequence["Follow"] = (),
+    followers: Sequence["Hook"] = (),
     observe: Observer = unobserved,
 ) -> Transition:
-    """Archive a version that is not in Production, for good: no rollback ever leads to it.
+    """Archive a version that is not in Production, for good: no promotion or rollback ever leads to it.
 
     One that is archived already stays there, and is rejected all the same.
 
@@ -205,7 +207,7 @@ def rollback(
     reason: str,
     actor: str,
     dry_run: bool = False,
-    followers: Sequence["Follow"] = (),
+    followers: Sequence["Hook"] = (),
     observe: Observer = unobserved,
 ) -> Transition:
     """Bring back the version of the newest earlier Production interval, after it was loaded and has answered.
@@ -253,7 +255,7 @@ def who() -> str:
         return f"uid {os.getuid()}"
 
 
-def _promotion(state: State, version: str, stage: str) -> Plan:
+def _promotion(state: State, version: str, stage: str) -> TransitionPlan:
     if stage not in ALIASES:
         raise RegistryError(f"a version is promoted to {STAGING} or {PRODUCTION}, found {stage!r}")
     if state.version(version).stage == PRODUCTION and stage == STAGING:
@@ -265,7 +267,11 @@ def _promotion(state: State, version: str, stage: str) -> Plan:
     return planned(state, PROMOTE, version, [(version, stage)], told=True)
 
 
-def _rejection(state: State, version: str) -> Plan:
+def _heeding(ledger: Ledger, state: State, version: str, verdict: "Verdict") -> "Verdict":
+    return history.heeding(verdict, ledger.entries(state.name), version, state.versions[version].created)
+
+
+def _rejection(state: State, version: str) -> TransitionPlan:
     if state.version(version).stage == PRODUCTION:
         raise RegistryError(
             f"version {version} of {state.name!r} is in Production, which it would leave empty; "
@@ -274,7 +280,7 @@ def _rejection(state: State, version: str) -> Plan:
     return planned(state, history.REJECT, version, [(version, ARCHIVED)], told=True)
 
 
-def _return(ledger: Ledger, state: State) -> tuple[Plan, list[str], dict[str, Any] | None]:
+def _return(ledger: Ledger, state: State) -> tuple[TransitionPlan, list[str], dict[str, Any] | None]:
     """Where a rollback leads now: its plan, which versions it passes over, and the version that is left."""
     entries = ledger.entries(state.name)
     key = _key(state, state.champion) if state.champion else None

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry import annotations, history, stages, verdicts
-from registry.ledger import INTENT, NOTED, Entry, Ledger
+from registry import annotations, history, judging, stages
+from registry.ledger import INTENT, NOTED, Ledger, LedgerEntry
 from registry.policy import FLAG, Policy
-from registry.reading import EvidenceError
 from registry.stages import ALIASES, NONE, PRODUCTION, STAGING, State
-from registry.transitions import Plan, digest, execute, planned, recover_locked
+from registry.transitions import TransitionPlan, digest, execute, planned, recover_locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +29,7 @@ _PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
-class Request:
+class HandMove:
     """A version that was moved to a stage by hand, by its stage or by the alias that mirrors it.
 
     Parameters
@@ -71,7 +70,7 @@ class Settled:
     words: str
 
 
-def known(entries: Sequence[Entry], state: State) -> dict[str, str]:
+def known(entries: Sequence[LedgerEntry], state: State) -> dict[str, str]:
     """The stage of each version that the registry has, as the ledger last knew it."""
     last = {}
     for entry in history.done(entries):
@@ -80,7 +79,7 @@ def known(entries: Sequence[Entry], state: State) -> dict[str, str]:
     return {number: last.get((number, version.created), NONE) for number, version in state.versions.items()}
 
 
-def requests(state: State, before: Mapping[str, str], stage: str) -> list[Request]:
+def requests(state: State, before: Mapping[str, str], stage: str) -> list[HandMove]:
     """Which versions were moved to a stage by hand, those that count most first.
 
     The newest change of a stage goes before an older one, and an alias, whose time nobody knows, comes after them.
@@ -90,18 +89,18 @@ def requests(state: State, before: Mapping[str, str], stage: str) -> list[Reques
     before : the stages that the ledger knows.
     """
     moved = [
-        Request(number, before[number], stage, False, version.updated)
+        HandMove(number, before[number], stage, False, version.updated)
         for number, version in state.versions.items()
         if version.stage == stage != before[number]
     ]
     moved.sort(key=lambda request: (request.updated, int(request.version)), reverse=True)
     pointed = state.aliases.get(ALIASES[stage], "")
     if pointed in state.versions and state.versions[pointed].stage != stage != before[pointed]:
-        moved.append(Request(pointed, before[pointed], stage, True, 0))
+        moved.append(HandMove(pointed, before[pointed], stage, True, 0))
     return moved
 
 
-def drifted(state: State, entries: Sequence[Entry]) -> bool:
+def drifted(state: State, entries: Sequence[LedgerEntry]) -> bool:
     """Whether stages are not as the ledger knows them, aliases do not mirror them, or a transition was cut short."""
     closed = {entry.intent for entry in entries}
     return (
@@ -172,10 +171,7 @@ def _renamed(ledger: Ledger, state: State) -> str | None:
 
 def _judge(client: "MlflowClient", name: str, policy: Policy) -> Judge:
     def judge(version: str, stage: str, champion: str | None) -> "Verdict":
-        try:
-            return verdicts.judge(client, name, version, policy, champion=champion, stage=stage)
-        except EvidenceError as error:
-            return verdicts.unreadable(error, stage=stage, champion=champion)
+        return judging.StageJudge(client, name, policy, stage).judge_or_fail(version, champion)
 
     return judge
 
@@ -202,15 +198,17 @@ class _Settling:
         state = stages.read(self.client, self.name)
         return state, known(self.ledger.entries(self.name), state)
 
-    def answer(self, wanted: Sequence[Request]) -> list[Settled]:
+    def answer(self, wanted: Sequence[HandMove]) -> list[Settled]:
         """Adopt the first of the requests for a stage that passes its gates; where none does, put all back."""
-        failed: list[tuple[Request, Verdict]] = []
+        failed: list[tuple[HandMove, Verdict]] = []
         for request in wanted:
             state, before = self.look()
             if request.version not in state.versions:
                 continue
             there = (number for number, stage in before.items() if stage == PRODUCTION)
             verdict = self.judge(request.version, request.target, next(there, None))
+            created = state.versions[request.version].created
+            verdict = history.heeding(verdict, self.ledger.entries(self.name), request.version, created)
             if verdict.passed or self.taken or self.policy.by_hand == FLAG:
                 for other, its in failed:
                     self._note(other, its, state)
@@ -218,7 +216,7 @@ class _Settling:
             failed.append((request, verdict))
         return self._revert(failed)
 
-    def _adopt(self, state: State, before: Mapping[str, str], request: Request, verdict: "Verdict") -> Settled:
+    def _adopt(self, state: State, before: Mapping[str, str], request: HandMove, verdict: "Verdict") -> Settled:
         concerned = {
             number: stage
             for number, stage in before.items()
@@ -231,7 +229,7 @@ class _Settling:
         reason = f"{words}; {'' if verdict.passed else 'flagged, it fails its gates: '}{verdict.summary()}"
         return self._done(state, plan, HAND, reason, outcome, verdict)
 
-    def _revert(self, failed: Sequence[tuple[Request, "Verdict"]]) -> list[Settled]:
+    def _revert(self, failed: Sequence[tuple[HandMove, "Verdict"]]) -> list[Settled]:
         state, before = self.look()
         # One may have been deleted while it was judged.
         failed = [(request, verdict) for request, verdict in failed if request.version in state.versions]
@@ -287,7 +285,13 @@ class _Settling:
         return found
 
     def _done(
-        self, state: State, plan: Plan, actor: str, reason: str, outcome: str, verdict: "Verdict | None" = None
+        self,
+        state: State,
+        plan: TransitionPlan,
+        actor: str,
+        reason: str,
+        outcome: str,
+        verdict: "Verdict | None" = None,
     ) -> Settled:
         intent = execute(
             self.client,
@@ -304,9 +308,9 @@ class _Settling:
         words = f"{plan.name} version {plan.version}: {reason}: {outcome} (ledger {intent.id})"
         return Settled(intent.id, plan.name, plan.version, outcome, words)
 
-    def _note(self, request: Request, verdict: "Verdict", state: State) -> None:
+    def _note(self, request: HandMove, verdict: "Verdict", state: State) -> None:
         self.ledger.append(
-            Entry(
+            LedgerEntry(
                 kind=BY_HAND,
                 state=NOTED,
                 model=self.name,

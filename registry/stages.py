@@ -34,7 +34,7 @@ class NoModel(RegistryError):
 
 
 @dataclass(frozen=True)
-class Version:
+class VersionState:
     """A version as the registry has it.
 
     Parameters
@@ -57,10 +57,10 @@ class State:
     """A model's versions by number, the oldest first, and its aliases with the numbers they point at."""
 
     name: str
-    versions: Mapping[str, Version]
+    versions: Mapping[str, VersionState]
     aliases: Mapping[str, str]
 
-    def in_stage(self, stage: str) -> tuple[Version, ...]:
+    def in_stage(self, stage: str) -> tuple[VersionState, ...]:
         """The versions in a stage, newest first."""
         return tuple(version for version in reversed([*self.versions.values()]) if version.stage == stage)
 
@@ -71,7 +71,7 @@ class State:
         named = self.aliases.get(ALIASES[PRODUCTION])
         return named if named in found else next(iter(found), None)
 
-    def version(self, number: str) -> Version:
+    def version(self, number: str) -> VersionState:
         """A version by its number, or the newest for ``latest``, as in ``models:/NAME/latest``.
 
         Raises
@@ -125,12 +125,12 @@ def models(client: "MlflowClient") -> list[str]:
         return [found.name for found in pages(client.search_registered_models)]
 
 
-def versions(client: "MlflowClient", name: str) -> tuple[Version, ...]:
+def versions(client: "MlflowClient", name: str) -> tuple[VersionState, ...]:
     """All versions of a model, the oldest first; none where there is no such model."""
     return tuple(_version(found) for found in _search(client, name))
 
 
-def every(client: "MlflowClient") -> list[tuple[str, Version]]:
+def every(client: "MlflowClient") -> list[tuple[str, VersionState]]:
     """All registered versions, each with the name of its model."""
     with _calling():
         return [(found.name, _version(found)) for found in pages(client.search_model_versions)]
@@ -144,6 +144,27 @@ def versions_in(client: "MlflowClient", name: str, stage: str) -> list["ModelVer
 def champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
     """The version of a model in Production; None where there is none."""
     return next(iter(versions_in(client, name, PRODUCTION)), None)
+
+
+def model_version(client: "MlflowClient", name: str, number: str) -> "ModelVersion":
+    """A version by its number, as MLflow has it.
+
+    Raises
+    ------
+    RegistryError
+        if there is none of that name and number; it lists those there are.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with speaking():
+        try:
+            return client.get_model_version(name, number)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+    # It says that there is no such model, or which versions there are.
+    read(client, name).version(number)
+    raise RegistryError(f"version {number!r} of model {name!r} cannot be read; a version is a number, such as 3")
 
 
 def move(client: "MlflowClient", name: str, number: str, stage: str) -> None:
@@ -190,8 +211,8 @@ def _search(client: "MlflowClient", name: str) -> list["ModelVersion"]:
     return sorted((one for one in found if one.name == name), key=lambda version: int(version.version))
 
 
-def _version(found: "ModelVersion") -> Version:
-    return Version(
+def _version(found: "ModelVersion") -> VersionState:
+    return VersionState(
         number=str(found.version),
         stage=found.current_stage or NONE,
         created=int(found.creation_timestamp or 0),

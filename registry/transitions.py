@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from registry import annotations, evidence, hooks, stages
 from registry.cli import interrupts
 from registry.errors import RegistryError
-from registry.ledger import DONE, INTENT, UNDONE, Entry, Ledger
+from registry.ledger import DONE, INTENT, UNDONE, Ledger, LedgerEntry
 from registry.ledger.entries import closing
 from registry.ledger.locks import Lock
 from registry.stages import ALIASES, ARCHIVED, NoModel, State
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from registry.gates import Verdict
-    from registry.policy import Follow
+    from registry.policy import Hook
 
 #: Is told the name of every write just before it is made.
 Observer = Callable[[str], object]
@@ -54,7 +54,7 @@ class Pointing:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TransitionPlan:
     """What a transition will do.
 
     Parameters
@@ -103,7 +103,7 @@ def planned(
     *,
     sources: Mapping[str, str] | None = None,
     told: bool = False,
-) -> Plan:
+) -> TransitionPlan:
     """The plan of a transition that makes these calls.
 
     Parameters
@@ -127,7 +127,7 @@ def planned(
         if sources[number] != stage or (told and number == version)
     ]
     concerned = {move.version for move in moves} | {number for number, _ in made}
-    return Plan(
+    return TransitionPlan(
         kind=kind,
         name=state.name,
         version=version,
@@ -146,15 +146,15 @@ def execute(
     ledger: Ledger,
     lock: Lock,
     state: State,
-    plan: Plan,
+    plan: TransitionPlan,
     *,
     actor: str,
     reason: str,
     verdict: "Verdict | None" = None,
-    followers: Sequence["Follow"] = (),
+    followers: Sequence["Hook"] = (),
     observe: Observer = unobserved,
     **details: Any,
-) -> Entry:
+) -> LedgerEntry:
     """Carry out a plan; the intent, as it stands in the ledger. An interrupt waits until it is carried out.
 
     Parameters
@@ -171,7 +171,7 @@ def execute(
         finishes it.
     """
     following = hooks.titles(followers, plan.target)
-    intended = Entry(
+    intended = LedgerEntry(
         kind=plan.kind,
         state=INTENT,
         model=plan.name,
@@ -200,7 +200,7 @@ def execute(
 
 def recover(
     client: "MlflowClient", ledger: Ledger, name: str | None = None, *, observe: Observer = unobserved
-) -> list[Entry]:
+) -> list[LedgerEntry]:
     """Complete or undo the transitions of a model, or of all, that were cut short; the rows that close them.
 
     Where nothing is open it asks the ledger two questions, and takes no lock.
@@ -219,7 +219,7 @@ def recover(
 
 def recover_locked(
     client: "MlflowClient", ledger: Ledger, lock: Lock, name: str, *, observe: Observer = unobserved
-) -> list[Entry]:
+) -> list[LedgerEntry]:
     """``recover`` for who holds the lock of a model already."""
     # Nobody else moves anything now: what is open was left by somebody who is gone.
     for row in ledger.unanchored(name):
@@ -228,13 +228,13 @@ def recover_locked(
 
 
 def finish(
-    client: "MlflowClient", ledger: Ledger, lock: Lock, intent: Entry, *, observe: Observer = unobserved
-) -> Entry:
+    client: "MlflowClient", ledger: Ledger, lock: Lock, intent: LedgerEntry, *, observe: Observer = unobserved
+) -> LedgerEntry:
     """Complete a transition that was cut short, or undo it; the row that closes it."""
     calls = [(version, stage) for version, stage in intent.details["calls"]]
     before = intent.details["before"]
 
-    def undo(state: State | None, reason: str, **details: Any) -> Entry:
+    def undo(state: State | None, reason: str, **details: Any) -> LedgerEntry:
         if state is not None and not annotations.announced(state, intent):
             _write(annotations.undoing(client, state, intent), observe)
         observe("undone")
@@ -265,12 +265,12 @@ def _forward(
     ledger: Ledger,
     lock: Lock,
     state: State,
-    intent: Entry,
+    intent: LedgerEntry,
     *,
     calls: Iterable[Sequence[str]],
     observe: Observer = unobserved,
     **details: Any,
-) -> Entry:
+) -> LedgerEntry:
     lock.check()
     _write(annotations.announcement(client, state, intent), observe)
     for version, stage in calls:
@@ -293,14 +293,14 @@ def _forward(
 
 
 def _close(
-    client: "MlflowClient", ledger: Ledger, intent: Entry, state: str, observe: Observer, **details: Any
-) -> Entry:
+    client: "MlflowClient", ledger: Ledger, intent: LedgerEntry, state: str, observe: Observer, **details: Any
+) -> LedgerEntry:
     (row,) = ledger.extend([closing(intent, state, **details)])
     _anchor(client, ledger, row, observe)
     return row
 
 
-def _anchor(client: "MlflowClient", ledger: Ledger, row: Entry, observe: Observer) -> None:
+def _anchor(client: "MlflowClient", ledger: Ledger, row: LedgerEntry, observe: Observer) -> None:
     """Name a closing row on the versions that it moved, as far as they are there still."""
     with contextlib.suppress(NoModel):
         _write(annotations.closings(client, stages.read(client, row.model), row), observe)

@@ -13,7 +13,7 @@ from registry import hooks, reconcile, stages
 from registry.cli import interrupts
 from registry.client import one_try, pages, speaking
 from registry.errors import RegistryError
-from registry.ledger import NOTED, Entry, Ledger
+from registry.ledger import NOTED, Ledger, LedgerEntry
 from registry.reconcile import WATCH, Settled
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Watch:
             return
         said = "began to watch; what was in the registry then was taken as it was"
         self._ledger.append(
-            Entry(WATCH, NOTED, model=EVERY, version="", source="", target="", actor=WATCH, reason=said)
+            LedgerEntry(WATCH, NOTED, model=EVERY, version="", source="", target="", actor=WATCH, reason=said)
         )
         self._trusting = False
 

@@ -1,4 +1,4 @@
-"""``python -m serving``: a version to answers."""
+"""``python -m serving``: serve, score, export and package model versions."""
 
 import sys
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from serving.server.guard.keys_command import keys
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Take a registered model to where it answers."""
+    """Serve, export and package model versions."""
 
 
 cli.add_command(keys)
@@ -57,7 +57,7 @@ def export(model_uri: str, form: str, output: str | None, overwrite: bool, quant
 
 
 def setting(*names: str, variables: tuple[str, ...] = (), **given) -> Callable:
-    """An option of a server, which a container may give by a variable, too: ``SERVING_PORT`` for ``--port``."""
+    """An option of ``serve`` with an environment variable, such as ``SERVING_PORT`` for ``--port``."""
     own = "SERVING_" + names[0].removeprefix("--").replace("-", "_").upper()
     return option(*names, envvar=[own, *variables], show_envvar=True, **given)
 
@@ -66,7 +66,7 @@ _SIZE = click.IntRange(1)
 
 
 class Memory(click.ParamType):
-    """Bytes of memory, as Docker and Kubernetes write them."""
+    """A size of memory, as Docker and Kubernetes write it."""
 
     name = "size"
 
@@ -81,72 +81,75 @@ class Memory(click.ParamType):
 
 @cli.command()
 @click.argument("model_uri", nargs=-1)
-@setting("--host", default="127.0.0.1", help="The address to listen at; 0.0.0.0 for all of this machine's.")
+@setting("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all addresses of this machine.")
 @setting(
     "--port",
     type=click.IntRange(0, 65535),
     default=8080,
     variables=("AIP_HTTP_PORT",),
-    help="The port; 0 for one that is free.",
+    help="Port to listen on; 0 for any free port.",
 )
-@setting("--workers", "-w", type=click.IntRange(1, 256), default=1, help="How many processes answer.")
-@setting("--default", help="The model that answers at /invocations and /predict. [default: the only one there is]")
-@setting("--cache", default=".serving-cache", help="The folder that keeps what is served.")
+@setting("--workers", "-w", type=click.IntRange(1, 256), default=1, help="Number of worker processes.")
+@setting("--default", help="Model that answers at /invocations and /predict. [default: the only one, if there is one]")
+@setting(
+    "--cache",
+    default=".serving-cache",
+    help="Folder of the cache of served models.",
+)
 @policy_option
-@setting("--poll", type=click.FloatRange(0.1, 4), default=0.5, help="Seconds between two looks at the registry.")
-@option("--keys", envvar="SERVING_KEYS_FILE", show_envvar=True, help="The file of API keys.")
+@setting("--poll", type=click.FloatRange(0.1, 4), default=0.5, help="Seconds between two polls of the registry.")
+@option("--keys", envvar="SERVING_KEYS_FILE", show_envvar=True, help="File of API keys; see `keys`.")
 @setting(
     "--open",
     type=Switch(),
     default="no",
     is_flag=False,
     flag_value="yes",
-    help="Without keys, let other machines ask, too.",
+    help="Serve other machines although no keys are set.",
 )
-@setting("--rate", help="Requests that one key (without keys, one address) may make: 100/s, 6000/m. [default: any]")
-@setting("--tls-cert", help="A certificate (PEM), to speak HTTPS.")
-@setting("--tls-key", help="The certificate's key (PEM).")
-@setting("--max-body", type=_SIZE, default=16 * 1024 * 1024, help="Bytes of one request.")
-@setting("--max-rows", type=_SIZE, default=100_000, help="Rows of one request.")
+@setting("--rate", help="Rate limit of each key (without keys, of each address): 100/s, 6000/m. [default: none]")
+@setting("--tls-cert", help="TLS certificate (PEM), for HTTPS.")
+@setting("--tls-key", help="Key of the certificate (PEM).")
+@setting("--max-body", type=_SIZE, default=16 * 1024 * 1024, help="Maximum size of a request, in bytes.")
+@setting("--max-rows", type=_SIZE, default=100_000, help="Maximum number of rows of a request.")
 @setting(
     "--max-memory",
     type=Memory(),
     default="256MiB",
-    help="Memory of one worker, such as 512MiB. Requests that need more than is left of it are refused (413), or asked "
-    "to come again (503).",
+    help="Memory limit of a worker, such as 512MiB. Requests that need more are refused (413, or 503 to retry later).",
 )
-@setting("--max-pending", type=_SIZE, default=256, help="Requests that one worker has begun at a time.")
-@setting("--time-limit", type=click.FloatRange(0.01), default=30, help="Seconds that answering a large one may take.")
-@setting("--read-limit", type=click.FloatRange(1), default=60, help="Seconds in which a request has to arrive.")
-@setting("--keep-alive", type=click.IntRange(0), default=75, help="Seconds that an idle connection is kept.")
-@setting("--grace", type=click.FloatRange(0), default=30, help="Seconds to finish what has begun, when stopping.")
-@setting("--health-route", variables=("AIP_HEALTH_ROUTE",), help="A further path for /ping.")
-@setting("--predict-route", variables=("AIP_PREDICT_ROUTE",), help="A further path for /invocations.")
-@setting("--metrics", type=Switch(), default="yes", help="Whether there is /metrics.")
-@setting("--open-metrics", type=Switch(), default="no", help="Whether /metrics asks for no key where keys are set.")
-@setting("--log", type=Switch(), default="yes", help="Whether requests are logged, as JSON lines on standard output.")
+@setting("--max-pending", type=_SIZE, default=256, help="Maximum number of unanswered requests of a worker.")
+@setting("--time-limit", type=click.FloatRange(0.01), default=30, help="Timeout of a large request, in seconds.")
+@setting("--read-limit", type=click.FloatRange(1), default=60, help="Timeout for a request to arrive, in seconds.")
+@setting("--keep-alive", type=click.IntRange(0), default=75, help="Timeout of an idle connection, in seconds.")
+@setting("--grace", type=click.FloatRange(0), default=30, help="Seconds to finish requests at shutdown.")
+@setting("--health-route", variables=("AIP_HEALTH_ROUTE",), help="Additional path for /ping.")
+@setting("--predict-route", variables=("AIP_PREDICT_ROUTE",), help="Additional path for /invocations.")
+@setting("--metrics", type=Switch(), default="yes", help="Provide /metrics.")
+@setting("--open-metrics", type=Switch(), default="no", help="Allow /metrics without a key although keys are set.")
+@setting("--log", type=Switch(), default="yes", help="Log requests as JSON lines on standard output.")
 def serve(model_uri: tuple[str, ...], **options) -> int:
-    """Answer over HTTP: every model of the registry that is in Production, or each MODEL_URI as it is.
+    """Serve over HTTP: every model that is in Production, or only each MODEL_URI.
 
-    A promotion or rollback is served within seconds, without a restart. MODEL_URI is models:/NAME/3,
+    A promotion or rollback takes effect within seconds, without a restart. MODEL_URI is models:/NAME/3,
     models:/NAME@champion, runs:/RUN/model or a path; NAME=MODEL_URI gives it another name.
     """
     from registry.cli import interrupts
-    from serving.server.settings import Settings
+    from serving.server.settings import ServerSettings
     from serving.server.supervisor import run
 
-    ended = run(Settings(uris=tuple(filter(None, model_uri)), **options))
+    ended = run(ServerSettings(uris=tuple(filter(None, model_uri)), **options))
     interrupts.close()
     return ended
 
 
 @cli.command()
 @click.argument("url")
-@option("--model", help="The model to ask. [default: the server's default one]")
-@option("--body", help="A request: JSON, @FILE, or - for standard input. [default: the model's example]")
+@option("--model", help="Model to ask. [default: the server's default model]")
+@option("--body", help="Request: JSON, @FILE, or - for standard input. [default: the model's example]")
 @option("--wait", type=click.FloatRange(0), default=0, help="Seconds to wait until the model is served.")
 def ask(url: str, model: str | None, body: str | None, wait: float) -> None:
-    """Ask the server at URL (http://127.0.0.1:8080), and print its answer; SERVING_KEY is the key that it may want."""
+    """Send a request to the server at URL (http://127.0.0.1:8080); SERVING_KEY holds the API key, if it needs one."""
     from serving.cli.ask import ask as ask_server
     from serving.cli.request_text import text
 

@@ -31,7 +31,7 @@ _IMPORTED = (
     "pipelines.tuning.search",
     "registry.cli.terminal",
     "registry.promotion",
-    "registry.verdicts",
+    "registry.judging",
     "skops.io",
     "uvicorn.main",
 )

@@ -1,73 +1,69 @@
 """What a reader should hold against a version's figures, as far as the evidence itself gives rise to it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from pipelines.card.metrics import FEW_ROWS, by_group, headlines
-from pipelines.card.parts import part
-from pipelines.card.sections import lineage, suite
+from pipelines.card.metrics import FEW_ROWS, headlines
 from pipelines.formatting import readable
-from registry.metrics import is_error
+from registry.evidence import Evidence
+from registry.metrics import CLASSIFICATION, is_error
 
 #: With fewer held-out rows than this every metric is uncertain.
 _FEW_HELD_OUT = 200
 
 
-def caveats(document: Mapping) -> list[str]:
+def caveats(document: Evidence) -> list[str]:
     """Each caveat as a sentence."""
     return [*_of_metrics(document), *_of_data(document), *_of_groups(document), *_of_model(document)]
 
 
-def _of_metrics(document: Mapping) -> Iterator[str]:
-    holdout = part(document, "holdout")
-    rows, drawn = holdout.get("rows"), part(holdout, "bootstrap").get("rows")
-    if rows is not None and rows < _FEW_HELD_OUT:
+def _of_metrics(document: Evidence) -> Iterator[str]:
+    rows, drawn = document.holdout.rows, document.holdout.bootstrap
+    if rows < _FEW_HELD_OUT:
         yield f"The held-out rows are few ({rows:,}), so that every metric is uncertain: read its interval."
     for metric in headlines(document):
-        baseline, error = metric["baseline"], is_error(metric["name"])
-        worst = metric["high"] if error else metric["low"]
+        error, baseline = is_error(metric.name), metric.other
+        worst = metric.high if error else metric.low
         if worst is None or baseline is None:
             continue
         if worst >= baseline if error else worst <= baseline:
             yield (
-                f"The interval of {metric['label']} reaches the baseline's {readable(baseline)}: "
+                f"The interval of {metric.label} reaches the baseline's {readable(baseline)}: "
                 "by this metric the model may be no better than a guess that looks at no column."
             )
-    if rows and drawn and drawn < rows:
-        yield f"Intervals are of {drawn:,} of the {rows:,} held-out rows."
+    if drawn and drawn.rows < rows:
+        yield f"Intervals are of {drawn.rows:,} of the {rows:,} held-out rows."
 
 
-def _of_data(document: Mapping) -> Iterator[str]:
-    checked = suite(document.get("suite"))
-    if checked is None:
+def _of_data(document: Evidence) -> Iterator[str]:
+    if document.suite is None:
         yield "The data was not checked against a suite of expectations."
-    elif checked["success"] is False or checked["failures"]:
-        count = checked["failed"] or len(checked["failures"])
+    elif count := document.suite.failed:
         yield f"The data fails {count:,} expectation{'' if count == 1 else 's'} of its suite."
-    if dropped := lineage(part(document, "lineage"))["data"]["dropped_rows"]:
+    if document.lineage is None:
+        yield "The origin of this version is unknown: it was trained without this platform."
+    elif dropped := document.lineage.data.dropped_rows:
         yield f"Rows without a target were left out of training and judging: {dropped:,}."
 
 
-def _of_groups(document: Mapping) -> Iterator[str]:
-    sections = document.get("fairness") or []
-    if not sections:
+def _of_groups(document: Evidence) -> Iterator[str]:
+    if not document.fairness:
         yield "No sensitive column was named, so nothing is known about groups of people or things."
-    for section in map(by_group, sections):
-        few = [f"{group['group']} ({group['rows']})" for group in section["groups"] if group["few"]]
+    for section in document.fairness:
+        few = [f"{group.group} ({group.rows})" for group in section.groups if group.rows < FEW_ROWS]
         if few:
             yield (
-                f"Groups by {section['column']} of fewer than {FEW_ROWS} held-out rows, "
+                f"Groups by {section.column} of fewer than {FEW_ROWS} held-out rows, "
                 f"so that their metrics and gaps are uncertain: {', '.join(few)}."
             )
 
 
-def _of_model(document: Mapping) -> Iterator[str]:
-    model, parity = part(document, "model"), part(document, "parity")
-    if lineage(part(document, "lineage"))["git"]["dirty"]:
+def _of_model(document: Evidence) -> Iterator[str]:
+    model = document.model
+    if document.lineage and document.lineage.git.dirty:
         yield "The working directory had uncommitted changes: the commit alone does not reproduce this version."
-    if not parity:
+    if document.parity is None:
         yield "Nothing shows that the portable scorecard answers as the fitted pipeline does."
-    elif parity.get("passed") is False:
+    elif not document.parity.passed:
         yield "The portable scorecard answers some rows otherwise than the fitted pipeline does."
-    two_classes = model.get("task") == "classification" and len(model.get("classes") or []) == 2
-    if two_classes and model.get("threshold") is None:
+    if model.task == CLASSIFICATION and len(model.classes or ()) == 2 and model.threshold is None:
         yield "The decision threshold is the default 0.5, chosen for no particular cost of errors."

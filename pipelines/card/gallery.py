@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 #: The pictures in their order: title, and how to read each.
 _READINGS = {
@@ -37,24 +38,43 @@ _ALONE = frozenset({"coefficients", "importances"})
 _PNG = b"\x89PNG"
 
 
-def gallery(pictures: Mapping[str, bytes]) -> list[dict]:
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page.
+
+    Parameters
+    ----------
+    source : the picture itself, as a ``data:`` URL.
+    alone : whether it has a row of the page to itself.
+    aspect, inches : its width by its height, and its width.
+    """
+
+    title: str
+    reading: str
+    source: str
+    alone: bool
+    aspect: float
+    inches: float
+
+
+def gallery(pictures: Mapping[str, bytes]) -> list[Picture]:
     """PNG or SVG pictures by name as what the page shows, known ones first and in their order."""
     known = [name for name in _READINGS if name in pictures]
     return [_shown(name, pictures[name]) for name in [*known, *sorted(pictures.keys() - _READINGS.keys())]]
 
 
-def _shown(name: str, picture: bytes) -> dict:
+def _shown(name: str, picture: bytes) -> Picture:
     kind = "image/png" if picture.startswith(_PNG) else "image/svg+xml"
     title, reading = _READINGS.get(name, (name.replace("_", " ").capitalize(), ""))
     width, height = _inches(picture)
-    return {
-        "title": title,
-        "reading": reading,
-        "source": f"data:{kind};base64,{base64.b64encode(picture).decode()}",
-        "alone": name in _ALONE,
-        "aspect": round(width / height, 3),
-        "inches": round(width, 2),
-    }
+    return Picture(
+        title=title,
+        reading=reading,
+        source=f"data:{kind};base64,{base64.b64encode(picture).decode()}",
+        alone=name in _ALONE,
+        aspect=round(width / height, 3),
+        inches=round(width, 2),
+    )
 
 
 def _inches(picture: bytes) -> tuple[float, float]:

@@ -10,10 +10,12 @@ import jinja2
 from pipelines.card import columns, metrics, sections
 from pipelines.card.caveats import caveats
 from pipelines.card.gallery import gallery
-from pipelines.card.parts import keyed, part
 from pipelines.card.snippets import commands
 from pipelines.coefficients import Coefficient
+from pipelines.evaluation.comparison import Comparison
 from pipelines.formatting import percent, shown
+from registry import holdout as rules
+from registry.evidence import Evidence
 from serving import models
 from serving.models.uri import AliasURI
 
@@ -21,13 +23,13 @@ _TEMPLATE = "card.html"
 
 
 def render(
-    evidence: Mapping,
+    evidence: Evidence,
     *,
     model_uri: str,
     pictures: Mapping[str, bytes] | None = None,
     coefficients: Sequence[Coefficient] = (),
     score: str = "score",
-    champion: Mapping | None = None,
+    champion: Comparison | None = None,
     data_docs_link: str | None = None,
     run_id: str | None = None,
     example: Mapping[str, Any] | None = None,
@@ -38,15 +40,11 @@ def render(
 
     Parameters
     ----------
-    evidence : the evidence document; any part of it may be None or missing.
     model_uri : what the commands name: ``models:/m-<id>``, the logged model's own, or ``models:/NAME/VERSION``.
     pictures : name -> PNG or SVG bytes, named as `pipelines.pictures` names them.
     coefficients : what `pipelines.coefficients.table` (or ``importances``) gave.
     score : what the coefficients are changes of (`pipelines.coefficients.score_name`).
-    champion : the version in Production on the same rows: ``{"version": "3", "rows": 89, "metrics": {name: number},
-        "candidate": {name: number}}``; a metric may also be ``{"value": number}``, ``candidate`` (this version on those
-        rows) is this version's own metrics where it is missing, ``unseen`` whether neither was trained on them, and
-        ``note`` says why there is no comparison.
+    champion : this version beside the one in Production, on the same rows.
     data_docs_link : where the Great Expectations page is, relative to the card or http(s).
     run_id : the MLflow run the version came from.
     example : one raw row, for the commands; without one they ask nothing.
@@ -55,28 +53,22 @@ def render(
     -------
     str : the page, UTF-8.
     """
-    model, schema = part(evidence, "model"), part(evidence, "schema")
     registered = models.registered(model_uri)
-    name = model.get("name") or (registered and registered.name)
+    parity = evidence.parity and sections.parity_facts(evidence.parity)
     html = _template().render(
-        name=name or model_uri,
-        registered_model=name,
+        evidence=evidence,
+        name=evidence.model.name,
         version=registered and f"{'alias' if isinstance(registered, AliasURI) else 'version'} {registered.choice}",
-        model=keyed(model, "task", "estimator", "target", "classes", "positive", "threshold", "threshold_rule"),
-        parameters=part(model, "parameters"),
         headlines=metrics.headlines(evidence),
-        metrics=metrics.measured(evidence),
-        baseline=part(evidence, "baseline").get("strategy"),
-        champion=metrics.against_champion(champion, part(evidence, "metrics")),
-        folds=metrics.by_fold(evidence.get("cross_validation")),
-        holdout=sections.holdout(part(evidence, "holdout")),
-        suite=sections.suite(evidence.get("suite")),
-        fairness=[metrics.by_group(section) for section in evidence.get("fairness") or []],
+        metrics=metrics.beside_baseline(evidence),
+        champion=champion,
+        beside_champion=metrics.beside_champion(champion) if champion else [],
+        trained_on=sections.trained_on(evidence.holdout),
+        known_by_key=evidence.holdout.by in (rules.GROUP, rules.TIME),
         few_rows=metrics.FEW_ROWS,
-        parity=sections.parity(evidence.get("parity")),
+        parity_facts=parity[0] if parity else [],
+        parity_details=parity[1] if parity else [],
         inputs=columns.inputs(evidence),
-        left_out=[keyed(column, "column", "reason") for column in schema.get("left_out") or []],
-        lineage=sections.lineage(part(evidence, "lineage")),
         caveats=caveats(evidence),
         pictures=gallery(pictures or {}),
         coefficients=list(coefficients),
@@ -100,7 +92,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"readable": shown, "exact": _exact, "percent": percent}
+    environment.filters |= {"readable": shown, "exact": _exact, "percent": percent, "label": metrics.label}
     return environment.get_template(_TEMPLATE)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.card.parts import part
+from registry.evidence import Evidence
+from registry.metrics import CLASSIFICATION
 
 _PORT = 5001
 
@@ -27,7 +28,7 @@ class Commands:
     native: str
 
 
-def commands(model_uri: str, row: Mapping[str, Any] | None, document: Mapping) -> Commands:
+def commands(model_uri: str, row: Mapping[str, Any] | None, document: Evidence) -> Commands:
     """The commands of one version.
 
     Parameters
@@ -53,8 +54,8 @@ def _ask(cells: Mapping[str, Any]) -> str:
     )
 
 
-def _predict(cells: Mapping[str, Any], document: Mapping) -> str:
-    types = {column.get("name"): column.get("type") for column in part(document, "schema").get("inputs") or []}
+def _predict(cells: Mapping[str, Any], document: Evidence) -> str:
+    types = {column.name: column.type for column in document.schema.inputs}
     lines = ["rows = pd.DataFrame([{"]
     for name, value in cells.items():
         number = types.get(name) == "number"
@@ -66,7 +67,7 @@ def _predict(cells: Mapping[str, Any], document: Mapping) -> str:
             value = repr(float(value) if number and isinstance(value, int) else value)
         lines.append(f"    {name!r}: {value},")
     lines += ["}])", "model.predict(rows)"]
-    if part(document, "model").get("task") == "classification":
+    if document.model.task == CLASSIFICATION:
         lines.append('model.predict(rows, params={"output": "probabilities"})')
     lines.append('model.predict(rows, params={"output": "explain"})')
     return "\n".join(lines) + "\n"

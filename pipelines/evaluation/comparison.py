@@ -1,12 +1,14 @@
 """Candidate and champion on the rows that both held out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from registry import holdout, reading, stages
-from registry.gates import Evidence, paired
+from registry import stages
+from registry.evidence import Evidence
+from registry.evidence.fetch import EvidenceError, VersionEvidence, fetch_evidence
+from registry.gates import paired
+from registry.holdout import differences
 from registry.metrics import measure
-from registry.reading import EvidenceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,32 +26,21 @@ class Comparison:
     ----------
     version : the champion's.
     rows : how many rows they share.
-    candidate, champion : the metrics of each on those rows; empty where they are too few.
-    note : why they are not comparable, or what a person should know; empty where there is nothing.
-    unseen : neither was trained on these rows; False where the champion does not tell what it was trained on.
+    candidate, champion : the metrics of each on those rows; empty if they are too few.
+    note : why they are not comparable, or what a person should know; empty if there is nothing.
+    unseen : neither was trained on these rows; False if nobody knows what the champion was trained on.
     """
 
     version: str
-    rows: int
-    candidate: dict
-    champion: dict
+    rows: int = 0
+    candidate: dict[str, float | None] = field(default_factory=dict)
+    champion: dict[str, float | None] = field(default_factory=dict)
     note: str = ""
     unseen: bool = True
 
-    def to_card(self) -> dict:
-        """What the model card tells of it."""
-        return {
-            "version": self.version,
-            "rows": self.rows,
-            "metrics": self.champion,
-            "candidate": self.candidate,
-            "note": self.note,
-            "unseen": self.unseen,
-        }
 
-
-def with_champion(client: "MlflowClient", name: str, document: dict, answers: "pa.Table") -> Comparison | None:
-    """Compare a candidate's held-out answers with those of the model's champion; None where there is none.
+def with_champion(client: "MlflowClient", name: str, document: Evidence, answers: "pa.Table") -> Comparison | None:
+    """Compare a candidate's held-out answers with those of the model's champion; None if there is none.
 
     Parameters
     ----------
@@ -58,27 +49,25 @@ def with_champion(client: "MlflowClient", name: str, document: dict, answers: "p
     version = stages.champion(client, name)
     if version is None or not version.run_id:
         return None
-    number = str(version.version)
     try:
-        champion = reading.fetch(client, version)
+        champion = fetch_evidence(client, version)
     except EvidenceError as error:
-        return Comparison(number, 0, {}, {}, f"not comparable with the champion: {error}")
-    return compare(Evidence(name, "", document, answers, "", None), champion)
+        return Comparison(str(version.version), note=f"not comparable with the champion: {error}")
+    return compare(VersionEvidence(name, "", document, answers, "", None), champion)
 
 
-def compare(candidate: Evidence, champion: Evidence) -> Comparison:
+def compare(candidate: VersionEvidence, champion: VersionEvidence) -> Comparison:
     """Compare two versions' held-out answers on the rows that both held out."""
     ours, theirs, version = candidate.document, champion.document, champion.version
-    if ours["model"]["task"] != theirs["model"]["task"] or ours["model"]["classes"] != theirs["model"]["classes"]:
-        return Comparison(version, 0, {}, {}, f"the champion, version {version}, predicts something else")
-    why = holdout.differences(*(holdout.HoldoutRule.read(one["holdout"]) for one in (ours, theirs)))
+    if (ours.model.task, ours.model.classes) != (theirs.model.task, theirs.model.classes):
+        return Comparison(version, note=f"the champion, version {version}, predicts something else")
+    why = differences(ours.holdout, theirs.holdout)
     rows = paired.shared(candidate, champion)
     if len(rows) < FEWEST:
         why = why or f"only {len(rows)} held-out rows are shared with it, {FEWEST} are needed"
-        return Comparison(
-            version, len(rows), {}, {}, f"not comparable with the champion, version {version}: {why}; run evaluate"
-        )
-    unseen = theirs["holdout"]["by"] != holdout.GIVEN
+        note = f"not comparable with the champion, version {version}: {why}; run evaluate"
+        return Comparison(version, len(rows), note=note)
+    unseen = not theirs.holdout.possibly_trained_on
     if not unseen:
         why = f"the champion, version {version}, was logged by other means: it may have been trained on these rows"
     return Comparison(version, len(rows), measure(rows.candidate), measure(rows.champion), why, unseen)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -13,7 +14,7 @@ from pipelines import versions as registered
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
 from pipelines.evaluation import judged_rows, metrics, sections
-from pipelines.evaluation.judged_rows import Rows
+from pipelines.evaluation.judged_rows import JudgedRows
 from pipelines.evaluation.metrics import Answers
 from pipelines.sources import FIND, ReadOptions, Table, read
 from pipelines.versions import Version
@@ -21,15 +22,25 @@ from registry import client as registry_client
 from registry import evidence, stages
 from registry.cli.text import listed
 from registry.client import speaking
-from serving.scorecard import parity
+from registry.evidence import Evidence, files
+from registry.evidence.document import (
+    Baseline,
+    CategoryProfile,
+    InputColumn,
+    MetricValue,
+    ModelDescription,
+    NumberProfile,
+    Parity,
+    Schema,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a user asks of an evaluation; see ``python -m pipelines evaluate --help``."""
+class EvaluationRequest:
+    """What a user asks for; see ``python -m pipelines evaluate --help``."""
 
     model: str
     data: str
@@ -45,7 +56,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Evaluation:
     """What a version, and the champion where there is another, are worth on the same rows.
 
     Parameters
@@ -59,15 +70,15 @@ class Verdict:
     version: str
     task: str
     rows: int
-    metrics: dict
-    baseline: dict
+    metrics: dict[str, MetricValue]
+    baseline: dict[str, float | None]
     other: str | None = None
-    other_metrics: dict = field(default_factory=dict)
+    other_metrics: dict[str, float | None] = field(default_factory=dict)
     artifacts: str | None = None
     notes: tuple[str, ...] = ()
 
 
-def evaluate(question: Question, *, say: Callable[[str], None] = lambda text: None) -> Verdict:
+def evaluate(request: EvaluationRequest, *, say: Callable[[str], None] = lambda text: None) -> Evaluation:
     """Judge a version, and the champion of its model, on a table.
 
     The evidence goes to ``evidence/evaluations/<table digest>/`` of the version's run; to ``evidence/training/`` where
@@ -80,22 +91,22 @@ def evaluate(question: Question, *, say: Callable[[str], None] = lambda text: No
     """
     registry_client.settle()
     registry_client.probe()
-    table = read(question.data, query=question.query, options=question.options)
+    table = read(request.data, query=request.query, options=request.options)
     for note in table.notes:
         say(note)
     client = registry_client.connect()
     runs.tidy(client)
     with runs.interruptible(), runs.folder() as folder:
-        version = registered.fetch(client, question.model, folder / "candidate")
-        other = _other(client, question.against, version, folder / "other")
+        version = registered.fetch(client, request.model, folder / "candidate")
+        other = _other(client, request.against, version, folder / "other")
         table = table.written_as(version.inputs)
         say(f"judging {version.title}" + (f" beside version {other.number}" if other else "") + f" on {table.source}")
-        rows = judged_rows.choose(table, version, other, which=question.rows, target=question.target)
+        rows = judged_rows.choose(table, version, other, which=request.rows, target=request.target)
         for note in rows.notes:
             say(note)
-        answers = _answers(version, table, rows, question)
-        document = _document(question, table, version, rows, answers)
-        others = _answers(other, table, rows, question) if other else None
+        answers = _answers(version, table, rows, request)
+        document = _document(request, table, version, rows, answers)
+        others = _answers(other, table, rows, request) if other else None
         place = f"{evidence.EVALUATIONS}/{table.digest.removeprefix('sha256:')[:16]}"
         if version.document is None:
             place = evidence.TRAINING
@@ -103,13 +114,13 @@ def evaluate(question: Question, *, say: Callable[[str], None] = lambda text: No
         if other and others:
             _write_beside(other, rows, answers, others, written / place)
         kept = _keep(client, version, document, answers, rows.keys, place, written)
-    return Verdict(
+    return Evaluation(
         name=version.name,
         version=version.number,
-        task=document["model"]["task"],
+        task=document.model.task,
         rows=len(answers),
-        metrics=document["metrics"],
-        baseline=document["baseline"]["metrics"],
+        metrics=document.metrics,
+        baseline=document.baseline.metrics,
         other=other.number if other else None,
         other_metrics=metrics.measure(others) if others else {},
         artifacts=kept,
@@ -137,7 +148,7 @@ def _other(client: "MlflowClient", against: str, version: Version, folder: Path)
     return other
 
 
-def _answers(version: Version, table: Table, rows: Rows, question: Question) -> Answers:
+def _answers(version: Version, table: Table, rows: JudgedRows, request: EvaluationRequest) -> Answers:
     frame = version.read(table.rows(rows.positions))
     predicted = np.asarray(version.predict(frame))
     if rows.task == REGRESSION:
@@ -149,52 +160,46 @@ def _answers(version: Version, table: Table, rows: Rows, question: Question) -> 
         predicted,
         np.asarray(version.probabilities(frame)),
         rows.classes,
-        _positive(version, rows, question),
+        _positive(version, rows, request),
     )
 
 
-def _positive(version: Version, rows: Rows, question: Question) -> object:
+def _positive(version: Version, rows: JudgedRows, request: EvaluationRequest) -> object:
     if len(rows.classes) != 2:
         return None
-    if question.positive is not None:
-        return targets.label(question.positive, rows.classes, "--positive")
-    return version.document["model"]["positive"] if version.document else rows.classes[1]
+    if request.positive is not None:
+        return targets.label(request.positive, rows.classes, "--positive")
+    return version.document.model.positive if version.document else rows.classes[1]
 
 
-def _document(question: Question, table: Table, version: Version, rows: Rows, answers: Answers) -> dict:
-    """Evidence of the shape that training writes; what only training can tell is null, or carried over from it."""
-    judged = sections.judge(answers, resamples=question.resamples, seed=question.seed)
-    strategy, baseline = _baseline(version, answers)
+def _document(
+    request: EvaluationRequest, table: Table, version: Version, rows: JudgedRows, answers: Answers
+) -> Evidence:
+    """Evidence of the shape that training writes; what only training knows is None, or taken from its evidence."""
     part = table.rows(rows.positions)
     frame = version.read(part)
-    groups = [judged_rows.typed(part, name).rename(name) for name in _named(question.sensitive, table)]
+    groups = [judged_rows.typed(part, name).rename(name) for name in _named(request.sensitive, table)]
     trained = version.document
-    model = trained["model"] if trained else _model(version, rows, answers)
-    return {
-        "schema_version": evidence.SCHEMA_VERSION,
-        "model": {**model, "positive": answers.positive},
-        "metrics": judged.to_evidence(),
-        "baseline": {"strategy": strategy, "metrics": baseline},
-        "cross_validation": None,
-        "holdout": sections.holdout_section(
+    model = trained.model if trained else _model(version, rows)
+    return Evidence(
+        model=msgspec.structs.replace(model, positive=answers.positive),
+        metrics=sections.metrics_section(answers, resamples=request.resamples, seed=request.seed),
+        baseline=_baseline(version, answers),
+        cross_validation=None,
+        holdout=sections.holdout_section(
             rows.rule,
             rows=len(rows.positions),
-            training_rows=trained["holdout"]["training_rows"] if trained else None,
+            training_rows=trained.holdout.training_rows if trained else None,
             earlier=None,
-            resamples=question.resamples,
+            resamples=request.resamples,
         ),
-        "suite": None,
-        "fairness": [metrics.by_group(answers, group) for group in groups],
-        "parity": _parity(version, frame),
-        "schema": trained["schema"] if trained else _schema(version, rows),
-        "lineage": lineage.of(
-            table.origin,
-            dropped_rows=table.columns.num_rows - len(rows.positions),
-            seed=question.seed,
-            command=lineage.command_line(),
-        ),
-        "profile": profile.of(frame),
-    }
+        suite=None,
+        fairness=[metrics.by_group(answers, group) for group in groups],
+        parity=_parity(version, frame),
+        schema=trained.schema if trained else _schema(version, rows),
+        lineage=lineage.of(table.origin, dropped_rows=table.columns.num_rows - len(rows.positions), seed=request.seed),
+        profile=profile.of(frame),
+    )
 
 
 def _named(names: Sequence[str], table: Table) -> Sequence[str]:
@@ -203,59 +208,63 @@ def _named(names: Sequence[str], table: Table) -> Sequence[str]:
     return names
 
 
-def _baseline(version: Version, answers: Answers) -> tuple[str, dict]:
-    """The dummy that answers what the training rows' target was like; these rows' own where that is not known."""
-    target = version.document and version.document["profile"].get(version.document["model"]["target"])
+def _baseline(version: Version, answers: Answers) -> Baseline:
+    """The dummy that answers what the training rows' target was like; these rows' own if that is not known."""
+    target = version.document.profile.get(version.document.model.target) if version.document else None
     if not answers.classes:
-        mean = target["mean"] if target else float(np.mean(answers.target))
-        return "mean", metrics.measure(Answers(answers.target, np.full(len(answers), mean)))
-    counts = target["top"] if target else pd.Series(answers.target).map(str).value_counts().to_dict()
+        known = target.mean if isinstance(target, NumberProfile) else None
+        mean = float(np.mean(answers.target)) if known is None else known
+        return Baseline("mean", metrics.measure(Answers(answers.target, np.full(len(answers), mean))))
+    if isinstance(target, CategoryProfile):
+        counts = target.top
+    else:
+        counts = pd.Series(answers.target).map(str).value_counts().to_dict()
     weights = np.array([counts.get(str(label), 0) for label in answers.classes], dtype="float64")
     shares = np.tile(weights / weights.sum(), (len(answers), 1))
     label = np.array([answers.classes[int(weights.argmax())]], dtype=answers.target.dtype)
-    said = Answers(answers.target, np.repeat(label, len(answers)), shares, answers.classes, answers.positive)
-    return "prior", metrics.measure(said)
+    dummy = Answers(answers.target, np.repeat(label, len(answers)), shares, answers.classes, answers.positive)
+    return Baseline("prior", metrics.measure(dummy))
 
 
-def _model(version: Version, rows: Rows, answers: Answers) -> dict:
+def _model(version: Version, rows: JudgedRows) -> ModelDescription:
     pipeline = version.pipeline()
     estimator = pipeline[-1] if hasattr(pipeline, "steps") else pipeline
-    return {
-        "name": version.name,
-        "task": rows.task,
-        "estimator": type(estimator).__name__ if estimator is not None else "pyfunc",
-        "parameters": {},
-        "target": rows.target,
-        "classes": list(rows.classes) or None,
-        "positive": answers.positive,
-        "threshold": None,
-        "threshold_rule": None,
-    }
+    return ModelDescription(
+        name=version.name,
+        task=rows.task,
+        estimator=type(estimator).__name__ if estimator is not None else "pyfunc",
+        parameters={},
+        target=rows.target,
+        classes=list(rows.classes) or None,
+        positive=None,
+        threshold=None,
+        threshold_rule=None,
+    )
 
 
-def _schema(version: Version, rows: Rows) -> dict:
-    return {"inputs": [one.to_dict() for one in version.inputs], "left_out": [], "target": rows.target}
+def _schema(version: Version, rows: JudgedRows) -> Schema:
+    return Schema([InputColumn(**column.to_dict()) for column in version.inputs], left_out=[], target=rows.target)
 
 
-def _parity(version: Version, frame: pd.DataFrame) -> dict | None:
+def _parity(version: Version, frame: pd.DataFrame) -> Parity | None:
     if version.scorecard is None or (pipeline := version.pipeline()) is None:
         return None
-    return parity.measure(pipeline, version.scorecard, frame)
+    return sections.parity_section(pipeline, version.scorecard, frame)
 
 
-def _write_beside(other: Version, rows: Rows, answers: Answers, others: Answers, folder: Path) -> None:
+def _write_beside(other: Version, rows: JudgedRows, answers: Answers, others: Answers, folder: Path) -> None:
     """Both versions' answers to the rows that neither was trained on, for the gate that compares them."""
     if rows.unseen.any():
-        beside = folder / evidence.BESIDE / other.number
+        beside = folder / files.BESIDE / other.number
         keys = rows.keys[rows.unseen]
-        sections.write_holdout(answers[rows.unseen], keys, beside / evidence.BESIDE_CANDIDATE)
-        sections.write_holdout(others[rows.unseen], keys, beside / evidence.BESIDE_CHAMPION)
+        sections.write_holdout(answers[rows.unseen], keys, beside / files.BESIDE_CANDIDATE)
+        sections.write_holdout(others[rows.unseen], keys, beside / files.BESIDE_CHAMPION)
 
 
 def _keep(
     client: "MlflowClient",
     version: Version,
-    document: dict,
+    document: Evidence,
     answers: Answers,
     keys: np.ndarray,
     place: str,

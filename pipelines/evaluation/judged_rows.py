@@ -1,7 +1,7 @@
 """The rows of a table that a version is judged on, and what is true of them."""
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -23,7 +23,7 @@ ROWS = ("auto", "all", "holdout")
 
 
 @dataclass(frozen=True)
-class Rows:
+class JudgedRows:
     """The rows of a table that are judged.
 
     Parameters
@@ -45,7 +45,7 @@ class Rows:
     notes: tuple[str, ...]
 
 
-def choose(table: Table, version: Version, other: Version | None, *, which: str, target: str | None) -> Rows:
+def choose(table: Table, version: Version, other: Version | None, *, which: str, target: str | None) -> JudgedRows:
     """Choose the rows.
 
     Parameters
@@ -86,15 +86,14 @@ def choose(table: Table, version: Version, other: Version | None, *, which: str,
         raise PipelineError(f"target {target!r} holds {column.type} values, {version.title} predicts numbers")
     truth = column.values.iloc[positions]
     labels = _labels(truth, classes, target, version) if task == CLASSIFICATION else truth.to_numpy(dtype="float64")
-    keys, rule = ours.keys[positions], ours.rule if version.rule else replace(ours.rule, **_NOT_KNOWN)
-    return Rows(positions, keys, rule, unseen[positions], labels, target, task, classes, tuple(notes))
-
-
-_NOT_KNOWN: dict = {"by": GIVEN, "columns": (), "named": False, "test_size": None, "cut": None}
+    keys, rule = ours.keys[positions], ours.rule
+    if version.rule is None:
+        rule = HoldoutRule(GIVEN, rule.key_columns, scheme=rule.scheme)
+    return JudgedRows(positions, keys, rule, unseen[positions], labels, target, task, classes, tuple(notes))
 
 
 def _target_name(table: Table, version: Version, asked: str | None) -> str:
-    known = version.document["model"]["target"] if version.document else table.target
+    known = version.document.model.target if version.document else table.target
     name = asked or known or usual_name(table.columns.column_names)
     if not name:
         raise PipelineError(f"--target is needed: {version.title} does not tell what it predicts")
@@ -105,7 +104,7 @@ def _target_name(table: Table, version: Version, asked: str | None) -> str:
 
 def _truth(table: Table, target: str, version: Version) -> columns.Column:
     """The target by its type: as text where the version answers text, though all that is here may look like numbers."""
-    classes = version.document["model"]["classes"] if version.document else version.classes
+    classes = version.document.model.classes if version.document else version.classes
     if classes and isinstance(classes[0], str):
         return columns.text(target, table.columns[target], CLEANING)
     try:
@@ -117,7 +116,7 @@ def _truth(table: Table, target: str, version: Version) -> columns.Column:
 def _task(version: Version, column: columns.Column, known: np.ndarray) -> tuple[str, tuple]:
     """The task of a version, and its classes: those of the table where the model does not tell."""
     if version.document:
-        return version.document["model"]["task"], tuple(version.document["model"]["classes"] or ())
+        return version.document.model.task, tuple(version.document.model.classes or ())
     if version.classes is not None:
         return (CLASSIFICATION if version.classes else REGRESSION), version.classes
     if column.type == CATEGORY:
@@ -147,7 +146,8 @@ class _Seen:
 
 
 def _seen(table: Table, version: Version) -> _Seen:
-    same = version.document is not None and version.document["lineage"]["data"]["digest"] == table.digest
+    lineage = version.document.lineage if version.document else None
+    same = lineage is not None and lineage.data.digest == table.digest
     rule = version.rule
 
     @cache
@@ -156,7 +156,7 @@ def _seen(table: Table, version: Version) -> _Seen:
         return columns.infer_key(name, table.columns[own], CLEANING, table.marks_of(own)).values
 
     if rule is not None and rule.applies and all(map(table.known_as, rule.needed)):
-        # Rows of which the column of times tells nothing that can be compared with the cut are as any other rows.
+        # JudgedRows of which the column of times tells nothing that can be compared with the cut are as any other rows.
         with contextlib.suppress(PipelineError):
             keys, held = splitting.held_out_as(rule, column)
             # Of the rows it knew a share is held out: where none of those is here, the others are not either.

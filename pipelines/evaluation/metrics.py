@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from registry import metrics as registry_metrics
+from registry.evidence.document import Fairness, GroupMetrics
 from registry.metrics import CodedAnswers, weighted
 
 #: The share of bootstrap resamples inside an interval.
@@ -85,27 +86,23 @@ def intervals(answers: Answers, *, resamples: int, seed: int) -> dict[str, tuple
     return result
 
 
-def by_group(answers: Answers, groups: pd.Series) -> dict:
+def by_group(answers: Answers, groups: pd.Series) -> Fairness:
     """The metrics of each group of rows and, of each metric, the widest gap between two groups.
 
     Parameters
     ----------
     groups : shape (n_rows,): texts, or numbers, which are cut into quarters where they are many.
-
-    Returns
-    -------
-    dict : ``column``, ``groups`` (each ``group``, ``rows``, ``metrics``) and ``gaps``.
     """
     names = _group_names(groups)
     found = []
     for name in sorted(names.unique()):
         chosen = answers[(names == name).to_numpy()]
-        found.append({"group": name, "rows": len(chosen), "metrics": measure(chosen)})
+        found.append(GroupMetrics(name, len(chosen), measure(chosen)))
     gaps: dict[str, float | None] = {}
-    for metric in found[0]["metrics"] if found else ():
-        values = [group["metrics"][metric] for group in found if group["metrics"][metric] is not None]
+    for metric in found[0].metrics if found else ():
+        values = [value for group in found if (value := group.metrics[metric]) is not None]
         gaps[metric] = max(values) - min(values) if len(values) > 1 else None
-    return {"column": str(groups.name), "groups": found, "gaps": gaps}
+    return Fairness(str(groups.name), found, gaps)
 
 
 def _group_names(groups: pd.Series) -> pd.Series:

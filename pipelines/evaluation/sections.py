@@ -1,9 +1,11 @@
-"""Answers on held-out rows -> evidence: the document that gates read, and the table of the answers."""
+"""Answers on held-out rows -> the sections of evidence, and the table of the answers."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -12,35 +14,26 @@ from pipelines.dataset import Dataset
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
 from registry import evidence
+from registry.evidence.document import (
+    Bootstrap,
+    CategoryProfile,
+    Holdout,
+    InputColumn,
+    LeftOut,
+    MetricValue,
+    NumberProfile,
+    OtherVersions,
+    Parity,
+    Schema,
+)
 from registry.holdout import HoldoutRule
+from serving.scorecard import Scorecard, parity
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What was measured of a model's answers.
-
-    Parameters
-    ----------
-    metrics : name -> value.
-    intervals : name -> (low, high); empty where none were asked for.
-    """
-
-    metrics: dict[str, float | None]
-    intervals: dict[str, tuple[float, float] | None]
-
-    def to_evidence(self) -> dict:
-        """The ``metrics`` section: each with its value and the ends of its interval."""
-        section = {}
-        for name, value in self.metrics.items():
-            low, high = self.intervals.get(name) or (None, None)
-            section[name] = {"value": value, "low": low, "high": high}
-        return section
-
-
-def judge(answers: Answers, *, resamples: int, seed: int) -> Judged:
-    """Measure answers; with bootstrap intervals where ``resamples`` is not 0."""
-    found = metrics.intervals(answers, resamples=resamples, seed=seed) if resamples else {}
-    return Judged(metrics.measure(answers), found)
+def metrics_section(answers: Answers, *, resamples: int, seed: int) -> dict[str, MetricValue]:
+    """The ``metrics`` section of evidence, with bootstrap intervals unless ``resamples`` is 0."""
+    ends = metrics.intervals(answers, resamples=resamples, seed=seed) if resamples else {}
+    return {name: MetricValue(value, *(ends.get(name) or ())) for name, value in metrics.measure(answers).items()}
 
 
 def holdout_section(
@@ -48,44 +41,35 @@ def holdout_section(
     *,
     rows: int,
     training_rows: int | None,
-    earlier: dict | None,
+    earlier: OtherVersions | None,
     resamples: int,
     like: str | None = None,
-) -> dict:
-    """The ``holdout`` section of evidence.
-
-    Parameters
-    ----------
-    rows, training_rows : how many were judged, and how many the version was trained on; None where that is not known.
-    earlier : what is known of these rows and other versions, see ``ancestry.Known``; None where nothing was asked.
-    like : the version whose key columns were taken over.
-    """
-    drawn = {"resamples": resamples, "rows": min(rows, metrics.BOOTSTRAP_ROWS), "level": metrics.LEVEL}
-    return {
-        **rule.to_section(),
-        "like": like,
-        "rows": rows,
-        "training_rows": training_rows,
-        "earlier": earlier,
-        "bootstrap": drawn if resamples else None,
-    }
+) -> Holdout:
+    """The ``holdout`` section of evidence; see ``Holdout``."""
+    drawn = Bootstrap(resamples, min(rows, metrics.BOOTSTRAP_ROWS), metrics.LEVEL) if resamples else None
+    return Holdout.of(rule, rows=rows, training_rows=training_rows, earlier=earlier, like=like, bootstrap=drawn)
 
 
-def schema_section(dataset: Dataset) -> dict:
+def parity_section(pipeline: Any, card: Scorecard, frame: pd.DataFrame) -> Parity:
+    """The ``parity`` section of evidence: how far a scorecard's answers are from its pipeline's."""
+    return msgspec.convert(parity.measure(pipeline, card, frame), Parity)
+
+
+def schema_section(dataset: Dataset) -> Schema:
     """The ``schema`` section of evidence: the inputs in order, and why other columns are none."""
-    return {
-        "inputs": [column.to_dict() for column in dataset.inputs],
-        "left_out": [{"column": name, "reason": reason} for name, reason in dataset.left_out.items()],
-        "target": dataset.target_name,
-    }
+    return Schema(
+        inputs=[InputColumn(**column.to_dict()) for column in dataset.inputs],
+        left_out=[LeftOut(name, reason) for name, reason in dataset.left_out.items()],
+        target=dataset.target_name,
+    )
 
 
-def profile_section(dataset: Dataset, rows: np.ndarray) -> dict:
+def profile_section(dataset: Dataset, rows: np.ndarray) -> dict[str, NumberProfile | CategoryProfile]:
     """The ``profile`` section of evidence: the features and the target of these rows."""
     section = profile.of(dataset.features.iloc[rows])
     target = dataset.target.iloc[rows].reset_index(drop=True)
     labels = target if target.dtype.kind == "f" else target.astype("str")
-    return {**section, dataset.target_name: profile.of(labels.to_frame(dataset.target_name))[dataset.target_name]}
+    return {**section, **profile.of(labels.to_frame(dataset.target_name))}
 
 
 def write_holdout(answers: Answers, keys: np.ndarray, folder: Path) -> Path:

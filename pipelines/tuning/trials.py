@@ -200,8 +200,8 @@ def _mean(task: Task, folds: Sequence[Answers]) -> float:
 def _means(task: Task, folds: Sequence[Answers]) -> dict[str, float]:
     """All metrics of the folds, by the names that training gives them."""
     found: dict[str, float | None] = {}
-    for name, over in _judged(task, folds).to_evidence()["metrics"].items():
-        found |= {f"cv_{name}_mean": over["mean"], f"cv_{name}_std": over["std"]}
+    for name, over in _judged(task, folds).summary().metrics.items():
+        found |= {f"cv_{name}_mean": over.mean, f"cv_{name}_std": over.std}
     return {name: value for name, value in found.items() if value is not None}
 
 

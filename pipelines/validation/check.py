@@ -16,8 +16,9 @@ from pipelines.sources import FIND, ReadOptions, read
 from pipelines.validation import suite_lookup
 from pipelines.validation.suites import FOLDER
 from registry import client as registry_client
-from registry import holdout, redaction
-from registry.holdout import ROW, Earlier, HoldoutRule
+from registry import redaction
+from registry.earlier_versions import EarlierVersion, earlier_versions
+from registry.holdout import ROW, HoldoutRule
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def check(
         runs.folder() as folder,
     ):
         if draft:
-            rule = _rule(typed, target, test_size, holdout.earlier(client, model))
+            rule = _rule(typed, target, test_size, earlier_versions(client, model))
             training, held = _halves(_with_target(whole, target), rule)
             chosen = validation.draft(training, model, target=target)
             origin, judged = f"drafted from {len(training)} rows", held
@@ -125,7 +126,9 @@ def _with_target(whole: pd.DataFrame, target: str | None) -> pd.DataFrame:
     return whole[whole[target].notna()] if target in whole.columns else whole
 
 
-def _rule(typed: Mapping[str, Column], target: str | None, test_size: float, earlier: Sequence[Earlier]) -> HoldoutRule:
+def _rule(
+    typed: Mapping[str, Column], target: str | None, test_size: float, earlier: Sequence[EarlierVersion]
+) -> HoldoutRule:
     """What holds rows out in training: an earlier version's rule, else the key of what would be the features."""
     inherited = ancestry.take_over(earlier, Roles(target=target), target=target or "", columns=list(typed)).rule
     if inherited and inherited.applies:

@@ -7,9 +7,7 @@ renderer as a placeholder that is replaced, escaped, in the finished page; and t
 
 import copy
 import html
-import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +54,7 @@ def write_data_docs(result: "SuiteResult", folder: str | Path) -> Path:
 
 def render(result: "SuiteResult") -> str:
     """The Data Docs page of a validation as HTML."""
-    placeholders = _Placeholders(unlike=json.dumps(asdict(result), ensure_ascii=False))
+    placeholders = _Placeholders(unlike=str(result))
     document = _prepared(result, placeholders)
     with great_expectations():
         from great_expectations.core.expectation_validation_result import expectationSuiteValidationResultSchema

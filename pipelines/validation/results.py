@@ -1,40 +1,15 @@
 """What a validation found: findings for gates and people, Great Expectations' own result, and the error that stops."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import PipelineError
 from pipelines.validation.suites import CRITICAL, WARNING
+from registry.evidence.document import Finding, SuiteOutcome
 
 #: How many failed expectations an error message names.
 NAMED = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One expectation, judged.
-
-    Parameters
-    ----------
-    expectation : its type, such as ``expect_column_values_to_be_between``.
-    column : the column it is about (several joined by a comma), None for one about the table.
-    severity : ``critical``, ``warning`` or ``info``.
-    success : whether the table met it.
-    observed, expected : in words, each at most 300 characters, with at most five values of the table in them.
-    """
-
-    expectation: str
-    column: str | None
-    severity: str
-    success: bool
-    observed: str
-    expected: str
-
-    def told(self) -> str:
-        """On one line: what was expected of what, and what was found."""
-        place = "table" if self.column is None else f"column {self.column!r}"
-        return f"{place} ({self.expectation}): expected {self.expected}, found {self.observed}"
 
 
 @dataclass(frozen=True)
@@ -61,15 +36,9 @@ class SuiteResult:
         order = {CRITICAL: 0, WARNING: 1}
         return tuple(sorted((f for f in self.findings if not f.success), key=lambda f: order.get(f.severity, 2)))
 
-    def to_evidence(self) -> dict:
-        """The ``suite`` section of an evidence document."""
-        return {
-            "name": self.name,
-            "success": self.success,
-            "evaluated": len(self.findings),
-            "failed": len(self.failures),
-            "findings": [asdict(finding) for finding in self.findings],
-        }
+    def section(self) -> SuiteOutcome:
+        """The ``suite`` section of evidence."""
+        return SuiteOutcome(self.name, self.success, len(self.findings), len(self.failures), list(self.findings))
 
     def summary(self) -> str:
         """One line for people: the verdict and the counts."""

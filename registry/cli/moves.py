@@ -60,11 +60,10 @@ def promote(
     VERSION is a number, or latest for the newest one. The version that was in the stage is archived, and the alias
     moves along. A version may go to Production from any stage: the gates of Production ask for all that it needs.
     """
-    from registry import ledger, promotion, stages, verdicts
+    from registry import judging, ledger, promotion, stages
     from registry import policy as policies
     from registry.cli import terminal
     from registry.client import connect
-    from registry.reading import EvidenceError
 
     rules = policies.read(policy).for_model(name)
     client = connect()
@@ -74,13 +73,6 @@ def promote(
     if if_vacant and (there := state.in_stage(stage)):
         terminal.echo(f"{name}: version {there[0].number} is in {stage}, nothing is moved")
         return
-
-    def judge(number: str, champion: str | None):
-        try:
-            return verdicts.judge(client, name, number, rules, champion=champion, stage=stage, breaking=breaking)
-        except EvidenceError as error:
-            return verdicts.unreadable(error, stage=stage, champion=champion)
-
     with ledger.open() as book:
         try:
             transition = promotion.promote(
@@ -91,12 +83,12 @@ def promote(
                 stage=stage,
                 reason=reason,
                 actor=promotion.who(),
-                judge=judge,
+                judge=judging.StageJudge(client, name, rules, stage, breaking).judge_or_fail,
                 breaking=breaking,
                 dry_run=dry_run,
                 followers=rules.follow,
             )
-        except promotion.Refused as refusal:
+        except promotion.PromotionRefused as refusal:
             terminal.echo(f"error: {refusal}", err=True)
             ctx.exit(1)
     if transition.verdict and dry_run and not as_json:
@@ -113,7 +105,7 @@ def promote(
 @policy_option
 @_JSON
 def reject(name: str, version: str, reason: str, dry_run: bool, policy: str | None, as_json: bool) -> None:
-    """Archive a VERSION of model NAME for good: no rollback ever leads to it. Not the one in Production."""
+    """Archive a VERSION of model NAME for good: no promotion or rollback leads to it. Not the one in Production."""
     from registry import ledger, promotion
     from registry import policy as policies
     from registry.client import connect

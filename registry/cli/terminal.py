@@ -17,7 +17,7 @@ from registry.redaction import inside, redacted
 
 if TYPE_CHECKING:
     from registry.gates import Verdict
-    from registry.ledger import Broken, Entry
+    from registry.ledger import Broken, LedgerEntry
     from registry.listing import Row
 
 #: Narrower columns of reasons than this are not wrapped.
@@ -89,7 +89,7 @@ def verdict_lines(verdict: "Verdict") -> list[str]:
     return _wrapped(rows)
 
 
-def show_history(entries: "Sequence[Entry]", *, as_json: bool) -> None:
+def show_history(entries: "Sequence[LedgerEntry]", *, as_json: bool) -> None:
     """Print a model's ledger, the newest last, what belongs to a transition under its id; or JSON."""
     if as_json:
         show_json([asdict(entry) for entry in entries])

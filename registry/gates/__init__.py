@@ -1,6 +1,6 @@
 """Gates: evidence -> verdict. Each is a small pure function that measures nothing and says in words why."""
 
-from registry.gates.table import NAMES, judge
-from registry.gates.verdict import Evidence, Result, Verdict
+from registry.gates.judge import judge
+from registry.gates.verdict import GateResult, Verdict
 
-__all__ = ["NAMES", "Evidence", "Result", "Verdict", "judge"]
+__all__ = ["GateResult", "Verdict", "judge"]

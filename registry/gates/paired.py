@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from registry.gates.verdict import Evidence
+from registry.evidence.fetch import VersionEvidence
 from registry.metrics import CLASSIFICATION, CodedAnswers, weighted
 
 if TYPE_CHECKING:
@@ -54,19 +54,19 @@ class Difference:
     champion: float
 
 
-def shared(candidate: Evidence, champion: Evidence) -> Shared:
+def shared(candidate: VersionEvidence, champion: VersionEvidence) -> Shared:
     """The held-out rows of both: of the same key and the same truth, the k-th of equal ones with the k-th.
 
     A row whose truth has changed between the two is another row: neither is right or wrong by the other's truth.
     """
     import pyarrow.compute as pc
 
-    model = candidate.document["model"]
-    classes = list(model["classes"] or ()) if model["task"] == CLASSIFICATION else None
+    model = candidate.document.model
+    classes = list(model.classes or ()) if model.task == CLASSIFICATION else None
     ours, theirs = _numbered(candidate.holdout, classes), _numbered(champion.holdout, classes)
     pairs = _joined(ours, theirs)
     known = pc.sum(pc.is_in(ours["key"], value_set=theirs["key"])).as_py() or 0
-    positive = classes.index(model["positive"]) if classes and model["positive"] in classes else None
+    positive = classes.index(model.positive) if classes and model.positive in classes else None
     return Shared(
         _answers(pairs, "", classes, positive),
         _answers(pairs, _SUFFIX, classes, positive),

@@ -1,15 +1,13 @@
-"""Gates about where a version comes from and how it answers: its evidence, data, scorecard, schema and lineage."""
-
-from collections.abc import Mapping
+"""The gates ``evidence``, ``suite``, ``parity`` and ``lineage``: where a version comes from, and what was checked."""
 
 from registry.cli.text import figure, one_line
-from registry.gates import schema
-from registry.gates.case import Answer, Case, short
+from registry.evidence.document import Finding
+from registry.gates.context import Answer, GateContext, short
 
 
-def evidence(case: Case) -> Answer:
+def evidence(context: GateContext) -> Answer:
     """The files are those that the version was registered with."""
-    found, tagged = case.candidate.digest, case.candidate.tagged_digest
+    found, tagged = context.candidate.digest, context.candidate.tagged_digest
     if not tagged:
         return False, "the version has no tag with the digest of its evidence: nobody can tell whether it was changed"
     if found != tagged:
@@ -18,71 +16,59 @@ def evidence(case: Case) -> Answer:
     return True, f"unchanged since the version was registered, {short(found)}"
 
 
-def suite(case: Case) -> Answer:
+def suite(context: GateContext) -> Answer:
     """The expectation suite passed on the data that the version was trained on."""
-    found = case.document["suite"]
+    found = context.document.suite
     if found is None:
-        if case.policy.suite == "optional":
+        if context.policy.suite == "optional":
             return True, "no suite checked the data; the policy does not ask for one"
         return False, "no suite checked the data: train with `--suite auto`, or say `suite: optional` in the policy"
-    missed = [finding for finding in found["findings"] if not finding["success"]]
-    if found["success"]:
+    missed = found.failures
+    if found.success:
         remark = f"; {len(missed)} not met are not critical: {_finding(missed[0])}" if missed else ""
-        return True, f"{found['name']!r} passed on this data, {found['evaluated']} expectations{remark}"
-    critical = [finding for finding in missed if finding["severity"] == "critical"] or missed
+        return True, f"{found.name!r} passed on this data, {found.evaluated} expectations{remark}"
+    critical = [finding for finding in missed if finding.severity == "critical"] or missed
     named = "; ".join(_finding(finding) for finding in critical[:3])
-    count = f"{found['failed']} of {found['evaluated']} expectations not met"
-    return False, f"{found['name']!r} failed on this data: {count}: {named}"
+    count = f"{found.failed} of {found.evaluated} expectations not met"
+    return False, f"{found.name!r} failed on this data: {count}: {named}"
 
 
-def _finding(finding: Mapping) -> str:
-    where = f" of {finding['column']!r}" if finding["column"] else ""
-    told = f"expected {one_line(finding['expected'], 80)}, found {one_line(finding['observed'], 80)}"
-    return f"{finding['expectation']}{where} {told}"
+def _finding(finding: Finding) -> str:
+    where = f" of {finding.column!r}" if finding.column else ""
+    told = f"expected {one_line(finding.expected, 80)}, found {one_line(finding.observed, 80)}"
+    return f"{finding.expectation}{where} {told}"
 
 
-def parity(case: Case) -> Answer:
+def parity(context: GateContext) -> Answer:
     """The scorecard gives the answers of the scikit-learn pipeline."""
-    found = case.document["parity"]
+    found = context.document.parity
     if found is None:
-        if case.policy.parity == "optional":
+        if context.policy.parity == "optional":
             return True, "it has no scorecard; the policy does not ask for one"
         return False, (
             "it has no scorecard that was compared with scikit-learn, so it runs only where scikit-learn does; "
             "where that is enough, say `parity: optional` in the policy"
         )
-    compared = [numbers for path in found["paths"].values() for numbers in path.values()]
-    worst = f"the widest difference is {figure(max((one.get('worst', 0.0) for one in compared), default=0.0))}"
-    if found["passed"]:
-        return True, f"scorecard and scikit-learn agree on {found['rows']} rows, {worst}"
-    outside, refusals = sum(one["outside"] for one in compared), found["refusals"]
-    odd = refusals["missed"] + refusals["needless"] + refusals["paths_differ"]
+    worst = f"the widest difference is {figure(max((one.worst or 0.0 for one in found.agreements), default=0.0))}"
+    if found.passed:
+        return True, f"scorecard and scikit-learn agree on {found.rows} rows, {worst}"
+    outside, refusals = sum(one.outside for one in found.agreements), found.refusals
+    odd = refusals.missed + refusals.needless + refusals.paths_differ
     return False, (
-        f"scorecard and scikit-learn differ on {found['rows']} rows: {outside} answers are outside of the tolerance "
+        f"scorecard and scikit-learn differ on {found.rows} rows: {outside} answers are outside of the tolerance "
         f"({worst}), {odd} rows are refused by one of them only"
     )
 
 
-def compatible(case: Case) -> Answer:
-    """Whoever asks the champion can ask this version."""
-    if case.champion is None:
-        return True, "no other version is in Production"
-    found, name = schema.changes(case.champion.document, case.document), case.champion.title
-    if found.breaking and case.breaking:
-        return True, f"breaks with {name}, as --breaking says: {'; '.join(found.breaking)}"
-    if found.breaking:
-        return False, f"breaks with {name}: {'; '.join(found.breaking)}; where callers know, promote with --breaking"
-    fine = f": {'; '.join(found.compatible)}" if found.compatible else ""
-    return True, f"takes what {name} takes{fine}"
-
-
-def lineage(case: Case) -> Answer:
+def lineage(context: GateContext) -> Answer:
     """Where the version comes from is known: code, data and seed."""
-    found, wanted = case.document["lineage"], case.policy.commit
-    needed = {"data digest": found["data"]["digest"], "seed": found["seed"]}
+    found, wanted = context.document.lineage, context.policy.lineage.commit
+    if found is None:
+        return False, "its origin is unknown: it was not trained by `python -m pipelines train`"
+    needed = {"data digest": found.data.digest, "seed": found.seed}
     if missing := [name for name, value in needed.items() if value in (None, "")]:
         return False, f"no {' and no '.join(missing)}: train it anew with `python -m pipelines train`"
-    commit, dirty = found["git"]["commit"], found["git"]["dirty"]
+    commit, dirty = found.git.commit or "", found.git.dirty
     if not commit and wanted != "optional":
         return False, (
             "no git commit: it was trained outside of a git checkout, so nobody can tell by what code; train in one, "
@@ -93,4 +79,4 @@ def lineage(case: Case) -> Answer:
     by = "no commit (trained outside of a git checkout)"
     if commit:
         by = f"commit {commit[:10]}{' with uncommitted changes' if dirty else ''}"
-    return True, f"{by}, data {short(found['data']['digest'])}, seed {found['seed']}"
+    return True, f"{by}, data {short(found.data.digest)}, seed {found.seed}"

@@ -1,46 +1,12 @@
-"""What travels to and from the gates: a version's evidence in, results and a verdict out."""
+"""What the gates say of a version: a result each, and the verdict."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What was measured of one version.
-
-    Parameters
-    ----------
-    name, version : of the registered model and the version.
-    document : the evidence document, see ``registry.evidence``.
-    holdout : the answers on the held-out rows: ``key``, ``target``, ``prediction`` and, of a classifier,
-        ``probability_<class>``.
-    digest : of the two files, as they are.
-    tagged_digest : as the version's tag tells it; None where it has no such tag.
-    latency : what was measured of its speed, by name; empty where nothing was.
-    beside : version -> the answers of this version and of that one to the same rows of an evaluated table, rows that
-        neither was trained on; of the table that has most of them.
-    """
-
-    name: str
-    version: str
-    document: dict
-    holdout: "pa.Table"
-    digest: str
-    tagged_digest: str | None
-    latency: Mapping[str, float] = field(default_factory=dict)
-    beside: Mapping[str, tuple["pa.Table", "pa.Table"]] = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        return f"version {self.version}"
-
-
-@dataclass(frozen=True)
-class Result:
+class GateResult:
     """What one gate says.
 
     Parameters
@@ -64,19 +30,19 @@ class Verdict:
     Parameters
     ----------
     passed : whether each gate that counts was passed.
-    digest : of the candidate's evidence; empty where it has none that can be read.
-    champion : the version that it was compared with; None where there is none.
+    digest : of the candidate's evidence; empty if it has none that can be read.
+    champion : the version that it was compared with; None if there is none.
     stage : the stage it was judged for.
     """
 
     passed: bool
-    results: tuple[Result, ...]
+    results: tuple[GateResult, ...]
     digest: str
     champion: str | None
     stage: str = "Production"
 
     @property
-    def failures(self) -> tuple[Result, ...]:
+    def failures(self) -> tuple[GateResult, ...]:
         """The gates that count and were not passed."""
         return tuple(result for result in self.results if result.judged and not result.passed)
 
@@ -93,4 +59,4 @@ class Verdict:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Verdict":
         """The verdict that :meth:`to_dict` gave."""
-        return cls(**{**content, "results": tuple(Result(**result) for result in content["results"])})
+        return cls(**{**content, "results": tuple(GateResult(**result) for result in content["results"])})

@@ -4,7 +4,19 @@
 yet reads as empty, and is made by the first that is written.
 """
 
-from registry.ledger.entries import CLOSED, DONE, FAILED, FOLLOW, FOLLOWED, INTENT, NOTED, UNDONE, Anchor, Broken, Entry
+from registry.ledger.entries import (
+    CLOSED,
+    DONE,
+    FAILED,
+    FOLLOW,
+    FOLLOWED,
+    INTENT,
+    NOTED,
+    UNDONE,
+    Anchor,
+    Broken,
+    LedgerEntry,
+)
 from registry.ledger.places import place
 from registry.ledger.store import Ledger
 
@@ -19,7 +31,7 @@ __all__ = [
     "UNDONE",
     "Anchor",
     "Broken",
-    "Entry",
+    "LedgerEntry",
     "Ledger",
     "open",
 ]

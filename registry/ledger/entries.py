@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """A row of the ledger.
 
     Parameters
@@ -87,7 +87,7 @@ class Anchor:
     hash: str | None = None
 
 
-def row_of(entry: Entry, *, id: int, time: str, previous: str) -> dict[str, Any]:
+def row_of(entry: LedgerEntry, *, id: int, time: str, previous: str) -> dict[str, Any]:
     """The columns of an entry that is appended after the row whose hash is ``previous``."""
     if entry.state not in STATES or (entry.intent is None) != (entry.state in (INTENT, NOTED)):
         raise ValueError(f"no such row: state {entry.state!r} with intent {entry.intent!r}")
@@ -102,7 +102,7 @@ def row_of(entry: Entry, *, id: int, time: str, previous: str) -> dict[str, Any]
     return row
 
 
-def entry_of(row: Mapping[str, Any]) -> Entry:
+def entry_of(row: Mapping[str, Any]) -> LedgerEntry:
     """A stored row as an entry.
 
     Raises
@@ -120,7 +120,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         raise RegistryError(
             f"row {values['id']} of the ledger is damaged ({error}); see `python -m registry history --verify`"
         ) from None
-    return Entry(**values)
+    return LedgerEntry(**values)
 
 
 def hash_of(row: Mapping[str, Any]) -> str:
@@ -154,7 +154,7 @@ def first_broken(rows: Iterable[Mapping[str, Any]], *, last: int, head: str) -> 
 
 
 def unanchored(
-    entries: Sequence[Entry], anchors: Iterable[Anchor], *, until: int, pending: Collection[int]
+    entries: Sequence[LedgerEntry], anchors: Iterable[Anchor], *, until: int, pending: Collection[int]
 ) -> Broken | None:
     """The first closing row that the registry should name and does not, or that closes another intent; None: none.
 
@@ -199,12 +199,12 @@ def unanchored(
     return None
 
 
-def anchoring(intent: Entry) -> bool:
+def anchoring(intent: LedgerEntry) -> bool:
     """Whether the release that wrote an intent named it in the registry before it moved anything."""
     return intent.details.get("schema", 1) >= 2
 
 
-def _closes(intent: Entry, entry: Entry) -> bool:
+def _closes(intent: LedgerEntry, entry: LedgerEntry) -> bool:
     """Whether a row says of a transition what its intent says, but for how it ended."""
     same = ("kind", "model", "version", "source", "target", "actor", "reason", "digest", "verdict")
     return (
@@ -240,7 +240,7 @@ def plain(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
-def closing(intent: Entry, state: str, **details: Any) -> Entry:
+def closing(intent: LedgerEntry, state: str, **details: Any) -> LedgerEntry:
     """The row that closes an intent as ``done`` or ``undone``; details are added to the intent's."""
     whole = {**intent.details, **details}
     return replace(intent, state=state, intent=intent.id, details=whole, id=0, time="", previous="", hash="")

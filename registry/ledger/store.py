@@ -20,7 +20,7 @@ from registry.ledger.entries import (
     INTENT,
     Anchor,
     Broken,
-    Entry,
+    LedgerEntry,
     anchoring,
     entry_of,
     first_broken,
@@ -66,11 +66,11 @@ class Ledger:
         """Its address, without secrets."""
         return f"the ledger {redaction.url(self._url.render_as_string())}"
 
-    def append(self, entry: Entry) -> int:
+    def append(self, entry: LedgerEntry) -> int:
         """Append a row; its id."""
         return self.extend([entry])[0].id
 
-    def extend(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    def extend(self, entries: Sequence[LedgerEntry]) -> tuple[LedgerEntry, ...]:
         """Append rows, all or none; the entries as they are stored.
 
         Raises
@@ -102,7 +102,7 @@ class Ledger:
                 stored.append(entry_of(row))
         return tuple(stored)
 
-    def entries(self, name: str | None = None, *, intent: int | None = None) -> list[Entry]:
+    def entries(self, name: str | None = None, *, intent: int | None = None) -> list[LedgerEntry]:
         """The rows of a model, or of all, oldest first; where an intent is given, it and those that belong to it."""
         query = _ALL
         if name is not None:
@@ -111,14 +111,14 @@ class Ledger:
             query = query.where((tables.rows.c.intent == intent) | (tables.rows.c.id == intent))
         return self._read(query)
 
-    def open_intents(self, name: str | None = None) -> list[Entry]:
+    def open_intents(self, name: str | None = None) -> list[LedgerEntry]:
         """The intents of a model, or of all, that no row closes: transitions that run now, or were cut short."""
         later = tables.rows.alias()
         closed = select(later.c.id).where(later.c.intent == tables.rows.c.id, later.c.state.in_(CLOSED)).exists()
         query = select(tables.rows).where(tables.rows.c.state == INTENT, ~closed).order_by(tables.rows.c.id)
         return self._read(query if name is None else query.where(tables.rows.c.model == name))
 
-    def unanchored(self, name: str | None = None) -> list[Entry]:
+    def unanchored(self, name: str | None = None) -> list[LedgerEntry]:
         """The closing rows of a model, or of all, that no tag in the registry is known to name yet."""
         query = _ALL.where(tables.rows.c.id.in_(select(tables.unanchored.c.id)), tables.rows.c.state.in_(CLOSED))
         return self._read(query if name is None else query.where(tables.rows.c.model == name))
@@ -128,7 +128,7 @@ class Ledger:
         with self._writing() as connection:
             connection.execute(tables.unanchored.delete().where(tables.unanchored.c.id == id))
 
-    def anchoring(self, intent: Entry) -> bool:
+    def anchoring(self, intent: LedgerEntry) -> bool:
         """Whether an intent was named in the registry before it moved anything, as this release does it.
 
         One that does not say so is the first release's, unless the ledger has rows of this release before it.
@@ -233,7 +233,7 @@ class Ledger:
             connect_args={"connect_timeout": _CONNECT, "tcp_user_timeout": _BUSY * 1000, **locks.KEEPALIVE},
         )
 
-    def _read(self, query: Select) -> list[Entry]:
+    def _read(self, query: Select) -> list[LedgerEntry]:
         with self._reading() as connection:
             return [] if connection is None else [entry_of(dict(row)) for row in connection.execute(query).mappings()]
 

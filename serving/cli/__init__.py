@@ -1,1 +1,1 @@
-"""What the commands of serving share: the text of a request, and a client that asks a running server."""
+"""What the commands of serving share: the text of a request, and a client of the server."""

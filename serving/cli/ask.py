@@ -1,4 +1,4 @@
-"""Ask a running server, as any client would: wait until it is ready, send a request, give what it answers."""
+"""A client of the server: waits until it is ready, sends a request, returns the answer."""
 
 import json
 import os
@@ -10,30 +10,30 @@ from typing import Any
 
 from serving.errors import ServingError
 
-#: The environment variable with the key of a server that asks for one.
+#: The environment variable with the API key.
 KEY = "SERVING_KEY"
 
 
 def ask(url: str, *, model: str | None = None, body: str | None = None, wait: float = 0.0) -> tuple[str, str]:
-    """The answer of a server to a request, and the version that gave it.
+    """Send a request; return the answer, and the version that gave it.
 
     Parameters
     ----------
-    url : of the server: ``http://127.0.0.1:8080``.
-    model : its name; by default the server's default model.
-    body : JSON; by default the example of the model.
+    url : address of the server, such as ``http://127.0.0.1:8080``.
+    model : by default the server's default model.
+    body : JSON; by default the model's example.
     wait : seconds to wait until the model is served.
 
     Raises
     ------
     ServingError
-        where nobody answers in time, or the request is refused; with the server's words.
+        if the server does not answer in time, or refuses the request; with its message.
     """
     base = url.rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise ServingError(f"expected the server's address, such as http://127.0.0.1:8080, found {url!r}")
     path = f"{base}/models/{urllib.parse.quote(model, safe='')}" if model else base
-    # Not the pings: they tell those who look at the status alone, and give no reason.
+    # Not /ping, which gives no reason.
     _ready(path if model else f"{base}/ready", base, wait)
     if body is None:
         body = json.dumps({"dataframe_records": [_example(path, base, model)]})
@@ -43,7 +43,7 @@ def ask(url: str, *, model: str | None = None, body: str | None = None, wait: fl
 
 
 def _example(path: str, base: str, model: str | None) -> dict[str, Any]:
-    """The example of a model: the one named, else the one that the server has as its default."""
+    """The example of the named model, or of the server's default model."""
     if not model:
         model = json.loads(_opened(urllib.request.Request(f"{base}/models", headers=_headers()), base)[0])["default"]
         if model is None:

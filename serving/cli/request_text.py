@@ -1,4 +1,4 @@
-"""A request that a command is given: as it stands, in a file, or on standard input."""
+"""Reads a request from a command line, a file, or standard input."""
 
 import sys
 from pathlib import Path
@@ -7,12 +7,12 @@ from serving.errors import ServingError
 
 
 def text(value: str, option: str) -> str:
-    """The text that an option's value means: ``@FILE`` is what is in the file, ``-`` what comes on standard input.
+    """The text of an option: the value itself, the content of ``@FILE``, or standard input for ``-``.
 
     Raises
     ------
     ServingError
-        where the file cannot be read.
+        if the file cannot be read.
     """
     if value == "-":
         return sys.stdin.read()

@@ -1,7 +1,7 @@
-"""One request and response contract for every way of serving: bytes in, a status and a JSON object out.
+"""The request and response contract of every way of serving: bytes in, a status and a JSON object out.
 
-It travels with the scorecard into every package, so it needs the standard library alone, and imports by relative
-names. ``reply`` is all of it in one call; servers of other protocols build a table of their own and ask ``answers``.
+It is copied with the scorecard into every package, so it needs only the standard library, and imports by relative
+names. ``reply`` is the whole contract in one call; other protocols build their own tables and call ``answers``.
 """
 
 from .answers import OUTPUTS, answers
@@ -33,17 +33,17 @@ def reply(
 
     Parameters
     ----------
-    card : the ``Scorecard`` that is asked.
-    body : as it came, compressed where ``encoding`` says so.
-    content_type, encoding : of the headers ``Content-Type`` and ``Content-Encoding``; None where there is none.
-    limits : what is refused for its size.
-    parse, few : as ``bodies.read`` and ``answers`` take them.
+    card : the ``Scorecard`` of the model.
+    body : as it was sent, compressed as ``encoding`` says.
+    content_type, encoding : the headers ``Content-Type`` and ``Content-Encoding``, or None.
+    limits : the largest request that is answered.
+    parse, few : as for ``bodies.read`` and ``answers``.
 
     Returns
     -------
     (int, dict)
-        A status, and what to answer as JSON: ``{"predictions": [...]}``, ``{"prediction": ...}`` for the short forms,
-        or ``{"error_code", "message"}``.
+        The status, and the JSON to answer: ``{"predictions": [...]}``, ``{"prediction": ...}`` for the short forms, or
+        ``{"error_code", "message"}``.
     """
     try:
         value = read(body, content_type, encoding=encoding, limits=limits, parse=parse)
@@ -53,12 +53,12 @@ def reply(
 
 
 def respond(card, value, *, limits=LIMITS, few: int | None = None) -> dict:
-    """Answer a request whose body is parsed, or was never text.
+    """Answer a request whose body is parsed already.
 
     Raises
     ------
     RequestError
-        where it is malformed, or a value cannot be taken.
+        if it is malformed, or has an invalid value.
     """
     asked = question(value, card.inputs, limits=limits)
     return asked.payload(answers(card, asked.table, asked.output, few=few))

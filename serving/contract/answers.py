@@ -1,4 +1,4 @@
-"""A scorecard's answers to a table, as values that JSON can hold."""
+"""Scores a table, and returns answers that can be encoded as JSON."""
 
 from ..scorecard.errors import Unsupported
 from ..scorecard.inputs import ABSENT, SEVERAL, InputError
@@ -6,25 +6,25 @@ from ..scorecard.scorecard import OUTPUTS
 from .errors import INVALID, RequestError, refusal
 from .tables import shown
 
-# How many of a model's columns a message names.
+# Maximum number of column names in a message.
 _NAMED = 8
 
 
 def answers(card, table, output: str = OUTPUTS[0], *, few: int | None = None) -> list:
-    """One answer a row.
+    """Return one answer for each row.
 
     Parameters
     ----------
     card : the ``Scorecard``.
-    table : of ``tables``; it has at least one row.
-    output : ``predictions`` (numbers, or labels in their training type), ``probabilities`` (an object of label and
-        probability a row), or ``explain`` (an object of terms and reasons a row).
+    table : of ``tables``, with at least one row.
+    output : ``predictions`` (numbers, or labels in their training type), ``probabilities`` (for each row a dict from
+        label to probability), or ``explain`` (for each row a dict with terms and reasons).
     few : more rows than this are scored as a table, which needs NumPy; None for never.
 
     Raises
     ------
     RequestError
-        with status 400, where a value cannot be taken or the model has no such output.
+        with status 400, if a value is invalid or the model has no such output.
     """
     try:
         if output == "probabilities":
@@ -38,7 +38,7 @@ def answers(card, table, output: str = OUTPUTS[0], *, few: int | None = None) ->
         raise refusal(error) from None
     except InputError as error:
         if error.reason == ABSENT and table.foreign(card.inputs):
-            # Names in another case, a CSV without a header or with semicolons: one missing column would not tell it.
+            # Names in another case, or a CSV without a header: naming one missing column would not explain it.
             raise RequestError(f"{error}; none of the model's columns was: {_names(card)}", code=INVALID) from None
         raise refusal(error) from None
 

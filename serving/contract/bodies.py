@@ -16,9 +16,9 @@ class Limits:
 
     Parameters
     ----------
-    body : bytes of a request, once decompressed.
-    rows : rows of one request.
-    memory : bytes that answering one request may take, as ``costs`` estimates them; None for any number.
+    body : maximum size of a body after decompression, in bytes.
+    rows : maximum number of rows.
+    memory : maximum memory that answering one request may take, in bytes, as ``costs`` estimates it; None for no limit.
     """
 
     __slots__ = ("body", "memory", "rows")
@@ -27,12 +27,12 @@ class Limits:
         self.body, self.rows, self.memory = body, rows, memory
 
     def claim(self, size: int) -> None:
-        """Ask for memory before it is used.
+        """Claim memory before it is used.
 
         Raises
         ------
         RequestError
-            with status 413, where a request may not have so much.
+            with status 413, if it exceeds the limit of a request.
         """
         if self.memory is not None and size > self.memory:
             raise RequestError(
@@ -67,12 +67,12 @@ LIMITS = Limits()
 
 
 def read(body: bytes, content_type: str | None, *, encoding: str | None = None, limits=LIMITS, parse=None):
-    """The value of a body: what the JSON says, or a table for CSV and JSON lines.
+    """Parse a body: a value for JSON, a table for CSV and JSON lines.
 
     Parameters
     ----------
-    parse : reads JSON as ``loads`` does, only faster; what it refuses with a ValueError is read again by ``loads``,
-        so that the refusal is the same everywhere.
+    parse : a faster JSON parser than ``loads``; what it refuses with a ValueError is parsed again by ``loads``, so that
+        error messages are the same everywhere.
 
     Raises
     ------
@@ -101,11 +101,11 @@ def read(body: bytes, content_type: str | None, *, encoding: str | None = None, 
 
 
 def parsed(body: bytes, limits: Limits = LIMITS, parse=None):
-    """The value of a JSON text.
+    """Parse JSON.
 
     Parameters
     ----------
-    parse : as ``read`` takes it.
+    parse : as for ``read``.
 
     Raises
     ------
@@ -127,19 +127,19 @@ def parsed(body: bytes, limits: Limits = LIMITS, parse=None):
 
 
 def too_large(limits: Limits) -> RequestError:
-    """The refusal of a body."""
+    """The error of a body that is too large."""
     return RequestError(
         f"the body is larger than {limits.body:,} bytes; ask in several requests", status=413, code=TOO_LARGE
     )
 
 
 def text(body: bytes) -> str:
-    """A body as text.
+    """Decode a body.
 
     Raises
     ------
     RequestError
-        where it is not UTF-8.
+        if it is not UTF-8.
     """
     try:
         return body.decode("utf-8").removeprefix(BOM)
@@ -148,12 +148,12 @@ def text(body: bytes) -> str:
 
 
 def loads(body: bytes):
-    """What JSON says. Numbers that are too large for float64 are infinite, for a column's own rule to refuse.
+    """Parse JSON. Numbers too large for float64 become infinite, which columns refuse.
 
     Raises
     ------
     RequestError
-        where it is not JSON, or nests too deeply. NaN and Infinity are not JSON.
+        if it is not JSON (NaN and Infinity are not), or nests too deeply.
     """
     try:
         return json.loads(text(body), parse_constant=_constant, parse_int=_integer)
@@ -170,5 +170,5 @@ def _constant(name: str):
 
 
 def _integer(digits: str):
-    # Python takes quadratic time over long ones, and refuses the longest.
+    # Python takes quadratic time for long integers, and refuses the longest.
     return int(digits) if len(digits) <= _LONGEST_NUMBER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)

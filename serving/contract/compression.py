@@ -5,14 +5,14 @@ import zlib
 from .bodies import Limits, too_large
 from .errors import UNREADABLE, RequestError
 
-# Bytes that are unpacked at a time: what follows the end of a gzip member is copied.
+# Bytes decompressed at a time: what follows the end of a gzip member is copied.
 _PIECE = 4096
-# Bytes of what is unpacked for which memory is asked for at a time; from there on as many again.
+# Memory claimed at first while decompressing, in bytes; then it doubles.
 _STEP = 256 * 1024
 
 
 def decompressed(body: bytes, encoding: str, limits: Limits) -> bytes:
-    """A body without its ``Content-Encoding``; never more than a byte over the limit is unpacked.
+    """Decompress a body, up to one byte more than the limit.
 
     Raises
     ------

@@ -1,20 +1,20 @@
-"""How much memory a request needs, in bytes, estimated before any of it is parsed.
+"""Estimates how much memory a request needs, in bytes, before it is parsed.
 
-A parsed value takes many times the bytes that it was sent in: ``{},`` is three bytes, and a dict and its place in a
-list take 72. All factors are here. They were measured with CPython 3.11 on 64 bits, whose objects are no smaller than
-those of later releases, and a test holds them against real parsing. An estimate is meant to be an upper bound that
-ordinary tables come close to; text that holds many commas or colons is overestimated.
+A parsed value takes many times its size on the wire: ``{},`` is three bytes, and a dict with its place in a list takes
+72. All factors are here. They were measured with 64-bit CPython 3.11, whose objects are no smaller than those of later
+releases, and a test compares them with real parsing. An estimate is an upper bound that ordinary tables come close to;
+text with many commas or colons is overestimated.
 """
 
 import re
 
 from ..scorecard.inputs import NUMBER
 
-#: A scalar and its place in a list: a float of 24 bytes, which the allocator rounds up, and a list that has room.
+#: A scalar and its place in a list: a float of 24 bytes, which the allocator rounds up, in an over-allocated list.
 VALUE = 36
-#: A string, beyond ``VALUE`` and its characters; the second is of strings that are not ASCII.
+#: A string, beyond ``VALUE`` and its characters; the second is for strings that are not ASCII.
 TEXT, WIDE_TEXT = 32, 56
-#: A key that the parser does not know yet: a string, and its place among the names of all columns.
+#: A key that the parser has not seen: a string, and its place among the names of all columns.
 KEY = 120
 #: A list, with the smallest block for its items.
 ARRAY = 96
@@ -24,11 +24,11 @@ OBJECT, FIRST, FURTHER = 64, 128, 24
 CSV_ROW, CSV_CELL = 96, 72
 #: A number of a binary tensor: unpacked into a tuple, copied to a list, and its row.
 TENSOR_VALUE = 64
-#: A row that is made of single values: a list, and its place.
+#: A row made of single values: a list, and its place.
 ROW = 96
-#: A cell while a table is scored: a column as a list, as an array, and the masks beside it; and one that is no number.
+#: A cell while a table is scored (in a list, an array and masks); the second is for cells that are no numbers.
 SCORED, SCORED_TEXT = 16, 40
-#: A score of a row, one for each class of several: as it is summed, and as it is compared.
+#: A score of a row, one for each of several classes: while it is summed and compared.
 SCORE = 18
 #: An answer, and its JSON, beyond the text of its label.
 ANSWER = 64
@@ -38,73 +38,71 @@ PROBABILITY = 100
 TERM, EXPLANATION = 600, 2048
 #: A cell of a Parquet file: in Arrow's array, and as a Python value in a list.
 PARQUET_CELL = 56
-#: A structure of a Parquet file's footer once Arrow has read it, such as the description of a column chunk, and one of
-#: its values.
+#: A structure of a Parquet footer in Arrow, such as the metadata of a column chunk, and one of its values.
 PARQUET_STRUCT, PARQUET_VALUE = 1024, 64
 
-# More different keys than this are not remembered by the parser, and each takes a string of its own.
+# The parser caches at most this many keys; each further one takes a string of its own.
 _KEYS = 256
 _KEY = re.compile(rb'"([^"\\]{0,32})"[ \t\r\n]*:')
 _KEY_END = re.compile(rb'"[ \t\r\n]*:')
 
 
 def width(body: bytes) -> int:
-    """The most bytes that a character of a UTF-8 text takes as ``str``: one wide character widens all of its string."""
+    """Bytes for each character of a UTF-8 text as ``str``: one wide character widens its whole string."""
     if body.isascii():
         return 1
     return 4 if any(lead in body for lead in (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")) else 2
 
 
 def decoded(body: bytes) -> int:
-    """A UTF-8 text as one ``str``."""
+    """Memory of a UTF-8 text as one ``str``."""
     return 64 + len(body) * width(body)
 
 
 def json(body: bytes, most: int | None = None) -> int:
-    """The value of a JSON text.
+    """Memory of a parsed JSON text.
 
     Parameters
     ----------
-    most : what a request may take. A cheaper, larger estimate will do where it is far less, and where even a lower one
-        is more.
+    most : limit of a request, in bytes. A cheaper estimate is used if it is far below the limit, or surely above it.
     """
     commas, colons, quotes = body.count(b","), body.count(b":"), body.count(b'"')
     objects, arrays = body.count(b"{"), body.count(b"[")
     wide = width(body)
-    if b"\\u" in body:  # an escape may stand for a wide character, too
+    if b"\\u" in body:  # an escape may encode a wide character
         wide = max(wide, 4 if b"\\ud" in body or b"\\uD" in body else 2)
     text = TEXT if wide == 1 else WIDE_TEXT
     values = len(body) * wide + (commas + objects + arrays + 1) * VALUE + arrays * ARRAY + objects * OBJECT
 
     def cost(keys: int, known: int = 0, length: int = 0) -> int:
-        """With so many keys, of which some are known and have this length together."""
+        """The cost with this many keys, of which ``known`` are cached and have this total length."""
         items = min(objects, keys) * FIRST + max(0, keys - objects) * FURTHER
         return values + items + max(0, quotes // 2 - keys) * text + (keys - known) * KEY - length * wide
 
     if most is None or cost(colons) <= most // 2 or cost(colons, colons) > most + len(body) * wide:
         return cost(colons)
-    keys = sum(1 for _ in _KEY_END.finditer(body))  # other colons are in texts, such as times
+    keys = sum(1 for _ in _KEY_END.finditer(body))  # other colons are in strings, such as times
     return cost(keys, *_known_keys(body))
 
 
 def lines(body: bytes, most: int | None = None) -> int:
-    """The values of JSON lines."""
+    """Memory of parsed JSON lines."""
     return json(body, most) + body.count(b"\n") * VALUE
 
 
 def csv(body: bytes, rows: int, mark: str = ",") -> int:
-    """The rows of a CSV text, of which no more than some are read."""
+    """Memory of a parsed CSV text, of which at most ``rows`` rows are read."""
     found = min(body.count(b"\n") + body.count(b"\r"), rows) + 1
     return 2 * decoded(body) + found * CSV_ROW + (body.count(mark.encode()) + found) * CSV_CELL
 
 
 def scoring(card, rows: int, outputs) -> int:
-    """Scoring a table, and its answers with their JSON.
+    """Memory for scoring a table, and for its answers with their JSON.
 
     Parameters
     ----------
     card : the ``Scorecard``.
-    outputs : of ``OUTPUTS``, each that is asked for.
+    outputs : the requested ones of ``OUTPUTS``.
     """
     labels = [len(str(label)) for label in card.classes or ()]
     model = card.document["model"]
@@ -128,7 +126,7 @@ def _explanation(card) -> int:
 
 
 def _known_keys(body: bytes) -> tuple[int, int]:
-    """How many keys are of the few that come again and again, for which nothing is allocated, and their length."""
+    """The number of keys that the parser has cached, which need no memory, and their total length."""
     known: set[bytes] = set()
     again = length = 0
     for match in _KEY.finditer(body):

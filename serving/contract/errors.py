@@ -1,4 +1,4 @@
-"""Why a request gets no answer: a status, a code and one sentence that holds none of the data."""
+"""Errors of requests: a status, a code and one sentence without request data."""
 
 from ..scorecard.errors import Unsupported
 from ..scorecard.inputs import InputError
@@ -14,8 +14,8 @@ class RequestError(Exception):
 
     Parameters
     ----------
-    message : what was expected, what was found; no data of the request, no path, no trace.
-    status, code : of HTTP, and of MLflow's error codes where it has one.
+    message : what was expected and what was found; no request data, path or stack trace.
+    status, code : HTTP status, and error code (one of MLflow's if it has one).
     """
 
     def __init__(self, message: str, *, status: int = 400, code: str = MALFORMED):
@@ -23,17 +23,17 @@ class RequestError(Exception):
         super().__init__(message)
 
     def payload(self) -> dict:
-        """What to answer, as JSON."""
+        """The JSON to answer."""
         return {"error_code": self.code, "message": self.message}
 
 
 def refusal(error: "InputError | Unsupported") -> RequestError:
-    """A refusal of the scorecard as one of the request."""
+    """Convert an error of the scorecard to one of the request."""
     if isinstance(error, Unsupported):
         return RequestError(f"params: this model cannot answer that: {error}", code=INVALID)
     return RequestError(str(error), code=INVALID)
 
 
 def internal() -> RequestError:
-    """What is answered where the fault is ours; the log says more."""
+    """The answer to an error of the server, whose details are in the log."""
     return RequestError("the request could not be answered; it may be tried again", status=500, code="INTERNAL_ERROR")

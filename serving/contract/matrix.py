@@ -6,13 +6,13 @@ from .tables import Table, none_of, shown
 
 
 class Matrix(Table):
-    """Rows of values in the order of ``names``; None stands for the order of the model's inputs."""
+    """Rows of values in the order of ``names``, or of the model's inputs if ``names`` is None."""
 
     __slots__ = ("count", "data", "names")
 
     def __init__(self, names: list | None, data: list, *, noun: str = "value"):
         if names is not None:
-            # Training, too, names the columns that have no name.
+            # Unnamed columns get the same names as in training.
             names = [name if name.strip() else column_name(name, place) for place, name in enumerate(names)]
             _unique(names)
         self.names, self.data, self.count = names, data, len(data)
@@ -20,12 +20,12 @@ class Matrix(Table):
             self._check(names, noun)
 
     def positional(self, inputs) -> "Matrix":
-        """The same rows, with the names of the model's inputs where it has none of its own.
+        """Name the columns after the model's inputs, unless they have names.
 
         Raises
         ------
         RequestError
-            where a row is not as long as that.
+            if a row has another length.
         """
         if self.names is not None:
             return self
@@ -47,7 +47,7 @@ class Matrix(Table):
                 raise RequestError(f"row {place}: expected {counted}, found {len(row)}; {where}")
 
     def rows(self):
-        names: list = self.names  # type: ignore[assignment]  # by now they are known
+        names: list = self.names  # type: ignore[assignment]  # set by `positional`
         for row in self.data:
             yield dict(zip(names, row, strict=True))
 

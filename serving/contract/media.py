@@ -9,12 +9,12 @@ READABLE = (JSON, CSV, LINES[0])
 
 
 def media_type(content_type: str | None) -> str:
-    """The type that a header names, without its parameters.
+    """The media type of a header, without its parameters.
 
     Raises
     ------
     RequestError
-        with status 415, where it is none that can be read.
+        with status 415, if it is not supported.
     """
     if not content_type or not content_type.strip():
         raise RequestError(

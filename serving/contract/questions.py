@@ -1,10 +1,10 @@
-"""From a parsed body to what is asked: a table of raw values, which output, and the form of the answer."""
+"""Reads a parsed body as a prediction request: a table of raw values, the output, and the form of the answer."""
 
 from ..scorecard.inputs import kind
 from .answers import OUTPUTS
 from .bodies import LIMITS
 from .errors import INVALID, RequestError
-from .tables import Columns, Records, Table, listed
+from .tables import ColumnLists, Records, Table, listed
 
 #: MLflow's own envelopes, answered by ``predictions``, and the short ones, answered by ``prediction``.
 LONG = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -13,21 +13,21 @@ _FORMS = frozenset(LONG + SHORT)
 
 
 class Question:
-    """What a request asks.
+    """A prediction request.
 
     Parameters
     ----------
     table : of ``tables``, with ``count`` rows.
     output : one of ``OUTPUTS``.
     short : whether the answer is ``{"prediction": ...}``.
-    one : whether it is the answer of the one row itself, rather than a list.
+    one : whether the answer is that of a single row, rather than a list.
     """
 
     __slots__ = ("one", "output", "short", "table")
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Every output that the answer holds."""
+        """All outputs that the answer contains."""
         return (self.output,)
 
     def __init__(self, table, output: str = OUTPUTS[0], *, short: bool = False, one: bool = False):
@@ -41,17 +41,17 @@ class Question:
 
 
 def question(value, inputs, *, limits=LIMITS) -> Question:
-    """What a parsed body asks of a model with these inputs.
+    """Read a parsed body as a request to a model with these inputs.
 
     Parameters
     ----------
-    value : what JSON said, or a table.
+    value : a parsed JSON value, or a table.
     inputs : the model's ``Input`` columns, in the order of its signature.
 
     Raises
     ------
     RequestError
-        with status 400 where it is none of the forms, and 413 where it has too many rows.
+        with status 400 if the value has none of the forms, and 413 if it has too many rows.
     """
     output, one, short = OUTPUTS[0], False, False
     if isinstance(value, Table):
@@ -92,17 +92,17 @@ def _output(value: dict) -> str:
         return OUTPUTS[0]
     if not isinstance(params, dict):
         raise RequestError(f"params: expected an object, found {kind(params)}")
-    # Other keys are ignored, as MLflow ignores what is not in a model's signature.
+    # Other keys are ignored, as MLflow ignores parameters that are not in a model's signature.
     return chosen(params.get("output", OUTPUTS[0]))
 
 
 def chosen(output) -> str:
-    """An output that a request names.
+    """Check the output that a request names.
 
     Raises
     ------
     RequestError
-        where there is no such output.
+        if there is no such output.
     """
     if output not in OUTPUTS:
         raise RequestError(f"params: output is one of {', '.join(OUTPUTS)}, found another value", code=INVALID)
@@ -146,8 +146,8 @@ def _inputs(value, inputs, limits):
 
 
 def _rows(value: list, inputs, limits):
-    """Rows; of a model with one input a row may be its bare value."""
-    limits.check_rows(len(value))  # before more is made of them
+    """A table of rows; for a model with one input, a row may be a bare value."""
+    limits.check_rows(len(value))  # before they are copied
     if len(inputs) == 1 and value and not any(isinstance(row, (list, dict)) for row in value):
         from .matrix import Matrix
 
@@ -158,11 +158,11 @@ def _rows(value: list, inputs, limits):
 def _by_column(value: dict):
     if value and not any(isinstance(values, (list, dict)) for values in value.values()):
         return Records([value], fill=False)
-    return Columns(value)
+    return ColumnLists(value)
 
 
 def _short(value, form: str, limits):
-    """The table of a short form, and whether it is one row that is answered by itself."""
+    """The table of a short form, and whether it is a single row."""
     if isinstance(value, dict):
         if isinstance(value.get("data"), list) and value.keys() <= {"columns", "data", "index"}:
             return _split(value, None, limits), False

@@ -1,15 +1,15 @@
-"""The rows of a request, however they were laid out: a matrix with names, records, or columns.
+"""The tables of requests, in three layouts: a matrix with column names, records, or lists by column.
 
-Each has ``count``, ``rows()`` (mappings of column name to raw value), ``columns(inputs)`` (a mapping of column name
-to a list of raw values, or None where only row by row is exact) and ``foreign(inputs)`` (whether it has none of them).
-A name may be padded, as in the file that a model was trained on: the scorecard finds the column that it means.
+Each has ``count``, ``rows()`` (mappings from column name to raw value), ``columns(inputs)`` (a mapping from column name
+to a list of raw values, or None if only scoring row by row is exact) and ``foreign(inputs)`` (whether it has none of
+these columns). Names may be padded with blanks, as in the training file: the scorecard finds the column they mean.
 """
 
 from ..scorecard.inputs import InputError, aliases, kind, named
 from .errors import TOO_LARGE, RequestError
 
 _LONGEST_NAME = 80
-# Rows times columns of records that do not all have the same: 100,000 rows of 160.
+# Maximum rows times columns of records with different columns: 100,000 rows of 160.
 _MOST_FILLED = 16_000_000
 
 
@@ -25,11 +25,11 @@ class Table:
 
 
 class Records(Table):
-    """Mappings of column name to value, one a row.
+    """Mappings from column name to value, one for each row.
 
     Parameters
     ----------
-    fill : whether a key that a record lacks, and another has, is a missing value; otherwise such a record is refused.
+    fill : whether a key that only other records have is a missing value; otherwise such a record is refused.
     """
 
     __slots__ = ("_known", "count", "data", "uniform")
@@ -43,7 +43,7 @@ class Records(Table):
         if len(data) > 1:
             known.update(*data)
         self.uniform = all(len(row) == len(known) for row in data) if known else True
-        # Filled while they are read: where each row has a name of its own, there are rows x rows cells.
+        # Filled during iteration: if each row has a key of its own, there are rows x rows cells.
         self._known: set | None = None
         if fill and not self.uniform:
             if len(data) * len(known) > _MOST_FILLED:
@@ -70,7 +70,7 @@ class Records(Table):
                     name: [row.get(key) for row in self.data] for name, key in spelled.items() if key in self._known
                 }
             rows = [named(row, known) for row in self.data]
-        except InputError:  # row by row it is told of which
+        except InputError:  # scoring row by row names the row
             return None
         names = [item.name for item in inputs if item.name in rows[0]]
         if not self.uniform and any(name not in row for row in rows for name in known):
@@ -81,8 +81,8 @@ class Records(Table):
         return all(none_of(inputs, row) for row in self.data)
 
 
-class Columns(Table):
-    """Lists of values by column name, all of one length."""
+class ColumnLists(Table):
+    """Lists of values of equal length, by column name."""
 
     __slots__ = ("count", "data")
 
@@ -111,12 +111,12 @@ class Columns(Table):
 
 
 def listed(rows: list, *, fill: bool = False):
-    """A list of records, or of lists in the order of the model's inputs, as a table.
+    """A table of records, or of lists in the order of the model's inputs.
 
     Raises
     ------
     RequestError
-        where they are not all of one kind.
+        if they are not all of one kind.
     """
     if rows and isinstance(rows[0], dict):
         return Records(rows, fill=fill)
@@ -135,5 +135,5 @@ def none_of(inputs, names) -> bool:
 
 
 def shown(name: str) -> str:
-    """A column's name as a request wrote it, quoted and short enough for a message."""
+    """A column name of a request, quoted and shortened for a message."""
     return repr(name) if len(name) <= _LONGEST_NAME else repr(name[:_LONGEST_NAME]) + "..."

@@ -8,7 +8,7 @@ from .errors import RequestError
 from .matrix import Matrix
 from .tables import listed
 
-# Separators beside the comma that spreadsheets write, and bytes of a body in which its line of names is found.
+# Separators of CSV other than the comma, and the number of bytes in which the header line is searched.
 _MARKS = ";\t|"
 _HEAD = 1 << 16
 
@@ -26,7 +26,7 @@ def csv_table(body: bytes, limits: Limits) -> Matrix:
         from . import costs
 
         limits.claim(costs.csv(body, limits.rows + 1, mark))
-    # Decoded piece by piece: `io.StringIO` would take four bytes for every character.
+    # Decoded in pieces: `io.StringIO` would take four bytes for every character.
     content = io.BytesIO(body)
     content.seek(start)
     rows: list[list[str]] = []
@@ -34,7 +34,7 @@ def csv_table(body: bytes, limits: Limits) -> Matrix:
         lines = io.TextIOWrapper(content, encoding="utf-8", newline="")
         for row in csv.reader(lines, delimiter=mark, strict=True):
             if row:
-                limits.check_rows(len(rows), more=True)  # the line of names is among them
+                limits.check_rows(len(rows), more=True)  # the header is one of them
                 rows.append(row)
     except csv.Error as error:
         raise RequestError(f"the body is not CSV: {error}") from None
@@ -50,10 +50,10 @@ def csv_table(body: bytes, limits: Limits) -> Matrix:
 
 
 def _separator(body: bytes) -> tuple[str, int]:
-    """What separates the fields of a CSV text, and where it begins, after a mark of UTF-8 and Excel's ``sep=;``.
+    """The separator of a CSV text, and where the text starts after a byte order mark and Excel's ``sep=;``.
 
-    It is the comma wherever the line of names has one: MLflow's scoring server reads no other. A line without a comma
-    is taken apart by the mark that makes most names of it.
+    If the header contains a comma, that is the separator, as in MLflow's scoring server. Otherwise it is the one that
+    gives the most columns.
     """
     start = len(BOM.encode()) if body.startswith(BOM.encode()) else 0
     head = body[start : start + _HEAD].decode(errors="ignore").lstrip("\r\n")

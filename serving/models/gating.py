@@ -1,11 +1,11 @@
 """The word of a model's gates: what the ledger remembers; for a version that was never judged, what they say now."""
 
-from registry import history, ledger, stages, verdicts
+from registry import history, judging, ledger, stages
 from registry import policy as policies
 from registry.errors import RegistryError
 from registry.evidence import DIGEST_TAG
+from registry.evidence.fetch import EvidenceError
 from registry.gates import Verdict
-from registry.reading import EvidenceError
 from registry.stages import PRODUCTION, STAGING, State
 
 from .model import ResolvedModel
@@ -66,7 +66,7 @@ def _judged(model: ResolvedModel, state: State, version: str) -> str:
     assert model.client is not None
     policy = policies.read(None).for_model(state.name)
     try:
-        verdict = verdicts.judge(model.client, state.name, version, policy, champion=state.champion, stage=PRODUCTION)
+        verdict = judging.StageJudge(model.client, state.name, policy, PRODUCTION).judge(version, state.champion)
     except EvidenceError as error:
         raise NotPassed(f"the gates of version {version} of {state.name!r} cannot be asked: {error}") from None
     if not verdict.passed:

@@ -171,9 +171,9 @@ class VersionURI(RegisteredURI):
     """``models:/NAME/3``."""
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
-        from registry import reading
+        from registry import stages
 
-        return reading.version(client, self.name, self.choice)
+        return stages.model_version(client, self.name, self.choice)
 
 
 class AliasURI(RegisteredURI):
@@ -182,7 +182,7 @@ class AliasURI(RegisteredURI):
     mark = "@"
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
-        from registry import reading, stages
+        from registry import stages
         from registry.cli.text import listed
         from registry.errors import RegistryError
 
@@ -190,14 +190,14 @@ class AliasURI(RegisteredURI):
         if self.choice not in aliases:
             there = listed(aliases) if aliases else "none"
             raise RegistryError(f"model {self.name!r} has no alias {self.choice!r}; its aliases: {there}")
-        return reading.version(client, self.name, aliases[self.choice])
+        return stages.model_version(client, self.name, aliases[self.choice])
 
 
 class StageURI(RegisteredURI):
     """``models:/NAME/Production``, in any case: the newest version in a stage; ``latest``: the newest of all."""
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
-        from registry import reading, stages
+        from registry import stages
         from registry.errors import RegistryError
 
         state = stages.read(client, self.name)
@@ -209,7 +209,7 @@ class StageURI(RegisteredURI):
             found = versions[0]
         else:
             found = state.version(stages.LATEST if self.choice.lower() == stages.LATEST else self.choice)
-        return reading.version(client, self.name, found.number)
+        return stages.model_version(client, self.name, found.number)
 
 
 def _of_registry(text: str) -> ModelURI:

@@ -1,1 +1,1 @@
-"""The HTTP server: one follower that knows the registry, and many workers that know only scorecards."""
+"""The HTTP server: one follower that reads the registry, and workers that read only scorecards."""

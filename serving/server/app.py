@@ -1,4 +1,4 @@
-"""The application: a request's way from its route to its answer, and to the log."""
+"""The application: routes, admits, scores and answers a request, and reports it to telemetry."""
 
 import asyncio
 import time
@@ -9,29 +9,29 @@ from functools import partial
 
 from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, costs, internal
 from serving.contract.bodies import JSON, too_large
-from serving.server.connections import Answer, Receive
 from serving.server.guard.admission import OPEN, Admission
 from serving.server.guard.headers import standing
 from serving.server.guard.keys import veiled, visible
+from serving.server.http.exchange import Answer, Receive
 from serving.server.log import say
 from serving.server.memory import give_back, let_go, uncollected
 from serving.server.messages import Headers, Request, Response
-from serving.server.model_lookup import header, model, version
+from serving.server.model_lookup import find_model, find_version, version_header
 from serving.server.protocols import parquet
-from serving.server.protocols.base import FEW, Protocol
+from serving.server.protocols.base import FEW, WireProtocol
 from serving.server.router import Route, Router
-from serving.server.settings import Settings
-from serving.server.state import Served, Version
+from serving.server.settings import ServerSettings
+from serving.server.state import Served, ServedVersion
 from serving.server.traffic import choose
 
-#: Smaller bodies are read, scored and answered at once: they take some tens of milliseconds at most, whatever they ask.
+#: Smaller bodies are answered on the event loop once they are read, which takes some tens of milliseconds at most.
 QUICK = 16 * 1024
-#: Larger bodies than this (of JSON, and of other formats, which take longer to read), questions of more rows, and
-#: those whose answers take more memory, are seen to in a thread, beside the requests of others.
+#: Larger bodies than this (of JSON, and of other formats, which take longer to read), more rows, and answers that take
+#: more memory, are processed in a thread, so that other requests do not wait.
 LARGE, LARGE_OTHER = 512 * 1024, 64 * 1024
 ROWS, ROWS_EXPLAINED = 2_000, 20
 MEMORY = 4 * 1024 * 1024
-#: Threads for these; others of them wait. Scoring runs on one processor, whatever their number.
+#: Number of these threads. Scoring runs on one processor, whatever their number.
 THREADS = 2
 
 EXPLAIN = OUTPUTS[2]
@@ -42,22 +42,20 @@ LATE = "DEADLINE_EXCEEDED"
 
 
 class App:
-    """The application of one worker; ``served`` is replaced as a whole, and a request sees one of them.
+    """The application of one worker; ``served`` is replaced as a whole, so that a request sees one state.
 
     Parameters
     ----------
     limits : the largest request that is answered.
-    admission : the door.
-    observe : is told of every request that was answered: ``observe(request, route, response, seconds, error)``.
-    new_id : gives the id of a request, from what its header ``X-Request-Id`` says.
-    shadow : is asked what a challenger would have answered: ``shadow(champion, challenger, protocol, request)``.
-    look : looks whether there is something to serve, and sets ``served``; asked where there was nothing: of several
-        workers that begin, none is to say so while another answers.
+    observe : called with every answered request: ``observe(request, route, response, seconds, error)``.
+    new_id : returns the id of a request, given its header ``X-Request-Id``.
+    shadow : asks a challenger what it would answer: ``shadow(champion, challenger, protocol, request)``.
+    look : updates ``served``; called if nothing is served, so that no starting worker refuses what another answers.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ServerSettings,
         served: Served,
         *,
         limits: Limits | None = None,
@@ -65,7 +63,7 @@ class App:
         admission: Admission,
         observe: Callable[[Request, Route | None, Response, float, str], None],
         new_id: Callable[[bytes | None], str],
-        shadow: Callable[[Version, Version, Protocol, Request], None],
+        shadow: Callable[[ServedVersion, ServedVersion, WireProtocol, Request], None],
         look: Callable[[], None] = lambda: None,
     ):
         self.served, self._look = served, look
@@ -75,19 +73,19 @@ class App:
         self._observe, self._new_id, self._shadow = observe, new_id, shadow
         self._standing = {kind: _lines(headers) for kind, headers in standing(tls=settings.tls).items()}
         self._large = ThreadPoolExecutor(THREADS, thread_name_prefix="large")
-        # Metrics do not wait for large requests: they are to tell of them.
-        self._shown = ThreadPoolExecutor(1, thread_name_prefix="shown")
+        # Metrics do not wait for the large requests that they report.
+        self._slow_routes = ThreadPoolExecutor(1, thread_name_prefix="routes")
 
     def limit(self, limits: Limits) -> None:
-        """From now on answer no larger requests than these."""
+        """Change the largest request that is answered."""
         self.limits = limits
-        # What is read here is too small to need much, and counting would take as long as reading.
+        # Small requests need little memory, and estimating it would take as long as reading them.
         self._small_limits = Limits(limits.body, limits.rows)
 
-    def at_once(self, request: Request) -> Answer | None:
-        """Answer a prediction of a few rows; None for all else, which ``later`` answers.
+    def handle_now(self, request: Request) -> Answer | None:
+        """Answer a prediction of a few rows; None for everything else, which ``handle`` answers.
 
-        It is what ``later`` comes to where nothing has to be waited for, without what waiting costs.
+        It does the same as ``handle`` does for such a request, without the cost of a task.
         """
         if len(request.body) > QUICK or request.encoding is not None:
             return None
@@ -117,8 +115,8 @@ class App:
             response, error = self._refusal(failure, request, route)
         return self._answer(request, route, response, began, error)
 
-    async def later(self, request: Request, receive: Receive) -> Answer | None:
-        """Answer any request; None if the client has gone."""
+    async def handle(self, request: Request, receive: Receive) -> Answer | None:
+        """Answer any request; None if the client has disconnected."""
         began = time.perf_counter()
         route, error = None, ""
         request.id = self._new_id(request.given)
@@ -139,7 +137,7 @@ class App:
         self._admission.unsent(size)
 
     def _enter(self, request: Request, route: Route) -> Served:
-        """Let a request in; what is served, as far as it may see that. ``leave`` must follow."""
+        """Admit a request, and return what it may see of the served models; ``leave`` must follow."""
         if not self.served.models:
             self._look()
         served = self.served
@@ -153,7 +151,7 @@ class App:
         return visible(served, key)
 
     async def _respond(self, request: Request, route: Route | None, receive: Receive) -> Response | None:
-        """The response; None where the client has gone."""
+        """The response; None if the client has disconnected."""
         if route is None:
             raise RequestError(
                 "there is no such path; /models lists what is served, /docs explains it", status=404, code=NO_PATH
@@ -163,11 +161,11 @@ class App:
         served = self._enter(request, route)
         try:
             if route.answer is not None:
-                # Whatever body it has is not read: some of these routes are open to everybody.
-                told = partial(route.answer, request, served, route)
-                return await self._aside(told, self._shown) if route.aside else told()
-            # Before the first of it is asked for: a client may wait to be told whether to send it.
-            self._small(request)
+                # The body is not read: some of these routes are open to everybody.
+                answer = partial(route.answer, request, served, route)
+                return await self._aside(answer, self._slow_routes) if route.aside else answer()
+            # Before reading: the client may wait for 100 Continue.
+            self._check_length(request)
             body = await self._whole(request, receive)
             if body is None:
                 return None
@@ -181,33 +179,33 @@ class App:
         finally:
             self._admission.leave(request.held)
 
-    def _small(self, request: Request) -> None:
-        """Refuse a body that is announced as too large."""
+    def _check_length(self, request: Request) -> None:
+        """Refuse a body whose Content-Length is too large."""
         length = request.header(b"content-length")
-        if length is not None and int(length) > self.limits.body:  # the parser has seen that it is a number
+        if length is not None and int(length) > self.limits.body:  # the parser has checked that it is a number
             raise too_large(self.limits)
 
     async def _whole(self, request: Request, receive: Receive) -> bytes | None:
-        """The whole body; None if the client has gone."""
+        """The complete body; None if the client has disconnected."""
         parts = []
         while part := await receive():
             if request.held + len(part) > self.limits.body:
                 raise too_large(self.limits)
-            # Room is taken as bytes come: who announces many and sends none takes it from nobody.
+            # Room is reserved as bytes arrive, so that a length that is only announced reserves none.
             self._admission.hold(len(part), request.key)
             request.held += len(part)
             parts.append(part)
         return None if part is None else b"".join(parts)
 
-    async def _predicted(self, request: Request, protocol: Protocol, chosen: Version) -> Response:
-        """A prediction: here where that takes a few milliseconds at most, else in a thread."""
+    async def _predicted(self, request: Request, protocol: WireProtocol, chosen: ServedVersion) -> Response:
+        """A prediction: on the event loop if that takes a few milliseconds, otherwise in a thread."""
         if _small(request):
             question = protocol.ask(request, chosen, self._small_limits)
             most = ROWS_EXPLAINED if question.output == EXPLAIN else ROWS
             if question.table.count <= most and _memory(question, chosen) <= MEMORY:
                 found = answers(chosen.card, question.table, question.output, few=FEW)
                 return protocol.answer(question, found, chosen, request)
-            del question  # it may have to wait, and is read again rather than kept
+            del question  # it may have to wait; parsing again costs less than keeping it
         lease = self._admission.lease(self.limits, self._time_limit)
 
         def work() -> Response:
@@ -222,7 +220,7 @@ class App:
         return await self._aside(work, self._large)
 
     async def _aside(self, work: Callable[[], Response], threads: ThreadPoolExecutor) -> Response:
-        """Answer in a thread, within the time limit."""
+        """Run in a thread, within the time limit."""
         done = asyncio.get_running_loop().run_in_executor(threads, work)
         try:
             return await asyncio.wait_for(done, self._time_limit)
@@ -230,7 +228,7 @@ class App:
             raise late(self._time_limit) from None
 
     def _refusal(self, failure: Exception, request: Request, route: Route | None) -> tuple[Response, str]:
-        """The response to a request that fails, and the error's code for the log."""
+        """The response to a failed request, and the error code for the log."""
         if isinstance(failure, MemoryError):
             give_back()
             failure = self._admission.busy(request.key)
@@ -240,9 +238,9 @@ class App:
         response = self._router.speaker(request.path, route).refuse(failure)
         response.headers += getattr(failure, "headers", ())
         if (chosen := request.chosen) is not None:
-            # A challenger that refuses what the champion takes is to be seen.
+            # Shows a challenger that refuses what the champion accepts.
             response.model, response.version = chosen.model, chosen.version
-            response.headers.append((b"x-model-version", header(chosen.label)))
+            response.headers.append((b"x-model-version", version_header(chosen.label)))
         return response, failure.code
 
     def _other_method(self, request: Request, route: Route) -> Response:
@@ -256,7 +254,7 @@ class App:
         return response
 
     def _answer(self, request: Request, route: Route | None, response: Response, began: float, error: str) -> Answer:
-        """A response as it is sent; it is told to whoever watches."""
+        """Format a response, and report it to telemetry."""
         body, kind = response.body, response.media_type
         head = b"%sx-request-id: %s\r\n" % (self._standing[response.kind], request.id.encode())
         for name, value in response.headers:
@@ -268,21 +266,21 @@ class App:
 
 
 def _small(request: Request) -> bool:
-    """Whether a body is read here, and not in a thread: one that takes some milliseconds, and is what it seems."""
+    """Whether a body is parsed on the event loop: it takes some milliseconds, and does not grow when it is decoded."""
     if request.encoding is not None or parquet.named(request.kind):
         return False
     return len(request.body) <= (LARGE if request.kind == JSON else LARGE_OTHER)
 
 
-def _memory(question: Question, chosen: Version) -> int:
-    """Bytes of memory that an answer takes."""
+def _memory(question: Question, chosen: ServedVersion) -> int:
+    """Memory that an answer takes, in bytes."""
     return costs.scoring(chosen.card, question.table.count, question.outputs)
 
 
-def _chosen(request: Request, route: Route, served: Served) -> tuple[Version, Version | None]:
-    """Who answers, and who is asked beside."""
-    found = model(served, route.model)
-    chosen, beside = choose(found, request) if route.version is None else (version(found, route.version), None)
+def _chosen(request: Request, route: Route, served: Served) -> tuple[ServedVersion, ServedVersion | None]:
+    """The version that answers, and the challenger to ask in the shadow, if any."""
+    model = find_model(served, route.model)
+    chosen, beside = choose(model, request) if route.version is None else (find_version(model, route.version), None)
     request.chosen = chosen
     return chosen, beside
 
@@ -292,7 +290,7 @@ def _lines(headers: Headers) -> bytes:
 
 
 class Timed:
-    """A table whose rows end when the time is up."""
+    """A table whose iteration fails with 504 once the time limit is over."""
 
     def __init__(self, table, limit: float):
         self._table, self._until, self._limit = table, time.monotonic() + limit, limit
@@ -316,7 +314,7 @@ class Timed:
 
 
 def late(limit: float) -> RequestError:
-    """The refusal of a request that takes too long."""
+    """The error of a request that takes too long."""
     return RequestError(
         f"the request took longer than {limit:g} s; ask for fewer rows at a time", status=504, code=LATE
     )

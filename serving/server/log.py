@@ -1,4 +1,4 @@
-"""What the processes of a server say on standard error: one line at a time, each whole, with the time."""
+"""Log lines of a server's processes on standard error, with the time and without secrets."""
 
 import contextlib
 import os
@@ -7,30 +7,30 @@ from datetime import UTC, datetime
 
 
 def say(text: str) -> None:
-    """Write a line, without secrets; a standard error that is gone is no reason to stop serving."""
-    # Late: a worker imports nothing of the registry before it has something to say.
+    """Write one line; a standard error that is closed does not stop the server."""
+    # Imported late: a worker needs nothing of the registry until it logs.
     from registry.redaction import explained
 
     line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {' '.join(explained(text).split())}\n"
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        # One write of one line: those of several processes do not mix.
+        # A single write, so that lines of several processes do not mix.
         os.write(sys.stderr.fileno(), line.encode("utf-8", "replace"))
 
 
 class Troubles:
-    """Says what fails once, not each time that it is tried, and that it is over."""
+    """Logs a repeated failure once, and its end."""
 
     def __init__(self, speak=say):
         self._said: dict[str, str] = {}
         self._say = speak
 
     def has(self, what: str, text: str, *, after: str = "") -> None:
-        """Something fails; ``after`` is what is done about it."""
+        """Report that ``what`` fails with this text, followed by ``after``: what happens now."""
         if self._said.get(what) != text:
             self._say(text + after)
         self._said[what] = text
 
     def over(self, what: str, text: str) -> None:
-        """It does not any more; ``text`` is said where it did."""
+        """Report that ``what`` works; the text is logged if it failed before."""
         if self._said.pop(what, None) is not None:
             self._say(text)

@@ -1,8 +1,8 @@
-"""How a worker keeps within its memory: one number, divided among models, bodies, large requests and all else.
+"""Keeps a worker within its memory limit, which is divided among models, bodies, large requests and everything else.
 
-Estimates (``serving.contract.costs``) decide what is answered. Should one be wrong, the operating system refuses the
-worker more memory, which costs one request its answer, or the worker its life; without a limit of its own the
-worker would grow until all of its container was killed.
+Estimates (``serving.contract.costs``) decide what is answered. If one is wrong, the operating system refuses the worker
+more memory, which fails one request or, at worst, ends the worker; without a limit of its own it would grow until its
+whole container was killed.
 """
 
 import contextlib
@@ -20,43 +20,43 @@ from pathlib import Path
 
 from serving.contract import Limits, RequestError
 
-#: Bytes that a worker may take where nothing else is said, and the least that one can work with.
+#: Default and minimum memory limit of a worker, in bytes.
 MAX_MEMORY, LEAST = 256 * 2**20, 128 * 2**20
 
-#: What a container of one worker needs beside the worker: the supervisor, the follower of models by their URI, and
-#: what the system keeps for files and sockets.
+#: Bytes that a container needs beside its one worker: the supervisor, the follower of fixed models, and the system's
+#: buffers for files and sockets.
 BESIDE = 128 * 2**20
 
-# Of what a worker has beyond itself and its models: the share for bodies that arrive and answers that are sent, and
-# for large requests while they are answered. The rest is for small requests, connections, and what is freed later.
+# Shares of the memory beyond the worker itself and its models: for bodies and unsent answers, and for large requests.
+# The rest is for small requests, connections, and memory that is freed later.
 _BODIES, _WORK = 1 / 6, 0.6
-#: A connection while it is idle, in bytes.
+#: Size of an idle connection, in bytes.
 CONNECTION = 6 * 1024
-# The shares of the rest that connections may take, and heads of requests that are not complete.
+# Shares of that rest for connections, and for incomplete headers.
 _CONNECTIONS, _HEADS = 0.4, 0.2
-#: What a scorecard takes, made ready, for each byte of its document.
+#: Bytes that a compiled scorecard takes for each byte of its document.
 SCORECARD = 16
-#: Freed memory that a process keeps, in bytes: to get it from the system again takes as long as to read a request.
+#: Freed memory that a process keeps, in bytes: getting it from the system again takes as long as parsing a request.
 KEPT = 16 * 2**20
 #: Bytes that a worker reserves and hardly uses: 32 MiB of BLAS for each thread that multiplies, and stacks.
 RESERVED = 96 * 2**20
 #: Stacks of threads that this process starts, in bytes.
 _STACK = 1024 * 1024
-#: Requests that took at least so much give it back to the system, which takes some milliseconds.
+#: Minimum size of a request after which freed memory is returned to the system, which takes some milliseconds.
 _LARGE = 8 * 2**20
 
 
 @dataclass(frozen=True)
 class Shares:
-    """What of a worker's memory is for what, in bytes.
+    """How a worker's memory is divided, in bytes.
 
     Parameters
     ----------
-    models : all scorecards may take.
-    bodies : bodies that arrive, and answers that are sent.
-    work : large requests, from their parsing to their answer.
-    heads : heads that are not complete.
-    connections : how many may be open.
+    models : for all scorecards.
+    bodies : for bodies of requests, and unsent answers.
+    work : for large requests, from their parsing to their answer.
+    heads : for incomplete headers.
+    connections : maximum number of open connections.
     """
 
     models: int
@@ -72,8 +72,8 @@ class Shares:
         Parameters
         ----------
         most : the worker's limit.
-        own : what it takes without any model.
-        models : what its models take.
+        own : memory of the worker without models.
+        models : memory of its models.
         """
         free = max(0, most - own)
         left = max(0, free - models)
@@ -88,14 +88,14 @@ class Shares:
 
 
 class Pool:
-    """Memory that requests in several threads share; who asks for more than is left waits.
+    """Memory that requests in several threads share; a request that needs more than is left waits.
 
-    Where all who hold some wait for more, nobody would ever give any back: then the last who came is refused.
+    If all that hold some wait for more, none would ever release any: then the last one is refused.
 
     Parameters
     ----------
-    most : bytes; it may be changed at any time.
-    busy : makes the refusal.
+    most : total size in bytes; it may be changed at any time.
+    busy : returns the error of a refused request.
     """
 
     def __init__(self, most: int, busy: Callable[[], RequestError]):
@@ -105,11 +105,11 @@ class Pool:
         self._leases: list[Lease] = []
 
     def lease(self, limits: Limits, wait: float) -> "Lease":
-        """A request's part.
+        """A lease for one request.
 
         Parameters
         ----------
-        wait : seconds that the request waits for others at most.
+        wait : maximum seconds that the request waits for others.
         """
         return Lease(limits, self, time.monotonic() + wait)
 
@@ -119,7 +119,7 @@ class Pool:
         Raises
         ------
         RequestError
-            where there are none in time.
+            if they do not become free in time.
         """
         with self._changed:
             if lease not in self._leases:
@@ -139,7 +139,7 @@ class Pool:
             lease.held += size
 
     def give(self, lease: "Lease") -> None:
-        """Take back all that a lease holds."""
+        """Release all that a lease holds."""
         with self._changed:
             if lease in self._leases:
                 self._leases.remove(lease)
@@ -149,7 +149,7 @@ class Pool:
 
 
 class Lease(Limits):
-    """A request's limits, and the memory that it holds of a pool; use it in a ``with``."""
+    """A request's limits, and the memory that it holds of a pool; a context manager."""
 
     __slots__ = ("_pool", "held", "refused", "until", "waits")
 
@@ -175,7 +175,7 @@ class Lease(Limits):
 
 @contextlib.contextmanager
 def uncollected():
-    """Parse without the garbage collector: it would look at all values again and again, and finds no garbage there."""
+    """Pause garbage collection while parsing: it would scan all values again and again, and find no garbage."""
     gc.disable()
     try:
         yield
@@ -184,13 +184,13 @@ def uncollected():
 
 
 def confine(most: int) -> int:
-    """Keep this process, and those that it starts, to a number of bytes; those that it takes now.
+    """Limit the memory of this process and its children, and return what it takes now, in bytes.
 
-    Linux enforces ``RLIMIT_DATA``, which counts all that a process could write to, used or not; so it is larger than
-    the number by what is reserved and hardly used. Other systems have the setting and do not enforce it.
+    Linux enforces ``RLIMIT_DATA``, which counts all writable memory, used or not; so ``RESERVED`` is added. Other
+    systems have the setting and do not enforce it.
     """
     threading.stack_size(_STACK)
-    # What was imported stays: the collector need not look at it.
+    # Imported modules stay: the garbage collector need not scan them.
     gc.collect()
     gc.freeze()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -203,26 +203,23 @@ def confine(most: int) -> int:
 
 
 def taken() -> int:
-    """The bytes of memory that this process takes now, or, where the system does not say, has ever taken."""
+    """Resident memory of this process, in bytes; its peak where the system does not report the present value."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * resource.getpagesize()
     except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def let_go(error: BaseException | None) -> None:
-    """Let go of what an exception's frames hold, which is the request that was refused."""
+    """Release what an exception's frames hold: the refused request."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__context__
 
 
 def give_back() -> None:
-    """Give freed memory back to the system."""
+    """Return freed memory to the system."""
     arrow = sys.modules.get("pyarrow")
     if arrow is not None:
         arrow.default_memory_pool().release_unused()
@@ -231,7 +228,7 @@ def give_back() -> None:
 
 
 def _found_trim():
-    """glibc's ``malloc_trim``; other libraries give back by themselves, or never."""
+    """glibc's ``malloc_trim``; None for other libraries."""
     try:
         return ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError):
@@ -242,12 +239,12 @@ _trim = _found_trim()
 
 
 def parse_size(text: str) -> int:
-    """Bytes as they are written: ``268435456``, ``256MiB``, ``256Mi``, ``256m``, ``1G``; units are powers of 1,024.
+    """Parse a size in bytes: ``268435456``, ``256MiB``, ``256Mi``, ``256m``, ``1G``; units are powers of 1,024.
 
     Raises
     ------
     ValueError
-        where they are written otherwise.
+        if it is none of these.
     """
     match = re.fullmatch(r"(\d{1,15}) ?(?:([KMG])i?B?|B)?", text.strip(), re.IGNORECASE)
     if match is None:

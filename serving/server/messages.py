@@ -1,9 +1,9 @@
-"""A request that was read whole, and the response to it."""
+"""A request and the response to it."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from serving.server.state import Version
+from serving.server.state import ServedVersion
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -11,21 +11,23 @@ JSON = b"application/json"
 
 
 class Request:
-    """What came.
+    """A request.
 
     Parameters
     ----------
     method : ``GET``, ``POST``, ...
-    path, raw : percent-decoded, and as it came; ``raw`` is made of ``path`` where it is not given.
-    query : as it came, without the ``?``.
-    headers : in the order they came, the names in lower case.
-    key : the name of the API key, None where keys are not asked for.
-    id : of the request, for the log and the header ``X-Request-Id``.
-    client : the address it came from; empty where there is none.
+    path, raw : the path decoded, and as it was sent; ``raw`` defaults to ``path`` encoded.
+    query : as it was sent, without the ``?``.
+    headers : in the order they were sent, the names in lower case.
+    key : name of the API key; None if no key was needed.
+    id : for the log and the header ``X-Request-Id``.
+    client : the client's address; empty if it has none.
 
-    ``kind`` and ``encoding`` are what its headers ``Content-Type`` and ``Content-Encoding`` say, ``given`` is the
-    client's own id; None where there is none. ``chosen`` is the version that is to answer, once one is; ``held`` how
-    many bytes of the body the door has made room for.
+    Attributes
+    ----------
+    kind, encoding, given : the headers ``Content-Type``, ``Content-Encoding`` and ``X-Request-Id``, or None.
+    chosen : the version that answers, once it is chosen.
+    held : bytes of the body that admission has reserved.
     """
 
     __slots__ = (
@@ -49,12 +51,12 @@ class Request:
         self.method, self.path, self.query, self.headers = method, path, query, headers
         self.raw = quote(path).encode() if raw is None else raw
         self.body, self.key, self.id, self.client, self.held = body, key, id, client, 0
-        #: Whether it was let in before, and counted for its caller's rate.
+        #: Whether it was admitted before, and counted against its caller's rate limit.
         self.admitted = False
         self.kind: str | None = None
         self.encoding: str | None = None
         self.given: bytes | None = None
-        self.chosen: Version | None = None
+        self.chosen: ServedVersion | None = None
         for name, value in headers:
             if name == b"content-type":
                 self.kind = value.decode("latin-1")
@@ -64,7 +66,7 @@ class Request:
                 self.given = value
 
     def header(self, name: bytes) -> str | None:
-        """The first header of a name (in lower case), as text; None where there is none."""
+        """The first header of this name (in lower case) as text; None if there is none."""
         for found, value in self.headers:
             if found == name:
                 return value.decode("latin-1")
@@ -72,15 +74,15 @@ class Request:
 
 
 class Response:
-    """What is answered.
+    """A response.
 
     Parameters
     ----------
-    media_type : for the header ``Content-Type``; None for none.
-    headers : further ones, names in lower case.
-    kind : what a browser may do with it, of ``guard.headers.standing``: ``api``, ``page``, ``docs`` or ``file``.
-    model, version : which answered, for metrics and log; empty where none did.
-    rows : how many were answered.
+    media_type : the header ``Content-Type``; None for none.
+    headers : further headers, names in lower case.
+    kind : which security headers it gets, of ``guard.headers.standing``: ``api``, ``page``, ``docs`` or ``file``.
+    model, version : that answered, for metrics and log; empty if none did.
+    rows : number of rows that were scored.
     """
 
     __slots__ = ("body", "headers", "kind", "media_type", "model", "rows", "status", "version")

@@ -1,23 +1,23 @@
-"""The model and the version that a request is for, or the error that says which there are."""
+"""Finds the model and version that a request is for."""
 
 from functools import lru_cache
 from urllib.parse import quote
 
 from serving.contract import RequestError
-from serving.server.state import Model, Served, Version
+from serving.server.state import Served, ServedModel, ServedVersion
 
 NO_MODEL = "RESOURCE_DOES_NOT_EXIST"
 AWAY = "TEMPORARILY_UNAVAILABLE"
 
-#: Seconds after which a client may ask again for a model that is not served yet.
+#: Seconds after which a client may retry while models are being loaded.
 AGAIN = 1
 
-# Names that an error lists at most.
+# Maximum number of names in an error message.
 _LISTED = 10
 
 
 class NotYet(RequestError):
-    """Nothing is served yet; the answer says when to ask again."""
+    """Nothing is served yet; the answer says when to retry."""
 
     headers = ((b"retry-after", b"%d" % AGAIN),)
 
@@ -25,8 +25,8 @@ class NotYet(RequestError):
         super().__init__(message, status=503, code=AWAY)
 
 
-def model(served: Served, name: str | None) -> Model:
-    """The model of a name; the default one if no name is given.
+def find_model(served: Served, name: str | None) -> ServedModel:
+    """The model of this name, or the default model.
 
     Raises
     ------
@@ -43,13 +43,13 @@ def model(served: Served, name: str | None) -> Model:
     return found
 
 
-def version(model: Model, number: str) -> Version:
-    """A loaded version, by its number, ``@champion`` or ``@challenger``.
+def find_version(model: ServedModel, number: str) -> ServedVersion:
+    """The served version with this number, or ``@champion`` or ``@challenger``.
 
     Raises
     ------
     RequestError
-        with status 404 if there is no such version.
+        with status 404 if it is not served.
     """
     for label, found in (("@champion", model.champion), ("@challenger", model.challenger)):
         if found is not None and number in (found.version, label):
@@ -61,8 +61,8 @@ def version(model: Model, number: str) -> Version:
 
 
 @lru_cache(maxsize=256)
-def header(label: str) -> bytes:
-    """A version's label for a header: characters that are not ASCII are percent-encoded."""
+def version_header(label: str) -> bytes:
+    """A version's label as the value of a header: characters other than ASCII are percent-encoded."""
     return quote(label, safe=" /!#$&'()*+,:;=?@[]^`{|}~\"<>").encode()
 
 

@@ -1,6 +1,6 @@
-"""From the path of a request to what answers it: fixed paths by a table, others by their first segment.
+"""Finds the route of a path: fixed paths by a table, others by their first segment.
 
-A module of routes offers ``add(router, ...)``, which registers its own.
+A module with routes has a function ``add(router, ...)`` that registers them.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,17 +8,17 @@ from urllib.parse import unquote
 
 from serving.server.guard.admission import ASK, SEE
 from serving.server.messages import Request, Response
-from serving.server.protocols.base import Protocol
+from serving.server.protocols.base import WireProtocol
 from serving.server.protocols.mlflow import MLFLOW
 from serving.server.state import Served
 
-#: Answers what is no prediction: ``(request, served, route) -> Response``; raises RequestError.
+#: Answers a request other than a prediction: ``(request, served, route) -> Response``; raises RequestError.
 Answer = Callable[[Request, Served, "Route"], Response]
 
 GET = ("GET", "HEAD")
 POST = ("POST",)
 
-# Routes of paths that were found are kept: so many, none of a path of more bytes, whatever names clients make up.
+# Maximum number of paths whose routes are cached, and their maximum length: clients make up names.
 _REMEMBERED, _LONGEST = 1024, 256
 
 
@@ -27,35 +27,33 @@ class Route:
 
     Parameters
     ----------
-    name : the path with ``{name}`` for what varies; for metrics and log.
-    methods : the methods that it takes.
+    methods : the methods that it accepts.
     protocol : the wire format of predictions; None for other routes.
-    answer : for what is no prediction; None for predictions.
-    model, version : of the path; None where it names none.
-    access : what it asks of whoever comes, of ``guard.admission``; predictions ``ASK``, others ``SEE``.
-    aside : whether ``answer`` takes its time, and is to run in a thread.
+    answer : answers requests that are no predictions; None for predictions.
+    model, version : that the path names, or None.
+    access : what it requires, of ``guard.admission``; by default ``ASK`` for predictions, otherwise ``SEE``.
+    aside : whether ``answer`` is slow and runs in a thread.
     """
 
-    __slots__ = ("access", "answer", "aside", "methods", "model", "name", "protocol", "version")
+    __slots__ = ("access", "answer", "aside", "methods", "model", "protocol", "version")
 
     def __init__(
         self,
-        name: str,
         methods: Sequence[str],
         *,
-        protocol: Protocol | None = None,
+        protocol: WireProtocol | None = None,
         answer: Answer | None = None,
         model: str | None = None,
         version: str | None = None,
         access: str | None = None,
         aside: bool = False,
     ):
-        self.name, self.methods, self.protocol, self.answer = name, tuple(methods), protocol, answer
+        self.methods, self.protocol, self.answer = tuple(methods), protocol, answer
         self.model, self.version = model, version
         self.access, self.aside = access or (ASK if protocol else SEE), aside
 
 
-#: From the segments after the first, decoded, to a route; None where there is no such path.
+#: Returns the route of the decoded segments after the first; None if there is no such path.
 Find = Callable[[list[str]], Route | None]
 
 
@@ -65,25 +63,25 @@ class Router:
     def __init__(self) -> None:
         self._fixed: dict[bytes, Route] = {}
         self._patterns: dict[str, Find] = {}
-        self._speakers: dict[str, Protocol] = {}
+        self._speakers: dict[str, WireProtocol] = {}
         self._found: dict[bytes, Route] = {}
 
     def add(self, path: str, route: Route) -> None:
-        """Answer one path, and the same with a slash at its end."""
+        """Register a path, with and without a slash at its end."""
         self._fixed[path.encode()] = self._fixed[path.rstrip("/").encode() + b"/"] = route
 
-    def under(self, first: str, find: Find, *, speaker: Protocol = MLFLOW) -> None:
-        """Let a function answer the paths whose first segment is ``first``; ``speaker`` tells errors there."""
+    def under(self, first: str, find: Find, *, speaker: WireProtocol = MLFLOW) -> None:
+        """Let a function find the routes whose first segment is ``first``; ``speaker`` formats errors there."""
         self._patterns[first], self._speakers[first] = find, speaker
 
-    def speaker(self, path: str, route: Route | None) -> Protocol:
-        """The wire format that tells an error: a prediction's own, else that of the path's first segment."""
+    def speaker(self, path: str, route: Route | None) -> WireProtocol:
+        """The wire format for errors: of the prediction, otherwise of the path's first segment."""
         if route is not None and route.protocol is not None:
             return route.protocol
         return self._speakers.get(path.lstrip("/").partition("/")[0], MLFLOW)
 
     def find(self, path: bytes) -> Route | None:
-        """The route of a path as it came, percent-encoded; None where there is none."""
+        """The route of a percent-encoded path; None if there is none."""
         route = self._fixed.get(path) or self._found.get(path)
         if route is None:
             first, *rest = [unquote(part) for part in path.decode("latin-1").strip("/").split("/")]
@@ -94,3 +92,11 @@ class Router:
                     self._found.clear()
                 self._found[path] = route
         return route
+
+
+def versioned(segments: list[str]) -> tuple[str, str | None, list[str]]:
+    """Split ``[NAME, "versions", VERSION, ...]`` into name, version (None if there is none) and the rest."""
+    name, *rest = segments
+    if len(rest) >= 2 and rest[0] == "versions":
+        return name, rest[1], rest[2:]
+    return name, None, rest

@@ -1,4 +1,4 @@
-"""What a server is told when it starts, on the command line or by its environment; it does not change afterwards."""
+"""The options of `serve`, from the command line or the environment; they do not change while a server runs."""
 
 import ipaddress
 import json
@@ -10,46 +10,48 @@ from serving.contract import Limits
 from serving.errors import ServingError
 from serving.server.memory import LEAST, MAX_MEMORY, Shares
 
-#: Where nothing else is said: the folder that the follower writes and the workers read.
+#: Default folder of the cache, which the follower writes and the workers read.
 CACHE = ".serving-cache"
 
-#: The variables by which the supervisor tells its processes the settings, and a worker which one it is.
-SETTINGS, PLACE = "SERVING_SETTINGS", "SERVING_PLACE"
+#: Environment variable with which the supervisor passes the settings to its processes.
+SETTINGS = "SERVING_SETTINGS"
 
-#: Connections that may wait to be accepted.
+#: The environment variable that may hold API keys.
+KEYS = "SERVING_KEYS"
+
+#: Maximum number of connections that wait to be accepted.
 BACKLOG = 2048
 
-#: The exit code of a worker that stopped before all that it had begun was finished.
+#: Exit code of a worker that stopped before all its requests were answered.
 CUT = 3
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All options of ``serve``. A worker gets them as JSON.
+class ServerSettings:
+    """All options of ``serve``, which the supervisor passes to its processes as JSON.
 
     Parameters
     ----------
-    uris : models that are served as they are (``NAME=URI`` gives a name); none: every model of the registry that has a
-        version in Production is served, and followed.
-    port : 0 for any that is free.
-    default : the model that answers where a path names none.
+    uris : fixed models to serve (``NAME=URI`` names one); if empty, the server follows the registry and serves every
+        model that has a version in Production.
+    port : 0 for any free port.
+    default : the model that answers on paths that name none.
     cache : the folder of the cache.
-    policy : the registry's policy file; None for the one that ``LIFECYCLE_POLICY`` names, or that is shipped.
-    poll : seconds between two looks at the registry.
-    keys : the file of API keys; None for none. ``SERVING_KEYS`` may hold keys, too.
-    open : whether anybody who reaches the server may ask it, though it is bound wider than this machine.
-    rate : requests that one key, or without keys one address, may make, ``100/s``; None for any number.
-    max_body, max_rows : bytes and rows of one request; more is refused with 413.
-    max_memory : bytes of memory that one worker may take, whatever is asked of it; see ``memory``.
-    max_pending : requests that one worker has begun and not answered; more are refused with 503.
-    time_limit : seconds that reading, scoring and writing of a large request may take; then it is refused with 504.
-    read_limit : seconds in which a request has to arrive whole; the headers alone have
-        ``connections.HEAD_LIMIT`` of them.
-    grace : seconds that requests which have begun may take when the server is told to stop.
-    health_route, predict_route : further paths for ``/ping`` and ``/invocations``.
+    policy : the registry's policy file; None for the one that ``LIFECYCLE_POLICY`` names, or the default policy.
+    poll : seconds between two polls of the registry.
+    keys : the file of API keys; None for none. ``SERVING_KEYS`` may hold further keys.
+    open : whether a server without keys may listen on an address that other machines reach.
+    rate : rate limit of a key or, without keys, of an address, such as ``100/s``; None for no limit.
+    max_body, max_rows : maximum size of a request in bytes, and in rows; larger ones are refused with 413.
+    max_memory : maximum memory of a worker in bytes; see ``memory``.
+    max_pending : maximum number of unanswered requests of a worker; further ones are refused with 503.
+    time_limit : seconds to read, score and answer a large request, which is then refused with 504.
+    read_limit : seconds for a request to arrive completely; headers have ``http.limits.Timeouts.head`` seconds.
+    grace : seconds to finish requests at shutdown.
+    health_route, predict_route : additional paths for ``/ping`` and ``/invocations``.
     metrics, log : whether there is ``/metrics``, and an access log on standard output.
-    open_metrics : whether ``/metrics`` asks for no key, where keys are set.
-    metrics_folder : where the workers keep their counts, so that each can tell of all; the supervisor makes it.
+    open_metrics : whether ``/metrics`` needs no key although keys are set.
+    metrics_folder : where the workers share their counts; the supervisor creates it.
     """
 
     uris: tuple[str, ...] = ()
@@ -81,14 +83,14 @@ class Settings:
     metrics_folder: str = ""
 
     def limits(self, shares: Shares | None = None) -> Limits:
-        """The largest request that is answered, with these shares of a worker's memory."""
+        """The largest request that is answered, given the shares of a worker's memory."""
         if shares is None:
             return Limits(self.max_body, self.max_rows)
         return Limits(min(self.max_body, shares.bodies), self.max_rows, shares.work)
 
     @property
     def follows(self) -> bool:
-        """Whether the registry's stages are followed."""
+        """Whether the server follows the registry's stages."""
         return not self.uris
 
     @property
@@ -98,55 +100,49 @@ class Settings:
 
     @property
     def keyed(self) -> bool:
-        """Whether requests have to bring a key."""
-        return bool(self.keys or os.environ.get("SERVING_KEYS"))
+        """Whether requests need a key."""
+        return bool(self.keys or os.environ.get(KEYS))
 
     def dumps(self) -> str:
-        """The settings as JSON, for a process of this server."""
+        """The settings as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def loads(cls, text: str) -> "Settings":
+    def loads(cls, text: str) -> "ServerSettings":
         """The settings that ``dumps`` wrote."""
         values = json.loads(text)
         return cls(**{**values, "uris": tuple(values["uris"])})
 
-    def checked(self) -> "Settings":
-        """Themselves, where they go together.
+    def checked(self) -> "ServerSettings":
+        """Return self after checking that the options are consistent.
 
         Raises
         ------
         ServingError
-            where they do not, or would let anybody in who was not meant.
+            if they are not, or if they would admit other machines by accident.
         """
         if self.max_memory < LEAST:
             raise ServingError(
                 f"--max-memory is at least {LEAST // 2**20} MiB for each worker, found {self.max_memory / 2**20:g} MiB"
             )
         if bool(self.tls_cert) != bool(self.tls_key):
-            raise ServingError("TLS wants both --tls-cert and --tls-key, found one of them")
+            raise ServingError("TLS needs both --tls-cert and --tls-key, found only one of them")
         for option, path in (("--tls-cert", self.tls_cert), ("--tls-key", self.tls_key), ("--keys", self.keys)):
             if path and not os.access(path, os.R_OK):
-                raise ServingError(f"{option} {path} cannot be read; see that it is there, and may be")
+                raise ServingError(f"{option} {path} cannot be read; check that it exists and is readable")
         for option, route in (("AIP_HEALTH_ROUTE", self.health_route), ("AIP_PREDICT_ROUTE", self.predict_route)):
             if route and not route.startswith("/"):
                 raise ServingError(f"{option} is a path that begins with /, found {route!r}")
-        from serving.server.guard.door import keyring
-        from serving.server.guard.rates import Rate
-
-        if self.rate:
-            Rate.parse(self.rate)
-        keyring(self)
         if not self.keyed and not self.open and not local(self.host):
             raise ServingError(
-                f"--host {self.host} lets other machines ask, and no keys are set: give --keys FILE, or --open to let "
-                "anybody in"
+                f"--host {self.host} admits other machines, and no keys are set: give --keys FILE, or --open to admit "
+                "anybody"
             )
         return self
 
 
 def local(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -155,11 +151,11 @@ def local(host: str) -> bool:
         return False
 
 
-def folder(settings: Settings) -> Path:
-    """The folder of the cache, as it is found from any working folder."""
+def cache_folder(settings: ServerSettings) -> Path:
+    """The absolute path of the cache."""
     return Path(settings.cache).expanduser().absolute()
 
 
-def reasons(settings: Settings) -> Path:
-    """The file in which the follower tells the supervisor why it cannot follow."""
+def reasons(settings: ServerSettings) -> Path:
+    """The file in which the follower tells the supervisor why it cannot start."""
     return Path(settings.metrics_folder) / "follower"

@@ -1,7 +1,7 @@
-"""Asks a challenger what its champion was asked, in a process of its own: nothing that it does reaches an answer.
+"""Sends requests to a challenger in a separate process, which cannot affect any answer.
 
-A worker hands requests over by a pipe, without waiting, after it has answered them itself. What does not fit is dropped
-and counted. The process is started with the first request, gives way to the workers, and ends with its worker.
+A worker passes requests through a pipe after it has answered them, without waiting; those that do not fit are dropped
+and counted. The process starts with the first request, has a lower priority than the workers, and ends with its worker.
 """
 
 import asyncio
@@ -18,56 +18,58 @@ from collections.abc import Callable
 from serving.contract import Limits
 from serving.server.log import say
 from serving.server.messages import Request
-from serving.server.protocols.base import Protocol
-from serving.server.state import Version
-from serving.server.traffic import Tally
+from serving.server.protocols.base import WireProtocol
+from serving.server.state import ServedVersion
+from serving.server.traffic import Comparison
 
-#: Bytes of requests that may wait for the process, beside what its pipe holds.
+#: Maximum size of the requests that wait for the process, in bytes, beyond the buffer of its pipe.
 WAITING = 4 * 1024 * 1024
-#: Seconds between two starts of a process that ended by itself.
+#: Seconds between two starts of the process.
 AGAIN = 5.0
 #: Seconds between two log lines about a pair of versions.
-SAID = 10.0
+LOG_INTERVAL = 10.0
 # Seconds that the process may take to end.
 _ENDING = 2.0
-#: Headers by which a request is read; others, keys among them, stay behind.
+#: Headers that affect how a request is parsed; others, such as keys, are not passed on.
 READ = frozenset({b"content-type", b"content-encoding", b"inference-header-content-length"})
 
-#: A process that nobody asks anything for so many seconds ends.
+#: The process ends after so many seconds without a request.
 IDLE = 60.0
 
-#: Is told of what was compared: ``tell(model, champion, challenger, tally)``, both by the number of their version.
-Tell = Callable[[str, str, str, Tally], None]
+#: Counts a comparison: ``count(model, champion, challenger, comparison)``, the versions by their numbers.
+Count = Callable[[str, str, str, Comparison], None]
 
 
 class Shadow:
-    """The challenger's side of one worker.
+    """The challengers of one worker.
 
     Parameters
     ----------
     limits : of the workers' requests.
-    count : is told within a second or two; for metrics.
-    report : is told every ``SAID`` seconds at most; for the log.
+    count : called within a second or two, for the metrics.
+    waiting : maximum size of the requests that wait for the process, in bytes.
     """
 
-    def __init__(self, limits: Limits, *, count: Tell, report: Tell, waiting: int = WAITING):
-        self._limits, self._count, self._report, self._waiting = limits, count, report, waiting
+    def __init__(self, limits: Limits, *, count: Count, waiting: int = WAITING):
+        self._limits, self._count, self._waiting = limits, count, waiting
         self._process: asyncio.subprocess.Process | None = None
         self._starting: asyncio.Task | None = None
         self._due = 0.0
         self._numbers = itertools.count()
-        # The pair of each model that is asked now, by its name; and what every pair was called.
-        self._pairs: dict[str, tuple[int, Version, Version]] = {}
+        # The present pair of versions of each model, and the names of all pairs so far.
+        self._pairs: dict[str, tuple[int, ServedVersion, ServedVersion]] = {}
         self._labels: dict[int, tuple[str, str, str]] = {}
-        self._said: dict[int, tuple[float, Tally]] = {}
-        # Requests that the process has been handed and has not told of.
+        self._logged: dict[int, tuple[float, Comparison]] = {}
+        # Number of requests of each pair that the process has not reported yet.
         self._open: Counter[int] = Counter()
 
-    def ask(self, champion: Version, challenger: Version, protocol: Protocol, request: Request) -> None:
-        """Hand a request over soon, once its answer is on its way, or drop it; returns at once."""
+    def ask(self, champion: ServedVersion, challenger: ServedVersion, protocol: WireProtocol, request: Request) -> None:
+        """Pass a request on, or drop it, once its answer was sent; returns at once."""
         asyncio.get_running_loop().call_soon(self._ask, champion, challenger, protocol, request)
 
-    def _ask(self, champion: Version, challenger: Version, protocol: Protocol, request: Request) -> None:
+    def _ask(
+        self, champion: ServedVersion, challenger: ServedVersion, protocol: WireProtocol, request: Request
+    ) -> None:
         pair = self._pair(champion, challenger)
         process = self._process
         if process is None or process.stdin is None or process.stdin.is_closing():
@@ -83,16 +85,16 @@ class Shadow:
         self._open[pair] += 1
 
     async def stop(self) -> None:
-        """End the process, and tell the rest."""
+        """End the process, and report the rest."""
         if self._starting is not None:
             if self._process is not None and self._process.stdin is not None:
-                self._process.stdin.close()  # it tells what it knows, and ends
+                self._process.stdin.close()  # it reports the rest, and ends
             with contextlib.suppress(TimeoutError, asyncio.CancelledError, OSError):
                 await asyncio.wait_for(self._starting, _ENDING)
-        for pair in list(self._said):
+        for pair in list(self._logged):
             self._log(pair, soon=True)
 
-    def _pair(self, champion: Version, challenger: Version) -> int:
+    def _pair(self, champion: ServedVersion, challenger: ServedVersion) -> int:
         number, *both = self._pairs.get(champion.model, (-1, None, None))
         if both[0] is champion and both[1] is challenger:
             return number
@@ -118,7 +120,7 @@ class Shadow:
                 stdout=asyncio.subprocess.PIPE,
             )
         except OSError as error:  # no memory, or no processes left
-            say(f"no shadow is asked, and tried again in {AGAIN:g} s: {error.strerror}")
+            say(f"the shadow process cannot be started: {error.strerror}; next attempt in {AGAIN:g} s")
             return
         assert process.stdin is not None
         assert process.stdout is not None
@@ -129,10 +131,10 @@ class Shadow:
             self._process = process
             while line := await asyncio.wait_for(process.stdout.readline(), IDLE):
                 counts = json.loads(line)
-                pair, tally = counts.pop("pair"), Tally.of(counts)
-                self._open[pair] -= tally.requests
-                self._tell(pair, tally)
-        except TimeoutError:  # nothing was asked, or it hangs
+                pair, comparison = counts.pop("pair"), Comparison(**counts)
+                self._open[pair] -= comparison.requests
+                self._record(pair, comparison)
+        except TimeoutError:  # no requests, or it hangs
             self._due = 0.0
         finally:
             self._process = None
@@ -146,56 +148,39 @@ class Shadow:
 
     def _drop(self, pair: int, number: int = 1) -> None:
         if number > 0:
-            tally = Tally()
-            tally.dropped = number
-            self._tell(pair, tally)
+            self._record(pair, Comparison(dropped=number))
 
-    def _tell(self, pair: int, tally: Tally) -> None:
-        self._count(*self._labels[pair], tally)
-        since, total = self._said.get(pair, (time.monotonic(), Tally()))
-        total.add(tally)
-        self._said[pair] = since, total
+    def _record(self, pair: int, comparison: Comparison) -> None:
+        self._count(*self._labels[pair], comparison)
+        since, total = self._logged.get(pair, (time.monotonic(), Comparison()))
+        total.add(comparison)
+        self._logged[pair] = since, total
         self._log(pair)
 
     def _log(self, pair: int, *, soon: bool = False) -> None:
-        since, total = self._said[pair]
-        if soon or time.monotonic() - since >= SAID:
-            del self._said[pair]
-            self._report(*self._labels[pair], total)
+        since, total = self._logged[pair]
+        if soon or time.monotonic() - since >= LOG_INTERVAL:
+            del self._logged[pair]
+            say(summary(*self._labels[pair], total))
 
 
-def counting(compared: Callable[[str, str, str, str, int], None]) -> Tell:
-    """What tells metrics: ``compared(model, champion, challenger, outcome, rows)``, an outcome at a time."""
-
-    def count(model: str, champion: str, challenger: str, tally: Tally) -> None:
-        for outcome, number in (
-            ("same", tally.rows - tally.different),
-            ("different", tally.different),
-            ("failed", tally.failed),
-            ("dropped", tally.dropped),
-        ):
-            if number:
-                compared(model, champion, challenger, outcome, number)
-
-    return count
-
-
-def said(model: str, champion: str, challenger: str, tally: Tally) -> str:
-    """A tally in words, for the log."""
-    mean = tally.distance / tally.rows if tally.rows else 0.0
+def summary(model: str, champion: str, challenger: str, comparison: Comparison) -> str:
+    """A comparison as a log line."""
+    rows = comparison.rows
+    mean = comparison.distance / rows if rows else 0.0
     return (
-        f"shadow of {model}: versions {champion} and {challenger} were asked {tally.requests} times for {tally.rows} "
-        f"rows; {tally.different} rows differ, by {mean:.3g} on average and {tally.largest:.3g} at most; "
-        f"{tally.failed} requests were answered by one of them only; {tally.dropped} were dropped"
+        f"shadow of {model}: versions {champion} and {challenger} were asked {comparison.requests} times for "
+        f"{rows} rows; {comparison.different} rows differ, by {mean:.3g} on average and {comparison.largest:.3g} at "
+        f"most; {comparison.failed} requests were answered by one of them only; {comparison.dropped} were dropped"
     )
 
 
-def _introduced(number: int, *pair: Version) -> bytes:
+def _introduced(number: int, *pair: ServedVersion) -> bytes:
     both = [(one.model, one.version, one.stage, one.card.dumps()) for one in pair]
     return frame(("pair", number, *both))
 
 
 def frame(content: tuple) -> bytes:
-    """A message to the process: its length in four bytes, and the message."""
+    """A message to the process: its length in four bytes, then its content."""
     packed = pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
     return struct.pack("<I", len(packed)) + packed

@@ -1,7 +1,7 @@
-"""The process that asks challengers: reads requests from its standard input, and writes counts to its output.
+"""The process that asks challengers: reads requests from standard input, writes comparisons to standard output.
 
-``python -m serving.server.shadow_worker``, started by ``shadow``. Its input is a pipe of the worker that started it, so
-it trusts what it reads, and ends with it.
+``python -m serving.server.shadow_worker``, started by ``shadow``. Its input is a pipe from its worker, so it trusts
+what it reads, and ends with the worker.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import BinaryIO
 
@@ -21,47 +22,47 @@ from serving.contract import Limits, Question
 from serving.scorecard import Scorecard
 from serving.server.log import say
 from serving.server.messages import Request
-from serving.server.protocols.base import FEW, Protocol
-from serving.server.state import Version
-from serving.server.traffic import Tally, compared
+from serving.server.protocols.base import FEW, WireProtocol
+from serving.server.state import ServedVersion
+from serving.server.traffic import Comparison, compare
 
 #: Seconds between two reports.
 EVERY = 0.5
-#: How much more willingly than the workers it lets others have the processor.
+#: Niceness relative to the workers.
 NICE = 10
 
 
-class Counting:
-    """What was compared since the last report, by pair of versions."""
+class Comparisons:
+    """Comparisons since the last report, by pair of versions."""
 
     def __init__(self, out: BinaryIO):
         self._out, self._lock = out, threading.Lock()
-        self._tallies: dict[int, Tally] = {}
+        self._pairs: dict[int, Comparison] = {}
 
-    def add(self, pair: int, tally: Tally) -> None:
-        """Count in."""
+    def add(self, pair: int, comparison: Comparison) -> None:
+        """Add a comparison."""
         with self._lock:
-            self._tallies.setdefault(pair, Tally()).add(tally)
+            self._pairs.setdefault(pair, Comparison()).add(comparison)
 
     def report(self) -> None:
-        """Write what there is, and begin anew."""
+        """Write the comparisons, and start again from zero."""
         with self._lock:
-            found, self._tallies = self._tallies, {}
-        for pair, tally in found.items():
-            self._out.write(json.dumps({"pair": pair, **tally.to_dict()}).encode() + b"\n")
+            found, self._pairs = self._pairs, {}
+        for pair, comparison in found.items():
+            self._out.write(json.dumps({"pair": pair, **asdict(comparison)}).encode() + b"\n")
         self._out.flush()
 
 
 def run(source: BinaryIO, out: BinaryIO) -> None:
     """Compare until the input ends."""
-    counting = Counting(out)
+    comparisons = Comparisons(out)
     over = threading.Event()
 
     def reporting() -> None:
         while not over.wait(EVERY):
             try:
-                counting.report()
-            except OSError:  # nobody listens any more: the worker is gone
+                comparisons.report()
+            except OSError:  # the worker has ended
                 os._exit(0)
 
     threading.Thread(target=reporting, daemon=True).start()
@@ -80,20 +81,19 @@ def run(source: BinaryIO, out: BinaryIO) -> None:
             number, protocol, request = content
             champion, challenger = pairs[number]
             try:
-                tally = compared(asking(protocol(), request, limits), champion, challenger, few=FEW)
+                comparison = compare(asking(protocol(), request, limits), champion, challenger, few=FEW)
             except Exception:
                 if not troubled:
                     say(f"shadow of {challenger.label}: {traceback.format_exc()}")
                 troubled = True
-                tally = Tally()
-                tally.requests = tally.failed = 1
-            counting.add(number, tally)
+                comparison = Comparison(requests=1, failed=1)
+            comparisons.add(number, comparison)
     over.set()
-    counting.report()
+    comparisons.report()
 
 
-def asking(protocol: Protocol, request: Request, limits: Limits) -> Callable[[Version], Question]:
-    """What a request asks of a version, as ``compared`` wants it."""
+def asking(protocol: WireProtocol, request: Request, limits: Limits) -> Callable[[ServedVersion], Question]:
+    """Return a function that parses a request for a version, as ``compared`` wants it."""
     return lambda version: protocol.ask(request, version, limits)
 
 
@@ -106,14 +106,14 @@ def _read(source: BinaryIO):
     return pickle.loads(packed) if len(packed) == length else None
 
 
-def _version(model: str, version: str, stage: str, card: str) -> Version:
-    return Version(model, version, stage, Scorecard.loads(card), MappingProxyType({}))
+def _version(model: str, version: str, stage: str, card: str) -> ServedVersion:
+    return ServedVersion(model, version, stage, Scorecard.loads(card), MappingProxyType({}))
 
 
 def main() -> None:
-    """The program."""
+    """Run the process."""
     os.nice(NICE)
-    # The terminal's interrupt is for the supervisor; this ends with its worker.
+    # The supervisor handles Ctrl-C of the terminal; this process ends with its worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         run(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,14 +1,14 @@
-"""What a server serves, in words that are the same for servers that serve the same: the key of its state."""
+"""Identifies what a server serves, equally for all servers that serve the same: the key of its state document."""
 
 import os
 from pathlib import Path
 
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 
 _DEFAULT = "sqlite:///mlflow.db"
 
 
-def source(settings: Settings) -> str:
+def source(settings: ServerSettings) -> str:
     """The models by their URIs, or the registry and the policy."""
     policy = settings.policy or os.environ.get("LIFECYCLE_POLICY") or ""
     registry = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT
@@ -16,13 +16,13 @@ def source(settings: Settings) -> str:
     where = " ".join(filter(None, (_absolute(registry), os.environ.get("MLFLOW_WORKSPACE"))))
     parts = [where, policy and str(Path(policy).expanduser().absolute())]
     if settings.uris:
-        # A path says the same whatever registry there is.
+        # A path does not depend on the registry.
         parts = [_place(uri) or f"{where} {uri}" for uri in settings.uris]
     return "\n".join(parts)
 
 
 def _place(text: str) -> str | None:
-    """A path, as it is found from any working folder, behind the name it is given; None where it is none."""
+    """``NAME=PATH`` or ``PATH`` with an absolute path; None if it is no existing path."""
     name, equals, uri = text.partition("=")
     if Path(text).exists() or not equals:
         name, equals, uri = "", "", text
@@ -30,7 +30,7 @@ def _place(text: str) -> str | None:
 
 
 def _absolute(uri: str) -> str:
-    """A registry's address, that of a file as it is found from any working folder."""
+    """A registry's address; that of a SQLite file with an absolute path."""
     scheme, separator, path = uri.partition(":///")
     if separator and scheme.startswith("sqlite") and not path.startswith("/"):
         return f"{scheme}:///{Path(path).absolute()}"

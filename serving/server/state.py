@@ -1,4 +1,4 @@
-"""What a worker serves at one moment: frozen values, exchanged as a whole."""
+"""What a worker serves at one moment: immutable values, replaced as a whole."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ from serving.scorecard import Scorecard
 
 
 @dataclass(frozen=True)
-class Version:
-    """A version that answers.
+class ServedVersion:
+    """A version that is served.
 
     Parameters
     ----------
     model : the registered name, or the one given to a model that is served by its URI.
-    version : ``"3"``; ``"0"`` for a path that does not say.
+    version : ``"3"``; ``"0"`` for a path without one.
     stage : ``"Production"``, ``"Staging"``, or ``""`` for a model that is served by its URI.
-    example : one input row, ``{column: value}``, of the model's input example; empty where it has none.
+    example : one input row, ``{column: value}``, of the model's input example; empty if it has none.
     """
 
     model: str
@@ -28,18 +28,18 @@ class Version:
 
     @cached_property
     def label(self) -> str:
-        """``diabetes/3``: how headers, log and metrics name it."""
+        """``diabetes/3``, its name in headers, log and metrics."""
         return f"{self.model}/{self.version}"
 
 
 @dataclass(frozen=True)
-class Traffic:
-    """What the challenger gets to see.
+class TrafficSplit:
+    """Which requests the challenger gets.
 
     Parameters
     ----------
-    mode : ``none``; ``shadow``: it is asked too, and its answers are only compared; ``canary``: it answers a share.
-    weight : the share of the requests, from 0 to 1.
+    mode : ``none``; ``shadow``: the challenger's answers are only compared; ``canary``: it answers a share.
+    weight : the share of requests, from 0 to 1.
     """
 
     mode: str = "none"
@@ -47,42 +47,42 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A model that answers.
+class ServedModel:
+    """A model that is served.
 
     Parameters
     ----------
-    refused : why a version that should be served is not, one line; empty where there is none.
+    refused : why a version that should be served is not, one line; empty if there is none.
     """
 
     name: str
-    champion: Version
-    challenger: Version | None = None
-    traffic: Traffic = Traffic()
+    champion: ServedVersion
+    challenger: ServedVersion | None = None
+    traffic: TrafficSplit = TrafficSplit()
     refused: str = ""
 
 
 @dataclass(frozen=True)
 class Served:
-    """All that is served.
+    """Everything that is served.
 
     Parameters
     ----------
-    default : the model that answers where the path names none; None where there are several, or none.
-    generation : of the state document that it was read from; 0 before there was one.
-    refused : models of the registry that are not served, and why, one line each.
+    default : the model that answers on paths that name none; None if there is no such model.
+    generation : of the state document it was read from; 0 before the first.
+    refused : registered models that are not served, and why, one line each.
     """
 
-    models: Mapping[str, Model]
+    models: Mapping[str, ServedModel]
     default: str | None = None
     generation: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def loading(self) -> bool:
-        """Whether what is to be served has not been read for the first time."""
+        """Whether the server has not loaded its models yet."""
         return self.generation == 0 and not self.models
 
 
-#: What a worker serves before it has read anything.
+#: What a worker serves before it has loaded anything.
 NOTHING = Served(MappingProxyType({}))

@@ -1,7 +1,7 @@
-"""The supervisor: binds the socket, keeps one follower and the workers running, and stops them when it is told to.
+"""The supervisor: binds the socket, keeps one follower and the workers running, and stops them on a signal.
 
-It imports no MLflow and answers nothing itself. Whatever becomes of it, its processes end: each holds the end of a pipe
-that closes with it.
+It imports no MLflow and answers no requests. However it ends, its processes end too: each holds the end of a pipe that
+closes with it.
 """
 
 import contextlib
@@ -23,30 +23,32 @@ from serving.errors import ServingError
 from serving.server.cache import Cache
 from serving.server.follower import direct
 from serving.server.guard import certificate
+from serving.server.guard.keyring import Keyring
+from serving.server.guard.rates import Rate
 from serving.server.log import say
 from serving.server.memory import KEPT
-from serving.server.settings import BACKLOG, CUT, PLACE, SETTINGS, Settings, folder, reasons
+from serving.server.settings import BACKLOG, CUT, SETTINGS, ServerSettings, cache_folder, reasons
 from serving.server.source import source
 from serving.server.telemetry.shared_folder import shared
 
-# A process that ends this soon after its start would only do so again: it is started later each time, up to a limit.
+# Seconds: a process that ends this soon is restarted after a pause, which doubles up to a maximum.
 _SOON, _LATEST = 5.0, 10.0
-# So many ends of workers in a row, none of which came to live longer, are no accident.
+# After so many such ends in a row, the server gives up.
 _HOPELESS = 5
 _FOLLOWER = "follower"
-# Beyond its grace, what a process may take to end.
+# Seconds that a process may take to end, beyond its grace.
 _MARGIN = 3.0
 
 
 @dataclass
 class Child:
-    """A process of the server, through all of its lives.
+    """A process of the server, and its restarts.
 
     Parameters
     ----------
     start : starts it.
-    next : when it may be started again, by the monotonic clock.
-    short : how many of its lives in a row were too short.
+    next : when it may be restarted, by the monotonic clock.
+    short : how often in a row it ended too soon.
     """
 
     name: str
@@ -58,31 +60,34 @@ class Child:
     finished: bool = field(default=False)
 
 
-def run(settings: Settings) -> int:
-    """Serve until told to stop; the exit code: 0, and 1 where requests had to be cut off at the end.
+def run(settings: ServerSettings) -> int:
+    """Serve until a signal; return the exit code: 1 if requests were cut off at the end, otherwise 0.
 
     Raises
     ------
     ServingError
-        where it cannot begin: an address in use, a certificate that is none, a cache that cannot be written.
+        if it cannot start: an address in use, invalid keys or certificate, a cache that cannot be written.
     """
     _standard_files()
     settings.checked()
+    Keyring.of(settings)
+    if settings.rate:
+        Rate.parse(settings.rate)
     direct.read(settings.uris)
     _see_certificate(settings)
-    Cache(folder(settings), source(settings)).make()
-    with contextlib.closing(bind(settings.host, settings.port)) as listener, _metrics(settings) as settings:
+    Cache(cache_folder(settings), source(settings)).make()
+    with contextlib.closing(bind(settings.host, settings.port)) as listener, shared() as folder:
         _many_files()
-        return _Supervisor(settings, listener).run()
+        return _Supervisor(replace(settings, metrics_folder=str(folder)), listener).run()
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Return a listening socket.
 
     Raises
     ------
     ServingError
-        where it cannot: the address is in use, is not this machine's, or the port is not for everybody.
+        if the address is in use, is not this machine's, or the port needs more rights.
     """
     bare = host.strip("[]")
     try:
@@ -90,7 +95,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise ServingError(
-            f"--host {host} is no address: {error.strerror or error}; give one of this machine"
+            f"--host {host} is no address: {error.strerror or error}; give an address of this machine"
         ) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,7 +105,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         advice = {
             errno.EADDRINUSE: "another program listens there; stop it, or give another --port",
-            errno.EACCES: "a port below 1024 wants more rights; give another --port",
+            errno.EACCES: "a port below 1024 needs more rights; give another --port",
             errno.EADDRNOTAVAIL: "it is no address of this machine; give another --host",
         }.get(error.errno or 0, "give another --host or --port")
         raise ServingError(f"{host} port {port}: {error.strerror or error}; {advice}") from None
@@ -108,7 +113,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, listener: socket.socket):
+    def __init__(self, settings: ServerSettings, listener: socket.socket):
         self._settings, self._listener = settings, listener
         self._life, self._end = os.pipe()
         self._woken, self._wake = os.pipe()
@@ -116,10 +121,10 @@ class _Supervisor:
             os.set_blocking(pipe, False)
         self._asked = 0
         self._children = [Child(_FOLLOWER, self._follower)]
-        self._children += [Child(f"worker {place}", self._worker(place)) for place in range(settings.workers)]
+        self._children += [Child(f"worker {number}", self._worker) for number in range(settings.workers)]
 
     def run(self) -> int:
-        """Keep all running until told to stop, and stop them."""
+        """Keep all processes running until a signal, then stop them."""
         with self._signals():
             try:
                 # Workers first: with a warm cache they answer while MLflow is still being imported.
@@ -141,10 +146,10 @@ class _Supervisor:
         workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
         say(f"serving on http{'s' if settings.tls else ''}://{shown}:{port} with {workers}: {what}")
         if settings.open and not settings.keyed:
-            say("it is open: anybody who reaches this address may ask")
+            say("it is open: anybody who reaches this address may send requests")
 
     def _tend(self) -> None:
-        """Start again what has ended."""
+        """Restart processes that have ended."""
         now = time.monotonic()
         for child in self._children:
             if child.finished:
@@ -170,7 +175,7 @@ class _Supervisor:
         if child.name == _FOLLOWER and code == 2:
             say(reasons(self._settings).read_text(encoding="utf-8"))
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        say(f"{child.name} ended {how}; it is started again{f' in {pause:g} s' if pause else ''}")
+        say(f"{child.name} ended {how}; it is restarted{f' in {pause:g} s' if pause else ''}")
         if not pause:
             self._start(child)
 
@@ -179,27 +184,26 @@ class _Supervisor:
         child.process = child.start()
 
     def _follower(self) -> subprocess.Popen:
-        return self._spawn("serving.server.follower", {})
+        return self._spawn("serving.server.follower")
 
-    def _worker(self, place: int) -> Callable[[], subprocess.Popen]:
-        return lambda: self._spawn("serving.server.worker", {PLACE: str(place)}, self._listener.fileno())
+    def _worker(self) -> subprocess.Popen:
+        return self._spawn("serving.server.worker", self._listener.fileno())
 
-    def _spawn(self, module: str, variables: dict[str, str], *files: int) -> subprocess.Popen:
+    def _spawn(self, module: str, *files: int) -> subprocess.Popen:
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         environment = {
-            # One row at a time gains nothing from threads of BLAS, whose memory is the larger part of a worker's.
+            # Threads of BLAS gain nothing on single rows, and would take most of a worker's memory.
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
-            # What a large request needed is kept for the next: to get it from the system, page by page, takes as long
-            # as to read the request.
+            # Keep the memory of a large request for the next one: getting it from the system takes as long as
+            # parsing the request.
             "MALLOC_TRIM_THRESHOLD_": str(KEPT),
             "MALLOC_MMAP_THRESHOLD_": str(1024 * 1024),
-            # A heap for each thread would each keep what it once needed; Arrow is to use the same one.
+            # A heap for each thread would keep its peak; Arrow shares the heap.
             "MALLOC_ARENA_MAX": "2",
             "ARROW_DEFAULT_MEMORY_POOL": "system",
             **os.environ,
-            **variables,
             "PYTHONPATH": path,
             SETTINGS: self._settings.dumps(),
         }
@@ -208,7 +212,7 @@ class _Supervisor:
             env=environment,
             stdin=subprocess.DEVNULL,
             pass_fds=(*files, self._life),
-            # Ctrl-C at the terminal is for the supervisor alone, which tells the others.
+            # Only the supervisor gets Ctrl-C from the terminal; it stops the others.
             process_group=0,
         )
 
@@ -217,7 +221,7 @@ class _Supervisor:
         return max(0.0, min([1.0, *(when - time.monotonic() for when in due)]))
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep until a signal comes, a child's end among them."""
+        """Sleep until a signal, including the end of a child."""
         select.select([self._woken], (), (), seconds)
         with contextlib.suppress(BlockingIOError):
             os.read(self._woken, 4096)
@@ -241,27 +245,27 @@ class _Supervisor:
                 signal.signal(number, handler)
 
     def _stop(self) -> int:
-        """Let the workers finish what they began; told a second time, or after the grace, they are cut off."""
+        """Let the workers finish their requests; after the grace, or a second signal, kill them."""
         running = [child.process for child in self._children if child.process is not None]
         workers = [child.process for child in self._children if child.process is not None and child.name != _FOLLOWER]
-        # Nobody is let in who would not be answered.
+        # No connection is accepted that would not be answered.
         self._listener.close()
         for process in running:
             _signal(process, signal.SIGTERM)
-        say("stopping: what has begun is finished")
+        say("stopping: finishing requests")
         deadline, asked = time.monotonic() + self._settings.grace + _MARGIN, max(self._asked, 1)
         while any(process.poll() is None for process in workers):
             if time.monotonic() > deadline or self._asked > asked:
                 break
             self._sleep(0.2)
         cut = any(process.poll() in (None, CUT) for process in workers)
-        # The follower has nothing to finish: what it writes is whole, or as it was.
+        # The follower has nothing to finish: it replaces files as a whole.
         for process in running:
             _signal(process, signal.SIGKILL)
             process.wait()
         os.close(self._end)
         os.close(self._life)
-        say("stopped; requests that had begun were cut off" if cut else "stopped")
+        say("stopped; unfinished requests were cut off" if cut else "stopped")
         return 1 if cut else 0
 
 
@@ -270,15 +274,8 @@ def _signal(process: subprocess.Popen, number: signal.Signals) -> None:
         process.send_signal(number)
 
 
-@contextlib.contextmanager
-def _metrics(settings: Settings) -> Iterator[Settings]:
-    """A folder in which the workers keep their counts, for as long as the server runs."""
-    with shared() as place:
-        yield replace(settings, metrics_folder=str(place))
-
-
 def _standard_files() -> None:
-    """Open to nowhere what was closed of standard input, output and error: a socket in its place would be logged to."""
+    """Open /dev/null for closed standard files: a socket with such a number would be logged to."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -286,13 +283,13 @@ def _standard_files() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
-def _see_certificate(settings: Settings) -> None:
+def _see_certificate(settings: ServerSettings) -> None:
     if settings.tls_cert and settings.tls_key:
         certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings.tls_cert, settings.tls_key)
 
 
 def _many_files() -> None:
-    """Let the workers have as many connections as the system allows: each is an open file."""
+    """Raise the limit of open files, which limits the connections of the workers."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
     if soft < most:

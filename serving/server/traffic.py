@@ -1,27 +1,28 @@
-"""Which version answers a request, which are asked beside it, and how far apart their answers are."""
+"""Routes requests between champion and challenger, and compares their answers."""
 
 import math
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from serving.contract import OUTPUTS, RequestError, answers
 from serving.server.messages import Request
-from serving.server.state import Model, Version
+from serving.server.state import ServedModel, ServedVersion
 
 NONE, CANARY = "none", "canary"
-#: Headers whose value keeps the requests of one caller with one version; the first that is there counts.
+#: Headers whose value keeps a caller's requests with one version; the first one present counts.
 KEYS = (b"x-request-key", b"x-session-id")
-#: Numbers that are nearer to each other than this, relatively, are the same answer.
+#: Maximum relative difference of numbers that count as the same answer.
 SAME = 1e-9
 
 _SPAN = 2.0**64
 
 
-def choose(model: Model, request: Request) -> tuple[Version, Version | None]:
-    """Who answers a request that names no version, and who is asked beside it, unless that is nobody.
+def choose(model: ServedModel, request: Request) -> tuple[ServedVersion, ServedVersion | None]:
+    """The version that answers a request without a version, and the challenger to ask in the shadow, if any.
 
-    The choice hangs on the model's name, the request's key and the weight alone, so that all workers agree, and a
-    greater weight only ever moves keys from the champion to the challenger. Without a header of ``KEYS`` the key is
-    the request's body: the same question then has the same answer, however often it is asked.
+    The choice depends only on the model's name, the request's key and the weight, so that all workers agree, and a
+    greater weight only moves keys from the champion to the challenger. Without a header of ``KEYS`` the key is the
+    request's body, so that equal requests get equal answers.
     """
     traffic, challenger = model.traffic, model.challenger
     if challenger is None or traffic.mode == NONE or not traffic.weight > 0.0:
@@ -32,7 +33,7 @@ def choose(model: Model, request: Request) -> tuple[Version, Version | None]:
 
 
 def key(request: Request) -> bytes:
-    """What keeps a request with one version."""
+    """The key that keeps a request with one version."""
     for name, value in request.headers:
         if name in KEYS and value:
             found = request.header(KEYS[0]) or request.header(KEYS[1]) or ""
@@ -41,83 +42,73 @@ def key(request: Request) -> bytes:
 
 
 def position(name: str, key: bytes) -> float:
-    """The place of a key among all of a model's, from 0 to below 1: evenly spread, and the same everywhere."""
+    """Hash a key to [0, 1), uniformly and equally on all machines."""
     spread = blake2b(key, digest_size=8, key=blake2b(name.encode(), digest_size=16).digest())
     return min(int.from_bytes(spread.digest(), "big") / _SPAN, math.nextafter(1.0, 0.0))
 
 
-class Tally:
-    """How often two versions were asked the same, and how far apart their answers were.
+@dataclass
+class Comparison:
+    """How the answers of two versions to the same requests differ.
 
     Parameters
     ----------
     requests, rows : that both answered, or one refused.
-    different : rows whose answers are not the same: another label, or numbers further apart than ``SAME``.
+    different : rows whose answers differ: other labels, or numbers that differ by more than ``SAME``.
     failed : requests that one of the two answered and the other refused.
-    dropped : requests that were not compared, because too many waited.
-    distance, largest : sum and maximum over the rows of the distance between the answers: of two numbers the
-        difference, of two classes the largest difference of a probability (0 or 1 where there are none).
+    dropped : requests that were not compared because too many waited.
+    distance, largest : sum and maximum over the rows of the distance between the answers: the difference of two
+        numbers, or the largest difference of a class's probability (0 or 1 without probabilities).
     """
 
-    __slots__ = ("different", "distance", "dropped", "failed", "largest", "requests", "rows")
+    requests: int = 0
+    rows: int = 0
+    different: int = 0
+    failed: int = 0
+    dropped: int = 0
+    distance: float = 0.0
+    largest: float = 0.0
 
-    def __init__(self):
-        self.requests = self.rows = self.different = self.failed = self.dropped = 0
-        self.distance = self.largest = 0.0
-
-    def add(self, other: "Tally") -> None:
-        """Count another tally in."""
+    def add(self, other: "Comparison") -> None:
+        """Add another comparison."""
         for name in ("requests", "rows", "different", "failed", "dropped", "distance"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest = max(self.largest, other.largest)
 
-    def to_dict(self) -> dict:
-        """The counts by their names."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
-    @classmethod
-    def of(cls, counts: dict) -> "Tally":
-        """The tally that ``to_dict`` told."""
-        found = cls()
-        for name, value in counts.items():
-            setattr(found, name, value)
-        return found
-
-
-def compared(ask, champion: Version, challenger: Version, *, few: int | None = None) -> Tally:
-    """Both versions' answers to one request, compared.
+def compare(ask, champion: ServedVersion, challenger: ServedVersion, *, few: int | None = None) -> Comparison:
+    """Compare the answers of two versions to one request.
 
     Parameters
     ----------
-    ask : reads the request for a version: ``Version -> Question``; raises RequestError where it is malformed for it.
-    few : as ``answers`` takes it.
+    ask : parses the request for a version, and raises RequestError if it is invalid for it.
+    few : as for ``answers``.
     """
-    tally = Tally()
-    tally.requests = 1
+    comparison = Comparison(requests=1)
     first, second = (_answers(ask, version, few) for version in (champion, challenger))
     if first is None or second is None:
-        # What both refuse is no difference.
-        tally.failed = int((first is None) != (second is None))
-        return tally
-    tally.rows = len(first[0])
+        # A request that both refuse is no difference.
+        comparison.failed = int((first is None) != (second is None))
+        return comparison
+    comparison.rows = len(first[0])
     for place, (one, other) in enumerate(zip(first[0], second[0], strict=True)):
         number = _is_number(one) and _is_number(other) and champion.card.classes is None
         if number:
             distance = abs(one - other)
-            tally.different += distance > SAME * max(abs(one), abs(other))
+            comparison.different += distance > SAME * max(abs(one), abs(other))
         else:
-            tally.different += one != other
+            comparison.different += one != other
             distance = float(one != other)
             if first[1] is not None and second[1] is not None:
                 distance = _apart(first[1][place], second[1][place])
         if math.isfinite(distance):
-            tally.distance += distance
-            tally.largest = max(tally.largest, distance)
-    return tally
+            comparison.distance += distance
+            comparison.largest = max(comparison.largest, distance)
+    return comparison
 
 
-def _answers(ask, version: Version, few: int | None) -> tuple[list, list | None] | None:
-    """Predictions, and probabilities where there are; None where it refuses."""
+def _answers(ask, version: ServedVersion, few: int | None) -> tuple[list, list | None] | None:
+    """Predictions, and probabilities if the model has them; None if the version refuses the request."""
     try:
         table = ask(version).table
         found = answers(version.card, table, OUTPUTS[0], few=few)

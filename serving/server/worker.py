@@ -1,7 +1,7 @@
-"""A worker: an HTTP server on a socket that it was handed, which answers out of the cache and imports no MLflow.
+"""A worker process: an HTTP server on an inherited socket, which serves models from the cache and imports no MLflow.
 
-``python -m serving.server.worker SOCKET LIFE``: the numbers of the listening socket, and of a pipe that ends when the
-supervisor does. The settings are in the environment.
+``python -m serving.server.worker SOCKET LIFE``: the file descriptors of the listening socket, and of a pipe that closes
+when the supervisor ends. The settings are in the environment.
 """
 
 import asyncio
@@ -14,26 +14,27 @@ import threading
 
 import uvloop
 
-import serving.scorecard.tables  # noqa: F401  # what a worker takes is measured before it reads a model
+import serving.scorecard.tables  # noqa: F401  # imported before the worker measures its own memory
 from serving.errors import ServingError
 from serving.server import page
 from serving.server.app import App
-from serving.server.cache import Cache, Reader
+from serving.server.cache import Cache, CacheReader
 from serving.server.guard import certificate
-from serving.server.guard.door import door
-from serving.server.listener import Listener
+from serving.server.guard.admission import Admission
+from serving.server.http.limits import Timeouts
+from serving.server.http.listener import Listener
 from serving.server.log import Troubles, say
 from serving.server.memory import KEPT, Shares, confine, give_back, taken
 from serving.server.routes import router
-from serving.server.settings import CUT, SETTINGS, Settings, folder
-from serving.server.shadow import Shadow, counting, said
+from serving.server.settings import CUT, SETTINGS, ServerSettings, cache_folder
+from serving.server.shadow import Shadow
 from serving.server.source import source
 from serving.server.state import NOTHING
-from serving.server.telemetry.recorder import Watch
+from serving.server.telemetry.recorder import Recorder
 
-#: How often a worker looks for a new state, in seconds; one call of the system.
+#: Seconds between two checks for a new state, each one system call.
 LOOK = 0.1
-#: How often it looks at the files of keys and certificate, in seconds.
+#: Seconds between two checks of the files of keys and certificate.
 REFRESH = 1.0
 
 
@@ -43,59 +44,54 @@ class Worker:
     Raises
     ------
     ServingError
-        where the keys cannot be read.
+        if the keys cannot be read.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: ServerSettings):
         self.settings = settings
         self._own = self._tidied = confine(settings.max_memory)
         shares = self._shares()
-        cache = Cache(folder(settings), source(settings))
-        self._reader, self._troubles = Reader(cache, settings.default, most=shares.models), Troubles()
+        cache = Cache(cache_folder(settings), source(settings))
+        self._reader, self._troubles = CacheReader(cache, settings.default, most=shares.models), Troubles()
         self._reading = threading.Lock()
         self._read()
         shares = self._shares(self._reader.taken)
         limits = settings.limits(shares)
         if limits.body < settings.max_body:
             say(
-                f"--max-memory leaves room for bodies of {limits.body:,} bytes; larger ones are refused, though "
+                f"--max-memory leaves room for bodies of {limits.body:,} bytes; larger ones are refused, although "
                 f"--max-body is {settings.max_body:,}"
             )
         age = cache.age if settings.follows else lambda: None
-        self._watch = Watch(settings, served=lambda: self.app.served, age=age)
-        self._admission, self._lag = door(settings, shares, self._watch.metrics.refused)
+        self._recorder = Recorder(settings, served=lambda: self.app.served, age=age)
+        self._admission = Admission.of(settings, shares, self._recorder.metrics.refused)
         routes = router(settings)
         if settings.metrics:
-            self._watch.add(routes)
-        page.add(routes, self._watch.tell, keyed=settings.keyed, tls=settings.tls)
-        self._shadow = Shadow(
-            limits,
-            count=counting(self._watch.metrics.compared),
-            report=lambda *what: say(said(*what)),
-        )
+            self._recorder.add(routes)
+        page.add(routes, self._recorder.live, keyed=settings.keyed, tls=settings.tls)
+        self._shadow = Shadow(limits, count=self._recorder.metrics.compared)
         self.app = App(
             settings,
             self._reader.served,
             limits=limits,
             router=routes,
             admission=self._admission,
-            observe=self._watch.observe,
-            new_id=self._watch.new_id,
+            observe=self._recorder.observe,
+            new_id=self._recorder.new_id,
             shadow=self._shadow.ask,
             look=self._look,
         )
         self.connections = Listener(
             self.app,
-            idle=settings.keep_alive,
-            reading=settings.read_limit,
-            count=self._watch.metrics.closed,
-            most=shares.connections,
-            heads=shares.heads,
+            timeouts=Timeouts(idle=settings.keep_alive, request=settings.read_limit),
+            count=self._recorder.metrics.closed,
+            max_connections=shares.connections,
+            max_heads=shares.heads,
         )
-        self._watch.metrics.swapped(NOTHING, self.app.served)
+        self._recorder.metrics.swapped(NOTHING, self.app.served)
 
     def run(self, listener: socket.socket, life: int) -> int:
-        """Serve until told to stop, or until the supervisor is gone; the exit code."""
+        """Serve until a signal or the end of the supervisor; return the exit code."""
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(self._serve(listener, life))
 
@@ -113,8 +109,8 @@ class Worker:
         if settings.tls_cert and settings.tls_key:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             certificate.load(tls, settings.tls_cert, settings.tls_key)
-        self._lag.start(loop)
-        self._watch.start(lambda: self._admission.inside, lambda: len(self.connections.connections))
+        self._admission.start(loop)
+        self._recorder.start(lambda: self._admission.inside, lambda: len(self.connections.connections))
         aside = [loop.create_task(task) for task in (self._follow(), self._refresh(tls))]
         try:
             finished = await self.connections.serve(listener, stop, grace=settings.grace, tls=tls)
@@ -122,12 +118,12 @@ class Worker:
         finally:
             for task in aside:
                 task.cancel()
-            self._lag.stop()
+            self._admission.stop()
             await self._shadow.stop()
-            self._watch.close()
+            self._recorder.close()
 
     async def _follow(self) -> None:
-        """Serve what the cache says, soon after it says so."""
+        """Load new states from the cache."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK)
@@ -135,7 +131,7 @@ class Worker:
                 await loop.run_in_executor(None, self._look)
 
     async def _refresh(self, tls: ssl.SSLContext | None) -> None:
-        """Take up keys and a certificate that were replaced."""
+        """Load keys and a certificate that were replaced."""
         shown = None
         if tls is not None and self.settings.tls_cert and self.settings.tls_key:
             shown = certificate.Certificate(tls, self.settings.tls_cert, self.settings.tls_key)
@@ -148,7 +144,7 @@ class Worker:
                 self._tidy()
 
     def _tidy(self) -> None:
-        """Give freed memory back, where there is much of it and that may help."""
+        """Return freed memory to the system if there is much of it."""
         now = taken()
         if now > max(self._tidied, self._own + self._reader.taken) + KEPT:
             give_back()
@@ -157,7 +153,7 @@ class Worker:
             self._tidied = min(self._tidied, now)
 
     def _look(self) -> None:
-        """Serve what the cache says, if that is something else; in whatever thread."""
+        """Load the state from the cache if it has changed; from any thread."""
         with self._reading:
             if self._reader.changed():
                 self._read()
@@ -165,7 +161,7 @@ class Worker:
                 shares = self._shares(self._reader.taken)
                 self._admission.resize(shares.bodies, shares.work)
                 self.app.limit(self.settings.limits(shares))
-                self._watch.metrics.swapped(before, self.app.served)
+                self._recorder.metrics.swapped(before, self.app.served)
 
     def _shares(self, models: int = 0) -> Shares:
         return Shares.of(self.settings.max_memory, own=self._own, models=models)
@@ -174,16 +170,16 @@ class Worker:
         try:
             self._reader.read()
         except ServingError as error:
-            self._troubles.has("state", str(error), after="; what was served goes on to be")
+            self._troubles.has("state", str(error), after="; the previous models stay in service")
         else:
             self._troubles.over("state", "the cache can be read again")
         for name, reason in self._reader.broken.items():
-            self._troubles.has(f"model {name}", f"{name}: {reason}", after="; it is fetched anew")
+            self._troubles.has(f"model {name}", f"{name}: {reason}", after="; it is fetched again")
 
 
 def main() -> int:
-    """The program."""
-    settings = Settings.loads(os.environ[SETTINGS])
+    """Run the worker process."""
+    settings = ServerSettings.loads(os.environ[SETTINGS])
     listener = socket.socket(fileno=int(sys.argv[1]))
     try:
         worker = Worker(settings)

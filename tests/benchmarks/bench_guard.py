@@ -61,16 +61,16 @@ def measure(folder: Path) -> dict[str, float]:
     from serving.server.messages import Request, Response
     from serving.server.protocols.mlflow import MLflow
     from serving.server.router import POST, Route
-    from serving.server.settings import Settings
+    from serving.server.settings import ServerSettings
     from serving.server.state import NOTHING
-    from serving.server.telemetry.recorder import Watch
+    from serving.server.telemetry.recorder import Recorder
 
-    route = Route("/invocations", POST, protocol=MLflow())
+    route = Route(POST, protocol=MLflow())
     response = Response(200, b"{}", model="m", version="3", rows=1)
     sink = os.open(os.devnull, os.O_WRONLY)
 
     def watching(*, log: bool) -> Callable[[], None]:
-        watch = Watch(Settings(metrics_folder=str(folder), log=log), served=lambda: NOTHING, out=sink)
+        watch = Recorder(ServerSettings(metrics_folder=str(folder), log=log), served=lambda: NOTHING, out=sink)
         done = 0
 
         def step() -> None:

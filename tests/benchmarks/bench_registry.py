@@ -59,13 +59,11 @@ def fill(client) -> None:
 
 def promotions(client) -> list[float]:
     """The seconds that promotions take, each with all gates of Production, against the other version."""
-    from registry import ledger, policy, promotion, verdicts
+    from registry import ledger, policy, promotion
+    from registry.judging import StageJudge
 
     rules = policy.read().for_model("diabetes")
-
-    def judge(number: str, champion: str | None):
-        return verdicts.judge(client, "diabetes", number, rules, champion=champion, stage="Production")
-
+    judge = StageJudge(client, "diabetes", rules, "Production").judge
     found = []
     with ledger.open() as book:
         for turn in range(PROMOTIONS + 2):
@@ -77,7 +75,7 @@ def promotions(client) -> list[float]:
             found.append(time.perf_counter() - start)
             assert transition.verdict is not None
             assert all(
-                result.judged for result in transition.verdict.results if result.gate in rules.stages["Production"]
+                result.judged for result in transition.verdict.results if result.gate in rules.gates_of("Production")
             )
     # The first imports what the gates need, and had no champion to be compared with.
     return found[2:]

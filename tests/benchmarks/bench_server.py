@@ -362,7 +362,7 @@ def two_workers(made: Model, options: argparse.Namespace, folder: Path) -> list[
 def swaps(folder: Path, seconds: float) -> list[dict]:
     """A swap every second under load at 16 connections: what failed, and what the named version does not answer."""
     from serving.server import settings as options
-    from serving.server.cache import Cache, Document, Entry, Kept
+    from serving.server.cache import Cache, CachedModel, CachedVersion, StateDocument
     from serving.server.source import source
     from tests.serving.server import servers
     from tests.serving.server.loads import Load
@@ -374,7 +374,7 @@ def swaps(folder: Path, seconds: float) -> list[dict]:
     with servers.Server([*map(str, models), "-w", "2", "--log", "no"], folder) as server:
         server.ready("wine", "other")
         told = options.Settings(uris=tuple(map(str, models)), cache=str(folder / options.CACHE))
-        cache = Cache(options.folder(told), source(told))
+        cache = Cache(options.cache_folder(told), source(told))
         generation = cache.read().generation
 
         def right(label: str, value: float) -> bool:
@@ -385,8 +385,8 @@ def swaps(folder: Path, seconds: float) -> list[dict]:
             while time.monotonic() < end:
                 generation += 1
                 number = generation % 2
-                entry = Entry(str(number + 1), "Production", cards[number].digest)
-                cache.write(Document((Kept("wine", entry),), generation))
+                entry = CachedVersion(str(number + 1), "Production", cards[number].digest)
+                cache.write(StateDocument((CachedModel("wine", entry),), generation))
                 time.sleep(1)
     return [
         alone(f"swaps in {seconds:g} s, one a second: answers", load.total, "", lambda value: value > 0),

@@ -54,7 +54,7 @@ def test_a_request_is_executed(watched):
 @pytest.fixture
 def keyed() -> tuple[str, Admission]:
     secret, key = make("ann", models=frozenset({"flowers"}))
-    return secret, Admission(keys=Keyring.of(None, {"SERVING_KEYS": write([key])}))
+    return secret, Admission(keys=Keyring(None, write([key])))
 
 
 def test_a_key_is_asked_for(watched, keyed, monkeypatch):

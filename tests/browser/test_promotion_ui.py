@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from registry import client, ledger, promotion, stages
-from registry.gates import Result, Verdict
+from registry.gates import GateResult, Verdict
 from registry.ledger import DONE, NOTED, Ledger
 from tests import stores
 from tests.patience import soon
@@ -49,7 +49,7 @@ def book(registry: MlflowClient) -> Iterator[Ledger]:
 
 def champion(registry: MlflowClient, book: Ledger, name: str) -> None:
     """A model whose version 1 was promoted by the command, and a version 2."""
-    fine = Verdict(True, (Result("all", True, "fine"),), "", None)
+    fine = Verdict(True, (GateResult("all", True, "fine"),), "", None)
     given = {"stage": "Production", "reason": "the first", "actor": "ann", "judge": lambda version, champion: fine}
     promotion.promote(registry, book, name, "1", **given)
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from serving.scorecard import Input, Scorecard, compile
 from serving.server.guard.keys import make, write
-from serving.server.state import Model, Served
+from serving.server.state import Served, ServedModel
 from tests.serving.server import cards, warm
 from tests.serving.server.servers import Server, wait
 
@@ -50,7 +50,7 @@ def wide(columns: int = 100) -> Scorecard:
     )
 
 
-def shown(name: str, card: Scorecard, example: dict, **facts) -> Model:
+def shown(name: str, card: Scorecard, example: dict, **facts) -> ServedModel:
     model = cards.model(name, card, **facts)
     return replace(model, champion=replace(model.champion, example=example))
 

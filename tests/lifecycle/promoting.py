@@ -13,9 +13,9 @@ from multiprocessing.synchronize import Barrier
 from mlflow import MlflowClient
 
 from registry import ledger, promotion, stages, transitions
-from registry.gates import Result, Verdict
+from registry.gates import GateResult, Verdict
 from registry.ledger import Ledger
-from registry.policy import Follow
+from registry.policy import Hook
 from registry.stages import PRODUCTION, STAGING
 from tests.registry.registered import passing, take_back
 
@@ -99,16 +99,16 @@ def _promote_better(
 
     def judge(version: str, champion: str | None) -> Verdict:
         better = champion is None or score[version] > score[champion]
-        return Verdict(better, (Result("champion", better, "by its score"),), "sha256:ab", champion)
+        return Verdict(better, (GateResult("champion", better, "by its score"),), "sha256:ab", champion)
 
     actor = f"process {own}"
-    with contextlib.suppress(promotion.Refused):
+    with contextlib.suppress(promotion.PromotionRefused):
         promotion.promote(client, opened, name, own, stage=PRODUCTION, reason=reason, actor=actor, judge=judge)
 
 
 def follow(tracking: str, book: str, name: str, command: str) -> None:
     """Promote version 1 to Production, and let a command follow."""
     client, own = begin(tracking, book)
-    follower = Follow(command=command, webhook=None, stages=(), timeout=30, tries=3, secret=None)
+    follower = Hook(command=command, webhook=None, stages=(), timeout=30, tries=3, secret=None)
     given = {"stage": PRODUCTION, "reason": "better", "actor": "ann", "judge": passing, "followers": (follower,)}
     promotion.promote(client, own, name, "1", **given)

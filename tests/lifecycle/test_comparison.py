@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from pipelines.dataset import Roles
-from pipelines.evaluation.evaluate import Question, evaluate
+from pipelines.evaluation.evaluate import EvaluationRequest, evaluate
 from pipelines.planning import Settings
 from pipelines.training import train
-from registry import evidence, policy, verdicts
+from registry import evidence, policy
+from registry.judging import StageJudge
 from tests.pipelines import tables
 
 QUICK = {"folds": 0, "resamples": 0, "pictures": False}
@@ -29,7 +30,7 @@ def client(tracking: str, tmp_path: Path) -> mlflow.MlflowClient:
 
 def champion_gate(client: mlflow.MlflowClient):
     rules = policy.read().for_model("made")
-    verdict = verdicts.judge(client, "made", "2", rules, champion="1", stage="Production")
+    verdict = StageJudge(client, "made", rules, "Production").judge("2", "1")
     return next(result for result in verdict.results if result.gate == "champion")
 
 
@@ -37,7 +38,9 @@ def test_evaluate_makes_them_comparable_on_rows_that_neither_was_trained_on(
     client: mlflow.MlflowClient, tmp_path: Path
 ) -> None:
     before = champion_gate(client)
-    evaluate(Question("models:/made/2", str(tables.linear(tmp_path / "new.csv", rows=1500, seed=7)), resamples=0))
+    evaluate(
+        EvaluationRequest("models:/made/2", str(tables.linear(tmp_path / "new.csv", rows=1500, seed=7)), resamples=0)
+    )
     after = champion_gate(client)
 
     assert not before.passed
@@ -49,7 +52,7 @@ def test_evaluate_makes_them_comparable_on_rows_that_neither_was_trained_on(
 
 
 def test_rows_that_a_version_was_trained_on_do_not_count(client: mlflow.MlflowClient, tmp_path: Path) -> None:
-    evaluate(Question("models:/made/2", str(tmp_path / "made.csv"), rows="all", resamples=0))
+    evaluate(EvaluationRequest("models:/made/2", str(tmp_path / "made.csv"), rows="all", resamples=0))
 
     run = client.get_model_version("made", "2").run_id
     kept = Path(mlflow.artifacts.download_artifacts(run_id=run, artifact_path="evidence"))

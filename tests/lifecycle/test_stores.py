@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy
 
 from pipelines.dataset import Roles
-from pipelines.evaluation.evaluate import Question, evaluate
+from pipelines.evaluation.evaluate import EvaluationRequest, evaluate
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry import evidence
@@ -49,7 +49,7 @@ def test_a_table_in_s3_is_trained_on_and_everything_is_kept_in_the_stores(
     uri = f"s3://{BUCKET}/tables/hostile.csv"
 
     trained = train(Settings(uri, roles=Roles(target="outcome"), **QUICK))
-    verdict = evaluate(Question("hostile", uri, resamples=0))
+    verdict = evaluate(EvaluationRequest("hostile", uri, resamples=0))
 
     version = mlflow.MlflowClient().get_model_version("hostile", "1")
     kept = Path(mlflow.artifacts.download_artifacts(run_id=trained.run_id, artifact_path=evidence.TRAINING))
@@ -75,7 +75,7 @@ def test_a_table_in_postgresql_is_trained_on_and_no_password_is_kept(
     whole = train(Settings(url, query="made", name="whole", **QUICK))
     part = train(Settings(url, query="SELECT x, target FROM made WHERE colour = 'red'", name="part", **QUICK))
 
-    assert whole.metrics["r2"]["value"] > 0.95
+    assert whole.metrics["r2"].value > 0.95
     assert part.rows < whole.rows
     assert password
     for trained in (whole, part):

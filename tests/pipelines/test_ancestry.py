@@ -1,6 +1,5 @@
 """Versions of one name, trained one after another: no row changes sides, and what is said of held-out rows is true."""
 
-import json
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +14,9 @@ from pipelines.dataset import Roles, check, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from registry.cli.text import spans
-from registry.holdout import Earlier, HoldoutRule, tag
+from registry.earlier_versions import EarlierVersion
+from registry.evidence.document import OtherVersions
+from registry.holdout import HoldoutRule
 from serving.scorecard.inputs import Cleaning
 from tests.effort import times
 
@@ -49,10 +50,10 @@ ROWS = pool()
 class Trained:
     """A version, and which rows of the pool it was trained on and held out."""
 
-    version: Earlier
+    version: EarlierVersion
     training: frozenset[int]
     holdout: frozenset[int]
-    known: ancestry.Known
+    known: OtherVersions
     inheritance: ancestry.Inheritance
     rule: HoldoutRule
 
@@ -68,10 +69,10 @@ def train(
     taken = ancestry.take_over(versions, roles, target=check(table, roles), columns=table.columns.column_names)
     dataset = prepare(table, taken.roles, cleaning=Cleaning())
     split = splitting.split(dataset, taken.roles, test_size=test_size, key_columns=taken.key_columns, before=taken.rule)
-    rule = HoldoutRule.read(json.loads(tag(split.rule.to_section()) or ""))
+    rule = HoldoutRule.from_tag(split.rule.to_tag() or "")
     assert rule == split.rule
     return Trained(
-        Earlier(str(len(earlier) + 1), rule),
+        EarlierVersion(str(len(earlier) + 1), rule),
         frozenset(frame.index[split.training]),
         frozenset(frame.index[split.holdout]),
         ancestry.known(versions, dataset, split),
@@ -112,8 +113,8 @@ def test_law_whatever_columns_are_dropped_or_kept_no_row_changes_sides(given_tab
         assert not one.holdout & training
         assert one.rule == versions[0].rule
         before = [other.version.number for other in versions if int(other.version.number) < int(one.version.number)]
-        assert one.known == ancestry.Known(unseen=tuple(before))
-        assert not one.known.notes(len(one.holdout))
+        assert one.known == OtherVersions(unseen=list(before))
+        assert not ancestry.notes(one.known, len(one.holdout))
         assert not one.inheritance.notes
 
 
@@ -162,7 +163,7 @@ def test_law_a_smaller_holdout_is_within_a_larger_one(first, second, roles):
     assert small <= large
     assert (len(other.holdout) > len(one.holdout)) == (second > first)
     if second <= first:
-        assert other.known.unseen == ("1",)
+        assert other.known.unseen == ["1"]
     else:
         assert other.known.seen == {"1": len(other.holdout - one.holdout)}
 
@@ -170,9 +171,9 @@ def test_law_a_smaller_holdout_is_within_a_larger_one(first, second, roles):
 # --- whose rule is taken over
 
 
-def earlier(number: str, **rule) -> Earlier:
+def earlier(number: str, **rule) -> EarlierVersion:
     columns = rule.get("key_columns", ("size", "colour"))
-    return Earlier(
+    return EarlierVersion(
         number, HoldoutRule(**{"by": "row", "key_columns": columns, "columns": columns, "test_size": 0.2, **rule})
     )
 
@@ -183,7 +184,7 @@ BY_BOTH = earlier("1", by="group", key_columns=("customer_id",), named=True, col
 BY_TIME = earlier("1", by="time", columns=("opened",), cut="2020-06-01")
 
 
-def taken(versions: list[Earlier], columns=tuple(ROWS), target: str = "y", **roles) -> ancestry.Inheritance:
+def taken(versions: list[EarlierVersion], columns=tuple(ROWS), target: str = "y", **roles) -> ancestry.Inheritance:
     return ancestry.take_over(versions, Roles(**roles), target=target, columns=columns)
 
 
@@ -234,17 +235,19 @@ def test_what_an_adopted_or_older_version_is_known_by_is_taken_over_though_its_t
     later = train(ROWS, Roles(), [])
     dataset = prepare(Table(pa.Table.from_pandas(ROWS), "t", "t", "d"), Roles(target="y"), cleaning=Cleaning())
     split = splitting.split(dataset, Roles(target="y"), test_size=0.2)
-    versions = [earlier("2", by="given", columns=(), test_size=None), Earlier("3", None), earlier("4", scheme=1)]
+    versions = [earlier("2", by="given", columns=(), test_size=None), EarlierVersion("3", None), earlier("4", scheme=1)]
     found = ancestry.known([later.version, *versions], dataset, split)
-    assert found == ancestry.Known(unseen=("1",), unknown=("2", "3", "4"))
-    assert found.notes(9) == ["whether versions 2 to 4 were trained on held-out rows cannot be told"]
+    assert found == OtherVersions(unseen=["1"], unknown=["2", "3", "4"])
+    assert ancestry.notes(found, 9) == ["whether versions 2 to 4 were trained on held-out rows cannot be told"]
 
 
 def test_versions_that_saw_held_out_rows_are_told():
-    one = ancestry.Known(seen={"1": 3})
-    assert one.notes(40) == ["version 1 may have been trained on 3 of the 40 held-out rows: it held out others"]
-    two = ancestry.Known(seen={"1": 3, "2": 5})
-    assert two.notes(40) == ["versions 1 and 2 may have been trained on up to 5 of the 40 held-out rows"]
+    one = OtherVersions(seen={"1": 3})
+    assert ancestry.notes(one, 40) == [
+        "version 1 may have been trained on 3 of the 40 held-out rows: it held out others"
+    ]
+    two = OtherVersions(seen={"1": 3, "2": 5})
+    assert ancestry.notes(two, 40) == ["versions 1 and 2 may have been trained on up to 5 of the 40 held-out rows"]
 
 
 # --- the cut in time
@@ -255,10 +258,10 @@ def test_a_cut_never_moves_back_behind_an_earlier_one():
     first = train(ROWS.iloc[100:], Roles(time="opened"), [])
     late = train(ROWS.iloc[60:], Roles(), [first])
     assert late.rule.cut == first.rule.cut
-    assert late.known.unseen == ("1",)
+    assert late.known.unseen == ["1"]
     grown = train(ROWS.iloc[:220], Roles(), [train(ROWS.iloc[:150], Roles(time="opened"), [])])
     assert grown.rule.cut > "2020-05"
-    assert grown.known.unseen == ("1",)
+    assert grown.known.unseen == ["1"]
 
 
 def test_a_cut_moves_back_for_a_larger_share_or_where_too_few_rows_would_be_left():
@@ -274,7 +277,7 @@ def test_a_cut_moves_back_for_a_larger_share_or_where_too_few_rows_would_be_left
 def test_a_cut_of_dates_says_nothing_of_numbers():
     first = train(ROWS, Roles(time="opened"), [])
     numbered = train(ROWS.assign(opened=range(POOL)), Roles(), [first])
-    assert numbered.known.unknown == ("1",)
+    assert numbered.known.unknown == ["1"]
     with pytest.raises(PipelineError, match=r"the cut 2020-07-10 and the column are not both dates or numbers"):
         splitting.held_out_as(first.rule, lambda name: pd.Series(np.arange(5.0)))
 

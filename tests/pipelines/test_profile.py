@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from pipelines import profile
 
 
 def of(values, dtype="float64") -> dict:
-    found = profile.of(pd.DataFrame({"c": pd.Series(values, dtype=dtype)}))["c"]
+    found = msgspec.to_builtins(profile.of(pd.DataFrame({"c": pd.Series(values, dtype=dtype)}))["c"])
     json.dumps(found, allow_nan=False)
     return found
 

@@ -1,6 +1,5 @@
 """The stable holdout and the folds: laws of a row's place, and the tables that cannot be split."""
 
-import json
 from decimal import Decimal
 
 import numpy as np
@@ -40,7 +39,7 @@ def split(columns: dict, *, test_size: float = 0.25, **roles) -> splitting.Split
 
 def again(rule: holdout.HoldoutRule) -> holdout.HoldoutRule:
     """A rule as a version's tag gives it back."""
-    return holdout.HoldoutRule.read(json.loads(holdout.tag(rule.to_section()) or ""))
+    return holdout.HoldoutRule.from_tag(rule.to_tag() or "")
 
 
 def reordered(columns: dict, rows: np.ndarray) -> dict:

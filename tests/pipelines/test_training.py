@@ -45,10 +45,10 @@ def test_a_regression_is_registered_with_all_that_was_measured(tracking: str, tm
     files = artifacts(trained, tmp_path)
     document = evidence.read(files / evidence.TRAINING)
     assert version.tags[evidence.DIGEST_TAG] == evidence.digest(files / evidence.TRAINING)
-    assert version.tags["data.digest"] == document["lineage"]["data"]["digest"]
-    assert document["suite"]["success"]
-    assert document["parity"]["passed"]
-    assert document["cross_validation"]["folds"] == 5
+    assert version.tags["data.digest"] == document.lineage.data.digest
+    assert document.suite.success
+    assert document.parity.passed
+    assert document.cross_validation.folds == 5
     assert {path.name for path in (files / "pictures").iterdir()} >= {"residuals.png", "coefficients.png"}
     assert (files / "validation" / "data-docs.html").exists()
     assert "<html" in (files / "model_card.html").read_text()
@@ -107,8 +107,8 @@ def test_labels_and_their_weights_are_taken_literally(tracking: str, tmp_path: P
     assert run.data.params["estimator.class_weight"] == "{'<=5,0': 2.0, '>5,0': 0.5}"
     assert run.data.params["estimator.C"] == "inf"
     files = artifacts(trained, tmp_path)
-    model = evidence.read(files / evidence.TRAINING)["model"]
-    assert (model["positive"], model["parameters"]) == ("<=5,0", {"C": float("inf")})
+    model = evidence.read(files / evidence.TRAINING).model
+    assert (model.positive, model.parameters) == ("<=5,0", {"C": float("inf")})
     shown = (files / "model_card.html").read_text()
     assert re.search(r'scope="row">C</th><td><span title="inf">inf</span>', shown)
 
@@ -123,7 +123,7 @@ def test_the_held_out_answers_are_those_of_the_registered_model(tracking: str, t
     merged = held.merge(everywhere, on="target")
     assert len(merged) == len(held) == trained.rows
     np.testing.assert_allclose(merged["prediction"], merged["said"], atol=1e-12)
-    assert trained.metrics["mse"]["value"] == pytest.approx(((held["target"] - held["prediction"]) ** 2).mean())
+    assert trained.metrics["mse"].value == pytest.approx(((held["target"] - held["prediction"]) ** 2).mean())
 
 
 def test_a_hostile_table_becomes_a_model_and_says_what_it_left_out(tracking: str, tmp_path: Path) -> None:
@@ -137,18 +137,18 @@ def test_a_hostile_table_becomes_a_model_and_says_what_it_left_out(tracking: str
         assert f"left out: '{column}'" in told
     assert re.search(r"2 rows without .*'outcome'", told)
     document = evidence.read(artifacts(trained, tmp_path) / evidence.TRAINING)
-    inputs = {one["name"]: one for one in document["schema"]["inputs"]}
-    assert {name: one["type"] for name, one in inputs.items()} == {
+    inputs = {one.name: one for one in document.schema.inputs}
+    assert {name: one.type for name, one in inputs.items()} == {
         "age": "number",
         tables.ODD: "number",
         tables.COMMA: "number",
         "owns.car": "boolean",
         "region": "category",
     }
-    assert inputs["age"]["integer"]
-    assert document["lineage"]["data"]["dropped_rows"] == 2
-    assert document["parity"]["passed"]
-    assert trained.metrics["accuracy"]["value"] > trained.baseline["accuracy"]
+    assert inputs["age"].integer
+    assert document.lineage.data.dropped_rows == 2
+    assert document.parity.passed
+    assert trained.metrics["accuracy"].value > trained.baseline["accuracy"]
 
 
 @pytest.mark.parametrize("entry", estimators.CATALOGUE, ids=lambda entry: entry.name)
@@ -167,9 +167,9 @@ def test_every_estimator_of_the_catalogue_trains_with_a_scorecard(
     )
 
     document = evidence.read(artifacts(trained, tmp_path) / evidence.TRAINING)
-    assert document["model"]["estimator"] == entry.class_name
-    assert document["parity"] is not None
-    assert document["parity"]["passed"]
+    assert document.model.estimator == entry.class_name
+    assert document.parity is not None
+    assert document.parity.passed
 
 
 def test_a_threshold_for_recall_is_kept_wherever_the_model_answers(tracking: str, tmp_path: Path) -> None:
@@ -181,12 +181,12 @@ def test_a_threshold_for_recall_is_kept_wherever_the_model_answers(tracking: str
     trained = train(settings)
 
     document = evidence.read(artifacts(trained, tmp_path) / evidence.TRAINING)
-    threshold = document["model"]["threshold"]
-    assert document["model"]["threshold_rule"] == "recall=0.95"
-    assert trained.metrics["recall"]["value"] > 0.85
+    threshold = document.model.threshold
+    assert document.model.threshold_rule == "recall=0.95"
+    assert trained.metrics["recall"].value > 0.85
     held = pd.read_parquet(artifacts(trained, tmp_path) / evidence.TRAINING / evidence.HOLDOUT)
     assert ((held["probability_yes"] >= threshold) == (held["prediction"] == "yes")).all()
-    assert document["cross_validation"]["metrics"]["recall"]["mean"] == pytest.approx(0.95, abs=0.02)
+    assert document.cross_validation.metrics["recall"].mean == pytest.approx(0.95, abs=0.02)
     assert {"yes", "no"} == set(mlflow.pyfunc.load_model(trained.model_uri).predict(_frame(path)))
     native = mlflow.sklearn.load_model(trained.model_uri)
     np.testing.assert_array_equal(
@@ -206,11 +206,11 @@ def test_metrics_by_group_are_kept_where_a_sensitive_column_is_named(tracking: s
     trained = train(Settings(str(path), roles=Roles(target="outcome", sensitive=["region"], drop=["region"]), **QUICK))
 
     document = evidence.read(artifacts(trained, tmp_path) / evidence.TRAINING)
-    (fairness,) = document["fairness"]
-    assert fairness["column"] == "region"
-    assert {"north", "south", "east"} <= {group["group"] for group in fairness["groups"]}
-    assert sum(group["rows"] for group in fairness["groups"]) == trained.rows
-    assert "region" not in {one["name"] for one in document["schema"]["inputs"]}
+    (fairness,) = document.fairness
+    assert fairness.column == "region"
+    assert {"north", "south", "east"} <= {group.group for group in fairness.groups}
+    assert sum(group.rows for group in fairness.groups) == trained.rows
+    assert "region" not in {one.name for one in document.schema.inputs}
 
 
 def test_a_suite_that_fails_stops_the_run_before_anything_is_fitted(tracking: str, tmp_path: Path) -> None:
@@ -350,4 +350,4 @@ def test_numbers_whose_squares_nearly_leave_float64_are_trained_on(tracking: str
 
     trained = train(Settings(str(tmp_path / "huge.csv"), **{**QUICK, "folds": 5}))
 
-    assert trained.metrics["r2"]["value"] == pytest.approx(1)
+    assert trained.metrics["r2"].value == pytest.approx(1)

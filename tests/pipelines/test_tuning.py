@@ -271,7 +271,7 @@ def test_the_held_out_rows_are_never_looked_at(tracking: str, tmp_path: Path) ->
 
     assert one.search.study != two.search.study
     assert outcomes(study_of(one)) == outcomes(study_of(two))
-    assert one.trained.metrics["rmse"]["value"] < 1e3 < two.trained.metrics["rmse"]["value"]
+    assert one.trained.metrics["rmse"].value < 1e3 < two.trained.metrics["rmse"].value
 
 
 def test_features_made_once_a_fold_are_those_of_the_whole_pipeline(tracking: str, tmp_path: Path) -> None:

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from registry import evidence
-from registry.gates import Evidence
+from registry.evidence import Evidence
+from registry.evidence.document import SCHEMA_VERSION
+from registry.evidence.fetch import VersionEvidence
+from registry.holdout import SCHEME, completed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,8 +52,14 @@ def keys_of(rows: int) -> list[str]:
     return [f"{row:016x}" for row in range(rows)]
 
 
-def document(table: pa.Table, *, inputs: Sequence[dict] | None = None, **changes: Any) -> dict:
-    """An evidence document that passes all gates, about the answers of a table; ``changes`` replace whole sections."""
+def document(table: pa.Table, **changes: Any) -> Evidence:
+    """Evidence that passes all gates, about the answers of a table; ``changes`` as :func:`content` takes them."""
+    whole = content(table, **changes)
+    return msgspec.convert({**whole, "holdout": completed(whole["holdout"])}, Evidence)
+
+
+def content(table: pa.Table, *, inputs: Sequence[dict] | None = None, **changes: Any) -> dict:
+    """The same as JSON; ``changes`` replace whole sections."""
     classes = CLASSES if "probability_good" in table.column_names else None
     columns = list(inputs or [number("age"), number("bmi")])
     if classes:
@@ -59,7 +69,7 @@ def document(table: pa.Table, *, inputs: Sequence[dict] | None = None, **changes
         error = np.asarray(table["prediction"]) - np.asarray(table["target"])
         metrics, dummy = {"rmse": float(np.sqrt(np.mean(error**2))), "mae": float(np.abs(error).mean())}, {"rmse": 50.0}
     whole = {
-        "schema_version": evidence.SCHEMA_VERSION,
+        "schema_version": SCHEMA_VERSION,
         "model": {
             "name": "made",
             "task": "classification" if classes else "regression",
@@ -74,13 +84,19 @@ def document(table: pa.Table, *, inputs: Sequence[dict] | None = None, **changes
         "metrics": {name: {"value": value, "low": None, "high": None} for name, value in metrics.items()},
         "baseline": {"strategy": "prior" if classes else "mean", "metrics": dummy},
         "cross_validation": None,
-        "holdout": {"by": "row", "columns": [], "key_columns": ["age", "bmi"], "rows": table.num_rows},
+        "holdout": {"by": "row", "key_columns": ["age", "bmi"], "scheme": SCHEME, "rows": table.num_rows},
         "suite": {"name": "made", "success": True, "evaluated": 3, "failed": 0, "findings": []},
         "fairness": [],
         "parity": parity(passed=True),
         "schema": {"inputs": columns, "left_out": [], "target": "progression"},
         "lineage": {
-            "data": {"source": "made.csv", "digest": "sha256:0123456789abcdef", "rows": 300, "columns": 3},
+            "data": {
+                "source": "made.csv",
+                "digest": "sha256:0123456789abcdef",
+                "rows": 300,
+                "columns": 3,
+                "dropped_rows": 0,
+            },
             "git": {"commit": "0a1b2c3d4e5f60718293", "dirty": False},
             "seed": 0,
             "versions": {},
@@ -96,16 +112,20 @@ def parity(*, passed: bool) -> dict:
     outside = 0 if passed else 7
     numbers = {"compared": 60, "worst": 1e-13 if passed else 0.25, "worst_ratio": 0.1, "outside": outside}
     return {
+        "schema_version": 1,
         "rows": 60,
+        "rows_one_by_one": 60,
+        "ill_conditioned": 0,
         "refusals": {"refused": 0, "checked": 0, "missed": 0, "needless": 0, "stricter": 0, "paths_differ": 0},
         "paths": {"table": {"predict": numbers}},
+        "tolerance": "tau",
         "passed": passed,
     }
 
 
-def version(table: pa.Table, number: str = "2", **changes: Any) -> Evidence:
+def version(table: pa.Table, number: str = "2", **changes: Any) -> VersionEvidence:
     """A version in memory, whose evidence is as it was registered."""
-    return Evidence("made", number, document(table, **changes), table, "sha256:00", "sha256:00")
+    return VersionEvidence("made", number, document(table, **changes), table, "sha256:00", "sha256:00")
 
 
 def register(
@@ -113,20 +133,19 @@ def register(
 ) -> str:
     """Register a version with evidence; its number."""
     table = holdout([1.0] * ROWS) if table is None else table
-    content = document(table, **changes)
+    found = document(table, **changes)
     run = client.create_run("0")
-    metrics = {name: found["value"] for name, found in content["metrics"].items()}
-    for metric, value in metrics.items():
-        client.log_metric(run.info.run_id, metric, value)
+    for name_of, metric in found.metrics.items():
+        client.log_metric(run.info.run_id, name_of, metric.value)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         pyarrow.parquet.write_table(table, path / evidence.HOLDOUT)
-        evidence.write(content, path)
+        evidence.write(found, path)
         client.log_artifacts(run.info.run_id, folder, evidence.TRAINING)
         tags = {evidence.DIGEST_TAG: evidence.digest(path)} if tagged else {}
     client.set_terminated(run.info.run_id)
     if name not in [model.name for model in client.search_registered_models(max_results=1000)]:
         client.create_registered_model(name)
-    tags |= {"task": content["model"]["task"], "estimator": content["model"]["estimator"]}
+    tags |= {"task": found.model.task, "estimator": found.model.estimator}
     made = client.create_model_version(name, f"runs:/{run.info.run_id}/model", run.info.run_id, tags=tags)
     return str(made.version)

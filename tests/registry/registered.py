@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mlflow import MlflowClient
 
 from registry import history, stages
-from registry.gates import Result, Verdict
+from registry.gates import GateResult, Verdict
 from registry.ledger import Ledger
 from registry.promotion import Judge
 from registry.stages import PRODUCTION, STAGING, State
@@ -21,15 +21,15 @@ def register(client: MlflowClient, name: str, count: int, source: str = "s3://no
 
 def passing(version: str, champion: str | None) -> Verdict:
     """The judge that every version passes."""
-    return Verdict(True, (Result("bound", True, "rmse 53 <= 60"),), "sha256:ab", champion)
+    return Verdict(True, (GateResult("bound", True, "rmse 53 <= 60"),), "sha256:ab", champion)
 
 
 def failing(version: str, champion: str | None) -> Verdict:
     """The judge that no version passes."""
     results = (
-        Result("suite", False, "2 of 12 expectations failed"),
-        Result("bound", False, "rmse 71 > 60"),
-        Result("champion", False, "worse by 3", judged=False),
+        GateResult("suite", False, "2 of 12 expectations failed"),
+        GateResult("bound", False, "rmse 71 > 60"),
+        GateResult("champion", False, "worse by 3", judged=False),
     )
     return Verdict(False, results, "sha256:ab", champion)
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import gates, policy
-from registry.gates import Evidence, Result, Verdict
+from registry.evidence.fetch import VersionEvidence
+from registry.gates import GateResult, Verdict
 from registry.gates.paired import difference, shared
-from registry.policy import Policy
+from registry.policy import LineageRules, MetricByTask, Policy, StageGates
 from tests.registry import made
 
 POLICY = policy.read().default
@@ -20,25 +22,35 @@ GOOD = made.holdout([1.0] * made.ROWS)
 
 
 def asked(
-    gate: str, candidate: Evidence, champion: Evidence | None = None, rules: Policy = POLICY, **given: Any
-) -> Result:
+    gate: str, candidate: VersionEvidence, champion: VersionEvidence | None = None, rules: Policy = POLICY, **given: Any
+) -> GateResult:
     """What one gate says."""
     verdict = gates.judge(candidate, champion, rules, **given)
     return next(result for result in verdict.results if result.gate == gate)
 
 
+def changed_policy(**changes: Any) -> Policy:
+    """The shipped policy with some of it changed."""
+    return msgspec.structs.replace(POLICY, **changes)
+
+
+def judged_by(metric: str) -> MetricByTask:
+    """One metric, whatever the task."""
+    return MetricByTask(regression=metric, classification=metric)
+
+
 def changed(section: str, **changes: Any) -> dict:
     """A section of a good document with some of it changed."""
-    return {section: {**made.document(GOOD)[section], **changes}}
+    return {section: {**made.content(GOOD)[section], **changes}}
 
 
 def test_a_version_that_has_all_passes_every_gate():
     verdict = gates.judge(made.version(GOOD), made.version(GOOD, "1"), POLICY)
     assert verdict.passed
-    assert [result.gate for result in verdict.results] == list(gates.NAMES)
+    assert [result.gate for result in verdict.results] == list(policy.GATES)
     assert all(result.passed and result.judged for result in verdict.results)
     assert (verdict.champion, verdict.digest, verdict.stage) == ("1", "sha256:00", "Production")
-    assert verdict.summary() == f"passed {len(gates.NAMES)} gates"
+    assert verdict.summary() == f"passed {len(policy.GATES)} gates"
 
 
 def test_a_verdict_travels_as_json():
@@ -107,7 +119,7 @@ FAILING = [
     ),
     (
         "lineage",
-        changed("lineage", data={"digest": ""}),
+        changed("lineage", data={"source": "", "digest": "", "rows": 0, "columns": 0, "dropped_rows": 0}),
         "no data digest: train it anew with `python -m pipelines train`",
     ),
     (
@@ -144,29 +156,29 @@ def test_evidence_that_was_changed_is_found():
     ],
 )
 def test_an_error_has_an_upper_bound(metric: str, limit: float, passed: bool, reason: str):
-    rules = replace(POLICY, metrics={"regression": metric}, bounds={metric: limit})
+    rules = changed_policy(metric=judged_by(metric), bounds={metric: limit})
     result = asked("bound", made.version(GOOD), rules=rules)
     assert (result.passed, result.reason) == (passed, reason)
 
 
 def test_a_score_has_a_lower_bound():
     table = made.labels([0.2, 0.8] * 30)
-    assert asked("bound", made.version(table), rules=replace(POLICY, bounds={"accuracy": 0.9})).reason == (
+    assert asked("bound", made.version(table), rules=changed_policy(bounds={"accuracy": 0.9})).reason == (
         "accuracy 1 reaches 0.9"
     )
     worse = made.labels([0.2, 0.2] * 30)
-    result = asked("bound", made.version(worse), rules=replace(POLICY, bounds={"accuracy": 0.9}))
+    result = asked("bound", made.version(worse), rules=changed_policy(bounds={"accuracy": 0.9}))
     assert (result.passed, result.reason) == (False, "accuracy 0.5 is below 0.9")
 
 
 def test_a_bound_of_another_metric_is_not_asked_for():
-    result = asked("bound", made.version(GOOD), rules=replace(POLICY, bounds={"mae": 0.1}))
+    result = asked("bound", made.version(GOOD), rules=changed_policy(bounds={"mae": 0.1}))
     assert (result.passed, result.reason) == (True, "rmse is 1; the policy sets no bound for it")
 
 
 def test_a_chosen_threshold_is_named_where_it_costs_the_metric():
     table = made.labels([0.2, 0.8] * 30)
-    model = {**made.document(table)["model"], "threshold_rule": "cost=1:5"}
+    model = {**made.content(table)["model"], "threshold_rule": "cost=1:5"}
     baseline = {"strategy": "prior", "metrics": {"accuracy": 1.0}}
     result = asked("baseline", made.version(table, model=model, baseline=baseline))
     assert result.reason.endswith(
@@ -175,7 +187,7 @@ def test_a_chosen_threshold_is_named_where_it_costs_the_metric():
 
 
 def test_what_is_optional_may_be_missing_but_not_fail():
-    rules = replace(POLICY, suite="optional", parity="optional", commit="optional")
+    rules = changed_policy(suite="optional", parity="optional", lineage=LineageRules("optional"))
     bare = made.version(GOOD, suite=None, parity=None, **changed("lineage", git={"commit": None, "dirty": None}))
     assert gates.judge(bare, None, rules).passed
     assert not asked("parity", made.version(GOOD, parity=made.parity(passed=False)), rules=rules).passed
@@ -186,7 +198,7 @@ def test_a_clean_commit_is_one_without_changes():
     assert asked("lineage", dirty).reason == (
         "commit 0a1b2c3d4e with uncommitted changes, data sha256:01234567…, seed 0"
     )
-    result = asked("lineage", dirty, rules=replace(POLICY, commit="clean"))
+    result = asked("lineage", dirty, rules=changed_policy(lineage=LineageRules("clean")))
     assert (result.passed, result.reason) == (
         False,
         "trained with uncommitted changes to 0a1b2c3d4e; commit them and train anew",
@@ -238,11 +250,11 @@ def test_a_pair_tells_more_than_two_numbers():
     assert not result.passed
     # Resampled apart, the two would overlap by far.
     found = difference(shared(candidate, champion), "rmse", level=0.95)
-    assert 0 < found.low < found.high < 0.05 * candidate.document["metrics"]["rmse"]["value"]
+    assert 0 < found.low < found.high < 0.05 * candidate.document.value("rmse")
 
 
 def margin(share: float):
-    return replace(POLICY, champion=replace(POLICY.champion, margin=share))
+    return changed_policy(champion=msgspec.structs.replace(POLICY.champion, margin=share))
 
 
 def test_what_is_worse_by_less_than_the_margin_passes_though_it_is_no_chance():
@@ -292,7 +304,7 @@ def test_near_zero_a_share_of_the_baseline_is_the_margin(size: float, worse: flo
 
 
 def test_a_score_near_zero_has_a_margin_too():
-    rules = replace(POLICY, metrics={"regression": "r2"})
+    rules = changed_policy(metric=judged_by("r2"))
     truth = np.arange(60.0)
     flat = np.full(60, truth.mean())
 
@@ -370,20 +382,20 @@ def test_too_few_shared_rows_are_not_comparable_and_it_says_what_to_do():
 
 def test_columns_that_name_the_rows_and_changed_are_told():
     theirs = made.holdout([1.0] * 60, keys=[f"f{row:015x}" for row in range(60)])
-    holdout = {**made.document(GOOD)["holdout"], "key_columns": ["age", "weight"]}
+    holdout = {**made.content(GOOD)["holdout"], "key_columns": ["age", "weight"]}
     result = asked("champion", made.version(GOOD, holdout=holdout), made.version(theirs, "1"))
     assert "(the columns that name a row have changed: added 'weight'; gone 'bmi')" in result.reason
 
 
 def test_rows_that_are_held_out_by_something_else_are_told():
     theirs = made.holdout([1.0] * 60, keys=[f"f{row:015x}" for row in range(60)])
-    holdout = {**made.document(GOOD)["holdout"], "by": "group", "columns": ["ward"]}
+    holdout = {**made.content(GOOD)["holdout"], "by": "group", "columns": ["ward"]}
     result = asked("champion", made.version(GOOD), made.version(theirs, "1", holdout=holdout))
     assert "(it held rows out by group 'ward', this one by the columns that name a row)" in result.reason
 
 
 def test_rows_that_a_version_may_have_been_trained_on_are_not_called_held_out():
-    holdout = {**made.document(GOOD)["holdout"], "by": "given"}
+    holdout = {**made.content(GOOD)["holdout"], "by": "given"}
     result = asked("champion", made.version(spread(1.0)), made.version(spread(3.0), "1", holdout=holdout))
     assert result.passed
     assert " on 60 shared rows, which version 1 may have been trained on, 95 % interval " in result.reason
@@ -415,7 +427,7 @@ def test_equal_keys_are_paired_one_by_one():
 )
 def test_another_kind_of_model_is_not_comparable(changes: dict, reason: str):
     candidate = made.version(GOOD, **changed("model", **changes))
-    rules = replace(POLICY, metrics={"regression": "rmse", "classification": "rmse"})
+    rules = changed_policy(metric=judged_by("rmse"))
     result = asked("champion", candidate, made.version(GOOD, "1"), rules)
     assert not result.passed
     assert reason in result.reason
@@ -423,7 +435,7 @@ def test_another_kind_of_model_is_not_comparable(changes: dict, reason: str):
 
 def test_other_classes_are_not_comparable():
     table = made.labels([0.2, 0.8] * 30)
-    model = {**made.document(table)["model"], "classes": ["bad", "good", "ugly"]}
+    model = {**made.content(table)["model"], "classes": ["bad", "good", "ugly"]}
     result = asked("champion", made.version(table, model=model), made.version(table, "1"))
     assert (result.passed, result.reason) == (
         False,
@@ -433,7 +445,7 @@ def test_other_classes_are_not_comparable():
 
 def test_a_metric_that_is_not_defined_on_the_shared_rows_is_not_comparable():
     one_class = made.labels([0.8] * 60).set_column(1, "target", pa.array(["good"] * 60))
-    rules = replace(POLICY, metrics={"classification": "roc_auc"})
+    rules = changed_policy(metric=judged_by("roc_auc"))
     result = asked("champion", made.version(one_class), made.version(one_class, "1"), rules)
     assert (result.passed, result.reason) == (
         False,
@@ -583,7 +595,7 @@ def test_the_gap_of_a_score_is_itself():
 
 
 def test_gates_that_the_policy_does_not_name_are_shown_and_do_not_count():
-    rules = replace(POLICY, stages={"Staging": ("evidence",), "Production": ("evidence", "suite")})
+    rules = changed_policy(stages=StageGates(("evidence",), ("evidence", "suite")))
     candidate = made.version(GOOD, suite=None)
     staged, promoted = (gates.judge(candidate, None, rules, stage=stage) for stage in ("Staging", "Production"))
     assert staged.passed
@@ -596,16 +608,13 @@ def test_latency_is_shown_and_not_judged():
     candidate = replace(made.version(GOOD), latency={"latency_ms": 1e9})
     verdict = gates.judge(candidate, None, POLICY)
     assert verdict.passed
-    assert verdict.results[-1] == Result("latency", True, "latency_ms 1e+09", judged=False)
+    assert verdict.results[-1] == GateResult("latency", True, "latency_ms 1e+09", judged=False)
 
 
-@pytest.mark.parametrize("section", ["model", "metrics", "baseline", "holdout", "suite", "parity", "schema", "lineage"])
-@pytest.mark.parametrize("content", [[], {}, "x", 3])
-def test_a_document_that_was_tampered_with_fails_and_does_not_crash(section: str, content: object):
-    verdict = gates.judge(made.version(GOOD, **{section: content}), made.version(GOOD, "1"), POLICY)
-    if section != "holdout":
-        assert not verdict.passed
-    assert all("\n" not in result.reason for result in verdict.results)
+def test_a_version_of_unknown_origin_fails_the_lineage_gate_only():
+    verdict = gates.judge(made.version(GOOD, lineage=None), None, POLICY)
+    assert [result.gate for result in verdict.failures] == ["lineage"]
+    assert verdict.summary() == "lineage: its origin is unknown: it was not trained by `python -m pipelines train`"
 
 
 def test_an_evaluation_stands_in_where_too_few_rows_are_shared():

@@ -9,16 +9,17 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from mlflow import MlflowClient
 
 from registry import client as clients
 from registry import hooks, ledger, promotion, stages
-from registry.ledger import FOLLOW, Entry, Ledger
-from registry.policy import Follow
+from registry.ledger import FOLLOW, Ledger, LedgerEntry
+from registry.policy import Hook
 from registry.stages import ARCHIVED, PRODUCTION, STAGING
 from tests import forked, stores
 from tests.lifecycle import promoting
@@ -41,21 +42,21 @@ def book(tracking: str) -> Iterator[Ledger]:
         yield book
 
 
-def command(text: str, *stages: str, tries: int = 2, timeout: float = 30) -> Follow:
-    return Follow(command=text, webhook=None, stages=stages, timeout=timeout, tries=tries, secret=None)
+def command(text: str, *stages: str, tries: int = 2, timeout: float = 30) -> Hook:
+    return Hook(command=text, webhook=None, stages=stages, timeout=timeout, tries=tries, secret=None)
 
 
-def webhook(address: str, *, secret: str | None = None, tries: int = 1) -> Follow:
-    return Follow(command=None, webhook=address, stages=(), timeout=5, tries=tries, secret=secret)
+def webhook(address: str, *, secret: str | None = None, tries: int = 1) -> Hook:
+    return Hook(command=None, webhook=address, stages=(), timeout=5, tries=tries, secret=secret)
 
 
-def promote(client: MlflowClient, book: Ledger, version: str, *followers: Follow, stage: str = PRODUCTION):
+def promote(client: MlflowClient, book: Ledger, version: str, *followers: Hook, stage: str = PRODUCTION):
     return promotion.promote(
         client, book, NAME, version, stage=stage, reason="better", actor="ann", judge=passing, followers=followers
     )
 
 
-def told(book: Ledger) -> list[Entry]:
+def told(book: Ledger) -> list[LedgerEntry]:
     """What the ledger keeps of the following."""
     return [entry for entry in book.entries(NAME) if entry.kind == FOLLOW]
 
@@ -229,7 +230,7 @@ def test_a_webhook_that_is_away_and_one_whose_key_is_not_set_are_told(client: Ml
 
 
 def test_followers_are_called_by_their_name_else_by_program_and_host():
-    named = replace(command("make notify"), name="tell the team")
+    named = msgspec.structs.replace(command("make notify"), name="tell the team")
     hook = "https://ann:s3cr3t@hooks.slack.com/services/T0/B0/s3cr3t"
     called = {
         "curl hooks.slack.com": command(f"curl -sH 'Authorization: Bearer s3cr3t' {hook}"),

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from registry import ledger
 from registry.errors import RegistryError
-from registry.ledger import DONE, INTENT, UNDONE, Anchor, Entry, Ledger
+from registry.ledger import DONE, INTENT, UNDONE, Anchor, Ledger, LedgerEntry
 from tests import stores
 from tests.patience import soon
 
 ROOT = Path(__file__).parents[2]
 
-INTENDED = Entry(
+INTENDED = LedgerEntry(
     kind="promote",
     state=INTENT,
     model="diabetes",

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from registry import history, ledger
 from registry.errors import RegistryError
-from registry.ledger import DONE, INTENT, Anchor, Entry, tables
+from registry.ledger import DONE, INTENT, Anchor, LedgerEntry, tables
 from registry.ledger.entries import closing
 from tests import forked
 from tests.registry.killing import dying, killed
@@ -95,7 +95,7 @@ def test_its_tags_named_intents_only_and_that_is_no_tampering(frozen: str):
         ]
         assert book.verify(lambda: tags) is None
         # One that this release wrote is another matter.
-        intent = book.append(Entry(**{**_promotion(), "details": {"schema": 2, **rows[5].details}}))
+        intent = book.append(LedgerEntry(**{**_promotion(), "details": {"schema": 2, **rows[5].details}}))
         (stored,) = book.entries(intent=intent)
         book.extend([closing(stored, DONE)])
         book.anchored(stored.id + 1)
@@ -107,8 +107,8 @@ def test_its_tags_named_intents_only_and_that_is_no_tampering(frozen: str):
 def test_what_a_forger_adds_behind_new_rows_is_not_taken_for_the_first_releases(frozen: str):
     with ledger.open(frozen) as book:
         details = book.entries()[4].details
-        new = book.append(Entry(**{**_promotion(), "details": {"schema": 2, **details}}))
-        forged = book.append(Entry(**{**_promotion(), "details": details}))
+        new = book.append(LedgerEntry(**{**_promotion(), "details": {"schema": 2, **details}}))
+        forged = book.append(LedgerEntry(**{**_promotion(), "details": details}))
         for number, anchoring in ((new, True), (forged, True), (5, False)):
             (*_, intent) = (one for one in book.entries() if one.id == number)
             assert book.anchoring(intent) is anchoring
@@ -128,7 +128,7 @@ def test_the_tables_are_those_that_this_release_would_make(
     found = []
     for uri in (frozen, fresh):
         with ledger.open(uri) as book:
-            book.append(Entry(**_promotion()))
+            book.append(LedgerEntry(**_promotion()))
         engine = sqlalchemy.create_engine(uri.replace("postgresql:", "postgresql+psycopg:"))
         with engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"version_table": tables.VERSIONS.name})
@@ -156,7 +156,7 @@ def test_it_may_share_a_database_with_mlflow(new_database: Callable[[], str]):
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
         connection.execute("INSERT INTO alembic_version VALUES ('dc11669786a5')")
     with ledger.open(uri) as book:
-        book.append(Entry(**_promotion()))
+        book.append(LedgerEntry(**_promotion()))
     with psycopg.connect(uri) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("dc11669786a5",)]
         assert connection.execute("SELECT version_num FROM lifecycle_ledger_version").fetchall() == [(tables.REVISION,)]
@@ -186,7 +186,7 @@ def migrate(uri: str, barrier: Barrier) -> None:
     with ledger.open(uri) as book:
         barrier.wait(120)
         assert len(book.entries()) >= 9
-        book.append(Entry(**_promotion()))
+        book.append(LedgerEntry(**_promotion()))
 
 
 def test_eight_processes_migrate_it_at_one_moment(frozen: str):
@@ -207,7 +207,7 @@ def test_eight_processes_migrate_it_at_one_moment(frozen: str):
 def die_writing(uri: str, place: int) -> None:
     dying(place)
     with ledger.open(uri) as book:
-        book.append(Entry(**_promotion()))
+        book.append(LedgerEntry(**_promotion()))
 
 
 def test_one_that_was_killed_migrating_it_leaves_it_as_it_was(frozen: str):

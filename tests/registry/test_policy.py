@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import gates, policy
+from registry import policy
 from registry.errors import RegistryError
 from registry.metrics import BY_NAME
 
@@ -22,13 +22,13 @@ def written(tmp_path: Path):
 
 
 def test_the_shipped_policy_names_every_gate_for_production():
-    assert policy.read().default.stages["Production"] == gates.NAMES
-    assert set(policy.read().default.stages["Staging"]) < set(gates.NAMES)
+    assert policy.read().default.gates_of("Production") == policy.GATES
+    assert set(policy.read().default.gates_of("Staging")) < set(policy.GATES)
 
 
 def test_the_shipped_policy_reads_every_key_and_explains_it():
     text = policy.SHIPPED.read_text(encoding="utf-8")
-    for name in gates.NAMES:
+    for name in policy.GATES:
         assert name in text
     for metric in BY_NAME:
         assert metric in text
@@ -36,9 +36,9 @@ def test_the_shipped_policy_reads_every_key_and_explains_it():
 
 def test_the_default_models_need_no_git_checkout_and_have_bounds():
     read = policy.read()
-    assert read.default.commit == "required"
-    assert (read.for_model("diabetes").commit, read.for_model("diabetes").bounds) == ("optional", {"rmse": 60})
-    assert (read.for_model("breast_cancer").commit, read.for_model("breast_cancer").bounds) == (
+    assert read.default.lineage.commit == "required"
+    assert (read.for_model("diabetes").lineage.commit, read.for_model("diabetes").bounds) == ("optional", {"rmse": 60})
+    assert (read.for_model("breast_cancer").lineage.commit, read.for_model("breast_cancer").bounds) == (
         "optional",
         {"accuracy": 0.9},
     )
@@ -58,9 +58,9 @@ def test_a_model_has_its_own(written):
         written("bounds: {rmse: 9}\nmodels:\n  german credit:\n    metric: log_loss\n    bounds: {log_loss: 0.6}\n")
     )
     own = read.for_model("german credit")
-    assert (own.metric("classification"), own.metric("regression")) == ("log_loss", "rmse")
+    assert (own.metric_of("classification"), own.metric_of("regression")) == ("log_loss", "rmse")
     assert own.bounds == {"rmse": 9, "log_loss": 0.6}
-    assert read.for_model("another").metric("classification") == "accuracy"
+    assert read.for_model("another").metric_of("classification") == "accuracy"
 
 
 def test_a_file_may_be_empty(written):
@@ -98,14 +98,14 @@ WRONG = [
     ("metrik: rmse", "unknown key 'metrik'; did you mean 'metric'?"),
     ("xyzzy: 1", "unknown key 'xyzzy'; the keys are metric, bounds, "),
     ("bounds: {rsme: 3}", "unknown key 'bounds.rsme'; did you mean 'rmse'?"),
-    ("bounds: {rmse: '60'}", "bounds: rmse: expected a number, found '60'"),
-    ("bounds: {rmse: .inf}", "bounds: rmse: expected a number, found inf"),
-    ("bounds: {rmse: yes}", "bounds: rmse: expected a number, found True"),
+    ("bounds: {rmse: '60'}", "bounds.rmse: expected a number, found '60'"),
+    ("bounds: {rmse: .inf}", "bounds.rmse: expected a number, found inf"),
+    ("bounds: {rmse: yes}", "bounds.rmse: expected a number, found True"),
     ("models: {a: {bond: {rmse: 3}}}", "unknown key 'models.a.bond'; did you mean 'bounds'?"),
     ("models: {a: {poll: 1}}", "unknown key 'models.a.poll'"),
-    ("models: {a: 3}", "models: a: expected keys (metric, bounds, "),
-    ("models: [a]", "models: expected names of models with what is different for each, found ['a']"),
-    ("metric: {regression: accuracy}", "metric: regression: expected mse, rmse, r2 or mae, found 'accuracy'"),
+    ("models: {a: 3}", "models.a: expected keys, found 3"),
+    ("models: [a]", "models: expected keys, found ['a']"),
+    ("metric: {regression: accuracy}", "metric.regression: expected mse, rmse, r2 or mae, found 'accuracy'"),
     ("metric: acuracy", "recall, f1, roc_auc or log_loss, found 'acuracy'; did you mean accuracy?"),
     ("suite: requird", "suite: expected required or optional, found 'requird'; did you mean required?"),
     ("lineage: {commit: yes}", "lineage.commit: expected required, clean or optional, found True"),
@@ -114,22 +114,22 @@ WRONG = [
     ("fairness: {gap: -1}", "fairness.gap: expected a number of at least 0, found -1"),
     ("fairness:", "fairness: expected keys (gap, fewest), found None"),
     ("stages: {Prod: []}", "unknown key 'stages.Prod'"),
-    ("stages: {Production: [sute]}", "stages.Production: expected evidence, suite, "),
+    ("stages: {Production: [sute]}", "stages.Production.1: expected evidence, suite, "),
     ("stages: {Production: [suite, suite]}", "stages.Production: something is there twice in ['suite', 'suite']"),
     ("by_hand: ignore", "by_hand: expected revert or flag, found 'ignore'"),
     ("serve: {traffic: blue}", "serve.traffic: expected none, shadow or canary, found 'blue'"),
     ("serve: {weight: 10}", "serve.weight: expected a number of at least 0 and at most 1, found 10"),
     ("models: {a: {serve: {wieght: 1}}}", "unknown key 'models.a.serve.wieght'; did you mean 'weight'?"),
     ("poll: 60", "poll: expected a number of at least 0.1 and at most 4, found 60"),
-    ("follow: make", "follow: expected a list of commands and webhooks, found 'make'"),
+    ("follow: make", "follow: expected a list, found 'make'"),
     ("follow: [{comand: x}]", "unknown key 'follow.1.comand'; did you mean 'command'?"),
-    ("follow: [{command: x, webhook: 'http://x'}]", "follow: 1: expected either `command` or `webhook`"),
-    ("follow: [{webhook: 'ftp://x'}]", "follow: 1.webhook: expected an http or https address, found 'ftp://x'"),
-    ("follow: [{command: x, secret: Y}]", "follow: 1: `secret` signs a webhook, a command has none"),
-    ("follow: [{command: x, name: ''}]", "follow: 1.name: expected a text, found ''"),
+    ("follow: [{command: x, webhook: 'http://x'}]", "follow.1: expected either `command` or `webhook`"),
+    ("follow: [{webhook: 'ftp://x'}]", "follow.1.webhook: expected an http or https address, found 'ftp://x'"),
+    ("follow: [{command: x, secret: Y}]", "follow.1: `secret` signs a webhook, a command has none"),
+    ("follow: [{command: x, name: ''}]", "without blanks around it, found ''"),
     ("follow: [{command: x, name: a}, {command: y, name: a}]", "follow: two are called 'a'; give each a name"),
-    ('follow: [{command: x, name: "a\\nb"}]', "follow: 1.name: expected a name of at most 80 printable characters"),
-    ("follow: [{command: x, stages: [Prod]}]", "follow: 1.stages: expected None, Staging, Production or Archived"),
+    ('follow: [{command: x, name: "a\\nb"}]', "follow.1.name: expected a name of at most 80 printable characters"),
+    ("follow: [{command: x, stages: [Prod]}]", "follow.1.stages.1: expected None, Staging, Production or Archived"),
     ("poll: 1\npoll: 2", "line 2: the key 'poll' is there twice"),
     ("models: {a: {suite: optional, suite: required}}", "line 1: the key 'suite' is there twice"),
     ("1: 2", "line 1: a key is a text, found 1; put it in quotes"),

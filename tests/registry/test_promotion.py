@@ -11,7 +11,7 @@ from registry import client as clients
 from registry.errors import RegistryError
 from registry.gates import Verdict
 from registry.ledger import DONE, INTENT, UNDONE, Ledger
-from registry.promotion import Refused
+from registry.promotion import PromotionRefused
 from registry.stages import ARCHIVED, PRODUCTION, STAGING, State
 from registry.transitions import recover
 from tests.registry.registered import assert_mirrored, by_ui, failing, passing, recording, register, staged, take_back
@@ -132,7 +132,7 @@ def test_a_version_that_fails_its_gates_is_not_moved_and_nothing_is_written(clie
     promote(client, book, "1")
     before, rows = read(client), book.entries()
     with pytest.raises(
-        Refused, match=r"version 2 of 'diabetes' is not promoted to Production: suite: .*; bound: "
+        PromotionRefused, match=r"version 2 of 'diabetes' is not promoted to Production: suite: .*; bound: "
     ) as caught:
         promote(client, book, "2", judge=failing)
     assert "\n" not in str(caught.value)
@@ -172,7 +172,7 @@ def test_a_champion_that_came_while_it_was_judged_is_judged_against_too(client: 
             promote(client, book, "3")  # by somebody else, meanwhile
         return passing(version, champion) if champion == "1" else failing(version, champion)
 
-    with pytest.raises(Refused):
+    with pytest.raises(PromotionRefused):
         promote(client, book, "2", judge=judge)
     assert asked == ["1", "3"]
     assert staged(read(client)) == {"1": ARCHIVED, "3": PRODUCTION}
@@ -282,6 +282,15 @@ def test_a_version_that_is_archived_is_rejected_where_it_is(client: MlflowClient
     assert staged(read(client)) == {"1": ARCHIVED, "2": PRODUCTION}
     assert history.disowned(book.entries(NAME)) == {("1", read(client).versions["1"].created)}
     assert "by jo: drifts" in read(client).versions["1"].tags["ledger"]
+
+
+@pytest.mark.parametrize("stage", [STAGING, PRODUCTION])
+def test_a_rejected_version_is_not_promoted_again(client: MlflowClient, book: Ledger, stage: str):
+    promotion.reject(client, book, NAME, "2", reason="unfair", actor="jo")
+    with pytest.raises(PromotionRefused, match=r"rejected by jo \(unfair\); register another version in its place"):
+        promote(client, book, "2", stage)
+    assert not promote(client, book, "2", stage, dry_run=True).verdict.passed
+    assert staged(read(client)) == {"2": ARCHIVED}
 
 
 def test_a_dry_rejection_writes_nothing(client: MlflowClient, book: Ledger, tmp_path: Path):

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from registry import annotations, ledger, promotion, stages
 from registry.errors import RegistryError
-from registry.ledger import DONE, INTENT, NOTED, UNDONE, Anchor, Entry, Ledger
+from registry.ledger import DONE, INTENT, NOTED, UNDONE, Anchor, Ledger, LedgerEntry
 from registry.ledger.entries import COLUMNS
 from registry.stages import ARCHIVED, PRODUCTION, STAGING
 from registry.transitions import recover
@@ -153,7 +153,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Ancho
     with open_book(path.parent) as book:
         for number in range(3):
             move = {"version": str(number), "from": "None", "to": "Staging", "created": number}
-            intent = Entry(
+            intent = LedgerEntry(
                 kind="promote",
                 state=INTENT,
                 model=NAME,
@@ -271,7 +271,7 @@ def test_an_intent_that_somebody_wrote_into_the_ledger_moves_nothing(client: Mlf
             "before": {"1": ARCHIVED, "2": PRODUCTION, "3": "None"},
         }
         for shape in ({}, {"schema": 2}):
-            forged = Entry(
+            forged = LedgerEntry(
                 kind="promote", state=INTENT, model=NAME, version="1", source=ARCHIVED, target=PRODUCTION,
                 actor="bob", reason="nobody asked", details={**shape, **details},
             )  # fmt: skip
@@ -295,7 +295,7 @@ def test_what_the_registry_no_longer_has_is_no_tampering(client: MlflowClient, m
     client.rename_registered_model(NAME, "renamed")
     with open_book(moved.parent) as book:
         assert book.verify(lambda: annotations.anchors(client)) is None
-        book.append(Entry("watch", NOTED, "", "", "", "", "watch", "began"))
+        book.append(LedgerEntry("watch", NOTED, "", "", "", "", "watch", "began"))
         assert book.verify(lambda: annotations.anchors(client)) is None
     client.delete_registered_model("renamed")
     with open_book(moved.parent) as book:

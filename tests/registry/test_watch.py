@@ -7,18 +7,19 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from mlflow import MlflowClient
 
-from registry import client, ledger, policy, promotion, reconcile, stages, verdicts
+from registry import client, ledger, policy, promotion, reconcile, stages
 from registry.errors import RegistryError
-from registry.gates import Result, Verdict
+from registry.gates import GateResult, Verdict
+from registry.judging import StageJudge
 from registry.ledger import DONE, NOTED, Ledger
 from registry.policy import Policies
 from registry.watch import EVERY, Watch
@@ -64,10 +65,7 @@ def by_hand(registry: MlflowClient, number: str, stage: str, *, archive: bool = 
 
 def promoted(registry: MlflowClient, book: Ledger, number: str, stage: str = "Production") -> None:
     """What ``python -m registry promote`` does."""
-
-    def judge(version: str, champion: str | None) -> Verdict:
-        return verdicts.judge(registry, "made", version, POLICIES.default, champion=champion, stage=stage)
-
+    judge = StageJudge(registry, "made", POLICIES.default, stage).judge
     promotion.promote(registry, book, "made", number, stage=stage, reason="it is better", actor="ann", judge=judge)
 
 
@@ -120,7 +118,7 @@ def test_one_that_fails_is_put_back_and_the_champion_stays(registry: MlflowClien
 
 
 def test_one_that_fails_is_left_and_told_where_the_policy_flags(registry: MlflowClient, book: Ledger):
-    flagging = replace(POLICIES, default=replace(POLICIES.default, by_hand="flag"))
+    flagging = msgspec.structs.replace(POLICIES, default=msgspec.structs.replace(POLICIES.default, by_hand="flag"))
     watcher = watching(registry, book, flagging)
     made.register(registry, "made", GOOD)
     made.register(registry, "made", BAD)
@@ -134,6 +132,17 @@ def test_one_that_fails_is_left_and_told_where_the_policy_flags(registry: Mlflow
         in registry.get_model_version("made", "2").description
     )
     assert told(book)[-1] == ("by-hand", "2", "None", "Production", "UI", DONE)
+
+
+def test_a_rejected_version_that_is_moved_by_hand_is_put_back(registry: MlflowClient, book: Ledger, watcher: Watch):
+    made.register(registry, "made", GOOD)
+    promotion.reject(registry, book, "made", "1", reason="unfair", actor="jo")
+    by_hand(registry, "1", "Staging")
+    (settled,) = watcher.look()
+    assert settled.outcome == "reverted"
+    assert "rejected by jo (unfair)" in settled.words
+    assert now(registry) == ({"1": "Archived"}, {})
+    assert watcher.look() == []
 
 
 def test_an_alias_that_was_moved_by_hand_moves_the_stage(registry: MlflowClient, book: Ledger, watcher: Watch):
@@ -247,7 +256,7 @@ def test_what_comes_to_a_stage_while_another_is_judged_is_judged_itself(
             by_hand(registry, "3", "Staging")
             registry.set_registered_model_alias("made", "challenger", "3")
         fine = version == "2"
-        return Verdict(fine, (Result("all", fine, "as told"),), "", champion, stage)
+        return Verdict(fine, (GateResult("all", fine, "as told"),), "", champion, stage)
 
     by_hand(registry, "2", "Production")
     for _ in range(2):
@@ -267,8 +276,8 @@ def test_a_version_that_is_deleted_while_it_is_judged_is_passed_over(
     def judge(version: str, stage: str, champion: str | None) -> Verdict:
         if version == "3":
             registry.delete_model_version("made", "3")
-            return Verdict(False, (Result("all", False, "as told"),), "", champion, stage)
-        return Verdict(verdict, (Result("all", verdict, "as told"),), "", champion, stage)
+            return Verdict(False, (GateResult("all", False, "as told"),), "", champion, stage)
+        return Verdict(verdict, (GateResult("all", verdict, "as told"),), "", champion, stage)
 
     by_hand(registry, "2", "Production")
     time.sleep(0.01)
@@ -313,12 +322,14 @@ def test_a_model_that_is_renamed_keeps_its_champion(registry: MlflowClient, book
     """It is the same version, though the gates of the new name would not let it in."""
     for _ in range(2):
         made.register(registry, "before", GOOD)
-    judge = lambda version, champion: Verdict(True, (Result("all", True, "fine"),), "", champion)  # noqa: E731
+    judge = lambda version, champion: Verdict(True, (GateResult("all", True, "fine"),), "", champion)  # noqa: E731
     given = {"stage": "Production", "reason": "it is better", "actor": "ann", "judge": judge}
     promotion.promote(registry, book, "before", "1", **given)
     watcher.look()
     registry.rename_registered_model("before", "made")
-    strict = replace(POLICIES, models={"made": replace(POLICIES.default, bounds={"rmse": 0.1})})
+    strict = msgspec.structs.replace(
+        POLICIES, models={"made": msgspec.structs.replace(POLICIES.default, bounds={"rmse": 0.1})}
+    )
     (settled,) = Watch(registry, book, strict).once()
     assert settled.outcome == "flagged"
     assert now(registry) == ({"1": "Production"}, {"champion": "1"})
@@ -350,7 +361,7 @@ def test_a_transition_that_is_under_way_is_not_fought_with(registry: MlflowClien
             reached.set()
             assert go.wait(30)
 
-    judge = lambda version, champion: Verdict(True, (Result("all", True, "fine"),), "", champion)  # noqa: E731
+    judge = lambda version, champion: Verdict(True, (GateResult("all", True, "fine"),), "", champion)  # noqa: E731
     given = {"stage": "Production", "reason": "it is better", "actor": "ann", "judge": judge, "observe": observe}
     promoting = threading.Thread(target=promotion.promote, args=(registry, book, "made", "1"), kwargs=given)
     promoting.start()
@@ -374,7 +385,7 @@ def test_a_transition_that_was_cut_short_is_finished(registry: MlflowClient, boo
         if step.startswith("alias"):
             raise KeyboardInterrupt
 
-    judge = lambda version, champion: Verdict(True, (Result("all", True, "fine"),), "", champion)  # noqa: E731
+    judge = lambda version, champion: Verdict(True, (GateResult("all", True, "fine"),), "", champion)  # noqa: E731
     with pytest.raises(KeyboardInterrupt):
         promotion.promote(
             registry, book, "made", "1", stage="Production", reason="x", actor="ann", judge=judge, observe=killed
@@ -386,8 +397,8 @@ def test_a_transition_that_was_cut_short_is_finished(registry: MlflowClient, boo
 
 def test_followers_are_run_after_what_was_done_by_hand(registry: MlflowClient, book: Ledger, tmp_path: Path):
     out = tmp_path / "followed"
-    follower = policy.Follow(f'echo "$MODEL_NAME $MODEL_VERSION $MODEL_STAGE" >> {out}', None, (), 30, 1, None)
-    following = replace(POLICIES, default=replace(POLICIES.default, follow=(follower,)))
+    follower = policy.Hook(f'echo "$MODEL_NAME $MODEL_VERSION $MODEL_STAGE" >> {out}', None, (), 30, 1, None)
+    following = msgspec.structs.replace(POLICIES, default=msgspec.structs.replace(POLICIES.default, follow=(follower,)))
     watching(registry, book, following)
     made.register(registry, "made", GOOD)
     by_hand(registry, "1", "Production")
@@ -525,10 +536,10 @@ class Clicks(RuleBasedStateMachine):
             if meanwhile:
                 by_hand(self.registry, *meanwhile.pop())
             return Verdict(
-                version not in failing, (Result("all", version not in failing, "told"),), "", champion, stage
+                version not in failing, (GateResult("all", version not in failing, "told"),), "", champion, stage
             )
 
-        rules = replace(POLICIES.default, by_hand="flag" if flag else "revert")
+        rules = msgspec.structs.replace(POLICIES.default, by_hand="flag" if flag else "revert")
         reconcile.settle(self.registry, self.book, "made", rules, judge=judge)
         if len(meanwhile) < len(clicks):
             meanwhile.clear()

@@ -15,7 +15,7 @@ from serving.errors import EXPECTED, ServingError
 from serving.server.cache import Cache, CacheError
 from serving.server.follower import direct
 from serving.server.log import Troubles, say
-from serving.server.settings import SETTINGS, Settings, folder, reasons
+from serving.server.settings import SETTINGS, ServerSettings, cache_folder, reasons
 from serving.server.source import source
 
 #: How often a model is looked at while it waits for the ledger, in seconds.
@@ -35,9 +35,9 @@ class Life:
         return bool(select.select([self._pipe], (), (), within)[0])
 
 
-def run(settings: Settings, life: Life) -> int:
+def run(settings: ServerSettings, life: Life) -> int:
     """Follow until the supervisor ends, or there is nothing left to follow; returns the exit code."""
-    cache = Cache(folder(settings), source(settings))
+    cache = Cache(cache_folder(settings), source(settings))
     cache.make()
     stood_by = False
     while True:
@@ -51,7 +51,7 @@ def run(settings: Settings, life: Life) -> int:
             return 0
 
 
-def _lead(settings: Settings, cache: Cache, life: Life) -> int:
+def _lead(settings: ServerSettings, cache: Cache, life: Life) -> int:
     if settings.follows:
         return _follow(settings, cache, life)
     models = direct.read(settings.uris)
@@ -77,7 +77,7 @@ def _tried(work: Callable[[], None], life: Life) -> bool:
             return False
 
 
-def _follow(settings: Settings, cache: Cache, life: Life) -> int:
+def _follow(settings: ServerSettings, cache: Cache, life: Life) -> int:
     from registry import ledger, policy
     from registry.client import connect, settle
     from registry.errors import RegistryError
@@ -113,7 +113,7 @@ def main() -> int:
     from registry.errors import RegistryError
     from registry.redaction import explained
 
-    settings = Settings.loads(os.environ[SETTINGS])
+    settings = ServerSettings.loads(os.environ[SETTINGS])
     try:
         return run(settings, Life(int(sys.argv[1])))
     except (*EXPECTED, RegistryError, ServingError) as error:

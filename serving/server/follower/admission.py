@@ -5,14 +5,16 @@ from dataclasses import replace
 from serving.errors import ServingError
 from serving.models import ResolvedModel
 from serving.scorecard import ScorecardError
-from serving.server.cache import Cache, Entry
+from serving.server.cache import Cache, CachedVersion
 
 
 class Unservable(ServingError):
     """A model that cannot be served, now or later; the message is for whoever asks for it: it holds no path."""
 
 
-def admit(cache: Cache, model: ResolvedModel, number: str, *, called: str, stage: str = "", created: int = 0) -> Entry:
+def admit(
+    cache: Cache, model: ResolvedModel, number: str, *, called: str, stage: str = "", created: int = 0
+) -> CachedVersion:
     """Put a version's scorecard into the cache; the entry that names it in the state document.
 
     Parameters
@@ -41,4 +43,4 @@ def admit(cache: Cache, model: ResolvedModel, number: str, *, called: str, stage
     except (ServingError, ScorecardError, RecursionError) as error:
         raise error if isinstance(error, Unservable) else Unservable(str(error)) from None
     cache.add(card)
-    return Entry(number, stage, card.digest, example, created)
+    return CachedVersion(number, stage, card.digest, example, created)

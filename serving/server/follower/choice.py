@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from registry import history, reconcile
-from registry.ledger import CLOSED, INTENT, Entry
+from registry.ledger import CLOSED, INTENT, LedgerEntry
 from registry.policy import FLAG
 from registry.stages import ALIASES, PRODUCTION, STAGING, State
 
@@ -35,7 +35,7 @@ class Choice:
     fallback: tuple[str, ...] = ()
 
 
-def choose(state: State, entries: Sequence[Entry], *, by_hand: str) -> Choice:
+def choose(state: State, entries: Sequence[LedgerEntry], *, by_hand: str) -> Choice:
     """Choose the versions of a model to serve.
 
     Parameters
@@ -56,7 +56,7 @@ def choose(state: State, entries: Sequence[Entry], *, by_hand: str) -> Choice:
     return Choice(champion, challenger, _why(unfit, known, state, entries), fallback=fallback)
 
 
-def _stood(state: State, entries: Sequence[Entry], number: str, by_hand: str) -> bool:
+def _stood(state: State, entries: Sequence[LedgerEntry], number: str, by_hand: str) -> bool:
     """Whether the last verdict on a version for Production was a pass, or the policy lets the version stay."""
     created = state.versions[number].created
     for entry in reversed(history.done(entries)):
@@ -68,7 +68,7 @@ def _stood(state: State, entries: Sequence[Entry], number: str, by_hand: str) ->
     return True
 
 
-def _why(unfit: Sequence[str], known: dict[str, str], state: State, entries: Sequence[Entry]) -> str:
+def _why(unfit: Sequence[str], known: dict[str, str], state: State, entries: Sequence[LedgerEntry]) -> str:
     if not unfit:
         return ""
     number = unfit[0]
@@ -83,7 +83,7 @@ def _why(unfit: Sequence[str], known: dict[str, str], state: State, entries: Seq
     return told if entries else f"{told}; the ledger knows nothing of this model: is LEDGER_URI that of the commands?"
 
 
-def _under_way(entries: Sequence[Entry], number: str, created: int) -> bool:
+def _under_way(entries: Sequence[LedgerEntry], number: str, created: int) -> bool:
     """Whether a transition of a version to Production has begun and is not closed."""
     closed = {entry.intent for entry in entries if entry.state in CLOSED}
     return any(

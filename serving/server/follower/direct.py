@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from serving.errors import ServingError
 from serving.models import ModelURI
 from serving.models.files import Folder
-from serving.server.cache import Cache, Document, Kept
+from serving.server.cache import Cache, CachedModel, StateDocument
 from serving.server.follower import admission
 
 
@@ -68,20 +68,20 @@ def serve(cache: Cache, models: Sequence[NamedURI], say: Callable[[str], object]
     kept = [_kept(cache, model, news.append) for model in models]
     before = _before(cache)
     if before.models != tuple(kept):
-        cache.write(Document(tuple(kept), before.generation + 1))
+        cache.write(StateDocument(tuple(kept), before.generation + 1))
     cache.touch()
     for line in news:  # it is true now
         say(line)
 
 
-def _before(cache: Cache) -> Document:
+def _before(cache: Cache) -> StateDocument:
     try:
         return cache.read()
     except ServingError:
-        return Document()
+        return StateDocument()
 
 
-def _kept(cache: Cache, named: NamedURI, say: Callable[[str], object]) -> Kept:
+def _kept(cache: Cache, named: NamedURI, say: Callable[[str], object]) -> CachedModel:
     model = named.uri.find()
     number = model.version or "0"
     if isinstance(model.files, Folder):
@@ -90,6 +90,6 @@ def _kept(cache: Cache, named: NamedURI, say: Callable[[str], object]) -> Kept:
         entry = admission.admit(cache, model, number, called=named.name)
     except admission.Unservable as error:
         say(f"{named.name}: {error}")
-        return Kept(named.name, None, refused=str(error))
+        return CachedModel(named.name, None, refused=str(error))
     say(f"{named.name}: version {number} is served")
-    return Kept(named.name, entry)
+    return CachedModel(named.name, entry)

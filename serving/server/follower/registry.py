@@ -12,11 +12,11 @@ from registry.errors import RegistryError
 from registry.ledger import Ledger
 from registry.stages import PRODUCTION, STAGING, State
 from serving.models.uri import VersionURI
-from serving.server.cache import Cache, CacheError, Document, Entry, Kept
+from serving.server.cache import Cache, CachedModel, CachedVersion, CacheError, StateDocument
 from serving.server.follower.admission import Unservable, admit
 from serving.server.follower.choice import Choice, choose
 from serving.server.log import Troubles
-from serving.server.state import Traffic
+from serving.server.state import TrafficSplit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -95,12 +95,12 @@ class RegistryFollower:
         while self._news:
             self._say(self._news.pop(0))
 
-    def _begin(self) -> tuple[Document, tuple | None]:
+    def _begin(self) -> tuple[StateDocument, tuple | None]:
         try:
             return self._cache.read(), self._cache.mark()
         except CacheError as error:
             self._say(f"{error}; it is written anew")
-            return Document(), None
+            return StateDocument(), None
 
     def _new_policy(self) -> bool:
         """Read the policy; True if it has changed. A wrong policy changes nothing."""
@@ -127,7 +127,7 @@ class RegistryFollower:
             del self._kept[name]
         self._traces = traces
 
-    def _there(self, kept: Kept) -> bool:
+    def _there(self, kept: CachedModel) -> bool:
         """Whether the cache has all scorecards of a model undamaged."""
         return all(self._whole(entry.card) for entry in (kept.champion, kept.challenger) if entry)
 
@@ -155,30 +155,30 @@ class RegistryFollower:
         before = self._kept.get(name)
         kept = self._champion(state, choice, before)
         if kept.champion is not None:
-            traffic = Traffic(policy.serve.traffic, policy.serve.weight)
+            traffic = TrafficSplit(policy.serve.traffic, policy.serve.weight)
             kept = replace(kept, challenger=self._challenger(state, choice), traffic=traffic)
         self._kept[name] = kept
         self._tell(before, kept)
         return bool(choice.waiting)
 
-    def _champion(self, state: State, choice: Choice, before: Kept | None) -> Kept:
+    def _champion(self, state: State, choice: Choice, before: CachedModel | None) -> CachedModel:
         if not choice.staged:
-            return Kept(state.name, None, refused="no version of it is in Production")
+            return CachedModel(state.name, None, refused="no version of it is in Production")
         refused = choice.waiting
         if choice.champion:
             try:
-                return Kept(state.name, self._entry(state, choice.champion, PRODUCTION), refused=refused)
+                return CachedModel(state.name, self._entry(state, choice.champion, PRODUCTION), refused=refused)
             except Unservable as error:
                 refused = str(error)
         if before and before.champion and self._whole(before.champion.card):
-            return Kept(state.name, before.champion, refused=refused)
+            return CachedModel(state.name, before.champion, refused=refused)
         for number in choice.fallback:
             if number != choice.champion:
                 with contextlib.suppress(Unservable):
-                    return Kept(state.name, self._entry(state, number, PRODUCTION), refused=refused)
-        return Kept(state.name, None, refused=refused)
+                    return CachedModel(state.name, self._entry(state, number, PRODUCTION), refused=refused)
+        return CachedModel(state.name, None, refused=refused)
 
-    def _challenger(self, state: State, choice: Choice) -> Entry | None:
+    def _challenger(self, state: State, choice: Choice) -> CachedVersion | None:
         if choice.challenger is None:
             return None
         try:
@@ -187,7 +187,7 @@ class RegistryFollower:
             self._troubles.has(f"{state.name} challenger", f"{state.name}: not the challenger: {error}")
             return None
 
-    def _entry(self, state: State, number: str, stage: str) -> Entry:
+    def _entry(self, state: State, number: str, stage: str) -> CachedVersion:
         """A version's entry in the state document; its scorecard is then in the cache.
 
         Raises
@@ -214,11 +214,11 @@ class RegistryFollower:
         models = tuple(self._kept[name] for name in sorted(self._kept))
         if models == self._document.models and self._mark is not None and self._cache.mark() == self._mark:
             return
-        document = Document(models, self._document.generation + 1)
+        document = StateDocument(models, self._document.generation + 1)
         self._cache.write(document)
         self._document, self._mark = document, self._cache.mark()
 
-    def _tell(self, before: Kept | None, kept: Kept) -> None:
+    def _tell(self, before: CachedModel | None, kept: CachedModel) -> None:
         tell = self._news.append
         was, now = before.champion if before else None, kept.champion
         if now and (was is None or (was.version, was.created) != (now.version, now.created)):
@@ -228,7 +228,7 @@ class RegistryFollower:
         if kept.refused and kept.refused != (before.refused if before else ""):
             tell(f"{kept.name}: {kept.refused}" + (f"; version {now.version} goes on to be served" if now else ""))
         first, second = (one.challenger.version if one and one.challenger else None for one in (before, kept))
-        traffic = before.traffic if before else Traffic()
+        traffic = before.traffic if before else TrafficSplit()
         if second and (first != second or traffic != kept.traffic):
             tell(f"{kept.name}: version {second} is the challenger, traffic: {_words(kept.traffic)}")
         if first and not second:
@@ -244,7 +244,7 @@ class RegistryFollower:
             self._troubles.over(name, f"{name}: it can be read again")
 
 
-def _words(traffic: Traffic) -> str:
+def _words(traffic: TrafficSplit) -> str:
     return traffic.mode if traffic.mode == "none" else f"{traffic.mode} of {traffic.weight:.2%}".replace(".00%", "%")
 
 

@@ -1,1 +1,1 @@
-"""Who may ask, how often, and how much at once: keys, rates, admission, and the headers that browsers heed."""
+"""Access: API keys, rate limits, load shedding, TLS and security headers."""

@@ -1,4 +1,4 @@
-"""Headers that tell a browser what an answer may do: nothing, but for our own pages."""
+"""Security headers: a browser may do nothing with an answer, except for the server's own pages."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ _COMMON = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-#: An answer holds predictions about people: no cache keeps it.
+#: Answers are predictions about people, which no cache may store.
 _KEPT = (b"cache-control", b"no-store")
 _BARE = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _SELF = "script-src 'self'; connect-src 'self'; img-src 'self' data:; font-src 'self'"
@@ -19,12 +19,12 @@ _DOCS = (
     b"content-security-policy",
     f"default-src 'none'; style-src 'self' 'unsafe-inline'; {_SELF}; {_ENDS}".encode(),
 )
-#: A browser that was here under TLS comes back under TLS, for a year.
+#: A browser that has used TLS here keeps using it, for a year.
 _TLS = (b"strict-transport-security", b"max-age=31536000")
 
 
 def standing(*, tls: bool) -> dict[str, Headers]:
-    """The headers of each kind of answer: ``api``, ``page``, ``docs``, and ``file`` for what may be cached."""
+    """The headers of each kind of answer: ``api``, ``page``, ``docs``, and ``file``, which may be cached."""
     more = (_TLS,) if tls else ()
     return {
         "api": (*_COMMON, _KEPT, _BARE, *more),

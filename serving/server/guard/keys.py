@@ -1,7 +1,7 @@
-"""Named API keys: what is kept of them (a hash, never the secret), what each may do, and who bears one.
+"""Named API keys: their scope, and a hash of their secret, which itself is never stored.
 
-A secret has 256 random bits, so a plain SHA-256 of it is safe at rest: there is nothing to guess, and a slow hash
-would only make each request slow.
+A secret has 256 random bits, so a plain SHA-256 of it is safe at rest: it cannot be guessed, and a slow hash would only
+make each request slow.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from serving.errors import ServingError
 from serving.server.guard.rates import Rate
 from serving.server.state import Served
 
-#: What a key may be for.
+#: Uses of a key.
 PREDICT = "predict"
 METRICS = "metrics"
 USES = (PREDICT, METRICS)
 
-#: Secrets start so, for scanners of repositories and for whoever finds one in a file.
+#: Prefix of secrets, by which scanners and people recognise one.
 PREFIX = "mlk_"
 
 _VERSION = 1
@@ -32,16 +32,16 @@ _FIELDS = {"name", "sha256", "models", "uses", "rate", "expires"}
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of a key.
+    """A key without its secret.
 
     Parameters
     ----------
     name : for metrics and log.
     digest : SHA-256 of the secret.
-    models : that it may ask and see; None for all.
+    models : the models in its scope; None for all.
     uses : of ``USES``.
-    rate : of its requests; None for the server's.
-    expires : the moment from which it is refused, in seconds since 1970; None for never.
+    rate : its rate limit; None for the server's.
+    expires : when it expires, in seconds since 1970; None for never.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Key:
         return self.models is None or model in self.models
 
     def entry(self) -> dict:
-        """What a document says of it."""
+        """Its entry in a document."""
         found: dict = {"name": self.name, "sha256": self.digest.hex()}
         if self.models is not None:
             found["models"] = sorted(self.models)
@@ -70,22 +70,21 @@ class Key:
 
 
 class Keys:
-    """Keys by their secrets.
+    """Finds keys by their secrets.
 
     Parameters
     ----------
-    keys : with names and digests of their own.
+    keys : with unique names and digests.
     """
 
     def __init__(self, keys: Iterable[Key]):
         self.all = tuple(keys)
-        # The place of a key in the index hangs on a secret of this process, so that the time a look-up takes says
-        # nothing about the digests that are there.
+        # The index depends on a secret of this process, so that the time of a look-up reveals nothing about digests.
         self._salt = os.urandom(32)
         self._index = {self._place(key.digest): key for key in self.all}
 
     def find(self, secret: bytes) -> Key | None:
-        """The key whose secret this is."""
+        """The key that a secret belongs to; None if it belongs to none."""
         if len(secret) > _LONGEST:
             return None
         digest = hashlib.sha256(secret).digest()
@@ -97,13 +96,13 @@ class Keys:
 
 
 def make(name: str, **allowed) -> tuple[str, Key]:
-    """A new secret, to be shown once, and the key to keep."""
+    """Create a secret, to be shown once, and its key, to be stored."""
     secret = PREFIX + secrets.token_urlsafe(32)
     return secret, Key(name, hashlib.sha256(secret.encode()).digest(), **allowed)
 
 
 def read(text: str, source: str) -> tuple[Key, ...]:
-    """The keys that a document says.
+    """Parse a document of keys.
 
     Parameters
     ----------
@@ -112,7 +111,7 @@ def read(text: str, source: str) -> tuple[Key, ...]:
     Raises
     ------
     ServingError
-        where it is not such a document to the letter; no part of it is repeated.
+        if it is invalid; the message contains no part of it but names.
     """
     try:
         document = json.loads(text)
@@ -127,7 +126,7 @@ def read(text: str, source: str) -> tuple[Key, ...]:
 
 
 def distinct(keys: Iterable[Key], source: str) -> None:
-    """Raises ServingError where two keys share a name or a secret."""
+    """Raise ServingError if two keys share a name or a secret."""
     names: set[str] = set()
     digests: set[bytes] = set()
     for key in keys:
@@ -140,12 +139,12 @@ def distinct(keys: Iterable[Key], source: str) -> None:
 
 
 def write(keys: Iterable[Key]) -> str:
-    """The document that says the keys."""
+    """The document of these keys."""
     return json.dumps({"version": _VERSION, "keys": [key.entry() for key in keys]}, indent=2) + "\n"
 
 
 def visible(served: Served, key: Key | None) -> Served:
-    """What is served, as far as a key may see it; everything where no keys are asked for."""
+    """What a key may see of the served models; everything if there is no key."""
     if key is None or key.models is None:
         return served
     models = {name: model for name, model in served.models.items() if name in key.models}
@@ -154,17 +153,17 @@ def visible(served: Served, key: Key | None) -> Served:
 
 
 def veiled(served: Served) -> Served:
-    """What is served, as those without a key may hear of it: that it is, and no reason why something is not."""
+    """What callers without a key may see: no reasons why a model is not served."""
     return replace(served, refused={}) if served.refused else served
 
 
 def moment(text: str) -> float:
-    """Seconds since 1970 of a date (its first moment in UTC) or a time in ISO 8601.
+    """Seconds since 1970 of a date (its start in UTC) or time in ISO 8601.
 
     Raises
     ------
     ValueError
-        where it is neither.
+        if it is neither.
     """
     found = datetime.fromisoformat(text)
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
@@ -189,7 +188,7 @@ def _key(entry, where: str) -> Key:
         raise ServingError(f"{where}: uses is a list of {' and '.join(USES)}")
     rate, expires = entry.get("rate"), entry.get("expires")
     if rate is not None and not isinstance(rate, str):
-        rate = ""  # no rate, either
+        rate = ""  # also invalid
     try:
         return Key(
             name,
@@ -206,7 +205,7 @@ def _key(entry, where: str) -> Key:
 
 
 def named(name: str) -> bool:
-    """Whether a key may have the name: it stands in metrics and log."""
+    """Whether a name is valid for a key, which metrics and log show."""
     return 0 < len(name) <= 64 and name.isascii() and all(letter.isalnum() or letter in "._-" for letter in name)
 
 

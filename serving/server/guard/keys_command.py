@@ -1,4 +1,4 @@
-"""``python -m serving keys``: make, list and take away API keys."""
+"""``python -m serving keys``: add, list and remove API keys."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _FILE = {"default": "keys.json", "envvar": "SERVING_KEYS_FILE", "show_envvar": T
 
 @click.group(cls=Group)
 def keys() -> None:
-    """Make, list and take away the API keys that a server asks for.
+    """Add, list and remove the API keys of a server.
 
-    A file of keys holds hashes, no secrets; a server that was given it follows its changes within a second.
+    A file of keys holds hashes, not secrets; a running server applies its changes within a second.
     """
 
 
 @keys.command()
 @click.argument("name")
-@option("--file", "path", help="The file to add it to; - writes a document for SERVING_KEYS instead.", **_FILE)
-@option("--models", help="The models that it is for, with commas between them. [default: all]")
-@option("--uses", default="predict", help="What it is for: predict, metrics, or both with a comma.")
-@option("--rate", help="Requests that it may make: 100/s, 6000/m, 10/s:50 for 50 at once. [default: the server's]")
-@option("--expires", help="From when on it is refused: 2031-12-31, or a time with its zone. [default: never]")
+@option("--file", "path", help="File to add the key to; - prints a document for SERVING_KEYS instead.", **_FILE)
+@option("--models", help="Models that the key may use, separated by commas. [default: all]")
+@option("--uses", default="predict", help="Uses of the key: predict, metrics, or both separated by a comma.")
+@option("--rate", help="Rate limit: 100/s, 6000/m, or 10/s:50 for a burst of 50. [default: the server's]")
+@option("--expires", help="Expiry: a date such as 2031-12-31, or a time with its zone. [default: never]")
 def add(name: str, path: str, models: str | None, uses: str, rate: str | None, expires: str | None) -> None:
-    """Make a key called NAME, and show its secret, once, on standard output."""
+    """Create the key NAME, and print its secret once."""
     from serving.errors import ServingError
     from serving.server.guard import keys as kept
     from serving.server.guard.rates import Rate
@@ -54,7 +54,7 @@ def add(name: str, path: str, models: str | None, uses: str, rate: str | None, e
     )
     if path == "-":
         click.echo(kept.write([key]), nl=False)
-        click.echo(f"the secret, which is not kept: {secret}", err=True)
+        click.echo(f"the secret, which is not stored: {secret}", err=True)
         return
 
     def added(found: tuple[Key, ...]) -> tuple[Key, ...]:
@@ -63,13 +63,13 @@ def add(name: str, path: str, models: str | None, uses: str, rate: str | None, e
 
     _change(Path(path), added)
     click.echo(secret)
-    click.echo(f"{path}: {name} added; the line above is its secret, and is not kept anywhere", err=True)
+    click.echo(f"{path}: {name} added; the line above is its secret, which is not stored anywhere", err=True)
 
 
 @keys.command(name="list")
-@option("--file", "path", help="The file of keys.", **_FILE)
+@option("--file", "path", help="File of keys.", **_FILE)
 def list_(path: str) -> None:
-    """Show the keys of a file: names, scopes and rates."""
+    """List the keys of a file: names, scopes and rate limits."""
     from datetime import UTC, datetime
 
     rows = [("NAME", "MODELS", "USES", "RATE", "EXPIRES")]
@@ -84,15 +84,15 @@ def list_(path: str) -> None:
 
 @keys.command()
 @click.argument("name")
-@option("--file", "path", help="The file of keys.", **_FILE)
+@option("--file", "path", help="File of keys.", **_FILE)
 def remove(name: str, path: str) -> None:
-    """Take the key NAME away; a running server refuses it within a second."""
+    """Remove the key NAME; a running server refuses it within a second."""
     from serving.errors import ServingError
 
     def without(found: tuple[Key, ...]) -> tuple[Key, ...]:
         left = tuple(key for key in found if key.name != name)
         if len(left) == len(found):
-            raise ServingError(f"{path}: there is no key {name!r}; `python -m serving keys list` shows those there are")
+            raise ServingError(f"{path}: there is no key {name!r}; `python -m serving keys list` shows the keys")
         return left
 
     if not Path(path).exists():
@@ -112,36 +112,25 @@ def _read(path: Path) -> tuple[Key, ...]:
     try:
         return read(path.read_text(), str(path))
     except FileNotFoundError:
-        raise ServingError(f"{path}: there is no such file; `python -m serving keys add NAME` makes one") from None
+        raise ServingError(f"{path}: there is no such file; `python -m serving keys add NAME` creates it") from None
     except UnicodeDecodeError:
         raise ServingError(f"{path}: expected keys as JSON, found something else") from None
 
 
 def _change(path: Path, change) -> None:
-    """Replace the file by one with other keys; two commands at the same time do so one after the other."""
+    """Change the keys of a file, under a lock."""
     import fcntl
     import os
-    import tempfile
 
+    from serving.server.files import replace
     from serving.server.guard.keys import write
 
-    # A link stays one: what it points to is replaced.
+    # The target of a link is replaced, not the link.
     path = path.resolve()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         content = write(change(_read(path) if path.exists() else ()))
-        file, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(file, "w") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if path.exists():
-                os.chmod(part, path.stat().st_mode & 0o777)
-            os.replace(part, path)
-        except BaseException:
-            os.unlink(part)
-            raise
+        replace(path, content.encode(), durable=True)
     finally:
         os.close(folder)

@@ -1,7 +1,7 @@
-"""How often somebody may ask, exact over all workers: the generic cell rate algorithm on memory that they share.
+"""Rate limits, exact over all workers: the generic cell rate algorithm in shared memory.
 
-The rate limiters on PyPI count in one process, or ask Redis or SQLite for each request; a number of eight bytes a
-caller, in a file that all workers have mapped, costs a few microseconds and no server.
+The rate limiters on PyPI count in one process, or ask Redis or SQLite for each request; eight bytes for each caller, in
+a file that all workers map, take a few microseconds and no server.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ _PERIODS = {"s": 1, "second": 1, "m": 60, "minute": 60, "h": 3600, "hour": 3600}
 _SHORT = {1: "s", 60: "m", 3600: "h"}
 _NANO = 1_000_000_000
 
-#: Callers are kept in sets of this many; a set is found by hash, and locked by itself.
+#: Callers are stored in sets of this size; a set is found by hash, and locked separately.
 _WAYS = 8
 _SETS = 4096
 _ENTRY = struct.Struct("<16sq")
@@ -31,12 +31,12 @@ _NOBODY = bytes(16)
 
 @dataclass(frozen=True)
 class Rate:
-    """So many requests a period in the long run, and so many at once after a rest.
+    """A rate limit.
 
     Parameters
     ----------
-    count, period : the requests, and the seconds.
-    burst : the requests at once.
+    count, period : number of requests, and the seconds in which they are allowed.
+    burst : number of requests at once after a pause.
     """
 
     count: int
@@ -45,12 +45,12 @@ class Rate:
 
     @classmethod
     def parse(cls, text: str) -> "Rate":
-        """The rate that a text says: ``100/s``, ``6000/minute``, ``10/s:50`` with a burst of 50.
+        """Parse ``100/s``, ``6000/minute``, or ``10/s:50`` with a burst of 50.
 
         Raises
         ------
         ServingError
-            where it says none.
+            if the text is no rate.
         """
         match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*([a-z]+)\s*(?::\s*(\d{1,9}))?\s*", text, re.ASCII)
         if match and match[2] in _PERIODS and int(match[1]) and (match[3] is None or int(match[3])):
@@ -63,16 +63,16 @@ class Rate:
 
 
 class Rates:
-    """When each caller's requests will have been worked off, at its rate.
+    """The theoretical arrival time of each caller's next request.
 
-    Of a caller one moment is kept, its *theoretical arrival time*: each request moves it on by period / count, and
-    one that would move it further than burst * period / count beyond now is refused. Once it has passed, the caller
-    is as good as unknown, and its place may be another's. (ITU-T I.371, the virtual scheduling algorithm.)
+    Each request moves a caller's time on by period / count; one that would move it further than burst * period / count
+    beyond now is refused. Once the time has passed, the caller can be forgotten, and its entry reused. This is the
+    virtual scheduling algorithm of ITU-T I.371.
 
     Parameters
     ----------
-    path : the file that the workers share, made where there is none; it must not outlive the machine's start, since
-        its clock counts from there. None for a process by itself.
+    path : the file that the workers share, created if it does not exist; it must not survive a reboot, since its clock
+        starts there. None for one process.
     """
 
     def __init__(self, path: Path | None = None):
@@ -83,7 +83,7 @@ class Rates:
             self._memory = mmap.mmap(-1, size)
         else:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.ftruncate(self._file, size)  # the same for all: whoever comes later changes nothing
+            os.ftruncate(self._file, size)  # equal for all workers: later calls change nothing
             self._memory = mmap.mmap(self._file, size)
 
     def take(self, caller: bytes, rate: Rate, *, now: int | None = None) -> float:
@@ -97,10 +97,10 @@ class Rates:
         Returns
         -------
         float
-            0.0 where it may pass; else the seconds until one will, and it was not counted.
+            0.0 if the request is allowed, otherwise the seconds until the next one is; a refused one is not counted.
         """
         start = int.from_bytes(caller[:4], "little") % _SETS * _SET.size
-        # The lock of the file is the process's, and ends with it; threads need one of their own.
+        # The lock of the file belongs to the process, and ends with it; threads need their own.
         with self._thread:
             if self._file is not None:
                 fcntl.lockf(self._file, fcntl.LOCK_EX, _SET.size, start)
@@ -116,10 +116,10 @@ class Rates:
         entries = _SET.unpack_from(self._memory, start)
         try:
             way = entries.index(caller) // 2
-            # Never further than this rate could have brought it: the key may have had a slower one.
+            # At most what this rate allows: the key may have had a slower rate before.
             due = min(max(entries[2 * way + 1], now), now + patience + step)
         except ValueError:
-            # Whoever is soonest worked off makes room; in all but a flood of callers they are already.
+            # Replace the earliest time, which has passed already except in a flood of callers.
             way = min(range(_WAYS), key=lambda place: entries[2 * place + 1])
             due = now
         if due - now > patience:
@@ -128,13 +128,13 @@ class Rates:
         return 0.0
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Unmap the memory."""
         self._memory.close()
         if self._file is not None:
             os.close(self._file)
 
 
 def caller(kind: str, name: str) -> bytes:
-    """What stands for somebody: 16 bytes of a hash."""
+    """Identify a caller by 16 bytes of a hash."""
     found = hashlib.blake2b(f"{kind}:{name}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return found if found != _NOBODY else b"\x01" * 16

@@ -1,4 +1,4 @@
-"""The page at ``/``: what is served, how it does, and a form to try it. Plain HTML, with files of its own only."""
+"""The page at ``/``: served models, their metrics, and a form to try them; plain HTML without external files."""
 
 import json
 import re
@@ -16,36 +16,36 @@ from serving.server.state import Served
 
 _FILES = {"page.css": b"text/css", "page.js": b"text/javascript", "icon.svg": b"image/svg+xml"}
 _HTML = b"text/html; charset=utf-8"
-#: What clients of KServe's first protocol hear of ``/`` there: for those who ask for JSON.
+#: The answer to clients of KServe's first protocol, which ask for JSON at ``/``.
 _ALIVE = b'{"status":"alive","models":"/models","docs":"/docs"}'
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
 
-#: Tells the numbers of what a request may see.
-Tell = Callable[[Served], Live]
+#: Returns the metrics of the models that a request may see.
+GetLive = Callable[[Served], Live]
 
 
-def add(router: Router, tell: Tell, *, keyed: bool, tls: bool) -> None:
+def add(router: Router, live: GetLive, *, keyed: bool, tls: bool) -> None:
     """Register the page's routes.
 
     Parameters
     ----------
-    keyed : whether requests have to bring a key; then the page without one only asks for it.
-    tls : whether the server speaks HTTPS.
+    keyed : whether requests need a key; then the page without one only asks for it.
+    tls : whether the server uses HTTPS.
     """
 
     def shown(request: Request, served: Served, route: Route) -> Response:
-        live = tell(served)
+        metrics = live(served)
         alone = len(served.models) == 1 and not served.refused
         name = _asked(request.query)
         if name is None and alone:
             name = next(iter(served.models))
         if name is None:
-            return _page("Models", views.overview(served, live), keyed=keyed)
+            return _page("Models", views.overview(served, metrics), keyed=keyed)
         if name not in served.models:
             return _page("No such model", views.missing(name), keyed=keyed, status=404)
         host = request.header(b"host") or ""
         address = f"{'https' if tls else 'http'}://{host if _HOST.fullmatch(host) else 'localhost:8080'}"
-        main = views.detail(served.models[name], live, address=address, keyed=keyed, alone=alone)
+        main = views.detail(served.models[name], metrics, address=address, keyed=keyed, alone=alone)
         return _page(name, main, keyed=keyed)
 
     def locked(request: Request, served: Served, route: Route) -> Response:
@@ -58,14 +58,14 @@ def add(router: Router, tell: Tell, *, keyed: bool, tls: bool) -> None:
         return locked(request, served, route) if keyed else shown(request, served, route)
 
     def numbers(request: Request, served: Served, route: Route) -> Response:
-        return Response(200, json.dumps(tell(served).to_dict()).encode())
+        return Response(200, json.dumps(live(served).to_dict()).encode())
 
     # Without a key the page asks for one; the script then fetches ``/page`` with it.
-    router.add("/", Route("/", GET, answer=home, access=OPEN if keyed else SEE))
-    router.add("/page", Route("/page", GET, answer=shown, access=SEE))
-    router.add("/page/numbers", Route("/page/numbers", GET, answer=numbers, access=SEE))
+    router.add("/", Route(GET, answer=home, access=OPEN if keyed else SEE))
+    router.add("/page", Route(GET, answer=shown, access=SEE))
+    router.add("/page/numbers", Route(GET, answer=numbers, access=SEE))
     for name, kind in _FILES.items():
-        router.add(f"/page/{name}", Route(f"/page/{name}", GET, answer=_file(name, kind), access=OPEN))
+        router.add(f"/page/{name}", Route(GET, answer=_file(name, kind), access=OPEN))
 
 
 def _file(name: str, kind: bytes):

@@ -1,24 +1,24 @@
-"""The numbers that the page shows: of each model, over all workers, since the server began."""
+"""The metrics on the page: for each model, over all workers, since the server started."""
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from serving.server.state import Served
-from serving.server.telemetry.counters import BOUNDS, Counts, Told, buckets, together
+from serving.server.telemetry.counters import BOUNDS, Counts, WorkerSnapshot, buckets, total
 from serving.server.telemetry.metrics import QUICK
 
 
 @dataclass
 class Figures:
-    """What was asked of a model.
+    """Metrics of a model.
 
     Parameters
     ----------
-    requests, rejected, failed : all of them, those answered by 4xx, those by 5xx.
-    rows : that were scored.
-    latency : how many requests took so long, one number a bucket of ``BOUNDS`` and one beyond.
-    versions : how many requests each version answered.
+    requests, rejected, failed : number of all requests, and of those answered with 4xx and 5xx.
+    rows : number of rows that were scored.
+    latency : number of requests in each bucket of ``BOUNDS``, and beyond.
+    versions : number of requests that each version answered.
     """
 
     requests: float = 0
@@ -29,7 +29,7 @@ class Figures:
     versions: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: "Figures") -> None:
-        """Count another model's, too."""
+        """Add the metrics of another model."""
         self.requests += other.requests
         self.rejected += other.rejected
         self.failed += other.failed
@@ -37,18 +37,18 @@ class Figures:
         self.latency = [a + b for a, b in zip(self.latency, other.latency, strict=True)]
 
     def quantile(self, share: float) -> float | None:
-        """Seconds within which a share of the requests was answered, interpolated; None without requests."""
+        """Latency quantile in seconds, interpolated; None without requests."""
         return quantile(self.latency, share)
 
 
 @dataclass(frozen=True)
 class Live:
-    """All numbers of a moment.
+    """All metrics at one moment.
 
     Parameters
     ----------
-    since : when the server began, in seconds since 1970.
-    age : seconds since the registry was last seen; None where none is followed.
+    since : when the server started, in seconds since 1970.
+    age : seconds since the registry was last reached; None if the server follows none.
     """
 
     models: dict[str, Figures]
@@ -65,7 +65,7 @@ class Live:
         return found
 
     def to_dict(self) -> dict:
-        """The numbers, ready for JSON."""
+        """The metrics as JSON."""
         return {
             "time": time.time(),
             "since": self.since,
@@ -74,25 +74,17 @@ class Live:
             "generation": self.generation,
             "bounds": BOUNDS,
             "models": [
-                {
-                    "name": name,
-                    "requests": one.requests,
-                    "rejected": one.rejected,
-                    "failed": one.failed,
-                    "rows": one.rows,
-                    "latency": one.latency,
-                    "versions": [[version, number] for version, number in one.versions.items()],
-                }
-                for name, one in self.models.items()
+                {**asdict(figures), "name": name, "versions": list(figures.versions.items())}
+                for name, figures in self.models.items()
             ],
         }
 
 
-def live(told: list[Told], served: Served, *, since: float, age: float | None) -> Live:
-    """The numbers of the models that are served."""
+def live_figures(snapshots: list[WorkerSnapshot], served: Served, *, since: float, age: float | None) -> Live:
+    """The metrics of the served models."""
     return Live(
-        by_model(together(told), served.models),
-        sum(one.lives for one in told),
+        by_model(total(snapshots), served.models),
+        sum(snapshot.lives for snapshot in snapshots),
         since,
         age,
         served.generation,
@@ -100,7 +92,7 @@ def live(told: list[Told], served: Served, *, since: float, age: float | None) -
 
 
 def by_model(counts: Counts, names: Iterable[str]) -> dict[str, Figures]:
-    """What was asked of each model."""
+    """The metrics of each model."""
     found = {name: Figures() for name in names}
     for (protocol, model, version, status), entry in counts.answers.items():
         if not protocol or model not in found:
@@ -119,7 +111,7 @@ def by_model(counts: Counts, names: Iterable[str]) -> dict[str, Figures]:
 
 
 def quantile(latency: Sequence[float], share: float) -> float | None:
-    """A quantile of a histogram as Prometheus' ``histogram_quantile`` reads it: evenly spread within a bucket."""
+    """A quantile of a histogram as Prometheus' ``histogram_quantile`` computes it, linear within a bucket."""
     total = sum(latency)
     if not total:
         return None

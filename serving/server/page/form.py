@@ -1,4 +1,4 @@
-"""The form to try a prediction: a field for each input of the scorecard, filled with the example."""
+"""The form to try a prediction: a field for each input column, filled with the example."""
 
 import json
 import shlex
@@ -6,22 +6,22 @@ from urllib.parse import quote
 
 from serving.scorecard import Input, Scorecard
 from serving.server.page.markup import Markup, join, tag
-from serving.server.state import Version
+from serving.server.state import ServedVersion
 
-#: Of a category at most so many values are suggested.
+#: Maximum number of suggested values of a category.
 SUGGESTED = 200
 
-#: From so many columns on there is a box to find one.
+#: Minimum number of columns with a search box.
 MANY = 12
 
 
-def form(version: Version, *, address: str, keyed: bool) -> Markup:
-    """The form of a version, and the same question for a terminal.
+def form(version: ServedVersion, *, address: str, keyed: bool) -> Markup:
+    """The form of a version, and the same request for a terminal.
 
     Parameters
     ----------
     address : of the server, as the browser sees it.
-    keyed : whether requests have to bring a key.
+    keyed : whether requests need a key.
     """
     card, inputs = version.card, version.card.inputs
     values = known(card)
@@ -29,7 +29,7 @@ def form(version: Version, *, address: str, keyed: bool) -> Markup:
     return tag(
         "section",
         tag("h2", "Try a prediction", id="try-title"),
-        # The script hides it: it shows, too, where the script is allowed, and does not come.
+        # The script hides it, so that it also shows if the script does not load.
         tag(
             "p",
             "The form needs JavaScript. The command below asks the same question.",
@@ -84,7 +84,7 @@ def form(version: Version, *, address: str, keyed: bool) -> Markup:
     )
 
 
-def command(version: Version, *, address: str, keyed: bool) -> str:
+def command(version: ServedVersion, *, address: str, keyed: bool) -> str:
     """A command for a terminal that asks for the example's prediction."""
     names = [item.name for item in version.card.inputs]
     row = [version.example.get(name) for name in names]
@@ -98,7 +98,7 @@ def command(version: Version, *, address: str, keyed: bool) -> str:
 
 
 def known(card: Scorecard) -> dict[str, list[str]]:
-    """The values of each category that the model tells apart."""
+    """The known values of each category."""
     found: dict[str, list[str]] = {}
     for column in card.document["columns"]:
         if "one_hot" in column and "input" in column:
@@ -117,7 +117,7 @@ def _find() -> Markup:
     )
 
 
-def _field(item: Input, place: int, version: Version, values) -> Markup:
+def _field(item: Input, place: int, version: ServedVersion, values) -> Markup:
     name, example = f"input-{place}", version.example.get(item.name)
     said = "" if example is None else example if isinstance(example, str) else json.dumps(example)
     facts = {"data_name": item.name, "data_type": item.type, "id": name, "aria_describedby": f"{name}-hint"}
@@ -157,7 +157,7 @@ def _field(item: Input, place: int, version: Version, values) -> Markup:
 
 
 def hint(item: Input, *, optional: bool) -> str:
-    """What a column takes."""
+    """The values that a column accepts."""
     kind = (
         "whole number" if item.integer else {"number": "number", "boolean": "yes or no", "category": "text"}[item.type]
     )

@@ -1,4 +1,4 @@
-"""HTML from values: whatever is not made here is escaped, so that no name of a model or column becomes markup."""
+"""Builds HTML: everything else is escaped, so that no name of a model or column becomes markup."""
 
 from html import escape
 
@@ -6,7 +6,7 @@ _ALONE = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
 
 class Markup(str):
-    """HTML that has been made."""
+    """HTML that needs no escaping."""
 
 
 def tag(name: str, /, *children, **attributes) -> Markup:
@@ -14,9 +14,9 @@ def tag(name: str, /, *children, **attributes) -> Markup:
 
     Parameters
     ----------
-    children : markup, text, or None for nothing; lists of them are taken apart.
-    attributes : an underscore is a dash, and one at the end is left out (``class_``); True gives the bare name, None
-        and False nothing.
+    children : markup, text, or None; lists of them are flattened.
+    attributes : an underscore becomes a dash, and one at the end is dropped (``class_``); True gives the bare name,
+        None and False omit it.
     """
     written = []
     for key, value in attributes.items():
@@ -30,7 +30,7 @@ def tag(name: str, /, *children, **attributes) -> Markup:
 
 
 def join(*children) -> Markup:
-    """Elements and text after one another."""
+    """Concatenate elements and text."""
     written: list[str] = []
     for child in children:
         if child is None or child is False:

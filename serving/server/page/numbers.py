@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formats numbers for people."""
 
 import time
 
@@ -36,5 +36,5 @@ def percent(share: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A time in UTC, as ``<time>`` wants it."""
+    """A time in UTC, for ``<time>``."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

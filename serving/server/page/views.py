@@ -6,7 +6,7 @@ from serving.server.page import numbers
 from serving.server.page.figures import Figures, Live
 from serving.server.page.form import form
 from serving.server.page.markup import Markup, join, tag
-from serving.server.state import Model, Served, Version
+from serving.server.state import Served, ServedModel, ServedVersion
 
 _LOGO = tag("img", src="page/icon.svg", alt="", width="22", height="22")
 _PROMOTE = 'python -m registry promote NAME VERSION --stage Production --reason "..."'
@@ -18,8 +18,8 @@ def document(title: str, main: Markup, *, keyed: bool, ask: bool = False) -> byt
 
     Parameters
     ----------
-    keyed : whether requests have to bring a key.
-    ask : whether this page is only there to ask for it.
+    keyed : whether requests need a key.
+    ask : whether this page only asks for it.
     """
     head = tag(
         "head",
@@ -61,7 +61,7 @@ def document(title: str, main: Markup, *, keyed: bool, ask: bool = False) -> byt
 
 
 def lock() -> Markup:
-    """What is shown to those who have not brought a key."""
+    """The page that asks for a key."""
     return tag(
         "section",
         tag("h1", "This server asks for a key"),
@@ -70,7 +70,7 @@ def lock() -> Markup:
         tag(
             "form",
             tag("label", "API key", for_="key"),
-            # Without a name it is part of no address, whatever becomes of the script.
+            # Without a name it is never part of an address, even without the script.
             tag("input", type="password", id="key", autocomplete="off", spellcheck="false", required=True),
             tag("button", "Open", type="submit", class_="primary"),
             id="unlock",
@@ -119,7 +119,7 @@ def overview(served: Served, live: Live) -> Markup:
     )
 
 
-def detail(model: Model, live: Live, *, address: str, keyed: bool, alone: bool) -> Markup:
+def detail(model: ServedModel, live: Live, *, address: str, keyed: bool, alone: bool) -> Markup:
     """One model.
 
     Parameters
@@ -148,7 +148,7 @@ def detail(model: Model, live: Live, *, address: str, keyed: bool, alone: bool) 
 
 
 def missing(name: str) -> Markup:
-    """A model that is not there."""
+    """The page of an unknown model."""
     return join(
         tag("p", tag("a", "← All models", href="./"), class_="back"),
         tag("h1", "No such model"),
@@ -156,7 +156,7 @@ def missing(name: str) -> Markup:
     )
 
 
-def _row(model: Model, figures: Figures, *, default: bool) -> Markup:
+def _row(model: ServedModel, figures: Figures, *, default: bool) -> Markup:
     titles, challenger = dict(_NUMBERS), model.challenger
     link = tag("a", model.name or "(no name)", href=f"?model={quote(model.name, safe='')}", class_="name")
     badge = tag("span", "default", class_="badge", title="Answers at /invocations, too") if default else None
@@ -175,17 +175,17 @@ def _row(model: Model, figures: Figures, *, default: bool) -> Markup:
 
 
 def _why(text: str) -> Markup:
-    """A row below a model's own, that says why a version of it is not served."""
+    """A row below a model's own that says why a version is not served."""
     return tag("tr", tag("td", text, colspan="7", class_="warning", role="cell"), class_="why", role="row")
 
 
 def _cell(title: str, *children, **attributes) -> Markup:
-    """A cell that knows its column's title: on a narrow screen it stands before it."""
+    """A cell with its column's title, which narrow screens show before it."""
     return tag("td", tag("span", *children), role="cell", data_title=title, **attributes)
 
 
 def _table(title: str, heads, rows, **attributes) -> Markup:
-    # The roles are those that the elements have; a style sheet that lays rows out as blocks would take them away.
+    # These are the elements' own roles, which they lose if a style sheet lays rows out as blocks.
     head = [tag("th", name, scope="col", class_=_side(name), role="columnheader") for name in heads]
     return tag(
         "div",
@@ -204,7 +204,7 @@ def _table(title: str, heads, rows, **attributes) -> Markup:
     )
 
 
-def _versions(model: Model, figures: Figures) -> Markup:
+def _versions(model: ServedModel, figures: Figures) -> Markup:
     rows = []
     for role, version in (("Champion", model.champion), ("Challenger", model.challenger)):
         if version is None:
@@ -262,12 +262,12 @@ def _figures(figures: Figures) -> dict[str, str]:
     }
 
 
-def _version(version: Version) -> Markup:
+def _version(version: ServedVersion) -> Markup:
     stage = tag("span", version.stage, class_=f"badge {version.stage.lower()}") if version.stage else None
     return join(tag("span", f"version {version.version}", class_="version"), " ", stage)
 
 
-def _traffic(model: Model) -> str:
+def _traffic(model: ServedModel) -> str:
     traffic = model.traffic
     if traffic.mode == "canary":
         return f"canary, answers {numbers.percent(traffic.weight)}"
@@ -276,7 +276,7 @@ def _traffic(model: Model) -> str:
     return "no traffic"
 
 
-def _rest(model: Model) -> str:
+def _rest(model: ServedModel) -> str:
     canary = model.challenger is not None and model.traffic.mode == "canary"
     return f"answers {numbers.percent(1 - model.traffic.weight if canary else 1)}"
 

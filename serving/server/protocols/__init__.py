@@ -1,1 +1,1 @@
-"""The wire formats that predictions are asked in; each is one module, and none scores anything itself."""
+"""The wire formats of predictions, one module each; none of them scores anything."""

@@ -1,39 +1,39 @@
-"""What a wire format has to say: how it asks, how it answers, how it refuses."""
+"""The interface of a wire format: how it parses requests, and formats answers and errors."""
 
 from abc import ABC, abstractmethod
 
 from serving.contract import Limits, Question, RequestError
 from serving.server.messages import Request, Response
-from serving.server.state import Version
+from serving.server.state import ServedVersion
 
-#: More rows than this are scored as a table.
+#: Maximum number of rows that are scored one by one; more are scored as a table.
 FEW = 16
 
 
-class Protocol(ABC):
-    """One wire format for predictions; it keeps no state.
+class WireProtocol(ABC):
+    """A wire format for predictions, without state.
 
-    The server chooses the version, asks its scorecard, and sends. A format's own ``Question`` may carry what it needs
-    again for the answer.
+    The server chooses the version, scores, and sends. A format may have its own ``Question``, with what it needs again
+    for the answer.
     """
 
     #: For metrics and log: ``mlflow``, ``v2``, ``tensorflow``, ``torchserve``.
     name: str
 
     @abstractmethod
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
-        """What a request asks of a version.
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
+        """Parse a request to a version.
 
         Raises
         ------
         RequestError
-            where it is malformed, or too large.
+            if it is invalid, or too large.
         """
 
     @abstractmethod
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
-        """The response that holds the answers found, one a row."""
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
+        """Format the answers, one for each row."""
 
     @abstractmethod
     def refuse(self, error: RequestError) -> Response:
-        """The response to a request that is not answered, in the form that this format's clients expect."""
+        """Format an error as this format's clients expect it."""

@@ -1,4 +1,4 @@
-"""Bodies of the formats whose clients seldom say Content-Type, and whose errors are one sentence."""
+"""What the protocols other than MLflow's share: bodies without a Content-Type, answers and errors."""
 
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError
@@ -6,32 +6,31 @@ from importlib.metadata import version as release_of
 
 from serving.contract import Limits, RequestError, read
 from serving.contract.errors import UNREADABLE
-from serving.server import model_lookup
 from serving.server.messages import JSON, Headers, Request, Response
-from serving.server.model_lookup import header
+from serving.server.model_lookup import find_model, find_version, version_header
 from serving.server.protocols.mlflow import parse, written
 from serving.server.router import Route
-from serving.server.state import Model, Served, Version
+from serving.server.state import Served, ServedModel, ServedVersion
 
 _JSON = "application/json"
-#: What ``curl -d`` and HTTP libraries say of a body that they were told nothing about.
+#: What ``curl -d`` and HTTP libraries send as Content-Type by default.
 _UNSAID = ("application/x-www-form-urlencoded", "application/octet-stream", "text/plain", "*/*")
 
 
 def body(request: Request, limits: Limits):
-    """What the JSON of a request says, whether or not a header says that it is JSON.
+    """Parse the JSON body of a request, whether or not a header says that it is JSON.
 
     Raises
     ------
     RequestError
-        where it is not JSON, too large, or said to be something else.
+        if it is not JSON, is too large, or has another Content-Type.
     """
     wants_json(request)
     return read(request.body, _JSON, encoding=request.encoding, limits=limits, parse=parse)
 
 
 def wants_json(request: Request) -> None:
-    """Raises RequestError, with status 415, where a header says that a body is something else than JSON."""
+    """Raise RequestError, with status 415, if the Content-Type is not JSON."""
     said = request.kind
     if said is None or said == _JSON:
         return
@@ -41,14 +40,14 @@ def wants_json(request: Request) -> None:
 
 
 def answered(
-    content: bytes, version: Version, rows: int, *, media_type: bytes = JSON, headers: Headers = ()
+    content: bytes, version: ServedVersion, rows: int, *, media_type: bytes = JSON, headers: Headers = ()
 ) -> Response:
-    """A prediction, with what tells who made it."""
+    """The response of a prediction, with the version that made it."""
     return Response(
         200,
         content,
         media_type=media_type,
-        headers=((b"x-model-version", header(version.label)), *headers),
+        headers=((b"x-model-version", version_header(version.label)), *headers),
         model=version.model,
         version=version.version,
         rows=rows,
@@ -60,26 +59,26 @@ def refused(error: RequestError) -> Response:
     return Response(error.status, written({"error": error.message}))
 
 
-def named(served: Served, route: Route) -> tuple[Model, Version]:
-    """The model of a path, and the version: the champion where it names none.
+def named(served: Served, route: Route) -> tuple[ServedModel, ServedVersion]:
+    """The model and version of a path; the champion if it names no version.
 
     Raises
     ------
     RequestError
-        with status 404, where there is no such.
+        with status 404, if it is not served.
     """
-    model = model_lookup.model(served, route.model)
-    return model, model_lookup.version(model, route.version) if route.version is not None else model.champion
+    model = find_model(served, route.model)
+    return model, find_version(model, route.version) if route.version is not None else model.champion
 
 
-def loaded(model: Model) -> list[Version]:
-    """The versions of a model that answer, the champion first."""
+def loaded(model: ServedModel) -> list[ServedVersion]:
+    """The served versions of a model, the champion first."""
     return [model.champion] if model.challenger is None else [model.champion, model.challenger]
 
 
 @lru_cache(maxsize=4)
 def release(package: str = "model-lifecycle", without: str = "0") -> str:
-    """The release of a package that is installed here, this platform by default; looked up once."""
+    """The installed release of a package, by default of this platform; ``without`` if it is not installed."""
     try:
         return release_of(package)
     except PackageNotFoundError:

@@ -1,25 +1,25 @@
-"""MLflow's scoring protocol, and the short forms beside it: JSON, CSV, JSON lines or Parquet, answered by JSON."""
+"""MLflow's scoring protocol and the short forms: JSON, CSV, JSON lines or Parquet, answered by JSON."""
 
 import msgspec
 
 from serving.contract import Limits, Question, RequestError, question, read
 from serving.server.messages import Request, Response
-from serving.server.model_lookup import header
+from serving.server.model_lookup import version_header
 from serving.server.protocols import parquet
-from serving.server.protocols.base import Protocol
-from serving.server.state import Version
+from serving.server.protocols.base import WireProtocol
+from serving.server.state import ServedVersion
 
-#: Reads JSON as the contract's ``loads`` does; what it refuses, that one reads again.
+#: Parses JSON faster than the contract's ``loads``, which parses again what this refuses.
 parse = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
 
-class MLflow(Protocol):
+class MLflow(WireProtocol):
     """``/invocations`` and ``/predict``."""
 
     name = "mlflow"
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         kind, encoding = request.kind, request.encoding
         if parquet.named(kind):
             value = parquet.columns(request.body, encoding, version.card.inputs, limits)
@@ -27,11 +27,11 @@ class MLflow(Protocol):
             value = read(request.body, kind, encoding=encoding, limits=limits, parse=parse)
         return question(value, version.card.inputs, limits=limits)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         return Response(
             200,
             written(question.payload(found)),
-            headers=((b"x-model-version", header(version.label)),),
+            headers=((b"x-model-version", version_header(version.label)),),
             model=version.model,
             version=version.version,
             rows=len(found),
@@ -45,7 +45,7 @@ MLFLOW = MLflow()
 
 
 def written(content: object) -> bytes:
-    """A value as JSON; labels may be whole numbers of any size, which only the slow writer takes."""
+    """Encode a value as JSON; labels may be integers of any size, which only the slow encoder accepts."""
     try:
         return encode(content)
     except (OverflowError, UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Bodies of ``multipart/form-data`` (RFC 7578), as ``curl -F`` sends them: a few parts, each with its name."""
+"""Parses bodies of ``multipart/form-data`` (RFC 7578), as ``curl -F`` sends them."""
 
 import re
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from serving.contract import RequestError
 FORM_DATA = "multipart/form-data"
 
 _NAMED = re.compile(r'(?:^|;)\s*(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^;"\s]+))')
-# A head of a part is two or three short lines.
+# The headers of a part are two or three short lines.
 _LONGEST_HEAD = 4096
 _LONGEST_BOUNDARY = 70
 
 
 @dataclass(frozen=True)
-class Part:
+class FormPart:
     """A part of a form.
 
     Parameters
     ----------
-    file : the name of the file that it was read from; None for a plain field.
-    kind : its media type, in lower case; empty where it names none.
+    file : its file name; None for a plain field.
+    kind : its media type in lower case; empty if it has none.
     """
 
     name: str
@@ -29,13 +29,13 @@ class Part:
     kind: str = ""
 
 
-def parts(body: bytes, content_type: str, *, most: int) -> list[Part]:
-    """The parts of a form, in order.
+def parts(body: bytes, content_type: str, *, most: int) -> list[FormPart]:
+    """Split a form into its parts.
 
     Parameters
     ----------
     content_type : the request's header, which names the boundary.
-    most : how many parts there may be.
+    most : maximum number of parts.
 
     Raises
     ------
@@ -46,14 +46,14 @@ def parts(body: bytes, content_type: str, *, most: int) -> list[Part]:
     if not 0 < len(boundary) <= _LONGEST_BOUNDARY:
         raise RequestError("Content-Type: expected multipart/form-data with a boundary, found none")
     mark = b"\r\n--" + boundary.encode("latin-1")
-    # The first boundary needs no line before it; what stands before that says nothing, nor what follows the last.
+    # The first boundary needs no line break before it; text before it and after the last one is ignored.
     pieces = (b"\r\n" + body).split(mark, most + 1)
     if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise RequestError(f"multipart: expected 1 to {most} parts between boundaries, and a last boundary after them")
     return [_part(piece, place) for place, piece in enumerate(pieces[1:-1])]
 
 
-def _part(piece: bytes, place: int) -> Part:
+def _part(piece: bytes, place: int) -> FormPart:
     head, empty, content = piece.partition(b"\r\n\r\n")
     line, _, head = head.partition(b"\r\n")
     if not empty or line.strip() or len(head) > _LONGEST_HEAD:
@@ -69,7 +69,7 @@ def _part(piece: bytes, place: int) -> Part:
     if headers.get("content-transfer-encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
         raise RequestError(f"multipart, part {place}: expected its content as it is, found another encoding")
     media = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return Part(said["name"], content, said.get("filename"), media)
+    return FormPart(said["name"], content, said.get("filename"), media)
 
 
 def _parameters(text: str) -> dict[str, str]:

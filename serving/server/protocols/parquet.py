@@ -1,8 +1,8 @@
-"""Parquet bodies as tables: only the columns that a model reads, and never much more memory than the limits say.
+"""Reads Parquet bodies: only the columns of the model, within the memory limits.
 
-A Parquet file of some bytes may say that one long text stands in a million rows, or that a list has a billion values:
-``parquetpages`` asks for the memory that it will take before it is decoded, and the texts of all its rows together are
-held against the limit of a body.
+A few bytes of Parquet may repeat one long text in a million rows, or declare a list of a billion values: so
+``parquetpages`` claims the memory before anything is decoded, and the texts of all rows together are checked against
+the limit of a body.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from serving.contract import Limits, RequestError
 from serving.contract.bodies import JSON, too_large
 from serving.contract.compression import decompressed
 from serving.contract.errors import UNREADABLE, refusal
-from serving.contract.tables import Columns, shown
+from serving.contract.tables import ColumnLists, shown
 from serving.scorecard.inputs import InputError, aliases
 from serving.server.protocols import parquetpages
 
@@ -20,18 +20,18 @@ PARQUET = ("application/vnd.apache.parquet", "application/parquet", "application
 
 
 def named(kind: str | None) -> bool:
-    """Whether a header ``Content-Type`` says that a body is Parquet."""
+    """Whether a ``Content-Type`` is Parquet."""
     return kind is not None and kind != JSON and kind.partition(";")[0].strip().lower() in PARQUET
 
 
-def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Columns:
-    """The columns of a Parquet file that a model reads.
+def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> ColumnLists:
+    """Read the columns of a Parquet file that a model uses.
 
     Raises
     ------
     RequestError
-        with status 400 where it is none, or holds lists and the like, 413 where it is too large, and 415 where PyArrow
-        is not installed.
+        with status 400 if it is invalid or has nested columns, 413 if it is too large, and 415 if PyArrow is not
+        installed.
     """
     try:
         import pyarrow as pa
@@ -55,16 +55,16 @@ def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Column
         meant = {*known, *_aliases(schema.names, known)}
         wanted = [name for name in schema.names if name in meant]
         for name in wanted:
-            _see(schema, name)
+            _check_type(schema, name)
         texts = [name for name in wanted if _is_text(schema.field(name).type)]
         plain = footer.claim(wanted, texts)
-        # As a dictionary, a text that stands in many rows is kept once; Arrow makes none of other encodings.
+        # In a dictionary, a repeated text is stored once; Arrow makes none from other encodings.
         texts = [name for name in texts if name in plain]
         file = pyarrow.parquet.ParquetFile(
             pa.BufferReader(body), metadata=file.metadata, read_dictionary=texts, pre_buffer=False
         )
         table = file.read(columns=wanted, use_threads=False)
-        # A damaged file may name words that its dictionary does not have.
+        # A damaged file may refer to missing entries of its dictionary.
         table.validate(full=True)
         left = limits.body
         found = {}
@@ -73,7 +73,7 @@ def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Column
             left -= size
             if left < 0:
                 raise too_large(limits)
-        return Columns(found or {"": [None] * footer.rows})
+        return ColumnLists(found or {"": [None] * footer.rows})
     except MemoryError:
         raise
     except (pa.ArrowException, OSError, ValueError, NotImplementedError, OverflowError):
@@ -81,15 +81,15 @@ def columns(body: bytes, encoding: str | None, inputs, limits: Limits) -> Column
 
 
 def _aliases(names: list, known: set) -> Iterable[str]:
-    """Names that are the model's though they are padded."""
+    """Names that are padded with blanks but mean a column of the model."""
     try:
         return aliases(names, known).values()
     except InputError as error:
         raise refusal(error) from None
 
 
-def _see(schema, name: str) -> None:
-    """Refuse a column that no input can be made of, before any of it is read."""
+def _check_type(schema, name: str) -> None:
+    """Refuse a column of an unsupported type, before any of it is read."""
     import pyarrow as pa
 
     if len(schema.get_all_field_indices(name)) > 1:
@@ -111,7 +111,7 @@ def _is_text(kind) -> bool:
 
 
 def _values(column) -> tuple[list, int]:
-    """Values as JSON would bring them, and how long all texts are; equal ones are one object."""
+    """Values as JSON would give them, sharing equal texts, and the total length of all texts."""
     found: list = []
     size = 0
     for chunk in column.chunks:

@@ -1,7 +1,7 @@
-"""What a Parquet file will unpack to, from its footer and page headers alone: nothing of it is decoded.
+"""Estimates what a Parquet file will unpack to from its footer and page headers, without decoding any data.
 
-The footer may say anything, so the sizes that count are those of the page headers, which a reader believes, too: see
-https://parquet.apache.org/docs/file-format. Both are written in Thrift's compact protocol:
+A footer may state anything, so the sizes are taken from the page headers, which readers rely on as well: see
+https://parquet.apache.org/docs/file-format. Both are encoded in Thrift's compact protocol:
 https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
 
@@ -16,18 +16,19 @@ _MAGIC = b"PAR1"
 _DICTIONARY_PAGE = 2
 #: The encodings plain, and by a dictionary.
 _PLAIN = (0, 2, 8)
-#: Each value is written as what it shares with the one before, and the rest: a few bytes may stand for megabytes.
+#: Each value is stored as the length of the prefix it shares with the previous one, and the rest: a few bytes may
+#: unpack to megabytes.
 _DELTA_BYTE_ARRAY = 7
-# Values of a footer, of which a file of a thousand columns has some tens of thousands; and how deep they may nest.
+# Maximum number of values in a footer (that of a thousand columns has tens of thousands), and of nested structures.
 _MOST_VALUES, _DEEPEST = 1_000_000, 16
-# Bytes of memory that are asked for at a time while a footer is read.
+# Bytes of memory that are claimed at a time while a footer is read.
 _STEP = 256 * 1024
-# Bytes to which a page of that encoding may unpack at worst.
+# Maximum bytes to which a page of that encoding may unpack.
 _MOST_DELTA = 16 * 2**20
 
 
 class Malformed(ValueError):
-    """The bytes are no Parquet."""
+    """The bytes are no valid Parquet."""
 
 
 @dataclass
@@ -36,10 +37,10 @@ class Pages:
 
     Attributes
     ----------
-    values : how many they say they hold.
-    unpacked : bytes, once decompressed.
-    words : in dictionaries.
-    plain : whether all are plain, or places in a dictionary.
+    values : number of values, as the page headers state.
+    unpacked : size after decompression, in bytes.
+    words : number of dictionary entries.
+    plain : whether all pages are plain or dictionary-encoded.
     """
 
     values: int = 0
@@ -53,14 +54,14 @@ class Footer:
 
     Attributes
     ----------
-    rows : in all of the file.
+    rows : number of rows of the file.
 
     Raises
     ------
     Malformed
-        where there is none.
+        if there is no footer.
     RequestError
-        with status 413, where the file has too many rows, or reading its footer takes too much memory.
+        with status 413, if the file has too many rows, or its footer takes too much memory.
     """
 
     def __init__(self, body: bytes, limits: Limits):
@@ -78,7 +79,7 @@ class Footer:
             raise Malformed("row groups")
 
     def claim(self, wanted: Iterable[str], texts: Iterable[str]) -> set[str]:
-        """Ask for the memory that reading some columns will take; those whose values are plain or in a dictionary.
+        """Claim the memory for reading some columns; return those that are plain or dictionary-encoded.
 
         Parameters
         ----------
@@ -88,9 +89,9 @@ class Footer:
         Raises
         ------
         Malformed
-            where footer and pages do not fit each other.
+            if the footer and pages are inconsistent.
         RequestError
-            with status 413, where the columns take too much.
+            with status 413, if the columns take too much.
         """
         names, texts = {name.encode(): name for name in wanted}, set(texts)
         plain = set(names.values())
@@ -176,14 +177,14 @@ def _structs(struct: dict, field: int) -> list[dict]:
 
 
 class _Compact:
-    """Reads one structure: field number -> value. Memory is asked for as values come."""
+    """Reads a structure as a dict from field number to value, and claims memory as it goes."""
 
     def __init__(self, body: bytes, start: int, end: int, limits: Limits):
         self._body, self.place, self._end, self._limits = body, start, end, limits
         self._values = self._unclaimed = 0
 
     def struct(self, depth: int = 0) -> dict:
-        """The structure at this place."""
+        """Read the structure at the present position."""
         if depth > _DEEPEST:
             raise Malformed("depth")
         self._claim(costs.PARQUET_STRUCT)

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API, and KServe's first protocol, which is the same but for explanations."""
+"""TensorFlow Serving's REST API, and KServe's first protocol, which adds explanations to it."""
 
 import base64
 import binascii
@@ -6,22 +6,23 @@ import binascii
 from serving.contract import OUTPUTS, Limits, Question, RequestError, question
 from serving.contract.questions import chosen
 from serving.contract.tables import Records, shown
-from serving.scorecard import Scorecard
-from serving.scorecard.inputs import BOOLEAN, NUMBER, kind
+from serving.scorecard.inputs import kind
 from serving.server.messages import Request, Response
-from serving.server.protocols.base import Protocol
+from serving.server.protocols import tensors
+from serving.server.protocols.base import WireProtocol
 from serving.server.protocols.lenient import answered, body, loaded, named, refused
 from serving.server.protocols.mlflow import written
-from serving.server.router import GET, POST, Route, Router
-from serving.server.settings import Settings
-from serving.server.state import Served, Version
+from serving.server.router import GET, POST, Route, Router, versioned
+from serving.server.settings import ServerSettings
+from serving.server.state import Served, ServedVersion
 
 PREDICTIONS, PROBABILITIES, EXPLAIN = OUTPUTS
+_DTYPES = {"FP64": "DT_DOUBLE", "BOOL": "DT_BOOL", "INT64": "DT_INT64", "BYTES": "DT_STRING"}
 _SIGNATURES = {"": None, "serving_default": None, "predict": PREDICTIONS, **{name: name for name in OUTPUTS}}
 
 
 class Values(Question):
-    """A question; ``by_column`` where it came, and is answered, by column rather than by row."""
+    """A request; ``by_column`` if it and its answer are laid out by column rather than by row."""
 
     __slots__ = ("by_column",)
 
@@ -30,16 +31,16 @@ class Values(Question):
         self.by_column = by_column
 
 
-class Predict(Protocol):
+class Predict(WireProtocol):
     """``:predict``: ``instances`` are answered by ``predictions``, ``inputs`` by ``outputs``.
 
     ``signature_name`` chooses the output: ``probabilities``, ``explain``, or ``serving_default`` for predictions.
-    ``{"params": {"output": ...}}`` does, too.
+    ``{"params": {"output": ...}}`` works as well.
     """
 
     name = "tensorflow"
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         said = _object(body(request, limits))
         forms = [form for form in ("instances", "inputs") if form in said]
         if len(forms) != 1:
@@ -49,7 +50,7 @@ class Predict(Protocol):
         asked = question({form: read(said[form]), "params": said.get("params")}, version.card.inputs, limits=limits)
         return Values(asked.table, _signature(said) or asked.output, by_column=form == "inputs")
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         assert isinstance(question, Values)
         if not question.by_column:
             return answered(written({"predictions": found}), version, len(found))
@@ -66,26 +67,26 @@ class Predict(Protocol):
 class Explain(Predict):
     """``:explain``, of KServe: ``instances`` are answered by ``explanations``."""
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         said = _object(body(request, limits))
         if "instances" not in said:
             raise RequestError("expected instances, found none")
         asked = question({"instances": _instances(said["instances"])}, version.card.inputs, limits=limits)
         return Values(asked.table, EXPLAIN)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         return answered(written({"explanations": found}), version, len(found))
 
 
 class _Examples(Predict):
-    def _asked(self, request: Request, version: Version, limits: Limits, output: str) -> Question:
+    def _asked(self, request: Request, version: ServedVersion, limits: Limits, output: str) -> Question:
         said = _object(body(request, limits))
         signature = said.get("signature_name", "")
         if not isinstance(signature, str):
             raise RequestError(f"signature_name: expected text, found {kind(signature)}")
         examples, context = said.get("examples"), said.get("context")
         if not isinstance(examples, list):
-            raise RequestError(f"examples: expected a list of objects, found {_found(examples)}")
+            raise RequestError(f"examples: expected a list of objects, found {tensors.found(examples)}")
         if context is not None and not isinstance(context, dict):
             raise RequestError(f"context: expected an object, found {kind(context)}")
         rows = _instances(examples)
@@ -95,7 +96,7 @@ class _Examples(Predict):
 
 
 class Classes(Values):
-    """A question whose probabilities are answered as pairs, beside the objects that they are taken from."""
+    """A request whose probabilities are copied to pairs, which takes memory for both."""
 
     __slots__ = ()
 
@@ -105,36 +106,36 @@ class Classes(Values):
 
 
 class Classify(_Examples):
-    """``:classify``: a list of ``[label, probability]`` an example, of a model that gives probabilities."""
+    """``:classify``: a list of ``[label, probability]`` for each example, if the model has probabilities."""
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         return Classes(self._asked(request, version, limits, PROBABILITIES).table, PROBABILITIES)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         return answered(
             written({"results": [[[label, row[label]] for label in row] for row in found]}), version, len(found)
         )
 
 
 class Regress(_Examples):
-    """``:regress``: a number an example, of a regression."""
+    """``:regress``: a number for each example, if the model is a regression."""
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         if version.card.task != "regression":
             raise RequestError("this model is a classification: ask it with :classify or :predict")
         return self._asked(request, version, limits, PREDICTIONS)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         return answered(written({"results": found}), version, len(found))
 
 
-#: What answers what follows the colon of a path. The labels of a path are ``champion`` and ``challenger``.
+#: The protocol of each verb, which follows the colon of a path. Labels of a path are ``champion`` and ``challenger``.
 PROTOCOLS = {"predict": Predict(), "classify": Classify(), "regress": Regress(), "explain": Explain()}
 
 
-def add(router: Router, settings: Settings) -> None:
+def add(router: Router, settings: ServerSettings) -> None:
     """Register the routes."""
-    router.add("/v1/models", Route("/v1/models", GET, answer=listing))
+    router.add("/v1/models", Route(GET, answer=listing))
     router.under("v1", _find, speaker=PROTOCOLS["predict"])
 
 
@@ -143,20 +144,17 @@ def _find(parts: list[str]) -> Route | None:
         return None
     *parts, last = parts[1:]
     last, colon, verb = last.rpartition(":") if ":" in last else (last, "", "")
-    name, *rest = [*parts, last]
-    path, number = "/v1/models/{name}", None
-    if len(rest) >= 2 and rest[0] == "versions":
-        path, number, rest = path + "/versions/{version}", rest[1], rest[2:]
-    elif len(rest) >= 2 and rest[0] == "labels":
-        path, number, rest = path + "/labels/{label}", f"@{rest[1]}", rest[2:]
+    name, number, rest = versioned([*parts, last])
+    if len(rest) >= 2 and rest[0] == "labels":
+        number, rest = f"@{rest[1]}", rest[2:]
     if colon:
         protocol = PROTOCOLS.get(verb)
         if rest or protocol is None:
             return None
-        return Route(f"{path}:{verb}", POST, protocol=protocol, model=name, version=number)
+        return Route(POST, protocol=protocol, model=name, version=number)
     if not rest:
-        return Route(path, GET, answer=status, model=name, version=number)
-    return Route(f"{path}/metadata", GET, answer=metadata, model=name, version=number) if rest == ["metadata"] else None
+        return Route(GET, answer=status, model=name, version=number)
+    return Route(GET, answer=metadata, model=name, version=number) if rest == ["metadata"] else None
 
 
 def listing(request: Request, served: Served, route: Route) -> Response:
@@ -178,8 +176,8 @@ def metadata(request: Request, served: Served, route: Route) -> Response:
     """``GET /v1/models/NAME[/versions/VERSION|/labels/LABEL]/metadata``: the signatures of a version."""
     _, version = named(served, route)
     card = version.card
-    inputs = {item.name: _tensor(item.name, _dtype(item.type)) for item in card.inputs}
-    signatures = {"serving_default": {PREDICTIONS: _tensor(PREDICTIONS, _labels(card))}}
+    inputs = {item.name: _tensor(item.name, _DTYPES[tensors.datatype(item)]) for item in card.inputs}
+    signatures = {"serving_default": {PREDICTIONS: _tensor(PREDICTIONS, _DTYPES[tensors.label_datatype(card.classes)])}}
     if card.has_probabilities:
         signatures[PROBABILITIES] = {str(label): _tensor(str(label), "DT_DOUBLE") for label in card.classes or ()}
     if card.kind == "linear":
@@ -195,7 +193,7 @@ def metadata(request: Request, served: Served, route: Route) -> Response:
     return _described(content, version)
 
 
-def _described(content: dict, version: Version) -> Response:
+def _described(content: dict, version: ServedVersion) -> Response:
     return Response(200, written(content), model=version.model, version=version.version)
 
 
@@ -214,7 +212,7 @@ def _signature(said: dict) -> str | None:
 
 
 def _instances(rows):
-    """Rows whose values may be encoded, or lists of one, as of tensors with the shape [1]."""
+    """Rows whose values may be base64, or lists of one value, as for tensors of shape [1]."""
     if not isinstance(rows, list):
         return rows
     for row in rows:
@@ -261,26 +259,9 @@ def _with_context(rows, context: dict):
     return [{**context, **row} if isinstance(row, dict) else row for row in rows]
 
 
-def _dtype(type: str) -> str:
-    return "DT_DOUBLE" if type == NUMBER else "DT_BOOL" if type == BOOLEAN else "DT_STRING"
-
-
-def _labels(card: Scorecard) -> str:
-    classes = card.classes
-    if classes is None or all(type(label) is float for label in classes):
-        return "DT_DOUBLE"
-    if all(type(label) is bool for label in classes):
-        return "DT_BOOL"
-    return "DT_INT64" if all(type(label) is int for label in classes) else "DT_STRING"
-
-
 def _tensor(name: str, dtype: str) -> dict:
     return {
         "dtype": dtype,
         "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False},
         "name": f"{name}:0",
     }
-
-
-def _found(value) -> str:
-    return "none" if value is None else kind(value)

@@ -1,15 +1,15 @@
-"""Tensors of the Open Inference Protocol: from JSON or little-endian bytes to lists of values, and back."""
+"""Reads and writes tensors of the Open Inference Protocol, as JSON or little-endian bytes."""
 
 import math
 import struct
 
 from serving.contract import Limits, RequestError, costs
 from serving.contract.tables import shown
-from serving.scorecard.inputs import kind
+from serving.scorecard.inputs import BOOLEAN, NUMBER, Input, kind
 
 TEXT = "BYTES"
 TRUTH = "BOOL"
-#: Datatype -> how ``struct`` writes it. BF16, which few clients have, is not read.
+#: Datatype -> format of ``struct``. BF16, which few clients have, is not supported.
 _FORMATS = {
     TRUTH: "?",
     **{"INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I"},
@@ -17,14 +17,14 @@ _FORMATS = {
 }
 DATATYPES = (*_FORMATS, TEXT)
 _NOTHING = type(None)
-#: What JSON may hold for a datatype; null is a missing value.
+#: Types of JSON values for a datatype; null is a missing value.
 _HELD = {TRUTH: {bool, _NOTHING}, TEXT: {str, _NOTHING}}
 _NUMBERS = {int, float, _NOTHING}
 _DEEPEST = 2
 
 
 class Tensor:
-    """One input: ``values`` row after row, ``width`` of them in each of ``rows`` rows; ``flat`` where a row has one."""
+    """An input tensor: ``values`` row by row, ``rows`` rows of ``width`` values; ``flat`` if its shape is [rows]."""
 
     __slots__ = ("flat", "name", "rows", "values", "width")
 
@@ -34,28 +34,29 @@ class Tensor:
 
 
 def read(item, raw: memoryview | None, limits: Limits) -> tuple[Tensor, int]:
-    """A tensor of a request, and how many bytes of the binary part were its own.
+    """Read a tensor of a request; also return its number of bytes in the binary part.
 
     Parameters
     ----------
-    item : what JSON said of it.
-    raw : what is left of the binary part; None where the request has none.
-    limits : what is refused for its size.
+    item : the tensor's JSON.
+    raw : the rest of the binary part; None if the request has none.
 
     Raises
     ------
     RequestError
-        where name, datatype, shape and data are missing, or do not fit each other, and where they need too much memory.
+        if name, datatype, shape or data are missing or inconsistent, or need too much memory.
     """
     if not isinstance(item, dict):
         raise RequestError(f"inputs: expected a list of tensors, each an object, found {kind(item)}")
     name = item.get("name")
     if not isinstance(name, str):
-        raise RequestError(f"inputs: expected a tensor's name to be text, found {_found(name)}")
+        raise RequestError(f"inputs: expected a tensor's name to be text, found {found(name)}")
     where = f"tensor {shown(name)}"
     datatype = item.get("datatype")
     if datatype not in DATATYPES:
-        raise RequestError(f"{where}: datatype is one of {', '.join(DATATYPES)}, found {_other(datatype)}")
+        raise RequestError(
+            f"{where}: datatype is one of {', '.join(DATATYPES)}, found {'none' if datatype is None else 'another'}"
+        )
     shape = _shape(item.get("shape"), where)
     size = math.prod(shape)
     parameters = item.get("parameters") or {}
@@ -79,8 +80,24 @@ def read(item, raw: memoryview | None, limits: Limits) -> tuple[Tensor, int]:
     return Tensor(name, shape, values), length
 
 
+def datatype(column: Input) -> str:
+    """The datatype of an input column; integers are FP64 as well, so that one may be missing."""
+    return "FP64" if column.type == NUMBER else TRUTH if column.type == BOOLEAN else TEXT
+
+
+def label_datatype(classes: list | None) -> str:
+    """The datatype of a model's predictions: of its labels, or FP64 for a regression."""
+    if classes is None or all(type(label) is float for label in classes):
+        return "FP64"
+    if all(type(label) is bool for label in classes):
+        return TRUTH
+    if all(type(label) is int and -(2**63) <= label < 2**63 for label in classes):
+        return "INT64"
+    return TEXT
+
+
 def written(values: list, datatype: str) -> bytes:
-    """Values as the binary part of a response holds them."""
+    """Encode values for the binary part of a response."""
     if datatype != TEXT:
         return struct.pack(f"<{len(values)}{_FORMATS[datatype]}", *values)
     texts = [value.encode() for value in values]
@@ -97,7 +114,7 @@ def _shape(shape, where: str) -> list:
 
 def _of_json(data, datatype: str, shape: list, size: int, where: str) -> list:
     if not isinstance(data, list):
-        raise RequestError(f"{where}: expected data to be a list, found {_found(data)}")
+        raise RequestError(f"{where}: expected data to be a list, found {found(data)}")
     if len(shape) > 1 and data and isinstance(data[0], list):
         for row, values in enumerate(data):
             if not isinstance(values, list) or len(values) != shape[1]:
@@ -138,28 +155,28 @@ def _numbers(raw: memoryview, datatype: str, size: int, where: str, limits: Limi
 
 
 def _texts(raw: memoryview, size: int, where: str, limits: Limits) -> list:
-    """Text after text, each after its length in four bytes."""
+    """Decode texts, each after its length in four bytes."""
     most = min(size, len(raw) // 4)
     limits.claim(most * (costs.TENSOR_VALUE + costs.WIDE_TEXT) + len(raw) * costs.width(raw.tobytes()))
-    found: list = []
+    texts: list = []
     start = 0
     while start < len(raw):
-        if len(found) == size:
+        if len(texts) == size:
             raise RequestError(f"{where}: its shape says {size} values, found more")
         if start + 4 > len(raw):
-            raise RequestError(f"{where}, value {len(found)}: expected a length of 4 bytes, found the end")
+            raise RequestError(f"{where}, value {len(texts)}: expected a length of 4 bytes, found the end")
         (length,) = struct.unpack_from("<I", raw, start)
         start += 4
         if start + length > len(raw):
-            raise RequestError(f"{where}, value {len(found)}: expected a text of its length, found the end")
+            raise RequestError(f"{where}, value {len(texts)}: expected a text of its length, found the end")
         try:
-            found.append(str(raw[start : start + length], "utf-8"))
+            texts.append(str(raw[start : start + length], "utf-8"))
         except UnicodeDecodeError:
-            raise RequestError(f"{where}, value {len(found)}: expected UTF-8, found other bytes") from None
+            raise RequestError(f"{where}, value {len(texts)}: expected UTF-8, found other bytes") from None
         start += length
-    if len(found) != size:
-        raise RequestError(f"{where}: its shape says {size} values, found {len(found)}")
-    return found
+    if len(texts) != size:
+        raise RequestError(f"{where}: its shape says {size} values, found {len(texts)}")
+    return texts
 
 
 def _place(place: int, shape: list) -> str:
@@ -174,9 +191,6 @@ def _said(datatype: str) -> str:
     return f"a whole number that {datatype} holds" if "INT" in datatype else "a number"
 
 
-def _found(value) -> str:
+def found(value) -> str:
+    """The kind of a value for an error message."""
     return "none" if value is None else kind(value)
-
-
-def _other(value) -> str:
-    return "none" if value is None else "another"

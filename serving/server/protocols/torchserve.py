@@ -7,19 +7,19 @@ from serving.contract.media import CSV, LINES
 from serving.contract.questions import LONG, SHORT
 from serving.server.messages import Request, Response
 from serving.server.protocols import multipart
-from serving.server.protocols.base import Protocol
+from serving.server.protocols.base import WireProtocol
 from serving.server.protocols.lenient import answered, body
 from serving.server.protocols.mlflow import parse, written
 from serving.server.router import POST, Find, Route, Router
-from serving.server.settings import Settings
-from serving.server.state import Version
+from serving.server.settings import ServerSettings
+from serving.server.state import ServedVersion
 
-#: What TorchServe's handlers look for the data under.
+#: Keys under which TorchServe's handlers look for the data.
 WRAPPERS = ("data", "body")
-#: What says which output is asked for.
+#: The key that chooses the output.
 PARAMS = "params"
 _SUFFIXES = {"csv": CSV, "jsonl": LINES[0], "json": "application/json"}
-# Beside one a column, so many parts may a form have.
+# Maximum number of parts of a form, beyond one for each column.
 _MORE_PARTS = 8
 _FORMS = frozenset(LONG + SHORT)
 _TYPES = {
@@ -35,20 +35,20 @@ _TYPES = {
 }
 
 
-class Predictions(Protocol):
+class Predictions(WireProtocol):
     """``POST /predictions/NAME[/VERSION]``.
 
-    MLflow's and KServe's envelopes are answered by ``{"predictions": [...]}``. Anything else (a row as a list or an
-    object, a list of them, the same under ``data`` or ``body``, CSV, a form with a file ``data``) is answered as a
-    handler would: by the answer itself, or a list of answers.
+    MLflow's and KServe's envelopes are answered by ``{"predictions": [...]}``. Everything else (a row as a list or an
+    object, a list of rows, the same under ``data`` or ``body``, CSV, a form with a file ``data``) is answered as by a
+    handler: with the answer itself, or a list of answers.
     """
 
     name = "torchserve"
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         return _asked(_value(request, limits, version), version, limits)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         if not question.short:
             return answered(written({"predictions": found}), version, len(found))
         return answered(written(found[0] if question.one else found), version, len(found))
@@ -58,36 +58,35 @@ class Predictions(Protocol):
 
 
 class Explanations(Predictions):
-    """``POST /explanations/NAME[/VERSION]``: the same questions, answered by reasons."""
+    """``POST /explanations/NAME[/VERSION]``: the same requests, answered by explanations."""
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Question:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         asked = _asked(_value(request, limits, version), version, limits)
         asked.output = OUTPUTS[-1]
         return asked
 
 
-#: What answers each first part of a path.
+#: The protocol of each first segment of a path.
 PROTOCOLS = {"predictions": Predictions(), "explanations": Explanations()}
 
 
-def add(router: Router, settings: Settings) -> None:
-    """Register the routes; of TorchServe's management API there is none, ``/models`` is the platform's own."""
+def add(router: Router, settings: ServerSettings) -> None:
+    """Register the routes; TorchServe's management API is not supported, and ``/models`` is the platform's own."""
     for first, protocol in PROTOCOLS.items():
-        router.under(first, _finding(first, protocol), speaker=protocol)
+        router.under(first, _finding(protocol), speaker=protocol)
 
 
-def _finding(first: str, protocol: Protocol) -> Find:
+def _finding(protocol: WireProtocol) -> Find:
     def find(parts: list[str]) -> Route | None:
         if len(parts) > 2:
             return None
         version = parts[1] if len(parts) == 2 else None
-        path = f"/{first}/{{name}}" + ("/{version}" if version else "")
-        return Route(path, (*POST, "PUT"), protocol=protocol, model=parts[0], version=version)
+        return Route((*POST, "PUT"), protocol=protocol, model=parts[0], version=version)
 
     return find
 
 
-def _value(request: Request, limits: Limits, version: Version):
+def _value(request: Request, limits: Limits, version: ServedVersion):
     said = request.kind
     kind = said.partition(";")[0].strip().lower() if said is not None else ""
     if kind in (CSV, *LINES):
@@ -101,8 +100,8 @@ def _value(request: Request, limits: Limits, version: Version):
     return body(request, limits)
 
 
-def _form(parts: list[multipart.Part], limits: Limits):
-    """What ``curl -F data=@FILE`` sends, a file of JSON or CSV; else a row whose columns are the parts."""
+def _form(parts: list[multipart.FormPart], limits: Limits):
+    """A file of JSON or CSV, as ``curl -F data=@FILE`` sends it; otherwise a row whose columns are the parts."""
     found = {part.name: part for part in parts}
     if len(found) < len(parts):
         raise RequestError("multipart: expected each part once, found two of one name; send rows in one file")
@@ -122,11 +121,11 @@ def _form(parts: list[multipart.Part], limits: Limits):
     return {"data": parsed(part.content, limits, parse), **_params(found, limits)}
 
 
-def _params(found: dict[str, multipart.Part], limits: Limits) -> dict:
+def _params(found: dict[str, multipart.FormPart], limits: Limits) -> dict:
     return {PARAMS: parsed(found[PARAMS].content, limits, parse)} if PARAMS in found else {}
 
 
-def _asked(value, version: Version, limits: Limits) -> Question:
+def _asked(value, version: ServedVersion, limits: Limits) -> Question:
     params = None
     if isinstance(value, dict) and _FORMS.isdisjoint(value):
         value, params = _without_params(value)
@@ -148,7 +147,7 @@ def _asked(value, version: Version, limits: Limits) -> Question:
 
 def _without_params(value: dict) -> tuple[dict, dict | None]:
     params = value.get("params")
-    if not isinstance(params, dict):  # a column may have this name; its values are no objects
+    if not isinstance(params, dict):  # a column of this name, whose value is no object
         return value, None
     return {name: item for name, item in value.items() if name != "params"}, params
 

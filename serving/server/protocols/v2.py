@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2: tensors in, tensors out, as JSON or with binary parts."""
+"""The Open Inference Protocol, version 2: tensors as JSON or in a binary part."""
 
 import json
 
@@ -7,21 +7,21 @@ from serving.contract.bodies import parsed, too_large
 from serving.contract.compression import decompressed
 from serving.contract.matrix import Matrix
 from serving.contract.questions import chosen
-from serving.contract.tables import Columns, shown
+from serving.contract.tables import ColumnLists, shown
 from serving.scorecard import Scorecard
-from serving.scorecard.inputs import BOOLEAN, NUMBER, Input, kind
+from serving.scorecard.inputs import kind
 from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
 from serving.server.protocols import tensors
-from serving.server.protocols.base import FEW, Protocol
+from serving.server.protocols.base import FEW, WireProtocol
 from serving.server.protocols.lenient import answered, body, loaded, named, refused, release, wants_json
 from serving.server.protocols.mlflow import parse, written
-from serving.server.router import GET, POST, Route, Router
-from serving.server.settings import Settings
-from serving.server.state import Served, Version
+from serving.server.router import GET, POST, Route, Router, versioned
+from serving.server.settings import ServerSettings
+from serving.server.state import Served, ServedVersion
 
 PREDICTIONS, PROBABILITIES, EXPLAIN = OUTPUTS
-#: Names of output tensors, and what they hold. ``predict_proba`` is MLServer's word.
+#: Names of output tensors, and their outputs. ``predict_proba`` is MLServer's name.
 NAMES = {
     **{"predict": PREDICTIONS, "predictions": PREDICTIONS, "probabilities": PROBABILITIES},
     **{"predict_proba": PROBABILITIES, "explain": EXPLAIN},
@@ -31,8 +31,8 @@ _PLATFORM = "mlflow_scorecard"
 _HEADER = b"inference-header-content-length"
 
 
-class Wanted:
-    """One output tensor that is asked for; ``classes``: how many of the likeliest, as text, 0 for plain values."""
+class RequestedOutput:
+    """A requested output tensor; ``classes``: return this many of the likeliest classes as text, or 0 for values."""
 
     __slots__ = ("binary", "classes", "name", "output")
 
@@ -41,12 +41,12 @@ class Wanted:
 
 
 class Tensors(Question):
-    """A question in tensors: what is echoed, and which outputs are wanted."""
+    """A request in tensors: its id, and the requested outputs."""
 
     __slots__ = ("id", "wanted")
 
-    def __init__(self, table, wanted: list[Wanted], id: str | None):
-        # What costs most is what the server goes by.
+    def __init__(self, table, wanted: list[RequestedOutput], id: str | None):
+        # The most expensive output decides where the request is processed.
         explained = any(one.output == EXPLAIN for one in wanted)
         super().__init__(table, EXPLAIN if explained else wanted[0].output)
         self.wanted, self.id = wanted, id
@@ -56,17 +56,17 @@ class Tensors(Question):
         return tuple(one.output for one in self.wanted)
 
 
-class V2(Protocol):
+class V2(WireProtocol):
     """``POST /v2/models/NAME[/versions/VERSION]/infer``.
 
-    A tensor an input column, named as it is, of shape [rows] or [rows, 1]; or one of shape [rows, columns] with all
-    columns in the order of the signature. Outputs are ``predict`` (unless another is asked for), ``probabilities``
-    and ``explain``, of shape [rows], [rows, classes] and [rows].
+    One tensor for each input column, with its name, of shape [rows] or [rows, 1]; or one of shape [rows, columns] with
+    all columns in the order of the signature. Outputs are ``predict`` (the default), ``probabilities`` and ``explain``,
+    of shape [rows], [rows, classes] and [rows].
     """
 
     name = "v2"
 
-    def ask(self, request: Request, version: Version, limits: Limits) -> Tensors:
+    def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Tensors:
         said, raw = _parts(request, limits)
         if not isinstance(said, dict):
             raise RequestError(f"expected a JSON object with inputs, found {kind(said)}")
@@ -80,7 +80,7 @@ class V2(Protocol):
         table = _table(_read(said.get("inputs"), raw, limits), version.card.inputs, limits)
         return Tensors(question(table, version.card.inputs, limits=limits).table, wanted, id)
 
-    def answer(self, question: Question, found: list, version: Version, request: Request) -> Response:
+    def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         assert isinstance(question, Tensors)
         outputs, binary = [], []
         known = {question.output: found}
@@ -116,36 +116,33 @@ class V2(Protocol):
 V2_INFER = V2()
 
 
-def add(router: Router, settings: Settings) -> None:
+def add(router: Router, settings: ServerSettings) -> None:
     """Register the protocol's routes."""
-    router.add("/v2", Route("/v2", GET, answer=server))
-    router.add("/v2/health/live", Route("/v2/health/live", GET, answer=live, access=OPEN))
-    router.add("/v2/health/ready", Route("/v2/health/ready", GET, answer=ready, access=OPEN))
-    router.add("/v2/models", Route("/v2/models", GET, answer=names))
-    router.add("/v2/repository/index", Route("/v2/repository/index", POST, answer=index))
+    router.add("/v2", Route(GET, answer=server))
+    router.add("/v2/health/live", Route(GET, answer=live, access=OPEN))
+    router.add("/v2/health/ready", Route(GET, answer=ready, access=OPEN))
+    router.add("/v2/models", Route(GET, answer=names))
+    router.add("/v2/repository/index", Route(POST, answer=index))
     router.under("v2", _find, speaker=V2_INFER)
 
 
 def _find(parts: list[str]) -> Route | None:
     if parts[:2] == ["repository", "models"] and len(parts) == 4 and parts[3] in ("load", "unload"):
-        return Route(f"/v2/repository/models/{{name}}/{parts[3]}", POST, answer=control, model=parts[2])
+        return Route(POST, answer=control, model=parts[2])
     if len(parts) < 2 or parts[0] != "models":
         return None
-    name, *rest = parts[1:]
-    path, number = "/v2/models/{name}", None
-    if len(rest) >= 2 and rest[0] == "versions":
-        path, number, rest = path + "/versions/{version}", rest[1], rest[2:]
+    name, number, rest = versioned(parts[1:])
     if not rest:
-        return Route(path, GET, answer=model_metadata, model=name, version=number)
+        return Route(GET, answer=model_metadata, model=name, version=number)
     if rest == ["ready"]:
-        return Route(f"{path}/ready", GET, answer=model_ready, model=name, version=number)
+        return Route(GET, answer=model_ready, model=name, version=number)
     if rest == ["infer"]:
-        return Route(f"{path}/infer", POST, protocol=V2_INFER, model=name, version=number)
+        return Route(POST, protocol=V2_INFER, model=name, version=number)
     return None
 
 
 def server(request: Request, served: Served, route: Route) -> Response:
-    """``GET /v2``: what this server is. Of the model repository extension it has the index alone, so it names none."""
+    """``GET /v2``: server metadata. Of the model repository extension only the index exists, so it is not listed."""
     return _said(
         {"name": "model-lifecycle", "version": release(), "extensions": ["binary_tensor_data", "classification"]}
     )
@@ -157,12 +154,12 @@ def live(request: Request, served: Served, route: Route) -> Response:
 
 
 def ready(request: Request, served: Served, route: Route) -> Response:
-    """``GET /v2/health/ready``: whether there is a model that can be asked."""
+    """``GET /v2/health/ready``: whether a model is served."""
     return _said({"ready": bool(served.models)}, status=200 if served.models else 503)
 
 
 def index(request: Request, served: Served, route: Route) -> Response:
-    """``POST /v2/repository/index``: all that is served."""
+    """``POST /v2/repository/index``: all served versions."""
     return _said(
         [
             {"name": name, "version": version.version, "state": "READY", "reason": found.refused}
@@ -173,12 +170,12 @@ def index(request: Request, served: Served, route: Route) -> Response:
 
 
 def names(request: Request, served: Served, route: Route) -> Response:
-    """``GET /v2/models``: the names of all that is served, as KServe's own server lists them."""
+    """``GET /v2/models``: the names of all served models, as KServe's server lists them."""
     return _said({"models": list(served.models)})
 
 
 def control(request: Request, served: Served, route: Route) -> Response:
-    """``POST /v2/repository/models/NAME/load`` and ``unload``: refused, as by Triton where its models are fixed."""
+    """``POST /v2/repository/models/NAME/load`` and ``unload``: refused, as by Triton with fixed models."""
     named(served, route)
     raise RequestError(
         "models are not loaded and unloaded by requests: what is served follows the registry's stages, "
@@ -205,24 +202,19 @@ def model_metadata(request: Request, served: Served, route: Route) -> Response:
         "name": found.name,
         "versions": [version.version] if route.version else [item.version for item in loaded(found)],
         "platform": _PLATFORM,
-        "inputs": [{"name": item.name, "datatype": datatype(item), "shape": [-1]} for item in card.inputs],
+        "inputs": [{"name": item.name, "datatype": tensors.datatype(item), "shape": [-1]} for item in card.inputs],
         "outputs": outputs,
     }
     return _said(content, version=version)
 
 
-def datatype(item: Input) -> str:
-    """The datatype of an input column; whole numbers are FP64, too, so that one may be missing."""
-    return "FP64" if item.type == NUMBER else "BOOL" if item.type == BOOLEAN else "BYTES"
-
-
-def _said(document, *, status: int = 200, version: Version | None = None) -> Response:
+def _said(document, *, status: int = 200, version: ServedVersion | None = None) -> Response:
     model, number = (version.model, version.version) if version else ("", "")
     return Response(status, written(document), model=model, version=number)
 
 
 def _parts(request: Request, limits: Limits):
-    """What the JSON says, and the binary part after it; None where there is none."""
+    """The parsed JSON, and the binary part after it or None."""
     header = request.header(_HEADER)
     if header is None:
         return body(request, limits), None
@@ -253,7 +245,7 @@ def _read(inputs, raw: memoryview | None, limits: Limits) -> list[tensors.Tensor
     return found
 
 
-def _table(found: list[tensors.Tensor], inputs, limits: Limits) -> Matrix | Columns:
+def _table(found: list[tensors.Tensor], inputs, limits: Limits) -> Matrix | ColumnLists:
     limits.check_rows(found[0].rows)  # before lists are made of them
     first = found[0]
     known = any(item.name == first.name for item in inputs)
@@ -270,17 +262,17 @@ def _table(found: list[tensors.Tensor], inputs, limits: Limits) -> Matrix | Colu
                 f"[rows, {len(inputs)}] with all of them, found {tensor.width} values a row"
             )
         columns[tensor.name] = tensor.values
-    return Columns(columns)
+    return ColumnLists(columns)
 
 
-def _wanted(outputs, parameters: dict) -> list[Wanted]:
+def _wanted(outputs, parameters: dict) -> list[RequestedOutput]:
     binary = _flag(parameters, "binary_data_output", default=False)
     if outputs is None or outputs == []:
         output = chosen(parameters.get("output", PREDICTIONS))
-        return [Wanted(_DEFAULT[output], output, binary=binary)]
+        return [RequestedOutput(_DEFAULT[output], output, binary=binary)]
     if not isinstance(outputs, list):
         raise RequestError(f"outputs: expected a list, found {kind(outputs)}")
-    found: dict[str, Wanted] = {}
+    found: dict[str, RequestedOutput] = {}
     for item in outputs:
         name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str) or name not in NAMES:
@@ -295,7 +287,9 @@ def _wanted(outputs, parameters: dict) -> list[Wanted]:
             raise RequestError(f"output {name}: expected classification to be how many classes, found another")
         if classes and NAMES[name] != PROBABILITIES:
             raise RequestError(f"output {name}: classification is asked of probabilities")
-        found[name] = Wanted(name, NAMES[name], binary=_flag(own, "binary_data", default=binary), classes=classes)
+        found[name] = RequestedOutput(
+            name, NAMES[name], binary=_flag(own, "binary_data", default=binary), classes=classes
+        )
     return list(found.values())
 
 
@@ -316,30 +310,20 @@ def _flag(parameters: dict, name: str, *, default: bool) -> bool:
 
 
 def _output(name: str, output: str, card: Scorecard) -> dict:
-    """An output tensor but for its data; its first size is for the rows to come."""
+    """An output tensor without data; its first dimension is to be set."""
     if output == EXPLAIN:
         return {"name": name, "datatype": "BYTES", "shape": [-1]}
     classes = card.classes
     if output == PROBABILITIES:
         labels = [] if classes is None else [str(label) for label in classes]
-        # A parameter is text, a number or a boolean: the protocol knows no lists of them.
+        # The protocol has no lists as parameters, only text, numbers and booleans.
         labelled = {"labels": json.dumps(labels, ensure_ascii=False)}
         return {"name": name, "datatype": "FP64", "shape": [-1, len(labels)], "parameters": labelled}
-    return {"name": name, "datatype": _of_labels(classes), "shape": [-1]}
+    return {"name": name, "datatype": tensors.label_datatype(classes), "shape": [-1]}
 
 
-def _of_labels(classes: list | None) -> str:
-    if classes is None or all(type(label) is float for label in classes):
-        return "FP64"
-    if all(type(label) is bool for label in classes):
-        return "BOOL"
-    if all(type(label) is int and -(2**63) <= label < 2**63 for label in classes):
-        return "INT64"
-    return "BYTES"
-
-
-def _tensor(wanted: Wanted, found: list, card: Scorecard) -> tuple[dict, list]:
-    """An output tensor without its data, and its values row after row."""
+def _tensor(wanted: RequestedOutput, found: list, card: Scorecard) -> tuple[dict, list]:
+    """An output tensor without data, and its values row by row."""
     tensor = _output(wanted.name, wanted.output, card)
     tensor["shape"][0] = len(found)
     if wanted.output == EXPLAIN:
@@ -354,6 +338,6 @@ def _tensor(wanted: Wanted, found: list, card: Scorecard) -> tuple[dict, list]:
 
 
 def _likeliest(row: dict, most: int) -> list[str]:
-    """``probability:place:label`` of the likeliest classes, likeliest first."""
+    """``probability:index:label`` of the likeliest classes, likeliest first."""
     places = sorted(enumerate(row.items()), key=lambda item: (-item[1][1], item[0]))
     return [f"{value!r}:{place}:{label}" for place, (label, value) in places[:most]]

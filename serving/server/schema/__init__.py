@@ -1,1 +1,1 @@
-"""What is served, described: OpenAPI, a page to try it, a Postman collection."""
+"""Descriptions of what is served: OpenAPI, Swagger UI, a Postman collection."""

@@ -10,12 +10,12 @@ from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
 from serving.server.protocols.tensors import DATATYPES
 from serving.server.schema.examples import row
-from serving.server.state import Version
+from serving.server.state import ServedVersion
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _MOST_LEVELS = 50
 
-#: The forms of an error, by the name of the wire format.
+#: Schemas of errors, by their form.
 ERRORS: dict[str, dict] = {
     "mlflow": {
         "type": "object",
@@ -39,7 +39,7 @@ _CHOICE = {
 
 _PARAMETERS = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 
-#: What all models share.
+#: Schemas that all models share.
 SHARED: dict[str, dict] = {
     "Params": _CHOICE,
     "InferenceResponse": {
@@ -82,7 +82,7 @@ SHARED: dict[str, dict] = {
 
 
 def key(name: str, taken: Iterable[str]) -> str:
-    """A model's name as a component may be called, unlike those that are taken."""
+    """A unique component name for a model."""
     base = re.sub(r"[^A-Za-z0-9._-]", "_", name)
     found, number = base, 1
     while found in taken:
@@ -96,8 +96,8 @@ def ref(name: str) -> dict:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def of_model(key: str, version: Version) -> dict[str, dict]:
-    """The schemas of a model, by name: each begins with ``key``."""
+def of_model(key: str, version: ServedVersion) -> dict[str, dict]:
+    """The schemas of a model, by names that begin with ``key``."""
     card = version.card
     a_row, answer = ref(f"{key}.Row"), ref(f"{key}.Answer")
     values: dict[str, Any] = {"type": "array", "description": "One row, in the order of the columns.", "items": {}}

@@ -1,4 +1,4 @@
-"""``/openapi.json``, ``/postman.json``, and ``/docs``: Swagger UI, from files that come with this server."""
+"""``/openapi.json``, ``/postman.json``, and ``/docs``: Swagger UI, from files that are installed with the server."""
 
 import importlib.util
 import threading
@@ -12,10 +12,10 @@ from serving.server.messages import Request, Response
 from serving.server.protocols.mlflow import written
 from serving.server.router import GET, Route, Router
 from serving.server.schema import openapi, postman
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from serving.server.state import Served
 
-#: The package on PyPI that brings Swagger UI's files, unchanged, and follows its releases.
+#: The package on PyPI with Swagger UI's unchanged files.
 PACKAGE = "flask-swagger-ui"
 
 _HERE = Path(__file__).parent
@@ -25,24 +25,24 @@ _THEIRS = {
     "swagger-ui.css": "text/css; charset=utf-8",
     "favicon-32x32.png": "image/png",
 }
-# Whoever may see other models sees another document.
+# Callers with different scopes see different documents.
 _KEPT = 8
 
 
-def add(router: Router, settings: Settings) -> None:
+def add(router: Router, settings: ServerSettings) -> None:
     """Register the routes."""
     documents = Documents(settings)
-    router.add("/openapi.json", Route("/openapi.json", GET, answer=documents.openapi, aside=True))
-    router.add("/postman.json", Route("/postman.json", GET, answer=documents.postman, aside=True))
-    router.add("/docs", Route("/docs", GET, answer=page, access=OPEN))
+    router.add("/openapi.json", Route(GET, answer=documents.openapi, aside=True))
+    router.add("/postman.json", Route(GET, answer=documents.postman, aside=True))
+    router.add("/docs", Route(GET, answer=page, access=OPEN))
     for name in (*_OURS, *_THEIRS):
-        router.add(f"/docs/{name}", Route("/docs/{file}", GET, answer=file, access=OPEN))
+        router.add(f"/docs/{name}", Route(GET, answer=file, access=OPEN))
 
 
 class Documents:
-    """The documents of what is served; each is made once, and again when something else is served."""
+    """The documents of what is served, built once for each state and scope."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: ServerSettings):
         self._settings = settings
         self._making = threading.Lock()
         self._made: OrderedDict[tuple, dict[str, bytes]] = OrderedDict()
@@ -78,7 +78,7 @@ def page(request: Request, served: Served, route: Route) -> Response:
 
 
 def file(request: Request, served: Served, route: Route) -> Response:
-    """``GET /docs/FILE``, with an ETag: a browser that has it asks whether it is still the same."""
+    """``GET /docs/FILE``, with an ETag, by which browsers revalidate their cache."""
     name = request.path.rstrip("/").rpartition("/")[2]
     folder = _HERE if name in _OURS else _swagger()
     content = (folder / name).read_bytes()
@@ -91,12 +91,12 @@ def file(request: Request, served: Served, route: Route) -> Response:
 
 
 def _swagger() -> Path:
-    """The folder with Swagger UI's files; the package, made for another server, is not imported.
+    """The folder with Swagger UI's files; the package itself, made for Flask, is not imported.
 
     Raises
     ------
     RequestError
-        with status 404, where it is not installed.
+        with status 404, if it is not installed.
     """
     found = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if found is None or not found.submodule_search_locations:

@@ -1,21 +1,21 @@
-"""Requests that a version answers, made of its own input columns, in each wire format."""
+"""Example requests of a version in each wire format."""
 
 from typing import Any
 
 from serving.models import example
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Input
-from serving.server.protocols.v2 import datatype
-from serving.server.state import Version
+from serving.server.protocols.tensors import datatype
+from serving.server.state import ServedVersion
 
 
-def row(version: Version) -> dict[str, Any]:
-    """One input row: the model's example, in the order of the signature."""
+def row(version: ServedVersion) -> dict[str, Any]:
+    """The model's example row, in the order of the signature."""
     return example.complete(version.card, version.example)
 
 
-def mlflow(version: Version) -> dict[str, Any]:
-    """Bodies for ``/invocations``, by a name."""
+def mlflow(version: ServedVersion) -> dict[str, Any]:
+    """Bodies for ``/invocations``, by name."""
     one = row(version)
     names, values = list(one), list(one.values())
     found: dict[str, Any] = {
@@ -30,8 +30,8 @@ def mlflow(version: Version) -> dict[str, Any]:
     return found
 
 
-def short(version: Version) -> dict[str, Any]:
-    """Bodies for ``/predict``, by a name."""
+def short(version: ServedVersion) -> dict[str, Any]:
+    """Bodies for ``/predict``, by name."""
     one = row(version)
     return {
         "features": {"features": one},
@@ -40,8 +40,8 @@ def short(version: Version) -> dict[str, Any]:
     }
 
 
-def v2(version: Version) -> dict[str, Any]:
-    """Bodies for ``/v2/models/NAME/infer``, by a name."""
+def v2(version: ServedVersion) -> dict[str, Any]:
+    """Bodies for ``/v2/models/NAME/infer``, by name."""
     one, inputs = row(version), version.card.inputs
     tensors = [
         {"name": item.name, "datatype": datatype(item), "shape": [1], "data": [_said(item, one[item.name])]}
@@ -56,8 +56,8 @@ def v2(version: Version) -> dict[str, Any]:
     return found
 
 
-def tensorflow(version: Version, verb: str) -> dict[str, Any]:
-    """Bodies for ``/v1/models/NAME:VERB``, by a name."""
+def tensorflow(version: ServedVersion, verb: str) -> dict[str, Any]:
+    """Bodies for ``/v1/models/NAME:VERB``, by name."""
     one = row(version)
     if verb in ("classify", "regress"):
         return {"examples": {"examples": [one]}}
@@ -72,8 +72,8 @@ def tensorflow(version: Version, verb: str) -> dict[str, Any]:
     return found
 
 
-def torchserve(version: Version) -> dict[str, Any]:
-    """Bodies for ``/predictions/NAME``, by a name."""
+def torchserve(version: ServedVersion) -> dict[str, Any]:
+    """Bodies for ``/predictions/NAME``, by name."""
     one = row(version)
     return {"one row": one, "data": {"data": [list(one.values())]}, "instances": {"instances": [one]}}
 
@@ -83,7 +83,7 @@ def _outputs(card: Scorecard) -> list[str]:
 
 
 def _said(item: Input, value):
-    """A value as a tensor holds it: of its datatype."""
+    """A value as its tensor's datatype needs it."""
     if value is None:
         return None
     if item.type == CATEGORY:

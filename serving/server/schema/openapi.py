@@ -7,8 +7,8 @@ from urllib.parse import quote
 from serving.server.protocols.lenient import loaded, release
 from serving.server.schema import examples
 from serving.server.schema.components import ERRORS, SHARED, key, of_model, ref
-from serving.server.settings import Settings
-from serving.server.state import Model, Served
+from serving.server.settings import ServerSettings
+from serving.server.state import Served, ServedModel
 
 _JSON = "application/json"
 _REFUSED = {
@@ -27,12 +27,12 @@ _FORMS = {"mlflow": "mlflow", "v2": "plain", "tensorflow": "plain", "torchserve"
 _ANSWERED = {"X-Model-Version": {"description": "Who answered, NAME/VERSION.", "schema": {"type": "string"}}}
 
 
-def build(served: Served, settings: Settings) -> dict[str, Any]:
-    """The document.
+def build(served: Served, settings: ServerSettings) -> dict[str, Any]:
+    """Build the document.
 
     Parameters
     ----------
-    served : what the one who asks may see.
+    served : what the caller may see.
     """
     schemas: dict[str, dict] = {f"Error.{name}": form for name, form in ERRORS.items()} | dict(SHARED)
     paths: dict[str, dict] = {}
@@ -62,7 +62,7 @@ def build(served: Served, settings: Settings) -> dict[str, Any]:
     return document
 
 
-def _tag(model: Model) -> dict:
+def _tag(model: ServedModel) -> dict:
     champion = model.champion
     said = f"Version {champion.version}{f', {champion.stage}' if champion.stage else ''}: a {champion.card.task}"
     said += f" of {len(champion.card.inputs)} columns."
@@ -71,7 +71,7 @@ def _tag(model: Model) -> dict:
     return {"name": model.name, "description": said}
 
 
-def _of_default(model: Model, key: str, settings: Settings) -> dict:
+def _of_default(model: ServedModel, key: str, settings: ServerSettings) -> dict:
     found = {"/invocations": {"post": _invoke(model, key, "invocations")}}
     found["/predict"] = {"post": _predict(model, key, "predict")}
     if settings.predict_route:
@@ -79,8 +79,8 @@ def _of_default(model: Model, key: str, settings: Settings) -> dict:
     return found
 
 
-def _of_model(model: Model, key: str) -> dict:
-    """All paths of a model: the champion's, and those that name a version or a label."""
+def _of_model(model: ServedModel, key: str) -> dict:
+    """All paths of a model, with and without a version or label."""
     name = quote(model.name, safe="")
     version = _parameter("version", [item.version for item in loaded(model)])
     label = _parameter("label", ["champion"] + ["challenger"] * (model.challenger is not None))
@@ -121,7 +121,7 @@ def _with(found: dict, parameters: list, suffix: str) -> None:
             item.setdefault("parameters", parameters)
 
 
-def _verbs(model: Model) -> list[str]:
+def _verbs(model: ServedModel) -> list[str]:
     card = model.champion.card
     found = ["predict"]
     if card.has_probabilities:
@@ -131,7 +131,7 @@ def _verbs(model: Model) -> list[str]:
     return found + ["explain"] * (card.kind == "linear")
 
 
-def _of_server(settings: Settings) -> dict:
+def _of_server(settings: ServerSettings) -> dict:
     probes = {
         "/ping": "Whether there is a model to ask, as SageMaker, Google and TorchServe want to know",
         "/health": "The same, as MLflow calls it",
@@ -184,11 +184,11 @@ def _probe(path: str, what: str) -> dict:
 
 
 def _open(id: str, what: str, responses: dict) -> dict:
-    """An operation that asks for no key."""
+    """An operation that needs no key."""
     return {"tags": ["server"], "operationId": id, "summary": what, "security": [], "responses": responses}
 
 
-def _look(model: Model | None, id: str, what: str, form: str, *, schema: dict | None = None) -> dict:
+def _look(model: ServedModel | None, id: str, what: str, form: str, *, schema: dict | None = None) -> dict:
     answer = {"description": what + ".", "content": {_JSON: {"schema": schema or {"type": "object"}}}}
     return {
         "tags": [model.name if model else "server"],
@@ -198,7 +198,7 @@ def _look(model: Model | None, id: str, what: str, form: str, *, schema: dict | 
     }
 
 
-def _ask(model: Model, id: str, what: str, form: str, content: dict, answer: dict) -> dict:
+def _ask(model: ServedModel, id: str, what: str, form: str, content: dict, answer: dict) -> dict:
     said = {"description": "The answers.", "headers": _ANSWERED, "content": answer}
     return {
         "tags": [model.name],
@@ -209,7 +209,7 @@ def _ask(model: Model, id: str, what: str, form: str, content: dict, answer: dic
     }
 
 
-def _invoke(model: Model, key: str, id: str) -> dict:
+def _invoke(model: ServedModel, key: str, id: str) -> dict:
     content = {
         **_body(f"{key}.Invocation", examples.mlflow(model.champion)),
         "text/csv": {"schema": {"type": "string"}, "example": _csv(examples.row(model.champion))},
@@ -217,24 +217,24 @@ def _invoke(model: Model, key: str, id: str) -> dict:
     return _ask(model, id, "MLflow's scoring protocol", "mlflow", content, _json(f"{key}.Predictions"))
 
 
-def _predict(model: Model, key: str, id: str) -> dict:
+def _predict(model: ServedModel, key: str, id: str) -> dict:
     content = _body(f"{key}.Short", examples.short(model.champion))
     return _ask(model, id, "The short forms", "mlflow", content, _json(f"{key}.ShortAnswer"))
 
 
-def _infer(model: Model, key: str, id: str) -> dict:
+def _infer(model: ServedModel, key: str, id: str) -> dict:
     content = _body(f"{key}.Inference", examples.v2(model.champion))
     return _ask(model, id, "Open Inference Protocol V2", "v2", content, _json("InferenceResponse"))
 
 
-def _verb(model: Model, key: str, verb: str, id: str) -> dict:
+def _verb(model: ServedModel, key: str, verb: str, id: str) -> dict:
     asked = "Examples" if verb in ("classify", "regress") else "Instances"
     answer: dict = {_JSON: {"schema": {"type": "object"}}} if verb != "predict" else _json(f"{key}.InstancesAnswer")
     content = _body(f"{key}.{asked}", examples.tensorflow(model.champion, verb))
     return _ask(model, id, f"TensorFlow Serving, KServe V1: {verb}", "tensorflow", content, answer)
 
 
-def _torch(model: Model, key: str, what: str, id: str) -> dict:
+def _torch(model: ServedModel, key: str, what: str, id: str) -> dict:
     content = {_JSON: {"schema": {}, "examples": _named(examples.torchserve(model.champion))}}
     return _ask(model, id, f"TorchServe: {what}", "torchserve", content, {_JSON: {"schema": {}}})
 

@@ -1,4 +1,4 @@
-"""A Postman collection, format 2.1, made of an OpenAPI document."""
+"""A Postman collection, format 2.1, built from an OpenAPI document."""
 
 import json
 import re
@@ -9,9 +9,9 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 def collection(document: dict[str, Any]) -> dict[str, Any]:
-    """A folder a tag, a request an operation and example; each is tested for its status when the collection is run.
+    """A folder for each tag with a request for each operation and example, which tests its status when it is run.
 
-    Set the variables ``baseUrl``, and ``key`` where the server asks for one.
+    Set the variables ``baseUrl``, and ``key`` if the server needs one.
     """
     folders: dict[str, list] = {tag["name"]: [] for tag in document["tags"]}
     for path, item in document["paths"].items():
@@ -72,7 +72,7 @@ def _item(name: str, request: dict) -> dict:
 
 
 def _url(path: str, parameters: dict) -> dict:
-    # Postman's own variables of a path are whole segments; ours may be followed by a verb.
+    # Postman's path variables are whole segments; ours may be followed by a verb.
     filled = _PARAMETER.sub(lambda found: str(parameters[found[1]]["example"]), path)
     return {"raw": "{{baseUrl}}" + filled, "host": ["{{baseUrl}}"], "path": filled.strip("/").split("/")}
 

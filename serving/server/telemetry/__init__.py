@@ -1,1 +1,1 @@
-"""What the server tells of itself: metrics over all workers, an access log, and the files that show them."""
+"""Metrics over all workers, and the access log."""

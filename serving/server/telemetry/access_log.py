@@ -1,4 +1,4 @@
-"""The access log: a line of JSON for each request, with nothing of what was asked or answered in it."""
+"""The access log: one line of JSON for each request, which never contains request data or answers."""
 
 import contextlib
 import fcntl
@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-#: Bytes of one write. Each lets the threads of requests run, and has to wait for its turn after them: few are better.
+#: Bytes of one write. Each write lets other threads run and then waits for its turn: a few large ones are faster.
 _PIECE = 1024 * 1024
 
-#: When the reader of the log does not read, lines beyond so many are dropped, and counted: the server goes on.
+#: Maximum number of lines that wait for the reader of the log; further ones are dropped and counted.
 MOST = 20_000
 
 _LONGEST_PATH = 200
@@ -27,14 +27,14 @@ _SECRET = re.compile(r"mlk_[A-Za-z0-9_-]*", re.ASCII)
 
 
 class Ids:
-    """Ids of requests: the client's own where it is a sane one, else one that no other worker makes."""
+    """Request ids: the client's own if it is valid, otherwise one that is unique over all workers."""
 
     def __init__(self) -> None:
         self._prefix = os.urandom(6).hex()
         self._numbers = itertools.count(1)
 
     def id(self, given: bytes | None = None) -> str:
-        """The id of a request whose header ``X-Request-Id`` is ``given``."""
+        """The id of a request with ``given`` as its header ``X-Request-Id``."""
         if given is not None and len(given) <= 64:
             text = given.decode("latin-1")
             if _GIVEN.fullmatch(text):
@@ -43,7 +43,7 @@ class Ids:
 
 
 class Line(msgspec.Struct, omit_defaults=True):
-    """What a line says; what is empty is left out."""
+    """The fields of a line; those with their default value are omitted."""
 
     time: str
     id: str
@@ -61,32 +61,31 @@ class Line(msgspec.Struct, omit_defaults=True):
 
 
 class AccessLog:
-    """Lines are kept, and written by ``flush``, which may wait for whoever reads them; ``write`` never does.
+    """Queues lines, which ``flush`` writes; only ``flush`` waits for the reader of the log.
 
     Parameters
     ----------
     file : the descriptor to write to.
-    turns : a file by which workers that share the descriptor take turns, so that no line runs into another; None for
-        a process by itself.
+    turns : a file that workers which share the descriptor lock, so that their lines do not mix; None for one process.
     """
 
     def __init__(self, file: int = 1, turns: Path | None = None):
         self._file = file
         self._turns = None if turns is None else os.open(turns, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # Another thread takes from its other end.
+        # Another thread takes from the other end.
         self._lines: deque[bytes] = deque()
         self._flushing = threading.Lock()
         self._second, self._stamp = -1, ""
-        #: Lines that nobody read in time.
+        #: Number of lines that were dropped.
         self.dropped = 0
 
-    def write(self, *, method: str, path: str, seconds: float, **said: Any) -> None:
-        """Keep a line.
+    def write(self, *, method: str, path: str, seconds: float, **fields: Any) -> None:
+        """Queue a line.
 
         Parameters
         ----------
-        path : without the query, which may hold data; ours are cut to 200 characters, and keys in them blanked.
-        said : further fields of ``Line``.
+        path : without the query, which may contain data; it is cut to 200 characters, and keys in it are masked.
+        fields : further fields of ``Line``.
         """
         if len(self._lines) >= MOST:
             self.dropped += 1
@@ -95,7 +94,7 @@ class AccessLog:
             path = path[:_LONGEST_PATH] + "..."
         if "mlk_" in path:
             path = _SECRET.sub("mlk_***", path)
-        line = Line(time=self._now(), method=method, path=path, ms=round(seconds * 1000, 3), **said)
+        line = Line(time=self._now(), method=method, path=path, ms=round(seconds * 1000, 3), **fields)
         try:
             self._lines.append(_ENCODER.encode(line))
         except UnicodeEncodeError:
@@ -103,7 +102,7 @@ class AccessLog:
             self._lines.append(_ENCODER.encode(line))
 
     def flush(self) -> None:
-        """Write the lines that are kept; one whose reader is gone is no reason to stop serving."""
+        """Write the queued lines; drop them if the reader is gone."""
         with self._flushing:
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if not lines:
@@ -117,14 +116,14 @@ class AccessLog:
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """Write while no other worker does."""
+        """Hold the lock of the workers."""
         if self._turns is None:
             yield
             return
         fcntl.lockf(self._turns, fcntl.LOCK_EX)
         try:
             if os.pread(self._turns, 1, 0) == _BEGUN:
-                # Whoever had the turn before was killed in the middle of a line.
+                # The last worker was killed in the middle of a line.
                 _write(self._file, b"\n")
             os.pwrite(self._turns, _BEGUN, 0)
             yield
@@ -145,7 +144,7 @@ _BEGUN, _DONE = b"1", b"0"
 
 
 def _pieces(lines: list[bytes]):
-    """Whole lines, as many as go into one piece."""
+    """Join lines to pieces of at most ``_PIECE`` bytes."""
     piece: list[bytes] = []
     size = 0
     for line in lines:

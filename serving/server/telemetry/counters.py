@@ -1,8 +1,8 @@
-"""What each worker counts, in its own memory, and how the counts of all become one.
+"""Counts of each worker, in its own memory, and the sum over all workers.
 
 A request costs a dictionary look-up and some additions. A few times a second each worker replaces one small file with
-all that it has counted; whoever is asked adds the files up. ``prometheus_client`` writes to mapped memory at each
-increment instead, a file more for every process that ever was: it costs ten times as much a request, and grows.
+all its counts; the worker that is asked for metrics adds the files up. ``prometheus_client`` writes to mapped memory at
+each increment instead, with one more file for every process there ever was: it takes ten times as long, and grows.
 """
 
 import contextlib
@@ -16,18 +16,20 @@ from pathlib import Path
 
 import msgspec
 
-#: Upper bounds of the latency histogram, in seconds; a last one, infinite, follows.
+from serving.server.files import replace
+
+#: Upper bounds of the latency histogram, in seconds; an infinite one follows.
 BOUNDS = (
     *(0.00005, 0.0001, 0.00015, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01),
     *(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 _FIRST = 2
 
-#: More series than this are no use to anybody; what comes after is counted under ``OTHER``.
+#: Maximum number of series; further ones are counted as ``OTHER``.
 MOST = 10_000
 OTHER = "(other)"
 
-#: A worker that has not written for so many seconds is gone.
+#: A worker that has not written its counts for so many seconds has ended.
 GONE = 10.0
 
 #: (protocol, model, version, status) and (name, labels...).
@@ -37,24 +39,24 @@ Counted = tuple[str, ...]
 
 @dataclass
 class Counts:
-    """What was counted, by one worker or by all.
+    """Counts of one worker, or of all.
 
     Parameters
     ----------
-    answers : rows, seconds, and one number a bucket, of the requests of a protocol, model, version and status.
-    events : how often what else happened.
+    answers : by protocol, model, version and status: rows, total seconds, and one count for each latency bucket.
+    events : counts of everything else.
     """
 
     answers: dict[Answered, list[float]] = field(default_factory=dict)
     events: dict[Counted, float] = field(default_factory=dict)
 
     def copy(self) -> "Counts":
-        """The same counts, which no longer grow; another thread may count meanwhile."""
-        # The list of a dictionary's items is made in one step.
+        """A snapshot of the counts; another thread may count meanwhile."""
+        # Listing a dictionary's items is atomic.
         return Counts({key: list(found) for key, found in list(self.answers.items())}, dict(self.events))
 
     def add(self, other: "Counts") -> None:
-        """Count what another has counted, too."""
+        """Add the counts of another worker."""
         for key, found in other.answers.items():
             mine = self.answers.get(key)
             self.answers[key] = [a + b for a, b in zip(mine, found, strict=True)] if mine else list(found)
@@ -63,14 +65,14 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one worker's file says.
+class WorkerSnapshot:
+    """Counts and gauges of one worker at one moment.
 
     Parameters
     ----------
-    slot : the worker's place; one that dies is followed by another in the same place, which goes on with its counts.
-    time : when it was written, in seconds since 1970.
-    gauges : what is so now, by name.
+    slot : the worker's number; the successor of a worker that dies continues its counts.
+    time : of the snapshot, in seconds since 1970.
+    gauges : present values, by name.
     """
 
     slot: int
@@ -80,26 +82,25 @@ class Told:
 
     @property
     def lives(self) -> bool:
-        """Whether the worker has written of late."""
+        """Whether the worker is running."""
         return time.time() - self.time < GONE
 
 
-class Tally:
+class WorkerCounts:
     """The counts of this worker.
 
     Parameters
     ----------
-    folder : that all workers share; on ``/dev/shm``, say, where writing costs no disk. None to count for this process
-        alone.
+    folder : shared by all workers, preferably in memory such as ``/dev/shm``; None to count for this process only.
     """
 
     def __init__(self, folder: Path | None = None):
         self.counts = Counts()
-        #: What is so now; the caller sets them.
+        #: Present values, which the caller sets.
         self.gauges: dict[str, float] = {}
-        #: Whether something was counted since it was last published.
+        #: Whether anything was counted since the last ``publish``.
         self.fresh = True
-        #: When the server began, in seconds since 1970.
+        #: When the server started, in seconds since 1970.
         self.since = time.time()
         self._folder, self._lock, self.slot = folder, -1, 0
         if folder is not None:
@@ -108,8 +109,15 @@ class Tally:
             if (before := _read(folder / _name(self.slot))) is not None:
                 self.counts = before.counts
 
-    def observe(self, protocol: str, model: str, version: str, status: int, seconds: float, rows: int) -> None:
-        """Count a request that was answered."""
+    def observe(self, protocol: str, model: str, version: str, status: int, seconds: float, rows: int = 0) -> None:
+        """Count an answered request.
+
+        Parameters
+        ----------
+        protocol : name of the wire format; empty if the request is no prediction.
+        model, version : that answered or was asked; empty if there is none. Never a name that a client made up.
+        seconds : from the start of the request's processing to its answer.
+        """
         key = (protocol, model, version, status)
         found = self.counts.answers.get(key)
         if found is None:
@@ -122,7 +130,7 @@ class Tally:
         found[_FIRST + bisect_left(BOUNDS, seconds)] += 1
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
-        """Count something else."""
+        """Count another event."""
         events = self.counts.events
         key = (name, *labels)
         if key not in events and (len(events) >= MOST or not _sane("".join(labels))):
@@ -131,43 +139,41 @@ class Tally:
         self.fresh = True
 
     def publish(self) -> None:
-        """Let the others know; what is between two calls is lost with a worker that is killed."""
+        """Share the counts; those since the last call are lost if the worker is killed."""
         if self._folder is None:
             return
         self.fresh = False
         path = self._folder / _name(self.slot)
-        part = path.with_suffix(".part")
         counts = self.counts.copy()
         answers = [(*key, found) for key, found in counts.answers.items()]
-        part.write_bytes(_ENCODER.encode((time.time(), answers, list(counts.events.items()), self.gauges)))
-        os.replace(part, path)
+        replace(path, _ENCODER.encode((time.time(), answers, list(counts.events.items()), self.gauges)))
 
-    def all(self) -> list[Told]:
-        """What every worker told, this one up to now."""
-        mine = Told(self.slot, self.counts.copy(), time.time(), dict(self.gauges))
+    def all(self) -> list[WorkerSnapshot]:
+        """The latest snapshot of each worker."""
+        mine = WorkerSnapshot(self.slot, self.counts.copy(), time.time(), dict(self.gauges))
         if self._folder is None:
             return [mine]
-        others = (told for told in _each(self._folder) if told.slot != self.slot)
-        return sorted([mine, *others], key=lambda told: told.slot)
+        others = (other for other in _each(self._folder) if other.slot != self.slot)
+        return sorted([mine, *others], key=lambda snapshot: snapshot.slot)
 
     def close(self) -> None:
-        """Publish a last time, and leave the place to another."""
+        """Publish a last time, and release the slot."""
         self.publish()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
 
-def together(told: list[Told]) -> Counts:
-    """The sum of what workers told, of those that are gone too."""
-    found = Counts()
-    for one in told:
-        found.add(one.counts)
-    return found
+def total(snapshots: list[WorkerSnapshot]) -> Counts:
+    """The sum of all workers' counts, including those of workers that have ended."""
+    counts = Counts()
+    for snapshot in snapshots:
+        counts.add(snapshot.counts)
+    return counts
 
 
 def buckets(found: list[float]) -> list[float]:
-    """The numbers of the histogram, one a bucket, of an entry of ``answers``."""
+    """The counts of the latency buckets in an entry of ``answers``."""
     return found[_FIRST:]
 
 
@@ -183,7 +189,7 @@ _DECODER = msgspec.msgpack.Decoder(
 
 
 def _sane(labels: str) -> bool:
-    """Whether text can be written at all: what the command line cannot decode, say, cannot."""
+    """Whether text can be encoded; undecodable bytes of a command line cannot."""
     try:
         labels.encode()
     except UnicodeEncodeError:
@@ -196,7 +202,7 @@ def _name(slot: int) -> str:
 
 
 def _since(folder: Path) -> float:
-    """When the first worker came."""
+    """When the first worker started."""
     path = folder / "since"
     with contextlib.suppress(FileExistsError):
         path.touch(exist_ok=False)
@@ -204,7 +210,7 @@ def _since(folder: Path) -> float:
 
 
 def _claim(folder: Path) -> tuple[int, int]:
-    """The first place that no living worker has, and the lock that holds it."""
+    """The first slot that no running worker holds, and the lock that holds it."""
     slot = 0
     while True:
         lock = os.open(folder / f"worker-{slot}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -217,17 +223,17 @@ def _claim(folder: Path) -> tuple[int, int]:
             return slot, lock
 
 
-def _each(folder: Path) -> Iterator[Told]:
+def _each(folder: Path) -> Iterator[WorkerSnapshot]:
     for path in folder.glob("worker-*.counts"):
-        if (told := _read(path)) is not None:
-            yield told
+        if (snapshot := _read(path)) is not None:
+            yield snapshot
 
 
-def _read(path: Path) -> Told | None:
+def _read(path: Path) -> WorkerSnapshot | None:
     try:
         moment, answers, events, gauges = _DECODER.decode(path.read_bytes())
     except (OSError, msgspec.DecodeError):
         return None
-    # A release with other buckets counts anew.
+    # Counts of a release with other buckets are dropped.
     known = {tuple(key): found for *key, found in answers if len(found) == _FIRST + len(BOUNDS) + 1}
-    return Told(int(path.stem.partition("-")[2]), Counts(known, dict(events)), moment, gauges)  # type: ignore[arg-type]
+    return WorkerSnapshot(int(path.stem.partition("-")[2]), Counts(known, dict(events)), moment, gauges)  # type: ignore[arg-type]

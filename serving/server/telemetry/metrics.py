@@ -1,18 +1,19 @@
-"""The metrics of the server, in the formats that Prometheus reads."""
+"""The metrics of the server in Prometheus' formats."""
 
-import os
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from serving.server.memory import taken
 from serving.server.state import Served
-from serving.server.telemetry.counters import BOUNDS, Counts, Tally, Told, buckets, together
+from serving.server.telemetry.counters import BOUNDS, Counts, WorkerCounts, WorkerSnapshot, buckets, total
+from serving.server.traffic import Comparison
 
-#: Answers that no work went into: they would make the latency look better than it is.
+#: Statuses of requests that were turned away, which would make the latency look better than it is.
 QUICK = frozenset({401, 403, 404, 405, 408, 429, 503})
 
-#: What may happen, besides answers: name, labels, help.
+#: Counters of events other than answers: name, labels, help.
 EVENTS = {
     "serving_refused": (
         ("reason", "key"),
@@ -31,7 +32,7 @@ EVENTS = {
     "serving_log_lines_dropped": (("worker",), "Access log lines that nobody read in time."),
 }
 
-#: What is so in each worker.
+#: Gauges of each worker: name, help.
 GAUGES = {
     "serving_worker_in_flight": "Requests that a worker has begun and not answered.",
     "serving_worker_connections": "Connections that a worker has open.",
@@ -44,84 +45,76 @@ _ACCEPT = re.compile(r"[\w/;=,.+* -]*", re.ASCII)
 
 
 class Metrics:
-    """Counts what happens in this worker, and tells what happened in all.
+    """Counts the events of this worker, and exposes the metrics of all workers.
 
     Parameters
     ----------
-    folder : where the workers keep their counts; None to tell of this process alone.
+    folder : where the workers share their counts; None for the metrics of this process only.
     """
 
     def __init__(self, folder: Path | None = None):
-        self.tally = Tally(folder)
-
-    def observe(self, protocol: str, model: str, version: str, status: int, seconds: float, rows: int = 0) -> None:
-        """Count a request that was answered.
-
-        Parameters
-        ----------
-        protocol : the wire format's name; empty for what is no prediction.
-        model, version : that answered, or was to; empty where there is none. Never what a client made up.
-        seconds : from when it was taken up until its answer was made.
-        """
-        self.tally.observe(protocol, model, version, status, seconds, rows)
+        self.counts = WorkerCounts(folder)
 
     def refused(self, reason: str, key: str) -> None:
-        """Count a request that was not let in."""
-        self.tally.count("serving_refused", reason, key)
+        """Count a request that was not admitted."""
+        self.counts.count("serving_refused", reason, key)
 
     def closed(self, reason: str) -> None:
         """Count a connection that the server closed."""
-        self.tally.count("serving_connections_closed", reason)
+        self.counts.count("serving_connections_closed", reason)
 
     def swapped(self, before: Served, after: Served) -> None:
-        """Count the models whose champion is another version now."""
-        # Before it is counted: what counts is soon published, and this with it.
-        self.tally.gauges["serving_worker_generation"] = after.generation
+        """Count the models whose champion has changed."""
+        # Before the count, which another thread may publish at once.
+        self.counts.gauges["serving_worker_generation"] = after.generation
         for name, model in after.models.items():
             old = before.models.get(name)
             if old is not None and old.champion.card.digest != model.champion.card.digest:
-                self.tally.count("serving_swaps", name, str(self.tally.slot))
-        self.tally.fresh = True
+                self.counts.count("serving_swaps", name, str(self.counts.slot))
+        self.counts.fresh = True
 
-    def compared(self, model: str, champion: str, challenger: str, outcome: str, rows: int = 1) -> None:
-        """Count rows that a challenger was asked, too."""
-        self.tally.count("serving_compared", model, champion, challenger, outcome, by=rows)
+    def compared(self, model: str, champion: str, challenger: str, comparison: Comparison) -> None:
+        """Count the rows of a comparison by their outcome."""
+        outcomes = {"same": comparison.rows - comparison.different, "different": comparison.different}
+        for outcome, rows in (outcomes | {"failed": comparison.failed, "dropped": comparison.dropped}).items():
+            if rows:
+                self.counts.count("serving_compared", model, champion, challenger, outcome, by=rows)
 
     def publish(self, *, in_flight: int = 0, connections: int = 0) -> None:
-        """Let the other workers know, and whoever asks them."""
-        self.tally.gauges["serving_worker_in_flight"] = in_flight
-        self.tally.gauges["serving_worker_connections"] = connections
-        self.tally.gauges["serving_worker_resident_bytes"] = resident()
-        self.tally.publish()
+        """Share the counts and gauges with the other workers."""
+        self.counts.gauges["serving_worker_in_flight"] = in_flight
+        self.counts.gauges["serving_worker_connections"] = connections
+        self.counts.gauges["serving_worker_resident_bytes"] = taken()
+        self.counts.publish()
 
     def exposition(self, served: Served, *, age: float | None = None, accept: str | None = None) -> tuple[bytes, bytes]:
-        """All metrics, and the media type of the format that a client accepts.
+        """All metrics, and the media type of the format that the client accepts.
 
-        Takes milliseconds, and the first time imports a library: call it in a thread.
+        This takes milliseconds, and imports a library the first time: call it in a thread.
 
         Parameters
         ----------
-        age : seconds since the registry was last seen; None where none is followed.
+        age : seconds since the registry was last reached; None if the server follows none.
         """
         from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 
         try:
             # Part of what is accepted comes back in a header.
             encode, kind = choose_encoder(accept if accept and _ACCEPT.fullmatch(accept) else "")
-        except (TypeError, ValueError):  # a version that is none
+        except (TypeError, ValueError):  # an invalid version
             encode, kind = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
-        families = _Families(self.tally.all(), served, age, self.tally.since)
+        families = _Families(self.counts.all(), served, age, self.counts.since)
         return encode(families), kind.encode()
 
 
 class _Families:
-    """A collector, as ``prometheus_client`` wants them."""
+    """A collector for ``prometheus_client``."""
 
-    def __init__(self, told: list[Told], served: Served, age: float | None, since: float):
-        self._told, self._served, self._age, self._since = told, served, age, since
+    def __init__(self, snapshots: list[WorkerSnapshot], served: Served, age: float | None, since: float):
+        self._snapshots, self._served, self._age, self._since = snapshots, served, age, since
 
     def collect(self) -> Iterator:
-        counts = together(self._told)
+        counts = total(self._snapshots)
         yield from _answers(counts)
         yield from _events(counts)
         yield from _models(self._served)
@@ -130,13 +123,13 @@ class _Families:
     def _process(self) -> Iterator:
         from prometheus_client.core import GaugeMetricFamily
 
-        living = [told for told in self._told if told.lives]
-        yield GaugeMetricFamily("serving_workers", "Workers that are there.", value=len(living))
+        running = [snapshot for snapshot in self._snapshots if snapshot.lives]
+        yield GaugeMetricFamily("serving_workers", "Workers that are there.", value=len(running))
         for name, what in GAUGES.items():
             family = GaugeMetricFamily(name, what, labels=("worker",))
-            for told in living:
-                if name in told.gauges:
-                    family.add_metric((str(told.slot),), told.gauges[name])
+            for snapshot in running:
+                if name in snapshot.gauges:
+                    family.add_metric((str(snapshot.slot),), snapshot.gauges[name])
             yield family
         yield GaugeMetricFamily(
             "serving_start_time_seconds", "When the server began, in seconds since 1970.", value=self._since
@@ -222,15 +215,3 @@ def _models(served: Served) -> Iterator:
     for name in served.refused:
         refused.add_metric((name,), 1)
     yield from (info, weight, refused)
-
-
-def resident() -> int:
-    """This process's memory, in bytes; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-__all__ = ["EVENTS", "GAUGES", "QUICK", "Metrics", "resident"]

@@ -1,4 +1,4 @@
-"""The folder that the workers of a server share while it runs: counts, rates, and the last good keys."""
+"""The folder that the workers of a server share while it runs: counts, rate limits, and the last valid keys."""
 
 import contextlib
 import fcntl
@@ -15,12 +15,11 @@ _OWNER = "owner"
 
 @contextlib.contextmanager
 def shared(parent: str | None = None) -> Iterator[Path]:
-    """A folder for as long as the block runs; what servers left behind that were killed is removed.
+    """Create a folder until the end of the block, and remove those of servers that were killed.
 
     Parameters
     ----------
-    parent : where it is made; by default in memory that looks like a folder, where there is some, since the few small
-        files that are replaced each second then cost no disk.
+    parent : by default a file system in memory if there is one, since small files in it are replaced every second.
     """
     place = Path(parent or (_MEMORY if os.access(_MEMORY, os.W_OK) else tempfile.gettempdir()))
     for left in place.glob(f"{_PREFIX}*"):
@@ -28,7 +27,7 @@ def shared(parent: str | None = None) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     owner = os.open(folder / ".new", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        # The lock ends with this process, however that ends; before it is held, nobody finds the file.
+        # The lock ends with this process, however that ends; nobody finds the file before it is locked.
         fcntl.flock(owner, fcntl.LOCK_EX)
         os.rename(folder / ".new", folder / _OWNER)
         yield folder
@@ -38,13 +37,13 @@ def shared(parent: str | None = None) -> Iterator[Path]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder that is ours, and whose owner is gone."""
+    """Remove a folder of this user whose owner has ended."""
     try:
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
             return
         owner = os.open(folder / _OWNER, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
-        # Not ours, gone already, or just being made.
+        # Another user's, gone already, or just being created.
         return
     try:
         with contextlib.suppress(OSError):

@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
-from pipelines.evaluation.evaluate import Question, evaluate
+from pipelines.evaluation.evaluate import EvaluationRequest, evaluate
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry import evidence
@@ -25,11 +25,11 @@ def test_on_its_own_table_only_the_held_out_rows_are_judged(tracking: str, tmp_p
     path = tables.hostile(tmp_path / "t.csv")
     trained = train(Settings(str(path), name="made", roles=Roles(target="outcome"), **QUICK))
 
-    verdict = evaluate(Question("models:/made/1", str(path)))
+    verdict = evaluate(EvaluationRequest("models:/made/1", str(path)))
 
     assert verdict.rows == trained.rows
-    assert {name: found["value"] for name, found in verdict.metrics.items()} == pytest.approx(
-        {name: found["value"] for name, found in trained.metrics.items()}
+    assert {name: found.value for name, found in verdict.metrics.items()} == pytest.approx(
+        {name: found.value for name, found in trained.metrics.items()}
     )
     assert verdict.baseline == pytest.approx(trained.baseline)
     assert "/evidence/evaluations/" in verdict.artifacts
@@ -40,7 +40,7 @@ def test_training_evidence_is_not_rewritten(tracking: str, tmp_path: Path) -> No
     trained = train(Settings(str(path), name="made", **QUICK))
     tag = mlflow.MlflowClient().get_model_version("made", "1").tags[evidence.DIGEST_TAG]
 
-    evaluate(Question("made", str(tables.linear(tmp_path / "other.csv", seed=9)), resamples=0))
+    evaluate(EvaluationRequest("made", str(tables.linear(tmp_path / "other.csv", seed=9)), resamples=0))
 
     kept = mlflow.artifacts.download_artifacts(run_id=trained.run_id, artifact_path=evidence.TRAINING)
     assert evidence.digest(Path(kept)) == tag
@@ -52,10 +52,10 @@ def test_another_table_is_judged_whole_and_the_champion_beside(tracking: str, tm
     train(Settings(str(path), name="made", estimator="lasso", parameters={"alpha": "0.5"}, **QUICK))
     mlflow.MlflowClient().transition_model_version_stage("made", "1", "Production")
 
-    verdict = evaluate(Question("models:/made/2", str(new), resamples=0))
+    verdict = evaluate(EvaluationRequest("models:/made/2", str(new), resamples=0))
 
     assert (verdict.rows, verdict.other) == (120, "1")
-    assert verdict.other_metrics["rmse"] < verdict.metrics["rmse"]["value"]
+    assert verdict.other_metrics["rmse"] < verdict.metrics["rmse"].value
     target = pd.read_csv(new)
     said = mlflow.pyfunc.load_model("models:/made/1").predict(target[["x", "colour"]])
     assert verdict.other_metrics["mse"] == pytest.approx(float(np.mean((target["target"] - said) ** 2)))
@@ -73,12 +73,12 @@ def test_a_version_logged_by_other_means_gets_training_evidence(tracking: str, t
         )
     table.to_csv(tmp_path / "t.csv", index=False)
 
-    verdict = evaluate(Question("models:/plain/1", str(tmp_path / "t.csv"), target="label"))
+    verdict = evaluate(EvaluationRequest("models:/plain/1", str(tmp_path / "t.csv"), target="label"))
 
-    assert verdict.metrics["accuracy"]["value"] == pytest.approx(model.score(table[["a", "b", "n"]], table["label"]))
+    assert verdict.metrics["accuracy"].value == pytest.approx(model.score(table[["a", "b", "n"]], table["label"]))
     kept = Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path=evidence.TRAINING))
     document = evidence.read(kept)
-    assert document["holdout"]["by"] == "given"
+    assert document.holdout.by == "given"
     tags = mlflow.MlflowClient().get_model_version("plain", "1").tags
     assert tags[evidence.DIGEST_TAG] == evidence.digest(kept)
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_judged_is_refused(change, question: dict, message: str, 
     change(pd.read_csv(tables.linear(tmp_path / "new.csv", seed=3))).to_csv(tmp_path / "new.csv", index=False)
 
     with pytest.raises((PipelineError, RegistryError, ServingError), match=message):
-        evaluate(Question(**{"model": "models:/made/1", "data": str(tmp_path / "new.csv"), **question}))
+        evaluate(EvaluationRequest(**{"model": "models:/made/1", "data": str(tmp_path / "new.csv"), **question}))
 
 
 @pytest.mark.parametrize("model", ["made", "models:/made/latest"])
@@ -113,7 +113,7 @@ def test_the_newest_version_is_judged_where_none_is_named(tracking: str, tmp_pat
     for _ in range(2):
         train(Settings(path, name="made", **QUICK))
 
-    assert (evaluate(Question(model, path)).version) == "2"
+    assert (evaluate(EvaluationRequest(model, path)).version) == "2"
 
 
 def test_a_class_that_the_version_does_not_know_is_named(tracking: str, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_class_that_the_version_does_not_know_is_named(tracking: str, tmp_path
     (tmp_path / "new.csv").write_text(path.read_text().replace(",yes\n", ",perhaps\n", 3))
 
     with pytest.raises(PipelineError, match=r"classes that made version 1 does not know: 'perhaps'"):
-        evaluate(Question("made", str(tmp_path / "new.csv"), rows="all"))
+        evaluate(EvaluationRequest("made", str(tmp_path / "new.csv"), rows="all"))
 
 
 def test_labels_that_look_like_numbers_are_known_where_the_others_are_not_there(tracking: str, tmp_path: Path) -> None:
@@ -132,10 +132,10 @@ def test_labels_that_look_like_numbers_are_known_where_the_others_are_not_there(
     train(Settings(str(tmp_path / "t.csv"), name="made", **QUICK))
     table[table["target"] != "3+"].to_csv(tmp_path / "few.csv", index=False)
 
-    verdict = evaluate(Question("made", str(tmp_path / "few.csv"), rows="all"))
+    verdict = evaluate(EvaluationRequest("made", str(tmp_path / "few.csv"), rows="all"))
 
     assert verdict.rows == (table["target"] != "3+").sum()
-    assert verdict.metrics["accuracy"]["value"] > 0.8
+    assert verdict.metrics["accuracy"].value > 0.8
 
 
 def test_a_regression_without_evidence_is_judged_by_its_pyfunc(tracking: str, tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ def test_a_regression_without_evidence_is_judged_by_its_pyfunc(tracking: str, tm
             model, name="model", signature=signature, registered_model_name="plain", pip_requirements=["scikit-learn"]
         )
 
-    verdict = evaluate(Question("plain", str(tmp_path / "t.csv")))
+    verdict = evaluate(EvaluationRequest("plain", str(tmp_path / "t.csv")))
 
-    assert verdict.metrics["r2"]["value"] == pytest.approx(model.score(table[["x"]], table["target"]))
+    assert verdict.metrics["r2"].value == pytest.approx(model.score(table[["x"]], table["target"]))
 
 
 def german(path: Path, rows: int, *, fractions: bool = True, seed: int = 0) -> Path:
@@ -174,10 +174,10 @@ def test_another_table_is_read_by_the_models_own_marks(tracking: str, tmp_path: 
 
     # Nothing in this table tells that its dots are thousands marks.
     bare = german(tmp_path / "bare.csv", 40, fractions=False, seed=1)
-    verdict = evaluate(Question("made", str(bare), target="y", resamples=0))
-    assert verdict.metrics["r2"]["value"] > 0.999
+    verdict = evaluate(EvaluationRequest("made", str(bare), target="y", resamples=0))
+    assert verdict.metrics["r2"].value > 0.999
 
     plain = tmp_path / "plain.csv"
     plain.write_text("umsatz,gewicht,y\n" + "50714,15.72,152149\n2409,5.73,7234\n" * 5)
     with pytest.raises(PipelineError, match=r"'gewicht'.* reads numbers with decimal ',', thousands '\.'"):
-        evaluate(Question("made", str(plain), target="y", resamples=0))
+        evaluate(EvaluationRequest("made", str(plain), target="y", resamples=0))

@@ -183,12 +183,12 @@ def test_the_metrics_of_a_group_are_those_of_its_rows():
     answers = classified(3, 90, LABELS["str"][:2], positive="or")
     groups = pd.Series(["f", "m", None] * 30, name="sex", dtype="str")
     found = metrics.by_group(answers, groups)
-    assert found["column"] == "sex"
-    assert [(group["group"], group["rows"]) for group in found["groups"]] == [("f", 30), ("m", 30), ("missing", 30)]
-    for place, group in enumerate(found["groups"]):
-        close(group["metrics"], metrics.measure(answers[np.arange(place, 90, 3)]))
-    recalls = [group["metrics"]["recall"] for group in found["groups"]]
-    assert found["gaps"]["recall"] == max(recalls) - min(recalls)
+    assert found.column == "sex"
+    assert [(group.group, group.rows) for group in found.groups] == [("f", 30), ("m", 30), ("missing", 30)]
+    for place, group in enumerate(found.groups):
+        close(group.metrics, metrics.measure(answers[np.arange(place, 90, 3)]))
+    recalls = [group.metrics["recall"] for group in found.groups]
+    assert found.gaps["recall"] == max(recalls) - min(recalls)
 
 
 def test_a_class_that_a_group_lacks_does_not_lower_its_means():
@@ -198,8 +198,8 @@ def test_a_class_that_a_group_lacks_does_not_lower_its_means():
         np.eye(3)[[0, 1, 0, 1, 2]],
         ("a", "b", "c"),
     )
-    groups = metrics.by_group(answers, pd.Series([0.0, 0.0, 0.0, 0.0, 1.0], name="g"))["groups"]
-    assert [(group["group"], group["metrics"]["recall"], group["metrics"]["roc_auc"]) for group in groups] == [
+    groups = metrics.by_group(answers, pd.Series([0.0, 0.0, 0.0, 0.0, 1.0], name="g")).groups
+    assert [(group.group, group.metrics["recall"], group.metrics["roc_auc"]) for group in groups] == [
         ("0", 1.0, None),
         ("1", 1.0, None),
     ]
@@ -207,16 +207,16 @@ def test_a_class_that_a_group_lacks_does_not_lower_its_means():
 
 def test_numbers_are_cut_into_quarters_and_many_texts_into_the_common_ones():
     answers = regressed(0, 400)
-    quarters = metrics.by_group(answers, pd.Series(np.arange(400.0), name="age"))["groups"]
-    assert [group["rows"] for group in quarters] == [100] * 4
+    quarters = metrics.by_group(answers, pd.Series(np.arange(400.0), name="age")).groups
+    assert [group.rows for group in quarters] == [100] * 4
     with_missing = pd.Series([np.nan] * 40 + np.arange(360.0).tolist(), name="age")
-    assert {group["rows"] for group in metrics.by_group(answers, with_missing)["groups"]} == {90, 40}
+    assert {group.rows for group in metrics.by_group(answers, with_missing).groups} == {90, 40}
     texts = pd.Series([f"t{place % 40}" if place % 2 else "often" for place in range(400)], name="town")
-    names = [group["group"] for group in metrics.by_group(answers, texts)["groups"]]
+    names = [group.group for group in metrics.by_group(answers, texts).groups]
     assert len(names) == 21
     assert {"often", "other"} <= set(names)
 
 
 def test_a_gap_needs_two_groups():
-    gaps = metrics.by_group(regressed(0, 9), pd.Series(["a"] * 9, name="g"))["gaps"]
+    gaps = metrics.by_group(regressed(0, 9), pd.Series(["a"] * 9, name="g")).gaps
     assert set(gaps.values()) == {None}

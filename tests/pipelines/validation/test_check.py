@@ -86,4 +86,4 @@ def test_a_file_called_like_a_bundled_table_is_another_table(tracking: str, tmp_
 
     trained = train(Settings(str(path), folds=0, resamples=0, pictures=False))
 
-    assert trained.metrics["r2"]["value"] > 0.9
+    assert trained.metrics["r2"].value > 0.9

@@ -16,7 +16,8 @@ from mlflow.deployments import get_deploy_client
 from mlflow.exceptions import MlflowException
 
 from registry import client as clients
-from registry import ledger, policy, promotion, stages, verdicts
+from registry import ledger, policy, promotion, stages
+from registry.judging import StageJudge
 from registry.policy import Policies
 from registry.stages import PRODUCTION
 from serving.deployments import deploying
@@ -87,11 +88,14 @@ def promote(version: str, policies: Policies, *, followed: bool = True):
     registry, name = clients.connect(), "linear"
     own = policies.for_model(name)
 
-    def judge(number: str, champion: str | None):
-        return verdicts.judge(registry, name, number, own, champion=champion, stage=PRODUCTION)
-
+    judge = StageJudge(registry, name, own, PRODUCTION).judge
     with ledger.open() as book:
-        given = {"stage": PRODUCTION, "reason": "better", "actor": "ann", "judge": judge}
+        given = {
+            "stage": PRODUCTION,
+            "reason": "better",
+            "actor": "ann",
+            "judge": judge,
+        }
         given["followers"] = own.follow if followed else ()
         return promotion.promote(registry, book, name, version, **given)
 

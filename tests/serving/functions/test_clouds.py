@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from serving.contract import reply
 from serving.functions.web import label
-from serving.server.model_lookup import header
+from serving.server.model_lookup import version_header
 from tests.serving.contract import cases
 from tests.serving.contract.cases import NAMES, ROWS
 from tests.serving.functions import clouds
@@ -103,7 +103,7 @@ def test_paths_and_methods(cloud: Ask, method: str, path: str, status: int, allo
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
 @example("é % \\ \n \x7f ~ '")
 def test_any_models_name_is_told_as_the_server_tells_it(name: str) -> None:
-    assert label({"model": name, "version": "3"}).encode("ascii") == header(f"{name}/3")
+    assert label({"model": name, "version": "3"}).encode("ascii") == version_header(f"{name}/3")
 
 
 def test_what_has_no_name_is_told_by_its_digest() -> None:

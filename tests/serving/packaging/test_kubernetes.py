@@ -10,7 +10,7 @@ import yaml
 from serving.errors import ServingError
 from serving.packaging import PackagePlan
 from serving.server.memory import BESIDE, parse_size
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from tests.serving.packaging import made
 from tests.serving.packaging.test_docker import instructions
 
@@ -197,7 +197,7 @@ def test_the_worker_has_what_the_pod_has_but_for_what_is_beside_it(
     most = parse_size(container["resources"]["limits"]["memory"])
     assert most == parse_size(limit) + BESIDE
     if memory is None:
-        assert parse_size(limit) == Settings().max_memory
+        assert parse_size(limit) == ServerSettings().max_memory
 
 
 def test_an_image_that_may_change_is_told(tmp_path: Path) -> None:

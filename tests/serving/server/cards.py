@@ -16,7 +16,7 @@ from sklearn.svm import LinearSVC
 from serving.scorecard import Input, Scorecard
 from serving.scorecard import compile as compile_pipeline
 from serving.scorecard.inputs import Cleaning
-from serving.server.state import Model, Served, Traffic, Version
+from serving.server.state import Served, ServedModel, ServedVersion, TrafficSplit
 
 SIZES = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
 FLOWERS = ("setosa", "versicolor", "virginica")
@@ -79,17 +79,17 @@ PERSON = {"age": 51.5, "number of rooms": 3, "owner": True, "été": "red"}
 FLOWER = dict(zip(SIZES, (6.8, 2.8, 4.8, 1.4), strict=True))
 
 
-def version(name: str, card: Scorecard, *, number: str = "1", stage: str = "Production", example=None) -> Version:
+def version(name: str, card: Scorecard, *, number: str = "1", stage: str = "Production", example=None) -> ServedVersion:
     """A version of a model."""
-    return Version(name, number, stage, card, MappingProxyType(dict(example or {})))
+    return ServedVersion(name, number, stage, card, MappingProxyType(dict(example or {})))
 
 
 def model(name: str, card: Scorecard, *, challenger: Scorecard | None = None, mode: str = "none", weight: float = 0.0):
     """Version 3 of a model, and version 4 where it is challenged."""
     beside = version(name, challenger, number="4", stage="Staging") if challenger else None
-    return Model(name, version(name, card, number="3"), beside, Traffic(mode, weight))
+    return ServedModel(name, version(name, card, number="3"), beside, TrafficSplit(mode, weight))
 
 
-def served(*models: Model, default: str | None = None, generation: int = 1) -> Served:
+def served(*models: ServedModel, default: str | None = None, generation: int = 1) -> Served:
     """All that is served: these."""
     return Served(MappingProxyType({one.name: one for one in models}), default, generation)

@@ -16,9 +16,9 @@ import uvloop
 
 from serving.server.app import App
 from serving.server.guard.admission import Admission
-from serving.server.listener import Listener
+from serving.server.http.listener import Listener
 from serving.server.routes import router
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from serving.server.state import Served
 
 
@@ -66,9 +66,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(served: Served, settings: Settings | None = None, **app: Any) -> Iterator[Running]:
+def running(served: Served, settings: ServerSettings | None = None, **app: Any) -> Iterator[Running]:
     """Serve until the block ends."""
-    settings = settings or Settings()
+    settings = settings or ServerSettings()
     parts = {
         "admission": Admission(),
         "observe": lambda *_: None,

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from serving.server.telemetry import access_log
 from serving.server.telemetry.access_log import AccessLog, Ids
-from serving.server.telemetry.flusher import Beat
+from serving.server.telemetry.flusher import Flusher
+from serving.server.telemetry.metrics import Metrics
 from tests.patience import soon
 
 
@@ -152,7 +153,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_line_spoils_no_other(reader,
 
 def test_a_log_that_nobody_reads_stops_nobody(reader, monkeypatch):
     monkeypatch.setattr(access_log, "MOST", 1000)
-    beat = Beat(None, reader.log)
+    beat = Flusher(Metrics(), reader.log)
     began = time.monotonic()
     for _ in range(5000):
         reader.log.write(method="GET", path="/" + "x" * 150, seconds=0, id="x", status=200)
@@ -182,7 +183,7 @@ def test_a_log_whose_reader_is_gone_stops_nobody(reader):
 
 
 def test_lines_are_written_soon_and_at_the_end(reader):
-    beat = Beat(None, reader.log)
+    beat = Flusher(Metrics(), reader.log)
     reader.log.write(method="GET", path="/", seconds=0, id="1", status=200)
     deadline = time.monotonic() + 5
     while True:

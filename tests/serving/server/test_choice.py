@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from registry.ledger import DONE, INTENT, NOTED, UNDONE, Entry
-from registry.stages import State, Version
+from registry.ledger import DONE, INTENT, NOTED, UNDONE, LedgerEntry
+from registry.stages import State, VersionState
 from serving.server.follower.choice import Choice, choose
 
 PASS, FAIL = {"passed": True, "stage": "Production"}, {"passed": False, "stage": "Production"}
@@ -13,7 +13,7 @@ PASS, FAIL = {"passed": True, "stage": "Production"}, {"passed": False, "stage":
 def state(stages: dict[str, str], *, champion: str | None = None, created: int = 0) -> State:
     """A model with versions in stages."""
     versions = {
-        number: Version(number, stage, created + int(number), 0, None, "", {}) for number, stage in stages.items()
+        number: VersionState(number, stage, created + int(number), 0, None, "", {}) for number, stage in stages.items()
     }
     return State("wine", versions, {"champion": champion} if champion else {})
 
@@ -22,7 +22,7 @@ class Book:
     """A ledger's rows of one model, as the platform writes them."""
 
     def __init__(self) -> None:
-        self.rows: list[Entry] = []
+        self.rows: list[LedgerEntry] = []
         self._stages: dict[str, str] = {}
 
     def move(self, version: str, target: str, kind: str = "promote", *, verdict=None, done: bool = True, **details):
@@ -31,7 +31,7 @@ class Book:
         for other, stage in self._stages.items():
             if stage == target and other != version and target in ("Production", "Staging"):
                 moves.append({"version": other, "created": int(other), "from": stage, "to": "Archived"})
-        row = Entry(
+        row = LedgerEntry(
             kind,
             INTENT,
             "wine",
@@ -53,14 +53,14 @@ class Book:
     def note(self, version: str) -> "Book":
         """A version that was moved to Production by hand, and failed."""
         self.rows.append(
-            Entry(
+            LedgerEntry(
                 "by-hand", NOTED, "wine", version, "None", "Production", "UI", "", verdict=FAIL, id=len(self.rows) + 1
             )
         )
         return self
 
 
-def chosen(state: State, entries: Sequence[Entry] = (), *, by_hand: str = "revert") -> Choice:
+def chosen(state: State, entries: Sequence[LedgerEntry] = (), *, by_hand: str = "revert") -> Choice:
     return choose(state, entries, by_hand=by_hand)
 
 
@@ -174,7 +174,9 @@ def test_of_several_that_the_ledger_knows_the_alias_tells_the_champion() -> None
     for number in ("1", "2"):
         moves = [{"version": number, "created": int(number), "from": "None", "to": "Production"}]
         book.rows.append(
-            Entry("by-hand", DONE, "wine", number, "None", "Production", "UI", "", intent=1, details={"moves": moves})
+            LedgerEntry(
+                "by-hand", DONE, "wine", number, "None", "Production", "UI", "", intent=1, details={"moves": moves}
+            )
         )
     there = {"1": "Production", "2": "Production"}
     assert chosen(state(there), book.rows).champion == "2"

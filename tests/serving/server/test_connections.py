@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serving.server import connections
-from serving.server.listener import HEADS, Listener
+from serving.server.http import limits
+from serving.server.http.connection import Connection
+from serving.server.http.listener import MAX_HEADS, Listener
 from tests.serving.server import cards, servers
 from tests.serving.server.servers import NUMBERS, Server, wait
 from tests.serving.server.test_framing import MARK, OFFER, statuses
@@ -23,7 +24,7 @@ QUICK = ASK + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 #: Answered in a thread.
 LARGE = json.dumps({"instances": [[1, 2]] * 5000}).encode()
 SLOW = ASK + b"Content-Length: %d\r\n\r\n" % len(LARGE) + LARGE
-LIMITS = {"idle": 75.0, "reading": 60.0}
+LIMITS = limits.Timeouts()
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +54,9 @@ def test_a_connection_that_asks_nothing_is_closed_after_its_time(wire: Wire, cou
         for asked, expected in ((b"", []), (QUICK, [200]), (b"\r\n", [])):
             connection, transport = wire.connected()
             connection.data_received(asked)
-            connection.look(connection.since + 74, **LIMITS)
+            connection.check_timeouts(connection.since + 74, LIMITS)
             assert not transport.closed
-            connection.look(connection.since + 76, **LIMITS)
+            connection.check_timeouts(connection.since + 76, LIMITS)
             assert transport.closed
             assert told(transport) == expected
             connection.connection_lost(None)
@@ -67,9 +68,9 @@ def test_a_connection_that_asks_nothing_is_closed_after_its_time(wire: Wire, cou
 @pytest.mark.parametrize(
     ("part", "limit", "status"),
     [
-        (b"P", connections.HEAD_LIMIT, 408),
-        (ASK, connections.HEAD_LIMIT, 408),
-        (ASK + OFFER, connections.HEAD_LIMIT, 408),
+        (b"P", LIMITS.head, 408),
+        (ASK, LIMITS.head, 408),
+        (ASK + OFFER, LIMITS.head, 408),
         (QUICK[:-1], 60.0, 408),
         (ASK + OFFER + QUICK[len(ASK) : -1], 60.0, 408),
         (ASK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", 60.0, 408),
@@ -84,20 +85,20 @@ def test_a_request_that_does_not_arrive_in_time_is_told_so_after_those_before(
     async def test() -> None:
         connection, transport = wire.connected()
         connection.data_received(before + part)
-        connection.look(connection.since + 0.5 * limit, **LIMITS)
+        connection.check_timeouts(connection.since + 0.5 * limit, LIMITS)
         await settled(connection)
         first = [200] * len(re.findall(b"POST ", before))
         assert told(transport) == first
-        connection.look(connection.since + limit - 1, **LIMITS)
+        connection.check_timeouts(connection.since + limit - 1, LIMITS)
         assert told(transport) == first
-        connection.look(connection.since + limit + 1, **LIMITS)
+        connection.check_timeouts(connection.since + limit + 1, LIMITS)
         assert told(transport) == [*first, status]
         assert transport.ended
         # It may read why, and then is gone.
         connection.data_received(MARK)
-        connection.look(connection.since + 1, **LIMITS)
+        connection.check_timeouts(connection.since + 1, LIMITS)
         assert not transport.closed
-        connection.look(connection.since + connections.LINGER + 1, **LIMITS)
+        connection.check_timeouts(connection.since + LIMITS.linger + 1, LIMITS)
         assert transport.closed
         assert told(transport) == [*first, status]
         connection.connection_lost(None)
@@ -112,7 +113,7 @@ def test_no_time_runs_while_a_request_is_answered(wire: Wire, counted: list[str]
         connection, transport = wire.connected()
         connection.data_received(SLOW + ASK)
         for later in range(0, 1000, 5):
-            connection.look(connection.since + later, **LIMITS)
+            connection.check_timeouts(connection.since + later, LIMITS)
         assert told(transport) == []
         await settled(connection)
         connection.data_received(QUICK[len(ASK) :])
@@ -136,9 +137,9 @@ def test_a_client_that_reads_nothing_is_asked_no_more_and_closed_after_a_time(wi
         assert transport.reads
         connection.pause_writing()
         now = connection._loop.time()
-        connection.look(now + connections.WRITE_LIMIT - 1, **LIMITS)
+        connection.check_timeouts(now + LIMITS.write - 1, LIMITS)
         assert not transport.closed
-        connection.look(now + connections.WRITE_LIMIT + 1, **LIMITS)
+        connection.check_timeouts(now + LIMITS.write + 1, LIMITS)
         assert transport.closed
         connection.connection_lost(None)
 
@@ -164,7 +165,7 @@ def test_a_head_without_an_end_is_refused_after_those_before(wire: Wire, before:
                 await settled(connection)
         await settled(connection)
         assert told(transport) == [*[200] * len(re.findall(b"POST ", before)), 431]
-        assert sent <= connections.LONGEST_HEAD + 2 * max(piece, connections.PIECE)
+        assert sent <= limits.MAX_HEAD + 2 * max(piece, limits.CHUNK)
         connection.connection_lost(None)
 
     wire.run(test)
@@ -172,7 +173,7 @@ def test_a_head_without_an_end_is_refused_after_those_before(wire: Wire, before:
 
 def test_a_target_has_a_limit_of_its_own(wire: Wire) -> None:
     for over in (0, 1):
-        target = b"/live?" + b"a" * (connections.LONGEST_TARGET - 6 + over)
+        target = b"/live?" + b"a" * (limits.MAX_TARGET - 6 + over)
         content = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n"
         assert statuses(wire.ask([content])[0]) == [414 if over else 200]
 
@@ -181,7 +182,7 @@ def test_a_target_has_a_limit_of_its_own(wire: Wire) -> None:
 @pytest.mark.parametrize("over", [-1, 0, 1])
 def test_the_longest_head_is_the_same_in_any_pieces(wire: Wire, piece: int, over: int) -> None:
     start, end = b"GET /live HTTP/1.1\r\nHost: x\r\nX-A: ", b"\r\n\r\n"
-    content = start + b"a" * (connections.LONGEST_HEAD + over - len(start + end)) + end
+    content = start + b"a" * (limits.MAX_HEAD + over - len(start + end)) + end
     answers, _ = wire.ask([content[place : place + piece] for place in range(0, len(content), piece)])
     assert statuses(answers) == [431 if over > 0 else 200]
 
@@ -205,7 +206,7 @@ def test_requests_behind_a_slow_one_are_not_read_without_end(wire: Wire) -> None
 def test_incomplete_heads_of_all_connections_have_one_limit(wire: Wire, counted: list[str]) -> None:
     """The oldest are closed; whoever completes a head meanwhile is answered."""
     head = ASK + b"X-A: " + b"a" * 50_000
-    many = 2 * HEADS // len(head)
+    many = 2 * MAX_HEADS // len(head)
 
     async def test() -> None:
         held = [wire.connected() for _ in range(many)]
@@ -315,7 +316,7 @@ def test_paths_that_clients_make_up_are_not_kept(tmp_path: Path, folders) -> Non
         assert server.post("/invocations", {"instances": [NUMBERS]}).status == 200
 
 
-async def settled(connection: connections.Connection) -> None:
+async def settled(connection: Connection) -> None:
     """Wait until no request that has arrived whole is unanswered."""
     while connection.answering:
         await asyncio.sleep(0)

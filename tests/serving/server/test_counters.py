@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.server.telemetry.counters import BOUNDS, MOST, OTHER, Tally, buckets, together
+from serving.server.telemetry.counters import BOUNDS, MOST, OTHER, WorkerCounts, buckets, total
 
 
 @pytest.fixture
@@ -21,14 +21,14 @@ def requests(told, **wanted) -> float:
     names = ("protocol", "model", "version", "status")
     return sum(
         sum(buckets(found))
-        for key, found in together(told).answers.items()
+        for key, found in total(told).answers.items()
         if wanted.items() <= dict(zip(names, key, strict=True)).items()
     )
 
 
 @given(st.lists(st.floats(0, 100, allow_nan=False), max_size=50))
 def test_each_request_is_in_one_bucket_the_first_that_holds_it(times):
-    tally = Tally()
+    tally = WorkerCounts()
     for seconds in times:
         tally.observe("mlflow", "m", "1", 200, seconds, 1)
     found = tally.counts.answers.get(("mlflow", "m", "1", 200), [0.0] * (len(BOUNDS) + 3))
@@ -39,7 +39,7 @@ def test_each_request_is_in_one_bucket_the_first_that_holds_it(times):
 
 
 def test_workers_are_summed(folder):
-    tallies = [Tally(folder) for _ in range(3)]
+    tallies = [WorkerCounts(folder) for _ in range(3)]
     assert [tally.slot for tally in tallies] == [0, 1, 2]
     for number, tally in enumerate(tallies):
         for _ in range(number + 1):
@@ -49,13 +49,13 @@ def test_workers_are_summed(folder):
     for tally in tallies:
         told = tally.all()
         assert requests(told) == 6
-        assert together(told).events == {("serving_refused", "busy", ""): 30}
+        assert total(told).events == {("serving_refused", "busy", ""): 30}
         assert [one.slot for one in told] == [0, 1, 2]
         assert all(one.lives for one in told)
 
 
 def test_what_the_asked_worker_has_not_published_counts_too(folder):
-    mine, other = Tally(folder), Tally(folder)
+    mine, other = WorkerCounts(folder), WorkerCounts(folder)
     mine.observe("mlflow", "m", "1", 200, 0.001, 1)
     other.observe("mlflow", "m", "1", 200, 0.001, 1)
     assert requests(mine.all()) == 1
@@ -66,19 +66,19 @@ def test_what_the_asked_worker_has_not_published_counts_too(folder):
 def test_the_next_worker_goes_on_with_the_counts_of_one_that_was_killed(folder):
     read, write = os.pipe()
     if (child := os.fork()) == 0:
-        tally = Tally(folder)
+        tally = WorkerCounts(folder)
         for _ in range(5):
             tally.observe("mlflow", "m", "1", 200, 0.001, 1)
         tally.publish()
         os.write(write, b"x")
         threading.Event().wait()
     os.read(read, 1)
-    beside = Tally(folder)
+    beside = WorkerCounts(folder)
     assert beside.slot == 1
     os.kill(child, 9)
     os.waitpid(child, 0)
     assert requests(beside.all()) == 5
-    after = Tally(folder)
+    after = WorkerCounts(folder)
     assert after.slot == 0
     after.observe("mlflow", "m", "1", 200, 0.001, 1)
     assert requests(after.all()) == 6
@@ -88,17 +88,17 @@ def test_the_next_worker_goes_on_with_the_counts_of_one_that_was_killed(folder):
 
 def test_a_place_is_free_when_its_worker_has_closed(folder):
     for _ in range(5):
-        tally = Tally(folder)
+        tally = WorkerCounts(folder)
         assert tally.slot == 0
         tally.observe("mlflow", "m", "1", 200, 0.001, 1)
         tally.close()
-    assert requests(Tally(folder).all()) == 5
+    assert requests(WorkerCounts(folder).all()) == 5
     assert len(list(folder.glob("*.counts"))) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"\xc1", b"\x90", b"\x94\xcb" + b"\0" * 40])
 def test_a_file_that_is_none_of_ours_is_passed_over(folder, content):
-    first, second = Tally(folder), Tally(folder)
+    first, second = WorkerCounts(folder), WorkerCounts(folder)
     first.observe("mlflow", "m", "1", 200, 0.001, 1)
     second.publish()
     (folder / "worker-1.counts").write_bytes(content)
@@ -106,7 +106,7 @@ def test_a_file_that_is_none_of_ours_is_passed_over(folder, content):
 
 
 def test_counts_may_be_read_while_they_grow(folder):
-    tally = Tally(folder)
+    tally = WorkerCounts(folder)
     over = threading.Event()
     failed: list[Exception] = []
 
@@ -130,7 +130,7 @@ def test_counts_may_be_read_while_they_grow(folder):
 
 
 def test_there_are_only_so_many_series():
-    tally = Tally()
+    tally = WorkerCounts()
     for number in range(MOST + 500):
         tally.observe("mlflow", f"m{number}", "1", 200, 0.001, 1)
         tally.count("serving_swaps", f"m{number}", "0")
@@ -140,8 +140,8 @@ def test_there_are_only_so_many_series():
 
 
 def test_a_name_that_cannot_be_written_is_counted_under_another(folder):
-    tally = Tally(folder)
+    tally = WorkerCounts(folder)
     tally.observe("mlflow", "\udcff", "1", 200, 0.001, 1)
     tally.count("serving_swaps", "\udcff", "0")
     tally.publish()
-    assert requests(Tally(folder).all(), model=OTHER) == 1
+    assert requests(WorkerCounts(folder).all(), model=OTHER) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from registry import policy
 from registry.watch import Watch
-from serving.server.cache import Cache, CacheError, Kept, Reader
+from serving.server.cache import Cache, CachedModel, CacheError, CacheReader
 from serving.server.follower import direct
 from serving.server.follower.registry import RegistryFollower
 from tests.serving.server import registries, servers
@@ -53,7 +53,7 @@ class Follower:
         self.following.look()
         return {kept.name: kept.champion.version if kept.champion else None for kept in self.cache.read().models}
 
-    def kept(self, name: str = "wine") -> Kept:
+    def kept(self, name: str = "wine") -> CachedModel:
         (found,) = (kept for kept in self.cache.read().models if kept.name == name)
         return found
 
@@ -288,14 +288,14 @@ def test_a_cache_that_was_damaged_is_written_anew(registry: Registry, follower: 
     for path in [*follower.cache.folder.glob("state-*"), *(follower.cache.folder / "cards").iterdir()]:
         path.write_bytes(path.read_bytes()[:-20])
     follower.look()
-    reader = Reader(follower.cache)
+    reader = CacheReader(follower.cache)
     assert reader.read().models["wine"].champion.version == "1"
     assert not reader.broken
     for path in (follower.cache.folder / "cards").iterdir():
         path.unlink()
     follower.begin()
     follower.look()
-    assert Reader(follower.cache).read().models["wine"].champion.version == "1"
+    assert CacheReader(follower.cache).read().models["wine"].champion.version == "1"
 
 
 def test_a_ledger_that_is_away_changes_nothing(registry: Registry, follower: Follower, tmp_path: Path) -> None:

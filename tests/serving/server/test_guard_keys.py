@@ -13,6 +13,7 @@ from serving.errors import ServingError
 from serving.server.guard.keyring import Keyring
 from serving.server.guard.keys import PREFIX, Keys, make, moment, read, visible, write
 from serving.server.guard.rates import Rate
+from serving.server.settings import ServerSettings
 from serving.server.state import Served
 from tests.command import failed, run
 
@@ -184,7 +185,7 @@ def test_a_broken_file_keeps_the_old_keys_and_says_so_once(file, capfd, broken):
     for _ in range(3):
         assert ring.find(secret.encode())
     said = capfd.readouterr().err
-    assert said.count("the keys of before go on to hold") == 1
+    assert said.count("the previous keys stay valid") == 1
     assert str(file.path) in said
     file.holds()
     assert not ring.find(secret.encode())
@@ -198,7 +199,7 @@ def test_a_file_that_goes_away_keeps_the_old_keys(file, capfd):
     file.path.unlink()
     assert ring.find(secret.encode())
     assert ring.find(secret.encode())
-    assert capfd.readouterr().err.count("No such file or directory; the keys of before go on to hold") == 1
+    assert capfd.readouterr().err.count("No such file or directory; the previous keys stay valid") == 1
     file.holds(key)
     assert ring.find(secret.encode())
 
@@ -211,7 +212,7 @@ def test_a_pipe_in_place_of_the_file_is_not_waited_for(file, capfd):
     file.path.unlink()
     os.mkfifo(file.path)
     assert ring.find(secret.encode())
-    assert "found something else; the keys of before go on to hold" in capfd.readouterr().err
+    assert "found something else; the previous keys stay valid" in capfd.readouterr().err
 
 
 def test_a_worker_that_starts_while_the_file_is_broken_has_the_last_good_keys(file, tmp_path):
@@ -231,14 +232,13 @@ def test_without_keys_to_begin_with_there_is_no_server(file):
     file.text("{")
     with pytest.raises(ServingError, match="expected keys as JSON"):
         Keyring(file.path, memory=file.path.with_suffix(".memory"))
-    assert Keyring.of(None, {}) is None
-    assert Keyring.of(None, {"SERVING_KEYS": ""}) is None
+    assert Keyring.of(ServerSettings()) is None
 
 
 def test_the_environment_may_hold_keys_too(file):
     (ann, key_of_ann), (bob, key_of_bob) = make("ann"), make("bob")
     file.holds(key_of_ann)
-    ring = Ring.of(file.path, {"SERVING_KEYS": write([key_of_bob])})
+    ring = Ring(file.path, write([key_of_bob]))
     assert ring.find(ann.encode()).name == "ann"
     assert ring.find(bob.encode()).name == "bob"
     file.holds()
@@ -246,7 +246,7 @@ def test_the_environment_may_hold_keys_too(file):
     assert ring.find(bob.encode())
     file.holds(make("bob")[1])
     with pytest.raises(ServingError, match="SERVING_KEYS: expected one key of the name 'bob', found several"):
-        Keyring.of(file.path, {"SERVING_KEYS": write([key_of_bob])})
+        Keyring(file.path, write([key_of_bob]))
 
 
 def test_a_key_sees_its_models_alone():
@@ -294,5 +294,5 @@ def test_keys_are_added_listed_and_removed(tmp_path):
 def test_a_document_for_the_environment_is_printed(tmp_path):
     done = run("keys", "add", "ann", "--file", "-", folder=tmp_path, package="serving")
     secret = done.err.split()[-1]
-    assert Keyring.of(None, {"SERVING_KEYS": done.out}).find(secret.encode()).name == "ann"
+    assert Keyring(None, done.out).find(secret.encode()).name == "ann"
     assert list(tmp_path.iterdir()) == []

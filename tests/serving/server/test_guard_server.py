@@ -199,7 +199,7 @@ def test_a_change_of_the_file_holds_soon_and_a_broken_one_changes_nothing(guarde
         guarded.keep(*guarded.keys.values(), key)
         both(guarded, "new", 200)
         guarded.file.write_text("{")
-        guarded.server.says("the keys of before go on to hold")
+        guarded.server.says("the previous keys stay valid")
         time.sleep(1.2)
         assert {guarded.post("new").status for _ in range(20)} == {200}
         guarded.keep(*guarded.keys.values())

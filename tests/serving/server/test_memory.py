@@ -24,10 +24,10 @@ from sklearn.linear_model import LogisticRegression
 from serving.contract import Limits, RequestError
 from serving.scorecard import Input
 from serving.scorecard import compile as compile_pipeline
-from serving.server.cache import Cache, Document, Entry, Kept, Reader
+from serving.server.cache import Cache, CachedModel, CachedVersion, CacheReader, StateDocument
 from serving.server.guard.admission import Admission
 from serving.server.memory import LEAST, RESERVED, Pool, Shares, parse_size
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from tests.serving.server import cards
 from tests.serving.server.running import running
 from tests.serving.server.servers import MIXED, NUMBERS, Server, classification, model, regression, wait
@@ -497,7 +497,7 @@ def test_shares_add_up() -> None:
         assert shares.bodies > 0
         assert shares.work > shares.bodies
         assert shares.bodies + shares.work < 0.8 * (most - 72 * 2**20)
-    assert Settings().limits(Shares.of(LIMIT, own=64 * 2**20)).body == BODY
+    assert ServerSettings().limits(Shares.of(LIMIT, own=64 * 2**20)).body == BODY
 
 
 def test_models_that_do_not_fit(tmp_path) -> None:
@@ -506,10 +506,10 @@ def test_models_that_do_not_fit(tmp_path) -> None:
     made = {"line": cards.line(), "people": cards.people()}
     for card in made.values():
         cache.add(card)
-    kept = [Kept(name, Entry("1", "Production", card.digest)) for name, card in made.items()]
-    cache.write(Document(tuple(kept)))
+    kept = [CachedModel(name, CachedVersion("1", "Production", card.digest)) for name, card in made.items()]
+    cache.write(StateDocument(tuple(kept)))
     room = 16 * 1024
-    reader = Reader(cache, most=room)
+    reader = CacheReader(cache, most=room)
     found = reader.read()
     assert set(found.models) == {"line"}
     assert "--max-memory leaves" in reader.broken["people"]

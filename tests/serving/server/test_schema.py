@@ -16,7 +16,7 @@ from serving.scorecard import Input
 from serving.scorecard import compile as compile_pipeline
 from serving.server.routes import router
 from serving.server.schema import examples, openapi, postman
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from tests.serving.scorecard.generated import NAMES
 from tests.serving.server import cards
 from tests.serving.server.running import Running, running
@@ -82,14 +82,16 @@ class TestDocument:
 
     def test_valid_whatever_the_columns_are_called(self):
         served = cards.served(cards.model("odd", hostile()), default="odd")
-        found = json.loads(json.dumps(openapi.build(served, Settings(predict_route="/ask", health_route="/well"))))
+        found = json.loads(
+            json.dumps(openapi.build(served, ServerSettings(predict_route="/ask", health_route="/well")))
+        )
         OpenAPIV31SpecValidator(found).validate()
         assert list(found["components"]["schemas"]["odd.Row"]["properties"]) == list(NAMES)
         assert {"/ask", "/well"} <= set(found["paths"])
 
     def test_valid_with_keys_and_without_models(self, monkeypatch):
         monkeypatch.setenv("SERVING_KEYS", "[]")
-        found = json.loads(json.dumps(openapi.build(cards.served(), Settings())))
+        found = json.loads(json.dumps(openapi.build(cards.served(), ServerSettings())))
         OpenAPIV31SpecValidator(found).validate()
         assert found["security"] == [{"key": []}]
         assert found["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
@@ -113,7 +115,7 @@ class TestDocument:
     def test_columns_that_nothing_hangs_on_are_not_required(self):
         fitted = LinearRegression().fit(np.array([[0.0, 1.0], [1.0, 1.0]]), [0.0, 1.0])
         card = compile_pipeline(fitted, [Input("a", "number"), Input("b", "number")])
-        found = openapi.build(cards.served(cards.model("m", card)), Settings())
+        found = openapi.build(cards.served(cards.model("m", card)), ServerSettings())
         assert found["components"]["schemas"]["m.Row"]["required"] == ["a"]
 
     def test_every_path_is_there_and_answers(self, server, document):
@@ -142,7 +144,7 @@ class TestDocument:
 
     def test_every_route_is_in_it(self, document):
         """What a router finds, the document has; but for its own pages."""
-        routes = router(Settings(metrics=False))
+        routes = router(ServerSettings(metrics=False))
         fixed = {path.decode().rstrip("/") for path in routes._fixed}
         pages = {path for path in fixed if path.startswith("/docs")}
         assert fixed - pages <= set(document["paths"])
@@ -196,7 +198,7 @@ class TestDocument:
 
         served = cards.served(*(cards.model(f"m{place}", cards.people()) for place in range(100)))
         began = time.process_time()
-        openapi.build(served, Settings())
+        openapi.build(served, ServerSettings())
         assert time.process_time() - began < 3
 
 
@@ -270,7 +272,7 @@ class TestPostman:
 
     def test_keys(self, monkeypatch):
         monkeypatch.setenv("SERVING_KEYS", "[]")
-        found = postman.collection(openapi.build(SERVED, Settings()))
+        found = postman.collection(openapi.build(SERVED, ServerSettings()))
         assert found["auth"]["bearer"][0]["value"] == "{{key}}"
         requests = {item["name"]: item["request"] for folder in found["item"] for item in folder["item"]}
         assert sum("auth" in request for request in requests.values()) == 7
@@ -278,8 +280,8 @@ class TestPostman:
 
 def test_made_without_what_a_worker_does_not_import():
     code = (
-        "import sys; from serving.server.routes import router; from serving.server.settings import Settings;"
-        "router(Settings());"
+        "import sys; from serving.server.routes import router; from serving.server.settings import ServerSettings;"
+        "router(ServerSettings());"
         "print([name for name in ('mlflow', 'pandas', 'sqlalchemy', 'registry', 'flask', 'flask_swagger_ui') "
         "if name in sys.modules])"
     )

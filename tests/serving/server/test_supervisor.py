@@ -17,7 +17,7 @@ import pytest
 
 from serving.errors import ServingError
 from serving.server.guard import keys
-from serving.server.settings import Settings, local
+from serving.server.settings import ServerSettings, local
 from tests import command, system
 from tests.patience import soon
 from tests.serving.server import servers
@@ -46,32 +46,36 @@ def test_an_address_that_is_in_use_or_is_none(tmp_path: Path, folders) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])
 def test_it_is_not_open_to_other_machines_by_mistake(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ServingError, match="give --keys FILE, or --open"):
-        Settings(host=host).checked()
-    assert Settings(host=host, open=True).checked().host == host
+        ServerSettings(host=host).checked()
+    assert ServerSettings(host=host, open=True).checked().host == host
     monkeypatch.setenv("SERVING_KEYS", keys.write([keys.make("ann")[1]]))
-    assert Settings(host=host).checked().keyed
+    assert ServerSettings(host=host).checked().keyed
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
 def test_this_machine_may_ask_without_keys(host: str) -> None:
     assert local(host)
-    assert Settings(host=host).checked().host == host
+    assert ServerSettings(host=host).checked().host == host
 
 
 def test_settings_travel_whole() -> None:
-    settings = Settings(uris=("models:/a/1", "b=c"), port=0, tls_cert="é", rate="10/s", metrics=False)
-    assert Settings.loads(settings.dumps()) == settings
+    settings = ServerSettings(uris=("models:/a/1", "b=c"), port=0, tls_cert="é", rate="10/s", metrics=False)
+    assert ServerSettings.loads(settings.dumps()) == settings
 
 
 def test_what_it_is_told_and_cannot_be(tmp_path: Path, folders) -> None:
     sums = str(folders["sums"])
     (tmp_path / "file").write_text("")
     refused(
-        sums, "--cache", "file/x", folder=tmp_path, says="cannot be written: Not a directory; --cache is a folder with"
+        sums,
+        "--cache",
+        "file/x",
+        folder=tmp_path,
+        says="cannot be written: Not a directory; --cache needs a writable folder",
     )
-    refused(sums, "--tls-cert", "file", folder=tmp_path, says="TLS wants both")
+    refused(sums, "--tls-cert", "file", folder=tmp_path, says="TLS needs both")
     refused(sums, "--tls-cert", "none", "--tls-key", "file", folder=tmp_path, says="--tls-cert none cannot be read")
-    refused(sums, "--tls-cert", "file", "--tls-key", "file", folder=tmp_path, says="no certificate and its key")
+    refused(sums, "--tls-cert", "file", "--tls-key", "file", folder=tmp_path, says="are not a certificate and its key")
     refused("nothing", folder=tmp_path, says="'nothing' is neither an existing path nor a URI")
     refused("models:/wine", folder=tmp_path, says="names no version")
     refused(sums, sums, folder=tmp_path, says="two models would be called 'sums'")
@@ -148,7 +152,7 @@ def test_told_to_stop_it_finishes_what_it_began(tmp_path: Path, folders, number:
             connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
             time.sleep(0.3)
             server.process.send_signal(number)
-            server.says("stopping: what has begun is finished")
+            server.says("stopping: finishing requests")
             time.sleep(0.3)
             connection.sendall(body[5:])
             answer = connection.recv(65536)
@@ -235,9 +239,9 @@ def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path, folder
     words = [str(folders["sums"]), "--tls-cert", "cert.pem", "--tls-key", "key.pem"]
     with Server(words, tmp_path) as server:
         assert by_tls(server, old)
-        # One file after the other: in between they do not belong together, and the old one goes on to be shown.
+        # One file after the other: in between they do not belong together, and the old one stays in use.
         os.replace(renewed / "cert.pem", tmp_path / "cert.pem")
-        server.says("the certificate of before goes on to be shown")
+        server.says("the previous certificate stays in use")
         assert by_tls(server, old)
         os.replace(renewed / "key.pem", tmp_path / "key.pem")
         server.says("the certificate can be read again")
@@ -326,14 +330,16 @@ def test_no_request_waits_for_the_network_to_be_patient(tmp_path: Path, folders)
 def test_a_worker_imports_none_of_what_only_the_follower_needs(tmp_path: Path, folders) -> None:
     program = f"""
 import json, os, socket, sys, threading
-from serving.server.settings import SETTINGS, Settings
-settings = Settings(uris=({str(folders["sums"])!r}, {str(folders["visits"])!r}), cache={str(tmp_path / "cache")!r})
+from serving.server.settings import SETTINGS, ServerSettings
+settings = ServerSettings(
+    uris=({str(folders["sums"])!r}, {str(folders["visits"])!r}), cache={str(tmp_path / "cache")!r}
+)
 from serving.server.worker import Worker
 worker = Worker(settings)
 from serving.server.messages import JSON, Request
 body = b'{{"instances": [[1, 2]]}}'
 request = Request("POST", "/models/sums/invocations", headers=[(b"content-type", JSON)], body=body)
-print(worker.app.at_once(request)[0], *sys.modules)
+print(worker.app.handle_now(request)[0], *sys.modules)
 """
     with Server([str(folders["sums"]), str(folders["visits"])], tmp_path) as server:
         server.ready("sums")

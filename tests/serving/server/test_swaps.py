@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.server.cache import Cache, Document, Entry, Kept
-from serving.server.settings import Settings, folder
+from serving.server.cache import Cache, CachedModel, CachedVersion, StateDocument
+from serving.server.settings import ServerSettings, cache_folder
 from serving.server.source import source
 from serving.server.worker import LOOK
 from tests import stores
@@ -100,7 +100,7 @@ def served(server: Server) -> str:
 def settled(server: Server) -> str:
     """The version that the state tells of, once both workers serve it."""
     (state,) = (server.folder / ".serving-cache").glob("state-*")
-    (kept,) = Document.loads(state.read_bytes()).models
+    (kept,) = StateDocument.loads(state.read_bytes()).models
     wait(lambda: all(served(server) == f"wine/{kept.champion.version}" for _ in range(16)), lambda: server.err)
     time.sleep(3 * LOOK)  # a worker that nobody asked looks as often as the others
     return f"wine/{kept.champion.version}"
@@ -154,7 +154,7 @@ def test_a_worker_that_is_killed_costs_what_it_was_about_and_comes_back(followed
             assert len(load.failed) - before <= busy
     assert load.mixed == []
     assert set(load.failed) <= {"ConnectionResetError", "BrokenPipeError"}
-    assert "worker 0 ended by signal 9; it is started again" in followed.err
+    assert "worker 0 ended by signal 9; it is restarted" in followed.err
 
 
 def test_a_follower_that_is_killed_costs_nothing_and_follows_again(registry: Registry, followed: Server) -> None:
@@ -192,14 +192,14 @@ def test_without_its_registry_a_server_starts_from_its_cache(
     old = next((followed.folder / ".serving-cache").glob("state-*")).read_bytes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", away["MLFLOW_TRACKING_URI"])
-        cache = Cache(tmp_path / ".serving-cache", source(Settings()))
+        cache = Cache(tmp_path / ".serving-cache", source(ServerSettings()))
         cache.make()
         cache._state.write_bytes(old)
         for path in (followed.folder / ".serving-cache" / "cards").iterdir():
             (tmp_path / ".serving-cache" / "cards" / path.name).write_bytes(path.read_bytes())
     with Server(["--log", "no"], tmp_path, away) as server:
         server.ready("wine")
-        assert served(server) == f"wine/{Document.loads(old).models[0].champion.version}"
+        assert served(server) == f"wine/{StateDocument.loads(old).models[0].champion.version}"
         server.says("does not answer")
         assert server.get("/ready").status == 200
 
@@ -224,8 +224,8 @@ def test_a_swap_every_half_second_fails_and_mixes_nothing(tmp_path: Path) -> Non
     models = [servers.model(tmp_path / name, card) for name, card in (("wine", one), ("other", two))]
     with Server([*map(str, models), "-w", "2", "--log", "no"], tmp_path) as server:
         server.ready("wine")
-        settings = Settings(uris=tuple(map(str, models)), cache=str(tmp_path / ".serving-cache"))
-        cache = Cache(folder(settings), source(settings))
+        settings = ServerSettings(uris=tuple(map(str, models)), cache=str(tmp_path / ".serving-cache"))
+        cache = Cache(cache_folder(settings), source(settings))
         generation = cache.read().generation
         with Load(
             server, "/models/wine/invocations", lambda label, value: label == "wine/0" or right(label, value)
@@ -234,7 +234,9 @@ def test_a_swap_every_half_second_fails_and_mixes_nothing(tmp_path: Path) -> Non
             while time.monotonic() < end:
                 generation += 1
                 card, number = ((one, "1"), (two, "2"))[generation % 2]
-                cache.write(Document((Kept("wine", Entry(number, "Production", card.digest)),), generation))
+                cache.write(
+                    StateDocument((CachedModel("wine", CachedVersion(number, "Production", card.digest)),), generation)
+                )
                 time.sleep(0.25)
     assert (load.failed, load.mixed) == ([], [])
     assert min(load.answered["wine/1"], load.answered["wine/2"]) > 50

@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 from serving.server import telemetry
 from serving.server.guard.admission import Admission
 from serving.server.page.figures import by_model, quantile
-from serving.server.state import Model, Served
-from serving.server.telemetry.counters import BOUNDS, Tally, together
+from serving.server.state import Served, ServedModel
+from serving.server.telemetry.counters import BOUNDS, WorkerCounts, total
 from serving.server.telemetry.metrics import Metrics
+from serving.server.traffic import Comparison
 from tests.serving.server import cards
 
 FOLDER = Path(telemetry.__file__).parent
@@ -26,7 +27,7 @@ ALERTS = yaml.safe_load((FOLDER / "alerts.yaml").read_text())
 HOSTILE = 'a "quoted"\\\nname{le="+Inf"} 7\n# HELP x'
 
 
-def served(*models: Model, **facts) -> Served:
+def served(*models: ServedModel, **facts) -> Served:
     return cards.served(*models, **facts)
 
 
@@ -48,12 +49,12 @@ def everything() -> tuple[Metrics, Served]:
     after = served(cards.model("line", cards.line(3.0), challenger=cards.line(), mode="canary", weight=0.25))
     metrics.swapped(before, after)
     for status in (200, 400, 429, 500):
-        metrics.observe("mlflow", "line", "3", status, 0.001, 1)
-    metrics.observe("", "", "", 200, 0.001)
+        metrics.counts.observe("mlflow", "line", "3", status, 0.001, 1)
+    metrics.counts.observe("", "", "", 200, 0.001)
     metrics.refused("busy", "ann")
-    metrics.compared("line", "3", "4", "same", 5)
+    metrics.compared("line", "3", "4", Comparison(rows=5))
     metrics.closed("idle")
-    metrics.tally.count("serving_log_lines_dropped", "0", by=3)
+    metrics.counts.count("serving_log_lines_dropped", "0", by=3)
     metrics.publish(in_flight=2)
     return metrics, after
 
@@ -61,10 +62,10 @@ def everything() -> tuple[Metrics, Served]:
 def test_requests_errors_rows_and_latency_are_told_by_model_and_version():
     metrics = Metrics()
     for version, rows in (("3", 10), ("3", 5), ("4", 1)):
-        metrics.observe("mlflow", "line", version, 200, 0.0004, rows)
-    metrics.observe("v2", "line", "3", 200, 2.0, 1)
-    metrics.observe("mlflow", "line", "", 400, 0.0004)
-    metrics.observe("mlflow", "line", "", 429, 0.00001)
+        metrics.counts.observe("mlflow", "line", version, 200, 0.0004, rows)
+    metrics.counts.observe("v2", "line", "3", 200, 2.0, 1)
+    metrics.counts.observe("mlflow", "line", "", 400, 0.0004)
+    metrics.counts.observe("mlflow", "line", "", 429, 0.00001)
     found = samples(metrics, served())
 
     def requests(**labels) -> float:
@@ -118,7 +119,7 @@ def test_the_door_tells_of_those_that_it_refuses():
 
 def test_a_hostile_name_stays_a_label():
     metrics = Metrics()
-    metrics.observe("mlflow", HOSTILE, "1", 200, 0.001, 1)
+    metrics.counts.observe("mlflow", HOSTILE, "1", 200, 0.001, 1)
     what = served(cards.model(HOSTILE, cards.line()))
     labels = (("model", HOSTILE), ("protocol", "mlflow"), ("status", "200"), ("version", "1"))
     assert samples(metrics, what)["serving_requests_total", *labels] == 1
@@ -147,10 +148,10 @@ def test_any_accept_header_gets_metrics(accept, kind):
 
 
 def test_a_quantile_is_what_prometheus_makes_of_the_buckets():
-    tally = Tally()
+    tally = WorkerCounts()
     for seconds in [0.0003] * 90 + [0.004] * 10:
         tally.observe("mlflow", "m", "1", 200, seconds, 1)
-    figures = by_model(together(tally.all()), ["m"])["m"]
+    figures = by_model(total(tally.all()), ["m"])["m"]
     # histogram_quantile: rank 50 of 90 between 0.25 and 0.5 ms; rank 99, 9 of 10 between 2.5 and 5 ms.
     assert figures.quantile(0.5) == pytest.approx(0.00025 + 0.00025 * 50 / 90)
     assert figures.quantile(0.99) == pytest.approx(0.0025 + 0.0025 * 9 / 10)
@@ -159,14 +160,14 @@ def test_a_quantile_is_what_prometheus_makes_of_the_buckets():
 
 
 def test_the_page_counts_predictions_of_models_that_are_served():
-    tally = Tally()
+    tally = WorkerCounts()
     tally.observe("mlflow", "m", "1", 200, 0.001, 4)
     tally.observe("v2", "m", "2", 200, 0.001, 4)
     tally.observe("mlflow", "m", "", 429, 0.001, 0)
     tally.observe("mlflow", "m", "", 503, 0.001, 0)
     tally.observe("", "m", "1", 200, 0.001, 0)
     tally.observe("mlflow", "gone", "1", 200, 0.001, 4)
-    (one,) = by_model(together(tally.all()), ["m"]).values()
+    (one,) = by_model(total(tally.all()), ["m"]).values()
     assert (one.requests, one.rejected, one.failed, one.rows) == (4, 1, 1, 8)
     assert one.versions == {"1": 1, "2": 1}
     assert sum(one.latency) == 2

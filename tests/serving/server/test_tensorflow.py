@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from tests.serving.server import cards
 from tests.serving.server.running import Running, running
 from tests.system import need
@@ -27,7 +27,7 @@ BY_COLUMN = {name: [value, value] for name, value in PERSON.items()}
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with running(SERVED, Settings(max_rows=1000)) as found:
+    with running(SERVED, ServerSettings(max_rows=1000)) as found:
         yield found
 
 

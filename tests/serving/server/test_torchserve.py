@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from tests.serving.server import cards
 from tests.serving.server.running import Running, running
 from tests.system import need
@@ -23,7 +23,7 @@ ROW = list(PERSON.values())
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with running(SERVED, Settings(max_rows=1000)) as found:
+    with running(SERVED, ServerSettings(max_rows=1000)) as found:
         yield found
 
 

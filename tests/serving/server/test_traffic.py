@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from serving.contract import Limits, question
 from serving.server.messages import Request
 from serving.server.protocols.mlflow import MLflow
-from serving.server.shadow import Shadow, said
-from serving.server.state import Model, Traffic
-from serving.server.traffic import Tally, choose, compared, position
+from serving.server.shadow import Shadow
+from serving.server.state import ServedModel, TrafficSplit
+from serving.server.traffic import Comparison, choose, compare, position
 from tests.patience import soon
 from tests.serving.server import cards
 from tests.serving.server.running import running
@@ -27,7 +27,7 @@ from tests.serving.server.warm import keep, warm
 PERSON = {"dataframe_records": [cards.PERSON]}
 
 
-def people(mode: str, weight: float, *, challenger=None) -> Model:
+def people(mode: str, weight: float, *, challenger=None) -> ServedModel:
     return cards.model("people", cards.people(), challenger=challenger or cards.people(1), mode=mode, weight=weight)
 
 
@@ -56,7 +56,7 @@ class TestChoice:
         assert choose(people("canary", 0.0), asking(key))[0].version == "3"
         assert choose(people("canary", 1.0), asking(key))[0].version == "4"
         assert choose(people("none", 1.0), asking(key))[0].version == "3"
-        alone = Model("people", people("none", 0).champion, None, Traffic("canary", 1.0))
+        alone = ServedModel("people", people("none", 0).champion, None, TrafficSplit("canary", 1.0))
         assert choose(alone, asking(key)) == (alone.champion, None)
 
     def test_a_share_of_keys_is_the_weight(self):
@@ -87,12 +87,12 @@ class TestChoice:
 
 
 class TestCompared:
-    def tally(self, model: Model, body: dict) -> Tally:
-        return compared(lambda version: question(body, version.card.inputs), model.champion, model.challenger, few=16)
+    def tally(self, model: ServedModel, body: dict) -> Comparison:
+        return compare(lambda version: question(body, version.card.inputs), model.champion, model.challenger, few=16)
 
     def test_the_same(self):
         tally = self.tally(people("shadow", 1.0, challenger=cards.people()), PERSON)
-        assert tally.to_dict() == {**Tally().to_dict(), "requests": 1, "rows": 1}
+        assert tally == Comparison(requests=1, rows=1)
 
     def test_numbers(self):
         model = cards.model("line", cards.line(2.0), challenger=cards.line(3.0), mode="shadow", weight=1.0)
@@ -123,10 +123,10 @@ class Told:
     """A shadow, and what it told."""
 
     def __init__(self, **more):
-        self.total, self.lines = Tally(), []
-        self.shadow = Shadow(Limits(), count=self.count, report=lambda *what: self.lines.append(said(*what)), **more)
+        self.total = Comparison()
+        self.shadow = Shadow(Limits(), count=self.count, **more)
 
-    def count(self, model: str, champion: str, challenger: str, tally: Tally) -> None:
+    def count(self, model: str, champion: str, challenger: str, tally: Comparison) -> None:
         assert (model, champion, challenger) == ("people", "3", "4")
         self.total.add(tally)
 
@@ -137,10 +137,10 @@ class Told:
     async def until(self, holds, seconds: float = 30.0) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < deadline, self.total.to_dict()
+            assert time.monotonic() < deadline, self.total
             await asyncio.sleep(0.01)
 
-    async def started(self, model: Model, request: Request) -> None:
+    async def started(self, model: ServedModel, request: Request) -> None:
         """Ask until it answers: what comes before it is there is dropped."""
         self.shadow.ask(model.champion, model.challenger, MLflow(), request)
         await self.until(lambda: self.shadow._process is not None)
@@ -159,7 +159,7 @@ class TestShadow:
     def run(self, scenario) -> None:
         asyncio.run(scenario())
 
-    def test_compares_beside(self):
+    def test_compares_beside(self, capfd):
         async def scenario():
             told, model = Told(), people("shadow", 1.0)
             await told.started(model, REQUEST)
@@ -174,7 +174,7 @@ class TestShadow:
             assert process.nice() > 0
             await told.shadow.stop()
             assert not process.is_running()
-            assert re.search(r"shadow of people: versions 3 and 4 were asked 101 times for 101 rows", told.lines[0])
+            assert "shadow of people: versions 3 and 4 were asked 101 times for 101 rows" in capfd.readouterr().err
 
         self.run(scenario)
 
@@ -245,7 +245,7 @@ class TestShadow:
 
         self.run(scenario)
 
-    def test_another_challenger_takes_its_place(self):
+    def test_another_challenger_takes_its_place(self, capfd):
         async def scenario():
             told, model = Told(), people("shadow", 1.0)
             await told.started(model, REQUEST)
@@ -256,8 +256,8 @@ class TestShadow:
             assert told.total.largest > 0
             assert len(told.shadow._pairs) == 1
             await told.shadow.stop()
-            assert len(told.lines) == 2
-            assert "0 rows differ, by 0 on average" in told.lines[1]
+            _, line = capfd.readouterr().err.splitlines()
+            assert "0 rows differ, by 0 on average" in line
 
         self.run(scenario)
 

@@ -18,7 +18,7 @@ from serving.contract import LIMITS, Limits, RequestError
 from serving.server.messages import Request
 from serving.server.protocols import tensors
 from serving.server.protocols.v2 import V2
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from tests.effort import times
 from tests.serving.server import cards
 from tests.serving.server.running import Running, running
@@ -35,7 +35,7 @@ IRIS = [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with running(SERVED, Settings(max_rows=1000)) as found:
+    with running(SERVED, ServerSettings(max_rows=1000)) as found:
         yield found
 
 
@@ -378,7 +378,7 @@ def test_binary_that_is_compressed(server, encoding, pack):
 
 
 def test_a_bomb_is_not_unpacked():
-    with running(SERVED, Settings(max_body=10_000)) as server:
+    with running(SERVED, ServerSettings(max_body=10_000)) as server:
         body, headers = binary(raw(8, [1]), b"\0" * 10_000_000, pack=gzip.compress)
         found = server.post("/v2/models/half%20plus/infer", body, content_encoding="gzip", **headers)
         assert found.status == 413

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from serving.server.cache import Cache, Document, Entry, Kept
-from serving.server.settings import Settings
+from serving.server.cache import Cache, CachedModel, CachedVersion, StateDocument
+from serving.server.settings import ServerSettings
 from serving.server.source import source
-from serving.server.state import Model, Served, Version
+from serving.server.state import Served, ServedModel, ServedVersion
 from tests.serving.server.servers import Server
 
 #: Where no registry listens.
@@ -24,23 +24,23 @@ def warm(served: Served, folder: Path, *words: str, env: Mapping[str, str] | Non
 
 def keep(served: Served, folder: Path) -> None:
     """Write what is served into the cache of a server in a folder, as its follower does."""
-    settings = Settings(cache=str(folder / ".serving-cache"))
+    settings = ServerSettings(cache=str(folder / ".serving-cache"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
         cache = Cache(Path(settings.cache), source(settings))
     cache.make()
     kept = [_kept(model, cache) for model in served.models.values()]
-    kept += [Kept(name, None, refused=why) for name, why in served.refused.items()]
-    cache.write(Document(tuple(kept), served.generation))
+    kept += [CachedModel(name, None, refused=why) for name, why in served.refused.items()]
+    cache.write(StateDocument(tuple(kept), served.generation))
     cache.touch()
 
 
-def _kept(model: Model, cache: Cache) -> Kept:
+def _kept(model: ServedModel, cache: Cache) -> CachedModel:
     champion = _entry(model.champion, cache)
     challenger = _entry(model.challenger, cache) if model.challenger else None
-    return Kept(model.name, champion, challenger, model.traffic, model.refused)
+    return CachedModel(model.name, champion, challenger, model.traffic, model.refused)
 
 
-def _entry(version: Version, cache: Cache) -> Entry:
+def _entry(version: ServedVersion, cache: Cache) -> CachedVersion:
     cache.add(version.card)
-    return Entry(version.version, version.stage, version.card.digest, dict(version.example))
+    return CachedVersion(version.version, version.stage, version.card.digest, dict(version.example))

@@ -8,11 +8,11 @@ from typing import Any
 import uvloop
 
 from serving.server.app import App
-from serving.server.connections import Connection
 from serving.server.guard.admission import Admission
-from serving.server.listener import Listener
+from serving.server.http.connection import Connection
+from serving.server.http.listener import Listener
 from serving.server.routes import router
-from serving.server.settings import Settings
+from serving.server.settings import ServerSettings
 from serving.server.state import Served
 
 _DATE = re.compile(rb"date: [^\r]*\r\n")
@@ -60,8 +60,8 @@ class Transport(asyncio.Transport):
 class Wire:
     """The server's application behind connections that a test feeds."""
 
-    def __init__(self, served: Served, settings: Settings | None = None):
-        settings = settings or Settings()
+    def __init__(self, served: Served, settings: ServerSettings | None = None):
+        settings = settings or ServerSettings()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         app = App(
             settings,

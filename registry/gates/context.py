@@ -1,52 +1,54 @@
-"""What a gate is asked, and how it answers."""
+"""What a gate reads, and what it answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from registry.gates.verdict import Evidence
-
-if TYPE_CHECKING:
-    from registry.policy import Policy
+from registry.evidence import Evidence
+from registry.evidence.fetch import VersionEvidence
+from registry.policy import Policy
 
 #: Whether the gate is passed, and the reason in words.
 Answer = tuple[bool, str]
 
 
 @dataclass(frozen=True)
-class Case:
-    """A version that is to be judged.
+class GateContext:
+    """A version that is judged.
 
     Parameters
     ----------
-    champion : the version in Production; None where there is none, or it is the candidate.
+    champion : the version in Production; None if there is none, or it is the candidate.
     breaking : whether the promotion says that callers have to change.
     """
 
-    candidate: Evidence
-    champion: Evidence | None
-    policy: "Policy"
+    candidate: VersionEvidence
+    champion: VersionEvidence | None
+    policy: Policy
     breaking: bool = False
 
     @property
-    def document(self) -> dict:
+    def document(self) -> Evidence:
         """The candidate's evidence document."""
         return self.candidate.document
 
     @property
     def metric(self) -> str:
-        """What versions of this model are judged by."""
-        return self.policy.metric(self.document["model"]["task"])
+        """The metric that versions of this model are judged by."""
+        return self.policy.metric_of(self.document.model.task)
 
     @property
     def value(self) -> float | None:
-        """The candidate's metric on its held-out rows; None where it is not defined."""
-        return self.document["metrics"][self.metric]["value"]
+        """The candidate's metric on its held-out rows; None if it is not defined."""
+        return self.document.value(self.metric)
 
     @property
     def evaluate(self) -> str:
         """The command that judges the candidate anew."""
         uri = f"models:/{self.candidate.name}/{self.candidate.version}"
         return f"`python -m pipelines evaluate --model {uri} --data TABLE`"
+
+
+Gate = Callable[[GateContext], Answer]
 
 
 def short(digest: str) -> str:

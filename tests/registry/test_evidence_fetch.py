@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from registry import client, evidence, gates, policy, reading, verdicts
+from registry import client, evidence, gates, policy, stages
 from registry.errors import RegistryError
-from registry.reading import EvidenceError
+from registry.evidence.fetch import EvidenceError, VersionEvidence, fetch_evidence
+from registry.judging import StageJudge
 from tests.registry import made
 
 POLICY = policy.read().default
@@ -19,8 +20,8 @@ def mlflow_client(tracking: str) -> MlflowClient:
     return client.connect()
 
 
-def fetched(client: MlflowClient, number: str) -> gates.Evidence:
-    return reading.fetch(client, reading.version(client, "made", number))
+def fetched(client: MlflowClient, number: str) -> VersionEvidence:
+    return fetch_evidence(client, stages.model_version(client, "made", number))
 
 
 def folder_of(client: MlflowClient, number: str) -> Path:
@@ -35,7 +36,7 @@ def test_what_was_registered_is_read(mlflow_client: MlflowClient):
     found = fetched(mlflow_client, number)
     assert (found.name, found.version, found.holdout.to_pydict()) == ("made", number, table.to_pydict())
     assert found.digest == found.tagged_digest == evidence.digest(folder_of(mlflow_client, number))
-    assert found.document["lineage"]["seed"] == 0
+    assert found.document.lineage.seed == 0
     assert gates.judge(found, None, POLICY).passed
 
 
@@ -51,7 +52,7 @@ def test_one_number_changed_in_the_run_is_found(mlflow_client: MlflowClient):
 
 def test_latency_is_read_from_tags_and_metrics(mlflow_client: MlflowClient):
     metrics = {
-        **made.document(made.holdout([1.0]))["metrics"],
+        **made.content(made.holdout([1.0]))["metrics"],
         "latency_p99_ms": {"value": 3.5, "low": None, "high": None},
     }
     number = made.register(mlflow_client, "made", metrics=metrics)
@@ -116,9 +117,9 @@ def test_a_version_that_is_not_there_and_those_that_are(mlflow_client: MlflowCli
     made.register(mlflow_client, "made")
     for number in ("7", "x", "../1"):
         with pytest.raises(RegistryError, match=r"'made' has no version .*; there are: 1"):
-            reading.version(mlflow_client, "made", number)
+            stages.model_version(mlflow_client, "made", number)
     with pytest.raises(RegistryError, match="no registered model 'mode'"):
-        reading.version(mlflow_client, "mode", "1")
+        stages.model_version(mlflow_client, "mode", "1")
 
 
 def test_a_champion_without_evidence_is_not_comparable(mlflow_client: MlflowClient):
@@ -126,10 +127,10 @@ def test_a_champion_without_evidence_is_not_comparable(mlflow_client: MlflowClie
     run = mlflow_client.create_run("0")
     mlflow_client.create_model_version("made", f"runs:/{run.info.run_id}/model", run.info.run_id)
     number = made.register(mlflow_client, "made")
-    verdict = verdicts.judge(mlflow_client, "made", number, POLICY, champion="1", stage="Production")
+    verdict = StageJudge(mlflow_client, "made", POLICY, "Production").judge(number, "1")
     assert [result.gate for result in verdict.failures] == ["champion", "schema"]
     assert "not comparable: made version 1 has no evidence" in verdict.summary()
     assert "`python -m pipelines evaluate --model models:/made/1 --data TABLE`" in verdict.summary()
     assert verdict.champion == "1"
     # For Staging neither counts.
-    assert verdicts.judge(mlflow_client, "made", number, POLICY, champion="1", stage="Staging").passed
+    assert StageJudge(mlflow_client, "made", POLICY, "Staging").judge(number, "1").passed
