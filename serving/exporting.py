@@ -1,4 +1,4 @@
-"""Write a model's scorecard in a format, whole or not at all."""
+"""Export a model's scorecard to a file of some format, whole or not at all."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from typing import Any
 
 from serving import models
 from serving.errors import ServingError
-from serving.scorecard import Scorecard, exports
+from serving.scorecard import exports
 
 
 def export(
@@ -20,20 +20,20 @@ def export(
     overwrite: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The model of a URI in a format; written to a file where one is named.
+    """The model of a URI in a format; also written to ``output`` if given.
 
     Parameters
     ----------
-    uri : as :func:`serving.models.scorecard` takes it.
+    uri : as :func:`serving.models.find` takes it.
     form : a name in ``serving.scorecard.exports.FORMATS``.
-    options : what the format takes beside, by name: ``FORMATS[form].options``.
+    options : of the format, by name: see ``FORMATS[form].options``.
 
     Raises
     ------
     ServingError
-        where the format is unknown or takes no such option, or the file is there or cannot be written.
+        if the format is unknown or has no such option, or the file exists or cannot be written.
     RegistryError, ScorecardError
-        where the model cannot be had, or cannot be said in the format; then no file is written.
+        if the model cannot be fetched, or the format cannot express it; then no file is written.
     """
     given = dict(options or {})
     if form not in exports.FORMATS:
@@ -48,28 +48,20 @@ def export(
         raise ServingError(f"{output} is there already; give --overwrite, or another --output")
     if output and not output.resolve().parent.is_dir():
         raise ServingError(f"--output {output}: no folder {output.resolve().parent}; make it first")
-    card, about = _fetched(uri)
-    text = exports.write(card, form, about, **given)
+    model = models.find(uri)
+    # A folder's path is of no use elsewhere.
+    title = model.title if model.name or Path(model.uri).exists() else model.uri
+    card = model.portable()
+    text = exports.write(card, form, exports.About(title, model.version or ""), **given)
     content = text.encode() if isinstance(text, str) else text
     if output:
         _replace(output, content)
     return content
 
 
-def _fetched(uri: str) -> tuple[Scorecard, exports.About]:
-    """A model's scorecard, and what it is called: of one version, though an alias may move meanwhile."""
-    found = models.registered(uri)
-    if found is None:
-        # A folder's path is of no use elsewhere.
-        name = Path(uri).resolve().name if uri and Path(uri).is_dir() else uri
-        return models.scorecard(uri), exports.About(name)
-    name, version = found
-    return models.scorecard(f"models:/{name}/{version}"), exports.About(name, version)
-
-
 def _replace(path: Path, content: bytes) -> None:
-    """Write beside the file and move it there, so that nobody finds half of it."""
-    target = path.resolve()  # what a link points at is replaced, not the link
+    """Write a temporary file beside the target and move it there: no reader sees half of it."""
+    target = path.resolve()  # replace what a link points at, not the link
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-", ignore_cleanup_errors=True) as folder:
             file = Path(folder, "content")

@@ -1,4 +1,4 @@
-"""The MLflow model: ``python_function`` answered by the scorecard, ``sklearn`` the native pipeline."""
+"""Logs an MLflow model with two flavors: ``python_function``, the scorecard, and ``sklearn``, the native pipeline."""
 
 import hashlib
 import importlib.metadata
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.client import speaking
+from serving.models.files import SCORECARD
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
 from serving.scorecard.scorecard import OUTPUTS
@@ -19,15 +20,13 @@ if TYPE_CHECKING:
     from mlflow.models.model import Model, ModelInfo
     from sklearn.pipeline import Pipeline
 
-#: The scorecard's file in a model.
-SCORECARD = "scorecard.json"
-#: What a model needs to be served, by the releases that it was trained with.
+#: The packages that a model needs, pinned to the releases that it was trained with.
 PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
-#: Packages whose types a reader of the native pipeline may trust; the list of those used travels in the model.
+#: Packages whose types a reader of the native pipeline may trust; the model lists those that it uses.
 TRUSTED = ("numpy", "operator", "scipy", "sklearn")
 
 _FORMAT_VERSION = 1
-# What only training and exporting need stays behind.
+# Needed by training and exporting alone.
 _LEFT_BEHIND = ("compiler", "parity.py", "exports", "python.py", "__pycache__")
 
 
@@ -45,17 +44,17 @@ def log_model(
 
     Parameters
     ----------
-    scorecard : None where the pipeline has none; then ``python_function`` is the pipeline too.
+    scorecard : None if the pipeline has none; ``python_function`` is then the pipeline, too.
     inputs : the columns of the signature, in order.
     classes : the labels in order; empty for a regression.
     example : a few rows of input, shape (n_rows, n_inputs).
     gaps : the columns that had missing values in training.
-    scalars : the categories that were numbers or booleans, some or all, in the table that training read.
+    scalars : the categorical columns that held numbers or booleans in the table that training read.
 
     Raises
     ------
     RegistryError
-        where the tracking server or the artifact store refuses.
+        if the tracking server or the artifact store refuses.
     """
     import sys
 
@@ -82,7 +81,7 @@ def save_model(
     mlflow_model: "Model | None" = None,
     **_: Any,
 ) -> None:
-    """Write a model into a folder that is not there yet; ``Model.log`` calls it."""
+    """Write a model into a new folder; MLflow's ``Model.log`` calls this."""
     import mlflow
     import mlflow.sklearn
     from mlflow.models.model import MLMODEL_FILE_NAME, Model
@@ -123,9 +122,9 @@ def _trusted(pipeline: "Pipeline") -> list[str]:
 
 
 def carry(folder: Path) -> Path:
-    """Copy the scoring code into a folder under a name of its own, made of its version and a hash of its content.
+    """Copy the scoring code into a folder, as a package named by its version and a hash of its content.
 
-    Two models of different releases load side by side, and neither meets another ``serving`` package.
+    So models of different releases load side by side, and none imports another ``serving`` package.
     """
     source = Path(__file__).parent / "scorecard"
     files = sorted(
@@ -155,15 +154,14 @@ def signature(
 ) -> "ModelSignature":
     """The signature of a model.
 
-    Numbers are ``double``, also whole ones, so that a missing value is possible; text is ``string``, and so is a
-    boolean column among ``gaps``, those with missing values in training: where it is null, MLflow's scoring server
-    makes False of a ``boolean``, and leaves a ``string`` as it is. Columns that no weight hangs on are optional. A
-    model with a scorecard takes ``params={"output": ...}``.
+    Numbers are ``double``, whole ones too, so that they may be missing. Text is ``string``, and so is a boolean column
+    among ``gaps`` (those with missing values in training), because MLflow's scoring server turns a null ``boolean``
+    into False. Columns without a weight are optional. A model with a scorecard takes ``params={"output": ...}``.
 
-    Two kinds of column are ``any`` where there is a scorecard to read them: a number with decimal or thousands marks of
-    its own, whose text MLflow refuses as ``double`` and whose numbers it refuses as ``string``; and a category among
-    ``scalars``, whose columns of whole numbers or booleans it refuses as ``string``. MLflow's own scoring server reads
-    no CSV for a signature with ``any``.
+    With a scorecard to read them, two kinds of column are ``any``: a number with its own decimal or thousands marks,
+    because MLflow refuses its text as ``double`` and its numbers as ``string``; and a category among ``scalars``,
+    because MLflow refuses whole numbers and booleans as ``string``. MLflow's own scoring server cannot read CSV for a
+    signature with ``any``.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec

@@ -1,6 +1,5 @@
 """The card's page: evidence, pictures and commands through the template beside this module."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ from pipelines.evaluation.comparison import Comparison
 from pipelines.formatting import percent, shown
 from registry import holdout as rules
 from registry.evidence import Evidence
+from serving import models
+from serving.models.uri import AliasURI
 
 _TEMPLATE = "card.html"
-
-#: A registered version by number or by alias; a logged model's own URI, ``models:/m-<id>``, is neither.
-_REGISTERED = re.compile(r"models:/(?P<name>.+?)(?:/(?P<version>[^/]+)|@(?P<alias>[^/@]+))", re.DOTALL)
 
 
 def render(
@@ -55,12 +53,12 @@ def render(
     -------
     str : the page, UTF-8.
     """
-    registered = _REGISTERED.fullmatch(model_uri)
+    registered = models.registered(model_uri)
     parity = evidence.parity and sections.parity_facts(evidence.parity)
     html = _template().render(
         evidence=evidence,
         name=evidence.model.name,
-        version=_version(registered),
+        version=registered and f"{'alias' if isinstance(registered, AliasURI) else 'version'} {registered.choice}",
         headlines=metrics.headlines(evidence),
         metrics=metrics.beside_baseline(evidence),
         champion=champion,
@@ -96,13 +94,6 @@ def _template() -> jinja2.Template:
     )
     environment.filters |= {"readable": shown, "exact": _exact, "percent": percent, "label": metrics.label}
     return environment.get_template(_TEMPLATE)
-
-
-def _version(registered: re.Match | None) -> str | None:
-    """What a registered version is called; None where a model is named by its own URI."""
-    if registered is None:
-        return None
-    return f"version {registered['version']}" if registered["version"] else f"alias {registered['alias']}"
 
 
 def _link(address: str | None) -> str | None:

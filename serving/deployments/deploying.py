@@ -4,12 +4,14 @@ Nothing is remembered but in the cloud itself, so a command that was stopped any
 again, and one that has nothing left to do changes nothing.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from mlflow.protos.databricks_pb2 import ErrorCode
+
+from serving.models import registered
+from serving.models.uri import VersionURI
 
 from . import extras, function, packages, role, shifting, traffic
 from .aws import Cloud
@@ -374,6 +376,8 @@ def _around(cloud: Cloud, name: str, settings: DeploymentOptions, progress: Prog
 def _own(cloud: Cloud, name: str, version: str) -> HandlerMetrics | None:
     """Where the handler of a version writes its own metrics; None where its model has no version there."""
     configuration = _configuration(cloud, name, version)
-    label = re.fullmatch(r"models:/.+/(\d+)", function.model(configuration) or "")
+    deployed = registered(function.model(configuration) or "")
     variables = (configuration.get("Environment") or {}).get("Variables") or {}
-    return HandlerMetrics(variables.get("METRICS_NAMESPACE") or "ModelLifecycle", label.group(1)) if label else None
+    if not isinstance(deployed, VersionURI):
+        return None
+    return HandlerMetrics(variables.get("METRICS_NAMESPACE") or "ModelLifecycle", deployed.choice)

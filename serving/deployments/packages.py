@@ -1,7 +1,6 @@
 """What is to be deployed of a model: its package, and what the cloud is to be asked for."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 from registry.errors import RegistryError
 from serving import packaging
 from serving.errors import ServingError
+from serving.models import registered
+from serving.models.uri import AliasURI, VersionURI
 from serving.packaging.aws_lambda import iam
 from serving.packaging.aws_lambda.settings import VARIABLES
 from serving.packaging.plan import CONTAINER, PackagePlan, Permission
@@ -112,16 +113,16 @@ def is_current(uri: str | None, package: Package) -> Callable[[], bool]:
 
     A rollback in the registry while a version is being tried has to wait for nothing then.
     """
-    found = re.fullmatch(r"models:/([^/@]+)@([^/@]+)/?", uri or "")
-    if not found or package.plan is None:
+    named = registered(uri or "")
+    if not isinstance(named, AliasURI) or package.plan is None:
         return lambda: True
-    (name, alias), version = found.groups(), package.plan.version
+    version = package.plan.version
 
     def ask() -> bool:
         from registry import client, stages
 
         try:
-            return stages.read(client.connect(), name).aliases.get(alias) == version
+            return stages.read(client.connect(), named.name).aliases.get(named.choice) == version
         except RegistryError:
             return True  # a registry that does not answer has not changed its mind
 
@@ -174,7 +175,7 @@ def _package(planned: PackagePlan, given: DeploymentOptions) -> Package:
         configuration |= {"Runtime": said["Runtime"], "Handler": said["Handler"], "SnapStart": snapshot}
     days, kept_ready = given.package.get("log_retention"), given.package.get("provisioned_concurrency")
     return Package(
-        uri=f"models:/{planned.model}/{planned.version}" if planned.version else planned.uri,
+        uri=str(VersionURI(planned.model, planned.version)) if planned.model and planned.version else planned.uri,
         code=code,
         configuration=configuration,
         architectures=tuple(said["Architectures"]),

@@ -1,10 +1,7 @@
 """A model of MLflow's as what the contract asks: for models that no scorecard can say."""
 
 from ..scorecard.errors import Unsupported
-from ..scorecard.inputs import ABSENT, BOOLEAN, CATEGORY, NUMBER, Input, InputError, named
-
-#: MLflow's types of columns -> the contract's.
-_TYPES = {"string": CATEGORY, "boolean": BOOLEAN, **dict.fromkeys(("double", "float", "long", "integer"), NUMBER)}
+from ..scorecard.inputs import ABSENT, MLFLOW_TYPES, WHOLE_TYPES, Input, InputError, named
 
 
 class Pyfunc:
@@ -31,13 +28,12 @@ class Pyfunc:
             raise ValueError("the model has no signature of named columns; log it with an input example")
         kinds = {one.name: getattr(one.type, "name", str(one.type)) for one in schema.inputs}
         for name, kind in kinds.items():
-            if kind not in _TYPES:
-                raise ValueError(f"the model's column {name!r} is {kind}; expected {', '.join(_TYPES)}")
+            if kind not in MLFLOW_TYPES:
+                raise ValueError(f"the model's column {name!r} is {kind}; expected {', '.join(MLFLOW_TYPES)}")
         self._model, self._kinds = model, kinds
-        whole = ("long", "integer")
         # A column of whole numbers, or of booleans, holds no missing value in MLflow.
         self.inputs = tuple(
-            Input(name, _TYPES[kind], integer=kind in whole, null=kind not in (*whole, "boolean"))
+            Input(name, MLFLOW_TYPES[kind], integer=kind in WHOLE_TYPES, null=kind not in (*WHOLE_TYPES, "boolean"))
             for name, kind in kinds.items()
         )
         self.optional = frozenset(one.name for one in schema.inputs if not one.required)

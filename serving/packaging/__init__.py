@@ -6,7 +6,7 @@ name, with their options; a new one is a module with a ``TARGET`` and a line in 
 """
 
 from .building import build
-from .model import Model
+from .model import PackagedModel
 from .options import Option, Target
 from .plan import Built, File, Limit, PackagePlan, Permission
 from .planning import plan
@@ -17,7 +17,7 @@ __all__ = [
     "Built",
     "File",
     "Limit",
-    "Model",
+    "PackagedModel",
     "Option",
     "PackagePlan",
     "Permission",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import cloud_functions
-from .model import Model
+from .model import PackagedModel
 from .naming import named
 from .options import Target, one_of, option
 from .plan import File, PackagePlan
@@ -35,7 +35,7 @@ class AzureOptions:
     api_keys: tuple[str, ...] = cloud_functions.api_keys()
 
 
-def plan(model: Model, options: AzureOptions) -> PackagePlan:
+def plan(model: PackagedModel, options: AzureOptions) -> PackagePlan:
     """Return the plan of a package for Azure Functions.
 
     Raises

@@ -6,7 +6,7 @@ from typing import Any
 from serving.errors import ServingError
 
 from . import code
-from .model import Model
+from .model import PackagedModel
 from .options import listed, option
 from .plan import FILES, File, Limit, PackagePlan
 
@@ -25,7 +25,7 @@ def variables(keys: Sequence[str]) -> dict[str, str]:
     return {"API_KEYS": ",".join(keys)} if keys else {}
 
 
-def files(model: Model, *, entry: str, called: str, more: Mapping[str, str] | None = None) -> tuple[File, ...]:
+def files(model: PackagedModel, *, entry: str, called: str, more: Mapping[str, str] | None = None) -> tuple[File, ...]:
     """The files of a function: the scorecard, what is known of it, the code, and what the cloud loads.
 
     Parameters
@@ -59,7 +59,7 @@ def files(model: Model, *, entry: str, called: str, more: Mapping[str, str] | No
 
 
 def planned(
-    model: Model,
+    model: PackagedModel,
     package: Sequence[File],
     *,
     target: str,

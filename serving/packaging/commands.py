@@ -95,7 +95,7 @@ def invoke(package: str, *, body: str | None, event: str | None, fetch: bool, en
 def _body(package: str, body: str | None) -> str:
     if body is not None:
         return text(body, "--body")
-    from serving import example
+    from serving.models import example
     from serving.scorecard import Scorecard
 
     with emulator.opened(emulator.archive(Path(package))) as content:

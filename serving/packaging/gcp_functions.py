@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from serving.errors import ServingError
 
 from . import cloud_functions
-from .model import Model
+from .model import PackagedModel
 from .naming import named
 from .options import Target, matching, one_of, option, whole, yes_no
 from .plan import File, PackagePlan
@@ -42,7 +42,7 @@ class GcpOptions:
     api_keys: tuple[str, ...] = cloud_functions.api_keys()
 
 
-def plan(model: Model, options: GcpOptions) -> PackagePlan:
+def plan(model: PackagedModel, options: GcpOptions) -> PackagePlan:
     """Return the plan of a package for Google Cloud Functions.
 
     Raises

@@ -9,7 +9,7 @@ from serving.errors import ServingError
 from serving.server.memory import BESIDE, LEAST, MAX_MEMORY, parse_size
 
 from .docker import PORT, TAGGED, USER
-from .model import Model
+from .model import PackagedModel
 from .naming import named
 from .options import Target, listed, matching, option, whole, yes_no
 from .plan import FILES, File, PackagePlan
@@ -64,7 +64,7 @@ class KubernetesOptions:
     )
 
 
-def plan(model: Model, options: KubernetesOptions) -> PackagePlan:
+def plan(model: PackagedModel, options: KubernetesOptions) -> PackagePlan:
     """Return the plan of the manifests of a version.
 
     Raises
@@ -153,7 +153,7 @@ class Made:
     secret : the name of the Secret with the keys.
     """
 
-    def __init__(self, model: Model, called: str, options: KubernetesOptions):
+    def __init__(self, model: PackagedModel, called: str, options: KubernetesOptions):
         self._called, self._options = called, options
         self.what = f"{model.name} version {model.version}" if model.version else model.digest[:19]
         self.secret = options.secret or f"{called}-keys"

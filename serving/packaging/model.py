@@ -1,35 +1,31 @@
-"""The model that a package is made of: fetched by its URI, with what is known of its version and its gates."""
+"""What a package is made of: a model with its scorecard, its files and the word of its gates."""
 
 import hashlib
-import re
-import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from registry import redaction
-from registry.errors import RegistryError
-from serving import example, models
+from serving import models
 from serving.errors import ServingError
-from serving.flavor import SCORECARD
 from serving.scorecard import Scorecard, ScorecardError
 
 
 @dataclass(frozen=True)
-class Model:
-    """A fetched model.
+class PackagedModel:
+    """A model as its package holds it.
 
     Parameters
     ----------
-    uri : as it was asked for.
-    name, version : of the registered version; None where it is none.
-    scorecard : None where the model has none, and none can be made; ``why`` tells why.
+    uri : as it was asked for, without secrets.
+    name, version : of the registered version; None if it is none.
+    scorecard : None if the model has none, and none can be compiled; ``why`` then says why.
     folder : the model's files, as MLflow keeps them.
-    digest : the scorecard's, or over the model's files.
-    gates : what is known of the gates, in words; ``gated`` whether they passed.
-    example : a row to try it with; empty where there is no scorecard.
+    digest : the scorecard's; without one, that of the model's files.
+    gates : what is known of the gates, in words; ``gated`` is true if they passed.
+    example : a row to try it with; empty if there is no scorecard.
+    keep : what keeps the folder, for as long as it is referred to.
     """
 
     uri: str
@@ -46,7 +42,7 @@ class Model:
 
     @property
     def title(self) -> str:
-        """What to call it in the cloud where nobody says: the registered name, else the folder's."""
+        """What to call it in the cloud unless the user says: the registered name, else the folder's."""
         return self.name or (Path(self.uri).resolve().name if Path(self.uri).is_dir() else "model")
 
     @property
@@ -61,85 +57,59 @@ class Model:
         return {"model": self.name, "version": self.version, "digest": self.digest}
 
 
-def fetch(uri: str, *, allow_ungated: bool) -> Model:
+def fetch(uri: str, *, allow_ungated: bool) -> PackagedModel:
     """A model by its URI, if its gates passed.
 
     Parameters
     ----------
-    uri : as ``serving.models.scorecard`` takes it.
-    allow_ungated : whether one is given whose gates did not pass, or that is not registered and has none.
+    uri : as ``serving.models.find`` takes it.
+    allow_ungated : take one whose gates did not pass, or that is not registered and has none, too.
 
     Raises
     ------
     ServingError
         if the gates did not pass, or the model cannot be read.
     RegistryError, ScorecardError
-        if it cannot be had, or is damaged.
+        if it cannot be fetched, or is damaged.
     """
-    if uri and Path(uri).is_dir():
-        gates = _ungated(f"{uri} is no registered version, so no gates judged it", allow_ungated)
-        return _model(uri, None, None, Path(uri), gates, None)
-    if not re.match(r"[A-Za-z][\w+.-]*:/", uri):
-        raise ServingError(f"{uri!r} is no folder that is there, and no URI; give {_URIS}")
-    if re.fullmatch(r"models:/(?!m-)[^/@]*/?", uri):
-        raise ServingError(f"{uri} names no version; give {_URIS}")
-    from registry import client as registry_client
+    model = models.find(uri)
+    gates, gated = _gates(model, allow_ungated)
+    card, why = _scorecard(model)
+    folder = model.files.folder()
+    return PackagedModel(
+        uri=redaction.url(uri),
+        name=model.name,
+        version=model.version,
+        scorecard=card,
+        why=why,
+        folder=folder,
+        digest=card.digest if card else _digest(folder),
+        gates=gates,
+        gated=gated,
+        example=model.example(card) if card else {},
+        keep=model.files,
+    )
 
-    from . import gating
 
-    client = registry_client.connect()
-    name, version = models.registered(uri) or (None, None)
-    if name and version:
-        try:
-            gates = gating.passed(client, name, version)
-        except gating.NotPassed as error:
-            gates = _ungated(str(error), allow_ungated)
-        exact = f"models:/{name}/{version}"
-    else:
-        gates = _ungated(f"{uri} is no registered version, so no gates judged it", allow_ungated)
-        exact = uri
-    # Not a `with`: the plan reads the files when it is built.
-    folder = tempfile.TemporaryDirectory(prefix="lifecycle-", ignore_cleanup_errors=True)
+def _gates(model: models.ResolvedModel, allow_ungated: bool) -> tuple[str, bool]:
+    from serving.models import gating
+
     try:
-        with registry_client.speaking():
-            from mlflow.artifacts import download_artifacts
-
-            path = Path(download_artifacts(exact, dst_path=folder.name))
-    except RegistryError as error:
-        raise RegistryError(f"{uri} cannot be had: {error}") from error
-    return _model(uri, name, version, path, gates, folder)
+        return gating.passed(model), True
+    except gating.NotPassed as error:
+        if not allow_ungated:
+            raise ServingError(f"{error}; --allow-ungated packages it all the same") from None
+        return f"not passed, and let through by --allow-ungated: {error}", False
 
 
-_URIS = "models:/NAME/VERSION, models:/NAME@ALIAS, runs:/RUN/model, or a model's folder"
-
-
-def _ungated(reason: str, allowed: bool) -> tuple[str, bool]:
-    if not allowed:
-        raise ServingError(f"{reason}; --allow-ungated packages it all the same")
-    return f"not passed, and let through by --allow-ungated: {reason}", False
-
-
-def _model(uri: str, name, version, path: Path, gates: tuple[str, bool], keep) -> Model:
-    card, why = _scorecard(path, uri)
-    digest = card.digest if card else _digest(path)
-    row = example.row(card, example.folder(path)) if card else {}
-    return Model(redaction.url(uri), name, version, card, why, path, digest, *gates, example=row, keep=keep)
-
-
-def _scorecard(path: Path, uri: str) -> tuple[Scorecard | None, str]:
-    """The scorecard of a model, its own or one made of its pipeline; where there is none, why."""
-    if not (path / "MLmodel").is_file() and not (path / SCORECARD).is_file():
-        raise ServingError(f"{uri} is no MLflow model: it has no file MLmodel; give {_URIS}")
+def _scorecard(model: models.ResolvedModel) -> tuple[Scorecard | None, str]:
+    """The scorecard of a model, its own or a compiled one; if there is none, why."""
+    if model.scorecard:
+        return model.scorecard, ""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return models.scorecard(str(path)), ""
-    except ScorecardError as error:
-        if (path / SCORECARD).is_file():
-            raise
-        return None, str(error)
-    except ServingError as error:
-        return None, str(error).replace(str(path), "the model")
+        return model.portable(), ""
+    except (ServingError, ScorecardError) as error:
+        return None, str(error).replace(str(model), "the model")
 
 
 def _digest(folder: Path) -> str:

@@ -4,11 +4,11 @@ import re
 
 from serving.errors import ServingError
 
-from .model import Model
+from .model import PackagedModel
 
 
 def named(
-    model: Model, given: str, *, pattern: str, expected: str, target: str, most: int = 60, kept: str = "a-z0-9"
+    model: PackagedModel, given: str, *, pattern: str, expected: str, target: str, most: int = 60, kept: str = "a-z0-9"
 ) -> tuple[str, tuple[str, ...]]:
     """Return the name, and a note if it is not the model's.
 

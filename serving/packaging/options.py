@@ -8,7 +8,7 @@ from typing import Any
 from registry.cli.text import closest
 from serving.errors import ServingError
 
-from .model import Model
+from .model import PackagedModel
 from .plan import PackagePlan
 
 
@@ -92,7 +92,7 @@ class Target:
     name: str
     summary: str
     kind: type
-    plan: Callable[[Model, Any], PackagePlan]
+    plan: Callable[[PackagedModel, Any], PackagePlan]
 
     @property
     def options(self) -> tuple[Option, ...]:

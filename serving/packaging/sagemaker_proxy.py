@@ -13,7 +13,7 @@ from . import bytecode, code
 from .aws_lambda import iam, settings
 from .aws_lambda.planning import planned
 from .aws_lambda.settings import LambdaOptions
-from .model import Model
+from .model import PackagedModel
 from .options import Target, matching, option, some_of, whole
 from .plan import File, PackagePlan
 
@@ -47,7 +47,7 @@ class ProxyOptions(LambdaOptions):
     )
 
 
-def plan(model: Model, options: ProxyOptions) -> PackagePlan:
+def plan(model: PackagedModel, options: ProxyOptions) -> PackagePlan:
     """Return the plan of a function in front of a SageMaker endpoint.
 
     Raises
@@ -95,7 +95,7 @@ def plan(model: Model, options: ProxyOptions) -> PackagePlan:
     )
 
 
-def _called(model: Model, options: ProxyOptions) -> tuple[str, tuple[str, ...]]:
+def _called(model: PackagedModel, options: ProxyOptions) -> tuple[str, tuple[str, ...]]:
     """The function's name: not that of the function which holds the model itself."""
     called, notes = settings.name(model, options)
     if options.name:
@@ -104,13 +104,13 @@ def _called(model: Model, options: ProxyOptions) -> tuple[str, tuple[str, ...]]:
     return called, (f"the function is called {called}: give -C name= for another name",)
 
 
-def _files(model: Model) -> tuple[File, ...]:
+def _files(model: PackagedModel) -> tuple[File, ...]:
     about = {**model.about, "contract": contract(model)}
     _, modules = code.lambda_function(_HANDLERS, "proxy")
     return (File("about.json", code.compact(about), "which version it is, and what it reads"), *modules)
 
 
-def contract(model: Model) -> dict[str, Any]:
+def contract(model: PackagedModel) -> dict[str, Any]:
     """What the function has to know of a model to check requests: its columns, how text is read, its classes.
 
     Raises
@@ -142,7 +142,7 @@ def contract(model: Model) -> dict[str, Any]:
     }
 
 
-def _commands(model: Model, endpoint: str) -> tuple[str, ...]:
+def _commands(model: PackagedModel, endpoint: str) -> tuple[str, ...]:
     uri = shlex.quote(f"models:/{model.name}/{model.version}" if model.version else model.uri)
     found = [
         "# the endpoint, by MLflow's own image:",

@@ -19,6 +19,10 @@ BOOLEAN = "boolean"
 CATEGORY = "category"
 TYPES = (NUMBER, BOOLEAN, CATEGORY)
 
+#: The types that columns of whole numbers have in an MLflow signature, and the type of an input by that of its column.
+WHOLE_TYPES = ("long", "integer")
+MLFLOW_TYPES = {"string": CATEGORY, "boolean": BOOLEAN, **dict.fromkeys(("double", "float", *WHOLE_TYPES), NUMBER)}
+
 #: The marks that text numbers may have: before the fraction, and between groups of digits ("" for none).
 DECIMALS = (".", ",")
 THOUSANDS = ("", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u2009", "\u202f")

@@ -12,10 +12,12 @@ def source(settings: ServerSettings) -> str:
     """The models by their URIs, or the registry and the policy."""
     policy = settings.policy or os.environ.get("LIFECYCLE_POLICY") or ""
     registry = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT
-    parts = [_absolute(registry), policy and str(Path(policy).expanduser().absolute())]
+    # A name is another model's in another workspace.
+    where = " ".join(filter(None, (_absolute(registry), os.environ.get("MLFLOW_WORKSPACE"))))
+    parts = [where, policy and str(Path(policy).expanduser().absolute())]
     if settings.uris:
         # A path does not depend on the registry.
-        parts = [_place(uri) or f"{parts[0]} {uri}" for uri in settings.uris]
+        parts = [_place(uri) or f"{where} {uri}" for uri in settings.uris]
     return "\n".join(parts)
 
 

@@ -73,7 +73,7 @@ def run(settings: ServerSettings) -> int:
     Keyring.of(settings)
     if settings.rate:
         Rate.parse(settings.rate)
-    direct.wanted(settings.uris)
+    direct.read(settings.uris)
     _see_certificate(settings)
     Cache(cache_folder(settings), source(settings)).make()
     with contextlib.closing(bind(settings.host, settings.port)) as listener, shared() as folder:

@@ -194,15 +194,21 @@ def test_a_file_that_is_there_is_replaced_only_where_asked(store: Path, tmp_path
         (["models:/linear/1", "-o", "."], "is no file; name one, or leave it out"),
         (["models:/linear/1", "-o", "/dev/null", "--overwrite"], "is no file; name one, or leave it out"),
         (["models:/linear/1", "-o", f"{'x' * 300}.json"], "File name too long"),
-        (["models:/nope/1"], "models:/nope/1 cannot be had: Registered Model with name=nope not found"),
-        (["models:/linear/99"], "version=99) not found"),
+        (["models:/nope/1"], "models:/nope/1 cannot be resolved: no registered model 'nope'"),
+        (
+            ["models:/linear/99"],
+            "cannot be resolved: model 'linear' has no version '99'; there are: 1",
+        ),
         (
             ["models:/linear@champion"],
-            "models:/linear@champion cannot be had: Registered model alias champion not found",
+            "models:/linear@champion cannot be resolved: model 'linear' has no alias 'champion'; its aliases: none",
         ),
-        (["models:/linear/Staging"], "models:/linear/Staging cannot be had: model 'linear' has no version 'Staging'"),
+        (
+            ["models:/linear/Staging"],
+            "cannot be resolved: no version of 'linear' is in stage 'Staging'",
+        ),
         (["models:/linear"], "names no version; give models:/NAME/VERSION"),
-        (["linear"], "'linear' is no folder that is there, and no URI"),
+        (["linear"], "'linear' is neither an existing path nor a URI"),
         ([], "Missing argument 'MODEL_URI'"),
     ],
 )

@@ -1,13 +1,13 @@
 """AWS Lambda: a zip of the scorecard and its handler; of a model without a scorecard, an image with MLflow's pyfunc."""
 
-from ..model import Model
+from ..model import PackagedModel
 from ..options import Target
 from ..plan import PackagePlan
 from . import container, zipped
 from .settings import LambdaOptions
 
 
-def plan(model: Model, options: LambdaOptions) -> PackagePlan:
+def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
     """Return the plan of a package for AWS Lambda.
 
     Raises

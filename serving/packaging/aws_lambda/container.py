@@ -6,7 +6,7 @@ from pathlib import Path
 from serving.errors import ServingError
 
 from .. import code
-from ..model import Model
+from ..model import PackagedModel
 from ..plan import CONTAINER, File, PackagePlan
 from . import settings
 from .planning import planned
@@ -34,7 +34,7 @@ CMD ["lambda_function.handler"]
 """
 
 
-def plan(model: Model, options: LambdaOptions) -> PackagePlan:
+def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
     """The plan of a model that has no scorecard.
 
     Raises
@@ -82,7 +82,7 @@ def _model_files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def _release(model: Model) -> str:
+def _release(model: PackagedModel) -> str:
     """The Python that the model was logged with, if Lambda has it.
 
     Raises
@@ -104,7 +104,7 @@ def _release(model: Model) -> str:
     return release
 
 
-def _requirements(model: Model) -> bytes:
+def _requirements(model: PackagedModel) -> bytes:
     """What the model needs, each at one release.
 
     Raises

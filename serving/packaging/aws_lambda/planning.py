@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from ..code import HANDLER, NOTE
-from ..model import Model
+from ..model import PackagedModel
 from ..plan import CONTAINER, ZIP, File, Limit, PackagePlan, Permission
 from ..render import as_yaml
 from ..zipping import zipped
@@ -19,7 +19,7 @@ EVENT = "event.json"
 
 
 def planned(
-    model: Model,
+    model: PackagedModel,
     called: str,
     options: LambdaOptions,
     package: Sequence[File],
@@ -89,7 +89,7 @@ def planned(
     )
 
 
-def _sample(model: Model) -> bytes:
+def _sample(model: PackagedModel) -> bytes:
     """Return a request with the model's example row; without one, the question whether the function is there."""
     if model.example:
         event = http_event(json.dumps({"dataframe_records": [dict(model.example)]}, ensure_ascii=False))

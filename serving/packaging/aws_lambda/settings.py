@@ -5,7 +5,7 @@ from typing import Any
 
 from serving.errors import ServingError
 
-from ..model import Model
+from ..model import PackagedModel
 from ..naming import named
 from ..options import listed, matching, one_of, option, or_none, some_of, whole, yes_no
 
@@ -81,7 +81,7 @@ class LambdaOptions:
     snap_start: bool = option(False, "start from a snapshot (python3.12 and later, no provisioned concurrency)", yes_no)
 
 
-def name(model: Model, options: LambdaOptions) -> tuple[str, tuple[str, ...]]:
+def name(model: PackagedModel, options: LambdaOptions) -> tuple[str, tuple[str, ...]]:
     """Return the function's name, and a note where it is another than the model's.
 
     Raises

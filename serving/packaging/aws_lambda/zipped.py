@@ -3,7 +3,7 @@
 from serving.errors import ServingError
 
 from .. import bytecode, code
-from ..model import Model
+from ..model import PackagedModel
 from ..plan import File, PackagePlan
 from . import settings
 from .planning import planned
@@ -19,7 +19,7 @@ HANDLERS = (
 )
 
 
-def plan(model: Model, options: LambdaOptions) -> PackagePlan:
+def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
     """Return the plan of a model that has a scorecard.
 
     Raises
@@ -48,7 +48,7 @@ def plan(model: Model, options: LambdaOptions) -> PackagePlan:
     )
 
 
-def files(model: Model) -> tuple[File, ...]:
+def files(model: PackagedModel) -> tuple[File, ...]:
     """Return the files of the zip, without bytecode."""
     assert model.scorecard is not None
     _, modules = code.lambda_function(HANDLERS, "handler")

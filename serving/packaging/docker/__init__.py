@@ -9,18 +9,16 @@ from pathlib import Path
 import yaml
 
 from serving.errors import ServingError
-from serving.flavor import SCORECARD
-from serving.server.follower.direct import META
+from serving.models.files import META, MLMODEL, SCORECARD
 from serving.server.memory import BESIDE, MAX_MEMORY
 
-from ..model import Model
+from ..model import PackagedModel
 from ..naming import named
 from ..options import Target, matching, option, some_of, yes_no
 from ..plan import CONTAINER, File, PackagePlan
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
-_MLMODEL = "MLmodel"
 PORT = 8080
 #: The user that the image runs as; it has no name, no home and no rights.
 USER = 10001
@@ -31,11 +29,12 @@ _SWAGGER = "flask-swagger-ui"
 _PARTS = (
     *(f"registry/{name}.py" for name in ("__init__", "errors", "redaction")),
     *(f"registry/cli/{name}.py" for name in ("__init__", "commands", "interrupts", "text")),
-    *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors", "example")),
-    *("serving/contract", "serving/scorecard", "serving/server"),
+    *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors")),
+    *("serving/contract", "serving/models", "serving/scorecard", "serving/server"),
 )
 #: Of these, what only a server runs that follows a registry, and what only compiling and exporting needs.
 _LEFT_BEHIND = (
+    *(f"serving/models/{name}.py" for name in ("gating", "native")),
     *(f"serving/scorecard/{name}" for name in ("compiler", "exports", "loader.py", "parity.py")),
     *(f"serving/server/{name}" for name in ("follower/registry.py", "follower/choice.py", "telemetry/alerts.yaml")),
     "serving/server/telemetry/dashboard.json",
@@ -100,7 +99,7 @@ CMD ["serve"]
 _IGNORED = "*\n!requirements.txt\n!start.py\n!about.json\n!registry\n!serving\n!model\n**/__pycache__\n"
 
 
-def plan(model: Model, options: DockerOptions) -> PackagePlan:
+def plan(model: PackagedModel, options: DockerOptions) -> PackagePlan:
     """Return the plan of an image of the server with a model.
 
     Raises
@@ -152,7 +151,7 @@ def plan(model: Model, options: DockerOptions) -> PackagePlan:
     )
 
 
-def _name(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
+def _name(model: PackagedModel, given: str) -> tuple[str, tuple[str, ...]]:
     """The image's name, and a note where it is another than the model's.
 
     Raises
@@ -164,7 +163,7 @@ def _name(model: Model, given: str) -> tuple[str, tuple[str, ...]]:
     return named(model, given, pattern=_IMAGE, expected=expected, target="docker", most=128)
 
 
-def _files(model: Model, options: DockerOptions) -> tuple[File, ...]:
+def _files(model: PackagedModel, options: DockerOptions) -> tuple[File, ...]:
     title = model.title
     if title in (".", "..") or "/" in title or "\0" in title:
         raise ServingError(f"docker: no folder can be called {title!r}, as the model is")
@@ -221,14 +220,14 @@ def _blocks(name: str) -> Iterator[str]:
             block = ""
 
 
-def _model(model: Model) -> Iterator[tuple[str, bytes | Path]]:
+def _model(model: PackagedModel) -> Iterator[tuple[str, bytes | Path]]:
     """The files of a model that the server reads: the scorecard, and an example of a row."""
     assert model.scorecard is not None
     yield SCORECARD, model.scorecard.dumps().encode()
     if model.version:
         meta = {"model_name": model.name, "model_version": model.version}
         yield META, yaml.safe_dump(meta, allow_unicode=True).encode()
-    file = model.folder / _MLMODEL
+    file = model.folder / MLMODEL
     try:
         about = yaml.safe_load(file.read_text(encoding="utf-8"))["saved_input_example_info"]
         example = str(about["artifact_path"])
@@ -236,7 +235,7 @@ def _model(model: Model) -> Iterator[tuple[str, bytes | Path]]:
         return
     if Path(example).name == example and (model.folder / example).is_file():
         # Who logged it, and where, is nobody's business but the registry's.
-        yield _MLMODEL, yaml.safe_dump({"saved_input_example_info": about}).encode()
+        yield MLMODEL, yaml.safe_dump({"saved_input_example_info": about}).encode()
         yield example, model.folder / example
 
 

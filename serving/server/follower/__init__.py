@@ -1,1 +1,1 @@
-"""The one process of a server that knows MLflow and the registry: it writes what is to be served into the cache."""
+"""The one process of a server that uses MLflow and the registry: it writes what workers serve into the cache."""

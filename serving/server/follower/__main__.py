@@ -1,6 +1,7 @@
-"""``python -m serving.server.follower LIFE``: follows until the pipe LIFE ends; the settings are in the environment.
+"""The follower's program, ``python -m serving.server.follower LIFE``: it runs until the pipe LIFE is closed.
 
-It ends with 0 where there is nothing to follow, and with 2 where it was told what cannot be.
+The settings are in the environment. It exits with 0 if there is nothing (more) to follow, and with 2 if the settings
+are wrong.
 """
 
 import contextlib
@@ -17,25 +18,25 @@ from serving.server.log import Troubles, say
 from serving.server.settings import SETTINGS, ServerSettings, cache_folder, reasons
 from serving.server.source import source
 
-#: While a model waits for the ledger to say more, it is looked at this often; in seconds.
+#: How often a model is looked at while it waits for the ledger, in seconds.
 SOON = 0.25
-#: How often a registry that is away is tried, and another follower's end is waited for; in seconds.
+#: How often to try a registry that does not answer, or to see whether another follower has ended, in seconds.
 AGAIN = 1.0
 
 
 class Life:
-    """Whether the supervisor lives, and sleeping until it does not."""
+    """The life of the supervisor, known by a pipe that closes with it."""
 
     def __init__(self, pipe: int):
         self._pipe = pipe
 
     def ends(self, within: float) -> bool:
-        """Sleep; whether the supervisor has ended."""
+        """Sleep up to ``within`` seconds; True as soon as the supervisor has ended."""
         return bool(select.select([self._pipe], (), (), within)[0])
 
 
 def run(settings: ServerSettings, life: Life) -> int:
-    """Follow until the supervisor ends, or what is served cannot change; the exit code."""
+    """Follow until the supervisor ends, or there is nothing left to follow; returns the exit code."""
     cache = Cache(cache_folder(settings), source(settings))
     cache.make()
     stood_by = False
@@ -53,26 +54,16 @@ def run(settings: ServerSettings, life: Life) -> int:
 def _lead(settings: ServerSettings, cache: Cache, life: Life) -> int:
     if settings.follows:
         return _follow(settings, cache, life)
-    models = direct.wanted(settings.uris)
-
-    def serve() -> None:
-        direct.serve(cache, models, _connect, say)
-
-    if direct.local(settings.uris):
-        serve()
+    models = direct.read(settings.uris)
+    if all(model.uri.local for model in models):
+        direct.serve(cache, models, say)  # nothing to wait for, and no MLflow to import
     else:
-        _tried(serve, life)
+        _tried(lambda: direct.serve(cache, models, say), life)
     return 0
 
 
-def _connect():
-    from registry.client import connect
-
-    return connect()
-
-
 def _tried(work: Callable[[], None], life: Life) -> bool:
-    """Work until it is done; False where the supervisor ended before."""
+    """Repeat the work until it succeeds; False if the supervisor ended first."""
     from registry.errors import RegistryError
 
     troubles = Troubles()
@@ -88,35 +79,35 @@ def _tried(work: Callable[[], None], life: Life) -> bool:
 
 def _follow(settings: ServerSettings, cache: Cache, life: Life) -> int:
     from registry import ledger, policy
-    from registry.client import settle
+    from registry.client import connect, settle
     from registry.errors import RegistryError
 
     settle()
-    policy.read(settings.policy)  # what is wrong with it from the beginning is told at once
+    policy.read(settings.policy)  # report a wrong policy at once
     opened = ledger.open()
     clients: list = []
-    if not _tried(lambda: clients.append(_connect()), life):
+    if not _tried(lambda: clients.append(connect()), life):
         return 0
-    from serving.server.follower.registry import Following
+    from serving.server.follower.registry import RegistryFollower
 
-    following = Following(clients[0], opened, cache, lambda: policy.read(settings.policy), say)
+    follower = RegistryFollower(clients[0], opened, cache, lambda: policy.read(settings.policy), say)
     troubles = Troubles()
     with contextlib.closing(opened):
         while True:
             try:
-                following.look()
+                follower.look()
             except (RegistryError, CacheError) as error:
                 troubles.has("registry", str(error), after="; what is served goes on to be (trying on)")
                 pause = AGAIN
             else:
                 troubles.over("registry", "the registry answers again")
-                pause = SOON if following.waiting else settings.poll
+                pause = SOON if follower.waiting else settings.poll
             if life.ends(pause):
                 return 0
 
 
 def main() -> int:
-    """The program."""
+    """Run the program."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from registry.errors import RegistryError

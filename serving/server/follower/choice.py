@@ -1,8 +1,8 @@
-"""Which version of a model is to be served, by the registry and the ledger: both have to say so.
+"""Which version of a model to serve: one that both the registry and the ledger have in Production.
 
-A version that was moved by hand is not served before ``python -m registry watch`` has judged it: until then, and where
-it fails its gates, the ledger knows it in another stage. What the ledger knows in Production passed when it came, was
-left there by the policy ``flag``, or was put back by a rollback or by ``watch``.
+A version that was moved by hand is not served before ``python -m registry watch`` has judged it: until then, and if it
+fails its gates, the ledger has it in another stage. A version that the ledger has in Production passed its gates when
+it came there, was left there by the policy ``flag``, or was put back by a rollback or by ``watch``.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _FLAGGED = "flagged"
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be served of a model.
+    """The versions of a model to serve.
 
     Parameters
     ----------
-    champion, challenger : numbers; None where there is none.
-    waiting : why a version that is in Production is not served (yet), one line; empty where there is none such.
-    staged : whether there is a version in Production at all; without one, nothing is served.
-    fallback : numbers of versions to serve where neither the champion nor what was served before can be, best first.
+    champion, challenger : their numbers; None if there is none.
+    waiting : why a version in Production is not served (yet), in one line; empty if all are.
+    staged : whether any version is in Production; without one, nothing is served.
+    fallback : numbers of versions to serve if neither the champion nor the version served before can be, best first.
     """
 
     champion: str | None
@@ -36,12 +36,12 @@ class Choice:
 
 
 def choose(state: State, entries: Sequence[LedgerEntry], *, by_hand: str) -> Choice:
-    """What is to be served of a model.
+    """Choose the versions of a model to serve.
 
     Parameters
     ----------
     entries : the ledger's rows of the model.
-    by_hand : the policy for versions that were moved by hand and fail: ``revert`` or ``flag``.
+    by_hand : the policy for versions that were moved by hand and fail their gates: ``revert`` or ``flag``.
     """
     known = reconcile.known(entries, state)
     there = [version.number for version in state.in_stage(PRODUCTION)]
@@ -57,13 +57,13 @@ def choose(state: State, entries: Sequence[LedgerEntry], *, by_hand: str) -> Cho
 
 
 def _stood(state: State, entries: Sequence[LedgerEntry], number: str, by_hand: str) -> bool:
-    """Whether the last verdict on a version for Production was passed, or is let stand."""
+    """Whether the last verdict on a version for Production was a pass, or the policy lets the version stay."""
     created = state.versions[number].created
     for entry in reversed(history.done(entries)):
         if entry.version != number or entry.verdict is None or entry.verdict.get("stage") != PRODUCTION:
             continue
         if all(move["created"] != created for move in entry.details["moves"] if move["version"] == number):
-            continue  # of a version of the same number that was deleted
+            continue  # about a deleted version of the same number
         return bool(entry.verdict.get("passed")) or entry.details.get("outcome") == _FLAGGED or by_hand == FLAG
     return True
 
@@ -84,7 +84,7 @@ def _why(unfit: Sequence[str], known: dict[str, str], state: State, entries: Seq
 
 
 def _under_way(entries: Sequence[LedgerEntry], number: str, created: int) -> bool:
-    """Whether a transition that brings a version to Production has begun, and is not closed."""
+    """Whether a transition of a version to Production has begun and is not closed."""
     closed = {entry.intent for entry in entries if entry.state in CLOSED}
     return any(
         (move["version"], move["created"], move["to"]) == (number, created, PRODUCTION)

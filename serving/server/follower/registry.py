@@ -1,4 +1,4 @@
-"""Following the registry: what is to be served of every model, as its stages, its ledger and the policy say now."""
+"""Following the registry: which versions to serve, by the stages, the ledger and the policy as they are now."""
 
 import contextlib
 import time
@@ -11,8 +11,9 @@ from registry.client import one_try, pages, speaking
 from registry.errors import RegistryError
 from registry.ledger import Ledger
 from registry.stages import PRODUCTION, STAGING, State
+from serving.models.uri import VersionURI
 from serving.server.cache import Cache, CachedModel, CachedVersion, CacheError, StateDocument
-from serving.server.follower import fetching
+from serving.server.follower.admission import Unservable, admit
 from serving.server.follower.choice import Choice, choose
 from serving.server.log import Troubles
 from serving.server.state import TrafficSplit
@@ -23,17 +24,17 @@ if TYPE_CHECKING:
 
     from registry.policy import Policies
 
-#: How often all models are looked at anew, changed or not; in seconds.
+#: How often all models are looked at again, changed or not, in seconds.
 SWEEP = 300.0
 
 
-class Following:
-    """A registry that is followed into a cache.
+class RegistryFollower:
+    """Writes into a cache which versions to serve, as the registry changes.
 
     Parameters
     ----------
-    read_policy : reads the policy; asked at every look.
-    say : is told what changes, a line each.
+    read_policy : reads the policy; called at every look.
+    say : gets one line for each change.
     """
 
     def __init__(
@@ -47,34 +48,34 @@ class Following:
         self._client, self._ledger, self._cache = client, ledger, cache
         self._read_policy, self._say, self._troubles = read_policy, say, Troubles(say)
         self._policies: Policies | None = None
-        # What has changed, to be said once it is written.
+        # Lines about changes, said once the changes are written.
         self._news: list[str] = []
         self._traces: dict[str, Any] = {}
         self._due: set[str] = set()
         self._swept: float | None = None
-        # What was fetched and cannot be served: it is not fetched again at every look.
+        # Versions that cannot be served, and why: they are not fetched again at every look.
         self._unservable: dict[tuple[str, str, int], str] = {}
-        # How the files of scorecards were when they were read, by digest.
+        # The state of scorecards' files when they were read, by digest.
         self._marks: dict[str, tuple | None] = {}
         self._document, self._mark = self._begin()
         self._kept = {kept.name: kept for kept in self._document.models}
 
     @property
     def waiting(self) -> bool:
-        """Whether a model's choice may change without a trace in the registry: when the ledger says more."""
+        """Whether a model waits for the ledger: its choice may then change without a change in the registry."""
         return bool(self._due)
 
     def look(self) -> None:
-        """See what has changed, and write down what is to be served.
+        """See what has changed, and write which versions to serve.
 
-        A model that cannot be decided is left as it is, said, and tried again the next time.
+        A model that cannot be decided stays as it is; that is said, and it is tried again at the next look.
 
         Raises
         ------
         RegistryError
-            where the registry cannot be read; what is served goes on.
+            if the registry cannot be read; what is served stays.
         CacheError
-            where the cache cannot be written.
+            if the cache cannot be written.
         """
         changed = self._new_policy()
         swept = self._swept is None or time.monotonic() - self._swept >= SWEEP
@@ -102,7 +103,7 @@ class Following:
             return StateDocument(), None
 
     def _new_policy(self) -> bool:
-        """Read the policy; whether it is another than before. One that is wrong changes nothing."""
+        """Read the policy; True if it has changed. A wrong policy changes nothing."""
         before = self._policies
         try:
             self._policies = self._read_policy()
@@ -115,7 +116,7 @@ class Following:
         return before is not None and before != self._policies
 
     def _glance(self, *, everything: bool) -> None:
-        """Read all models; one that is not as it was seen last is due."""
+        """Read all models; those that have changed since the last look are due."""
         with speaking():
             traces = {model.name: _trace(model) for model in pages(self._client.search_registered_models)}
         self._due &= traces.keys()
@@ -127,11 +128,11 @@ class Following:
         self._traces = traces
 
     def _there(self, kept: CachedModel) -> bool:
-        """Whether the cache has all that a model needs, as it was written."""
+        """Whether the cache has all scorecards of a model undamaged."""
         return all(self._whole(entry.card) for entry in (kept.champion, kept.challenger) if entry)
 
     def _whole(self, digest: str) -> bool:
-        """Whether the cache has a scorecard; it is read again only where its file is another."""
+        """Whether the cache has a scorecard undamaged; it is read again only if its file has changed."""
         mark = self._cache.mark_of(digest)
         if mark is None or self._marks.get(digest) != mark:
             self._marks.pop(digest, None)
@@ -143,13 +144,13 @@ class Following:
         return True
 
     def _decide(self, name: str) -> bool:
-        """Decide what is served of a model; whether to ask again soon."""
+        """Decide which versions of a model to serve; True to ask again soon."""
         assert self._policies is not None
         policy = self._policies.for_model(name)
         try:
             state = stages.read(self._client, name)
         except stages.NoModel:
-            return True  # gone since the glance: the next one tells
+            return True  # deleted since the glance: the next one sees it
         choice = choose(state, self._ledger.entries(name), by_hand=policy.by_hand)
         before = self._kept.get(name)
         kept = self._champion(state, choice, before)
@@ -167,13 +168,13 @@ class Following:
         if choice.champion:
             try:
                 return CachedModel(state.name, self._entry(state, choice.champion, PRODUCTION), refused=refused)
-            except fetching.Unservable as error:
+            except Unservable as error:
                 refused = str(error)
         if before and before.champion and self._whole(before.champion.card):
             return CachedModel(state.name, before.champion, refused=refused)
         for number in choice.fallback:
             if number != choice.champion:
-                with contextlib.suppress(fetching.Unservable):
+                with contextlib.suppress(Unservable):
                     return CachedModel(state.name, self._entry(state, number, PRODUCTION), refused=refused)
         return CachedModel(state.name, None, refused=refused)
 
@@ -182,32 +183,32 @@ class Following:
             return None
         try:
             return self._entry(state, choice.challenger, STAGING)
-        except fetching.Unservable as error:
+        except Unservable as error:
             self._troubles.has(f"{state.name} challenger", f"{state.name}: not the challenger: {error}")
             return None
 
     def _entry(self, state: State, number: str, stage: str) -> CachedVersion:
-        """A version as the state document tells it; its scorecard is in the cache then.
+        """A version's entry in the state document; its scorecard is then in the cache.
 
         Raises
         ------
         Unservable
+            if the server cannot answer for it.
         """
         version = state.versions[number]
         key = (state.name, number, version.created)
         if key in self._unservable:
-            raise fetching.Unservable(self._unservable[key])
+            raise Unservable(self._unservable[key])
         for kept in (self._kept.get(state.name),):
             for entry in (kept.champion, kept.challenger) if kept else ():
                 if entry and (entry.version, entry.created) == (number, version.created) and self._whole(entry.card):
                     return replace(entry, stage=stage)
+        model = VersionURI(state.name, number).find(self._client)
         try:
-            found = fetching.registered(self._client, state.name, number)
-        except fetching.Unservable as error:
+            return admit(self._cache, model, number, called=f"version {number}", stage=stage, created=version.created)
+        except Unservable as error:
             self._unservable[key] = str(error)
             raise
-        self._cache.add(found.card)
-        return CachedVersion(number, stage, found.card.digest, found.example, version.created)
 
     def _write(self) -> None:
         models = tuple(self._kept[name] for name in sorted(self._kept))
@@ -248,6 +249,6 @@ def _words(traffic: TrafficSplit) -> str:
 
 
 def _trace(model: "RegisteredModel") -> tuple:
-    """What of a model changes when a stage or an alias does."""
+    """The part of a model that changes when a stage or an alias does."""
     newest = sorted((one.current_stage, str(one.version)) for one in model.latest_versions)
     return model.creation_timestamp, model.last_updated_timestamp, newest, dict(model.aliases)

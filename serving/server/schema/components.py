@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from serving.contract import OUTPUTS
-from serving.example import levels
+from serving.models.example import levels
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
 from serving.server.protocols.tensors import DATATYPES

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving import example
+from serving.models import example
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Input
 from serving.server.protocols.tensors import datatype

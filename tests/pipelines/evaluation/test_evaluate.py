@@ -15,6 +15,7 @@ from pipelines.planning import Settings
 from pipelines.training import train
 from registry import evidence
 from registry.errors import RegistryError
+from serving.errors import ServingError
 from tests.pipelines import tables
 
 QUICK = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False}
@@ -90,6 +91,8 @@ def test_a_version_logged_by_other_means_gets_training_evidence(tracking: str, t
         (lambda table: table.assign(target="abc"), {}, "target"),
         (lambda table: table, {"model": "models:/made/99"}, "no version '99'.*1"),
         (lambda table: table, {"model": "nosuch"}, "no registered model 'nosuch'"),
+        (lambda table: table, {"model": "models:/made"}, "models:/made names no version"),
+        (lambda table: table, {"model": "./"}, "is no registered version"),
         (lambda table: table, {"model": "models:/made/Production"}, "no version of 'made' is in stage"),
         (lambda table: table, {"target": "nothere"}, "no column 'nothere'"),
         (lambda table: table, {"sensitive": ["nothere"]}, "no column 'nothere'"),
@@ -100,11 +103,11 @@ def test_what_cannot_be_judged_is_refused(change, question: dict, message: str, 
     train(Settings(str(tables.linear(tmp_path / "t.csv")), name="made", **QUICK))
     change(pd.read_csv(tables.linear(tmp_path / "new.csv", seed=3))).to_csv(tmp_path / "new.csv", index=False)
 
-    with pytest.raises((PipelineError, RegistryError), match=message):
+    with pytest.raises((PipelineError, RegistryError, ServingError), match=message):
         evaluate(EvaluationRequest(**{"model": "models:/made/1", "data": str(tmp_path / "new.csv"), **question}))
 
 
-@pytest.mark.parametrize("model", ["made", "models:/made", "models:/made/latest"])
+@pytest.mark.parametrize("model", ["made", "models:/made/latest"])
 def test_the_newest_version_is_judged_where_none_is_named(tracking: str, tmp_path: Path, model: str) -> None:
     path = str(tables.linear(tmp_path / "t.csv"))
     for _ in range(2):

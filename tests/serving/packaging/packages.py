@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
 from serving.packaging.aws_lambda import TARGET
-from serving.packaging.model import Model
+from serving.packaging.model import PackagedModel
 from serving.packaging.plan import PackagePlan
 from serving.packaging.zipping import zipped as packed
 from serving.scorecard import Scorecard
@@ -38,9 +38,11 @@ json.dump({"found": found, "lines": lines, "own": sorted(own), "imported": sorte
 """
 
 
-def model(card: Scorecard, example: dict | None = None) -> Model:
+def model(card: Scorecard, example: dict | None = None) -> PackagedModel:
     """A fetched model, which nobody had to register."""
-    return Model("models:/made/3", "made", "3", card, "", Path(), card.digest, "passed", True, example=example or {})
+    return PackagedModel(
+        "models:/made/3", "made", "3", card, "", Path(), card.digest, "passed", True, example=example or {}
+    )
 
 
 def planned(**options: str) -> PackagePlan:

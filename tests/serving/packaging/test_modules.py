@@ -12,9 +12,9 @@ import hypothesis
 import pytest
 
 import serving
-from serving import example
 from serving.contract import reply
 from serving.errors import ServingError
+from serving.models import example
 from serving.packaging.aws_lambda.events import http_event
 from serving.packaging.stripping import stripped
 from serving.scorecard import Scorecard, ScorecardError, Unsupported, compile
@@ -207,11 +207,11 @@ BUILD = """
 import hashlib, sys
 from pathlib import Path
 from serving.packaging.aws_lambda.zipped import files
-from serving.packaging.model import Model
+from serving.packaging.model import PackagedModel
 from serving.packaging.zipping import zipped
 from serving.scorecard import Scorecard
 card = Scorecard.loads(sys.stdin.read())
-model = Model("models:/made/3", "made", "3", card, "", Path(), card.digest, "passed", True)
+model = PackagedModel("models:/made/3", "made", "3", card, "", Path(), card.digest, "passed", True)
 print(hashlib.sha256(zipped(files(model))).hexdigest())
 """
 

@@ -216,10 +216,10 @@ class TestRefused:
         [
             ("models:/diabetes", "names no version"),
             ("models:/diabetes/7", "no version '7'"),
-            ("models:/diabetes@nobody", "models:/diabetes@nobody cannot be had"),
-            ("models:/diabetes/Production", "no version 'Production'"),
+            ("models:/diabetes@nobody", "models:/diabetes@nobody cannot be resolved"),
+            ("models:/diabetes/Production", "is in stage 'Production'"),
             ("models:/nothing/1", "no registered model 'nothing'"),
-            ("nowhere", "no folder that is there"),
+            ("nowhere", "neither an existing path nor a URI"),
         ],
     )
     def test_a_model_that_is_not_there(self, store: Path, uri: str, says: str) -> None:

@@ -9,7 +9,7 @@ from registry import policy
 from registry.watch import Watch
 from serving.server.cache import Cache, CachedModel, CacheError, CacheReader
 from serving.server.follower import direct
-from serving.server.follower.registry import Following
+from serving.server.follower.registry import RegistryFollower
 from tests.serving.server import registries, servers
 from tests.serving.server.registries import Registry
 
@@ -44,7 +44,7 @@ class Follower:
 
     def begin(self) -> None:
         """As after a restart."""
-        self.following = Following(
+        self.following = RegistryFollower(
             self._registry.client, self._registry.ledger, self.cache, lambda: policy.read(self.policy), self.said.append
         )
 
@@ -170,11 +170,11 @@ def test_with_an_empty_cache_the_one_before_a_move_by_hand_is_fetched(registry: 
             lambda path: path.unlink(),
             "version 2 has no scorecard; serve it with `mlflow models serve -m models:/wine/2`",
         ),
-        (lambda path: path.write_text("{"), "version 2: its scorecard does not load: "),
-        (lambda path: path.write_bytes(b"\xff\xfe"), "version 2: its scorecard does not load: it is no text"),
+        (lambda path: path.write_text("{"), "version 2: its scorecard.json is refused: "),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "version 2: its scorecard.json is refused: it is no text"),
         (
             lambda path: path.write_text(ONE.dumps().replace(ONE.digest, TWO.digest)),
-            "version 2: its scorecard does not load",
+            "version 2: its scorecard.json is refused",
         ),
     ],
 )
@@ -331,12 +331,12 @@ def test_what_cannot_be_written_is_not_said_to_be_served(registry: Registry, fol
 def test_a_path_that_cannot_be_written_is_not_said_to_be_served(tmp_path: Path) -> None:
     cache, said = Cache(tmp_path / "cache", "wine"), []
     cache.make()
-    models = direct.wanted([f"wine={servers.model(tmp_path / 'model', ONE)}"])
-    direct.serve(cache, models, connect=None, say=said.append)
+    models = direct.read([f"wine={servers.model(tmp_path / 'model', ONE)}"])
+    direct.serve(cache, models, said.append)
     assert said == ["wine: version 0 is served"]
     (path,) = cache.folder.glob("state-*")
     path.unlink()
     path.mkdir()
     with pytest.raises(CacheError, match="cannot be written"):
-        direct.serve(cache, models, connect=None, say=said.append)
+        direct.serve(cache, models, said.append)
     assert len(said) == 1

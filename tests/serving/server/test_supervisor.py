@@ -76,7 +76,7 @@ def test_what_it_is_told_and_cannot_be(tmp_path: Path, folders) -> None:
     refused(sums, "--tls-cert", "file", folder=tmp_path, says="TLS needs both")
     refused(sums, "--tls-cert", "none", "--tls-key", "file", folder=tmp_path, says="--tls-cert none cannot be read")
     refused(sums, "--tls-cert", "file", "--tls-key", "file", folder=tmp_path, says="are not a certificate and its key")
-    refused("nothing", folder=tmp_path, says="'nothing' is no path that is there, and no URI")
+    refused("nothing", folder=tmp_path, says="'nothing' is neither an existing path nor a URI")
     refused("models:/wine", folder=tmp_path, says="names no version")
     refused(sums, sums, folder=tmp_path, says="two models would be called 'sums'")
     refused(sums, "--port", "99999", folder=tmp_path, says="--port")

@@ -1,41 +1,35 @@
-"""A row to try a model with: the first of its MLflow input example, and where that has none a value the model takes."""
+"""A row to try a model with: the first of its MLflow input example, completed by values that the model takes."""
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input, InputError
 
-MLMODEL = "MLmodel"
+from .files import MLMODEL, Files
 
-# What is tried of a number: what the scorecard tells is usual (None), then others; a logarithm takes no 0.
+# What is tried for a number: the value that the scorecard shows to be usual (None), then others; 0 has no logarithm.
 _NUMBERS = (None, 0, 1, 100)
 
 
-def row(card: Scorecard, get: Callable[[str], Path | None]) -> dict[str, Any]:
+def row(card: Scorecard, files: Files) -> dict[str, Any]:
     """A row that the model takes, with values as JSON has them, in the order of the signature.
 
     Parameters
     ----------
-    get : gives a file of the MLflow model by its name; None where there is no such file.
+    files : of the MLflow model.
     """
-    return complete(card, _logged(card, get))
-
-
-def folder(path: Path) -> Callable[[str], Path | None]:
-    """The files of a model's folder, for :func:`row`."""
-    return lambda name: path / name if (path / name).is_file() else None
+    return complete(card, _logged(card, files))
 
 
 def complete(card: Scorecard, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A row that the model takes: what is given, as far as each value can be read, and a usual value of the rest.
+    """A row that the model takes: the given values that it can read, and a usual value for every other column.
 
-    A usual value is what the model puts in place of a missing one, else what it subtracts to centre the column, or a
-    category that it knows.
+    A usual value is the one that the model puts in place of a missing one, else the one that it subtracts to centre the
+    column, or a category that it knows.
     """
     missing = [item for item in card.inputs if not _usable(item, card, given)]
     for number, truth in product(_NUMBERS, (False, True)):
@@ -59,14 +53,14 @@ def levels(item: Input, card: Scorecard) -> list[str]:
     return [text for text in found if isinstance(text, str)]
 
 
-def _logged(card: Scorecard, get: Callable[[str], Path | None]) -> dict[str, Any]:
+def _logged(card: Scorecard, files: Files) -> dict[str, Any]:
     """The first row of the input example, if the model answers it; else empty."""
     import yaml
 
     try:
-        about = get(MLMODEL)
+        about = files.get(MLMODEL)
         told = yaml.safe_load(about.read_text(encoding="utf-8")) if about else {}
-        file = get(told["saved_input_example_info"]["artifact_path"])
+        file = files.get(told["saved_input_example_info"]["artifact_path"])
         table = json.loads(file.read_text(encoding="utf-8")) if file else None
         given = dict(zip(table["columns"], table["data"][0], strict=True)) if table else {}
     except (OSError, ValueError, KeyError, TypeError, IndexError, yaml.YAMLError):
@@ -81,7 +75,7 @@ def _logged(card: Scorecard, get: Callable[[str], Path | None]) -> dict[str, Any
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON can say it: what is no number is missing."""
+    """A value as JSON has it: a number that is not finite becomes a missing one."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -108,7 +102,7 @@ def _value(item: Input, card: Scorecard, *, number: int | None, truth: bool) -> 
 
 
 def _centre(item: Input, card: Scorecard) -> float | None:
-    """What the model puts in place of a missing value of a number, or subtracts first; None where it does neither."""
+    """The number that replaces a missing value, or that is subtracted first; None if there is neither."""
     for column in card.document["columns"]:
         if column.get("input") == item.name:
             for step in column.get("steps", ()):

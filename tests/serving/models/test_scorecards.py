@@ -17,10 +17,15 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from registry.errors import RegistryError
+from pipelines import versions
+from registry.client import connect
 from serving import flavor, models
 from serving.errors import ScorecardError, ServingError
-from serving.scorecard import Input, compile
+from serving.exporting import export
+from serving.packaging import plan
+from serving.scorecard import Input, Scorecard, compile
+from serving.server.cache import Cache
+from serving.server.follower import admission
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*integer column:UserWarning")
 
@@ -197,47 +202,50 @@ def test_a_model_that_does_not_load_here_says_what_to_install(tmp_path: Path) ->
         models.scorecard(uri)
 
 
-@pytest.mark.parametrize("uri", ["", "diabetes", "/no/such/folder", "models", "3"])
-def test_what_is_no_uri_is_told_what_one_is(uri: str, tracking: str) -> None:
-    with pytest.raises(ServingError, match="no folder that is there, and no URI; give models:/NAME/VERSION"):
-        models.scorecard(uri)
-
-
 def test_a_folder_without_a_model_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(ServingError, match="is no MLflow model: it has no file MLmodel"):
+    with pytest.raises(ServingError, match="is no MLflow model: it has neither MLmodel nor scorecard"):
         models.scorecard(str(tmp_path))
 
 
-def test_registered_models_are_found_by_version_alias_and_run(tracking: str) -> None:
+def test_every_command_has_the_same_answer(tracking: str, tmp_path: Path) -> None:
+    """Exporter, packager, server and evaluation: of a version with a scorecard, and of one without."""
     fitted, table = LOGGED["columns"]
     card = compile(fitted)
-    example = table[[one.name for one in card.inputs]].head(3)
-    with mlflow.start_run() as run:
+    example = table[[column.name for column in card.inputs]].head(3)
+    with mlflow.start_run():
         info = flavor.log_model(fitted, card, inputs=card.inputs, classes=card.classes or (), example=example)
-    mlflow.register_model(info.model_uri, "made")
-    mlflow.MlflowClient().set_registered_model_alias("made", "champion", "1")
-    run_uri = f"runs:/{run.info.run_id}/model"
+        mlflow.register_model(info.model_uri, "ours")
+        mlflow.sklearn.log_model(
+            fitted,
+            name="model",
+            signature=infer_signature(table, fitted.predict(table)),
+            pip_requirements=["scikit-learn"],
+            serialization_format="skops",
+            registered_model_name="theirs",
+        )
+    cache = Cache(tmp_path / "cache", "test")
+    cache.make()
 
-    for uri in ("models:/made/1", "models:/made@champion", "models:/made/latest", run_uri, info.model_uri):
-        assert models.scorecard(uri).dumps() == card.dumps(), uri
+    def portable(uri: str) -> set[str]:
+        """The digests of the scorecards that are exported and packaged."""
+        return {
+            Scorecard.loads(export(uri, "scorecard").decode()).digest,
+            plan(uri, "aws-lambda", options={"front": "none"}, allow_ungated=True).digest,
+        }
 
+    def kept(uri: str) -> Scorecard | None:
+        """What evaluation says the version has."""
+        return versions.fetch(connect(), uri, tmp_path / uri.replace("/", "_")).scorecard
 
-@pytest.mark.parametrize(
-    ("uri", "said"),
-    [
-        ("models:/nope/1", "name=nope not found"),
-        ("models:/nope@champion", "nope not found"),
-        ("runs:/abc/model", "Run with id=abc not found"),
-    ],
-)
-def test_a_model_that_is_not_there_is_named(uri: str, said: str, tracking: str) -> None:
-    with pytest.raises(RegistryError, match=f"^{uri} cannot be had: .*{said}"):
-        models.scorecard(uri)
+    assert portable("models:/ours/1") == {card.digest}
+    assert admission.admit(cache, models.find("models:/ours/1"), "1", called="version 1").card == card.digest
+    assert kept("models:/ours/1").digest == card.digest  # type: ignore[union-attr]
 
-
-def test_a_name_without_a_version_is_not_guessed_at(tracking: str) -> None:
-    with pytest.raises(ServingError, match="models:/made names no version; give models:/NAME/VERSION"):
-        models.scorecard("models:/made")
+    assert len(portable("models:/theirs/1")) == 1
+    assert models.find("models:/theirs/1").scorecard is None
+    assert kept("models:/theirs/1") is None
+    with pytest.raises(admission.Unservable, match=r"^version 1 has no scorecard; .* -m models:/theirs/1`$"):
+        admission.admit(cache, models.find("models:/theirs/1"), "1", called="version 1")
 
 
 def test_a_pipeline_of_a_version_without_a_scorecard_is_fetched_and_compiled(

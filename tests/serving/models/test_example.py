@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serving import example
+from serving.models import example
+from serving.models.files import Folder
 from tests.serving.server import cards, servers
 
 PEOPLE = cards.people()
@@ -15,7 +16,7 @@ PEOPLE = cards.people()
 def logged(folder: Path, content: object, path: str = "input_example.json") -> dict:
     servers.model(folder / "m", PEOPLE, cards.PERSON)
     (folder / "m" / path).write_text(content if isinstance(content, str) else json.dumps(content))
-    return example.row(PEOPLE, example.folder(folder / "m"))
+    return example.row(PEOPLE, Folder(folder / "m"))
 
 
 def test_the_first_row_of_the_logged_example(tmp_path: Path) -> None:
