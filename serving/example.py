@@ -9,6 +9,8 @@ from typing import Any
 
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input, InputError
+from serving.scorecard.nodes import OneHot, Product, Source
+from serving.scorecard.steps import Impute, Subtract
 
 MLMODEL = "MLmodel"
 
@@ -51,12 +53,17 @@ def complete(card: Scorecard, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def levels(item: Input, card: Scorecard) -> list[str]:
     """The categories of a column that the model knows."""
-    found: dict[str, None] = {}
-    for column in card.document["columns"]:
-        if column.get("input") == item.name and "one_hot" in column:
-            known = [text for place in column["one_hot"] for text in place["of"]]
-            found |= dict.fromkeys([*known, *column.get("zero", ())])
-    return [text for text in found if isinstance(text, str)]
+    return categories(card).get(item.name, [])
+
+
+def categories(card: Scorecard) -> dict[str, list[str]]:
+    """The texts that the one-hot groups of each input know, in the order of the scorecard."""
+    found: dict[str, list[str]] = {}
+    for column in card.document.columns:
+        if isinstance(column, OneHot) and column.source.kind == "input":
+            known = found.setdefault(column.source.name, [])
+            known += [key for key in column.places() if isinstance(key, str) and key not in known]
+    return found
 
 
 def _logged(card: Scorecard, get: Callable[[str], Path | None]) -> dict[str, Any]:
@@ -109,11 +116,10 @@ def _value(item: Input, card: Scorecard, *, number: int | None, truth: bool) -> 
 
 def _centre(item: Input, card: Scorecard) -> float | None:
     """What the model puts in place of a missing value of a number, or subtracts first; None where it does neither."""
-    for column in card.document["columns"]:
-        if column.get("input") == item.name:
-            for step in column.get("steps", ()):
-                ((name, value),) = step.items()
-                if name in ("impute", "subtract"):
-                    return float(value)
-                break
+    for column in card.document.columns:
+        if isinstance(column, Product) or column.source != Source("input", item.name):
+            continue
+        match column.steps:
+            case (Impute(fill=float(usual)), *_) | (Subtract(operand=usual), *_):
+                return usual
     return None

@@ -105,10 +105,8 @@ def scoring(card, rows: int, outputs) -> int:
     outputs : the requested ones of ``OUTPUTS``.
     """
     labels = [len(str(label)) for label in card.classes or ()]
-    model = card.document["model"]
-    scores = len(model["intercepts"] if model["kind"] == "linear" else model["layers"][-1]["intercepts"])
     cells = sum(SCORED if item.type == NUMBER else SCORED_TEXT for item in card.inputs)
-    cost = rows * (cells + scores * SCORE)
+    cost = rows * (cells + card.document.model.outputs * SCORE)
     for output in outputs:
         if output == "probabilities":
             cost += rows * sum(PROBABILITY + 2 * label for label in labels)
@@ -120,9 +118,9 @@ def scoring(card, rows: int, outputs) -> int:
 
 
 def _explanation(card) -> int:
-    plan = card.plan
-    names = sum(len(name) for name, _ in plan.columns) + sum(max(map(len, names)) for _, _, names in plan.groups)
-    return EXPLANATION + TERM * (len(plan.columns) + len(plan.groups)) + 4 * names
+    columns, groups = card.program.columns, card.program.groups
+    names = sum(len(name) for name, _ in columns) + sum(max(map(len, group.names)) for group in groups)
+    return EXPLANATION + TERM * (len(columns) + len(groups)) + 4 * names
 
 
 def _known_keys(body: bytes) -> tuple[int, int]:

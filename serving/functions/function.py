@@ -5,7 +5,7 @@ import os
 from time import perf_counter
 
 from ..contract import internal
-from ..scorecard import Scorecard
+from ..scorecard import Document, Scorecard
 from .web import Answer, answer, digests, label
 
 #: Longer answers are compressed where the client takes gzip.
@@ -96,7 +96,7 @@ def load(folder: str) -> HttpFunction:
     """The function of the version whose ``scorecard.json`` and ``about.json`` are in a folder."""
     with open(os.path.join(folder, "scorecard.json"), encoding="utf-8") as file:
         # It was checked when the package was built.
-        card = Scorecard(json.loads(file.read()))
+        card = Scorecard(Document(json.loads(file.read())))
     with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
         return HttpFunction(card, json.loads(file.read()))
 

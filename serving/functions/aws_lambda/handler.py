@@ -4,7 +4,7 @@ import json
 import os
 from time import perf_counter, time
 
-from ...scorecard import Scorecard
+from ...scorecard import Document, Scorecard
 from ..web import digests, label
 from . import http
 
@@ -164,6 +164,6 @@ def load(folder: str) -> Handler:
     """The handler of the version whose ``scorecard.json`` and ``about.json`` are in a folder."""
     with open(os.path.join(folder, "scorecard.json"), encoding="utf-8") as file:
         # It was checked when the package was built, and Lambda checks the package's hash.
-        card = Scorecard(json.loads(file.read()))
+        card = Scorecard(Document(json.loads(file.read())))
     with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
         return Handler(card, json.loads(file.read()))
