@@ -10,6 +10,12 @@ import re
 
 from ..scorecard.inputs import NUMBER
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..scorecard import Scorecard
+
 #: A scalar and its place in a list: a float of 24 bytes, which the allocator rounds up, in an over-allocated list.
 VALUE = 36
 #: A string, beyond ``VALUE`` and its characters; the second is for strings that are not ASCII.
@@ -96,7 +102,7 @@ def csv(body: bytes, rows: int, mark: str = ",") -> int:
     return 2 * decoded(body) + found * CSV_ROW + (body.count(mark.encode()) + found) * CSV_CELL
 
 
-def scoring(card, rows: int, outputs) -> int:
+def scoring(card: "Scorecard", rows: int, outputs: "Collection[str]") -> int:
     """Memory for scoring a table, and for its answers with their JSON.
 
     Parameters
@@ -117,7 +123,7 @@ def scoring(card, rows: int, outputs) -> int:
     return cost
 
 
-def _explanation(card) -> int:
+def _explanation(card: "Scorecard") -> int:
     columns, groups = card.program.columns, card.program.groups
     names = sum(len(name) for name, _ in columns) + sum(max(map(len, group.names)) for group in groups)
     return EXPLANATION + TERM * (len(columns) + len(groups)) + 4 * names
