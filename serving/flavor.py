@@ -27,7 +27,7 @@ TRUSTED = ("numpy", "operator", "scipy", "sklearn")
 
 _FORMAT_VERSION = 1
 # Needed by training and exporting alone.
-_LEFT_BEHIND = ("compiler", "parity.py", "exports", "python.py", "__pycache__")
+_LEFT_BEHIND = ("compiler", "parity.py", "exports", "schema.py", "schema.json", "__pycache__")
 
 
 def log_model(

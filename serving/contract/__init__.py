@@ -9,6 +9,13 @@ from .bodies import LIMITS, Limits, loads, read
 from .errors import RequestError, internal, refusal
 from .questions import Question, question
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .answers import AnsweringModel
+
 __all__ = [
     "LIMITS",
     "OUTPUTS",
@@ -27,8 +34,15 @@ __all__ = [
 
 
 def reply(
-    card, body: bytes, content_type: str | None, *, encoding: str | None = None, limits=LIMITS, parse=None, few=None
-):
+    card: "AnsweringModel",
+    body: bytes,
+    content_type: str | None,
+    *,
+    encoding: str | None = None,
+    limits: Limits = LIMITS,
+    parse: "Callable[[bytes], Any] | None" = None,
+    few: int | None = None,
+) -> "tuple[int, dict[str, Any]]":
     """Answer a request.
 
     Parameters
@@ -52,7 +66,9 @@ def reply(
         return error.status, error.payload()
 
 
-def respond(card, value, *, limits=LIMITS, few: int | None = None) -> dict:
+def respond(
+    card: "AnsweringModel", value: object, *, limits: Limits = LIMITS, few: int | None = None
+) -> "dict[str, Any]":
     """Answer a request whose body is parsed already.
 
     Raises

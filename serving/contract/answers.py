@@ -6,16 +6,45 @@ from ..scorecard.scorecard import OUTPUTS
 from .errors import INVALID, RequestError, refusal
 from .tables import shown
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Protocol
+
+    from ..scorecard.inputs import Input
+    from .tables import Table
+
+    class AnsweringModel(Protocol):
+        """What is asked of a model: a ``Scorecard`` has it, and whatever answers as one does."""
+
+        @property
+        def inputs(self) -> Sequence[Input]: ...
+        @property
+        def classes(self) -> Sequence[Any] | None: ...
+        @property
+        def has_probabilities(self) -> bool: ...
+        @property
+        def optional(self) -> frozenset[str]: ...
+        @property
+        def rows(self) -> Any: ...
+        def needs_probabilities(self) -> None: ...
+        def predict(self, table: Any) -> Any: ...
+        def probabilities(self, table: Any) -> Any: ...
+        def predict_row(self, row: Mapping[str, Any]) -> Any: ...
+        def probabilities_row(self, row: Mapping[str, Any]) -> list[float]: ...
+        def explain_row(self, row: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
 # Maximum number of column names in a message.
 _NAMED = 8
 
 
-def answers(card, table, output: str = OUTPUTS[0], *, few: int | None = None) -> list:
+def answers(card: "AnsweringModel", table: "Table", output: str = OUTPUTS[0], *, few: int | None = None) -> list:
     """Return one answer for each row.
 
     Parameters
     ----------
-    card : the ``Scorecard``.
+    card : the ``Scorecard``, or what answers as one does.
     table : of ``tables``, with at least one row.
     output : ``predictions`` (numbers, or labels in their training type), ``probabilities`` (for each row a dict from
         label to probability), or ``explain`` (for each row a dict with terms and reasons).
@@ -43,14 +72,15 @@ def answers(card, table, output: str = OUTPUTS[0], *, few: int | None = None) ->
         raise refusal(error) from None
 
 
-def _whole(card, columns, output: str) -> list:
+def _whole(card: "AnsweringModel", columns: "Mapping[str, list]", output: str) -> list:
     if output == "predictions":
         return card.predict(columns).tolist()
     labels = _labels(card)
     return [dict(zip(labels, row, strict=True)) for row in card.probabilities(columns).tolist()]
 
 
-def _row_by_row(card, table, output: str) -> list:
+def _row_by_row(card: "AnsweringModel", table: "Table", output: str) -> list:
+    answer: Callable[[Mapping[str, Any]], Any]
     if output == "predictions":
         answer = card.predict_row
     elif output == "explain":
@@ -58,8 +88,10 @@ def _row_by_row(card, table, output: str) -> list:
     else:
         labels = _labels(card)
 
-        def answer(row):
+        def likely(row: "Mapping[str, Any]") -> dict[str, float]:
             return dict(zip(labels, card.probabilities_row(row), strict=True))
+
+        answer = likely
 
     found: list = []
     try:
@@ -71,11 +103,11 @@ def _row_by_row(card, table, output: str) -> list:
     return found
 
 
-def _names(card) -> str:
+def _names(card: "AnsweringModel") -> str:
     names = [shown(item.name) for item in card.inputs]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
 
 
-def _labels(card) -> list[str]:
-    return [str(label) for label in card.classes]
+def _labels(card: "AnsweringModel") -> list[str]:
+    return [str(label) for label in card.classes or ()]

@@ -5,6 +5,11 @@ import math
 
 from .errors import TOO_LARGE, RequestError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
 JSON = "application/json"
 
 BOM = "\ufeff"
@@ -23,7 +28,7 @@ class Limits:
 
     __slots__ = ("body", "memory", "rows")
 
-    def __init__(self, body: int = 16 * 1024 * 1024, rows: int = 100_000, memory: int | None = None):
+    def __init__(self, body: int = 16 * 1024 * 1024, rows: int = 100_000, memory: int | None = None) -> None:
         self.body, self.rows, self.memory = body, rows, memory
 
     def claim(self, size: int) -> None:
@@ -66,7 +71,14 @@ class Limits:
 LIMITS = Limits()
 
 
-def read(body: bytes, content_type: str | None, *, encoding: str | None = None, limits=LIMITS, parse=None):
+def read(
+    body: bytes,
+    content_type: str | None,
+    *,
+    encoding: str | None = None,
+    limits: Limits = LIMITS,
+    parse: "Callable[[bytes], Any] | None" = None,
+) -> "Any":
     """Parse a body: a value for JSON, a table for CSV and JSON lines.
 
     Parameters
@@ -100,7 +112,7 @@ def read(body: bytes, content_type: str | None, *, encoding: str | None = None, 
     return tabular.lines_table(body, limits, parse)
 
 
-def parsed(body: bytes, limits: Limits = LIMITS, parse=None):
+def parsed(body: bytes, limits: Limits = LIMITS, parse: "Callable[[bytes], Any] | None" = None) -> "Any":
     """Parse JSON.
 
     Parameters
@@ -147,7 +159,7 @@ def text(body: bytes) -> str:
         raise RequestError(f"the body is not UTF-8 (byte {error.start})") from None
 
 
-def loads(body: bytes):
+def loads(body: bytes) -> "Any":
     """Parse JSON. Numbers too large for float64 become infinite, which columns refuse.
 
     Raises
@@ -165,10 +177,10 @@ def loads(body: bytes):
         raise RequestError(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
 
 
-def _constant(name: str):
+def _constant(name: str) -> "NoReturn":
     raise RequestError(f"the body is not JSON: numbers are finite, found {name}")
 
 
-def _integer(digits: str):
+def _integer(digits: str) -> int | float:
     # Python takes quadratic time for long integers, and refuses the longest.
     return int(digits) if len(digits) <= _LONGEST_NUMBER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)

@@ -10,6 +10,12 @@ import re
 
 from ..scorecard.inputs import NUMBER
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..scorecard import Scorecard
+
 #: A scalar and its place in a list: a float of 24 bytes, which the allocator rounds up, in an over-allocated list.
 VALUE = 36
 #: A string, beyond ``VALUE`` and its characters; the second is for strings that are not ASCII.
@@ -96,7 +102,7 @@ def csv(body: bytes, rows: int, mark: str = ",") -> int:
     return 2 * decoded(body) + found * CSV_ROW + (body.count(mark.encode()) + found) * CSV_CELL
 
 
-def scoring(card, rows: int, outputs) -> int:
+def scoring(card: "Scorecard", rows: int, outputs: "Collection[str]") -> int:
     """Memory for scoring a table, and for its answers with their JSON.
 
     Parameters
@@ -105,10 +111,8 @@ def scoring(card, rows: int, outputs) -> int:
     outputs : the requested ones of ``OUTPUTS``.
     """
     labels = [len(str(label)) for label in card.classes or ()]
-    model = card.document["model"]
-    scores = len(model["intercepts"] if model["kind"] == "linear" else model["layers"][-1]["intercepts"])
     cells = sum(SCORED if item.type == NUMBER else SCORED_TEXT for item in card.inputs)
-    cost = rows * (cells + scores * SCORE)
+    cost = rows * (cells + card.document.model.outputs * SCORE)
     for output in outputs:
         if output == "probabilities":
             cost += rows * sum(PROBABILITY + 2 * label for label in labels)
@@ -119,10 +123,10 @@ def scoring(card, rows: int, outputs) -> int:
     return cost
 
 
-def _explanation(card) -> int:
-    plan = card.plan
-    names = sum(len(name) for name, _ in plan.columns) + sum(max(map(len, names)) for _, _, names in plan.groups)
-    return EXPLANATION + TERM * (len(plan.columns) + len(plan.groups)) + 4 * names
+def _explanation(card: "Scorecard") -> int:
+    columns, groups = card.program.columns, card.program.groups
+    names = sum(len(name) for name, _ in columns) + sum(max(map(len, group.names)) for group in groups)
+    return EXPLANATION + TERM * (len(columns) + len(groups)) + 4 * names
 
 
 def _known_keys(body: bytes) -> tuple[int, int]:

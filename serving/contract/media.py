@@ -33,5 +33,5 @@ def media_type(content_type: str | None) -> str:
     return kind
 
 
-def _either(names) -> str:
+def _either(names: tuple[str, ...]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"

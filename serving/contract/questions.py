@@ -2,9 +2,16 @@
 
 from ..scorecard.inputs import kind
 from .answers import OUTPUTS
-from .bodies import LIMITS
+from .bodies import LIMITS, Limits
 from .errors import INVALID, RequestError
 from .tables import ColumnLists, Records, Table, listed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from ..scorecard.inputs import Input
 
 #: MLflow's own envelopes, answered by ``predictions``, and the short ones, answered by ``prediction``.
 LONG = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -30,17 +37,17 @@ class Question:
         """All outputs that the answer contains."""
         return (self.output,)
 
-    def __init__(self, table, output: str = OUTPUTS[0], *, short: bool = False, one: bool = False):
+    def __init__(self, table: "Any", output: str = OUTPUTS[0], *, short: bool = False, one: bool = False) -> None:
         self.table, self.output, self.short, self.one = table, output, short, one
 
-    def payload(self, found: list) -> dict:
+    def payload(self, found: list) -> "dict[str, Any]":
         """Return the response with these answers, one a row, as JSON."""
         if not self.short:
             return {"predictions": found}
         return {"prediction": found[0] if self.one else found}
 
 
-def question(value, inputs, *, limits=LIMITS) -> Question:
+def question(value: object, inputs: "Sequence[Input]", *, limits: Limits = LIMITS) -> Question:
     """Read a parsed body as a request to a model with these inputs.
 
     Parameters
@@ -54,6 +61,7 @@ def question(value, inputs, *, limits=LIMITS) -> Question:
         with status 400 if the value has none of the forms, and 413 if it has too many rows.
     """
     output, one, short = OUTPUTS[0], False, False
+    table: Table
     if isinstance(value, Table):
         table = value
     elif isinstance(value, list):
@@ -79,14 +87,14 @@ def question(value, inputs, *, limits=LIMITS) -> Question:
 _EXPECTED = f"expected one of the keys {', '.join(LONG + SHORT)}"
 
 
-def _form(value: dict) -> str:
+def _form(value: "dict[str, Any]") -> str:
     found = [key for key in value if key in _FORMS]
     if len(found) == 1:
         return found[0]
     raise RequestError(f"{_EXPECTED}, found {' and '.join(found) if found else 'none of them'}")
 
 
-def _output(value: dict) -> str:
+def _output(value: "dict[str, Any]") -> str:
     params = value.get("params")
     if params is None:
         return OUTPUTS[0]
@@ -96,7 +104,7 @@ def _output(value: dict) -> str:
     return chosen(params.get("output", OUTPUTS[0]))
 
 
-def chosen(output) -> str:
+def chosen(output: "Any") -> str:
     """Check the output that a request names.
 
     Raises
@@ -109,7 +117,7 @@ def chosen(output) -> str:
     return output
 
 
-def _split(value, inputs, limits):
+def _split(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Table:
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         raise RequestError("dataframe_split: expected an object with a list data and a list columns")
     if not value.keys() <= {"columns", "data", "index"}:
@@ -124,20 +132,20 @@ def _split(value, inputs, limits):
     return Matrix([name if isinstance(name, str) else str(name) for name in names], value["data"])
 
 
-def _records(value, inputs, limits):
+def _records(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Records:
     if not isinstance(value, list):
         raise RequestError(f"dataframe_records: expected a list of objects, found {kind(value)}")
     limits.check_rows(len(value))
     return Records(value, fill=True)
 
 
-def _instances(value, inputs, limits):
+def _instances(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Table:
     if not isinstance(value, list):
         raise RequestError(f"instances: expected a list of rows, found {kind(value)}")
     return _rows(value, inputs, limits)
 
 
-def _inputs(value, inputs, limits):
+def _inputs(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Table:
     if isinstance(value, dict):
         return _by_column(value)
     if not isinstance(value, list):
@@ -145,7 +153,7 @@ def _inputs(value, inputs, limits):
     return _rows(value, inputs, limits)
 
 
-def _rows(value: list, inputs, limits):
+def _rows(value: list, inputs: "Sequence[Input]", limits: Limits) -> Table:
     """A table of rows; for a model with one input, a row may be a bare value."""
     limits.check_rows(len(value))  # before they are copied
     if len(inputs) == 1 and value and not any(isinstance(row, (list, dict)) for row in value):
@@ -155,17 +163,17 @@ def _rows(value: list, inputs, limits):
     return listed(value)
 
 
-def _by_column(value: dict):
+def _by_column(value: "dict[str, Any]") -> Records | ColumnLists:
     if value and not any(isinstance(values, (list, dict)) for values in value.values()):
         return Records([value], fill=False)
     return ColumnLists(value)
 
 
-def _short(value, form: str, limits):
+def _short(value: "Any", form: str, limits: Limits) -> tuple[Table, bool]:
     """The table of a short form, and whether it is a single row."""
     if isinstance(value, dict):
         if isinstance(value.get("data"), list) and value.keys() <= {"columns", "data", "index"}:
-            return _split(value, None, limits), False
+            return _split(value, (), limits), False
         table = _by_column(value)
         return table, isinstance(table, Records)
     if not isinstance(value, list):
@@ -181,4 +189,9 @@ def _short(value, form: str, limits):
     return listed(value), False
 
 
-_READ = {"dataframe_split": _split, "dataframe_records": _records, "instances": _instances, "inputs": _inputs}
+_READ: "dict[str, Callable[[Any, Sequence[Input], Limits], Table]]" = {
+    "dataframe_split": _split,
+    "dataframe_records": _records,
+    "instances": _instances,
+    "inputs": _inputs,
+}

@@ -8,6 +8,13 @@ these columns). Names may be padded with blanks, as in the training file: the sc
 from ..scorecard.inputs import InputError, aliases, kind, named
 from .errors import TOO_LARGE, RequestError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from ..scorecard.inputs import Input
+
 _LONGEST_NAME = 80
 # Maximum rows times columns of records with different columns: 100,000 rows of 160.
 _MOST_FILLED = 16_000_000
@@ -18,10 +25,23 @@ class Table:
 
     __slots__ = ()
     uniform = True
+    count: int
 
-    def positional(self, inputs):
+    def positional(self, inputs: "Sequence[Input]") -> "Table":
         """The same rows, with the names of the model's inputs where they have none of their own."""
         return self
+
+    def rows(self) -> "Iterator[Mapping[str, Any]]":
+        """Each row as a mapping of column name to raw value."""
+        raise NotImplementedError
+
+    def columns(self, inputs: "Sequence[Input]") -> "Mapping[str, list] | None":
+        """Lists of raw values by column name; None where only row by row is exact."""
+        raise NotImplementedError
+
+    def foreign(self, inputs: "Sequence[Input]") -> bool:
+        """Whether the table has none of the model's columns."""
+        raise NotImplementedError
 
 
 class Records(Table):
@@ -34,17 +54,17 @@ class Records(Table):
 
     __slots__ = ("_known", "count", "data", "uniform")
 
-    def __init__(self, data: list, *, fill: bool):
+    def __init__(self, data: list, *, fill: bool) -> None:
         for place, row in enumerate(data):
             if not isinstance(row, dict):
                 raise RequestError(f"row {place}: expected an object of column names and values, found {kind(row)}")
         self.data, self.count = data, len(data)
-        known: set = set()
+        known: set[str] = set()
         if len(data) > 1:
             known.update(*data)
         self.uniform = all(len(row) == len(known) for row in data) if known else True
         # Filled during iteration: if each row has a key of its own, there are rows x rows cells.
-        self._known: set | None = None
+        self._known: set[str] | None = None
         if fill and not self.uniform:
             if len(data) * len(known) > _MOST_FILLED:
                 raise RequestError(
@@ -55,12 +75,13 @@ class Records(Table):
                 )
             self._known, self.uniform = known, True
 
-    def rows(self):
-        if self._known is None:
+    def rows(self) -> "Iterator[Mapping[str, Any]]":
+        known = self._known
+        if known is None:
             return iter(self.data)
-        return ({name: row.get(name) for name in self._known} for row in self.data)
+        return ({name: row.get(name) for name in known} for row in self.data)
 
-    def columns(self, inputs) -> dict | None:
+    def columns(self, inputs: "Sequence[Input]") -> "dict[str, list] | None":
         known = frozenset(item.name for item in inputs)
         try:
             if self._known is not None:
@@ -77,7 +98,7 @@ class Records(Table):
             return None
         return {name: [row[name] for row in rows] for name in names}
 
-    def foreign(self, inputs) -> bool:
+    def foreign(self, inputs: "Sequence[Input]") -> bool:
         return all(none_of(inputs, row) for row in self.data)
 
 
@@ -86,7 +107,7 @@ class ColumnLists(Table):
 
     __slots__ = ("count", "data")
 
-    def __init__(self, data: dict):
+    def __init__(self, data: "Mapping[str, list]") -> None:
         self.count = -1
         for name, values in data.items():
             if not isinstance(values, list):
@@ -98,19 +119,19 @@ class ColumnLists(Table):
             self.count = len(values)
         self.data, self.count = data, max(self.count, 0)
 
-    def rows(self):
+    def rows(self) -> "Iterator[dict[str, Any]]":
         names = list(self.data)
         for values in zip(*self.data.values(), strict=True):
             yield dict(zip(names, values, strict=True))
 
-    def columns(self, inputs) -> dict:
+    def columns(self, inputs: "Sequence[Input]") -> "Mapping[str, list]":
         return self.data
 
-    def foreign(self, inputs) -> bool:
+    def foreign(self, inputs: "Sequence[Input]") -> bool:
         return none_of(inputs, self.data)
 
 
-def listed(rows: list, *, fill: bool = False):
+def listed(rows: list, *, fill: bool = False) -> Table:
     """A table of records, or of lists in the order of the model's inputs.
 
     Raises
@@ -128,7 +149,7 @@ def listed(rows: list, *, fill: bool = False):
     return Matrix(None, rows)
 
 
-def none_of(inputs, names) -> bool:
+def none_of(inputs: "Sequence[Input]", names: "Iterable[str]") -> bool:
     """Whether a table with these names has none of the model's columns."""
     known = {item.name for item in inputs}
     return known.isdisjoint(names) and known.isdisjoint(map(str.strip, names))

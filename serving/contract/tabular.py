@@ -2,11 +2,13 @@
 
 import csv
 import io
+from collections.abc import Callable
+from typing import Any
 
 from .bodies import BOM, Limits, loads, text
 from .errors import RequestError
 from .matrix import Matrix
-from .tables import listed
+from .tables import Table, listed
 
 # Separators of CSV other than the comma, and the number of bytes in which the header line is searched.
 _MARKS = ";\t|"
@@ -69,7 +71,7 @@ def _separator(body: bytes) -> tuple[str, int]:
     return (max(_MARKS, key=names) if names(",") < 2 and max(map(names, _MARKS)) > 1 else ","), start
 
 
-def lines_table(body: bytes, limits: Limits, parse):
+def lines_table(body: bytes, limits: Limits, parse: Callable[[bytes], Any] | None) -> Table:
     """Return the table of JSON lines: a record, or a list of values, a line. A key that a line lacks is missing.
 
     Parameters

@@ -5,8 +5,15 @@ import os
 from time import perf_counter
 
 from ..contract import internal
-from ..scorecard import Scorecard
+from ..scorecard import Document, Scorecard
 from .web import Answer, answer, digests, label
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from ..contract.answers import AnsweringModel
 
 #: Longer answers are compressed where the client takes gzip.
 _COMPRESS = 64 * 1024
@@ -23,7 +30,7 @@ class FunctionResponse:
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: dict, body: bytes):
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
 
 
@@ -38,13 +45,20 @@ class HttpFunction:
     write : takes a line of the log, which holds none of the data, and its severity: ``INFO`` or ``ERROR``.
     """
 
-    def __init__(self, card, about: dict, environment=os.environ, *, write=None):
+    def __init__(
+        self,
+        card: "AnsweringModel",
+        about: "Mapping[str, Any]",
+        environment: "Mapping[str, str]" = os.environ,
+        *,
+        write: "Callable[[str, str], object] | None" = None,
+    ) -> None:
         self.card, self.about, self.label = card, about, label(about)
         self.keys = digests(environment)
         self.write = write or _print
         self.cold = True
 
-    def __call__(self, method: str, path: str, headers, body: bytes) -> FunctionResponse:
+    def __call__(self, method: str, path: str, headers: "Iterable[tuple[str, str]]", body: bytes) -> FunctionResponse:
         """Answer a request; whatever goes wrong, there is a response.
 
         Parameters
@@ -53,7 +67,7 @@ class HttpFunction:
         """
         began = perf_counter()
         asked = {name.lower(): value for name, value in headers}
-        told: dict = {}
+        told: dict[str, Any] = {}
         try:
             found = answer(self.card, self.about, method, path, asked, body, keys=self.keys)
             text = found.text
@@ -75,7 +89,7 @@ class HttpFunction:
         self._tell(found, (perf_counter() - began) * 1000.0, told)
         return FunctionResponse(found.status, sent, content)
 
-    def _tell(self, found: Answer, latency: float, told: dict) -> None:
+    def _tell(self, found: Answer, latency: float, told: "Mapping[str, Any]") -> None:
         cold, self.cold = self.cold, False
         severity = "ERROR" if found.status >= 500 else "INFO"
         line = {
@@ -96,7 +110,7 @@ def load(folder: str) -> HttpFunction:
     """The function of the version whose ``scorecard.json`` and ``about.json`` are in a folder."""
     with open(os.path.join(folder, "scorecard.json"), encoding="utf-8") as file:
         # It was checked when the package was built.
-        card = Scorecard(json.loads(file.read()))
+        card = Scorecard(Document(json.loads(file.read())))
     with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
         return HttpFunction(card, json.loads(file.read()))
 

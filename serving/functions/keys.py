@@ -5,10 +5,14 @@ import hmac
 
 from ..contract.errors import RequestError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
 UNAUTHENTICATED = "UNAUTHENTICATED"
 
 
-def authenticate(headers: dict, digests: "tuple[str, ...]") -> None:
+def authenticate(headers: "Mapping[str, str]", digests: "Collection[str]") -> None:
     """Compare the key of a request with those that are let in, in constant time.
 
     Parameters

@@ -1,7 +1,13 @@
 """A model of MLflow's as what the contract asks: for models that no scorecard can say."""
 
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
 from ..scorecard.errors import Unsupported
 from ..scorecard.inputs import ABSENT, MLFLOW_TYPES, WHOLE_TYPES, Input, InputError, named
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Pyfunc:
@@ -19,10 +25,10 @@ class Pyfunc:
 
     #: More rows than this are answered as a table: all.
     few = 0
-    classes: tuple = ()
+    classes: tuple[str, ...] = ()
     has_probabilities = False
 
-    def __init__(self, model):
+    def __init__(self, model: Any) -> None:
         schema = model.metadata.get_input_schema()
         if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
             raise ValueError("the model has no signature of named columns; log it with an input example")
@@ -39,7 +45,7 @@ class Pyfunc:
         self.optional = frozenset(one.name for one in schema.inputs if not one.required)
         self.rows = self
 
-    def predict(self, columns):
+    def predict(self, table: Mapping[str, Any]) -> "np.ndarray":
         """An array with an answer a row.
 
         Raises
@@ -50,34 +56,42 @@ class Pyfunc:
         import numpy as np
         import pandas as pd
 
-        columns, table = named(columns, frozenset(self._kinds)), {}
+        columns, series = named(table, frozenset(self._kinds)), {}
         for item in self.inputs:
             if item.name not in columns:
                 if item.name in self.optional:
                     continue
                 raise InputError(item.name, ABSENT)
-            table[item.name] = pd.Series(_values(item, columns[item.name]), dtype=_dtype(self._kinds[item.name]))
-        found = np.asarray(self._model.predict(pd.DataFrame(table)))
+            series[item.name] = pd.Series(_values(item, columns[item.name]), dtype=_dtype(self._kinds[item.name]))
+        found = np.asarray(self._model.predict(pd.DataFrame(series)))
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
-    def predict_row(self, row):
+    def predict_row(self, row: Mapping[str, Any]) -> Any:
         """The answer for a row; raises as ``predict`` does."""
         try:
             return self.predict({name: [value] for name, value in row.items()}).tolist()[0]
         except InputError as error:
             raise InputError(error.column, error.reason) from None
 
-    def needs_probabilities(self):
+    def probabilities(self, table: Mapping[str, Any]) -> "np.ndarray":
         """Raises Unsupported: MLflow's pyfunc gives predictions alone."""
         raise Unsupported("", "a model without a scorecard", "it has no probabilities: ask for predictions")
 
-    def explain_row(self, row, **_):
+    def probabilities_row(self, row: Mapping[str, Any]) -> list[float]:
+        """Raises Unsupported: MLflow's pyfunc gives predictions alone."""
+        raise Unsupported("", "a model without a scorecard", "it has no probabilities: ask for predictions")
+
+    def needs_probabilities(self) -> None:
+        """Raises Unsupported: MLflow's pyfunc gives predictions alone."""
+        raise Unsupported("", "a model without a scorecard", "it has no probabilities: ask for predictions")
+
+    def explain_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Raises Unsupported: there are no terms to tell."""
         raise Unsupported("", "a model without a scorecard", "it has no explanation: ask for predictions")
 
 
-def _values(item: Input, raw) -> list:
-    found = []
+def _values(item: Input, raw: Iterable[Any]) -> list:
+    found: list[float | str | None] = []
     for value in raw:
         try:
             found.append(item.read(value))

@@ -6,7 +6,9 @@ The endpoint runs an MLflow model (MLflow's own image, or this project's server)
 
 import json
 from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
+from typing import Any
 
 from ..contract.errors import RequestError
 from ..scorecard.errors import Unsupported
@@ -61,14 +63,14 @@ class Endpoint:
     def __init__(
         self,
         name: str,
-        about: dict,
-        client,
+        about: Mapping[str, Any],
+        client: Callable[[], Any],
         *,
         rows: int = 1000,
         seconds: float = 60.0,
-        clock=monotonic,
-        failed=lambda error: None,
-    ):
+        clock: Callable[[], float] = monotonic,
+        failed: Callable[[Exception], object] = lambda error: None,
+    ) -> None:
         self.name, self._client, self._most, self._seconds, self._clock = name, client, rows, seconds, clock
         self.inputs = tuple(Input(**one) for one in about["inputs"])
         self.optional = frozenset(about["optional"])
@@ -77,9 +79,9 @@ class Endpoint:
         self.has_probabilities = about["probabilities"]
         self.rows = self
         self._failed = failed
-        self._kept: OrderedDict = OrderedDict()
+        self._kept: OrderedDict[tuple, tuple[float, Any]] = OrderedDict()
 
-    def predict(self, columns):
+    def predict(self, table: Mapping[str, Any]) -> ListColumn:
         """A column with an answer a row.
 
         Raises
@@ -89,46 +91,46 @@ class Endpoint:
         RequestError
             if the endpoint is away (503), refuses (400), or fails (502).
         """
-        return ListColumn(self._answers(columns, "predictions"))
+        return ListColumn(self._answers(table, "predictions"))
 
-    def probabilities(self, columns):
+    def probabilities(self, table: Mapping[str, Any]) -> ListColumn:
         """A column with a list of probabilities a row, in the order of ``classes``; raises as ``predict`` does."""
         labels = [str(label) for label in self.classes]
-        return ListColumn([row[label] for label in labels] for row in self._answers(columns, "probabilities"))
+        return ListColumn([row[label] for label in labels] for row in self._answers(table, "probabilities"))
 
-    def predict_row(self, row):
+    def predict_row(self, row: Mapping[str, Any]) -> Any:
         """The answer for a row; raises as ``predict`` does."""
         return self._one(row, "predictions")
 
-    def probabilities_row(self, row):
+    def probabilities_row(self, row: Mapping[str, Any]) -> list[float]:
         """The probabilities of a row; raises as ``predict`` does."""
         found = self._one(row, "probabilities")
         return [found[str(label)] for label in self.classes]
 
-    def explain_row(self, row, **_):
+    def explain_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The endpoint's explanation of a row; raises as ``predict`` does."""
         return self._one(row, "explain")
 
-    def needs_probabilities(self):
+    def needs_probabilities(self) -> None:
         """Raises Unsupported where the model gives no probabilities."""
         if not self.has_probabilities:
             raise Unsupported("", "this model", "it has no probabilities: ask for predictions")
 
-    def _one(self, row, output: str):
+    def _one(self, row: Mapping[str, Any], output: str) -> Any:
         try:
             return self._answers({name: [value] for name, value in row.items()}, output)[0]
         except InputError as error:
             raise InputError(error.column, error.reason) from None
 
-    def _answers(self, columns, output: str) -> list:
+    def _answers(self, columns: Mapping[str, Any], output: str) -> list[Any]:
         columns = named(columns, frozenset(item.name for item in self.inputs))
         names = [item.name for item in self.inputs if item.name in columns]
         rows = self._read(columns)
-        keys = [(output, *map(_key, row)) if _short(row) else None for row in rows]
+        keys: list[tuple | None] = [(output, *map(_key, row)) if _short(row) else None for row in rows]
         now = self._clock()
         found: list = [None] * len(rows)
         # Places by what is asked there: rows that are alike are asked once.
-        wanted: dict = {}
+        wanted: dict[tuple | int, list[int]] = {}
         for place, key in enumerate(keys):
             kept = self._kept.get(key) if key else None
             if kept is not None and kept[0] > now:
@@ -137,20 +139,20 @@ class Endpoint:
                 wanted.setdefault(key or place, []).append(place)
         if wanted:
             asked = [rows[places[0]] for places in wanted.values()]
-            for (key, places), answer in zip(wanted.items(), self._ask(names, asked, output), strict=True):
+            for (asked_by, places), answer in zip(wanted.items(), self._ask(names, asked, output), strict=True):
                 for place in places:
                     found[place] = answer
-                if type(key) is tuple:
-                    self._keep(key, answer)
+                if isinstance(asked_by, tuple):
+                    self._keep(asked_by, answer)
         return found
 
-    def _read(self, columns) -> list:
+    def _read(self, columns: Mapping[str, Any]) -> list[list[Any]]:
         """The rows, each value cleaned; the first that cannot be taken is refused."""
         for item in self.inputs:
             if item.name not in columns and item.name not in self.optional:
                 raise InputError(item.name, ABSENT)
         known = [(item, columns[item.name]) for item in self.inputs if item.name in columns]
-        rows: list = []
+        rows: list[list[Any]] = []
         for values in zip(*(raw for _, raw in known), strict=True):
             try:
                 rows.append([_read(item, raw, self.cleaning) for (item, _), raw in zip(known, values, strict=True)])
@@ -159,14 +161,14 @@ class Endpoint:
         # A model of which every column may be left out is asked for as many rows all the same.
         return rows if known else [[] for _ in next(iter(columns.values()), ())]
 
-    def _keep(self, key, answer) -> None:
+    def _keep(self, key: tuple, answer: object) -> None:
         self._kept[key] = (self._clock() + self._seconds, answer)
         self._kept.move_to_end(key)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
-    def _ask(self, names: list, rows: list, output: str) -> list:
-        body: dict = {"dataframe_split": {"columns": names, "data": rows}}
+    def _ask(self, names: list[str], rows: list[list[Any]], output: str) -> list[Any]:
+        body: dict[str, Any] = {"dataframe_split": {"columns": names, "data": rows}}
         if output != "predictions":
             body["params"] = {"output": output}
         try:
@@ -179,7 +181,7 @@ class Endpoint:
             raise self._refused(error) from error
         return self._answered(content, len(rows), output)
 
-    def _answered(self, content: bytes, count: int, output: str) -> list:
+    def _answered(self, content: bytes, count: int, output: str) -> list[Any]:
         """The answers that a response holds.
 
         Raises
@@ -218,7 +220,7 @@ class Endpoint:
         return error
 
 
-def _read(item: Input, raw, cleaning: Cleaning):
+def _read(item: Input, raw: object, cleaning: Cleaning) -> float | str | bool | None:
     value = item.read(raw, cleaning)
     if value is None or isinstance(value, str):
         return value
@@ -227,14 +229,14 @@ def _read(item: Input, raw, cleaning: Cleaning):
     return int(value) if item.integer and abs(value) <= _EXACT else value
 
 
-def _short(row: list) -> bool:
+def _short(row: Sequence[object]) -> bool:
     return not any(type(value) is str and len(value) > _LONG for value in row)
 
 
-def _key(value):
+def _key(value: object) -> tuple[str, object]:
     # 1 == True == 1.0 for a dict, and they are not the same question.
     return type(value).__name__, value
 
 
-def _constant(name: str):
+def _constant(name: str) -> None:
     raise ValueError(f"numbers are finite, found {name}")

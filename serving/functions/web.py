@@ -2,7 +2,14 @@
 
 import json
 
-from ..contract import LIMITS, RequestError, answers, question, read
+from ..contract import LIMITS, Limits, RequestError, answers, question, read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import Any
+
+    from ..contract.answers import AnsweringModel
 
 PREDICT = ("/invocations", "/predict")
 ALIVE = ("/ping", "/health")
@@ -24,7 +31,7 @@ class Answer:
 
     __slots__ = ("allow", "payload", "rows", "status")
 
-    def __init__(self, status: int, payload: dict, *, rows: int = 0, allow: str = ""):
+    def __init__(self, status: int, payload: "Mapping[str, Any]", *, rows: int = 0, allow: str = "") -> None:
         self.status, self.payload, self.rows, self.allow = status, payload, rows, allow
 
     @property
@@ -33,7 +40,17 @@ class Answer:
         return json.dumps(self.payload, separators=(",", ":"))
 
 
-def answer(card, about: dict, method: str, path: str, headers, body, *, limits=LIMITS, keys=None) -> Answer:
+def answer(
+    card: "AnsweringModel",
+    about: "Mapping[str, Any]",
+    method: str,
+    path: str,
+    headers: "Mapping[str, str]",
+    body: "bytes | Callable[[], bytes]",
+    *,
+    limits: Limits = LIMITS,
+    keys: "Collection[str] | None" = None,
+) -> Answer:
     """Answer a request.
 
     Parameters
@@ -70,13 +87,13 @@ def answer(card, about: dict, method: str, path: str, headers, body, *, limits=L
         return _refused(error)
 
 
-def digests(environment) -> tuple[str, ...] | None:
+def digests(environment: "Mapping[str, str]") -> tuple[str, ...] | None:
     """The digests in the variable ``API_KEYS``; None where it is not set. Set and empty, it lets nobody in."""
     given = environment.get("API_KEYS")
     return None if given is None else tuple(given.replace(",", " ").lower().split())
 
 
-def asked(card, value, *, limits=LIMITS) -> Answer:
+def asked(card: "AnsweringModel", value: object, *, limits: Limits = LIMITS) -> Answer:
     """Answer a request whose body is parsed.
 
     Raises
@@ -93,7 +110,7 @@ def _refused(error: RequestError, *, allow: str = "") -> Answer:
     return Answer(error.status, error.payload(), allow=allow)
 
 
-def _authenticate(headers: dict, digests: "tuple[str, ...]") -> None:
+def _authenticate(headers: "Mapping[str, str]", digests: "Collection[str]") -> None:
     from .keys import authenticate  # a function without keys starts without hashes
 
     authenticate(headers, digests)
@@ -103,7 +120,7 @@ def _method(expected: str) -> RequestError:
     return RequestError(f"expected the method {expected}, found another", status=405, code=NOT_ALLOWED)
 
 
-def label(about: dict) -> str:
+def label(about: "Mapping[str, Any]") -> str:
     """``diabetes/3``, as a header may hold it: what is not ASCII is percent-encoded; the digest of what has no name."""
     text = f"{about['model']}/{about['version']}" if about.get("version") else (about.get("digest") or "")[:19]
     # By hand: urllib takes longer to import than a first answer.

@@ -8,6 +8,8 @@ from typing import Any
 
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input, InputError
+from serving.scorecard.nodes import OneHot, Product, Source
+from serving.scorecard.steps import Impute, Subtract
 
 from .files import MLMODEL, Files
 
@@ -45,12 +47,17 @@ def complete(card: Scorecard, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def levels(item: Input, card: Scorecard) -> list[str]:
     """The categories of a column that the model knows."""
-    found: dict[str, None] = {}
-    for column in card.document["columns"]:
-        if column.get("input") == item.name and "one_hot" in column:
-            known = [text for place in column["one_hot"] for text in place["of"]]
-            found |= dict.fromkeys([*known, *column.get("zero", ())])
-    return [text for text in found if isinstance(text, str)]
+    return categories(card).get(item.name, [])
+
+
+def categories(card: Scorecard) -> dict[str, list[str]]:
+    """The texts that the one-hot groups of each input know, in the order of the scorecard."""
+    found: dict[str, list[str]] = {}
+    for column in card.document.columns:
+        if isinstance(column, OneHot) and column.source.kind == "input":
+            known = found.setdefault(column.source.name, [])
+            known += [key for key in column.places() if isinstance(key, str) and key not in known]
+    return found
 
 
 def _logged(card: Scorecard, files: Files) -> dict[str, Any]:
@@ -103,11 +110,10 @@ def _value(item: Input, card: Scorecard, *, number: int | None, truth: bool) -> 
 
 def _centre(item: Input, card: Scorecard) -> float | None:
     """The number that replaces a missing value, or that is subtracted first; None if there is neither."""
-    for column in card.document["columns"]:
-        if column.get("input") == item.name:
-            for step in column.get("steps", ()):
-                ((name, value),) = step.items()
-                if name in ("impute", "subtract"):
-                    return float(value)
-                break
+    for column in card.document.columns:
+        if isinstance(column, Product) or column.source != Source("input", item.name):
+            continue
+        match column.steps:
+            case (Impute(fill=float(usual)), *_) | (Subtract(operand=usual), *_):
+                return usual
     return None

@@ -50,7 +50,7 @@ def files(model: PackagedModel, *, entry: str, called: str, more: Mapping[str, s
     for place, value in {"package": name, **(more or {})}.items():
         text = text.replace("{" + place + "}", value)
     found = [
-        File("scorecard.json", code.compact(card.document), "the model"),
+        File("scorecard.json", code.compact(card.document.content), "the model"),
         File("about.json", code.compact(dict(model.about)), "which version it is"),
         File(called, text.encode(), "what the cloud loads"),
         *carried,

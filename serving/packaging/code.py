@@ -16,8 +16,8 @@ _FORMAT_VERSION = 1
 #: Answering row by row from a checked scorecard needs no compiling, checking, writing, tables or MLflow.
 _LEFT_BEHIND = frozenset(
     ("compiler", "exports", "parity.py", "loader.py")
-    + ("document.py", "strictjson.py", "schema.json")
-    + ("arraysteps.py", "blocks.py", "frames.py", "tables.py")
+    + ("document.py", "fields.py", "strictjson.py", "schema.py", "schema.json")
+    + ("arraysteps.py", "blocks.py", "frames.py", "handlers.py", "tables.py")
 )
 #: What Lambda calls.
 HANDLER = "lambda_function.handler"

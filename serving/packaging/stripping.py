@@ -1,4 +1,4 @@
-"""Strip modules of comments, docstrings and annotations: Lambda compiles them at every cold start.
+"""Strip modules of what only people and type checkers read: Lambda compiles them at every cold start.
 
 Text is cut, and no line goes away: line 12 of a stripped module is line 12 of its source, whichever Python strips it.
 """
@@ -14,7 +14,7 @@ _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def stripped(source: str) -> str:
-    """Return the source of a module without comments, docstrings and annotations."""
+    """Return the source of a module without comments, docstrings, annotations and ``if TYPE_CHECKING`` blocks."""
     lines = [bytearray(line) for line in source.encode().splitlines(keepends=True)]
     for (first, start), (last, end), put in sorted([*_comments(source), *_cuts(ast.parse(source), lines)])[::-1]:
         for number in range(first, last + 1):
@@ -35,7 +35,7 @@ def _comments(source: str) -> Iterator[_Cut]:
 
 
 def _cuts(tree: ast.AST, lines: list[bytearray]) -> Iterator[_Cut]:
-    """Find docstrings, and annotations that stand on one line."""
+    """Find docstrings, annotations that stand on one line, types of fields, and imports for type checkers."""
     for node in ast.walk(tree):
         if (
             isinstance(node, (ast.Module, ast.ClassDef, *_FUNCTION))
@@ -47,10 +47,21 @@ def _cuts(tree: ast.AST, lines: list[bytearray]) -> Iterator[_Cut]:
             yield from _annotation((node.lineno, node.col_offset + len(node.arg.encode())), node.annotation)
         elif isinstance(node, ast.AnnAssign) and node.value:
             yield from _annotation(_end(node.target), node.annotation)
+        elif isinstance(node, ast.If) and not node.orelse and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield (node.lineno, node.col_offset), _end(node), b""
+        elif isinstance(node, ast.ClassDef) and not _for_checkers_only(node):
+            for field in node.body:
+                if isinstance(field, ast.AnnAssign) and not field.value:
+                    yield (field.lineno, field.col_offset), _end(field), b""
         elif isinstance(node, _FUNCTION) and node.returns:
             before = lines[node.returns.lineno - 1][: node.returns.col_offset]
             arrow = len(before[: before.rindex(b"->")].rstrip())
             yield from _annotation((node.returns.lineno, arrow), node.returns)
+
+
+def _for_checkers_only(node: ast.ClassDef) -> bool:
+    """Whether a class would be empty without the types of its fields."""
+    return all(isinstance(one, ast.Expr) or (isinstance(one, ast.AnnAssign) and not one.value) for one in node.body)
 
 
 def _annotation(start: tuple[int, int], annotation: ast.expr) -> Iterator[_Cut]:

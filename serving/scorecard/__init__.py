@@ -6,12 +6,28 @@ scikit-learn pipeline; ``parity`` measures that the two agree; ``exports`` write
 
 from .errors import ScorecardError, Unsupported
 from .inputs import AS_IS, Cleaning, Input, InputError
+from .nodes import Document
 from .scorecard import Scorecard
 
-__all__ = ["AS_IS", "Cleaning", "Input", "InputError", "Scorecard", "ScorecardError", "Unsupported", "compile"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+__all__ = [
+    "AS_IS",
+    "Cleaning",
+    "Document",
+    "Input",
+    "InputError",
+    "Scorecard",
+    "ScorecardError",
+    "Unsupported",
+    "compile",
+]
 
 
-def compile(pipeline, inputs=None, *, cleaning=AS_IS) -> Scorecard:
+def compile(pipeline: "Any", inputs: "Iterable[Input] | None" = None, *, cleaning: Cleaning = AS_IS) -> Scorecard:
     """The scorecard of a fitted scikit-learn pipeline: see ``compiler.compile_pipeline``."""
     from .compiler import compile_pipeline
 

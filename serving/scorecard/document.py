@@ -1,90 +1,92 @@
-"""The scorecard document, version 1: what is allowed in it, and a reader that refuses everything else.
+"""The scorecard document, version 1: a reader that refuses whatever is not allowed in it, and a writer.
 
-A document is plain JSON (``schema.json`` says the same for other tools). From top to bottom: the raw ``inputs`` and
-the ``cleaning`` of their text; ``columns``, each computed from an input or from columns above it by ``steps`` in
-float64; a ``model`` over some of the columns; the ``decision`` of a classifier; the ``digest`` of all of it. A missing
-number travels as NaN and a missing text as None until a step gives it a value; the model takes neither.
+A document is plain JSON. From top to bottom: the raw ``inputs`` and the ``cleaning`` of their text; ``columns``, each
+computed from an input or from columns above it by ``steps`` in float64; a ``model`` over some of the columns; the
+``decision`` of a classifier; the ``digest`` of all of it. A missing number travels as NaN and a missing text as None
+until a step gives it a value; the model takes neither. What a node may hold is said by the types of its fields in
+``nodes`` and ``steps``, from which ``schema`` makes ``schema.json``; what the types cannot say is checked here.
 """
 
-from . import strictjson
+from . import fields, strictjson
 from .errors import ScorecardError
+from .fields import NUMBER, TEXT
 from .inputs import CATEGORY, DECIMALS, THOUSANDS, TYPES, Input, InputError
+from .nodes import ESTIMATORS, LINKS, TASKS, ClassDecision, Document, Estimator, Linear, Network, Term, Threshold
+from .steps import STEPS, TARGET_STEPS, Bin, Category, Clip, Divide, Lookup, Step, read_step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 VERSION = 1
-TASKS = ("regression", "classification")
-LINKS = {"regression": ("identity", "log"), "classification": ("none", "logistic", "softmax", "one-vs-rest")}
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
-#: Functions of one number; each is exactly NumPy's of that name.
-FUNCTIONS = (
-    *("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "cbrt", "square", "abs"),
-    *("sin", "cos", "tanh", "arcsinh", "sign", "negative"),
-)
-#: Steps that undo the transform of a target; a prediction goes through them.
-TARGET_STEPS = ("add", "multiply", "function", "inverse_box_cox", "inverse_yeo_johnson", "subtract", "divide")
-NUMBER, TEXT = "number", "text"
 
 
-def read(text: str) -> dict:
-    """A checked document.
+def read(text: str) -> Document:
+    """The document that a text holds.
 
     Raises
     ------
     ScorecardError
         where the text is not a version 1 document to the letter, or its digest is not that of its content.
     """
-    document = strictjson.loads(text)
-    if isinstance(document, dict) and document.get("scorecard") != VERSION and "scorecard" in document:
-        found = document["scorecard"]
+    content = strictjson.loads(text)
+    if isinstance(content, dict) and content.get("scorecard") != VERSION and "scorecard" in content:
+        found = content["scorecard"]
         shown = found if isinstance(found, (int, float)) else type(found).__name__
         raise ScorecardError(f"this reader understands version {VERSION} of the scorecard, found {shown}: upgrade it")
-    check(document)
-    digest = strictjson.digest({key: value for key, value in document.items() if key != "digest"})
-    if document["digest"] != digest:
+    check(content)
+    digest = strictjson.digest({key: value for key, value in content.items() if key != "digest"})
+    if content["digest"] != digest:
         raise ScorecardError(f"the document was changed or damaged: its digest is {digest}, not the one it states")
-    return document
+    return Document(content)
 
 
-def seal(body: dict) -> dict:
-    """A document of this content with its digest, checked."""
-    document = {"scorecard": VERSION, **{key: value for key, value in body.items() if key not in ("digest",)}}
-    document["digest"] = strictjson.digest(document)
-    check(document)
-    return document
+def seal(body: "Mapping[str, Any]") -> Document:
+    """A document of this content, checked, with its digest."""
+    content = {"scorecard": VERSION, **{key: value for key, value in body.items() if key != "digest"}}
+    content["digest"] = strictjson.digest(content)
+    check(content)
+    return Document(content)
 
 
-def check(document) -> None:
+def check(content: "Any") -> None:
     """Refuses a document that is not well formed; says where. The digest is only looked at for its form."""
     keys = ("scorecard", "task", "inputs", "cleaning", "columns", "model", "decision", "digest")
-    _keys(document, "document", keys)
-    if type(document["scorecard"]) is not int or document["scorecard"] != VERSION:
-        _fail("scorecard", f"the version {VERSION}", document["scorecard"])
-    task = _choice(document["task"], "task", TASKS)
-    digest = _text(document["digest"], "digest")
+    fields.keys(content, "document", keys)
+    if type(content["scorecard"]) is not int or content["scorecard"] != VERSION:
+        fields.fail("scorecard", f"the version {VERSION}", content["scorecard"])
+    task = fields.choice(content["task"], "task", TASKS)
+    digest = fields.text(content["digest"], "digest")
     if len(digest) != 71 or not digest.startswith("sha256:"):
         raise ScorecardError("digest: expected sha256: and 64 hexadecimal digits")
-    inputs = _inputs(document["inputs"])
-    _cleaning(document["cleaning"])
-    columns = _columns(document["columns"], inputs)
-    outputs = _model(document["model"], columns, task)
-    _decision(document["decision"], task, outputs, document["model"])
+    inputs = _inputs(content["inputs"])
+    fields.keys(content["cleaning"], "cleaning", ("trim", "missing"))
+    fields.boolean(content["cleaning"]["trim"], "cleaning.trim")
+    for place, word in enumerate(fields.listed(content["cleaning"]["missing"], "cleaning.missing")):
+        fields.text(word, f"cleaning.missing[{place}]")
+    columns = _columns(content["columns"], inputs)
+    outputs = _model(content["model"], columns, task)
+    _decision(content["decision"], task, outputs, content["model"])
 
 
-def _inputs(value) -> dict:
-    found = {}
-    for place, item in enumerate(_list(value, "inputs")):
+def _inputs(value: "Any") -> dict[str, str]:
+    """Each input's kind by its name."""
+    found: dict[str, str] = {}
+    for place, item in enumerate(fields.listed(value, "inputs")):
         at = f"inputs[{place}]"
-        _keys(item, at, ("name", "type", "integer", "null"), optional=("decimal", "thousands"))
-        name = _text(item["name"], f"{at}.name")
+        fields.keys(item, at, ("name", "type", "integer", "null"), optional=("decimal", "thousands"))
+        name = fields.text(item["name"], f"{at}.name")
         if name in found:
             raise ScorecardError(f"{at}: there are two inputs named {name!r}")
-        found[name] = TEXT if _choice(item["type"], f"{at}.type", TYPES) == CATEGORY else NUMBER
-        _boolean(item["integer"], f"{at}.integer")
-        _boolean(item["null"], f"{at}.null")
-        # Each model has one document: what is usual is not said.
+        found[name] = TEXT if fields.choice(item["type"], f"{at}.type", TYPES) == CATEGORY else NUMBER
+        fields.boolean(item["integer"], f"{at}.integer")
+        fields.boolean(item["null"], f"{at}.null")
+        # Each model has one document: the usual mark is left out.
         if "decimal" in item:
-            _choice(item["decimal"], f"{at}.decimal", DECIMALS[1:])
+            fields.choice(item["decimal"], f"{at}.decimal", DECIMALS[1:])
         if "thousands" in item:
-            _choice(item["thousands"], f"{at}.thousands", THOUSANDS[1:])
+            fields.choice(item["thousands"], f"{at}.thousands", THOUSANDS[1:])
         try:
             Input(**item)
         except InputError as error:
@@ -92,37 +94,30 @@ def _inputs(value) -> dict:
     return found
 
 
-def _cleaning(value) -> None:
-    _keys(value, "cleaning", ("trim", "missing"))
-    _boolean(value["trim"], "cleaning.trim")
-    for place, word in enumerate(_list(value["missing"], "cleaning.missing")):
-        _text(word, f"cleaning.missing[{place}]")
-
-
-def _columns(value, inputs: dict) -> dict:
+def _columns(value: "Any", inputs: dict[str, str]) -> dict[str, str]:
     """Each column's kind by its name, in order."""
     columns: dict[str, str] = {}
 
-    def add(name, kind, at):
-        if _text(name, at) in columns:
+    def add(name: "Any", kind: str, at: str) -> None:
+        if fields.text(name, at) in columns:
             raise ScorecardError(f"{at}: there are two columns named {name!r}")
         columns[name] = kind
 
-    for place, item in enumerate(_list(value, "columns")):
+    for place, item in enumerate(fields.listed(value, "columns")):
         at = f"columns[{place}]"
         if not isinstance(item, dict):
-            _fail(at, "an object", item)
+            fields.fail(at, "an object", item)
         if "product" in item:
-            _keys(item, at, ("name", "product"))
-            for index, name in enumerate(_list(item["product"], f"{at}.product")):
+            fields.keys(item, at, ("name", "product"))
+            for index, name in enumerate(fields.listed(item["product"], f"{at}.product")):
                 _reference(name, columns, f"{at}.product[{index}]", NUMBER)
             add(item["name"], NUMBER, f"{at}.name")
             continue
         source = "column" if "column" in item else "input"
         if "one_hot" in item:
-            _keys(item, at, (source, "steps", "one_hot", "zero", "otherwise"))
+            fields.keys(item, at, (source, "steps", "one_hot", "zero", "otherwise"))
         else:
-            _keys(item, at, ("name", source, "steps"))
+            fields.keys(item, at, ("name", source, "steps"))
         known = columns if source == "column" else inputs
         kind = _reference(item[source], known, f"{at}.{source}", None)
         kind = steps(item["steps"], f"{at}.steps", kind)
@@ -133,216 +128,151 @@ def _columns(value, inputs: dict) -> dict:
     return columns
 
 
-def _one_hot(item, kind, at, add) -> None:
-    seen: set = set()
+def _one_hot(item: "dict[str, Any]", kind: str, at: str, add: "Callable[[Any, str, str], None]") -> None:
+    seen: set[Category] = set()
 
-    def categories(value, at):
-        for index, key in enumerate(_list(value, at)):
-            _key(key, f"{at}[{index}]", kind)
+    def categories(value: "Any", at: str) -> None:
+        for index, key in enumerate(fields.categories(value, at, kind)):
             if key in seen:
                 raise ScorecardError(f"{at}[{index}]: the category is there twice")
             seen.add(key)
 
     names = []
-    for place, group in enumerate(_list(item["one_hot"], f"{at}.one_hot")):
-        _keys(group, f"{at}.one_hot[{place}]", ("name", "of"))
-        add(group["name"], NUMBER, f"{at}.one_hot[{place}].name")
-        names.append(group["name"])
-        categories(group["of"], f"{at}.one_hot[{place}].of")
+    for place, indicator in enumerate(fields.listed(item["one_hot"], f"{at}.one_hot")):
+        fields.keys(indicator, f"{at}.one_hot[{place}]", ("name", "of"))
+        add(indicator["name"], NUMBER, f"{at}.one_hot[{place}].name")
+        names.append(indicator["name"])
+        categories(indicator["of"], f"{at}.one_hot[{place}].of")
     categories(item["zero"], f"{at}.zero")
     otherwise = item["otherwise"]
-    _keys(otherwise, f"{at}.otherwise", ("is",) if isinstance(otherwise, dict) and "is" in otherwise else ("do",))
+    fields.keys(otherwise, f"{at}.otherwise", ("is",) if isinstance(otherwise, dict) and "is" in otherwise else ("do",))
     if "is" in otherwise:
-        _choice(otherwise["is"], f"{at}.otherwise.is", names)
+        fields.choice(otherwise["is"], f"{at}.otherwise.is", names)
     else:
-        _choice(otherwise["do"], f"{at}.otherwise.do", ("zero", "refuse"))
+        fields.choice(otherwise["do"], f"{at}.otherwise.do", ("zero", "refuse"))
 
 
-def steps(value, at: str, kind: str) -> str:
+def steps(value: "Any", at: str, kind: str) -> str:
     """Checks steps that start from a number or a text; what they end with."""
-    for place, step in enumerate(_list(value, at)):
+    for place, item in enumerate(fields.listed(value, at)):
         where = f"{at}[{place}]"
-        if not isinstance(step, dict) or len(step) != 1:
-            _fail(where, "an object with one key, the name of the step", step)
-        (name,) = step
-        if name not in _STEPS:
-            raise ScorecardError(f"{where}: expected one of the steps {', '.join(_STEPS)}, found another")
-        kind = _STEPS[name](step[name], f"{where}.{name}", kind)
+        if not isinstance(item, dict) or len(item) != 1:
+            fields.fail(where, "an object with one key, the name of the step", item)
+        ((name, argument),) = item.items()
+        if name not in STEPS:
+            raise ScorecardError(f"{where}: expected one of the steps {', '.join(STEPS)}, found another")
+        where, cls = f"{where}.{name}", STEPS[name]
+        if kind == TEXT and not cls.takes_text:
+            raise ScorecardError(f"{where}: the step wants a number, its column is text")
+        if len(cls.fields) == 1:
+            fields.check(cls, cls.fields[0])(argument, where, kind)
+        else:
+            fields.node(argument, where, cls, kind)
+        if cls in _CONSTRAINED:
+            _constraints(read_step(name, argument), where)
+        kind = kind if cls.keeps_kind else NUMBER
     return kind
 
 
-def _impute(value, at, kind):
-    _key(value, at, kind, missing=False)
-    return kind
+_CONSTRAINED = (Divide, Clip, Bin, Lookup)
 
 
-def _replace(value, at, kind):
-    _keys(value, at, ("value", "by"))
-    _key(value["value"], f"{at}.value", kind, missing=False)
-    _key(value["by"], f"{at}.by", kind, missing=False)
-    return kind
-
-
-def _is(value, at, kind):
-    _key(value, at, kind)
-    return NUMBER
-
-
-def _by_number(value, at, kind):
-    _needs_number(kind, at)
-    _number(value, at)
-    return NUMBER
-
-
-def _divide(value, at, kind):
-    _needs_number(kind, at)
-    if _number(value, at) == 0:
-        _fail(at, "a number other than zero", value)
-    return NUMBER
-
-
-def _clip(value, at, kind):
-    _needs_number(kind, at)
-    low, high = _numbers(value, at, 2)
-    if low > high:
-        raise ScorecardError(f"{at}: expected the lower limit first")
-    return NUMBER
-
-
-def _function(value, at, kind):
-    _needs_number(kind, at)
-    _choice(value, at, FUNCTIONS)
-    return NUMBER
-
-
-def _bin(value, at, kind):
-    _needs_number(kind, at)
-    edges = _numbers(value, at, None)
-    if edges != sorted(edges):
+def _constraints(step: Step, at: str) -> None:
+    """Refuses what the types of a step's fields allow, and it does not."""
+    if isinstance(step, Divide) and step.operand == 0:
+        fields.fail(at, "a number other than zero", step.operand)
+    if isinstance(step, Clip):
+        if len(step.limits) != 2:
+            fields.fail(at, "2 numbers", step.limits)
+        if step.limits[0] > step.limits[1]:
+            raise ScorecardError(f"{at}: expected the lower limit first")
+    if isinstance(step, Bin) and step.edges != sorted(step.edges):
         raise ScorecardError(f"{at}: expected rising edges")
-    return NUMBER
+    if isinstance(step, Lookup):
+        if len(set(step.keys)) != len(step.keys):
+            raise ScorecardError(f"{at}.keys: a key is there twice")
+        if len(step.values) != len(step.keys):
+            fields.fail(f"{at}.values", f"{len(step.keys)} values", step.values)
 
 
-def _lookup(value, at, kind):
-    _keys(value, at, ("keys", "values", "otherwise"))
-    keys = _list(value["keys"], f"{at}.keys")
-    for place, key in enumerate(keys):
-        _key(key, f"{at}.keys[{place}]", kind)
-    if len(set(keys)) != len(keys):
-        raise ScorecardError(f"{at}.keys: a key is there twice")
-    values = _list(value["values"], f"{at}.values")
-    if len(values) != len(keys):
-        _fail(f"{at}.values", f"{len(keys)} values", values)
-    for place, item in enumerate(values):
-        if item is not None:
-            _number(item, f"{at}.values[{place}]")
-    otherwise = value["otherwise"]
-    if otherwise is not None and otherwise != "refuse":
-        _number(otherwise, f"{at}.otherwise")
-    return NUMBER
-
-
-_STEPS = {
-    "impute": _impute,
-    "replace": _replace,
-    "is": _is,
-    "add": _by_number,
-    "subtract": _by_number,
-    "multiply": _by_number,
-    "divide": _divide,
-    "clip": _clip,
-    "function": _function,
-    "box_cox": _by_number,
-    "yeo_johnson": _by_number,
-    "inverse_box_cox": _by_number,
-    "inverse_yeo_johnson": _by_number,
-    "bin": _bin,
-    "lookup": _lookup,
-}
-
-
-def _model(model, columns, task) -> int:
+def _model(model: "Any", columns: dict[str, str], task: str) -> int:
     """How many scores the model gives."""
     if not isinstance(model, dict):
-        _fail("model", "an object", model)
-    kind = _choice(model.get("kind"), "model.kind", ("linear", "mlp"))
-    common = ("kind", "link", "calibration", "target")
-    _keys(
-        model,
-        "model",
-        (*common, *(("intercepts", "terms") if kind == "linear" else ("columns", "activation", "layers"))),
-    )
-    link = _choice(model["link"], "model.link", LINKS[task])
-    outputs = _linear(model, columns) if kind == "linear" else _mlp(model, columns)
+        fields.fail("model", "an object", model)
+    cls = ESTIMATORS[fields.choice(model.get("kind"), "model.kind", tuple(ESTIMATORS))]
+    fields.keys(model, "model", ("kind", *cls.fields))
+    link = fields.choice(model["link"], "model.link", LINKS[task])
+    outputs = _ESTIMATORS[cls](model, columns)
     if task == "regression" and outputs != 1 or link == "logistic" and outputs != 1:
         raise ScorecardError(f"model: a {task} model with the {link} link has one score, found {outputs}")
     if link in ("softmax", "one-vs-rest") and outputs < 2:
         raise ScorecardError(f"model: the {link} link wants several scores, found one")
-    calibration = model["calibration"]
-    if calibration is not None:
+    fields.check(cls, "calibration")(model["calibration"], "model.calibration", NUMBER)
+    if model["calibration"] is not None:
         if link not in ("logistic", "one-vs-rest"):
             raise ScorecardError("model.calibration: only the logistic and one-vs-rest links are calibrated")
-        if len(_list(calibration, "model.calibration")) != outputs:
-            _fail("model.calibration", f"{outputs} items, one a score", calibration)
-        for place, item in enumerate(calibration):
-            _keys(item, f"model.calibration[{place}]", ("slope", "offset"))
-            _number(item["slope"], f"model.calibration[{place}].slope")
-            _number(item["offset"], f"model.calibration[{place}].offset")
-    target = _list(model["target"], "model.target")
+        if len(model["calibration"]) != outputs:
+            fields.fail("model.calibration", f"{outputs} items, one a score", model["calibration"])
+    target = fields.listed(model["target"], "model.target")
     if target and task != "regression":
         raise ScorecardError("model.target: only a regression has its target transformed")
-    if any(name not in TARGET_STEPS for step in target if isinstance(step, dict) for name in step):
-        raise ScorecardError(f"model.target: expected steps among {', '.join(TARGET_STEPS)}")
+    known = [step.name for step in TARGET_STEPS]
+    if any(name not in known for step in target if isinstance(step, dict) for name in step):
+        raise ScorecardError(f"model.target: expected steps among {', '.join(known)}")
     steps(target, "model.target", NUMBER)
     return outputs
 
 
-def _linear(model, columns) -> int:
-    outputs = len(_numbers(model["intercepts"], "model.intercepts", None))
-    seen = set()
-    for place, term in enumerate(_list(model["terms"], "model.terms")):
+def _linear(model: "dict[str, Any]", columns: dict[str, str]) -> int:
+    fields.numbers(model["intercepts"], "model.intercepts")
+    outputs, seen = len(model["intercepts"]), set()
+    for place, term in enumerate(fields.listed(model["terms"], "model.terms")):
         at = f"model.terms[{place}]"
-        _keys(term, at, ("column", "weights"))
+        fields.node(term, at, Term)
         _reference(term["column"], columns, f"{at}.column", NUMBER)
         if term["column"] in seen:
             raise ScorecardError(f"{at}: the column {term['column']!r} has a term already")
         seen.add(term["column"])
-        _numbers(term["weights"], f"{at}.weights", outputs)
+        fields.length(term["weights"], f"{at}.weights", outputs)
     if outputs == 0:
         raise ScorecardError("model.intercepts: expected a number for each score, found none")
     return outputs
 
 
-def _mlp(model, columns) -> int:
-    names = _list(model["columns"], "model.columns")
-    for place, name in enumerate(names):
+def _network(model: "dict[str, Any]", columns: dict[str, str]) -> int:
+    for name in ("columns", "activation", "layers"):
+        fields.check(Network, name)(model[name], f"model.{name}", NUMBER)
+    for place, name in enumerate(model["columns"]):
         _reference(name, columns, f"model.columns[{place}]", NUMBER)
-    _choice(model["activation"], "model.activation", ACTIVATIONS)
-    width = len(names)
-    if not _list(model["layers"], "model.layers"):
+    width = len(model["columns"])
+    if not model["layers"]:
         raise ScorecardError("model.layers: expected at least one layer, found none")
     for place, layer in enumerate(model["layers"]):
-        at = f"model.layers[{place}]"
-        _keys(layer, at, ("weights", "intercepts"))
-        units = len(_numbers(layer["intercepts"], f"{at}.intercepts", None))
-        if len(_list(layer["weights"], f"{at}.weights")) != units or not units:
-            _fail(f"{at}.weights", f"{units} lists, one a unit", layer["weights"])
+        at, units = f"model.layers[{place}]", len(layer["intercepts"])
+        if len(layer["weights"]) != units or not units:
+            fields.fail(f"{at}.weights", f"{units} lists, one a unit", layer["weights"])
         for unit, row in enumerate(layer["weights"]):
-            _numbers(row, f"{at}.weights[{unit}]", width)
+            fields.length(row, f"{at}.weights[{unit}]", width)
         width = units
     return width
 
 
-def _decision(decision, task, outputs, model) -> None:
+_ESTIMATORS: "dict[type[Estimator], Callable[[dict[str, Any], dict[str, str]], int]]" = {
+    Linear: _linear,
+    Network: _network,
+}
+
+
+def _decision(decision: "Any", task: str, outputs: int, model: "dict[str, Any]") -> None:
     if task == "regression":
         if decision is not None:
-            _fail("decision", "null, as for every regression", decision)
+            fields.fail("decision", "null, as for every regression", decision)
         return
-    _keys(decision, "decision", ("classes", "threshold"))
-    classes = _list(decision["classes"], "decision.classes")
+    fields.keys(decision, "decision", ClassDecision.fields)
+    classes = fields.listed(decision["classes"], "decision.classes")
     kinds = {type(label) for label in classes}
     if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
-        _fail("decision.classes", "labels of one type: all text, whole numbers, numbers or booleans", classes)
+        fields.fail("decision.classes", "labels of one type: all text, whole numbers, numbers or booleans", classes)
     if len(set(classes)) != len(classes) or len(classes) < 2:
         raise ScorecardError("decision.classes: expected two or more different labels")
     if outputs != (1 if len(classes) == 2 else len(classes)) and not (len(classes) == 2 == outputs):
@@ -350,84 +280,18 @@ def _decision(decision, task, outputs, model) -> None:
     threshold = decision["threshold"]
     if threshold is None:
         return
-    _keys(threshold, "decision.threshold", ("on", "value", "positive"))
+    fields.node(threshold, "decision.threshold", Threshold)
     if len(classes) != 2 or outputs != 1:
         raise ScorecardError("decision.threshold: only a decision between two classes has a threshold")
-    on = _choice(threshold["on"], "decision.threshold.on", ("probability", "score"))
-    if on == "probability" and model["link"] == "none":
+    if threshold["on"] == "probability" and model["link"] == "none":
         raise ScorecardError("decision.threshold.on: the model has no probabilities")
-    _number(threshold["value"], "decision.threshold.value")
     if not any(label == threshold["positive"] and type(label) is type(threshold["positive"]) for label in classes):
         raise ScorecardError("decision.threshold.positive: expected one of the classes")
 
 
-def _fail(at, expected, found):
-    shown = f"{len(found)} items" if isinstance(found, list) else type(found).__name__
-    if found is None or isinstance(found, (bool, int, float)):
-        shown = repr(found)
-    raise ScorecardError(f"{at}: expected {expected}, found {shown}")
-
-
-def _keys(value, at, keys, optional=()) -> None:
-    if not isinstance(value, dict):
-        _fail(at, f"an object with {', '.join(keys)}", value)
-    for key in keys:
-        if key not in value:
-            raise ScorecardError(f"{at}: {key!r} is missing")
-    for key in value:
-        if key not in keys and key not in optional:
-            raise ScorecardError(f"{at}: expected only {', '.join((*keys, *optional))}, found {key!r} too")
-
-
-def _list(value, at) -> list:
-    return value if type(value) is list else _fail(at, "a list", value)
-
-
-def _text(value, at) -> str:
-    return value if type(value) is str else _fail(at, "text", value)
-
-
-def _boolean(value, at) -> bool:
-    return value if type(value) is bool else _fail(at, "true or false", value)
-
-
-def _number(value, at) -> float:
-    # A document made in Python may hold what JSON cannot say: a difference that is not zero is NaN or infinity.
-    if type(value) not in (float, int) or value - value != 0:
-        _fail(at, "a finite number", value)
-    return value
-
-
-def _numbers(value, at, length) -> list:
-    if length is not None and len(_list(value, at)) != length:
-        _fail(at, f"{length} numbers", value)
-    for place, item in enumerate(_list(value, at)):
-        if type(item) is not float or item - item != 0:
-            _number(item, f"{at}[{place}]")
-    return value
-
-
-def _choice(value, at, choices):
-    return value if type(value) is str and value in choices else _fail(at, f"one of {', '.join(choices)}", value)
-
-
-def _key(value, at, kind, missing=True) -> None:
-    if value is None and missing:
-        return
-    if kind == TEXT:
-        _text(value, at)
-    else:
-        _number(value, at)
-
-
-def _reference(name, known, at, kind) -> str:
-    if _text(name, at) not in known:
+def _reference(name: "Any", known: dict[str, str], at: str, kind: str | None) -> str:
+    if fields.text(name, at) not in known:
         raise ScorecardError(f"{at}: there is no {name!r} above it")
     if kind is not None and known[name] != kind:
         raise ScorecardError(f"{at}: {name!r} is {known[name]}, expected a {kind}")
     return known[name]
-
-
-def _needs_number(kind, at) -> None:
-    if kind != NUMBER:
-        raise ScorecardError(f"{at}: the step wants a number, its column is text")

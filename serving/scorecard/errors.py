@@ -14,9 +14,9 @@ class Unsupported(ScorecardError):
     step : the class of the step.
     """
 
-    def __init__(self, path: str, step: str, reason: str):
+    def __init__(self, path: str, step: str, reason: str) -> None:
         self.path, self.step, self.reason = path, step, reason
         super().__init__(f"{path or 'the model'} ({step}): {reason}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (self.path, self.step, self.reason)

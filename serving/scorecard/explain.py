@@ -3,11 +3,22 @@
 import math
 
 from .errors import Unsupported
-from .inputs import NUMBER, InputError
+from .inputs import NUMBER, Input, InputError
+from .nodes import Label, Linear
+from .program import Program
 from .rows import OVERFLOW
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-def explain(scorecard, row, *, label=None, reasons: int = 4) -> dict:
+    from .scorecard import Scorecard
+
+
+def explain(
+    scorecard: "Scorecard", row: "Mapping[str, Any]", *, label: Label | None = None, reasons: int = 4
+) -> "dict[str, Any]":
     """The terms of a row's score, and the strongest reasons.
 
     Parameters
@@ -33,8 +44,8 @@ def explain(scorecard, row, *, label=None, reasons: int = 4) -> dict:
     Unsupported
         for an MLP, whose score is no sum of terms; for a label that the model does not know.
     """
-    plan, model = scorecard.plan, scorecard.document["model"]
-    if model["kind"] != "linear":
+    program, model = scorecard.program, scorecard.document.model
+    if not isinstance(model, Linear):
         raise Unsupported("", "an MLP", "its score is no sum of terms: explain works for linear models")
     prediction = scorecard.predict_row(row)
     classes = scorecard.classes
@@ -46,27 +57,28 @@ def explain(scorecard, row, *, label=None, reasons: int = 4) -> dict:
     else:
         shown = label if label is not None else scorecard.positive if len(classes) == 2 else prediction
         place = _place(classes, shown)
-        if len(model["intercepts"]) == 1:
+        if model.outputs == 1:
             sign = 1.0 if place == 1 else -1.0
         else:
             output = place
     slope, offset = 1.0, 0.0
-    if model["calibration"] is not None:
-        slope, offset = model["calibration"][output]["slope"], model["calibration"][output]["offset"]
+    if model.calibration is not None:
+        slope, offset = model.calibration[output].slope, model.calibration[output].offset
     slope, offset = sign * slope, sign * offset
     values = scorecard.rows.fill(row)
-    baseline = slope * model["intercepts"][output] + offset
+    baseline = slope * model.intercepts[output] + offset
     terms = []
-    for (name, slot), weights in zip(plan.columns, plan.weights, strict=True):
+    for (name, slot), weights in zip(program.columns, program.weights, strict=True):
         terms.append((name, slope * (weights[output] * values[slot])))
-    for slot, table, names in plan.groups:
-        if values[slot] >= 0:
-            terms.append((names[values[slot]], slope * table[values[slot]][output]))
+    for group in program.groups:
+        place = values[group.slot]
+        if place >= 0:
+            terms.append((group.names[place], slope * group.weights[place][output]))
     terms = [(name, contribution) for name, contribution in terms if contribution != 0.0]
     try:
         score = math.fsum([baseline, *(contribution for _, contribution in terms)])
     except (OverflowError, ValueError):
-        raise InputError(plan.blame(terms[0][0]), OVERFLOW) from None
+        raise InputError(program.blame(terms[0][0]), OVERFLOW) from None
     return {
         "prediction": prediction,
         "class": shown,
@@ -74,32 +86,34 @@ def explain(scorecard, row, *, label=None, reasons: int = 4) -> dict:
         "score": score,
         "baseline": baseline,
         "terms": [
-            {"term": name, "inputs": list(plan.origin[name]), "contribution": contribution}
+            {"term": name, "inputs": list(program.origin[name]), "contribution": contribution}
             for name, contribution in terms
         ],
-        "reasons": _reasons(plan, values, terms, reasons),
+        "reasons": _reasons(program, values, terms, reasons),
     }
 
 
-def _place(classes, label) -> int:
+def _place(classes: "Sequence[Label]", label: Label | None) -> int:
     for place, known in enumerate(classes):
         if known == label and isinstance(known, bool) == isinstance(label, bool):
             return place
     raise Unsupported("", "classifier", f"expected one of the classes {classes}, found another label")
 
 
-def _scale(scorecard, model) -> str:
+def _scale(scorecard: "Scorecard", model: Linear) -> str:
     if scorecard.task == "regression":
-        return "log of the target" if model["link"] == "log" else "transformed target" if model["target"] else "target"
-    return "log-odds" if model["link"] in ("logistic", "one-vs-rest") else "decision score"
+        return "log of the target" if model.link == "log" else "transformed target" if model.target else "target"
+    return "log-odds" if model.link in ("logistic", "one-vs-rest") else "decision score"
 
 
-def _reasons(plan, values, terms, most: int) -> list[dict]:
-    shares: dict[tuple, list] = {}
+def _reasons(
+    program: Program, values: "Sequence[Any]", terms: list[tuple[str, float]], most: int
+) -> "list[dict[str, Any]]":
+    shares: dict[tuple[str, ...], list[float]] = {}
     for name, contribution in terms:
-        if plan.origin[name]:
-            shares.setdefault(plan.origin[name], []).append(contribution)
-    known = {item.name: (item, values[place]) for place, item in enumerate(plan.inputs)}
+        if program.origin[name]:
+            shares.setdefault(program.origin[name], []).append(contribution)
+    known = {item.name: (item, values[place]) for place, item in enumerate(program.inputs)}
     found = [(inputs, math.fsum(contributions)) for inputs, contributions in shares.items()]
     found = [item for item in found if item[1] != 0.0]
     found.sort(key=lambda item: -abs(item[1]))
@@ -114,7 +128,7 @@ def _reasons(plan, values, terms, most: int) -> list[dict]:
     ]
 
 
-def _said(item, value) -> str:
+def _said(item: Input, value: float | str | None) -> str:
     if value is None or value != value:
         return f"{item.name} is missing"
     if isinstance(value, str):

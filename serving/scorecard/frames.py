@@ -3,6 +3,9 @@
 Imports NumPy and no table library: pandas, PyArrow and polars columns are known by what they can do.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from .inputs import (
@@ -26,17 +29,17 @@ class Coded:
 
     __slots__ = ("codes", "values")
 
-    def __init__(self, codes, values: list):
+    def __init__(self, codes: np.ndarray, values: list) -> None:
         self.codes, self.values = codes, values
 
 
 class Refusals:
     """Rows that are refused, each with the first reason found for it."""
 
-    def __init__(self):
-        self._found: list[tuple] = []
+    def __init__(self) -> None:
+        self._found: list[tuple[np.ndarray, str, str]] = []
 
-    def add(self, rows, column: str, reason: str) -> None:
+    def add(self, rows: np.ndarray, column: str, reason: str) -> None:
         """Refuses rows, given by their numbers."""
         if len(rows):
             self._found.append((rows, column, reason))
@@ -58,7 +61,7 @@ class Refusals:
         return errors
 
 
-def named(table, inputs):
+def named(table: Any, inputs: Sequence[Input]) -> Any:
     """The table with its columns by name: an array (rows, inputs) has them in the signature's order."""
     if getattr(table, "ndim", None) != 2 or hasattr(table, "columns"):
         return table
@@ -68,7 +71,7 @@ def named(table, inputs):
     return {item.name: table[:, place] for place, item in enumerate(inputs)}
 
 
-def names(table) -> list:
+def names(table: Any) -> list:
     """The column names of a table."""
     found = getattr(table, "column_names", None)
     if found is None:
@@ -76,7 +79,7 @@ def names(table) -> list:
     return list(table if found is None else found)
 
 
-def spelled(table, known: frozenset) -> dict:
+def spelled(table: Any, known: frozenset[str]) -> dict[str, Any]:
     """What a table calls each of its columns, by the model's names for those that are the model's.
 
     Raises
@@ -88,7 +91,7 @@ def spelled(table, known: frozenset) -> dict:
     return {**{name: name for name in listed}, **aliases(listed, known)}
 
 
-def length(table) -> int:
+def length(table: Any) -> int:
     """How many rows a table has.
 
     Raises
@@ -109,7 +112,7 @@ def length(table) -> int:
     return size or 0
 
 
-def column(table, known: dict, name: str):
+def column(table: Any, known: dict[str, Any], name: str) -> Any:
     """One column of a table, whose names ``spelled`` has found."""
     if name not in known:
         raise InputError(name, ABSENT)
@@ -122,7 +125,7 @@ def column(table, known: dict, name: str):
     return found
 
 
-def cells(values) -> list:
+def cells(values: Any) -> list:
     """A column as a list of Python's own values."""
     if isinstance(values, list):
         return values
@@ -132,19 +135,19 @@ def cells(values) -> list:
     return list(values)
 
 
-def read(spec: Input, values, cleaning: Cleaning, refusals: Refusals):
+def read(spec: Input, values: Any, cleaning: Cleaning, refusals: Refusals) -> np.ndarray | Coded:
     """A raw column as a float64 array (missing is NaN), or as ``Coded`` text (missing is None)."""
     reader = _text if spec.type == CATEGORY else _numbers
     return reader(spec, values, cleaning, refusals)
 
 
-def finite_sum(array) -> bool:
+def finite_sum(array: np.ndarray) -> bool:
     """Whether the sum of an array is finite: then so are all of its numbers, and one pass was enough to know."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(array.sum()))
 
 
-def _numbers(spec, values, cleaning, refusals):
+def _numbers(spec: Input, values: Any, cleaning: Cleaning, refusals: Refusals) -> np.ndarray:
     array = _float64(spec, values)
     if array is None:
         array = _one_by_one(spec, values, cleaning, refusals)
@@ -166,7 +169,7 @@ def _numbers(spec, values, cleaning, refusals):
     return array
 
 
-def _float64(spec, values):
+def _float64(spec: Input, values: Any) -> np.ndarray | None:
     """The column as float64 where its own type says that all of it is numbers; None where it has to be looked at."""
     if not hasattr(values, "dtype") and hasattr(values, "to_numpy"):  # PyArrow
         values = values.to_numpy()
@@ -184,11 +187,11 @@ def _float64(spec, values):
     return None
 
 
-def _one_by_one(spec, values, cleaning, refusals):
+def _one_by_one(spec: Input, values: Any, cleaning: Cleaning, refusals: Refusals) -> np.ndarray:
     # What is refused for being missing, infinite or no whole number comes after, for the whole column.
     read = _lenient(spec).read
     found = np.empty(len(values), dtype=np.float64)
-    refused: dict[str, list] = {}
+    refused: dict[str, list[int]] = {}
     known: dict[str, float] = {}
     for row, raw in enumerate(cells(values)):
         if type(raw) is str and raw in known:
@@ -213,11 +216,11 @@ def _lenient(spec: Input) -> Input:
     return Input(spec.name, spec.type, decimal=spec.decimal, thousands=spec.thousands)
 
 
-def _text(spec, values, cleaning, refusals) -> Coded:
+def _text(spec: Input, values: Any, cleaning: Cleaning, refusals: Refusals) -> Coded:
     codes, uniques = _factorized(values)
     missing = len(uniques)
     texts: list = []
-    refused: dict[str, list] = {}
+    refused: dict[str, list[int]] = {}
     lenient = _lenient(spec)
     for place, raw in enumerate(uniques):
         try:
@@ -235,12 +238,12 @@ def _text(spec, values, cleaning, refusals) -> Coded:
     return Coded(codes, texts)
 
 
-def _equals_another(value) -> bool:
+def _equals_another(value: object) -> bool:
     """Whether a value of another type, and another text, may equal this one: True is 1."""
     return not isinstance(value, str) and value in (0, 1)
 
 
-def _factorized(values):
+def _factorized(values: Any) -> tuple[np.ndarray, list]:
     """Codes (-1 for missing) and the list of different values."""
     try:
         if hasattr(values, "dictionary_encode"):  # PyArrow

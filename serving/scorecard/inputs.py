@@ -6,6 +6,18 @@ only what costs nothing to import: ``re`` and ``dataclasses`` would take longer 
 
 import math
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from typing import Any, dataclass_transform
+
+    @dataclass_transform(frozen_default=True)
+    class _Dataclass:
+        """Tells type checkers how records are made."""
+
+else:
+    _Dataclass = object
+
 #: Text that stands for a missing value once it is trimmed: what ``pandas.read_csv`` takes as missing, and ``?``.
 MISSING_TEXT = frozenset(
     {
@@ -28,7 +40,6 @@ DECIMALS = (".", ",")
 THOUSANDS = ("", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u2009", "\u202f")
 
 _DECIMAL_CHARACTERS = frozenset("0123456789+-.eE")
-_DIGITS = frozenset("0123456789")
 _INFINITE = frozenset({"inf", "infinity", "+inf", "+infinity", "-inf", "-infinity"})
 _TRUTH = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 
@@ -42,12 +53,12 @@ SEVERAL = "expected one column of this name, found several"
 class InputError(ValueError):
     """A value, or a column, that a model cannot take: says the column and what was expected, never the data."""
 
-    def __init__(self, column: str, reason: str, row: int | None = None):
+    def __init__(self, column: str, reason: str, row: int | None = None) -> None:
         self.column, self.reason, self.row = column, reason, row
         where = f"column {column!r}" if row is None else f"row {row}, column {column!r}"
         super().__init__(f"{where}: {reason}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (self.column, self.reason, self.row)
 
     def at(self, row: int) -> "InputError":
@@ -55,43 +66,70 @@ class InputError(ValueError):
         return InputError(self.column, self.reason, row)
 
 
-class _Frozen:
-    """A value made of its slots: compared, hashed and shown by them, and never changed."""
+_set = object.__setattr__
+_NO_FIELDS: tuple[str, ...] = ()
+_NO_CHOICES: dict[str, tuple[str, ...]] = {}
 
-    __slots__: tuple[str, ...] = ()
 
-    def __setattr__(self, name, value):
+class Record(_Dataclass):
+    """A value made of its fields: built, compared, hashed and shown by them, and never changed.
+
+    A subclass names its fields in ``__slots__`` and gives each its type. This is what a frozen dataclass does, without
+    the time that importing ``dataclasses`` takes.
+
+    Attributes
+    ----------
+    fields : the names of all fields, in order, those of base classes first.
+    choices : by field, the words that it is one of; where its type is more than text, the texts that it may be.
+    """
+
+    __slots__ = ()
+    fields, choices = _NO_FIELDS, _NO_CHOICES
+
+    def __init_subclass__(cls) -> None:
+        cls.fields = (*cls.fields, *cls.__slots__)
+
+    def __init__(self, *values: object, **named: object) -> None:
+        fields = self.fields
+        if named and named.keys() == set(fields[len(values) :]):
+            values = (*values, *(named[name] for name in fields[len(values) :]))
+        elif named or len(values) != len(fields):
+            raise TypeError(f"{type(self).__name__}: expected {', '.join(fields)}")
+        for name, value in zip(fields, values, strict=True):
+            _set(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: make a new one to change {name!r}")
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: {name!r} stays")
 
     def _values(self) -> tuple:
-        return tuple(getattr(self, name) for name in self.__slots__)
+        return tuple(getattr(self, name) for name in self.fields)
 
-    def __eq__(self, other):
-        return self._values() == other._values() if type(other) is type(self) else NotImplemented
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._values() == other._values()
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self._values())
 
-    def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.fields)})"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), self._values()
 
 
-class Cleaning(_Frozen):
+class Cleaning(Record):
     """How text is read: trimmed or as it stands, and which words mean that the value is missing."""
 
     __slots__ = ("trim", "missing")
     trim: bool
     missing: frozenset[str]
 
-    def __init__(self, trim: bool = True, missing: frozenset[str] = MISSING_TEXT):
-        object.__setattr__(self, "trim", trim)
-        object.__setattr__(self, "missing", frozenset(missing))
+    def __init__(self, trim: bool = True, missing: "Iterable[str]" = MISSING_TEXT) -> None:
+        _set(self, "trim", trim)
+        _set(self, "missing", frozenset(missing))
 
     def text(self, raw: str) -> str | None:
         """The text without its surrounding white space, or None where it stands for a missing value."""
@@ -103,7 +141,7 @@ class Cleaning(_Frozen):
 AS_IS = Cleaning(trim=False, missing=frozenset())
 
 
-class Input(_Frozen):
+class Input(Record):
     """One raw input column of a model.
 
     Parameters
@@ -112,7 +150,8 @@ class Input(_Frozen):
     type : ``"number"`` (float64), ``"boolean"`` (0.0 or 1.0) or ``"category"`` (text).
     integer : only whole numbers are taken: 3.0 is 3, and 3.5 is refused.
     null : whether a missing value is taken; it is wherever the pipeline imputes.
-    decimal, thousands : the marks in the text of a number, of ``DECIMALS`` and ``THOUSANDS``; see ``number``.
+    decimal : the mark before the fraction in the text of a number; a dot is not written down.
+    thousands : the mark between groups of digits in the text of a number, see ``number``; none is not written down.
     """
 
     __slots__ = ("name", "type", "integer", "null", "decimal", "thousands")
@@ -131,19 +170,19 @@ class Input(_Frozen):
         null: bool = True,
         decimal: str = ".",
         thousands: str = "",
-    ):
+    ) -> None:
         if type not in TYPES:
             raise InputError(name, f"the type is one of {', '.join(TYPES)}, found {type!r}")
         if decimal not in DECIMALS or thousands not in THOUSANDS or decimal == thousands:
             raise InputError(name, f"no number has the decimal mark {decimal!r} and the thousands mark {thousands!r}")
         if type != NUMBER and (decimal, thousands) != (".", ""):
             raise InputError(name, f"only a number has a decimal or a thousands mark, and the type is {type!r}")
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "type", type)
-        object.__setattr__(self, "integer", bool(integer))
-        object.__setattr__(self, "null", bool(null))
-        object.__setattr__(self, "decimal", decimal)
-        object.__setattr__(self, "thousands", thousands)
+        _set(self, "name", name)
+        _set(self, "type", type)
+        _set(self, "integer", bool(integer))
+        _set(self, "null", bool(null))
+        _set(self, "decimal", decimal)
+        _set(self, "thousands", thousands)
 
     def to_dict(self) -> dict:
         """The fields, ready for JSON; the marks only where they are not the usual ones."""
@@ -154,7 +193,7 @@ class Input(_Frozen):
             found["thousands"] = self.thousands
         return found
 
-    def read(self, raw, cleaning: Cleaning = AS_IS) -> float | str | None:
+    def read(self, raw: object, cleaning: Cleaning = AS_IS) -> float | str | None:
         """One raw value, cleaned: a float (number, boolean), a text (category), or None where it is missing.
 
         Python's own values, their NumPy scalars and ``Decimal`` are read; None, NaN, ``pandas.NA`` and ``NaT`` are
@@ -178,25 +217,25 @@ class Input(_Frozen):
             return raw if isinstance(raw, str) else self._scalar(raw, cleaning)
         return self._boolean(raw) if self.type == BOOLEAN else self._number(raw)
 
-    def reader(self, cleaning: Cleaning = AS_IS):
+    def reader(self, cleaning: Cleaning = AS_IS) -> "Callable[[Any], Any]":
         """``read`` as a function for one value after another: a missing number is NaN, a missing text None."""
         read, integer = self.read, self.integer
         if self.type == CATEGORY:
             return lambda raw: read(raw, cleaning)
 
-        def numbers(raw):
+        def numbers(raw: "Any") -> float | str:
             if type(raw) is float and raw - raw == 0.0 and not integer:  # the difference is NaN for NaN and infinity
                 return raw
             value = read(raw, cleaning)
             return math.nan if value is None else value
 
-        def booleans(raw):
+        def booleans(raw: "Any") -> float | str:
             value = read(raw, cleaning)
             return math.nan if value is None else value
 
         return numbers if self.type == NUMBER else booleans
 
-    def _scalar(self, raw, cleaning: Cleaning) -> str | None:
+    def _scalar(self, raw: object, cleaning: Cleaning) -> str | None:
         try:
             text = cleaning.text(scalar_text(raw))
         except TypeError:
@@ -207,14 +246,14 @@ class Input(_Frozen):
             raise InputError(self.name, REQUIRED)
         return text
 
-    def _boolean(self, raw) -> float:
+    def _boolean(self, raw: object) -> float:
         if isinstance(raw, str):
             raw = _TRUTH.get(raw.lower(), raw)
         if isinstance(raw, (bool, int, float)) and raw in (0, 1):
             return float(raw)
         raise InputError(self.name, f"expected true or false, found {kind(raw)}")
 
-    def _number(self, raw) -> float:
+    def _number(self, raw: object) -> float:
         if isinstance(raw, str):
             raw = number(raw, self.name, self.decimal, self.thousands)
         if isinstance(raw, bool) or not isinstance(raw, (int, float)):
@@ -233,7 +272,7 @@ class Input(_Frozen):
 _PLAIN = frozenset({float, int, bool, list, dict, tuple})
 
 
-def _plain(raw):
+def _plain(raw: "Any") -> "Any":
     """A scalar of NumPy, pandas or ``decimal`` as Python's own, and anything else as it is; imports none of them."""
     name = type(raw).__name__
     if name in ("NAType", "NaTType"):
@@ -261,7 +300,9 @@ def number(text: str, column: str, decimal: str = ".", thousands: str = "") -> f
         where the text is not such a number (``1_000``, ``1,000`` and ``0x1f`` are none by default).
     """
     if thousands or decimal != ".":
-        text = _with_usual_marks(text, decimal, thousands)
+        from .marks import usual
+
+        text = usual(text, decimal, thousands)
     if _DECIMAL_CHARACTERS.issuperset(text):
         try:
             return float(text)
@@ -272,25 +313,7 @@ def number(text: str, column: str, decimal: str = ".", thousands: str = "") -> f
     raise InputError(column, "expected a number, found text")
 
 
-def _with_usual_marks(text: str, decimal: str, thousands: str) -> str:
-    """A number's text with a decimal point and no grouping; "" where it is not written by these marks."""
-    whole, mark, fraction = text.partition(decimal)
-    if thousands and thousands in whole:
-        sign = whole[0] if whole[0] in "+-" else ""
-        first, *middle, last = whole[len(sign) :].split(thousands)
-        digits = first + "".join(middle) + last
-        alike = all(len(group) == 3 for group in middle)
-        alike = alike or (len(first) < 3 and all(len(group) == 2 for group in middle))
-        grouped = 0 < len(first) <= 3 and first[0] != "0" and len(last) == 3 and alike
-        if not (grouped and _DIGITS.issuperset(digits) and _DIGITS.issuperset(fraction)):
-            return ""
-        whole = sign + digits
-    if decimal != "." and ("." in whole or "." in fraction):
-        return ""
-    return f"{whole}.{fraction}" if mark else whole
-
-
-def scalar_text(raw) -> str:
+def scalar_text(raw: object) -> str:
     """A scalar of JSON, of a database or of a table as the text of a category, the same in training and in scoring.
 
     A boolean is ``true`` or ``false``. A whole number of any type is its digits: 3, 3.0 and ``Decimal("3.00")`` are
@@ -328,7 +351,7 @@ def column_name(name: str, place: int) -> str:
     return name.strip() or f"Unnamed: {place}"
 
 
-def named(row, known):
+def named(row: "Mapping[str, Any]", known: frozenset[str] | set[str]) -> "Mapping[str, Any]":
     """A row, or columns by name, under the names that a model has for them; itself where it has no others for them.
 
     Parameters
@@ -348,7 +371,7 @@ def named(row, known):
     return {meant.get(name, name): row[name] for name in names}
 
 
-def aliases(names, known) -> dict[str, str]:
+def aliases(names: "Collection[str]", known: frozenset[str] | set[str]) -> dict[str, str]:
     """The columns of a model that a row or a table has under another spelling: by the model's name, the one it has.
 
     A name that is the model's to the letter is that column; any other is the column whose name it is once
@@ -375,7 +398,7 @@ def aliases(names, known) -> dict[str, str]:
     return found
 
 
-def kind(raw) -> str:
+def kind(raw: object) -> str:
     """What a raw value is, in words for an error message that must not echo it."""
     if raw is None:
         return "null"

@@ -1,8 +1,15 @@
 """MLflow's way in: the ``python_function`` flavor of a model, answered by its scorecard without scikit-learn."""
 
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
 from .errors import Unsupported
 from .inputs import ABSENT, SEVERAL, InputError
 from .scorecard import OUTPUTS, Scorecard
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 #: Rows up to which scoring each alone is faster than taking a DataFrame apart by columns.
 FEW = 16
@@ -11,10 +18,10 @@ FEW = 16
 class ScorecardModel:
     """What ``mlflow.pyfunc.load_model`` returns inside its wrapper."""
 
-    def __init__(self, scorecard: Scorecard):
+    def __init__(self, scorecard: Scorecard) -> None:
         self.scorecard = scorecard
 
-    def predict(self, model_input, params=None):
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Answer a table.
 
         Parameters
@@ -47,7 +54,7 @@ class ScorecardModel:
                 raise ValueError(f"params: this model has no explanation: {error}") from None
         raise ValueError(f"params: output is one of {', '.join(OUTPUTS)}, found {output!r}")
 
-    def _predictions(self, table):
+    def _predictions(self, table: Any) -> "np.ndarray":
         found = self._one_by_one(table, self.scorecard.predict_row)
         if found is None:
             return self.scorecard.predict(table)
@@ -55,20 +62,20 @@ class ScorecardModel:
 
         return np.array(found, dtype=object if isinstance(found[0], str) else None)
 
-    def _probabilities(self, table):
+    def _probabilities(self, table: Any) -> "pd.DataFrame":
         import pandas as pd
 
         classes = self.scorecard.classes
         if classes is None:
             raise ValueError("params: probabilities are for classifiers, this model is a regression")
         try:
-            found = self._one_by_one(table, self.scorecard.probabilities_row)
+            found: Any = self._one_by_one(table, self.scorecard.probabilities_row)
             found = self.scorecard.probabilities(table) if found is None else found
         except Unsupported as error:
             raise ValueError(f"params: this model has no probabilities: {error}") from None
         return pd.DataFrame(found, columns=[str(label) for label in classes])
 
-    def _one_by_one(self, table, answer):
+    def _one_by_one(self, table: Any, answer: Callable[[dict[str, Any]], Any]) -> list | None:
         """The answers to each row of a short DataFrame; None where the whole table is better asked at once."""
         columns = getattr(table, "columns", None)
         if columns is None or not getattr(columns, "is_unique", False):
@@ -87,7 +94,7 @@ class ScorecardModel:
 def _load_pyfunc(path: str) -> ScorecardModel:
     """MLflow calls this with the path of the scorecard."""
     # Now and not on first use: by then MLflow may have removed the folder that this package was loaded from.
-    from . import explain, tables  # noqa: F401
+    from . import explain, marks, networks, numeric, tables  # noqa: F401
 
     with open(path, encoding="utf-8") as file:
         return ScorecardModel(Scorecard.loads(file.read()))

@@ -21,31 +21,34 @@ where moving a function's value changes z by more than 1e-6 of its terms, as nex
 scikit-learn raises, or gives an answer that is not finite, the scorecard has to refuse.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from . import arraysteps, frames, steps
+from . import frames
 from .inputs import InputError
+from .nodes import Product, decision_rule
 from .rows import OVERFLOW, UNPREDICTABLE
 from .scorecard import Scorecard
+from .steps import UNKNOWN, UNUSABLE, Bin
 
 UNIT = 1e-12
 ILL_CONDITIONED = 1e-6
 #: Reasons to refuse that are the model's own; the others are the contract's (a fraction in a whole column, infinity).
-OWN = frozenset({steps.UNKNOWN, steps.UNUSABLE, OVERFLOW, UNPREDICTABLE})
+OWN = frozenset({UNKNOWN, UNUSABLE, OVERFLOW, UNPREDICTABLE})
 METHODS = ("predict", "predict_proba", "decision_function")
 
 
 def measure(
-    pipeline,
+    pipeline: Any,
     scorecard: Scorecard,
-    table,
+    table: Any,
     *,
     rows: int = 2000,
     refused: int = 100,
-    others: Mapping[str, Callable] | None = None,
-) -> dict:
+    others: Mapping[str, Callable[[list], list]] | None = None,
+) -> dict[str, Any]:
     """How far a scorecard's answers are from the pipeline's, by each way of asking it.
 
     Parameters
@@ -72,7 +75,7 @@ def measure(
     reference = _widened(table)
     columns = _columns(scorecard, reference)
     count = frames.length(columns)
-    scores, found, sizes = scorecard.tables.scores(columns, sizes=True)
+    scores, found, sizes = scorecard.tables.sized_scores(columns)
     errors = found.by_row()
     sensitivities = np.broadcast_to(_sensitivities(_as_fitted(pipeline, scorecard), columns), scores.shape)
     accepted = np.array([row for row in range(count) if row not in errors], dtype=np.intp)
@@ -116,7 +119,7 @@ def measure(
     }
 
 
-def _widened(table):
+def _widened(table: Any) -> Any:
     """The table with numbers as float64."""
     if isinstance(table, np.ndarray):
         return table.astype(np.float64) if table.dtype.kind in "fiu" else table
@@ -130,17 +133,17 @@ def _widened(table):
     return table.assign(**changed) if changed else table
 
 
-def _columns(scorecard, table):
+def _columns(scorecard: Scorecard, table: Any) -> Any:
     if not isinstance(table, np.ndarray):
         return table
     return {item.name: table[:, place] for place, item in enumerate(scorecard.inputs)}
 
 
-def _take(table, rows):
+def _take(table: Any, rows: np.ndarray) -> Any:
     return table[rows] if isinstance(table, np.ndarray) else table.iloc[rows]
 
 
-def _rows(scorecard, columns, sample):
+def _rows(scorecard: Scorecard, columns: Any, sample: Sequence[int]) -> Iterator[dict[str, Any]]:
     names = [item.name for item in scorecard.inputs if item.name in set(frames.names(columns))]
     lists = [frames.cells(columns[name]) for name in names]
     return ({name: values[row] for name, values in zip(names, lists, strict=True)} for row in sample)
@@ -150,7 +153,7 @@ def _spread(count: int, most: int) -> list[int]:
     return sorted(set(np.linspace(0, count - 1, min(count, most)).astype(int).tolist())) if count else []
 
 
-def _answers(pipeline, table) -> dict:
+def _answers(pipeline: Any, table: Any) -> dict[str, np.ndarray]:
     import warnings
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -158,7 +161,7 @@ def _answers(pipeline, table) -> dict:
         return {name: np.asarray(getattr(pipeline, name)(table)) for name in METHODS if hasattr(pipeline, name)}
 
 
-def _finite(answers: dict):
+def _finite(answers: dict[str, np.ndarray]) -> np.ndarray:
     """Whether all numbers of each row's answers are finite."""
     fine = None
     for values in answers.values():
@@ -168,7 +171,7 @@ def _finite(answers: dict):
     return np.ones(len(next(iter(answers.values()))), dtype=bool) if fine is None else fine
 
 
-def _asked(pipeline, table, rows, budget: int = 400):
+def _asked(pipeline: Any, table: Any, rows: np.ndarray, budget: int = 400) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The pipeline's answers to rows, whose numbers are ``rows``, and the rows it raises at or has no number for.
 
     Halves the table where it raises; after ``budget`` calls what is still unanswered counts as raised.
@@ -193,7 +196,7 @@ def _asked(pipeline, table, rows, budget: int = 400):
     return answers, np.concatenate(raised) if raised else np.empty(0, dtype=np.intp)
 
 
-def _refusals(pipeline, table, errors: dict, most: int):
+def _refusals(pipeline: Any, table: Any, errors: dict[int, InputError], most: int) -> tuple[int, int, int]:
     """Of rows the scorecard refuses: how many were checked, refused without need, refused by the contract only."""
     rows = sorted(errors)
     chosen = [rows[place] for place in _spread(len(rows), most)]
@@ -209,34 +212,33 @@ def _refusals(pipeline, table, errors: dict, most: int):
     return len(chosen), needless, stricter
 
 
-def _as_fitted(pipeline, scorecard) -> Scorecard:
+def _as_fitted(pipeline: Any, scorecard: Scorecard) -> Scorecard:
     """The scorecard with the edges of its bins where the pipeline has them, after the functions it computes."""
-    if not any("bin" in step for item in scorecard.document["columns"] for step in item.get("steps", ())):
+    columns = [item for item in scorecard.document.columns if not isinstance(item, Product)]
+    if not any(isinstance(step, Bin) for item in columns for step in item.steps):
         return scorecard
     from .compiler import compile_pipeline
 
-    return compile_pipeline(pipeline, scorecard.inputs, cleaning=scorecard.plan.cleaning, edges_moved=False)
+    return compile_pipeline(pipeline, scorecard.inputs, cleaning=scorecard.cleaning, edges_moved=False)
 
 
-def _sensitivities(scorecard, columns):
+def _sensitivities(scorecard: Scorecard, columns: Any) -> np.ndarray | float:
     """What moving the values of inexact functions by one unit of tau, up or down, does to the scores, in that unit."""
-    inexact = [
-        op
-        for op in scorecard.plan.ops
-        if any(arraysteps.inexact(name, value) for step in op.steps for name, value in step.items())
-    ]
+    inexact = [one for one in scorecard.program.operations if any(step.inexact for step in one.steps)]
     if not inexact:
         return 0.0
     scores, _ = scorecard.tables.scores(columns)
     found = np.zeros_like(scores)
     with np.errstate(all="ignore"):
-        for op in inexact:
-            moved = (scorecard.tables.scores(columns, changed=op.slot, change=change)[0] for change in (UNIT, -UNIT))
+        for operation in inexact:
+            moved = (
+                scorecard.tables.scores(columns, changed=operation.slot, change=change)[0] for change in (UNIT, -UNIT)
+            )
             found += np.maximum(*(np.abs(one - scores) for one in moved)) / UNIT
     return found
 
 
-def _of_table(scorecard, scores) -> dict:
+def _of_table(scorecard: Scorecard, scores: np.ndarray) -> dict[str, np.ndarray]:
     tables = scorecard.tables
     if scorecard.task == "regression":
         return {"predict": tables.predicted(scores)}
@@ -248,10 +250,10 @@ def _of_table(scorecard, scores) -> dict:
     return found
 
 
-def answer_row(scorecard: Scorecard, row) -> dict | InputError:
+def answer_row(scorecard: Scorecard, row: Mapping[str, Any]) -> dict[str, Any] | InputError:
     """What a scorecard answers to a row, by the pipeline's names for it, or why it refuses."""
     try:
-        found = {"predict": scorecard.predict_row(row)}
+        found: dict[str, Any] = {"predict": scorecard.predict_row(row)}
         if scorecard.has_probabilities:
             found["predict_proba"] = scorecard.probabilities_row(row)
         if scorecard.has_decision:
@@ -264,9 +266,16 @@ def answer_row(scorecard: Scorecard, row) -> dict | InputError:
 class _Judge:
     """Tolerances of rows, and the pipeline's answers to them."""
 
-    def __init__(self, scorecard, scores, sizes, sensitivities, answers):
+    def __init__(
+        self,
+        scorecard: Scorecard,
+        scores: np.ndarray,
+        sizes: np.ndarray,
+        sensitivities: np.ndarray,
+        answers: dict[str, np.ndarray],
+    ) -> None:
         self.scorecard, self.scores, self.answers = scorecard, scores, answers
-        model = scorecard.document["model"]
+        model = scorecard.document.model
         tables = scorecard.tables
         with np.errstate(all="ignore"):
             self.margins = tables.margins(scores)
@@ -274,18 +283,18 @@ class _Judge:
             sizes = sizes + sensitivities
             self.tau = UNIT * sizes
             self.link_tau = self.tau
-            if model["calibration"] is not None:
-                slopes = np.abs([item["slope"] for item in model["calibration"]])[:, None]
-                offsets = np.abs([item["offset"] for item in model["calibration"]])[:, None]
+            if model.calibration is not None:
+                slopes = np.abs([item.slope for item in model.calibration])[:, None]
+                offsets = np.abs([item.offset for item in model.calibration])[:, None]
                 self.link_tau = UNIT * (1.0 + slopes * sizes + offsets)
             self.worst_tau = np.maximum(self.tau, self.link_tau).max(axis=0)
-            itself = scorecard.task == "regression" and model["link"] == "identity" and not model["target"]
+            itself = scorecard.task == "regression" and model.link == "identity" and not model.target
             self.ill = jumps | ~(self.worst_tau < np.inf if itself else self.worst_tau <= ILL_CONDITIONED)
-            if model["link"] == "one-vs-rest":
+            if model.link == "one-vs-rest":
                 # Where all of the probabilities to normalise vanish, so do their digits.
                 self.ill |= self.margins.max(axis=0) < -600.0
 
-    def compare(self, given: dict, places) -> dict:
+    def compare(self, given: Mapping[str, Any], places: np.ndarray) -> dict[str, dict[str, Any]]:
         """Answers of one path for some of the rows against the pipeline's."""
         results = {}
         for method in METHODS:
@@ -297,7 +306,7 @@ class _Judge:
                     results[method] = self._numbers(method, given[method], expected, places)
         return results
 
-    def _numbers(self, method, given, expected, places) -> dict:
+    def _numbers(self, method: str, given: Any, expected: np.ndarray, places: np.ndarray) -> dict[str, Any]:
         well = ~self.ill[places]
         given = np.asarray(given, dtype=np.float64).reshape(expected.shape)
         with np.errstate(all="ignore"):
@@ -312,21 +321,21 @@ class _Judge:
             "outside": int((~(ratio <= 1.0)).any(axis=tuple(range(1, ratio.ndim))).sum()),
         }
 
-    def _tolerance(self, method, expected, places):
+    def _tolerance(self, method: str, expected: np.ndarray, places: np.ndarray) -> np.ndarray:
         if method == "decision_function":
             tau = self.tau[:, places].T
             return tau.reshape(expected.shape)
         if method == "predict_proba":
             return np.maximum(UNIT, self.worst_tau[places])[:, None]
-        model, tau = self.scorecard.document["model"], self.tau[0, places]
-        if model["target"]:
+        model, tau = self.scorecard.document.model, self.tau[0, places]
+        if model.target:
             predicted, scores = self.scorecard.tables.predicted, self.scores[:, places]
             middle = predicted(scores)
             turned = [np.abs(predicted(scores + sign * tau) - middle) for sign in (-1.0, 1.0)]
             return np.fmax(*turned) + UNIT * (1.0 + np.abs(middle))
-        return UNIT + tau * np.abs(expected) if model["link"] == "log" else tau
+        return UNIT + tau * np.abs(expected) if model.link == "log" else tau
 
-    def _labels(self, given, expected, places) -> dict:
+    def _labels(self, given: Any, expected: np.ndarray, places: np.ndarray) -> dict[str, Any]:
         well = ~self.ill[places]
         given = np.asarray(given, dtype=expected.dtype if expected.dtype.kind in "biuf" else object)
         different = (given != expected) & well
@@ -336,20 +345,16 @@ class _Judge:
             "outside": int((different & ~self._undecided()[places]).sum()),
         }
 
-    def _undecided(self):
+    def _undecided(self) -> np.ndarray:
         """Rows whose margin is within tau."""
-        chosen = self.scorecard.document["decision"]["threshold"]
-        tau = np.maximum(UNIT, self.worst_tau)
-        if chosen is not None and chosen["on"] == "probability":
-            place = self.scorecard.classes.index(chosen["positive"])
-            return np.abs(self.scorecard.tables.likelihoods(self.scores)[:, place] - chosen["value"]) <= tau
-        if len(self.margins) == 1:
-            value = 0.0
-            if chosen is not None:
-                value = chosen["value"] if chosen["positive"] == self.scorecard.classes[1] else -chosen["value"]
-            return np.abs(self.margins[0] - value) <= tau
-        margins = self.margins
-        if self.scorecard.document["model"]["calibration"] is not None:
-            margins = self.scorecard.tables.likelihoods(self.scores).T
-        ordered = np.sort(margins, axis=0)
+        document, tau = self.scorecard.document, np.maximum(UNIT, self.worst_tau)
+        assert document.decision is not None
+        rule = decision_rule(document.model, document.decision)
+        numbers = self.scores if rule.of == "scores" else self.margins
+        if rule.of == "probabilities":
+            numbers = self.scorecard.tables.likelihoods(self.scores).T
+        if rule.place is not None:
+            least = 0.0 if rule.least is None else rule.least
+            return np.abs((-numbers if rule.negative else numbers)[rule.place] - least) <= tau
+        ordered = np.sort(numbers, axis=0)
         return ordered[-1] - ordered[-2] <= 2.0 * tau

@@ -2,50 +2,59 @@
 
 import math
 
-from . import steps
 from .inputs import ABSENT, InputError, named
-from .plan import Plan
+from .nodes import OneHot
+from .program import Encode, Indicate, MultiplySources, Operation, Program
+from .steps import UNKNOWN, UNUSABLE, chain
 
 try:
     from _operator import mul
 except ImportError:
     from operator import mul
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    Scores = Callable[[Mapping[str, Any]], Sequence[float]]
+
 OVERFLOW = "expected numbers whose score is finite, found one too large"
 UNPREDICTABLE = "expected numbers whose prediction is finite, found some outside of the model's range"
 
 
-class Rows:
-    """A plan made ready to score one mapping of column name to raw value after another.
+class RowScorer:
+    """The program of a linear model made ready to score one mapping of column name to raw value after another.
 
     Everything that does not depend on the row is done here, once.
+
+    Attributes
+    ----------
+    slots : of the model's columns.
+    scores : the function from a row to its scores. It raises InputError where a value cannot be taken.
     """
 
-    def __init__(self, plan: Plan):
-        self.plan = plan
-        readers = [item.reader(plan.cleaning) for item in plan.inputs]
-        self._reads = [(plan.inputs[place].name, place, readers[place]) for place in plan.reads]
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        readers = [item.reader(program.cleaning) for item in program.inputs]
+        self._reads = [(program.inputs[place].name, place, readers[place]) for place in program.reads]
         # A row of as many columns as these, if it lacks none, has each under its own name.
-        self._width = -1 if plan.optional else len(plan.inputs)
-        self._ops = [self._operation(op) for op in plan.ops]
-        self._tail = [None] * plan.slots
+        self._width = -1 if program.optional else len(program.inputs)
+        self._calls = list(map(_prepared, program.operations))
+        self._empty: list[Any] = [None] * program.slots
         self._checks = [
             (
                 check.slot,
-                [(plan.inputs[place].name, place, readers[place]) for place in check.places],
-                [self._operation(op) for op in check.ops],
+                [(program.inputs[place].name, place, readers[place]) for place in check.places],
+                list(map(_prepared, check.operations)),
                 check.blame,
             )
-            for check in plan.checks
+            for check in program.checks
         ]
-        model = plan.document["model"]
-        self._slots = [slot for _, slot in plan.columns]
-        if model["kind"] == "linear":
-            self.scores = self._linear(model)
-        else:
-            self.scores = self._mlp(model)
+        self.slots = [slot for _, slot in program.columns]
+        self.scores = self._scores(program.document.model)
 
-    def fill(self, row) -> list:
+    def fill(self, row: "Mapping[str, Any]") -> "list[Any]":
         """The value of every slot for a row.
 
         Raises
@@ -54,85 +63,62 @@ class Rows:
             where a value cannot be taken, or a column is not there, or twice.
         """
         if len(row) != self._width:
-            row = named(row, self.plan.names)
-        values = self._tail[:]
+            row = named(row, self.program.names)
+        values = self._empty[:]
         for name, place, read in self._reads:
             try:
                 raw = row[name]
             except KeyError:
-                renamed = named(row, self.plan.names)
+                renamed = named(row, self.program.names)
                 if renamed is row:
                     raise InputError(name, ABSENT) from None
                 return self.fill(renamed)
             values[place] = read(raw)
-        for kind, slot, source, call in self._ops:
-            values[slot] = call(values[source]) if kind else call(values)
+        for slot, source, call in self._calls:
+            values[slot] = call(values) if source < 0 else call(values[source])
         if self._checks:
             self._check(row, values)
         return values
 
-    def _operation(self, op):
-        """(whether the call takes one value rather than all, slot to fill, slot to take, call)."""
-        if op.kind == "product":
-            sources = op.sources
-
-            def product(values):
-                result = 1.0
-                for source in sources:
-                    result *= values[source]
-                return result
-
-            return False, op.slot, 0, product
-        (source,) = op.sources
-        if op.kind == "hot":
-            place = op.place
-            return True, op.slot, source, lambda code: 1.0 if code == place else 0.0
-        run = steps.chain(op.steps, op.blame)
-        if op.kind == "code":
-            find = steps.codes(op.item, op.blame)
-            return True, op.slot, source, find if run is None else lambda x: find(run(x))
-        return True, op.slot, source, run
-
-    def _check(self, row, values) -> None:
+    def _check(self, row: "Mapping[str, Any]", values: "list[Any]") -> None:
         for slot, reads, calls, blame in self._checks:
             if any(name not in row for name, _, _ in reads):
                 continue
             for name, place, read in reads:
                 values[place] = read(row[name])
-            for kind, target, source, call in calls:
-                values[target] = call(values[source]) if kind else call(values)
+            for target, source, call in calls:
+                values[target] = call(values) if source < 0 else call(values[source])
             value = values[slot]
             if value - value != 0.0:
-                raise InputError(blame, steps.UNUSABLE)
+                raise InputError(blame, UNUSABLE)
 
-    def refuse(self, values) -> InputError:
+    def refuse(self, values: "Sequence[Any]") -> InputError:
         """Why these values give no finite score, as an error that names a column."""
-        for name, slot in self.plan.columns:
+        for name, slot in self.program.columns:
             if values[slot] - values[slot] != 0.0:
-                return InputError(self.plan.blame(name), steps.UNUSABLE)
+                return InputError(self.program.blame(name), UNUSABLE)
         return InputError(self.largest(values), OVERFLOW)
 
-    def largest(self, values) -> str:
+    def largest(self, values: "Sequence[Any]") -> str:
         """The input that the largest term is computed from."""
-        terms = zip(self.plan.columns, self.plan.magnitudes(), strict=True)
+        terms = zip(self.program.columns, self.program.magnitudes(), strict=True)
         sizes = [(abs(values[slot]) * most, name) for (name, slot), most in terms]
         if not sizes:
-            return self.plan.inputs[0].name
-        return self.plan.blame(max(sizes, key=lambda item: item[0])[1])
+            return self.program.inputs[0].name
+        return self.program.blame(max(sizes, key=lambda item: item[0])[1])
 
-    def _linear(self, model):
-        """The function from a row to its scores: the exactly rounded sum of the terms."""
-        fill, fsum, slots, plan = self.fill, math.fsum, self._slots, self.plan
-        groups = [(slot, table) for slot, table, _ in plan.groups]
+    def _scores(self, model: "Any") -> "Scores":
+        """The function from a row to its scores: for a linear model, the exactly rounded sum of the terms."""
+        fill, fsum, slots, program = self.fill, math.fsum, self.slots, self.program
+        groups = [(group.slot, group.weights) for group in program.groups]
         outputs = [
-            (float(intercept), [weights[k] for weights in plan.weights], k)
-            for k, intercept in enumerate(model["intercepts"])
+            (intercept, [weights[k] for weights in program.weights], k) for k, intercept in enumerate(model.intercepts)
         ]
         if len(outputs) == 1:
             intercept, weights, _ = outputs[0]
             tables = [(slot, [weights[0] for weights in table]) for slot, table in groups]
 
-            def scores(row):
+            def scores(row: "Mapping[str, Any]") -> tuple[float]:
                 values = fill(row)
                 terms = list(map(mul, [values[slot] for slot in slots], weights))
                 terms.append(intercept)
@@ -148,7 +134,7 @@ class Rows:
 
             return scores
 
-        def several(row):
+        def several(row: "Mapping[str, Any]") -> list[float]:
             values = fill(row)
             inputs = [values[slot] for slot in slots]
             hot = [table[values[slot]] for slot, table in groups]
@@ -169,35 +155,51 @@ class Rows:
 
         return several
 
-    def _mlp(self, model):
-        """The function from a row through the layers to the scores before the last link."""
-        fill, fsum, slots = self.fill, math.fsum, self._slots
-        activate = ACTIVATIONS[model["activation"]]
-        layers = [
-            [
-                (list(map(float, row)), float(offset))
-                for row, offset in zip(layer["weights"], layer["intercepts"], strict=True)
-            ]
-            for layer in model["layers"]
-        ]
-        last = len(layers) - 1
 
-        def scores(row):
-            values = fill(row)
-            current = [values[slot] for slot in slots]
-            for place, units in enumerate(layers):
-                try:
-                    current = [fsum(map(mul, current, weights)) + offset for weights, offset in units]
-                except (OverflowError, ValueError):
-                    raise self.refuse(values) from None
-                for unit in current:
-                    if unit - unit != 0.0:
-                        raise self.refuse(values)
-                if place < last and activate is not None:
-                    current = [activate(unit) for unit in current]
-            return current
+def _prepared(operation: Operation) -> "tuple[int, int, Callable[[Any], Any]]":
+    """(slot to fill, slot to take, what makes the one of the other); it takes all slots where the second is -1."""
+    if isinstance(operation, MultiplySources):
+        return operation.slot, -1, _product(operation.sources)
+    (source,) = operation.sources
+    if isinstance(operation, Indicate):
+        place = operation.place
+        return operation.slot, source, lambda code: 1.0 if code == place else 0.0
+    run = chain(operation.steps, operation.blame)
+    if isinstance(operation, Encode):
+        find = encoder(operation.one_hot, operation.blame)
+        return operation.slot, source, find if run is None else lambda x: find(run(x))
+    return operation.slot, source, run  # type: ignore[return-value]
 
-        return scores
+
+def _product(sources: tuple[int, ...]) -> "Callable[[Sequence[float]], float]":
+    def product(values: "Sequence[float]") -> float:
+        result = 1.0
+        for source in sources:
+            result *= values[source]
+        return result
+
+    return product
+
+
+def encoder(one_hot: OneHot, column: str) -> "Callable[[Any], int]":
+    """The function from a value to the place of its column in a one-hot group; -1 where all of them are 0."""
+    table, other = one_hot.places(), one_hot.other
+
+    def find(x: "Any") -> int:
+        found = table.get(x)
+        if found is not None:
+            return found
+        if type(x) is float and x - x != 0.0:
+            if x == x:
+                raise InputError(column, UNUSABLE)
+            found = table.get(None)
+            if found is not None:
+                return found
+        if other is None:
+            raise InputError(column, UNKNOWN)
+        return other
+
+    return find
 
 
 def logistic(z: float) -> float:
@@ -208,17 +210,9 @@ def logistic(z: float) -> float:
     return e / (1.0 + e)
 
 
-def softmax(scores) -> list[float]:
+def softmax(scores: "Sequence[float]") -> list[float]:
     """Probabilities in proportion to exp(score), shifted by the largest so that none overflows."""
     largest = max(scores)
     powers = [math.exp(score - largest) for score in scores]
     total = math.fsum(powers)
     return [power / total for power in powers]
-
-
-ACTIVATIONS = {
-    "identity": None,
-    "logistic": logistic,
-    "tanh": math.tanh,
-    "relu": lambda x: x if x > 0.0 else 0.0,
-}

@@ -1,10 +1,20 @@
 """The portable model: a checked document, and the questions that it answers."""
 
-from . import steps
 from .errors import Unsupported
 from .inputs import Cleaning, Input, InputError
-from .plan import Plan
-from .rows import UNPREDICTABLE, Rows, logistic, softmax
+from .nodes import Document, Label, Linear, decision_rule
+from .program import Program
+from .rows import UNPREDICTABLE, RowScorer, logistic, softmax
+from .steps import chain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    import numpy as np
+
+    from .tables import TableScorer
 
 #: What ``params={"output": ...}`` may ask for; the first is the default.
 OUTPUTS = ("predictions", "probabilities", "explain")
@@ -18,15 +28,14 @@ class Scorecard:
     alone, questions about a table NumPy.
     """
 
-    def __init__(self, document: dict):
+    def __init__(self, document: Document) -> None:
         """A scorecard of a document that ``document.read`` or ``document.seal`` has checked."""
-        self._document = document
-        self._plan = Plan(document)
-        self._model = document["model"]
-        self._decision = document["decision"]
-        self._lazy_rows: Rows | None = None
-        self._lazy_tables = None
-        self._target = steps.chain(document["model"]["target"], "target")
+        self._document, self._model, self._decision = document, document.model, document.decision
+        self._program = Program(document)
+        self._rule = None if document.decision is None else decision_rule(document.model, document.decision)
+        self._lazy_rows: RowScorer | None = None
+        self._lazy_tables: TableScorer | None = None
+        self._finish = chain(document.model.after_score, "target")
 
     @classmethod
     def loads(cls, text: str) -> "Scorecard":
@@ -42,85 +51,85 @@ class Scorecard:
 
         return cls(documents.read(text))
 
-    def __reduce__(self):
-        return type(self), (self._document,)
+    def __reduce__(self) -> tuple:
+        return _restored, (self._document.content,)
 
     def dumps(self) -> str:
         """The document as JSON for people: the same model, the same text."""
         from . import strictjson
 
-        return strictjson.dumps(self._document)
+        return strictjson.dumps(self._document.content)
 
     @property
     def digest(self) -> str:
         """``sha256:`` and 64 hexadecimal digits, over all of the document's content."""
-        return self._document["digest"]
+        return self._document.digest
 
     @property
-    def document(self) -> dict:
-        """The checked document. Read it; do not change it."""
+    def document(self) -> Document:
+        """The checked document, as typed nodes."""
         return self._document
 
     @property
-    def plan(self) -> Plan:
+    def program(self) -> Program:
         """The operations to run, for those who write an export."""
-        return self._plan
+        return self._program
 
     @property
     def inputs(self) -> tuple[Input, ...]:
         """The raw columns, in the order of the model's signature."""
-        return self._plan.inputs
+        return self._program.inputs
 
     @property
     def optional(self) -> frozenset[str]:
         """Names of inputs that a request may leave out: no weight but zero hangs on them."""
-        return self._plan.optional
+        return self._program.optional
 
     @property
     def cleaning(self) -> Cleaning:
         """How text is read."""
-        return self._plan.cleaning
+        return self._program.cleaning
 
     @property
     def task(self) -> str:
         """``regression`` or ``classification``."""
-        return self._document["task"]
+        return self._document.task
 
     @property
     def kind(self) -> str:
         """``linear`` or ``mlp``."""
-        return self._model["kind"]
+        return self._model.kind
 
     @property
-    def classes(self) -> list | None:
+    def classes(self) -> list[Label] | None:
         """The labels in the order of the probabilities, of the type they had in training; None for a regression."""
-        return list(self._decision["classes"]) if self._decision else None
+        return list(self._decision.classes) if self._decision else None
 
     @property
     def threshold(self) -> float | None:
         """What the positive class's probability (or score) has to reach; None where the likeliest class is taken."""
-        chosen = self._decision and self._decision["threshold"]
-        return chosen["value"] if chosen else None
+        chosen = self._decision and self._decision.threshold
+        return chosen.value if chosen else None
 
     @property
-    def positive(self):
+    def positive(self) -> Label | None:
         """The positive class of a decision between two; None for several classes and for a regression."""
-        if not self._decision or len(self._decision["classes"]) != 2:
+        if not self._decision or len(self._decision.classes) != 2:
             return None
-        chosen = self._decision["threshold"]
-        return chosen["positive"] if chosen else self._decision["classes"][1]
+        chosen = self._decision.threshold
+        return chosen.positive if chosen else self._decision.classes[1]
 
     @property
     def has_probabilities(self) -> bool:
         """Whether the model gives probabilities; a support vector machine without calibration gives none."""
-        return self._decision is not None and self._model["link"] != "none"
+        return self._decision is not None and self._model.link != "none"
 
     @property
     def has_decision(self) -> bool:
         """Whether the model has a decision function: linear classifiers that are not calibrated have."""
-        return self._decision is not None and self.kind == "linear" and self._model["calibration"] is None
+        return self._decision is not None and self.kind == "linear" and self._model.calibration is None
 
-    def predict_row(self, row):
+    def predict_row(self, row: "Mapping[str, Any]") -> Label:
         """The answer for a row: a float for a regression, a label for a classification.
 
         Raises
@@ -136,7 +145,7 @@ class Scorecard:
             raise InputError(self.rows.largest(self.rows.fill(row)), UNPREDICTABLE)
         return value
 
-    def probabilities_row(self, row) -> list[float]:
+    def probabilities_row(self, row: "Mapping[str, Any]") -> list[float]:
         """One probability a class, in the order of ``classes``.
 
         Raises
@@ -149,7 +158,7 @@ class Scorecard:
         self.needs_probabilities()
         return self._probabilities(self.rows.scores(row))
 
-    def decision_row(self, row) -> float | list[float]:
+    def decision_row(self, row: "Mapping[str, Any]") -> float | list[float]:
         """The score before any link: one of two classes, or a list with one a class.
 
         Raises
@@ -163,13 +172,15 @@ class Scorecard:
         scores = self.rows.scores(row)
         return scores[0] if len(scores) == 1 else list(scores)
 
-    def explain_row(self, row, *, label=None, reasons: int = 4) -> dict:
+    def explain_row(
+        self, row: "Mapping[str, Any]", *, label: Label | None = None, reasons: int = 4
+    ) -> "dict[str, Any]":
         """Why a row gets its answer: see ``explain.explain``."""
         from .explain import explain
 
         return explain(self, row, label=label, reasons=reasons)
 
-    def predict(self, table):
+    def predict(self, table: "Any") -> "np.ndarray":
         """The answer for each row of a table: float64, or labels in an array of their type (text: object).
 
         Raises
@@ -179,17 +190,17 @@ class Scorecard:
         """
         return self.tables.predict(table)
 
-    def probabilities(self, table):
+    def probabilities(self, table: "Any") -> "np.ndarray":
         """An array (rows, classes) of probabilities; raises as ``predict`` and ``probabilities_row`` do."""
         self.needs_probabilities()
         return self.tables.probabilities(table)
 
-    def decision(self, table):
+    def decision(self, table: "Any") -> "np.ndarray":
         """An array (rows,) or (rows, classes) of scores; raises as ``predict`` and ``decision_row`` do."""
         self.needs_decision()
         return self.tables.decision(table)
 
-    def explain(self, table, *, label=None, reasons: int = 4) -> list[dict]:
+    def explain(self, table: "Any", *, label: Label | None = None, reasons: int = 4) -> "list[dict[str, Any]]":
         """``explain_row`` for each row of a table."""
         found = []
         for place, row in enumerate(self.tables.rows(table)):
@@ -200,19 +211,24 @@ class Scorecard:
         return found
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> RowScorer:
         """What scores single rows; made ready on first use."""
         if self._lazy_rows is None:
-            self._lazy_rows = Rows(self._plan)
+            if isinstance(self._model, Linear):
+                self._lazy_rows = RowScorer(self._program)
+            else:
+                from .networks import NetworkRowScorer
+
+                self._lazy_rows = NetworkRowScorer(self._program)
         return self._lazy_rows
 
     @property
-    def tables(self):
+    def tables(self) -> "TableScorer":
         """What scores tables; made ready, and NumPy imported, on first use."""
         if self._lazy_tables is None:
-            from .tables import Tables
+            from .tables import TableScorer
 
-            self._lazy_tables = Tables(self._plan)  # type: ignore[assignment]
+            self._lazy_tables = TableScorer(self._document, self._program)
         return self._lazy_tables
 
     def needs_probabilities(self) -> None:
@@ -227,22 +243,18 @@ class Scorecard:
             what = "a regression" if self._decision is None else "an MLP or a calibrated classifier"
             raise Unsupported("", what, "it has no decision function: ask for predictions or probabilities")
 
-    def _predicted(self, scores) -> float:
+    def _predicted(self, scores: "Sequence[float]") -> float:
         (value,) = scores
-        if self._model["link"] == "log":
-            value = steps.FUNCTIONS["exp"](value)
-        if self._target is not None:
-            value = self._target(value)
-        return value
+        return value if self._finish is None else self._finish(value)
 
-    def _margins(self, scores) -> list[float]:
-        calibration = self._model["calibration"]
+    def _margins(self, scores: "Sequence[float]") -> "Sequence[float]":
+        calibration = self._model.calibration
         if calibration is None:
-            return list(scores)
-        return [item["slope"] * score + item["offset"] for item, score in zip(calibration, scores, strict=True)]
+            return scores
+        return [item.slope * score + item.offset for item, score in zip(calibration, scores, strict=True)]
 
-    def _probabilities(self, scores) -> list[float]:
-        link = self._model["link"]
+    def _probabilities(self, scores: "Sequence[float]") -> list[float]:
+        link = self._model.link
         margins = self._margins(scores)
         if link == "logistic":
             p = logistic(margins[0])
@@ -253,19 +265,21 @@ class Scorecard:
         total = sum(powers)
         return [power / total for power in powers] if total > 0.0 else [1.0 / len(powers)] * len(powers)
 
-    def _label(self, scores):
-        classes = self._decision["classes"]
-        threshold = self._decision["threshold"]
-        if threshold is not None:
-            second = threshold["positive"] == classes[1]
-            if threshold["on"] == "probability":
-                value = self._probabilities(scores)[1 if second else 0]
-            else:
-                value = scores[0] if second else -scores[0]
-            return classes[(value >= threshold["value"]) == second]
-        margins = self._margins(scores)
-        if len(margins) == 1:
-            return classes[margins[0] > 0.0]
-        if self._model["calibration"] is not None:
-            margins = self._probabilities(scores)
-        return classes[margins.index(max(margins))]
+    def _label(self, scores: "Sequence[float]") -> Label:
+        rule, decision = self._rule, self._decision
+        assert rule is not None
+        assert decision is not None
+        numbers = scores
+        if rule.of == "margins":
+            numbers = self._margins(scores)
+        elif rule.of == "probabilities":
+            numbers = self._probabilities(scores)
+        if rule.place is None:
+            return decision.classes[numbers.index(max(numbers))]
+        value = -numbers[rule.place] if rule.negative else numbers[rule.place]
+        reached = value > 0.0 if rule.least is None else value >= rule.least
+        return decision.classes[rule.yes if reached else rule.no]
+
+
+def _restored(content: "dict[str, Any]") -> Scorecard:
+    return Scorecard(Document(content))

@@ -5,19 +5,24 @@ drives the same C scanner directly where there is one. Whatever that scanner let
 """
 
 import math
+import sys
 
 from .errors import ScorecardError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
+
 try:
-    from _json import encode_basestring, encode_basestring_ascii, make_scanner
+    from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
 except ImportError:  # an interpreter without the C accelerator
     from json.encoder import encode_basestring, encode_basestring_ascii
 
-    make_scanner = None  # type: ignore[assignment, misc]
+    make_encoder = make_scanner = None  # type: ignore[assignment, misc]
 
 #: A number longer than this is no parameter of a model, and Python itself would take quadratic time to read it.
 LONGEST_NUMBER = 400
-DEEPEST = 32
 _BLANK = " \t\n\r"
 
 
@@ -28,23 +33,25 @@ class _Strict:
     object_hook = None
 
     @staticmethod
-    def object_pairs_hook(pairs):
+    def object_pairs_hook(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
         found = dict(pairs)
         if len(found) != len(pairs):
-            seen = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-            raise ScorecardError(f"the key {twice!r} is there twice in one object")
+            seen: set[str] = set()
+            for key, _ in pairs:
+                if key in seen:
+                    raise ScorecardError(f"the key {key!r} is there twice in one object")
+                seen.add(key)
         return found
 
     @staticmethod
-    def parse_float(text):
+    def parse_float(text: str) -> float:
         value = float(text) if len(text) <= LONGEST_NUMBER else math.inf
         if math.isinf(value):
             raise ScorecardError("a number in the document is too large for float64")
         return value
 
     @staticmethod
-    def parse_int(text):
+    def parse_int(text: str) -> int:
         if len(text) > LONGEST_NUMBER:
             raise ScorecardError("a number in the document is too large")
         value = int(text)
@@ -53,11 +60,11 @@ class _Strict:
         return value
 
     @staticmethod
-    def parse_constant(text):
+    def parse_constant(text: str) -> "NoReturn":
         raise ScorecardError(f"numbers are finite, found {text}")
 
 
-def _scanner():
+def _scanner() -> "Callable[[str, int], tuple[Any, int]]":
     if make_scanner is not None:
         return make_scanner(_Strict)  # type: ignore[arg-type]
     from json.decoder import JSONDecoder
@@ -69,7 +76,7 @@ def _scanner():
 _scan = _scanner()
 
 
-def loads(text: str):
+def loads(text: str) -> "Any":
     """What a JSON text says.
 
     Raises
@@ -96,70 +103,62 @@ def loads(text: str):
     return value
 
 
-def canonical(value) -> str:
-    """The one shortest text of a value: sorted keys, no white space, ASCII, floats as ``repr`` writes them."""
-    parts: list[str] = []
-    _canonical(value, parts.append, DEEPEST)
-    return "".join(parts)
+def canonical(value: object) -> str:
+    """The one shortest text of a value: sorted keys, no white space, ASCII, floats as ``repr`` writes them.
+
+    Raises
+    ------
+    ScorecardError
+        where JSON does not hold it: a number that is not finite, say.
+    """
+    try:
+        return "".join(_pieces(value, 0))
+    except RecursionError:
+        raise ScorecardError("the document nests too deeply") from None
+    except (TypeError, ValueError) as error:
+        raise ScorecardError(f"a document holds no such value: {error}") from None
 
 
-def _canonical(value, put, depth) -> None:
-    if depth < 0:
-        raise ScorecardError("the document nests too deeply")
-    kind = type(value)
-    if kind is str:
-        put(encode_basestring_ascii(value))
-    elif kind is float or kind is int:
-        put(repr(value))
-    elif value is None:
-        put("null")
-    elif kind is bool:
-        put("true" if value else "false")
-    elif kind is list:
-        if value and all(type(item) is float for item in value):
-            put("[" + ",".join(map(repr, value)) + "]")
-            return
-        separator = "["
-        for item in value:
-            put(separator)
-            _canonical(item, put, depth - 1)
-            separator = ","
-        put("]" if value else "[]")
-    elif kind is dict:
-        separator = "{"
-        for key in sorted(value):
-            put(separator)
-            put(encode_basestring_ascii(key) + ":")
-            _canonical(value[key], put, depth - 1)
-            separator = ","
-        put("}" if value else "{}")
-    else:
-        raise ScorecardError(f"a document holds no {kind.__name__}")
+def _encoder() -> "Callable[[object, int], Iterable[str]]":
+    """The function from a value, and 0, to pieces of its canonical text."""
+    if make_encoder is not None:
+        return make_encoder(None, _unknown, encode_basestring_ascii, None, ":", ",", True, False, False)
+    from json.encoder import JSONEncoder
+
+    encoder = JSONEncoder(allow_nan=False, sort_keys=True, separators=(",", ":"), default=_unknown)
+    return lambda value, level: encoder.encode(value)
 
 
-def digest(value) -> str:
+def _unknown(value: object) -> "NoReturn":
+    raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+_pieces = _encoder()
+
+
+def digest(value: object) -> str:
     """``sha256:`` and the hexadecimal SHA-256 of the canonical text."""
     return "sha256:" + _sha256(canonical(value).encode("ascii")).hexdigest()
 
 
-def _sha256(data: bytes):
+def _sha256(data: bytes) -> "Any":
     # hashlib loads OpenSSL, 3 ms; the module it falls back to is built in, under a name that depends on the version.
     try:
-        from _sha2 import sha256
-    except ImportError:
-        try:
+        if sys.version_info >= (3, 12):
+            from _sha2 import sha256
+        else:
             from _sha256 import sha256
-        except ImportError:
-            from hashlib import sha256
+    except ImportError:
+        from hashlib import sha256
     return sha256(data)
 
 
-def dumps(value, width: int = 120) -> str:
+def dumps(value: object, width: int = 120) -> str:
     """The text for people: indented by two, and whatever fits on a line of ``width`` on one line."""
     return _pretty(value, "", width) + "\n"
 
 
-def _pretty(value, indent: str, width: int) -> str:
+def _pretty(value: "Any", indent: str, width: int) -> str:
     line = _line(value)
     if not isinstance(value, (dict, list)) or not value or len(indent) + len(line) < width:
         return line
@@ -183,7 +182,7 @@ def _filled(items: list[str], indent: str, width: int) -> str:
     return "\n".join([*lines, current])
 
 
-def _line(value) -> str:
+def _line(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{encode_basestring(key)}: {_line(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):

@@ -4,9 +4,17 @@ import json
 import os
 from time import perf_counter, time
 
-from ...scorecard import Scorecard
+from ...scorecard import Document, Scorecard
 from ..web import digests, label
 from . import http
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+    from typing import Any
+
+    from ...contract.answers import AnsweringModel
 
 #: The source of an event's records -> the module here that handles them; imported when the first comes.
 _SOURCES = {"aws:sqs": "queue", "aws:s3": "objects", "aws:dynamodb": "stream"}
@@ -27,7 +35,14 @@ class Handler:
     write : takes a line of the log.
     """
 
-    def __init__(self, card, about: dict, environment=os.environ, *, write=None):
+    def __init__(
+        self,
+        card: "AnsweringModel",
+        about: "Mapping[str, Any]",
+        environment: "Mapping[str, str]" = os.environ,
+        *,
+        write: "Callable[[str], object] | None" = None,
+    ) -> None:
         self.card, self.about, self.environment = card, about, environment
         self.write = write or _print
         self.version = about["version"] or ""
@@ -35,11 +50,11 @@ class Handler:
         self.keys = digests(environment)
         self.base_path = environment.get("BASE_PATH", "").rstrip("/")
         self.cold = True
-        self._clients: dict = {}
+        self._clients: dict[str, Any] = {}
         self._metrics = _metrics(about, environment)
         card.rows  # noqa: B018  # made ready while Lambda counts it as the function's start
 
-    def __call__(self, event, context):
+    def __call__(self, event: "Any", context: "Any") -> "Any":
         """Answer an event.
 
         Raises
@@ -52,7 +67,7 @@ class Handler:
         began = perf_counter()
         request_id = getattr(context, "aws_request_id", "")
         # What the line of metrics tells.
-        told: dict = {"rows": 0, "refused": 0, "errors": 0, "status": 0, "source": "direct"}
+        told: dict[str, Any] = {"rows": 0, "refused": 0, "errors": 0, "status": 0, "source": "direct"}
         try:
             found = self._answer(event, request_id, told)
         except Exception:
@@ -62,7 +77,7 @@ class Handler:
         self._tell(told, request_id, (perf_counter() - began) * 1000.0)
         return found
 
-    def _answer(self, event, request_id: str, told: dict):
+    def _answer(self, event: "Any", request_id: str, told: "dict[str, Any]") -> "Any":
         if type(event) is dict:
             if "rawPath" in event or "httpMethod" in event:
                 return http.respond(self, event, request_id, told)
@@ -73,14 +88,14 @@ class Handler:
                 raise EventError("expected an event of HTTP, SQS, S3 or DynamoDB, or a request; found another")
         return http.direct(self, event, request_id, told)
 
-    def _source(self, records: list, request_id: str, told: dict):
+    def _source(self, records: list, request_id: str, told: "dict[str, Any]") -> "Any":
         name = records[0].get("eventSource") or records[0].get("EventSource")
         if name not in _SOURCES or any(record.get("eventSource") != name for record in records):
             raise EventError(f"expected records of one of {', '.join(_SOURCES)}, found others")
         told["source"] = name.partition(":")[2]
         return _source_module(_SOURCES[name]).handle(self, records, request_id, told)
 
-    def client(self, service: str):
+    def client(self, service: str) -> "Any":
         """A client of boto3, which Lambda's own runtime brings; one of each service is kept."""
         if service not in self._clients:
             import boto3
@@ -107,11 +122,11 @@ class Handler:
         """The error for an event that the function's settings do not let it handle."""
         return EventError(message)
 
-    def log(self, level: str, message: str, request_id: str, **more) -> None:
+    def log(self, level: str, message: str, request_id: str, **more: object) -> None:
         """Write a line to the log; it holds none of the data."""
         self.write(json.dumps({"level": level, "message": message, "request_id": request_id, **more}))
 
-    def failure(self, error: BaseException, request_id: str, **more) -> None:
+    def failure(self, error: BaseException, request_id: str, **more: object) -> None:
         """Log the place of an error, without its words: they may hold data."""
         from ..failures import places
 
@@ -120,7 +135,7 @@ class Handler:
         known = {name: value for name, value in more.items() if value}
         self.log("ERROR", type(error).__name__, request_id, at=places(error), **known)
 
-    def _tell(self, told: dict, request_id: str, latency: float) -> None:
+    def _tell(self, told: "Mapping[str, Any]", request_id: str, latency: float) -> None:
         head, tail = self._metrics
         cold, self.cold = self.cold, False
         self.write(
@@ -130,7 +145,7 @@ class Handler:
         )
 
 
-def _source_module(name: str):
+def _source_module(name: str) -> "ModuleType":
     if name == "queue":
         from . import queue as module
     elif name == "objects":
@@ -152,7 +167,7 @@ _FORMAT = (
 )
 
 
-def _metrics(about: dict, environment) -> tuple[str, str]:
+def _metrics(about: "Mapping[str, Any]", environment: "Mapping[str, str]") -> tuple[str, str]:
     """The parts of a metrics line before and after its time."""
     function = json.dumps(environment.get("AWS_LAMBDA_FUNCTION_NAME") or "local")
     model, version = json.dumps(about["model"] or ""), json.dumps(about["version"] or about["digest"][:19])
@@ -164,6 +179,6 @@ def load(folder: str) -> Handler:
     """The handler of the version whose ``scorecard.json`` and ``about.json`` are in a folder."""
     with open(os.path.join(folder, "scorecard.json"), encoding="utf-8") as file:
         # It was checked when the package was built, and Lambda checks the package's hash.
-        card = Scorecard(json.loads(file.read()))
+        card = Scorecard(Document(json.loads(file.read())))
     with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
         return Handler(card, json.loads(file.read()))

@@ -7,6 +7,14 @@ import zlib
 from ...contract import RequestError
 from ...contract.errors import TOO_LARGE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 #: The largest response of Lambda, and of a load balancer; in bytes of the JSON that holds it.
 _MOST = 6 * 1024 * 1024 - 4096
 _MOST_BALANCED = 1024 * 1024 - 4096
@@ -37,7 +45,7 @@ def packed(text: str, *, balanced: bool, gzip: bool) -> "tuple[str, bool]":
     return text, gzip
 
 
-def check(payload: dict) -> None:
+def check(payload: "Mapping[str, object]") -> None:
     """Refuse an answer to a direct request that Lambda's runtime cannot send; raises as ``packed`` does."""
     if len(json.dumps(payload)) > _MOST:
         raise _too_large()

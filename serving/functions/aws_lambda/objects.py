@@ -14,13 +14,20 @@ from ...scorecard.inputs import ABSENT, InputError, aliases, column_name, named
 from ..by_row import by_row, probability_names
 from .upload import Upload, reading
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, TextIO
+
+    from .handler import Handler
+
 _CSV, _LINES = "csv", "lines"
 _SUFFIXES = {".csv": _CSV, ".jsonl": _LINES, ".ndjson": _LINES}
 #: Lines that are looked at for the columns that all of them lack, and the longest line.
 _FIRST, _LONGEST = 1000, 16 * 1024 * 1024
 
 
-def handle(handler, records: list, request_id: str, told: dict) -> dict:
+def handle(handler: "Handler", records: list, request_id: str, told: dict) -> dict:
     """Score objects; what was made of each.
 
     ``KEY`` (``.csv``, ``.jsonl`` or ``.ndjson``, also with ``.gz``) gives ``OUTPUT_PREFIX/KEY``: its rows, each with
@@ -59,7 +66,17 @@ def handle(handler, records: list, request_id: str, told: dict) -> dict:
 class _ObjectJob:
     """One object to score."""
 
-    def __init__(self, handler, bucket, key, version, to, output, refused, told):
+    def __init__(
+        self,
+        handler: "Handler",
+        bucket: str,
+        key: str,
+        version: str | None,
+        to: str,
+        output: str,
+        refused: str,
+        told: dict,
+    ) -> None:
         self.handler, self.told, self.client = handler, told, handler.client("s3")
         self.source = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
         self.to, self.output, self.refused = to, output, refused
@@ -117,7 +134,7 @@ class _ObjectJob:
         """Remove what an earlier object of the same name has left."""
         self.client.delete_objects(Bucket=self.to, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
 
-    def _csv(self, text, good: Upload, bad: Upload) -> None:
+    def _csv(self, text: "TextIO", good: Upload, bad: Upload) -> None:
         lines = csv.reader(_lined(text), strict=True)
         try:
             names = next((row for row in lines if row), None)
@@ -141,7 +158,7 @@ class _ObjectJob:
                     told.writerow([*fields, place, f"expected {len(names)} fields, found {len(row)}"])
                     continue
                 found = self._scored(dict(zip(names, row, strict=True)))
-                if type(found) is str:
+                if isinstance(found, str):
                     told.writerow([*row, place, found])
                 else:
                     likely = found.get("probabilities", {})
@@ -149,24 +166,24 @@ class _ObjectJob:
         except csv.Error as error:
             raise RequestError(f"the object is not CSV: {error} (line {lines.line_num})") from None
 
-    def _lines(self, text, good: Upload, bad: Upload) -> None:
+    def _lines(self, text: "TextIO", good: Upload, bad: Upload) -> None:
         lines = (line for line in _lined(text) if line.strip())
         ahead = list(islice(lines, _FIRST))
         names: dict = {}
         for line in ahead:
             value = _record(line)
-            names |= dict.fromkeys(value if type(value) is dict else self._names)
+            names |= dict.fromkeys(self._names if isinstance(value, str) else value)
         if ahead:
             self._absent(list(names))
         for line in chain(ahead, lines):
             place = self.rows + self.bad
             value = _record(line)
-            if type(value) is not dict:
+            if isinstance(value, str):
                 self.bad += 1
                 bad.write(json.dumps({"row": place, "reason": value, "line": line.rstrip("\r\n")}) + "\n")
                 continue
             found = self._scored(value, fill=True)
-            if type(found) is str:
+            if isinstance(found, str):
                 bad.write(json.dumps({"row": place, "reason": found, "record": value}) + "\n")
             else:
                 good.write(json.dumps({**value, **found}) + "\n")
@@ -189,7 +206,7 @@ class _ObjectJob:
             if name not in there and name not in self.handler.card.optional:
                 raise refusal(InputError(name, ABSENT))
 
-    def _scored(self, row: dict, *, fill: bool = False):
+    def _scored(self, row: dict, *, fill: bool = False) -> dict | str:
         """The answer to a row, or, as a text, why there is none; ``fill``: a key that it lacks is a missing value."""
         try:
             found = self.score({**dict.fromkeys(self._names), **named(row, self._known)} if fill else row)
@@ -203,11 +220,11 @@ class _ObjectJob:
 class _To:
     """What ``csv`` writes to."""
 
-    def __init__(self, upload: Upload):
+    def __init__(self, upload: Upload) -> None:
         self.write = upload.write
 
 
-def _lined(text):
+def _lined(text: "TextIO") -> "Iterator[str]":
     """The lines of a text, none of them without end."""
     while line := text.readline(_LONGEST):
         if len(line) == _LONGEST:
@@ -215,7 +232,7 @@ def _lined(text):
         yield line
 
 
-def _record(line: str):
+def _record(line: str) -> dict | str:
     """A line's record; where it is none, why, as a text."""
     try:
         value = loads(line.encode())
@@ -224,7 +241,7 @@ def _record(line: str):
     return value if type(value) is dict else "expected an object of column names and values"
 
 
-def _cell(value):
+def _cell(value: "Any") -> "Any":
     """A label as training read it from a table."""
     return str(value).lower() if isinstance(value, bool) else value
 

@@ -6,13 +6,18 @@ import os
 from ..sagemaker import Endpoint
 from .handler import Handler
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 #: Tries of one call, the first among them.
 ATTEMPTS = 3
 #: Seconds that connecting may take.
 _CONNECT = 1.0
 
 
-def load(folder: str, environment=os.environ) -> Handler:
+def load(folder: str, environment: "Mapping[str, str]" = os.environ) -> Handler:
     """The handler of the endpoint that ``ENDPOINT_NAME`` names; ``about.json`` in a folder tells of its model."""
     with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
         about = json.loads(file.read())
@@ -31,7 +36,7 @@ def load(folder: str, environment=os.environ) -> Handler:
     return made[0]
 
 
-def _client(seconds: float):
+def _client(seconds: float) -> "Any":
     """SageMaker's runtime by boto3, which Lambda's own runtime brings.
 
     Parameters

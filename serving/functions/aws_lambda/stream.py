@@ -7,13 +7,20 @@ from ...contract.errors import refusal
 from ...scorecard.inputs import InputError
 from ..by_row import by_row
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .handler import Handler
+
 #: What one call of DynamoDB takes, and how often it is asked again for what it did not come to.
 _BATCH, _TRIES = 25, 4
 #: What an item of the results has beside its keys.
 _ATTRIBUTES = frozenset(("prediction", "probabilities", "refused", "model_version"))
 
 
-def handle(handler, records: list, request_id: str, told: dict) -> dict:
+def handle(handler: "Handler", records: list, request_id: str, told: dict) -> dict:
     """Score the new images of a batch; ``batchItemFailures`` names the first record that has to come again.
 
     The results table has the keys of the table that is watched. An item of it holds ``prediction`` (and
@@ -67,7 +74,7 @@ def _key(value: dict) -> dict:
     return {"B": binascii.a2b_base64(value["B"])} if "B" in value else value
 
 
-def _result(handler, score, image: dict, told: dict) -> dict:
+def _result(handler: "Handler", score: "Callable[[dict[str, Any]], dict[str, Any]]", image: dict, told: dict) -> dict:
     """The answer to an image, as attributes of an item."""
     try:
         found = score({name: plain(value) for name, value in image.items()})
@@ -80,7 +87,7 @@ def _result(handler, score, image: dict, told: dict) -> dict:
     return {**typed, "model_version": {"S": handler.version or handler.about["digest"]}}
 
 
-def _write(handler, table: str, changes: dict, request_id: str, told: dict) -> list:
+def _write(handler: "Handler", table: str, changes: dict, request_id: str, told: dict) -> list:
     """Write items; the sequence numbers of those that were not taken."""
     left = list(changes.values())
     unwritten: list = []
@@ -100,7 +107,7 @@ def _write(handler, table: str, changes: dict, request_id: str, told: dict) -> l
     return unwritten
 
 
-def _put(handler, table: str, items: list) -> list:
+def _put(handler: "Handler", table: str, items: list) -> list:
     """Write at most a batch; the items that DynamoDB did not come to, asked several times."""
     for attempt in range(_TRIES):
         requests = [{"PutRequest": {"Item": item}} for item in items]
@@ -113,7 +120,7 @@ def _put(handler, table: str, items: list) -> list:
     return items
 
 
-def plain(value: dict):
+def plain(value: dict) -> "Any":
     """A typed value of DynamoDB as JSON has it: ``{"N": "3.5"}`` is 3.5.
 
     Bytes and sets, which no column holds, are lists, so that they are refused as such.
@@ -132,7 +139,7 @@ def plain(value: dict):
     return [found]
 
 
-def typed_value(value) -> dict:
+def typed_value(value: object) -> dict:
     """An answer as DynamoDB types it: its numbers hold 38 digits, and no infinity."""
     if isinstance(value, bool):
         return {"BOOL": value}

@@ -3,6 +3,10 @@
 import io
 import zlib
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _PART = 8 * 1024 * 1024
 _READ = 256 * 1024
 
@@ -10,19 +14,19 @@ _READ = 256 * 1024
 class _Raw(io.RawIOBase):
     """The body that boto3 gives, as a file."""
 
-    def __init__(self, body):
+    def __init__(self, body: "Any") -> None:
         self._body = body
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: "Any") -> int:
         found = self._body.read(len(buffer))
         buffer[: len(found)] = found
         return len(found)
 
 
-def reading(body, *, packed: bool) -> io.TextIOWrapper:
+def reading(body: "Any", *, packed: bool) -> io.TextIOWrapper:
     """The lines of an object, which is UTF-8, and gzip where ``packed``."""
     raw = io.BufferedReader(_Raw(body), _READ)
     if packed:
@@ -40,7 +44,7 @@ class Upload:
     packed : whether it is written as gzip.
     """
 
-    def __init__(self, client, bucket: str, key: str, *, packed: bool):
+    def __init__(self, client: "Any", bucket: str, key: str, *, packed: bool) -> None:
         self._client, self._where = client, {"Bucket": bucket, "Key": key}
         self._buffer: list = []
         self._size = 0

@@ -53,7 +53,7 @@ def files(model: PackagedModel) -> tuple[File, ...]:
     assert model.scorecard is not None
     _, modules = code.lambda_function(HANDLERS, "handler")
     found = (
-        File("scorecard.json", code.compact(model.scorecard.document), "the model"),
+        File("scorecard.json", code.compact(model.scorecard.document.content), "the model"),
         File("about.json", code.compact(dict(model.about)), "which version it is"),
         *modules,
     )

@@ -1,19 +1,27 @@
 """From a fitted scikit-learn pipeline to a scorecard that computes the same, or a refusal that says why not."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from .. import document as documents
+from ..document import seal
 from ..errors import ScorecardError
 from ..inputs import AS_IS, CATEGORY, NUMBER, Cleaning, Input
+from ..nodes import ClassDecision, Column, Layer, Linear, Network, OneHot, Product, Term
 from ..scorecard import Scorecard
-from .estimators import Fitted, estimate
+from ..steps import Impute, Lookup
+from .estimators import CompiledEstimator, estimate
 from .trace import Trace
+from .writing import to_json
 
 __all__ = ["compile_pipeline"]
 
 
-def compile_pipeline(pipeline, inputs=None, *, cleaning: Cleaning = AS_IS, edges_moved: bool = True) -> Scorecard:
+def compile_pipeline(
+    pipeline: Any, inputs: Iterable[Input] | None = None, *, cleaning: Cleaning = AS_IS, edges_moved: bool = True
+) -> Scorecard:
     """The scorecard of a fitted pipeline, or of an estimator alone.
 
     Parameters
@@ -40,37 +48,43 @@ def compile_pipeline(pipeline, inputs=None, *, cleaning: Cleaning = AS_IS, edges
         raise ScorecardError(f"expected a fitted scikit-learn pipeline: {error}") from None
     given = None if inputs is None else list(inputs)
     names = _names(pipeline, given)
-    types = dict.fromkeys(names) if given is None else {item.name: item.type for item in given}
+    types: dict[str, str | None] = dict.fromkeys(names) if given is None else {item.name: item.type for item in given}
     trace = Trace(types, edges_moved)
     fitted = estimate(pipeline, [trace.start(name) for name in names], trace, "")
-    body = {"task": fitted.task, **_content(fitted, trace)}
+    model = _model(fitted, trace)
     if given is None:
         given = [Input(name, trace.types[name] or NUMBER) for name in names]
-    body["inputs"] = [{**item.to_dict(), "null": item.null and item.name not in trace.required} for item in given]
-    body["cleaning"] = {"trim": cleaning.trim, "missing": sorted(cleaning.missing)}
-    _check_cleaning(body, given, cleaning)
-    order = ("task", "inputs", "cleaning", "columns", "model", "decision")
-    return Scorecard(documents.seal({key: body[key] for key in order}))
+    _check_cleaning(trace.columns, given, cleaning)
+    decision = None if fitted.classes is None else ClassDecision(fitted.classes, fitted.threshold)
+    body = {
+        "task": fitted.task,
+        "inputs": [{**item.to_dict(), "null": item.null and item.name not in trace.required} for item in given],
+        "cleaning": {"trim": cleaning.trim, "missing": sorted(cleaning.missing)},
+        "columns": to_json(trace.columns),
+        "model": to_json(model),
+        "decision": to_json(decision),
+    }
+    return Scorecard(seal(body))
 
 
-def _check_cleaning(body, given, cleaning) -> None:
+def _check_cleaning(columns: list[Column], given: Sequence[Input], cleaning: Cleaning) -> None:
     """Refuses categories that no cleaned text can be: they say that training read its text otherwise."""
     texts = {item.name for item in given if item.type == CATEGORY}
-    for item in body["columns"]:
-        if item.get("input") not in texts:
+    for column in columns:
+        if isinstance(column, Product) or column.source.kind != "input" or column.source.name not in texts:
             continue
-        filled = {step["impute"] for step in item["steps"] if "impute" in step}
-        keys = [key for group in item.get("one_hot", ()) for key in group["of"]] + item.get("zero", [])
-        keys += [key for step in item["steps"] if "lookup" in step for key in step["lookup"]["keys"]]
+        filled = {step.fill for step in column.steps if isinstance(step, Impute)}
+        keys = [*column.places()] if isinstance(column, OneHot) else []
+        keys += [key for step in column.steps if isinstance(step, Lookup) for key in step.keys]
         for key in keys:
             if isinstance(key, str) and key not in filled and cleaning.text(key) != key:
                 raise ScorecardError(
-                    f"cleaning: the pipeline knows a category of {item['input']!r} that the cleaning changes: "
+                    f"cleaning: the pipeline knows a category of {column.source.name!r} that the cleaning changes: "
                     "compile it with the cleaning that its training table was read with"
                 )
 
 
-def _names(pipeline, given) -> list[str]:
+def _names(pipeline: Any, given: Sequence[Input] | None) -> list[str]:
     """The names of the columns the pipeline takes, in its order."""
     known = _first(pipeline, "feature_names_in_")
     width = _first(pipeline, "n_features_in_")
@@ -90,7 +104,7 @@ def _names(pipeline, given) -> list[str]:
     return [f"x{place}" for place in range(width)]
 
 
-def _first(step, attribute):
+def _first(step: Any, attribute: str) -> Any:
     """An attribute of the step, or of the first step inside it that knows it."""
     value = getattr(step, attribute, None)
     if value is not None:
@@ -107,34 +121,26 @@ def _first(step, attribute):
     return None
 
 
-def _keeps_columns(step) -> bool:
+def _keeps_columns(step: object) -> bool:
     """Whether what comes after a step that says nothing of its columns still has the same ones."""
     return step is None or isinstance(step, str) or type(step).__name__ == "FunctionTransformer"
 
 
-def _content(fitted: Fitted, trace: Trace) -> dict:
-    """The columns, the model and the decision, as the document says them."""
-    model: dict = {"kind": "linear" if fitted.layers is None else "mlp", "link": fitted.link}
-    model |= {"calibration": fitted.calibration, "target": fitted.target}
+def _model(fitted: CompiledEstimator, trace: Trace) -> Linear | Network:
+    """The model; writes its columns down."""
+    common = fitted.link, fitted.calibration, fitted.target
     if fitted.layers is None:
-        terms, seen = [], set()
+        terms: dict[str, Term] = {}
         for place, column in enumerate(fitted.columns):
             name = trace.write(column)
-            if name in seen:
+            if name in terms:
                 name = trace.write(column, fresh=True)
-            seen.add(name)
-            terms.append({"column": name, "weights": [weights[place] for weights in fitted.weights]})
-        for name in dict.fromkeys(map(trace.write, trace.checked)):
-            if name not in seen:
-                terms.append({"column": name, "weights": [0.0] * len(fitted.intercepts)})
-        model |= {"intercepts": fitted.intercepts, "terms": terms}
-    else:
-        columns = [trace.write(column) for column in fitted.columns]
-        unweighted = [name for name in dict.fromkeys(map(trace.write, trace.checked)) if name not in columns]
-        first, *others = fitted.layers
-        first = {**first, "weights": [[*unit, *[0.0] * len(unweighted)] for unit in first["weights"]]}
-        model |= {"columns": columns + unweighted, "activation": fitted.activation, "layers": [first, *others]}
-    decision = None
-    if fitted.classes is not None:
-        decision = {"classes": fitted.classes, "threshold": fitted.threshold}
-    return {"columns": trace.columns, "model": model, "decision": decision}
+            terms[name] = Term(name, [weights[place] for weights in fitted.weights])
+        for name in map(trace.write, trace.checked):
+            terms.setdefault(name, Term(name, [0.0] * len(fitted.intercepts)))
+        return Linear(*common, fitted.intercepts, tuple(terms.values()))
+    columns = [trace.write(column) for column in fitted.columns]
+    unweighted = [name for name in dict.fromkeys(map(trace.write, trace.checked)) if name not in columns]
+    first, *others = fitted.layers
+    first = Layer([[*unit, *[0.0] * len(unweighted)] for unit in first.weights], first.intercepts)
+    return Network(*common, (*columns, *unweighted), fitted.activation or "", (first, *others))

@@ -9,12 +9,15 @@ are. Rows that come nearer to an edge than that are ill-conditioned, and ``parit
 
 import math
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from .. import arraysteps, steps
-from .trace import Column, Trace
+from .. import arraysteps
+from ..steps import Add, BoxCox, Clip, Divide, Multiply, NumpyFunction, Step, Subtract, YeoJohnson, chain
+from .trace import Trace, TracedColumn
 
 _LARGEST = 1.7976931348623157e308
 #: Functions that rise, and round as their library does; and those of them that give a number for every number.
@@ -25,8 +28,8 @@ _UNCERTAIN = 16 * 2.220446049250313e-16
 
 
 def before_functions(
-    column: Column, edges: list[float], trace: Trace, *, on_edge_above: bool = True
-) -> tuple[Column, list[float]]:
+    column: TracedColumn, edges: list[float], trace: Trace, *, on_edge_above: bool = True
+) -> tuple[TracedColumn, list[float]]:
     """The column before the functions it went through, and the edges there; both as they are where there is none.
 
     Parameters
@@ -47,26 +50,26 @@ def before_functions(
     values = _values(function, arithmetic)
     choose = max if on_edge_above else min
 
-    def reaches(x: float, edge: float) -> bool:
+    def reaches(edge: float, x: float) -> bool:
         found = values(x)
         # What is not finite is refused, and lies below the function's domain or beyond what it can say.
         return choose(found) >= edge if all(map(math.isfinite, found)) else x > 0.0
 
-    moved = [_smallest(lambda x, edge=edge: reaches(x, edge)) for edge in edges]
-    if next(iter(function.values())) not in _TOTAL:
+    moved = [_smallest(partial(reaches, edge)) for edge in edges]
+    if not (isinstance(function, NumpyFunction) and function.function in _TOTAL):
         trace.check(column)
     before = replace(column, steps=column.steps[: start - 1])
     return before_functions(before, [e for e in moved if e is not None], trace, on_edge_above=on_edge_above)
 
 
-def _values(function: dict, arithmetic: tuple):
+def _values(function: Step, arithmetic: Sequence[Step]) -> Callable[[float], tuple[float, ...]]:
     """What a function and the arithmetic after it make of one number, were the function off by ``_UNCERTAIN``.
 
     The function is done as scikit-learn does it: a Box-Cox transform by SciPy in C, and all others by NumPy.
     """
-    after = steps.chain(list(arithmetic), "") or (lambda x: x)
-    if "box_cox" in function:
-        compute = steps.chain([function], "")
+    after = chain(arithmetic, "") or (lambda x: x)
+    if isinstance(function, BoxCox):
+        compute = function.bind("")
     else:
         run = arraysteps.chain([function])
 
@@ -83,18 +86,18 @@ def _values(function: dict, arithmetic: tuple):
     return values
 
 
-def _inexact(step: dict) -> bool:
-    ((name, value),) = step.items()
-    return name in ("box_cox", "yeo_johnson") or (name == "function" and value in _RISING)
+def _inexact(step: Step) -> bool:
+    if isinstance(step, NumpyFunction):
+        return step.function in _RISING
+    return isinstance(step, (BoxCox, YeoJohnson))
 
 
-def _rises(step: dict) -> bool:
+def _rises(step: Step) -> bool:
     """Whether a step is arithmetic that keeps the order, which every library does alike."""
-    ((name, value),) = step.items()
-    return name in ("add", "subtract", "clip") or (name in ("multiply", "divide") and value > 0.0)
+    return isinstance(step, (Add, Subtract, Clip)) or (isinstance(step, (Multiply, Divide)) and step.operand > 0.0)
 
 
-def _smallest(holds) -> float | None:
+def _smallest(holds: Callable[[float], bool]) -> float | None:
     """The smallest finite float64 at which a condition holds that holds from somewhere on; None where it never does."""
     low, high = _place(-_LARGEST), _place(_LARGEST)
     if not holds(_LARGEST):

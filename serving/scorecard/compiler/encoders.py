@@ -1,51 +1,56 @@
 """Fitted encoders of categories: which column, or which number, each category becomes."""
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from .trace import finite, unsupported
+from ..fields import NUMBER
+from ..steps import Category, Lookup
+from .trace import Trace, TracedColumn, finite, unsupported
 
 
-def one_hot_encoder(step, columns, trace, path):
+def one_hot_encoder(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     """The 0/1 columns of a fitted ``OneHotEncoder``: rare categories share one, dropped and unknown ones have none."""
     if np.dtype(step.dtype).kind == "f" and np.dtype(step.dtype) != np.float64:
         raise unsupported(path, step, f"it makes columns of {np.dtype(step.dtype)}, not float64")
     rare_of = getattr(step, "infrequent_categories_", None)
-    found = []
+    found: list[TracedColumn] = []
     for place, column in enumerate(columns):
         categories, column = _categories(step.categories_[place], column, trace, path, step)
-        rare = set()
+        rare: set[Category] = set()
         if rare_of is not None and rare_of[place] is not None:
             rare = {categories[_position(step.categories_[place], item)] for item in rare_of[place]}
         groups = [(_label(column, item), [item]) for item in categories if item not in rare]
         if rare:
             groups.append((f"{column.label} is rare", [item for item in categories if item in rare]))
         dropped = None if step.drop_idx_ is None else step.drop_idx_[place]
-        zero: list = []
+        zero: list[Category] = []
         if dropped is not None:
             zero = next(of for _, of in groups if categories[dropped] in of)
             groups = [group for group in groups if group[1] is not zero]
-        otherwise: dict | int = {"do": "refuse" if step.handle_unknown == "error" else "zero"}
+        other = None if step.handle_unknown == "error" else -1
         if (
             step.handle_unknown in ("infrequent_if_exist", "warn")
             and rare
             and groups[-1:]
             and rare == set(groups[-1][1])
         ):
-            otherwise = len(groups) - 1
+            other = len(groups) - 1
         if None not in categories and step.handle_unknown == "error":
             column = trace.require(column)
         if not groups:  # nothing is left of the column but that it has to be a known category
-            other = "refuse" if step.handle_unknown == "error" else 0.0
-            keys = {"keys": categories, "values": [0.0] * len(categories), "otherwise": other}
-            trace.check(trace.then(column, {"lookup": keys}, filled=True))
+            zeros: list[float | None] = [0.0] * len(categories)
+            known = Lookup(categories, zeros, "refuse" if step.handle_unknown == "error" else 0.0)
+            trace.check(trace.then(column, known, filled=True))
             continue
-        found += trace.one_hot(column, groups, zero, otherwise)
+        found += trace.one_hot(column, groups, zero, other)
     return found
 
 
-def ordinal_encoder(step, columns, trace, path):
+def ordinal_encoder(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     """The numbers of a fitted ``OrdinalEncoder``."""
     if np.dtype(step.dtype).kind == "f" and np.dtype(step.dtype) != np.float64:
         raise unsupported(path, step, f"it makes columns of {np.dtype(step.dtype)}, not float64")
@@ -60,19 +65,23 @@ def ordinal_encoder(step, columns, trace, path):
                 probe[:, other] = step.categories_[other][0]
             probe[:, place] = step.categories_[place]
             codes = step.transform(_like_fit(step, probe))[:, place]
-        values = [None if code != code else float(code) for code in map(float, codes)]
+        values: list[float | None] = [None if code != code else float(code) for code in map(float, codes)]
         otherwise: str | float | None = "refuse"
         if step.handle_unknown == "use_encoded_value":
             unknown = float(step.unknown_value)
             otherwise = None if unknown != unknown else finite(unknown, path, step, "unknown_value")
         column = _missing_after(column, categories, values, otherwise, trace)
-        lookup = {"lookup": {"keys": categories, "values": values, "otherwise": otherwise}}
-        done = trace.then(column, lookup)
-        found.append(type(done)(done.source, done.label, "number", done.steps, done.missing))
+        found.append(replace(trace.then(column, Lookup(categories, values, otherwise)), kind=NUMBER))
     return found
 
 
-def _missing_after(column, categories, values, otherwise, trace):
+def _missing_after(
+    column: TracedColumn,
+    categories: list[Category],
+    values: list[float | None],
+    otherwise: str | float | None,
+    trace: Trace,
+) -> TracedColumn:
     """The column with the inputs that still leave it missing once it is encoded."""
     coded = dict(zip(categories, values, strict=True)).get(None, otherwise)
     if coded == "refuse":
@@ -82,7 +91,7 @@ def _missing_after(column, categories, values, otherwise, trace):
     return trace.then(column, filled=True)
 
 
-def _like_fit(step, probe):
+def _like_fit(step: Any, probe: np.ndarray) -> np.ndarray:
     """The probe as the kind of table that the encoder was fitted on, so that names and dtypes agree."""
     columns = []
     for place, known in enumerate(step.categories_):
@@ -92,16 +101,18 @@ def _like_fit(step, probe):
     return np.column_stack(columns) if kinds <= set("iufb") else probe
 
 
-def _position(categories, wanted) -> int:
+def _position(categories: Sequence[Any], wanted: object) -> int:
     for place, item in enumerate(categories):
         if item is wanted or item == wanted or (item != item and wanted != wanted):
             return place
     raise ValueError("an encoder names a rare category that is none of its categories")
 
 
-def _categories(known, column, trace, path, step):
+def _categories(
+    known: np.ndarray, column: TracedColumn, trace: Trace, path: str, step: object
+) -> tuple[list[Category], TracedColumn]:
     """The categories as the document says them (None for missing), and the column of the kind they are."""
-    found: list = []
+    found: list[Category] = []
     kinds = set()
     for item in known.tolist():
         if item is None or item != item or type(item).__name__ == "NAType":
@@ -136,7 +147,7 @@ def _categories(known, column, trace, path, step):
     return found, trace.numeric(column, path, step, boolean=kind == "boolean")
 
 
-def _label(column, item) -> str:
+def _label(column: TracedColumn, item: Category) -> str:
     if item is None:
         return f"{column.label} is missing"
     return f"{column.label} = {item}" if isinstance(item, str) else f"{column.label} = {item:g}"

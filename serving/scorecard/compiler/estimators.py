@@ -1,6 +1,8 @@
 """Fitted scikit-learn estimators as a scorecard's model and decision."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from sklearn import linear_model as lm
@@ -19,33 +21,37 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC, LinearSVR
 
+from ..nodes import Label, Layer, Platt, Threshold
+from ..steps import Step
 from .target import inverse
-from .trace import Column, Trace, finite, unsupported
+from .trace import Trace, TracedColumn, finite, unsupported
 from .transformers import below, transform
 
 
 @dataclass(frozen=True)
-class Fitted:
+class CompiledEstimator:
     """What an estimator computes: scores of columns, and what becomes of them.
 
     ``weights`` has one list a score, each with a weight a column; ``layers`` takes its place for an MLP.
     """
 
     task: str
-    columns: list[Column]
+    columns: list[TracedColumn]
     link: str
     weights: list[list[float]] = field(default_factory=list)
     intercepts: list[float] = field(default_factory=list)
-    layers: list[dict] | None = None
+    layers: list[Layer] | None = None
     activation: str | None = None
-    calibration: list[dict] | None = None
-    target: list[dict] = field(default_factory=list)
-    classes: list | None = None
-    threshold: dict | None = None
-    decides: bool = True
+    calibration: tuple[Platt, ...] | None = None
+    target: tuple[Step, ...] = ()
+    classes: list[Label] | None = None
+    threshold: Threshold | None = None
 
 
-def estimate(step, columns: list[Column], trace: Trace, path: str) -> Fitted:
+Convert = Callable[[Any, list[TracedColumn], Trace, str], CompiledEstimator]
+
+
+def estimate(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
     """What a fitted estimator computes from columns.
 
     Raises
@@ -59,7 +65,7 @@ def estimate(step, columns: list[Column], trace: Trace, path: str) -> Fitted:
     return convert(step, columns, trace, path)
 
 
-def _pipeline(step, columns, trace, path):
+def _pipeline(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
     for name, inner in step.steps[:-1]:
         columns = transform(inner, columns, trace, below(path, name))
     name, last = step.steps[-1]
@@ -68,7 +74,7 @@ def _pipeline(step, columns, trace, path):
     return estimate(last, columns, trace, below(path, name))
 
 
-def _matrix(columns, trace, path, step):
+def _matrix(columns: list[TracedColumn], trace: Trace, path: str, step: object) -> list[TracedColumn]:
     """The columns of an estimator: numbers, none of them missing."""
     expected = getattr(step, "n_features_in_", len(columns))
     if expected != len(columns):
@@ -76,7 +82,7 @@ def _matrix(columns, trace, path, step):
     return [trace.require(trace.numeric(column, path, step)) for column in columns]
 
 
-def _scores(step, path) -> dict:
+def _scores(step: Any, path: str) -> dict[str, Any]:
     """Weights and intercepts of a fitted linear model, one score a row of ``coef_``."""
     coefficients = np.atleast_2d(np.asarray(step.coef_, dtype=np.float64))
     intercepts = np.broadcast_to(np.ravel(np.asarray(step.intercept_, dtype=np.float64)), len(coefficients))
@@ -85,34 +91,34 @@ def _scores(step, path) -> dict:
     return {"weights": coefficients.tolist(), "intercepts": intercepts.tolist()}
 
 
-def _regressor(link_of=lambda step: "identity"):
-    def convert(step, columns, trace, path):
+def _regressor(link_of: Callable[[Any], str] = lambda step: "identity") -> Convert:
+    def convert(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
         scores = _scores(step, path)
         if len(scores["weights"]) != 1:
             raise unsupported(path, step, f"it predicts {len(scores['weights'])} targets at once")
-        return Fitted("regression", _matrix(columns, trace, path, step), link_of(step), **scores)
+        return CompiledEstimator("regression", _matrix(columns, trace, path, step), link_of(step), **scores)
 
     return convert
 
 
-def _tweedie_link(step) -> str:
+def _tweedie_link(step: Any) -> str:
     return step.link if step.link != "auto" else "identity" if step.power <= 0 else "log"
 
 
-def _classifier(link_of):
-    def convert(step, columns, trace, path):
+def _classifier(link_of: Callable[[Any], str | None]) -> Convert:
+    def convert(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
         link = link_of(step)
         if link is None:
             raise unsupported(path, step, "its probabilities are not those of a logistic model")
         classes = _labels(step, path)
-        return Fitted(
+        return CompiledEstimator(
             "classification", _matrix(columns, trace, path, step), link, classes=classes, **_scores(step, path)
         )
 
     return convert
 
 
-def _labels(step, path) -> list:
+def _labels(step: Any, path: str) -> list[Label]:
     classes = step.classes_
     if isinstance(classes, list) or np.ndim(classes) != 1:
         raise unsupported(path, step, "it predicts several labels at once")
@@ -126,19 +132,19 @@ def _labels(step, path) -> list:
     return found
 
 
-def _logistic(step):
+def _logistic(step: Any) -> str:
     if len(step.classes_) == 2:
         return "logistic"
     return "one-vs-rest" if getattr(step, "multi_class", None) == "ovr" else "softmax"
 
 
-def _sgd(step):
+def _sgd(step: Any) -> str | None:
     if step.loss == "log_loss":
         return "logistic" if len(step.classes_) == 2 else "one-vs-rest"
     return None if step.loss == "modified_huber" else "none"
 
 
-def _one_vs_rest(step, columns, trace, path):
+def _one_vs_rest(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
     classes = _labels(step, path)
     if step.multilabel_:
         raise unsupported(path, step, "it predicts several labels at once")
@@ -153,7 +159,7 @@ def _one_vs_rest(step, columns, trace, path):
     ):
         raise unsupported(path, step, "its parts are not all linear models of one kind")
     (link,) = links
-    return Fitted(
+    return CompiledEstimator(
         "classification",
         parts[0].columns,
         link if link == "none" or len(parts) == 1 else "one-vs-rest",
@@ -163,20 +169,20 @@ def _one_vs_rest(step, columns, trace, path):
     )
 
 
-def _layers(step, path) -> dict:
+def _layers(step: Any, path: str) -> dict[str, Any]:
     if any(not np.isfinite(part).all() for part in (*step.coefs_, *step.intercepts_)):
         raise unsupported(path, step, "its fitted coefficients are not all finite")
     layers = [
-        {"weights": np.asarray(w, dtype=np.float64).T.tolist(), "intercepts": np.asarray(b, dtype=np.float64).tolist()}
+        Layer(np.asarray(w, dtype=np.float64).T.tolist(), np.asarray(b, dtype=np.float64).tolist())
         for w, b in zip(step.coefs_, step.intercepts_, strict=True)
     ]
-    return {"layers": layers, "activation": step.activation, "decides": False}
+    return {"layers": layers, "activation": step.activation}
 
 
-def _mlp_classifier(step, columns, trace, path):
+def _mlp_classifier(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
     if step.out_activation_ == "logistic" and step.n_outputs_ != 1:
         raise unsupported(path, step, "it predicts several labels at once")
-    return Fitted(
+    return CompiledEstimator(
         "classification",
         _matrix(columns, trace, path, step),
         {"logistic": "logistic", "softmax": "softmax"}[step.out_activation_],
@@ -185,14 +191,14 @@ def _mlp_classifier(step, columns, trace, path):
     )
 
 
-def _mlp_regressor(step, columns, trace, path):
+def _mlp_regressor(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
     if step.n_outputs_ != 1:
         raise unsupported(path, step, f"it predicts {step.n_outputs_} targets at once")
     link = {"identity": "identity", "exp": "log"}[step.out_activation_]
-    return Fitted("regression", _matrix(columns, trace, path, step), link, **_layers(step, path))
+    return CompiledEstimator("regression", _matrix(columns, trace, path, step), link, **_layers(step, path))
 
 
-def _calibrated(step, columns, trace, path):
+def _calibrated(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
     if len(step.calibrated_classifiers_) != 1:
         models = len(step.calibrated_classifiers_)
         raise unsupported(path, step, f"it averages {models} models: fit it with ensemble=False")
@@ -205,15 +211,14 @@ def _calibrated(step, columns, trace, path):
     classes = _labels(step, path)
     if inner.classes != classes:
         raise unsupported(path, step, "the model that it calibrates knows other classes")
-    calibration = [
-        {"slope": -finite(c.a_, path, step, "slope"), "offset": -finite(c.b_, path, step, "offset")}
-        for c in pair.calibrators
-    ]
+    calibration = tuple(
+        Platt(-finite(c.a_, path, step, "slope"), -finite(c.b_, path, step, "offset")) for c in pair.calibrators
+    )
     link = "logistic" if len(inner.weights) == 1 else "one-vs-rest"
-    return replace(inner, link=link, calibration=calibration, classes=classes, decides=False)
+    return replace(inner, link=link, calibration=calibration, classes=classes)
 
 
-def _threshold(step, columns, trace, path):
+def _threshold(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
     inner = estimate(getattr(step, "estimator_", None) or step.estimator, columns, trace, below(path, "estimator"))
     if inner.threshold:
         raise unsupported(path, step, "it puts a threshold on a model that has one already")
@@ -227,24 +232,21 @@ def _threshold(step, columns, trace, path):
     if isinstance(value, str):
         value = 0.5 if response == "predict_proba" else 0.0
     classes = _labels(step, path)
-    label = classes[1]
-    if positive is not None:
-        label = next((known for known in classes if known == positive), None)
-        if label is None:
-            raise unsupported(path, step, "its positive label is none of the classes")
+    label = classes[1] if positive is None else next((known for known in classes if known == positive), None)
+    if label is None:
+        raise unsupported(path, step, "its positive label is none of the classes")
     on = "probability" if response == "predict_proba" else "score"
-    threshold = {"on": on, "value": finite(value, path, step, "threshold"), "positive": label}
-    return replace(inner, threshold=threshold)
+    return replace(inner, threshold=Threshold(on, finite(value, path, step, "threshold"), label))
 
 
-def _transformed_target(step, columns, trace, path):
+def _transformed_target(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
     inner = estimate(step.regressor_, columns, trace, below(path, "regressor"))
     steps = inverse(step.transformer_, below(path, "transformer"))
-    return replace(inner, target=[*inner.target, *steps])
+    return replace(inner, target=(*inner.target, *steps))
 
 
-def _inside(attribute):
-    def convert(step, columns, trace, path):
+def _inside(attribute: str) -> Convert:
+    def convert(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> CompiledEstimator:
         return estimate(getattr(step, attribute), columns, trace, below(path, attribute.rstrip("_")))
 
     return convert
@@ -257,7 +259,7 @@ _IDENTITY = (
     *(lm.SGDRegressor, lm.QuantileRegressor, LinearSVR),
 )
 
-_ESTIMATORS = {
+_ESTIMATORS: dict[type, Convert] = {
     Pipeline: _pipeline,
     **dict.fromkeys(_IDENTITY, _regressor()),
     lm.PoissonRegressor: _regressor(lambda step: "log"),

@@ -2,49 +2,50 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from ..arraysteps import inexact
-from ..document import NUMBER, TEXT
 from ..errors import Unsupported
+from ..fields import NUMBER, TEXT
 from ..inputs import BOOLEAN, CATEGORY
 from ..inputs import NUMBER as NUMBER_TYPE
+from ..nodes import Chain, Column, Indicator, OneHot, Product, Source
+from ..steps import Bin, Category, Is, Lookup, Step
 
 ELSEWHERE = "serve it with `mlflow models serve`, or package it for the container target"
 
 
-def unsupported(path: str, step, reason: str) -> Unsupported:
+def unsupported(path: str, step: object, reason: str) -> Unsupported:
     """The refusal of a step (or of its class name) at a path, with what to do instead."""
     name = step if isinstance(step, str) else type(step).__name__
     return Unsupported(path, name, f"{reason}; a scorecard cannot say it exactly: {ELSEWHERE}")
 
 
 @dataclass(frozen=True)
-class Column:
+class TracedColumn:
     """One column of the matrix a step sees.
 
     Parameters
     ----------
-    source : ("input", name) or ("column", name of a column the document defines already).
+    source : an input, or a column that the document defines already.
     label : the column in words, for names of terms.
     kind : ``number`` or ``text``; None for an input whose type nothing has shown yet.
     steps : the document's steps done to the source so far.
     missing : inputs that make this column missing where they are.
     """
 
-    source: tuple[str, str]
+    source: Source
     label: str
     kind: str | None
-    steps: tuple = ()
-    missing: frozenset = frozenset()
+    steps: tuple[Step, ...] = ()
+    missing: frozenset[str] = frozenset()
 
     @property
     def rounded(self) -> bool:
         """Whether the last digits of its values are those of one library's function."""
         for step in reversed(self.steps):
-            ((name, value),) = step.items()
-            if name in ("bin", "lookup", "is"):
+            if isinstance(step, (Bin, Lookup, Is)):
                 return False
-            if inexact(name, value):
+            if step.inexact:
                 return True
         return False
 
@@ -60,43 +61,43 @@ class Trace:
 
     types: dict[str, str | None]
     edges_moved: bool = True
-    columns: list[dict] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
     required: set[str] = field(default_factory=set)
-    checked: list[Column] = field(default_factory=list)
+    checked: list[TracedColumn] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
-    _made: dict = field(default_factory=dict)
+    _made: dict[tuple[Source, str], str] = field(default_factory=dict)
 
-    def start(self, name: str) -> Column:
+    def start(self, name: str) -> TracedColumn:
         """An input as it comes."""
         kind = {None: None, CATEGORY: TEXT}.get(self.types[name], NUMBER)
-        return Column(("input", name), name, kind, missing=frozenset({name}))
+        return TracedColumn(Source("input", name), name, kind, missing=frozenset({name}))
 
-    def kind(self, column: Column) -> str | None:
+    def kind(self, column: TracedColumn) -> str | None:
         """Number, text, or None where nothing has shown it yet."""
-        if column.kind is None and column.source[0] == "input":
-            known = self.types[column.source[1]]
+        if column.kind is None and column.source.kind == "input":
+            known = self.types[column.source.name]
             return None if known is None else TEXT if known == CATEGORY else NUMBER
         return column.kind
 
-    def numeric(self, column: Column, path: str, step, *, boolean: bool = False) -> Column:
+    def numeric(self, column: TracedColumn, path: str, step: object, *, boolean: bool = False) -> TracedColumn:
         """The column as a number, which its input is from now on if nothing was known of it."""
         kind = self.kind(column)
         if kind == TEXT:
             raise unsupported(path, step, f"it takes numbers, and {column.label!r} is text")
         if kind is None:
-            self.types[column.source[1]] = BOOLEAN if boolean else NUMBER_TYPE
+            self.types[column.source.name] = BOOLEAN if boolean else NUMBER_TYPE
         return replace(column, kind=NUMBER)
 
-    def textual(self, column: Column, path: str, step) -> Column:
+    def textual(self, column: TracedColumn, path: str, step: object) -> TracedColumn:
         """The column as text, which its input is from now on if nothing was known of it."""
         kind = self.kind(column)
         if kind == NUMBER:
             raise unsupported(path, step, f"it takes text, and {column.label!r} is a number")
         if kind is None:
-            self.types[column.source[1]] = CATEGORY
+            self.types[column.source.name] = CATEGORY
         return replace(column, kind=TEXT)
 
-    def then(self, column: Column, *steps: dict, label: str | None = None, filled: bool = False) -> Column:
+    def then(self, column: TracedColumn, *steps: Step, label: str | None = None, filled: bool = False) -> TracedColumn:
         """The column after more steps; ``filled`` where they leave no missing value."""
         return replace(
             column,
@@ -105,15 +106,15 @@ class Trace:
             missing=frozenset() if filled else column.missing,
         )
 
-    def require(self, column: Column) -> Column:
+    def require(self, column: TracedColumn) -> TracedColumn:
         """The column where a step takes no missing value: its inputs must have one."""
         self.required |= column.missing
         return replace(column, missing=frozenset())
 
-    def check(self, column: Column, *, missing: bool = False) -> None:
+    def check(self, column: TracedColumn, *, missing: bool = False) -> None:
         """A column that a step looks at and then drops: it has to be a finite number, or ``missing``, all the same."""
         if missing:
-            column = self.then(column, {"is": None}, filled=True)
+            column = self.then(column, Is(None), filled=True)
         self.checked.append(replace(column, kind=NUMBER))
 
     def name(self, label: str) -> str:
@@ -125,46 +126,41 @@ class Trace:
         self._names.add(name)
         return name
 
-    def write(self, column: Column, *, fresh: bool = False) -> str:
+    def write(self, column: TracedColumn, *, fresh: bool = False) -> str:
         """The name of the column in the document, written there if it is not; ``fresh`` for one of its own."""
-        if column.source[0] == "column" and not column.steps and not fresh:
-            return column.source[1]
+        if column.source.kind == "column" and not column.steps and not fresh:
+            return column.source.name
         key = (column.source, repr(column.steps))
         if key not in self._made or fresh:
             name = self.name(column.label)
-            self.columns.append({"name": name, column.source[0]: column.source[1], "steps": list(column.steps)})
+            self.columns.append(Chain(name, column.source, column.steps))
             self._made.setdefault(key, name)
             return name
         return self._made[key]
 
-    def product(self, columns: list[Column], label: str) -> Column:
+    def product(self, columns: list[TracedColumn], label: str) -> TracedColumn:
         """The product of columns, in this order."""
         names = [self.write(column) for column in columns]
         name = self.name(label)
-        self.columns.append({"name": name, "product": names})
-        missing = frozenset().union(*(column.missing for column in columns))
-        return Column(("column", name), label, NUMBER, missing=missing)
+        self.columns.append(Product(name, tuple(names)))
+        missing = frozenset[str]().union(*(column.missing for column in columns))
+        return TracedColumn(Source("column", name), label, NUMBER, missing=missing)
 
     def one_hot(
-        self, column: Column, groups: list[tuple[str, list]], zero: list, otherwise: dict | int
-    ) -> list[Column]:
-        """One 0/1 column for each (label, categories); ``otherwise`` may be the place of one of them."""
+        self,
+        column: TracedColumn,
+        groups: list[tuple[str, list[Category]]],
+        zero: list[Category],
+        other: int | None,
+    ) -> list[TracedColumn]:
+        """One 0/1 column for each (label, categories); ``zero`` and ``other`` are those of ``OneHot``."""
         names = [self.name(label) for label, _ in groups]
-        if isinstance(otherwise, int):
-            otherwise = {"is": names[otherwise]}
-        self.columns.append(
-            {
-                column.source[0]: column.source[1],
-                "steps": list(column.steps),
-                "one_hot": [{"name": name, "of": of} for name, (_, of) in zip(names, groups, strict=True)],
-                "zero": zero,
-                "otherwise": otherwise,
-            }
-        )
-        return [Column(("column", name), name, NUMBER) for name in names]
+        indicators = tuple(Indicator(name, of) for name, (_, of) in zip(names, groups, strict=True))
+        self.columns.append(OneHot(column.source, column.steps, indicators, zero, other))
+        return [TracedColumn(Source("column", name), name, NUMBER) for name in names]
 
 
-def finite(value, path: str, step, what: str) -> float:
+def finite(value: Any, path: str, step: object, what: str) -> float:
     """A fitted parameter as a float."""
     try:
         number = float(value)

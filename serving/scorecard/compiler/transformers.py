@@ -1,7 +1,9 @@
 """Fitted scikit-learn transformers as steps of a scorecard's columns."""
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from operator import methodcaller
+from typing import Any, cast
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
@@ -23,22 +25,21 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils import get_tags
 
-from ..document import NUMBER
+from .. import steps as kinds
+from ..fields import NUMBER
+from ..steps import FUNCTIONS as FUNCTION_NAMES
 from .edges import before_functions
 from .encoders import one_hot_encoder, ordinal_encoder
-from .trace import Column, Trace, finite, unsupported
+from .trace import Trace, TracedColumn, finite, unsupported
 
 #: NumPy's functions of one number by the name that the document gives them.
-FUNCTIONS = {
-    getattr(np, name): name
-    for name in (
-        *("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "cbrt", "square", "abs"),
-        *("sin", "cos", "tanh", "arcsinh", "sign", "negative"),
-    )
-}
+FUNCTIONS = {getattr(np, name): name for name in FUNCTION_NAMES}
 
 
-def transform(step, columns: list[Column], trace: Trace, path: str) -> list[Column]:
+Convert = Callable[[Any, list[TracedColumn], Trace, str], list[TracedColumn]]
+
+
+def transform(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     """The columns a fitted transformer makes of columns.
 
     Raises
@@ -66,13 +67,13 @@ def below(path: str, name: str) -> str:
     return f"{path} / {name}" if path else name
 
 
-def _pipeline(step, columns, trace, path):
+def _pipeline(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     for name, inner in step.steps:
         columns = transform(inner, columns, trace, below(path, name))
     return columns
 
 
-def _column_transformer(step, columns, trace, path):
+def _column_transformer(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     names = getattr(step, "feature_names_in_", None)
     weights = step.transformer_weights or {}
     found = []
@@ -86,7 +87,7 @@ def _column_transformer(step, columns, trace, path):
     return found
 
 
-def _places(selected, names, width, path, step) -> list[int]:
+def _places(selected: Any, names: Any, width: int, path: str, step: object) -> list[int]:
     if isinstance(selected, slice):
         if isinstance(selected.start, str) or isinstance(selected.stop, str):
             known = list(names)
@@ -105,14 +106,14 @@ def _places(selected, names, width, path, step) -> list[int]:
     return [int(item) % width for item in selected]
 
 
-def _weighted(columns, weight, trace, path, step):
+def _weighted(columns: list[TracedColumn], weight: object, trace: Trace, path: str, step: object) -> list[TracedColumn]:
     if weight is None:
         return columns
-    factor = {"multiply": finite(weight, path, step, "transformer weight")}
+    factor = kinds.Multiply(finite(weight, path, step, "transformer weight"))
     return [trace.then(trace.numeric(column, path, step), factor) for column in columns]
 
 
-def _union(step, columns, trace, path):
+def _union(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     weights = step.transformer_weights or {}
     found = []
     for name, inner in step.transformer_list:
@@ -122,9 +123,9 @@ def _union(step, columns, trace, path):
     return found
 
 
-def _function(step, columns, trace, path):
+def _function(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     func, arguments = step.func, dict(step.kw_args or {})
-    steps: tuple[dict, ...] = ()
+    name = ""
     numeric = step.validate
     if isinstance(func, methodcaller):
         if not arguments and (found := _method(func, columns, trace, path, step)) is not None:
@@ -138,7 +139,7 @@ def _function(step, columns, trace, path):
             numeric = True
     elif func is not None:
         try:
-            steps = ({"function": FUNCTIONS[func]},)
+            name = FUNCTIONS[func]
         except (KeyError, TypeError):
             raise unsupported(
                 path, step, f"its function {getattr(func, '__name__', 'is unnamed')!r} is its own"
@@ -150,15 +151,16 @@ def _function(step, columns, trace, path):
         columns = [trace.numeric(column, path, step) for column in columns]
     if step.validate:
         columns = [trace.require(column) for column in columns]
-    if not steps:
+    if not name:
         return columns
-    name = steps[0]["function"]
-    return [trace.then(column, *steps, label=f"{name}({column.label})") for column in columns]
+    return [trace.then(column, kinds.NumpyFunction(name), label=f"{name}({column.label})") for column in columns]
 
 
-def _method(caller, columns, trace, path, step):
+def _method(
+    caller: methodcaller, columns: list[TracedColumn], trace: Trace, path: str, step: Any
+) -> list[TracedColumn] | None:
     """Columns after a method of DataFrame: a cast to objects or to float64, or a fill of what is missing; else None."""
-    maker, said = caller.__reduce__()
+    maker, said = cast(tuple[type, tuple[Any, ...]], caller.__reduce__())
     if maker is not methodcaller or len(said) != 2 or step.validate:
         return None
     name, value = said
@@ -178,14 +180,14 @@ def _method(caller, columns, trace, path, step):
         fill = finite(value, path, step, "fill value")
     else:
         return None
-    return [trace.then(column, {"impute": fill}, filled=True) for column in columns]
+    return [trace.then(column, kinds.Impute(fill), filled=True) for column in columns]
 
 
-def _is_missing(value) -> bool:
+def _is_missing(value: object) -> bool:
     return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value)
 
 
-def _imputer(step, columns, trace, path):
+def _imputer(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     marker = None if _is_missing(step.missing_values) else step.missing_values
     marker = str(marker) if isinstance(marker, str) else marker
     single = getattr(step, "_fill_dtype", None) == np.float32
@@ -206,38 +208,38 @@ def _imputer(step, columns, trace, path):
             column = trace.require(column)
         ready.append((column, old))
         if not dropped:
-            done = {"impute": fill} if old is None else {"replace": {"value": old, "by": fill}}
+            done = kinds.Impute(fill) if old is None else kinds.Replace(old, fill)
             found.append(trace.then(column, done, filled=True))
         elif trace.kind(column) == NUMBER:
             trace.check(column, missing=True)
     if step.add_indicator:
-        found += _indicators(step.indicator_, ready, trace)
+        found += _indicators(step.indicator_, ready)
     return found
 
 
-def _indicators(indicator, ready, trace):
+def _indicators(indicator: Any, ready: Sequence[tuple[TracedColumn, kinds.Category]]) -> list[TracedColumn]:
     return [
-        Column(
+        TracedColumn(
             ready[place][0].source,
             f"{ready[place][0].label} is missing",
             NUMBER,
-            (*ready[place][0].steps, {"is": ready[place][1]}),
+            (*ready[place][0].steps, kinds.Is(ready[place][1])),
         )
         for place in indicator.features_
     ]
 
 
-def _missing_indicator(step, columns, trace, path):
+def _missing_indicator(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     marker = None if _is_missing(step.missing_values) else finite(step.missing_values, path, step, "missing_values")
     if marker is not None:
         columns = [trace.require(trace.numeric(column, path, step)) for column in columns]
     if step.features == "missing-only" and step.error_on_new:
         known = set(step.features_)
         columns = [c if place in known else trace.require(c) for place, c in enumerate(columns)]
-    return _indicators(step, [(column, marker) for column in columns], trace)
+    return _indicators(step, [(column, marker) for column in columns])
 
 
-def _selector(step, columns, trace, path):
+def _selector(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     missing = get_tags(step).input_tags.allow_nan
     columns = [trace.numeric(column, path, step) for column in columns]
     columns = columns if missing else [trace.require(column) for column in columns]
@@ -247,15 +249,15 @@ def _selector(step, columns, trace, path):
     return [column for column, chosen in zip(columns, step.get_support(), strict=True) if chosen]
 
 
-def _arithmetic(*parts):
-    """A transformer that does arithmetic with fitted parameters: (step name, attribute, whether it is used)."""
+def _arithmetic(*parts: tuple[type[kinds.Arithmetic], str, Callable[[Any], bool]]) -> Convert:
+    """A transformer that does arithmetic with fitted parameters: (step, attribute, whether it is used)."""
 
-    def convert(step, columns, trace, path):
+    def convert(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
         found = []
         for place, column in enumerate(columns):
             steps = [
-                {name: finite(getattr(step, attribute)[place], path, step, attribute)}
-                for name, attribute, used in parts
+                kind(finite(getattr(step, attribute)[place], path, step, attribute))
+                for kind, attribute, used in parts
                 if used(step)
             ]
             found.append(trace.then(trace.numeric(column, path, step), *steps))
@@ -264,18 +266,18 @@ def _arithmetic(*parts):
     return convert
 
 
-def _clipped(convert, limits):
-    def clipped(step, columns, trace, path):
+def _clipped(convert: Convert, limits: Callable[[Any], tuple[float, float]]) -> Convert:
+    def clipped(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
         found = convert(step, columns, trace, path)
         if not getattr(step, "clip", False):
             return found
         low, high = limits(step)
-        return [trace.then(column, {"clip": [float(low), float(high)]}) for column in found]
+        return [trace.then(column, kinds.Clip([float(low), float(high)])) for column in found]
 
     return clipped
 
 
-def _binarizer(step, columns, trace, path):
+def _binarizer(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     # x > threshold is x >= the next float64 after it, which is how an edge of a bin is read.
     edge = float(np.nextafter(finite(step.threshold, path, step, "threshold"), np.inf))
     found = []
@@ -283,11 +285,11 @@ def _binarizer(step, columns, trace, path):
         label = f"{column.label} > {step.threshold:g}"
         column = trace.require(trace.numeric(column, path, step))
         column, edges = before_functions(column, [edge], trace, on_edge_above=False)
-        found.append(trace.then(column, {"bin": edges}, label=label))
+        found.append(trace.then(column, kinds.Bin(edges), label=label))
     return found
 
 
-def _bins(step, columns, trace, path):
+def _bins(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     if step.dtype is not None and np.dtype(step.dtype) != np.float64:
         raise unsupported(path, step, f"it computes in {np.dtype(step.dtype)}, not float64")
     found = []
@@ -295,19 +297,19 @@ def _bins(step, columns, trace, path):
         column = trace.require(trace.numeric(column, path, step))
         inner = [finite(edge, path, step, "bin edge") for edge in edges[1:-1]]
         plain, edges = before_functions(column, inner, trace)
-        binned = trace.then(plain, {"bin": edges})
+        binned = trace.then(plain, kinds.Bin(edges))
         if step.encode == "ordinal":
             found.append(trace.then(binned, label=f"bin of {column.label}"))
             continue
         limits = [None, *inner, None]
-        groups = [
+        groups: list[tuple[str, list[kinds.Category]]] = [
             (_interval(column.label, low, high), [float(place)]) for place, (low, high) in enumerate(pairwise(limits))
         ]
-        found += trace.one_hot(binned, groups, [], {"do": "refuse"})
+        found += trace.one_hot(binned, groups, [], None)
     return found
 
 
-def _interval(label, low, high) -> str:
+def _interval(label: str, low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return f"any {label}"
     if low is None:
@@ -315,7 +317,7 @@ def _interval(label, low, high) -> str:
     return f"{label} >= {low:.6g}" if high is None else f"{low:.6g} <= {label} < {high:.6g}"
 
 
-def _polynomial(step, columns, trace, path):
+def _polynomial(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
     columns = [trace.require(trace.numeric(column, path, step)) for column in columns]
     found = []
     for powers in step.powers_:
@@ -333,18 +335,18 @@ def _polynomial(step, columns, trace, path):
     return found
 
 
-def _power(step, columns, trace, path):
-    name = {"yeo-johnson": "yeo_johnson", "box-cox": "box_cox"}[step.method]
+def _power(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
+    kind = {"yeo-johnson": kinds.YeoJohnson, "box-cox": kinds.BoxCox}[step.method]
     if np.asarray(step.lambdas_).dtype != np.float64:
         raise unsupported(path, step, "fitted on single precision, it computes in it: cast its input to float64")
     found = [
-        trace.then(trace.numeric(column, path, step), {name: finite(lmbda, path, step, "lambda")})
+        trace.then(trace.numeric(column, path, step), kind(finite(lmbda, path, step, "lambda")))
         for column, lmbda in zip(columns, step.lambdas_, strict=True)
     ]
     return transform(step._scaler, found, trace, path) if step.standardize else found
 
 
-_TRANSFORMERS = {
+_TRANSFORMERS: dict[type, Convert] = {
     Pipeline: _pipeline,
     ColumnTransformer: _column_transformer,
     FeatureUnion: _union,
@@ -352,16 +354,17 @@ _TRANSFORMERS = {
     SimpleImputer: _imputer,
     MissingIndicator: _missing_indicator,
     StandardScaler: _arithmetic(
-        ("subtract", "mean_", lambda step: step.with_mean), ("divide", "scale_", lambda step: step.with_std)
+        (kinds.Subtract, "mean_", lambda step: step.with_mean), (kinds.Divide, "scale_", lambda step: step.with_std)
     ),
     RobustScaler: _arithmetic(
-        ("subtract", "center_", lambda step: step.with_centering), ("divide", "scale_", lambda step: step.with_scaling)
+        (kinds.Subtract, "center_", lambda step: step.with_centering),
+        (kinds.Divide, "scale_", lambda step: step.with_scaling),
     ),
     MinMaxScaler: _clipped(
-        _arithmetic(("multiply", "scale_", lambda step: True), ("add", "min_", lambda step: True)),
+        _arithmetic((kinds.Multiply, "scale_", lambda step: True), (kinds.Add, "min_", lambda step: True)),
         lambda step: step.feature_range,
     ),
-    MaxAbsScaler: _clipped(_arithmetic(("divide", "scale_", lambda step: True)), lambda step: (-1.0, 1.0)),
+    MaxAbsScaler: _clipped(_arithmetic((kinds.Divide, "scale_", lambda step: True)), lambda step: (-1.0, 1.0)),
     OneHotEncoder: one_hot_encoder,
     OrdinalEncoder: ordinal_encoder,
     Binarizer: _binarizer,

@@ -2,26 +2,13 @@
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from ..errors import ScorecardError
 from ..scorecard import Scorecard
+from .about import About
 
-
-@dataclass(frozen=True)
-class About:
-    """Which model an export is of, for the comment at its top.
-
-    Parameters
-    ----------
-    model : the registered model's name, or the URI it was asked for by; empty where nobody knows.
-    version : the registered version; empty where it is none.
-    """
-
-    model: str = ""
-    version: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.model} version {self.version}" if self.version else self.model
+__all__ = ["FORMATS", "About", "Format", "write"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +45,7 @@ FORMATS = {
 }
 
 
-def write(scorecard: Scorecard, name: str, about: About = About(), **options) -> str | bytes:
+def write(scorecard: Scorecard, name: str, about: About | None = None, **options: Any) -> str | bytes:
     """The scorecard in a format.
 
     Parameters

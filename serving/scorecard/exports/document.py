@@ -3,6 +3,6 @@
 from ..scorecard import Scorecard
 
 
-def write(scorecard: Scorecard, about=None) -> str:
+def write(scorecard: Scorecard, about: object = None) -> str:
     """The document as JSON for people."""
     return scorecard.dumps()

@@ -5,10 +5,13 @@ compensated, so that they are as good as exactly rounded ones.
 """
 
 import json
+from typing import Any
 
 from ..scorecard import Scorecard
-from . import javascripttext, module
-from .straight import REASONS, Language, Straight
+from . import module
+from .about import About
+from .helpers import Helpers
+from .lowering import REASONS, Language, Lines, Lowering
 from .wording import filled, shown
 
 #: Whole numbers beyond this are not all different in JavaScript.
@@ -18,8 +21,89 @@ _MATH = {
     **{"tanh": "tanh", "arcsinh": "asinh", "sign": "sign"},
 }
 
+_TEMPLATES = {
+    "head": """/*
+ * @title@ in one ES module without dependencies.
+ *
+ *   import { INPUTS, predict } from "./this_file.mjs";
+@usage@ *   console.log(predict(row));
+ *
+ * A row is an object, whose own properties count, or a Map; INPUTS says which columns there are. A value is a number,
+ * a string, a boolean, or null where it is missing. Text is read as in training: trimmed, a number by its decimal and
+ * thousands marks. A name may be padded, or empty, and then counts by its place (an object has names that are whole
+ * numbers first, a Map keeps the order); a number or a boolean among texts is its text. A row that cannot be scored
+ * throws InputError.
+ * Made from the scorecard @digest@, and answers as it does.
+ */
+// @ts-nocheck
+/** @typedef {Record<string, unknown> | ReadonlyMap<string, unknown>} Row */
+""",
+    "columns": """// For each column of the model: the input to name where it cannot be used, its weight in each score.
+const COLUMNS = [
+@columns@];
+// The input to name where the model has no such columns.
+const ANYBODY = @anybody@;
+""",
+    "compute": """// The values of the model's columns, and the weights of what each group of categories chooses.
+function columns(given) {
+  const row = named(given);
+@lines@
+  return [@values@, @hot@];
+}
+""",
+    "scores": """/**
+ * The scores of a row before any link; throws InputError.
+ * @param {Row} row
+ * @returns {number[]}
+ */
+export function scores(row) {
+  const [values, hot] = columns(row);
+  return @scores@;
+}
+""",
+    "regression": """/**
+ * The prediction for a row; throws InputError.
+ * @param {Row} row
+ * @returns {number}
+ */
+export function predict(row) {
+  const [values, hot] = columns(row);
+  const [score] = @scores@;
+@lines@  const result = @result@;
+  if (!Number.isFinite(result)) throw new InputError(largest(values), UNPREDICTABLE);
+  return result;
+}
+""",
+    "probabilities": """/**
+ * One probability a class, as in CLASSES; throws InputError.
+ * @param {Row} row
+ * @returns {number[]}
+ */
+export function probabilities(row) {
+  return @probabilities@;
+}
+""",
+    "decision": """/**
+ * The score before any link, or one a class; throws InputError.
+ * @param {Row} row
+ * @returns {number[]@place@}
+ */
+export function decision(row) {
+  return scores(row)@place@;
+}
+""",
+    "label": """/**
+ * The label for a row; throws InputError.
+ * @param {Row} row
+ */
+export function predict(row) {
+  return CLASSES[@place@];
+}
+""",
+}
 
-def write(scorecard: Scorecard, about=None) -> str:
+
+def write(scorecard: Scorecard, about: About | None = None) -> str:
     """The source of a module; ``row`` is an object, of which only own properties count, or a Map.
 
     Labels are of the type they have in the scorecard; whole numbers are BigInt where one of them is beyond what
@@ -31,11 +115,13 @@ def write(scorecard: Scorecard, about=None) -> str:
 class JavaScript(Language):
     """JavaScript, as of ECMAScript 2020."""
 
-    text = javascripttext
+    helpers = Helpers("helpers.mjs")
+    templates = _TEMPLATES
     unit = "  "
     gap = "\n"
+    title = "JavaScript"
 
-    def usage(self, row: dict) -> str:
+    def usage(self, row: dict[str, Any]) -> str:
         if row:
             cells = [f"{self._property(name)}: {self.literal(value)}" for name, value in row.items()]
             written = filled("const row = {", cells, "};", indent="  ")
@@ -49,7 +135,7 @@ class JavaScript(Language):
             return f"[{self.literal(name)}]"
         return name if name.isidentifier() and name.isascii() else self.literal(name)
 
-    def literal(self, value) -> str:
+    def literal(self, value: Any) -> str:
         if value is None or isinstance(value, bool):
             return json.dumps(value)
         if isinstance(value, int):
@@ -99,13 +185,13 @@ class JavaScript(Language):
     def call(self, helper: str, *arguments: str) -> str:
         return f"{helper}({', '.join(arguments)});"
 
-    def given(self, names: list[str], lines: list) -> list:
+    def given(self, names: list[str], lines: Lines) -> Lines:
         if not names:  # a block even so: two of them may use one name
             return ["{", lines, "}"]
         return [f"if ({' && '.join(f'has(row, {self.literal(name)})' for name in names)}) {{", lines, "}"]
 
-    def facts(self, straight: Straight) -> list[str]:
-        scorecard, literal, constant = straight.scorecard, self.literal, self.constant
+    def facts(self, lowering: Lowering) -> list[str]:
+        scorecard, literal, constant = lowering.scorecard, self.literal, self.constant
         inputs = [f"Object.freeze({self._object(item.to_dict())})" for item in scorecard.inputs]
         quoted = {item.name: repr(item.name) for item in scorecard.inputs if repr(item.name) != f"'{item.name}'"}
         words = list(map(literal, sorted(scorecard.cleaning.missing)))
@@ -120,13 +206,12 @@ class JavaScript(Language):
         found = ["export " + line for line in found]
         found.append("\n// What a value that cannot be taken is refused for.\n")
         found += [constant(name, literal(reason)) for name, reason in REASONS.items()]
-        if quoted:
-            found.append("\n" + constant("QUOTED", literal(quoted), "Names that a message quotes in another way."))
+        found.append("\n" + constant("QUOTED", literal(quoted), "Names that a message quotes in another way."))
         found.append("\n// How text is read: without the space around it, and which words stand for a missing value.\n")
         found += [constant("TRIM", literal(scorecard.cleaning.trim))]
         found += [constant("MISSING", filled("new Set([", words, "])", indent="  "))]
-        straight.helpers.add("quotedInputError" if quoted else "plainInputError")
+        lowering.helpers.add("InputError")
         return ["".join(found)]
 
-    def _object(self, values: dict) -> str:
+    def _object(self, values: dict[str, Any]) -> str:
         return "{ " + ", ".join(f"{key}: {self.literal(value)}" for key, value in values.items()) + " }"

@@ -1,88 +1,100 @@
 """A scorecard as one module of a language that throws what it refuses: the parts of the file, in order."""
 
+from ..handlers import unknown
+from ..nodes import ClassDecision, Linear, Network, decision_rule
 from ..scorecard import Scorecard
-from .choices import choice
-from .straight import Language, Straight, indented, parts
+from .about import About
+from .lowering import Language, Lines, Lowering, indented
 from .wording import example, filled, put, title
 
 #: The helper that makes probabilities of margins, by link.
 LINKS = {"logistic": "binary", "softmax": "softmax", "one-vs-rest": "normalised"}
 
 
-def write(scorecard: Scorecard, about, language: Language) -> str:
+def write(scorecard: Scorecard, about: About | None, language: Language) -> str:
     """The source of a module with ``predict(row)``, ``probabilities(row)``, ``decision(row)`` and ``InputError``.
 
     A question the model has no answer to has no function.
     """
-    straight, text = Straight(scorecard, language), language.text
-    answers = _regression(straight) if scorecard.classes is None else _classification(straight)
-    model = scorecard.document["model"]
-    activation = straight.need(model["activation"]) if scorecard.kind == "mlp" else ""
-    hot, values = (_list(straight, names) for names in (straight.hot, straight.values))
-    computed = put(text.COMPUTE, lines=indented(straight.lines, language.unit), values=values, hot=hot)
+    lowering, templates = Lowering(scorecard, language), language.templates
+    decision = scorecard.document.decision
+    answers = _regression(lowering) if decision is None else _classification(lowering, decision)
+    hot, values = (_list(lowering, names) for names in (lowering.hot, lowering.values))
+    computed = put(templates["compute"], lines=indented(lowering.lines, language.unit), values=values, hot=hot)
     head = put(
-        text.HEAD, title=title(scorecard, about), digest=scorecard.digest, usage=language.usage(example(scorecard))
+        templates["head"],
+        title=title(scorecard, about),
+        digest=scorecard.digest,
+        usage=language.usage(example(scorecard)),
     )
-    facts, tables = language.facts(straight), _tables(straight)
-    scores = put(text.SCORES[scorecard.kind], activation=activation)
-    helpers = parts(text.PARTS, straight.helpers | {"sum", "named"})
+    scores = put(templates["scores"], scores=_scores(lowering))
+    lowering.need("named")
+    facts, tables = language.facts(lowering), _tables(lowering)
+    helpers = language.helpers.taken(lowering.helpers)
     return language.gap.join([head, *facts, *tables, *helpers, computed, scores, *answers])
 
 
-def _list(straight: Straight, names: list[str]) -> str:
-    unit = straight.language.unit
+def _list(lowering: Lowering, names: list[str]) -> str:
+    unit = lowering.language.unit
     return filled("[", names, "]", indent=unit).replace("\n", "\n" + unit)
 
 
-def _tables(straight: Straight) -> list[str]:
+def _tables(lowering: Lowering) -> list[str]:
     """The numbers of the model."""
-    language, model, inputs = straight.language, straight.scorecard.document["model"], straight.scorecard.inputs
+    language, model, inputs = lowering.language, lowering.scorecard.document.model, lowering.scorecard.inputs
     literal, constant = language.literal, language.constant
     columns = "".join(
         f"{language.unit}{language.pair(literal(blame), literal(weights))},"
         f"{language.remark(name if name != blame else '')}\n"
-        for blame, weights, name in straight.columns
+        for blame, weights, name in lowering.columns
     )
     anybody = literal(inputs[0].name if inputs else "the model")
-    found = put(language.text.COLUMNS, columns=columns, anybody=anybody)
-    if model["kind"] == "linear":
-        found += constant("INTERCEPTS", literal(list(map(float, model["intercepts"]))))
+    found = put(language.templates["columns"], columns=columns, anybody=anybody)
+    if isinstance(model, Linear):
+        found += constant("INTERCEPTS", literal(model.intercepts))
     else:
-        layers = [
-            [[list(map(float, row)) for row in layer["weights"]], list(map(float, layer["intercepts"]))]
-            for layer in model["layers"]
-        ]
+        layers = [[layer.weights, layer.intercepts] for layer in model.layers]
         found += constant("LAYERS", literal(layers), "For each layer the weights of its units, and their intercepts.")
-    if model["calibration"]:
-        pairs = [[float(item["slope"]), float(item["offset"])] for item in model["calibration"]]
+    if model.calibration:
+        pairs = [[item.slope, item.offset] for item in model.calibration]
         found += constant("CALIBRATION", literal(pairs), "A slope and an offset for each score.")
-    return [found, *(["".join(straight.constants)] if straight.constants else [])]
+    return [found, *(["".join(lowering.constants)] if lowering.constants else [])]
 
 
-def _regression(straight: Straight) -> list[str]:
-    language, model = straight.language, straight.scorecard.document["model"]
-    lines: list[str] = []
-    link = [{"function": "exp"}] if model["link"] == "log" else []
-    result = straight.steps([*link, *model["target"]], "score", "target", lines)
-    straight.need("largest")
+def _scores(lowering: Lowering) -> str:
+    """The expression of the scores, of the values of the model's columns and the weights that categories choose."""
+    model = lowering.scorecard.document.model
+    if isinstance(model, Linear):
+        return f"{lowering.need('linear_scores')}(values, hot)"
+    if isinstance(model, Network):
+        return f"{lowering.need('network_scores')}(values, {lowering.need(model.activation)})"
+    raise unknown(model, lowering.language.title)
+
+
+def _regression(lowering: Lowering) -> list[str]:
+    language = lowering.language
+    lines: Lines = []
+    result = lowering.steps(lowering.scorecard.document.model.after_score, "score", "target", lines)
+    lowering.need("largest")
     lines = [language.unit + line + "\n" for line in lines]
-    return [put(language.text.REGRESSION, lines="".join(lines), result=result)]
+    return [put(language.templates["regression"], scores=_scores(lowering), lines="".join(lines), result=result)]
 
 
-def _classification(straight: Straight) -> list[str]:
-    scorecard, language, text = straight.scorecard, straight.language, straight.language.text
-    model, chosen = scorecard.document["model"], choice(scorecard)
-    margins = "scores" if model["calibration"] is None else language.helper("margins")
-    answers = [text.CALIBRATED] if model["calibration"] else []
+def _classification(lowering: Lowering, decision: ClassDecision) -> list[str]:
+    scorecard, language, templates = lowering.scorecard, lowering.language, lowering.language.templates
+    model = scorecard.document.model
+    rule = decision_rule(model, decision)
+    margins = "scores(row)" if model.calibration is None else f"{lowering.need('margins')}(scores(row))"
+    answers = []
     if scorecard.has_probabilities:
-        answers.append(put(text.PROBABILITIES, link=straight.need(LINKS[model["link"]]), margins=margins))
+        answers.append(put(templates["probabilities"], probabilities=f"{lowering.need(LINKS[model.link])}({margins})"))
     if scorecard.has_decision:
-        answers.append(put(text.DECISION, place="" if len(model["intercepts"]) > 1 else "[0]"))
-    asked = f"{margins if chosen.of == 'margins' else chosen.of}(row)"
-    if chosen.place is None:
-        place = f"{straight.need('place_of_largest')}({asked})"
+        answers.append(put(templates["decision"], place="" if model.outputs > 1 else "[0]"))
+    asked = {"scores": "scores(row)", "margins": margins, "probabilities": "probabilities(row)"}[rule.of]
+    if rule.place is None:
+        place = f"{lowering.need('place_of_largest')}({asked})"
     else:
-        reached = f"> {language.literal(0.0)}" if chosen.least is None else f">= {language.literal(chosen.least)}"
-        condition = f"{'-' if chosen.negative else ''}{asked}[{chosen.place}] {reached}"
-        place = language.choose(condition, str(chosen.yes), str(chosen.no))
-    return [*answers, put(text.LABEL, place=place)]
+        reached = f"> {language.literal(0.0)}" if rule.least is None else f">= {language.literal(rule.least)}"
+        condition = f"{'-' if rule.negative else ''}{asked}[{rule.place}] {reached}"
+        place = language.choose(condition, str(rule.yes), str(rule.no))
+    return [*answers, put(templates["label"], place=place)]

@@ -5,15 +5,18 @@ or missing, or unknown, and whatever an operation makes of a text can be worked 
 scorecard's own steps.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from .. import steps
 from ..inputs import CATEGORY, REQUIRED, Cleaning, InputError
-from ..plan import Op, Plan
+from ..program import ApplySteps, Encode, Operation, Program
+from ..rows import encoder
+from ..steps import Lookup, chain
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedText:
     """Stands for the value of a text that the model refuses.
 
     Parameters
@@ -30,16 +33,16 @@ class Vocabulary:
 
     Parameters
     ----------
-    place : of the input in the plan.
+    place : of the input in the program.
     words : what the model knows, trimmed where the cleaning trims, and without the words for missing.
     values : for the input's own slot and each that an operation on text fills, one value a word, then one for a missing
         and one for an unknown text: a text or None, a number, the place in a one-hot group (-1 where all of it is
-        zero), or ``Refused``.
+        zero), or ``RefusedText``.
     """
 
     place: int
     words: tuple[str, ...]
-    values: dict[int, list]
+    values: dict[int, list[Any]]
 
     @property
     def size(self) -> int:
@@ -49,26 +52,26 @@ class Vocabulary:
     def fine(self) -> list[bool]:
         """For each text, whether the model takes it."""
         found = self.values.values()
-        return [not any(isinstance(values[place], Refused) for values in found) for place in range(self.size)]
+        return [not any(isinstance(values[place], RefusedText) for values in found) for place in range(self.size)]
 
 
-def operations(plan: Plan) -> list[Op]:
-    """All operations of a plan in order, those of its checks after those of its scores."""
-    found = {op.slot: op for op in plan.ops}
-    for check in plan.checks:
-        for op in check.ops:
-            found.setdefault(op.slot, op)
+def operations(program: Program) -> list[Operation]:
+    """All operations of a program in order, those of its checks after those of its scores."""
+    found = {one.slot: one for one in program.operations}
+    for check in program.checks:
+        for one in check.operations:
+            found.setdefault(one.slot, one)
     return list(found.values())
 
 
-def read(plan: Plan) -> list[int]:
+def read(program: Program) -> list[int]:
     """Places of the inputs that an answer, or a refusal, hangs on."""
-    return sorted({*plan.reads, *(place for check in plan.checks for place in check.places)})
+    return sorted({*program.reads, *(place for check in program.checks for place in check.places)})
 
 
-def fed(plan: Plan) -> list[int]:
+def fed(program: Program) -> list[int]:
     """Places of the inputs that a format asks for: those that are read, or else the first, so that a row is one."""
-    return read(plan) or ([0] if plan.inputs else [])
+    return read(program) or ([0] if program.inputs else [])
 
 
 def missing_words(cleaning: Cleaning) -> list[str]:
@@ -76,61 +79,57 @@ def missing_words(cleaning: Cleaning) -> list[str]:
     return sorted(word for word in cleaning.missing if not cleaning.trim or word == word.strip())
 
 
-def vocabularies(plan: Plan) -> list[Vocabulary]:
+def vocabularies(program: Program) -> list[Vocabulary]:
     """One vocabulary for each input of text that is read."""
-    ops = operations(plan)
-    return [_vocabulary(plan, place, ops) for place in read(plan) if plan.inputs[place].type == CATEGORY]
+    ops = operations(program)
+    return [_vocabulary(program, place, ops) for place in read(program) if program.inputs[place].type == CATEGORY]
 
 
-def is_text(op: Op) -> bool:
+def is_text(operation: Operation) -> bool:
     """Whether an operation on text leaves text."""
-    return op.kind == "chain" and not any(name in ("is", "lookup") for step in op.steps for name in step)
+    return isinstance(operation, ApplySteps) and all(step.keeps_kind for step in operation.steps)
 
 
-def _vocabulary(plan: Plan, place: int, ops: list[Op]) -> Vocabulary:
-    texts, mine = {place}, list[Op]()
-    for op in ops:
-        if op.kind in ("chain", "code") and op.sources[0] in texts:
-            mine.append(op)
-            texts |= {op.slot} if is_text(op) else set()
-    known = dict.fromkeys(word for op in mine for word in _literals(op))
-    words = tuple(word for word in known if plan.cleaning.text(word) == word)
+def _vocabulary(program: Program, place: int, operations: list[Operation]) -> Vocabulary:
+    texts, mine = {place}, list[Operation]()
+    for one in operations:
+        if isinstance(one, (ApplySteps, Encode)) and one.sources[0] in texts:
+            mine.append(one)
+            texts |= {one.slot} if is_text(one) else set()
+    known = dict.fromkeys(word for one in mine for word in _literals(one))
+    words = tuple(word for word in known if program.cleaning.text(word) == word)
     unknown = "\0"
     while unknown in known:
         unknown += "\0"
-    missing = None if plan.inputs[place].null else Refused(REQUIRED)
-    values: dict[int, list] = {place: [*words, missing, unknown]}
-    for op in mine:
-        values[op.slot] = list(map(_function(op), values[op.sources[0]]))
+    missing = None if program.inputs[place].null else RefusedText(REQUIRED)
+    values: dict[int, list[Any]] = {place: [*words, missing, unknown]}
+    for one in mine:
+        values[one.slot] = list(map(_function(one), values[one.sources[0]]))
     return Vocabulary(place, words, values)
 
 
-def _literals(op: Op):
+def _literals(operation: Operation) -> Iterator[str]:
     """The texts that an operation compares with or puts in."""
-    for step in op.steps:
-        for name, value in step.items():
-            if name == "lookup":
-                yield from (key for key in value["keys"] if isinstance(key, str))
-            elif name == "replace":
-                yield from (text for text in (value["value"], value["by"]) if isinstance(text, str))
-            elif isinstance(value, str) and name in ("impute", "is"):
-                yield value
-    if op.kind == "code":
-        for keys in (*(group["of"] for group in op.item["one_hot"]), op.item["zero"]):
-            yield from (key for key in keys if isinstance(key, str))
+    for step in operation.steps:
+        if step.takes_text:
+            given = step.keys if isinstance(step, Lookup) else [getattr(step, name) for name in step.fields]
+            yield from (text for text in given if isinstance(text, str))
+    if isinstance(operation, Encode):
+        yield from (key for key in operation.one_hot.places() if isinstance(key, str))
 
 
-def _function(op: Op):
+def _function(operation: Operation) -> Callable[[Any], Any]:
     """What an operation does to one value."""
-    run, find = steps.chain(op.steps, op.blame), steps.codes(op.item, op.blame) if op.kind == "code" else None
+    run = chain(operation.steps, operation.blame)
+    find = encoder(operation.one_hot, operation.blame) if isinstance(operation, Encode) else None
 
-    def function(value):
-        if isinstance(value, Refused):
+    def function(value: Any) -> Any:
+        if isinstance(value, RefusedText):
             return value
         try:
             value = value if run is None else run(value)
             return value if find is None else find(value)
         except InputError as error:
-            return Refused(error.reason)
+            return RefusedText(error.reason)
 
     return function

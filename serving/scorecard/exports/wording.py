@@ -1,10 +1,12 @@
 """What exported files in any programming language say alike: first lines, and long literals over several lines."""
 
 import re
+from typing import Any
 
 from ..inputs import BOOLEAN, CATEGORY
 from ..scorecard import Scorecard
 from . import vocabulary
+from .about import About
 
 WIDTH = 110
 #: Characters that no language reads as the end, or as the beginning, of anything inside a comment.
@@ -18,26 +20,26 @@ def shown(text: str) -> str:
     return "".join(character if character in _PLAIN else f"<U+{ord(character):04X}>" for character in text)
 
 
-def title(scorecard: Scorecard, about=None) -> str:
+def title(scorecard: Scorecard, about: About | None) -> str:
     """Which model the file is, for the comment at its top."""
     what = f"a {scorecard.task} model"
     name = shown(str(about)) if about is not None else ""
     return f"{name}: {what}" if name else what[0].upper() + what[1:]
 
 
-def example(scorecard: Scorecard) -> dict:
+def example(scorecard: Scorecard) -> dict[str, Any]:
     """A row, to show how one is written: a value for each column that is read; empty where they are very many.
 
     A value is a float, an int where only whole numbers are taken, True, or a category that the model knows.
     """
-    plan = scorecard.plan
-    places = vocabulary.fed(plan)
+    program = scorecard.program
+    places = vocabulary.fed(program)
     if len(places) > _EXAMPLE:
         return {}
-    words = {found.place: found.words for found in vocabulary.vocabularies(plan)}
-    row: dict = {}
+    words = {found.place: found.words for found in vocabulary.vocabularies(program)}
+    row: dict[str, Any] = {}
     for place in places:
-        item = plan.inputs[place]
+        item = program.inputs[place]
         if item.type == CATEGORY:
             short = [word for word in words.get(place, ()) if 0 < len(word) <= 40]
             row[item.name] = short[-1] if short else "text"

@@ -4,6 +4,7 @@ import json
 import shlex
 from urllib.parse import quote
 
+from serving.example import categories
 from serving.scorecard import Input, Scorecard
 from serving.server.page.markup import Markup, join, tag
 from serving.server.state import ServedVersion
@@ -99,13 +100,7 @@ def command(version: ServedVersion, *, address: str, keyed: bool) -> str:
 
 def known(card: Scorecard) -> dict[str, list[str]]:
     """The known values of each category."""
-    found: dict[str, list[str]] = {}
-    for column in card.document["columns"]:
-        if "one_hot" in column and "input" in column:
-            values = found.setdefault(column["input"], [])
-            for group in column["one_hot"]:
-                values += [value for value in group["of"] if isinstance(value, str) and value not in values]
-    return {name: sorted(values)[:SUGGESTED] for name, values in found.items()}
+    return {name: sorted(found)[:SUGGESTED] for name, found in categories(card).items()}
 
 
 def _find() -> Markup:

@@ -89,7 +89,7 @@ def test_the_modules_are_those_of_the_project(task: Path) -> None:
 
 
 class Bare(ast.NodeTransformer):
-    """A tree without docstrings and annotations, whose statements keep their lines."""
+    """A tree without docstrings, annotations and what only type checkers read, whose statements keep their lines."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
@@ -103,7 +103,19 @@ class Bare(ast.NodeTransformer):
             node.annotation = None
         if isinstance(node, ast.AnnAssign) and node.value:
             return ast.Assign([node.target], node.value, lineno=node.lineno)
+        if isinstance(node, ast.ClassDef) and not all(map(_is_field, node.body)):
+            node.body = [one for one in node.body if not _is_field(one)]
+        if isinstance(node, ast.Module):
+            node.body = [one for one in node.body if not _is_for_checkers(one)]
         return node
+
+
+def _is_field(node: ast.stmt) -> bool:
+    return isinstance(node, ast.AnnAssign) and not node.value
+
+
+def _is_for_checkers(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and not node.orelse and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def statements(source: str) -> list[tuple[int, str]]:
@@ -131,6 +143,10 @@ def test_a_stripped_module_means_the_same_on_the_same_lines() -> None:
         ('def f(a: int, *, b: str = "x") -> None:\n    """Doc."""\n', 'def f(a, *, b = "x"):\n    pass\n'),
         ('class A:\n    """A.\n\n    B.\n    """\n', "class A:\n    pass\n\n\n\n"),
         ('x = """a\n\n  # b \n"""\n', 'x = """a\n\n  # b \n"""\n'),
+        ("class A:\n    __slots__ = ('a',)\n    a: int  # an\n", "class A:\n    __slots__ = ('a',)\n\n"),
+        ("class A:\n    a: int\n", "class A:\n    a: int\n"),
+        ("T = False\nif TYPE_CHECKING:\n    from a import (\n        b,\n    )\nx = 1\n", "T = False\n\n\n\n\nx = 1\n"),
+        ("if TYPE_CHECKING:\n    import a\nelse:\n    a = 1\n", "if TYPE_CHECKING:\n    import a\nelse:\n    a = 1\n"),
         ("def f(é: 'ü') -> 'ä': return é  # ö\n", "def f(é): return é\n"),
         ("def f(a: dict[  # why\n    str, int]): ...\n", "def f(a: dict[\n    str, int]): ...\n"),
     ],

@@ -49,7 +49,7 @@ def test_both_default_models_are_a_few_kilobytes(store: Path, tmp_path: Path, na
         row = json.loads(opened.read("example.json"))
     model = mlflow.artifacts.download_artifacts(f"models:/{name}/1")
     card = Scorecard.loads(Path(model, "scorecard.json").read_text(encoding="utf-8"))
-    assert document == card.document
+    assert document == card.document.content
     assert about == {"model": name, "version": "1", "digest": card.digest}
     logged = json.loads(Path(model, "input_example.json").read_text(encoding="utf-8"))
     assert [row] == [dict(zip(logged["columns"], values, strict=True)) for values in logged["data"]]

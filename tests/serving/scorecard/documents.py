@@ -4,7 +4,7 @@ import math
 
 from hypothesis import strategies as st
 
-from serving.scorecard import Scorecard, document
+from serving.scorecard import Scorecard, document, nodes, steps
 
 NAMES = (
     *("age", "a b", "A B", "__proto__", "constructor", "toString", "int", "été", "??/", "*/", "\\", '"', "'", "\n", ""),
@@ -31,7 +31,7 @@ WORDS = (
 )
 NUMBERS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, -3.25, 7.0, 1e-7, -1e9, 1e300, -1e300, 5e-324)
 CONSTANTS = st.sampled_from((0.5, -2.0, 3.0, 1.0, -0.25, 1e-3, 10.0))
-FUNCTIONS = document.FUNCTIONS
+FUNCTIONS = steps.FUNCTIONS
 CELLS = {
     "number": (None, math.nan, *NUMBERS, math.inf, -math.inf),
     "boolean": (None, 0.0, 1.0, 2.0, -0.0, 0.5),
@@ -93,11 +93,10 @@ def _column(draw, name, inputs, kinds, columns) -> None:
     else:
         chosen = draw(st.sampled_from(inputs))
         item, kind = {"input": chosen["name"]}, "text" if chosen["type"] == "category" else "number"
-    steps = []
+    item["steps"] = []
     for _ in range(draw(st.integers(0, 3))):
         step, kind = _step(draw, kind)
-        steps.append(step)
-    item["steps"] = steps
+        item["steps"].append(step)
     if draw(st.integers(0, 2)) == 0:
         keys = list(draw(st.permutations((None, *(WORDS if kind == "text" else (0.0, 1.0, 2.0, -1.0, 3.0))))))
         groups = [
@@ -156,7 +155,7 @@ def _lookup(draw, choices) -> dict:
 def _model(draw, numeric) -> tuple[dict, dict | None, str]:
     chosen = [name for name in numeric if draw(st.integers(0, 3))]
     task = draw(st.sampled_from(("regression", "classification")))
-    links = document.LINKS[task]
+    links = nodes.LINKS[task]
     link = draw(st.sampled_from(links))
     several = task == "classification" and (
         link in ("softmax", "one-vs-rest") or (link == "none" and draw(st.booleans()))
@@ -169,7 +168,7 @@ def _model(draw, numeric) -> tuple[dict, dict | None, str]:
     if task == "regression":
         for _ in range(draw(st.integers(0, 2))):
             step, _kind = _step(draw, "number")
-            target += [step] if next(iter(step)) in document.TARGET_STEPS else []
+            target += [step] if steps.STEPS[next(iter(step))] in steps.TARGET_STEPS else []
     model = {"link": link, "calibration": calibration, "target": target}
     weights = st.sampled_from((0.0, 0.5, -1.0, 2.5))
     if draw(st.integers(0, 4)) == 0 and chosen:
@@ -178,7 +177,7 @@ def _model(draw, numeric) -> tuple[dict, dict | None, str]:
         for inside, outside in ((len(chosen), units), (units, outputs)):
             rows = [[draw(weights) for _ in range(inside)] for _ in range(outside)]
             layers.append({"weights": rows, "intercepts": [draw(CONSTANTS) for _ in range(outside)]})
-        activation = draw(st.sampled_from(document.ACTIVATIONS))
+        activation = draw(st.sampled_from(nodes.ACTIVATIONS))
         model = {"kind": "mlp", **model, "columns": chosen, "activation": activation, "layers": layers}
     else:
         terms = [{"column": name, "weights": [draw(weights) for _ in range(outputs)]} for name in chosen]

@@ -94,8 +94,7 @@ class Compiled:
         self.source = exports.write(scorecard, "c")
         (folder / "model.c").write_text(self.source, encoding="ascii")
         (folder / "driver.c").write_text(DRIVER, encoding="ascii")
-        model = scorecard.document["model"]
-        self.scores = len(model["layers"][-1]["intercepts"] if "layers" in model else model["intercepts"])
+        self.scores = scorecard.document.model.outputs
         defined = [f"-DANSWER={'int' if scorecard.classes else 'double'}"]
         defined += [f"-DPROBABILITIES={len(scorecard.classes)}"] if scorecard.has_probabilities else []
         defined += [f"-DSCORES={self.scores}"] if scorecard.has_decision else []

@@ -21,7 +21,7 @@ from sklearn.svm import LinearSVC
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupported, compile, document, exports
 from serving.scorecard.exports import wording
-from serving.scorecard.exports.c.names import Names, prefix
+from serving.scorecard.exports.c.names import Identifiers, prefix
 from serving.scorecard.parity import measure
 from tests.effort import times
 from tests.serving.scorecard import agreeing, documents, generated
@@ -227,7 +227,7 @@ HOSTILE = [
 
 
 def test_names_become_identifiers_that_are_all_different():
-    names = Names("M_", {"M_NUMBERS"})
+    names = Identifiers("M_", {"M_NUMBERS"})
     found = [names.new(name) for name in HOSTILE]
     assert len(set(found)) == len(HOSTILE)
     assert all(re.fullmatch(r"M_[A-Z0-9_]+", name) for name in found)
@@ -372,7 +372,7 @@ def test_labels_keep_their_type(gcc, folder, labels, found):
 def relabelled(labels) -> Scorecard:
     """A classifier of these two labels, which scikit-learn need not take."""
     card = compile(LinearSVC(random_state=0).fit(pd.DataFrame({"a": [0.0, 1, 2, 3]}), [0, 0, 1, 1]))
-    body = {key: value for key, value in card.document.items() if key not in ("scorecard", "digest")}
+    body = {key: value for key, value in card.document.content.items() if key not in ("scorecard", "digest")}
     return Scorecard(document.seal({**body, "decision": {"classes": labels, "threshold": None}}))
 
 

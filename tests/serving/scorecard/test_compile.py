@@ -386,7 +386,7 @@ def test_terms_are_named_for_people():
     )
     colors = OneHotEncoder(max_categories=2)
     pipeline = make_pipeline(ColumnTransformer([("n", numbers, ["age"]), ("c", colors, ["color"])]), Ridge())
-    terms = compile(pipeline.fit(table, np.arange(20.0))).document["model"]["terms"]
+    terms = compile(pipeline.fit(table, np.arange(20.0))).document.content["model"]["terms"]
     assert [term["column"] for term in terms] == [
         "age",
         "age is missing",

@@ -17,7 +17,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from serving.scorecard import InputError, Unsupported, arraysteps, compile, exports, steps
+from serving.scorecard import InputError, Unsupported, arraysteps, compile, exports, numeric, steps
 from serving.scorecard.parity import measure
 
 # What is fitted here need not be a good model.
@@ -47,19 +47,19 @@ def off_by(ulps: int, call):
 
 def on_another_machine(patch: pytest.MonkeyPatch, ulps: int) -> None:
     """From now on, what a scorecard computes with NumPy and ``math`` is off by some units in the last place."""
-    inexact = [name for name in steps.FUNCTIONS if name not in arraysteps.EXACT]
+    inexact = [name for name in steps.FUNCTIONS if name not in steps.EXACT]
     for name in inexact:
         patch.setitem(arraysteps._UFUNCS, name, off_by(ulps, arraysteps._UFUNCS[name]))
-        patch.setitem(steps.FUNCTIONS, name, off_by(ulps, steps.FUNCTIONS[name]))
-    for name in ("box_cox", "yeo_johnson"):
-        patch.setattr(steps, name, off_by(ulps, getattr(steps, name)))
-        whole = arraysteps._STEPS[name]
+        patch.setitem(numeric.FUNCTIONS, name, off_by(ulps, numeric.FUNCTIONS[name]))
+    for kind in (steps.BoxCox, steps.YeoJohnson):
+        patch.setattr(numeric, kind.name, off_by(ulps, getattr(numeric, kind.name)))
+        whole = arraysteps._STEPS[kind]
 
-        def make(value, whole=whole):
-            run = whole(value)
+        def make(step, whole=whole):
+            run = whole(step)
             return lambda block, target, refuse: off_by(ulps, run)(block, np.empty_like(block), refuse, out=target)
 
-        patch.setitem(arraysteps._STEPS, name, make)
+        patch.setitem(arraysteps._STEPS, kind, make)
 
 
 @pytest.mark.parametrize("ulps", ULPS)
@@ -79,7 +79,11 @@ def test_rows_on_an_edge_are_on_the_side_they_are_on_in_training(name, ulps, mon
         # Each edge goes through rows of the table; the others are compared.
         assert 0 < found["ill_conditioned"] < len(table)
         assert not {"function", "yeo_johnson", "box_cox"} & {
-            step for item in card.document["columns"] if "one_hot" in item for part in item["steps"] for step in part
+            step
+            for item in card.document.content["columns"]
+            if "one_hot" in item
+            for part in item["steps"]
+            for step in part
         }
 
 
@@ -102,8 +106,14 @@ def test_an_edge_after_two_functions_is_one_before_both():
     table = pd.DataFrame({"n": np.random.default_rng(0).integers(1, 60, 200) / 10.0})
     pipeline = make_pipeline(FUNCTIONS["log1p"], FUNCTIONS["cbrt"], BINS, Ridge()).fit(table, table.n)
     card = compile(pipeline)
-    assert {step for item in card.document["columns"] for part in item["steps"] for step in part if "one_hot" in item}
-    assert all("bin" in item["steps"][0] for item in card.document["columns"] if "one_hot" in item)
+    assert {
+        step
+        for item in card.document.content["columns"]
+        for part in item["steps"]
+        for step in part
+        if "one_hot" in item
+    }
+    assert all("bin" in item["steps"][0] for item in card.document.content["columns"] if "one_hot" in item)
     np.testing.assert_allclose(card.predict(table), pipeline.predict(table), rtol=1e-9)
     assert measure(pipeline, card, table)["passed"]
 
@@ -135,7 +145,7 @@ def test_a_threshold_after_a_function_is_one_before_it(name, ulps, monkeypatch):
     found = measure(pipeline, card, around)
     assert found["passed"], found
     assert found["ill_conditioned"] == 3
-    assert card.document["columns"][0]["steps"][0].keys() == {"bin"}
+    assert card.document.content["columns"][0]["steps"][0].keys() == {"bin"}
     assert card.predict_row({"n": 5.0}) == card.predict_row({"n": 4.9}) != card.predict_row({"n": 5.1})
 
 
@@ -172,5 +182,5 @@ def test_an_edge_that_is_never_reached_is_left_out():
     table = pd.DataFrame({"n": np.arange(1.0, 60.0)})
     pipeline = make_pipeline(FUNCTIONS["tanh"], Binarizer(threshold=2.0), Ridge()).fit(table, table.n)
     card = compile(pipeline)
-    assert card.document["columns"][0]["steps"] == [{"bin": []}]
+    assert card.document.content["columns"][0]["steps"] == [{"bin": []}]
     assert measure(pipeline, card, table)["passed"]

@@ -74,7 +74,7 @@ def fitted(estimator):
 
 LINEAR = compile(fitted(FixedThresholdClassifier(LogisticRegression(), threshold=0.3)))
 MLP = compile(fitted(MLPClassifier((3, 2), max_iter=5, random_state=0)))
-DOCUMENTS = {"linear": LINEAR.document, "mlp": MLP.document}
+DOCUMENTS = {"linear": LINEAR.document.content, "mlp": MLP.document.content}
 
 
 def sealed(changed) -> str:
@@ -101,7 +101,7 @@ def at(value, path):
 def test_a_document_is_read_as_it_was_written(kind):
     scorecard = {"linear": LINEAR, "mlp": MLP}[kind]
     again = Scorecard.loads(scorecard.dumps())
-    assert again.document == scorecard.document
+    assert again.document.content == scorecard.document.content
     assert again.dumps() == scorecard.dumps()
     assert again.digest == scorecard.digest == "sha256:" + again.digest[7:]
 
@@ -156,7 +156,7 @@ def test_a_value_of_another_type_is_refused(kind):
             except ScorecardError:
                 continue
             # What is left is another document that says something: a missing category, say.
-            jsonschema.validate(found.document, SCHEMA)
+            jsonschema.validate(found.document.content, SCHEMA)
 
 
 @settings(max_examples=times(300))
@@ -190,7 +190,11 @@ def test_a_damaged_text_is_refused_or_says_the_same(data):
         found = Scorecard.loads(changed)
     except ScorecardError as error:
         found = error
-    assert "\n" not in str(found) if isinstance(found, ScorecardError) else found.document == LINEAR.document
+    assert (
+        "\n" not in str(found)
+        if isinstance(found, ScorecardError)
+        else found.document.content == LINEAR.document.content
+    )
 
 
 JSON = st.recursive(
@@ -247,12 +251,12 @@ def test_refusals_say_what_is_wrong(text, reason):
 
 
 def change(path, value):
-    changed = copy.deepcopy(LINEAR.document)
+    changed = copy.deepcopy(LINEAR.document.content)
     at(changed, path[:-1])[path[-1]] = value
     return sealed(changed)
 
 
-AGE = next(place for place, item in enumerate(LINEAR.document["columns"]) if item.get("name") == "age")
+AGE = next(place for place, item in enumerate(LINEAR.document.content["columns"]) if item.get("name") == "age")
 
 
 @pytest.mark.parametrize(
@@ -280,7 +284,7 @@ AGE = next(place for place, item in enumerate(LINEAR.document["columns"]) if ite
         (("model", "intercepts"), [], "expected 0 numbers|a score"),
         (("model", "terms", 0, "weights"), [1.0, 2.0], "expected 1 numbers, found 2"),
         (("model", "terms", 0, "column"), "nobody", "no 'nobody' above"),
-        (("model", "terms", 1, "column"), LINEAR.document["model"]["terms"][0]["column"], "has a term already"),
+        (("model", "terms", 1, "column"), LINEAR.document.content["model"]["terms"][0]["column"], "has a term already"),
         (("model", "link"), "softmax", "wants several scores"),
         (("model", "link"), "log", "link: expected one of none, logistic"),
         (("model", "calibration"), [], "expected 1 items"),
@@ -301,14 +305,14 @@ def test_a_document_that_makes_no_sense_is_refused(path, value, reason):
 
 def test_a_number_in_memory_that_json_cannot_say_is_refused():
     for value in (math.nan, math.inf, np.float64(1.0), True):
-        changed = copy.deepcopy(LINEAR.document)
+        changed = copy.deepcopy(LINEAR.document.content)
         changed["model"]["intercepts"] = [value]
         with pytest.raises(ScorecardError):
             document.seal(changed)
 
 
 def test_a_category_twice_in_a_group_is_refused():
-    changed = copy.deepcopy(LINEAR.document)
+    changed = copy.deepcopy(LINEAR.document.content)
     item = next(item for item in changed["columns"] if "one_hot" in item and item["input"] == "job")
     item["zero"] = ["cook"]
     with pytest.raises(ScorecardError, match="the category is there twice"):
@@ -379,9 +383,9 @@ def test_there_are_frozen_documents():
 
 def test_a_regression_has_no_decision():
     scorecard = compile(make_pipeline(SimpleImputer(), Ridge()).fit(table()[["age", "pay"]], table().pay))
-    assert scorecard.document["decision"] is None
+    assert scorecard.document.content["decision"] is None
     assert (scorecard.classes, scorecard.threshold, scorecard.positive) == (None, None, None)
-    changed = copy.deepcopy(scorecard.document)
+    changed = copy.deepcopy(scorecard.document.content)
     changed["decision"] = {"classes": ["a", "b"], "threshold": None}
     with pytest.raises(ScorecardError, match="expected null"):
         Scorecard.loads(sealed(changed))

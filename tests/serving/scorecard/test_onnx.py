@@ -315,7 +315,7 @@ def test_a_quantised_network_is_small_and_says_what_it_lost():
     assert 0 < loss.mean < loss.worst < 0.2
     assert loss.labels < 0.02
     # What is stated is what ONNX Runtime does with the same rows.
-    rows = around(card.plan, 1000, 0)
+    rows = around(card.program, 1000, 0)
     found = graphs.run(small, rows)
     difference = np.abs(found["probabilities"] - card.probabilities(rows))
     assert difference.mean() == pytest.approx(loss.mean, rel=1e-6)

@@ -165,9 +165,9 @@ def test_weights_stand_in_the_table_as_the_scorecard_has_them():
     card = portable.scorecard("regression")
     root = ElementTree.fromstring(exported.write(card))
     table = root.find(f".//{{{exported.NAMESPACE}}}RegressionTable")
-    assert float(table.attrib["intercept"]) == card.document["model"]["intercepts"][0]
+    assert float(table.attrib["intercept"]) == card.document.content["model"]["intercepts"][0]
     found = {item.attrib.get("value", item.attrib["name"]): float(item.attrib["coefficient"]) for item in table}
-    terms = {item["column"]: item["weights"][0] for item in card.document["model"]["terms"]}
+    terms = {item["column"]: item["weights"][0] for item in card.document.content["model"]["terms"]}
     assert sorted(value for value in terms.values() if value) == sorted(value for value in found.values() if value)
     assert found["town = York"] == terms["town = York"]
 

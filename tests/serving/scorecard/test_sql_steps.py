@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.scorecard import InputError, Scorecard, document
+from serving.scorecard import InputError, Scorecard, document, steps
 from tests.effort import times
 from tests.serving.scorecard import databases
 
@@ -54,7 +54,7 @@ def agree(found: Scorecard, database: databases.Database, rows: list[dict], *, r
         assert answer["predict"] == pytest.approx(expected, rel=relative, abs=1e-290), row
 
 
-FUNCTIONS = document.FUNCTIONS
+FUNCTIONS = steps.FUNCTIONS
 POWERS = [{name: lmbda} for name in ("box_cox", "yeo_johnson") for lmbda in (-2.0, -0.5, 0.0, 1e-3, 0.5, 1.0, 2.0, 3.0)]
 STEPS = (
     *({"function": name} for name in FUNCTIONS),
@@ -120,7 +120,7 @@ def test_products_neither_overflow_nor_vanish_into_an_error(dialect: str, opened
     ]
     inputs = [{"name": name, "type": "number", "integer": False, "null": True} for name in "xy"]
     for name in ("ab", "aab", "scaled"):
-        body = card(columns[:1], [("a", 1.0)]).document
+        body = card(columns[:1], [("a", 1.0)]).document.content
         model = {**body["model"], "terms": [{"column": name, "weights": [2.0]}]}
         found = Scorecard(document.seal({**body, "inputs": inputs, "columns": columns, "model": model}))
         sizes = (0.0, 1.0, 5e-324, 1e-160, 1.4e154, 1e300, math.inf)

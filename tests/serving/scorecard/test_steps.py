@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from sklearn.preprocessing import PowerTransformer
 
-from serving.scorecard import InputError, arraysteps, document, steps
+from serving.scorecard import InputError, arraysteps, document, numeric, steps
 
 # What is fitted here need not be a good model.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -25,26 +25,21 @@ def same(found: float, expected: float) -> bool:
     return found == pytest.approx(expected, rel=1e-13, abs=1e-300)
 
 
-def many(step: dict, x: float) -> float:
+def many(step: steps.Step, x: float) -> float:
     """A step on a block of numbers."""
     with np.errstate(all="ignore"):
         return float(arraysteps.chain([step])(np.array([x, 1.0]), np.empty(2), None)[0])
 
 
-def test_the_document_and_both_ways_of_running_know_the_same_steps():
-    assert set(document.FUNCTIONS) == set(steps.FUNCTIONS)
-    assert set(document._STEPS) == set(steps._STEPS) == set(arraysteps._STEPS)
-
-
-@pytest.mark.parametrize("name", document.FUNCTIONS)
+@pytest.mark.parametrize("name", steps.FUNCTIONS)
 @given(NUMBERS)
 def test_functions_are_numpys(name, x):
     if name in ("sin", "cos") and 1e6 < abs(x) < math.inf:
         x = math.fmod(x, 1e6)  # so far out the last digits are a matter of taste
     with np.errstate(all="ignore"):
         expected = float(getattr(np, name)(np.float64(x)))
-    assert same(steps.function("function", name, "c")(x), expected)
-    assert same(many({"function": name}, x), expected)
+    assert same(steps.NumpyFunction(name).bind("c")(x), expected)
+    assert same(many(steps.NumpyFunction(name), x), expected)
 
 
 @given(NUMBERS, LAMBDAS)
@@ -52,8 +47,8 @@ def test_yeo_johnson_is_scipys(x, lmbda):
     with np.errstate(all="ignore"):
         expected = float(stats.yeojohnson(np.array([x]), lmbda)[0])
     if math.isfinite(x):
-        assert same(steps.yeo_johnson(x, lmbda), expected)
-        assert same(many({"yeo_johnson": lmbda}, x), expected)
+        assert same(numeric.yeo_johnson(x, lmbda), expected)
+        assert same(many(steps.YeoJohnson(lmbda), x), expected)
 
 
 @given(NUMBERS, LAMBDAS)
@@ -61,19 +56,19 @@ def test_yeo_johnson_is_scipys(x, lmbda):
 def test_box_cox_is_scipys_where_it_is_defined_and_infinite_elsewhere(x, lmbda):
     expected = float(special.boxcox(x, lmbda)) if not x <= 0 else math.inf
     if math.isfinite(x) and abs(lmbda) > 1e-9:
-        assert same(steps.box_cox(x, lmbda), expected)
-        assert same(many({"box_cox": lmbda}, x), expected)
+        assert same(numeric.box_cox(x, lmbda), expected)
+        assert same(many(steps.BoxCox(lmbda), x), expected)
 
 
-@pytest.mark.parametrize("name", ["box_cox", "yeo_johnson"])
+@pytest.mark.parametrize("kind", [steps.BoxCox, steps.YeoJohnson])
 @pytest.mark.parametrize("lmbda", [-1.5, 0.0, 0.5, 2.0, 3.0])
-def test_what_is_infinite_stays_so_and_what_is_missing_too(name, lmbda):
+def test_what_is_infinite_stays_so_and_what_is_missing_too(kind, lmbda):
     """scikit-learn refuses infinity here, and a negative power would make a number of it."""
     for x in (math.inf, -math.inf):
-        assert math.isinf(steps.function(name, lmbda, "c")(x))
-        assert math.isinf(many({name: lmbda}, x))
-    assert math.isnan(steps.function(name, lmbda, "c")(math.nan))
-    assert math.isnan(many({name: lmbda}, math.nan))
+        assert math.isinf(kind(lmbda).bind("c")(x))
+        assert math.isinf(many(kind(lmbda), x))
+    assert math.isnan(kind(lmbda).bind("c")(math.nan))
+    assert math.isnan(many(kind(lmbda), math.nan))
 
 
 @given(st.floats(-20, 20), LAMBDAS)
@@ -82,14 +77,14 @@ def test_inverse_powers_are_scikit_learns(x, lmbda):
     transformer.lambdas_ = np.array([lmbda])
     with np.errstate(all="ignore"):
         expected = float(transformer.inverse_transform(np.array([[x]]))[0, 0])
-    assert same(steps.inverse_yeo_johnson(x, lmbda), expected)
-    assert same(many({"inverse_yeo_johnson": lmbda}, x), expected)
+    assert same(numeric.inverse_yeo_johnson(x, lmbda), expected)
+    assert same(many(steps.InverseYeoJohnson(lmbda), x), expected)
     with np.errstate(all="ignore"):
         expected = float(special.inv_boxcox(x, lmbda))
     if abs(lmbda) > 1e-9 or lmbda == 0.0:
-        assert same(many({"inverse_box_cox": lmbda}, x), steps.inverse_box_cox(x, lmbda))
+        assert same(many(steps.InverseBoxCox(lmbda), x), numeric.inverse_box_cox(x, lmbda))
         if math.isfinite(expected) and lmbda * x > -0.9:
-            assert steps.inverse_box_cox(x, lmbda) == pytest.approx(expected, rel=1e-9)
+            assert numeric.inverse_box_cox(x, lmbda) == pytest.approx(expected, rel=1e-9)
 
 
 STEPS = st.one_of(
@@ -114,12 +109,13 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, min_size=1, max_size=5), NUMBERS)
 def test_a_chain_does_to_one_number_what_it_does_to_many(chain, x):
     document.steps(chain, "steps", "number")
+    chain = steps.read(chain)
     block = np.array([x, 1.0, np.nan])
     before = block.copy()
     refused = set()
     with np.errstate(all="ignore"):
         found = arraysteps.chain(chain)(block, np.empty(3), lambda rows, reason: refused.update(rows.tolist()))
-        halves = arraysteps.two_valued(chain) if "is" in chain[0] and not refuses(chain, 1.0) else None
+        halves = arraysteps.two_valued(chain) if isinstance(chain[0], steps.Is) and not refuses(chain, 1.0) else None
     np.testing.assert_array_equal(block, before)
     for place, number in enumerate(before.tolist()):
         assert (place in refused) == refuses(chain, number)

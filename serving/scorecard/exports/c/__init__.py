@@ -4,22 +4,27 @@ The file is a list of tables and a few loops over them, so that a model of thous
 and texts of the model go into it as identifiers made of what letters they have, and as ASCII literals.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ...errors import Unsupported
 from ...inputs import BOOLEAN
+from ...nodes import ClassDecision, decision_rule
 from ...scorecard import Scorecard
-from ..choices import choice
-from ..straight import parts
+from ..about import About
+from ..helpers import Helpers
+from ..module import LINKS
 from ..wording import example, filled, put, shown, title
-from . import fixed, names
+from . import names, templates
 from .calculations import Pools, calculation
-from .program import Program
-from .source import REASONS, Source
+from .compute import REASONS, ComputeFunction
+from .layout import VectorLayout
 from .tables import slots
 
+_HELPERS = Helpers("helpers.c")
 
-def write(scorecard: Scorecard, about=None) -> str:
+
+def write(scorecard: Scorecard, about: About | None = None) -> str:
     """The source of ``NAME_predict(numbers, texts, answer)`` and the like; NAME is made of the model's.
 
     Raises
@@ -27,53 +32,41 @@ def write(scorecard: Scorecard, about=None) -> str:
     Unsupported
         where a label is none that C can hold.
     """
-    return _File(scorecard, about).source()
+    return CFile(scorecard, about).source()
 
 
-class _File:
+class CFile:
     """The parts of the file, in order."""
 
-    def __init__(self, scorecard: Scorecard, about):
+    def __init__(self, scorecard: Scorecard, about: About | None) -> None:
         self.scorecard, self.about = scorecard, about
-        self.model, self.decision = scorecard.document["model"], scorecard.document["decision"]
+        self.model, self.decision = scorecard.document.model, scorecard.document.decision
         self.name = names.prefix(getattr(about, "model", ""))
         self.capitals = self.name.upper()
-        self.program = Program(scorecard)
-        self.code = Source(self.program)
+        self.layout = VectorLayout(scorecard)
+        self.code = ComputeFunction(self.layout)
         kept = ("H", "HEADER", "NUMBERS", "TEXTS", "CLASSES", "SCORES")
-        identifiers = names.Names(f"{self.capitals}_", (f"{self.capitals}_{word}" for word in kept))
-        self.places = [identifiers.new(name) for name in (self.program.names if scorecard.inputs else [])]
+        identifiers = names.Identifiers(f"{self.capitals}_", (f"{self.capitals}_{word}" for word in kept))
+        self.places = [identifiers.new(name) for name in (self.layout.names if scorecard.inputs else [])]
 
     def source(self) -> str:
-        declarations = self._declarations()
-        answers = self._answers()
-        public = self._public()
-        missing = sorted(self.scorecard.cleaning.missing)
-        places = slots([names.encoded(word) for word in missing])
-        table = "\n" + filled("static const struct word MISSING[] = {", list(map(self.code.word, missing)), "};")
-        table += (
-            "\n" + filled(f"static const {self.code.slot} MISSING_SLOTS[] = {{", list(map(str, places)), "};") + "\n"
-        )
-        known = dict(fixed.PARTS)
-        if not self.scorecard.cleaning.trim:
-            known["trimmed"] = (fixed.AS_IT_IS, ("word",))
-        found = f"find(MISSING, MISSING_SLOTS, {len(places) - 1}, word) >= 0" if missing else "0"
-        helpers = "".join(parts(known, self.code.helpers))
-        outputs = len(self.decision["classes"]) if self.decision else 1
-        replaced = {"table": table if missing else "", "missing": found, "count": str(outputs), "slot": self.code.slot}
+        # Made before the tables are written down: they add tables for long texts.
+        answers, public = self._answers(), self._public()
+        words = self._words() if self.layout.words else ""
         reasons = "".join(f"    {name},\n" for name in REASONS) + "    REASON_COUNT\n"
-        told_texts = "".join(f"    {names.text(reason)},\n" for reason in REASONS.values())
-        told = {"name": self.name, "reasons": reasons, "texts": told_texts, "count": str(len(self.program.names))}
+        texts = "".join(f"    {names.text(reason)},\n" for reason in REASONS.values())
+        told = {"name": self.name, "reasons": reasons, "texts": texts, "count": str(len(self.layout.names))}
         return "".join(
             [
                 self._head(),
-                declarations,
+                self._declarations(),
                 f"\n#ifndef {self.capitals}_HEADER\n",
-                fixed.INCLUDES,
+                templates.INCLUDES,
                 *self._spaced(self.code.pools),
+                words,
                 public,
-                put(fixed.REASONS, **told),
-                put(helpers, **replaced),
+                put(templates.REASONS, **told),
+                *self._spaced(_HELPERS.taken(self.code.helpers)),
                 *self._spaced(self.code.tables),
                 self.code.function,
                 answers,
@@ -81,12 +74,31 @@ class _File:
             ]
         )
 
-    def _spaced(self, tables: list[str]) -> list[str]:
+    def _words(self) -> str:
+        """What the helpers that read text need to know of the model: its words for a missing value."""
+        missing = sorted(self.scorecard.cleaning.missing)
+        places = slots([names.encoded(word) for word in missing])
+        words = list(map(self.code.word, missing)) or ["{NULL, 0}"]
+        trim = int(self.scorecard.cleaning.trim)
+        return "\n".join(
+            [
+                templates.WORD,
+                f"typedef {self.code.slot} slot;",
+                "",
+                f"enum {{ TRIM = {trim}, MISSING_MASK = {len(places) - 1} }};",
+                "",
+                filled("static const struct word MISSING[] = {", words, "};"),
+                filled("static const slot MISSING_SLOTS[] = {", list(map(str, places)), "};"),
+                "",
+            ]
+        )
+
+    def _spaced(self, tables: Sequence[str]) -> list[str]:
         return ["\n" + table for table in tables]
 
     def _head(self) -> str:
         return put(
-            fixed.HEAD,
+            templates.HEAD,
             title=title(self.scorecard, self.about),
             stack=f"{self.code.stack:,}",
             NAME=self.capitals,
@@ -123,18 +135,18 @@ class _File:
             f'else printf("%s: %s\\n", {self.name}_column(status), {self.name}_reason(status));',
         ]
 
-    def _sections(self) -> tuple:
-        """The two kinds of input: what they are called, their places in the plan, and their identifiers."""
-        program, count = self.program, len(self.program.numbers)
+    def _sections(self) -> Sequence[tuple[str, list[int], list[str]]]:
+        """The two kinds of input: what they are called, their places in the program, and their identifiers."""
+        layout, count = self.layout, len(self.layout.numbers)
         return (
-            ("numbers", program.numbers, self.places[:count]),
-            ("texts", program.texts, self.places[count:]),
+            ("numbers", layout.numbers, self.places[:count]),
+            ("texts", layout.texts, self.places[count:]),
         )
 
     def _kind(self) -> str:
         """What the labels are."""
         kinds = {str: "text", bool: "truth", int: "whole", float: "number"}
-        return kinds[type(self.decision["classes"][0])] if self.decision else ""
+        return kinds[type(self.decision.classes[0])] if self.decision else ""
 
     def _declarations(self) -> str:
         """What a file that calls this one needs to see."""
@@ -154,7 +166,7 @@ class _File:
         if self.decision is None:
             found.append(f"\n/* The prediction for a row. */\nint {name}_predict({row}, double *answer);\n")
         else:
-            classes = len(self.decision["classes"])
+            classes = len(self.decision.classes)
             found.append(f"\nenum {{ {capitals}_CLASSES = {classes} }};\n")
             found.append(f"\n/* The label of each class. */\n{self._label_type()};\n")
             found.append("\n/* The class of a row, as a place among the labels. */\n")
@@ -189,14 +201,14 @@ class _File:
 
     def _public(self) -> str:
         """The tables that callers see."""
-        listed = list(map(self.code.string, self.program.names))
+        listed = list(map(self.code.string, self.layout.names))
         found = "\n" + filled(f"const char *const {self.name}_names[] = {{", listed, "};") + "\n"
         if self.decision is None:
             return found
-        classes, kind = self.decision["classes"], self._kind()
-        if kind == "text" and any("\0" in label for label in classes):
+        classes, kind = self.decision.classes, self._kind()
+        if kind == "text" and any("\0" in str(label) for label in classes):
             raise Unsupported("decision", "classes", "a label holds a null character, which ends a text in C")
-        said: dict[str, Callable] = {
+        said: dict[str, Callable[[Any], str]] = {
             "text": self.code.string,
             "truth": lambda label: str(int(label)),
             "whole": names.whole,
@@ -208,7 +220,7 @@ class _File:
     def _answers(self) -> str:
         """The functions that callers see."""
         row = "const double *numbers, const char *const *texts"
-        size, outputs = max(1, self.program.size), self.code.outputs
+        size, outputs = max(1, self.layout.size), self.code.outputs
         opening = f"    double v[{size}], scores[{outputs}];\n"
         call = "    const int status = compute(numbers, texts, v, scores);\n    if (status != 0) return status;\n"
 
@@ -218,24 +230,29 @@ class _File:
 
         if self.decision is None:
             return function("predict", "double *answer", self._predicted())
+        return self._classified(self.decision, function)
+
+    def _classified(self, decision: ClassDecision, function: Callable[..., str]) -> str:
+        """The functions of a classifier."""
         found: list[str] = []
-        count = len(self.decision["classes"])
+        count, outputs = len(decision.classes), self.code.outputs
         calibrated = self._calibrated(found)
-        chosen = choice(self.scorecard)
-        linked = ["link_scores(scores, probabilities);"]
+        rule = decision_rule(self.model, decision)
+        linked = []
         if self.scorecard.has_probabilities:
-            link = {"logistic": "binary", "softmax": "softmax"}.get(self.model["link"], "normalised")
+            link = LINKS[self.model.link]
             self.code.helpers.add(link)
-        values = {"scores": "scores", "margins": "scores", "probabilities": "probabilities"}[chosen.of]
-        lines = [*(calibrated if chosen.of != "scores" else []), *(linked if chosen.of == "probabilities" else [])]
-        if chosen.place is None:
+            linked = [f"{link}(scores, probabilities{'' if link == 'binary' else f', {count}'});"]
+        values = {"scores": "scores", "margins": "scores", "probabilities": "probabilities"}[rule.of]
+        lines = [*(calibrated if rule.of != "scores" else []), *(linked if rule.of == "probabilities" else [])]
+        if rule.place is None:
             self.code.helpers.add("place_of_largest")
             lines.append(f"*label = place_of_largest({values}, {count});")
         else:
-            reached = "> 0.0" if chosen.least is None else f">= {names.number(chosen.least)}"
-            value = f"{'-' if chosen.negative else ''}{values}[{chosen.place}]"
-            lines.append(f"*label = {value} {reached} ? {chosen.yes} : {chosen.no};")
-        more = f", probabilities[{count}]" if chosen.of == "probabilities" else ""
+            reached = "> 0.0" if rule.least is None else f">= {names.number(rule.least)}"
+            value = f"{'-' if rule.negative else ''}{values}[{rule.place}]"
+            lines.append(f"*label = {value} {reached} ? {rule.yes} : {rule.no};")
+        more = f", probabilities[{count}]" if rule.of == "probabilities" else ""
         found.append(function("predict", "int *label", lines, more))
         if self.scorecard.has_probabilities:
             found.append(function("probabilities", "double *probabilities", [*calibrated, *linked]))
@@ -245,24 +262,19 @@ class _File:
         return "".join(found)
 
     def _calibrated(self, found: list[str]) -> list[str]:
-        pairs = self.model["calibration"]
+        pairs = self.model.calibration
         if not pairs:
             return []
-        slopes = filled(
-            "static const double SLOPES[] = {", [names.number(float(item["slope"])) for item in pairs], "};"
-        )
-        offsets = filled(
-            "static const double OFFSETS[] = {", [names.number(float(item["offset"])) for item in pairs], "};"
-        )
+        slopes = filled("static const double SLOPES[] = {", [names.number(item.slope) for item in pairs], "};")
+        offsets = filled("static const double OFFSETS[] = {", [names.number(item.offset) for item in pairs], "};")
         found.append(f"\n/* Calibration of each score. */\n{slopes}\n{offsets}\n")
         return [f"for (int k = 0; k < {len(pairs)}; k++) scores[k] = SLOPES[k] * scores[k] + OFFSETS[k];"]
 
     def _predicted(self) -> list[str]:
         """Lines from the score to the prediction of a regression."""
-        target, _ = calculation(self.model["target"], Pools(), given=False)
+        target, _ = calculation(self.model.after_score, Pools(), given=False)
         self.code.helpers |= target.helpers
         lines = ["double x = scores[0];"]
-        lines += ["x = exp(x);"] if self.model["link"] == "log" else []
         lines += [line.format(*target.numbers) for line in target.lines]
         lines += ["if (!isfinite(x)) return status_of(largest(v), UNPREDICTABLE);", "*answer = x;"]
         return lines

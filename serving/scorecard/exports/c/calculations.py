@@ -1,7 +1,11 @@
 """Steps as lines of C on one double ``x``, with the numbers they take left open, so that many columns share a loop."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ...handlers import unknown
+from ...steps import Arithmetic, Bin, Category, Clip, Impute, Is, Lookup, NumpyFunction, Power, Replace, Step
+from ..lowering import OPERATORS
 from .names import number
 
 _FUNCTIONS = {
@@ -9,7 +13,6 @@ _FUNCTIONS = {
     **{"sin": "sin(x)", "cos": "cos(x)", "tanh": "tanh(x)", "arcsinh": "asinh(x)", "abs": "fabs(x)"},
     **{"square": "x * x", "negative": "-x", "sign": "sign(x)"},
 }
-_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 _NOTE = "note(&fault, {{turn}}, {{input}}, {reason});"
 
 
@@ -49,7 +52,7 @@ class Calculation:
     refuses: bool = False
     steps: list[str] = field(default_factory=list)
 
-    def key(self) -> tuple:
+    def key(self) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
         """The same for calculations that differ by their numbers only."""
         return tuple(self.lines), tuple(self.fields)
 
@@ -67,7 +70,7 @@ class Calculation:
         self.lines.append(f"if ({condition}) " + _NOTE.format(reason=reason))
 
 
-def calculation(steps: list, pools: Pools, *, given: bool) -> tuple[Calculation, bool]:
+def calculation(steps: Sequence[Step], pools: Pools, *, given: bool) -> tuple[Calculation, bool]:
     """The steps of a column, and whether what they leave is known not to be infinite.
 
     Parameters
@@ -77,13 +80,19 @@ def calculation(steps: list, pools: Pools, *, given: bool) -> tuple[Calculation,
     """
     found = Calculation()
     for step in steps:
-        for name, value in step.items():
-            given = _step(found, name, value, pools, given)
+        found.steps.append(step.function if isinstance(step, NumpyFunction) else step.name)
+        given = _step(found, step, pools, given)
     return found, given
 
 
 def look_up(
-    found: Calculation, table: dict, otherwise: float | None, pools: Pools, *, given: bool, spare: float
+    found: Calculation,
+    table: Mapping[Category, float],
+    otherwise: float | None,
+    pools: Pools,
+    *,
+    given: bool,
+    spare: float,
 ) -> None:
     """Adds a search for x among the keys of a table, where None is a missing one.
 
@@ -93,7 +102,7 @@ def look_up(
     """
     if not given:
         found.refuse("isinf(x)")
-    keys = sorted(key for key in table if key is not None)
+    keys = sorted(key for key in table if isinstance(key, float))
     start = found.take("start", str(len(pools.keys)), "int")
     count = found.take("count", str(len(keys)), "int")
     pools.keys += keys
@@ -109,53 +118,50 @@ def look_up(
     found.lines.append(f"x = isnan(x) ? {missing} : look_up({start}, {count}, x, {others});")
 
 
-def _step(found: Calculation, name: str, value, pools: Pools, given: bool) -> bool:
+def _step(found: Calculation, step: Step, pools: Pools, given: bool) -> bool:
     """Adds one step; whether the value is known not to be infinite after it."""
-    found.steps.append(value if name == "function" else name)
-    if name in _ARITHMETIC:
-        found.lines.append(f"x = x {_ARITHMETIC[name]} {found.take(name, number(float(value)))};")
-        return False
-    if name == "function":
-        found.lines.append(f"x = {_FUNCTIONS[value]};")
-        found.helpers |= {"sign"} if value == "sign" else set()
-        return False
-    if name == "impute":
-        found.lines.append(f"x = isnan(x) ? {found.take(name, number(float(value)))} : x;")
-        return given
-    if name == "replace":
-        old, new = (found.take(part, number(float(value[key]))) for part, key in (("value", "value"), ("by", "by")))
-        found.lines.append(f"x = x == {old} ? {new} : x;")
-        return given
-    if name == "lookup":
-        values = [float("nan") if item is None else float(item) for item in value["values"]]
-        keys = [key if key is None else float(key) for key in value["keys"]]
-        other = value["otherwise"]
-        other = None if other == "refuse" else float("nan") if other is None else float(other)
-        table = dict(zip(keys, values, strict=True))
-        look_up(found, table, other, pools, given=given, spare=float("nan"))
-        return True
-    if name in ("is", "clip", "bin"):
-        if name == "bin":
+    match step:
+        case Arithmetic(operand=operand):
+            found.lines.append(f"x = x {OPERATORS[type(step)]} {found.take(step.name, number(operand))};")
+            return False
+        case NumpyFunction(function=function):
+            found.lines.append(f"x = {_FUNCTIONS[function]};")
+            found.helpers |= {"sign"} if function == "sign" else set()
+            return False
+        case Power(name=name, lmbda=lmbda):
+            found.helpers.add(name)
+            found.lines.append(f"x = {name}(x, {found.take('lambda', number(lmbda))});")
+            return False
+        case Impute(fill=float(fill)):
+            found.lines.append(f"x = isnan(x) ? {found.take(step.name, number(fill))} : x;")
+            return given
+        case Replace(value=float(value), by=float(by)):
+            old, new = found.take("value", number(value)), found.take("by", number(by))
+            found.lines.append(f"x = x == {old} ? {new} : x;")
+            return given
+        case Lookup():
+            look_up(found, step.table(), step.other(), pools, given=given, spare=float("nan"))
+            return True
+        case Bin(edges=edges):
             found.refuse("!isfinite(x)")
-        elif not given:
-            found.refuse("isinf(x)")
-        found.lines.append(_limited(found, name, value, pools))
-        return True
-    found.helpers.add(name)
-    found.lines.append(f"x = {name}(x, {found.take('lambda', number(float(value)))});")
-    return False
-
-
-def _limited(found: Calculation, name: str, value, pools: Pools) -> str:
-    """The line of a step that takes no infinite number."""
-    if name == "clip":
-        low, high = (found.take(part, number(float(limit))) for part, limit in zip(("low", "high"), value, strict=True))
-        return f"x = x < {low} ? {low} : x > {high} ? {high} : x;"
-    if name == "bin":
-        found.helpers.add("bin")
-        start, count = found.take("start", str(len(pools.edges)), "int"), found.take("count", str(len(value)), "int")
-        pools.edges += map(float, value)
-        return f"x = bin(EDGES + {start}, {count}, x);"
-    if value is None:
-        return "x = isnan(x) ? 1.0 : 0.0;"
-    return f"x = x == {found.take('is', number(float(value)))} ? 1.0 : 0.0;"
+            found.helpers.add("bin")
+            start, count = (
+                found.take("start", str(len(pools.edges)), "int"),
+                found.take("count", str(len(edges)), "int"),
+            )
+            pools.edges += edges
+            found.lines.append(f"x = bin(EDGES + {start}, {count}, x);")
+            return True
+        case Clip(limits=[low, high]):
+            if not given:
+                found.refuse("isinf(x)")
+            least, most = found.take("low", number(low)), found.take("high", number(high))
+            found.lines.append(f"x = x < {least} ? {least} : x > {most} ? {most} : x;")
+            return True
+        case Is(value=value):
+            if not given:
+                found.refuse("isinf(x)")
+            asked = f"x == {found.take('is', number(value))}" if isinstance(value, float) else "isnan(x)"
+            found.lines.append(f"x = {asked} ? 1.0 : 0.0;")
+            return True
+    raise unknown(step, "C")

@@ -2,6 +2,7 @@
 
 import string
 import unicodedata
+from collections.abc import Iterable
 
 from ...errors import Unsupported
 
@@ -35,10 +36,10 @@ def prefix(model: str) -> str:
     return name
 
 
-class Names:
+class Identifiers:
     """Identifiers that are all different, each made of a text."""
 
-    def __init__(self, before: str, taken=()):
+    def __init__(self, before: str, taken: Iterable[str] = ()) -> None:
         self.before, self.taken = before, set(taken)
 
     def new(self, text: str) -> str:

@@ -1,26 +1,41 @@
 """The end of the function ``compute``: from what is in ``v`` to the scores, and to the column to blame."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...handlers import handler
+from ...nodes import Estimator, Linear, Network
 from ..wording import filled, shown
 from . import names
+from .layout import PlacedColumn, PlacedGroup
 from .tables import doubles, integers, remark
 
+if TYPE_CHECKING:
+    from .compute import ComputeFunction
 
-def linear(code) -> list[str]:
-    """Lines for a linear model: its tables go to those of ``code``, a ``Source``."""
-    program, outputs, count = code.program, code.outputs, len(code.program.columns)
-    intercepts = [float(value) for value in code.model["intercepts"]]
+
+def lines(code: ComputeFunction) -> list[str]:
+    """Lines from the columns to the scores; their tables go to those of ``code``."""
+    return handler(_LINES, code.model, "C")(code, code.model)
+
+
+def _linear(code: ComputeFunction, model: Linear) -> list[str]:
+    layout, outputs, count = code.layout, code.outputs, len(code.layout.columns)
+    intercepts = model.intercepts
     lines, sums = [], []
     if count:
         code.helpers.add("weighted")
-        start = _start(program.columns)
+        start = _start(layout.columns)
         values = "x" if start is None else f"v + {start}" if start else "v"
         if start is None:
             code.stack += 8 * count
-            lines = [f"double x[{count}];", f"for (int i = 0; i < {count}; i++) x[i] = v[{_at(program.columns)}];"]
+            lines = [f"double x[{count}];", f"for (int i = 0; i < {count}; i++) x[i] = v[{_at(layout.columns)}];"]
         weights = f"WEIGHTS + {'k' if outputs > 1 else '0'}".removesuffix(" + 0")
         sums.append(f"score += weighted({values}, {weights}, {count}, {outputs});")
-    texts = [group for group in program.groups if group.word is not None]
-    others = [group for group in program.groups if group.word is None]
+    texts = [group for group in layout.groups if group.word is not None]
+    others = [group for group in layout.groups if group.word is None]
     if texts:
         sums += _groups(code, "WORD", [(group.word, group) for group in texts], "word[{}]")
     if others:
@@ -40,10 +55,9 @@ def linear(code) -> list[str]:
     ]
 
 
-def mlp(code) -> list[str]:
-    """Lines for a multi-layer perceptron."""
-    layers, columns = code.model["layers"], code.program.columns
-    widest = max(1, len(columns), *(len(layer["intercepts"]) for layer in layers))
+def _network(code: ComputeFunction, model: Network) -> list[str]:
+    layers, columns = model.layers, code.layout.columns
+    widest = max(1, len(columns), *(len(layer.intercepts) for layer in layers))
     code.stack += 16 * widest
     code.helpers.add("layer")
     lines = [f"double one[{widest}]" + (f", two[{widest}];" if len(layers) > 1 else ";")]
@@ -51,15 +65,15 @@ def mlp(code) -> list[str]:
         lines.append(f"for (int i = 0; i < {len(columns)}; i++) one[i] = v[{_at(columns)}];")
     width, current, other = len(columns), "one", "two"
     for number, layer in enumerate(layers, 1):
-        units = len(layer["intercepts"])
-        weights = [float(value) for row in layer["weights"] for value in row]
+        units = len(layer.intercepts)
+        weights = [value for row in layer.weights for value in row]
         code.tables.append(doubles(f"LAYER_{number}", weights, "The weights of each unit."))
-        code.tables.append(doubles(f"INTERCEPTS_{number}", [float(value) for value in layer["intercepts"]]))
+        code.tables.append(doubles(f"INTERCEPTS_{number}", layer.intercepts))
         last = number == len(layers)
         to = "scores" if last else other
         arguments = f"{current}, {width}, LAYER_{number}, INTERCEPTS_{number}, {units}, {to}"
         lines.append(f"if (!layer({arguments})) return refused(v);")
-        activation = code.model["activation"]
+        activation = model.activation
         if not last and activation != "identity":
             code.helpers |= {activation} - {"tanh"}
             lines.append(f"for (int i = 0; i < {units}; i++) {to}[i] = {activation}({to}[i]);")
@@ -67,12 +81,15 @@ def mlp(code) -> list[str]:
     return lines
 
 
-def refused(code) -> str:
+_LINES: dict[type[Estimator], Callable[[ComputeFunction, Any], list[str]]] = {Linear: _linear, Network: _network}
+
+
+def refused(code: ComputeFunction) -> str:
     """The functions that say which input is to blame for a score that is not finite."""
-    columns, outputs = code.program.columns, code.outputs
+    columns, outputs = code.layout.columns, code.outputs
     if not columns:
-        return _NOBODY.replace("@anybody@", str(code.program.anybody))
-    if code.program.plan.weights:
+        return _NOBODY.replace("@anybody@", str(code.layout.anybody))
+    if code.layout.program.weights:
         lines = [f"    {', '.join(map(names.number, item.weights))},{remark(item.name)}\n" for item in columns]
         comment = "/* The weight of each column of the model in each score. */"
         code.tables.append(f"{comment}\nstatic const double WEIGHTS[] = {{\n{''.join(lines)}}};\n")
@@ -80,7 +97,7 @@ def refused(code) -> str:
     if _start(columns) is None:
         code.tables.append(integers("PLACES", [item.at for item in columns], "Where each column is in v."))
     size = f"        const double size = fabs(v[{_at(columns)}])"
-    if not code.program.plan.weights:
+    if not code.layout.program.weights:
         size += ";\n"
     elif outputs == 1:
         size += " * fabs(WEIGHTS[i]);\n"
@@ -90,18 +107,20 @@ def refused(code) -> str:
     return _REFUSED.replace("@count@", str(len(columns))).replace("@size@", size).replace("@at@", _at(columns))
 
 
-def _start(columns) -> int | None:
+def _start(columns: Sequence[PlacedColumn]) -> int | None:
     """Where the columns begin in ``v``; None where they do not lie there one after another."""
     start = columns[0].at
     return start if [item.at for item in columns] == list(range(start, start + len(columns))) else None
 
 
-def _at(columns) -> str:
+def _at(columns: Sequence[PlacedColumn]) -> str:
     start = _start(columns)
     return "PLACES[i]" if start is None else f"{start} + i" if start else "i"
 
 
-def _groups(code, name: str, groups: list, place: str) -> list[str]:
+def _groups(
+    code: ComputeFunction, name: str, groups: Sequence[tuple[int | None, PlacedGroup]], place: str
+) -> list[str]:
     """Lines that add what one-hot groups weigh."""
     lines, rows, count, outputs = [], [], 0, code.outputs
     for source, group in groups:

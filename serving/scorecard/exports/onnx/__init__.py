@@ -23,11 +23,12 @@ from ...errors import ScorecardError, Unsupported
 from ...inputs import CATEGORY
 from ...scorecard import Scorecard
 from .. import vocabulary
-from ..choices import scores
+from ..about import About
 from ..wording import example
 
 if TYPE_CHECKING:
-    from .. import About
+    from onnx import ModelProto
+
     from .quantization import Loss
 
 #: Operators on text are in this opset (December 2023), and this IR version came with it: ONNX Runtime 1.17 and later.
@@ -91,7 +92,7 @@ def quantization_loss(content: bytes) -> Loss | None:
     return None if found is None else Loss(**json.loads(found))
 
 
-def _properties(proto) -> dict[str, str]:
+def _properties(proto: ModelProto) -> dict[str, str]:
     return {item.key: item.value for item in proto.metadata_props}
 
 
@@ -105,7 +106,7 @@ def _check(scorecard: Scorecard, quantize: bool) -> None:
         if not item.name:
             raise Unsupported("inputs", "a column named ''", "ONNX has no input without a name: rename the column")
         _text(item.name, "inputs", "a column's name")
-    for words in vocabulary.vocabularies(scorecard.plan):
+    for words in vocabulary.vocabularies(scorecard.program):
         for word in words.words:
             _text(word, f"column {scorecard.inputs[words.place].name!r}", "a category")
     for label in scorecard.classes or ():
@@ -122,26 +123,26 @@ def _text(value: str, where: str, what: str) -> None:
         raise Unsupported(where, what, "ONNX holds Unicode text, found half of a surrogate pair") from None
 
 
-def _proto(scorecard: Scorecard, about: About | None, quantize: bool):
+def _proto(scorecard: Scorecard, about: About | None, quantize: bool) -> ModelProto:
     """The model with everything that is said about it."""
     from onnx import TensorProto, helper
 
     from .graph import Graph
-    from .model import Model
+    from .model import OnnxModel
     from .text import missing_word
 
-    plan = scorecard.plan
-    inputs = [plan.inputs[place] for place in vocabulary.fed(plan)]
-    missing = missing_word(plan.cleaning, vocabulary.vocabularies(plan))
+    program = scorecard.program
+    inputs = [program.inputs[place] for place in vocabulary.fed(program)]
+    missing = missing_word(program.cleaning, vocabulary.vocabularies(program))
     names = {item.name for item in inputs}
     known = {name: name for name in ("prediction", "label", "probabilities", "decision", "valid")}
     for name in known:
         while known[name] in names:
             known[name] += "_"
     graph = Graph({*names, *known.values()})
-    answers = Model(graph, scorecard, missing=missing, quantize=quantize).outputs()
+    answers = OnnxModel(graph, scorecard, missing=missing, quantize=quantize).outputs()
     kinds = {"label": _label_type(scorecard), "valid": TensorProto.BOOL}
-    widths = {"probabilities": len(scorecard.classes or ()), "decision": scores(scorecard)}
+    widths = {"probabilities": len(scorecard.classes or ()), "decision": scorecard.document.model.outputs}
     outputs = []
     for name, tensor in answers.items():
         graph.named(tensor, known[name])

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from onnx import GraphProto, TensorProto, helper, numpy_helper
@@ -18,7 +20,7 @@ class Graph:
     taken : names that nothing in the graph may have: those of its inputs and outputs.
     """
 
-    def __init__(self, taken=()):
+    def __init__(self, taken: Iterable[str] = ()) -> None:
         self.nodes: list = []
         self.constants: list = []
         self._names = set(taken)
@@ -33,7 +35,7 @@ class Graph:
                 self._names.add(found)
                 return found
 
-    def constant(self, value, dtype=np.float64) -> str:
+    def constant(self, value: Any, dtype: Any = np.float64) -> str:
         """A constant array; equal ones are there once. Text is given with ``dtype=object``."""
         array = np.array(value, dtype=dtype)
         key = (str(array.dtype), array.shape, tuple(array.ravel()) if dtype is object else array.tobytes())
@@ -46,13 +48,13 @@ class Graph:
                 self.constants.append(numpy_helper.from_array(array, name))
         return self._known[key]
 
-    def put(self, operator: str, *sources: str, domain: str = "", outputs: int = 1, **attributes):
+    def put(self, operator: str, *sources: str, domain: str = "", outputs: int = 1, **attributes: Any) -> Any:
         """A node of an operator on these tensors; the name of what it gives, a tuple where that is several."""
         names = [self.name(operator.lower()) for _ in range(outputs)]
         self.nodes.append(helper.make_node(operator, list(sources), names, domain=domain, **attributes))
         return names[0] if outputs == 1 else tuple(names)
 
-    def branch(self, build) -> GraphProto:
+    def branch(self, build: Callable[["Graph"], str]) -> GraphProto:
         """A graph inside of this one, as ``If`` takes it: ``build`` puts nodes there and gives a row of whole numbers.
 
         It may use this graph's tensors, and gives none of its own a name that is taken here.
@@ -82,7 +84,7 @@ class Graph:
         """Some of a tensor's columns."""
         return self.put("Gather", source, self.constant(places, np.int64), axis=1)
 
-    def weighted(self, source: str, weights, intercepts: str) -> str:
+    def weighted(self, source: str, weights: Any, intercepts: str) -> str:
         """The product with weights (columns, results), and intercepts (1, results) added.
 
         By ``Gemm``: ONNX Runtime puts a scalar before a ``MatMul`` into an attribute of its own, which is float32.
@@ -159,16 +161,16 @@ def _arcsinh(graph: Graph, x: str) -> str:
     return _signed(graph, x, graph.where(graph.put("Greater", size, graph.constant(1e9)), large, small))
 
 
-def _divided(operator: str, by: float):
+def _divided(operator: str, by: float) -> Callable[[Graph, str], str]:
     return lambda graph, x: graph.put("Div", graph.put(operator, x), graph.constant(by))
 
 
-def _plain(operator: str):
+def _plain(operator: str) -> Callable[[Graph, str], str]:
     return lambda graph, x: graph.put(operator, x)
 
 
 #: The functions of the document, from (graph, tensor) to a tensor.
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[[Graph, str], str]] = {
     "log": _plain("Log"),
     "log2": _divided("Log", math.log(2.0)),
     "log10": _divided("Log", math.log(10.0)),

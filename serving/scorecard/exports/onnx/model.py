@@ -2,16 +2,18 @@
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
+from ...handlers import handler
 from ...inputs import BOOLEAN, CATEGORY
-from ...plan import Op
+from ...nodes import ClassDecision, Estimator, Label, Linear, Network, decision_rule
+from ...program import ApplySteps, Encode, Indicate, MultiplySources, Operation
 from ...scorecard import Scorecard
 from .. import vocabulary
-from ..choices import choice
-from ..groups import coded
 from . import quantization, steps, text
 from .graph import Graph, logistic
 
@@ -19,7 +21,7 @@ from .graph import Graph, logistic
 NO_LABEL = -(2**63)
 
 
-class Model:
+class OnnxModel:
     """Puts a scorecard's operations into a graph.
 
     Parameters
@@ -29,9 +31,9 @@ class Model:
     quantize : whether the layers of an MLP are to compute in whole numbers of 8 bits.
     """
 
-    def __init__(self, graph: Graph, scorecard: Scorecard, *, missing: str, quantize: bool = False):
-        self.graph, self.scorecard, self.plan = graph, scorecard, scorecard.plan
-        self.model, self.decision = scorecard.document["model"], scorecard.document["decision"]
+    def __init__(self, graph: Graph, scorecard: Scorecard, *, missing: str, quantize: bool = False) -> None:
+        self.graph, self.scorecard, self.program = graph, scorecard, scorecard.program
+        self.model, self.decision = scorecard.document.model, scorecard.document.decision
         self._missing, self._quantize = missing, quantize
         #: Conditions, (rows, any number), that a row has to meet to be valid.
         self._fine: list[str] = []
@@ -41,33 +43,36 @@ class Model:
         self._bounded: set[str] = set()
         self._shares: list[str] = []
         #: Slots whose numbers something hangs on; the place in a group may only choose its weights.
-        self._used = {slot for _, slot in self.plan.columns} | {check.slot for check in self.plan.checks}
-        self._like = self.plan.inputs[vocabulary.fed(self.plan)[0]].name
+        self._used = {slot for _, slot in self.program.columns} | {check.slot for check in self.program.checks}
+        self._like = self.program.inputs[vocabulary.fed(self.program)[0]].name
 
     def outputs(self) -> dict[str, str]:
         """The tensor of each answer by its name: ``prediction``, or ``label`` and what goes with it; and ``valid``."""
         self._numbers()
-        ops, texts = vocabulary.operations(self.plan), vocabulary.vocabularies(self.plan)
+        operations, texts = vocabulary.operations(self.program), vocabulary.vocabularies(self.program)
         made = {slot for words in texts for slot in words.values}
-        todo = [op for op in ops if op.slot not in made]
-        self._used |= {source for op in todo for source in op.sources}
+        todo = [one for one in operations if one.slot not in made]
+        self._used |= {source for one in todo for source in one.sources}
         for words in texts:
             self._text(words)
         self._operations(todo)
-        for check in self.plan.checks:
+        for check in self.program.checks:
             self._fine.append(self.graph.finite(self._matrix([check.slot])))
-        inputs = self._matrix([slot for _, slot in self.plan.columns]) if self.plan.columns else None
-        scores = self._linear(inputs) if self.model["kind"] == "linear" else self._layers(inputs)
+        inputs = self._matrix([slot for _, slot in self.program.columns]) if self.program.columns else None
+        scores = handler(_SCORES, self.model, "ONNX")(self, self.model, inputs)
         self._fine.append(self.graph.finite(scores))
-        answers = self._prediction(scores) if self.decision is None else self._classification(scores)
+        if self.decision is None:
+            answers, classes = self._prediction(scores), []
+        else:
+            answers, classes = self._classification(scores, self.decision), self.decision.classes
         valid = self.graph.all(self._fine)
-        found = {name: self._shown(name, tensor, valid) for name, tensor in answers.items()}
+        found = {name: self._shown(name, tensor, valid, classes) for name, tensor in answers.items()}
         return {**found, "valid": valid}
 
-    def _shown(self, name: str, tensor: str, valid: str) -> str:
+    def _shown(self, name: str, tensor: str, valid: str, classes: Sequence[Label]) -> str:
         """An answer where a row is valid; elsewhere what is none."""
         if name == "label":
-            return self._label(tensor, valid)
+            return self._label(tensor, valid, classes)
         return self.graph.where(valid, tensor, self.graph.constant(math.nan))
 
     def _put(self, tensor: str, slots: list[int], *, bounded: bool) -> None:
@@ -88,8 +93,8 @@ class Model:
 
     def _numbers(self) -> None:
         """The inputs that are numbers, and what they have to be."""
-        graph, inputs = self.graph, self.plan.inputs
-        places = [place for place in vocabulary.read(self.plan) if inputs[place].type != CATEGORY]
+        graph, inputs = self.graph, self.program.inputs
+        places = [place for place in vocabulary.read(self.program) if inputs[place].type != CATEGORY]
         if not places:
             return
         self._put(graph.beside([inputs[place].name for place in places]), places, bounded=True)
@@ -114,8 +119,8 @@ class Model:
 
     def _text(self, words: vocabulary.Vocabulary) -> None:
         """One input of text: the numbers that operations make of it, those that are used, are looked up."""
-        graph, name = self.graph, self.plan.inputs[words.place].name
-        places = text.places(graph, name, words, self.plan.cleaning, self._missing)
+        graph, name = self.graph, self.program.inputs[words.place].name
+        places = text.places(graph, name, words, self.program.cleaning, self._missing)
         allowed = [[item] for item in words.fine()]
         if not all(item for (item,) in allowed):
             self._fine.append(graph.put("Gather", graph.constant(allowed, bool), places, axis=0))
@@ -123,128 +128,127 @@ class Model:
         if slots:
             table = [[_number(words.values[slot][place]) for slot in slots] for place in range(words.size)]
             self._put(steps.pick(graph, places, table), slots, bounded=False)
-        for slot, weights, _ in self.plan.groups:
-            if slot in words.values:
-                codes = [code if isinstance(code, int) else -1 for code in words.values[slot]]
-                self._shares.append(steps.pick(graph, places, [list(weights[code]) for code in codes]))
+        for group in self.program.groups:
+            if group.slot in words.values:
+                codes = [code if isinstance(code, int) else -1 for code in words.values[group.slot]]
+                self._shares.append(steps.pick(graph, places, [list(group.weights[code]) for code in codes]))
 
-    def _operations(self, ops: list[Op]) -> None:
+    def _operations(self, operations: Sequence[Operation]) -> None:
         """Operations on numbers, those of a kind at once where none needs another's result."""
         depth: dict[int, int] = {}
-        for op in ops:
-            depth[op.slot] = 1 + max((depth.get(source, 0) for source in op.sources), default=0)
-        groups: dict[tuple, list[Op]] = {}
-        for op in ops:
-            if op.kind == "chain":
-                key: tuple = ("chain", steps.signature(op.steps))
-            elif op.kind == "product":
-                key = ("product", len(op.sources))
-            else:
-                key = (op.kind, op.sources if op.kind == "hot" else op.slot)
-            groups.setdefault((depth[op.slot], *key), []).append(op)
+        for one in operations:
+            depth[one.slot] = 1 + max((depth.get(source, 0) for source in one.sources), default=0)
+        groups: dict[tuple, list[Any]] = {}
+        for one in operations:
+            alike: object = one.slot
+            if isinstance(one, ApplySteps):
+                alike = steps.signature(one.steps)
+            elif isinstance(one, MultiplySources):
+                alike = len(one.sources)
+            elif isinstance(one, Indicate):
+                alike = one.sources
+            groups.setdefault((depth[one.slot], type(one), alike), []).append(one)
         for key in sorted(groups, key=lambda key: key[0]):
-            getattr(self, f"_{key[1]}")(groups[key])
+            _OPERATIONS[key[1]](self, groups[key])
 
-    def _chain(self, ops: list[Op]) -> None:
-        x = self._matrix([op.sources[0] for op in ops])
-        bounded = all(self._found[op.sources[0]][0] in self._bounded for op in ops)
-        items = [list(op.steps) for op in ops]
-        found = steps.chain(self.graph, items, x, bounded=bounded, fine=self._fine)
-        self._put(found, [op.slot for op in ops], bounded=False)
+    def _apply(self, operations: Sequence[ApplySteps]) -> None:
+        x = self._matrix([one.sources[0] for one in operations])
+        bounded = all(self._found[one.sources[0]][0] in self._bounded for one in operations)
+        found = steps.chain(self.graph, [one.steps for one in operations], x, bounded=bounded, fine=self._fine)
+        self._put(found, [one.slot for one in operations], bounded=False)
 
-    def _product(self, ops: list[Op]) -> None:
-        if not ops[0].sources:
+    def _product(self, operations: Sequence[MultiplySources]) -> None:
+        if not operations[0].sources:
             found = self.graph.filled(self._like, 1.0)
-            for op in ops:
-                self._put(found, [op.slot], bounded=True)
+            for one in operations:
+                self._put(found, [one.slot], bounded=True)
             return
-        factors = [self._matrix(list(sources)) for sources in zip(*(op.sources for op in ops), strict=True)]
+        factors = [self._matrix(list(sources)) for sources in zip(*(one.sources for one in operations), strict=True)]
         found = factors[0]
         for factor in factors[1:]:
             found = self.graph.put("Mul", found, factor)
-        self._put(found, [op.slot for op in ops], bounded=False)
+        self._put(found, [one.slot for one in operations], bounded=False)
 
-    def _code(self, ops: list[Op]) -> None:
+    def _encode(self, operations: Sequence[Encode]) -> None:
         """Places in a one-hot group of numbers."""
-        (op,) = ops
-        graph, (source,) = self.graph, op.sources
-        bounded = self._found[source][0] in self._bounded and not op.steps
-        x = steps.chain(graph, [list(op.steps)], self._matrix([source]), bounded=bounded, fine=self._fine)
+        (operation,) = operations
+        graph, one_hot, (source,) = self.graph, operation.one_hot, operation.sources
+        bounded = self._found[source][0] in self._bounded and not operation.steps
+        x = steps.chain(graph, [operation.steps], self._matrix([source]), bounded=bounded, fine=self._fine)
         if not bounded:
             self._fine.append(graph.put("Not", graph.put("IsInf", x)))
-        places, found = steps.find(graph, x, *coded(op.item))
+        places, found = steps.find(graph, x, one_hot.places(), one_hot.other)
         steps.allow(graph, places, [code is not None for code in found], self._fine)
-        codes = [-1 if code is None else code for code in found]
-        if op.slot in self._used:
-            self._put(steps.pick(graph, places, [float(code) for code in codes]), [op.slot], bounded=True)
-        for slot, weights, _ in self.plan.groups:
-            if slot == op.slot:
+        codes = [-1 if code is None else int(code) for code in found]
+        if operation.slot in self._used:
+            self._put(steps.pick(graph, places, [float(code) for code in codes]), [operation.slot], bounded=True)
+        for group in self.program.groups:
+            if group.slot == operation.slot:
                 rows = graph.put("Squeeze", places, graph.constant([1], np.int64))
-                self._shares.append(steps.pick(graph, rows, [list(weights[code]) for code in codes]))
+                self._shares.append(steps.pick(graph, rows, [list(group.weights[code]) for code in codes]))
 
-    def _hot(self, ops: list[Op]) -> None:
-        code = self._matrix([ops[0].sources[0]])
-        found = self.graph.cast(self.graph.put("Equal", code, self.graph.constant([[float(op.place) for op in ops]])))
-        self._put(found, [op.slot for op in ops], bounded=True)
+    def _indicate(self, operations: Sequence[Indicate]) -> None:
+        code = self._matrix([operations[0].sources[0]])
+        places = self.graph.constant([[float(one.place) for one in operations]])
+        found = self.graph.cast(self.graph.put("Equal", code, places))
+        self._put(found, [one.slot for one in operations], bounded=True)
 
-    def _linear(self, inputs: str | None) -> str:
+    def _linear(self, model: Linear, inputs: str | None) -> str:
         """The scores of a linear model (rows, scores)."""
         graph = self.graph
-        intercepts = graph.constant([[float(value) for value in self.model["intercepts"]]])
+        intercepts = graph.constant([model.intercepts])
         if inputs is None:
             total = graph.put("Mul", graph.filled(self._like, 1.0), intercepts)
         else:
-            total = graph.weighted(inputs, [list(row) for row in self.plan.weights], intercepts)
+            total = graph.weighted(inputs, [list(row) for row in self.program.weights], intercepts)
         for share in self._shares:
             total = graph.put("Add", total, share)
         return total
 
-    def _layers(self, inputs: str | None) -> str:
+    def _network(self, model: Network, inputs: str | None) -> str:
         """The scores of an MLP."""
         graph = self.graph
         current = graph.filled(self._like, 0.0) if inputs is None else inputs
         if self._quantize:
             self._fine.append(graph.finite(current))
-        last = len(self.model["layers"]) - 1
-        for place, layer in enumerate(self.model["layers"]):
-            weights = np.array(layer["weights"], dtype=np.float64)
+        last = len(model.layers) - 1
+        for place, layer in enumerate(model.layers):
+            weights = np.array(layer.weights, dtype=np.float64)
             if inputs is None and place == 0:
                 weights = np.zeros((len(weights), 1))
-            intercepts = graph.constant([[float(value) for value in layer["intercepts"]]])
+            intercepts = graph.constant([layer.intercepts])
             if self._quantize:
                 current = graph.put("Add", quantization.product(graph, current, weights), intercepts)
             else:
                 current = graph.weighted(current, weights.T, intercepts)
             if place < last:
                 self._fine.append(graph.finite(current))
-                current = _activated(graph, current, self.model["activation"])
+                current = _activated(graph, current, model.activation)
         return current
 
     def _prediction(self, scores: str) -> dict[str, str]:
         graph = self.graph
-        if self.model["link"] == "log":
-            scores = graph.put("Exp", scores)
-        found = steps.chain(graph, [self.model["target"]], scores, bounded=False, fine=self._fine)
+        found = steps.chain(graph, [self.model.after_score], scores, bounded=False, fine=self._fine)
         self._fine.append(graph.finite(found))
         return {"prediction": found}
 
-    def _classification(self, scores: str) -> dict[str, str]:
+    def _classification(self, scores: str, decision: ClassDecision) -> dict[str, str]:
         """The place of the label (rows, 1), the probabilities and the decision, where there are any."""
         graph, margins = self.graph, scores
-        calibration = self.model["calibration"]
+        calibration = self.model.calibration
         if calibration is not None:
-            slopes, offsets = ([[float(item[key]) for item in calibration]] for key in ("slope", "offset"))
+            slopes, offsets = [[item.slope for item in calibration]], [[item.offset for item in calibration]]
             margins = graph.put("Add", graph.put("Mul", scores, graph.constant(slopes)), graph.constant(offsets))
-        likely = self._probabilities(margins) if self.scorecard.has_probabilities else ""
-        found = {"label": self._place({"scores": scores, "margins": margins, "probabilities": likely})}
+        likely = self._probabilities(margins, len(decision.classes)) if self.scorecard.has_probabilities else ""
+        found = {"label": self._place(decision, {"scores": scores, "margins": margins, "probabilities": likely})}
         if likely:
             found["probabilities"] = likely
         if self.scorecard.has_decision:
             found["decision"] = scores
         return found
 
-    def _probabilities(self, margins: str) -> str:
-        graph, link = self.graph, self.model["link"]
+    def _probabilities(self, margins: str, classes: int) -> str:
+        graph, link = self.graph, self.model.link
         if link == "softmax":
             return graph.put("Softmax", margins, axis=1)
         p = logistic(graph, margins)
@@ -252,22 +256,22 @@ class Model:
             return graph.beside([graph.put("Sub", graph.constant(1.0), p), p])
         total = graph.put("ReduceSum", p, graph.constant([1], np.int64), keepdims=1)
         some = graph.put("Greater", total, graph.constant(0.0))
-        return graph.where(some, graph.put("Div", p, total), graph.constant(1.0 / len(self.decision["classes"])))
+        return graph.where(some, graph.put("Div", p, total), graph.constant(1.0 / classes))
 
-    def _place(self, numbers: dict[str, str]) -> str:
+    def _place(self, decision: ClassDecision, numbers: dict[str, str]) -> str:
         """The place of the label, by what is looked at: scores, margins or probabilities."""
-        graph, chosen = self.graph, choice(self.scorecard)
-        if chosen.place is None:
-            return graph.put("ArgMax", numbers[chosen.of], axis=1, keepdims=1)
-        value = graph.columns(numbers[chosen.of], [chosen.place])
-        value = graph.put("Neg", value) if chosen.negative else value
-        operator, least = ("Greater", 0.0) if chosen.least is None else ("GreaterOrEqual", chosen.least)
+        graph, rule = self.graph, decision_rule(self.model, decision)
+        if rule.place is None:
+            return graph.put("ArgMax", numbers[rule.of], axis=1, keepdims=1)
+        value = graph.columns(numbers[rule.of], [rule.place])
+        value = graph.put("Neg", value) if rule.negative else value
+        operator, least = ("Greater", 0.0) if rule.least is None else ("GreaterOrEqual", rule.least)
         reached = graph.put(operator, value, graph.constant(least))
-        return graph.cast(reached if chosen.yes else graph.put("Not", reached), TensorProto.INT64)
+        return graph.cast(reached if rule.yes else graph.put("Not", reached), TensorProto.INT64)
 
-    def _label(self, place: str, valid: str) -> str:
+    def _label(self, place: str, valid: str, classes: Sequence[Label]) -> str:
         """The label at a place, in the type of the labels; one that is none of them where a row is not valid."""
-        graph, classes = self.graph, self.decision["classes"]
+        graph = self.graph
         place = graph.where(valid, place, graph.constant(len(classes), np.int64))
         if isinstance(classes[0], str):
             nothing = ""
@@ -281,7 +285,19 @@ class Model:
         return graph.put("Gather", table, place, axis=0)
 
 
-def _number(value) -> float:
+_OPERATIONS: dict[type[Operation], Callable[[OnnxModel, Any], None]] = {
+    ApplySteps: OnnxModel._apply,
+    MultiplySources: OnnxModel._product,
+    Encode: OnnxModel._encode,
+    Indicate: OnnxModel._indicate,
+}
+_SCORES: dict[type[Estimator], Callable[[OnnxModel, Any, str | None], str]] = {
+    Linear: OnnxModel._linear,
+    Network: OnnxModel._network,
+}
+
+
+def _number(value: object) -> float:
     """What stands in a table: a text's number, NaN where it is missing or refused."""
     return float(value) if isinstance(value, (int, float)) else math.nan
 

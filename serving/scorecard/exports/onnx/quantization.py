@@ -12,8 +12,9 @@ import numpy as np
 from onnx import TensorProto
 
 from ...inputs import BOOLEAN, CATEGORY
-from ...plan import Plan
+from ...program import ApplySteps, Program
 from ...scorecard import Scorecard
+from ...steps import Add, Arithmetic, Divide, Multiply, Subtract
 from ..vocabulary import vocabularies
 from .graph import Graph
 
@@ -54,7 +55,7 @@ class Loss:
         return asdict(self)
 
 
-def product(graph: Graph, x: str, weights) -> str:
+def product(graph: Graph, x: str, weights: np.ndarray) -> str:
     """The product of ``x`` (rows, inputs) with weights (units, inputs), in whole numbers of 8 bits."""
     weights = np.asarray(weights, dtype=np.float64)
     largest = np.abs(weights).max(axis=1)
@@ -81,7 +82,7 @@ def loss(scorecard: Scorecard, content: bytes, *, rows: int = 1000, seed: int = 
 
     from ...errors import Unsupported
 
-    table = generated(scorecard.plan, rows, seed)
+    table = generated(scorecard.program, rows, seed)
     scores, refusals = scorecard.tables.scores(table)
     good = np.setdiff1d(np.arange(rows), list(refusals.by_row()))
     if not len(good):
@@ -104,36 +105,35 @@ def loss(scorecard: Scorecard, content: bytes, *, rows: int = 1000, seed: int = 
     return Loss(len(good), measure, float(difference.mean()), float(difference.max()), labels)
 
 
-def generated(plan: Plan, rows: int, seed: int) -> dict:
-    """A table of rows around the values that a plan's scalers were fitted to; the same seed, the same rows."""
+def generated(program: Program, rows: int, seed: int) -> dict:
+    """A table of rows around the values that a program's scalers were fitted to; the same seed, the same rows."""
     rng = np.random.default_rng(seed)
-    words = {vocabulary.place: vocabulary.words for vocabulary in vocabularies(plan)}
+    words = {vocabulary.place: vocabulary.words for vocabulary in vocabularies(program)}
     table = {}
-    for place, item in enumerate(plan.inputs):
+    for place, item in enumerate(program.inputs):
         if item.type == CATEGORY:
             table[item.name] = rng.choice(np.array(words.get(place) or ("x",), dtype=object), rows)
         elif item.type == BOOLEAN:
             table[item.name] = rng.integers(0, 2, rows).astype(np.float64)
         else:
-            middle, spread = _around(plan, place)
+            middle, spread = _around(program, place)
             values = middle + spread * rng.standard_normal(rows)
             table[item.name] = np.rint(values) if item.integer else values
     return table
 
 
-def _around(plan: Plan, place: int) -> tuple[float, float]:
+def _around(program: Program, place: int) -> tuple[float, float]:
     """The mean and the standard deviation to draw an input from: what the first scaler after it makes 0 and 1 of."""
-    for op in plan.ops:
-        if op.sources == (place,) and op.kind == "chain":
-            found = [(name, value) for step in op.steps for name, value in step.items()]
-            slope = math.prod(value if name == "multiply" else 1 / value for name, value in found if name in _SCALES)
-            shifts = [(name, value) for name, value in found if name in _SHIFTS]
+    for operation in program.operations:
+        if operation.sources == (place,) and isinstance(operation, ApplySteps):
+            arithmetic = [step for step in operation.steps if isinstance(step, Arithmetic)]
+            scales = [step for step in arithmetic if isinstance(step, (Multiply, Divide))]
+            slope = math.prod(step.operand if isinstance(step, Multiply) else 1 / step.operand for step in scales)
+            shifts = [step for step in arithmetic if isinstance(step, (Add, Subtract))]
             if slope and math.isfinite(slope) and len(shifts) == 1:
-                (name, value) = shifts[0]
+                (shift,) = shifts
                 # A scaler of a range, to 0 and 1 say, adds after it multiplies; the others subtract before they divide.
-                middle = value if name == "subtract" else (0.5 - value) / slope
-                return float(middle), abs((0.25 if name == "add" else 1.0) / slope)
+                adds = isinstance(shift, Add)
+                middle = (0.5 - shift.operand) / slope if adds else shift.operand
+                return middle, abs((0.25 if adds else 1.0) / slope)
     return 0.0, 1.0
-
-
-_SCALES, _SHIFTS = frozenset({"multiply", "divide"}), frozenset({"subtract", "add"})

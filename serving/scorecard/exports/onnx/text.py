@@ -4,6 +4,8 @@ ONNX has no operator that trims. Where there are blanks around a text of a batch
 expressions that allow for them; where there are none, which is nearly always, one look into a table does.
 """
 
+from collections.abc import Iterable, Iterator
+
 from onnx import TensorProto
 
 from ...inputs import Cleaning
@@ -67,7 +69,7 @@ def places(graph: Graph, texts: str, vocabulary: Vocabulary, cleaning: Cleaning,
     return graph.put("If", some, then_branch=graph.branch(compare), else_branch=graph.branch(look))
 
 
-def _portions(words: list[str]):
+def _portions(words: Iterable[str]) -> Iterator[str]:
     """Expressions of one of these words each, none too long for RE2, which keeps within 8 MiB."""
     found: list[str] = []
     size = 0

@@ -13,23 +13,18 @@ an MLP an input that might make a unit overflow.
 JPMML takes more than 1,000 columns only where it is told to be ``lax``.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as xml
 
 from ...errors import Unsupported
-from ...inputs import CATEGORY
+from ...inputs import CATEGORY, Input
+from ...nodes import Network, OneHot, decision_rule
 from ...scorecard import Scorecard
 from .. import vocabulary
-from ..choices import choice
+from ..about import About
 from ..wording import example
-from .columns import Columns
+from .columns import ColumnFields
 from .expressions import LARGEST, number
-from .model import KINDS, Model, label
-
-if TYPE_CHECKING:
-    from .. import About
+from .model import KINDS, PmmlModel, label
 
 NAMESPACE = "http://www.dmg.org/PMML-4_4"
 
@@ -54,12 +49,12 @@ def write(scorecard: Scorecard, about: About | None = None) -> str:
         where XML or PMML cannot say a name, a category or a label.
     """
     _check(scorecard)
-    plan = scorecard.plan
-    read = vocabulary.read(plan)
-    inputs = [plan.inputs[place] for place in vocabulary.fed(plan)]
+    program = scorecard.program
+    read = vocabulary.read(program)
+    inputs = [program.inputs[place] for place in vocabulary.fed(program)]
     names = {item.name for item in inputs}
-    columns = Columns(scorecard, names)
-    model = Model(scorecard, columns, names, inputs)
+    columns = ColumnFields(scorecard, names)
+    model = PmmlModel(scorecard, columns, names, inputs)
     title = _legible(about.model if about else "")
     element = model.element(title)
 
@@ -97,7 +92,7 @@ def _row(scorecard: Scorecard) -> str:
     return repr(found or {"a number": 3.5, "a text": "text"})
 
 
-def _data_field(parent, item, scorecard: Scorecard, *, bounded: bool) -> None:
+def _data_field(parent: xml.Element, item: Input, scorecard: Scorecard, *, bounded: bool) -> None:
     """A raw column: which values are missing, and that a number is finite, where it is ``bounded``."""
     if item.type == CATEGORY:
         field = xml.SubElement(parent, "DataField", {"name": item.name, "optype": "categorical", "dataType": "string"})
@@ -110,7 +105,7 @@ def _data_field(parent, item, scorecard: Scorecard, *, bounded: bool) -> None:
         xml.SubElement(field, "Interval", {"closure": "closedClosed", **limits})
 
 
-def _target(parent, model: Model, scorecard: Scorecard) -> None:
+def _target(parent: xml.Element, model: PmmlModel, scorecard: Scorecard) -> None:
     """The field that the model itself fills."""
     if model.by_score:
         xml.SubElement(parent, "DataField", {"name": model.target, "optype": "continuous", "dataType": "double"})
@@ -124,32 +119,32 @@ def _target(parent, model: Model, scorecard: Scorecard) -> None:
 
 def _check(scorecard: Scorecard) -> None:
     """Refuses what the document could not say."""
-    model = scorecard.document["model"]
-    if model["kind"] == "mlp":
-        on_score = scorecard.classes is not None and choice(scorecard).of == "scores"
-        if model["link"] not in ("identity", "log", "logistic", "softmax") or model["calibration"] or on_score:
+    model, decision = scorecard.document.model, scorecard.document.decision
+    if isinstance(model, Network):
+        on_score = decision is not None and decision_rule(model, decision).of == "scores"
+        if model.link not in ("identity", "log", "logistic", "softmax") or model.calibration or on_score:
             raise Unsupported(
                 "model",
-                f"MLP with the link {model['link']}",
+                f"MLP with the link {model.link}",
                 "PMML's neural network gives a number, or probabilities that are not calibrated and their label",
             )
     for item in scorecard.inputs:
         if not item.name:
             raise Unsupported("inputs", "a column named ''", "PMML has no field without a name: rename the column")
         _text(item.name, "inputs", f"the column {item.name!r}")
-    for words in vocabulary.vocabularies(scorecard.plan):
+    for words in vocabulary.vocabularies(scorecard.program):
         for word in words.words:
             _text(word, f"column {scorecard.inputs[words.place].name!r}", f"the category {word!r}")
     for word in scorecard.cleaning.missing:
         _text(word, "cleaning", f"the word {word!r} for a missing value")
-    for column in scorecard.document["columns"]:
-        for name in [group["name"] for group in column["one_hot"]] if "one_hot" in column else [column["name"]]:
-            _text(name, "columns", f"the column {name!r}")
-    for item in scorecard.classes or ():
-        if isinstance(item, str):
-            _text(item, "decision", f"the label {item!r}")
-        elif isinstance(item, int) and not -(2**31) <= item < 2**31:
-            raise Unsupported("decision", f"the label {item}", "scoring engines hold whole numbers of 32 bits")
+    for column in scorecard.document.columns:
+        for one in column.indicators if isinstance(column, OneHot) else [column]:
+            _text(one.name, "columns", f"the column {one.name!r}")
+    for known in scorecard.classes or ():
+        if isinstance(known, str):
+            _text(known, "decision", f"the label {known!r}")
+        elif isinstance(known, int) and not -(2**31) <= known < 2**31:
+            raise Unsupported("decision", f"the label {known}", "scoring engines hold whole numbers of 32 bits")
 
 
 def _text(value: str, where: str, what: str) -> None:

@@ -1,15 +1,16 @@
 """The columns of a model as derived fields: raw inputs are cleaned, and go through their steps."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from ...inputs import BOOLEAN, CATEGORY
-from ...plan import Op
+from ...program import ApplySteps, Encode, Indicate, MultiplySources, Operation
 from ...scorecard import Scorecard
 from .. import vocabulary
-from ..groups import coded
-from ..vocabulary import Refused, Vocabulary
-from .expressions import LARGEST, Fields, Value, apply, constant, given, reference, unique, within
-from .steps import Chain, limits, mapped
+from ..vocabulary import RefusedText, Vocabulary
+from .expressions import LARGEST, FieldList, Value, apply, constant, given, reference, unique, within
+from .steps import StepFields, limits, mapped
 
 #: From here on each float64 is a whole number; added to a smaller one, it leaves no place for a fraction.
 WHOLE = 4503599627370496.0
@@ -17,8 +18,8 @@ WHOLE = 4503599627370496.0
 BLANKS = r"[\x{09}-\x{0D}\x{1C}-\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
 
 
-class Columns:
-    """Makes the fields of a scorecard's plan.
+class ColumnFields:
+    """Makes the fields of a scorecard's program.
 
     Attributes
     ----------
@@ -29,25 +30,25 @@ class Columns:
     bounded : slots that are never missing, nor larger than the model itself says, however large the inputs are.
     """
 
-    def __init__(self, scorecard: Scorecard, names: set[str]):
-        self.plan = scorecard.plan
-        self.fields, self.fine = Fields(names), list[Element]()
+    def __init__(self, scorecard: Scorecard, names: set[str]) -> None:
+        self.program = scorecard.program
+        self.fields, self.fine = FieldList(names), list[Element]()
         self.names: dict[int, str] = {}
         self.groups: dict[int, tuple[str, list[str]]] = {}
         self.bounded: set[int] = set()
         self._values: dict[int, Value] = {}
-        self._titles = {slot: name for name, slot in self.plan.columns}
-        for place in vocabulary.read(self.plan):
-            if self.plan.inputs[place].type != CATEGORY:
+        self._titles = {slot: name for name, slot in self.program.columns}
+        for place in vocabulary.read(self.program):
+            if self.program.inputs[place].type != CATEGORY:
                 self._number(place)
-        texts = vocabulary.vocabularies(self.plan)
+        texts = vocabulary.vocabularies(self.program)
         for words in texts:
             self._text(words)
         made = {slot for words in texts for slot in words.values}
-        for op in vocabulary.operations(self.plan):
-            if op.slot not in made:
-                getattr(self, f"_{op.kind}")(op)
-        for check in self.plan.checks:
+        for operation in vocabulary.operations(self.program):
+            if operation.slot not in made:
+                _OPERATIONS[type(operation)](self, operation)
+        for check in self.program.checks:
             name = self.names[check.slot]
             # What an engine never asks for it never refuses.
             known = check.slot in self.bounded or check.slot in self.groups
@@ -55,7 +56,7 @@ class Columns:
 
     def _number(self, place: int) -> None:
         """A raw number or truth: what it has to be beside finite, which the data dictionary says."""
-        item = self.plan.inputs[place]
+        item = self.program.inputs[place]
         name = item.name
         conditions = []
         if item.integer:
@@ -74,7 +75,7 @@ class Columns:
 
     def _text(self, words: Vocabulary) -> None:
         """A raw text: trimmed, and all that is computed from it alone looked up."""
-        item, cleaning = self.plan.inputs[words.place], self.plan.cleaning
+        item, cleaning = self.program.inputs[words.place], self.program.cleaning
         name = item.name
         if cleaning.trim:
             trimmed = apply("replace", reference(name), f"^{BLANKS}+|{BLANKS}+$", "")
@@ -85,14 +86,15 @@ class Columns:
                 name = self.fields.add(given(name, kept), f"{item.name} cleaned", kind="string")
         if not all(words.fine()):
             self.fine.append(self._allowed(name, words))
-        for op in vocabulary.operations(self.plan):
-            if op.slot in words.values and op.kind == "code":
-                self._coded(op, name, words)
-            elif op.slot in words.values and not vocabulary.is_text(op):
+        for operation in vocabulary.operations(self.program):
+            if operation.slot in words.values and isinstance(operation, Encode):
+                self._coded(operation, name, words)
+            elif operation.slot in words.values and not vocabulary.is_text(operation):
                 found = [
-                    value if isinstance(value, float) and value == value else None for value in words.values[op.slot]
+                    value if isinstance(value, float) and value == value else None
+                    for value in words.values[operation.slot]
                 ]
-                self._looked_up(op.slot, found, name, words, title=op.blame)
+                self._looked_up(operation.slot, found, name, words, title=operation.blame)
 
     def _allowed(self, name: str, words: Vocabulary) -> Element:
         """The condition that the model takes a text."""
@@ -105,7 +107,7 @@ class Columns:
             among = apply("isIn", reference(name), *allowed) if allowed else constant(False)
         return apply("if", apply("isMissing", reference(name)), missing, among)
 
-    def _looked_up(self, slot: int, values: list, name: str, words: Vocabulary, *, title: str) -> None:
+    def _looked_up(self, slot: int, values: Sequence[Any], name: str, words: Vocabulary, *, title: str) -> None:
         *known, missing, other = values
         kind = "string" if any(isinstance(value, str) for value in values) else "double"
         element = mapped(name, dict(zip(words.words, known, strict=True)), missing=missing, other=other, kind=kind)
@@ -114,24 +116,31 @@ class Columns:
             self.bounded.add(slot)
         self._values[slot] = Value(reference(self.names[slot]), None not in values, True)
 
-    def _coded(self, op: Op, name: str, words: Vocabulary) -> None:
+    def _coded(self, operation: Encode, name: str, words: Vocabulary) -> None:
         """The name of a one-hot column for each text."""
-        columns = self._columns_of(op)
-        values = [None if isinstance(code, Refused) else columns[code] for code in words.values[op.slot]]
-        self._looked_up(op.slot, values, name, words, title=f"{op.blame} group")
-        self.groups[op.slot] = (self.names[op.slot], columns)
+        columns = self._columns_of(operation)
+        values = [None if isinstance(code, RefusedText) else columns[code] for code in words.values[operation.slot]]
+        self._looked_up(operation.slot, values, name, words, title=f"{operation.blame} group")
+        self.groups[operation.slot] = (self.names[operation.slot], columns)
 
-    def _columns_of(self, op: Op) -> list[str]:
+    def _columns_of(self, operation: Encode) -> list[str]:
         """The names of a group's columns, and last a name for none of them."""
-        names = [group["name"] for group in op.item["one_hot"]]
+        names = [indicator.name for indicator in operation.one_hot.indicators]
         return [*names, unique("none", set(names))]
 
-    def _title(self, op: Op) -> str:
-        return self._titles.get(op.slot, op.blame)
+    def _title(self, operation: Operation) -> str:
+        return self._titles.get(operation.slot, operation.blame)
 
-    def _chain(self, op: Op) -> None:
-        value = Chain(self.fields, self._title(op), self.fine).run(self._taken(op.sources[0]), list(op.steps))
-        self._keep(op.slot, value, self._title(op), limited=op.sources[0] in self.bounded or limits(op.steps))
+    def _apply(self, operation: ApplySteps) -> None:
+        value = StepFields(self.fields, self._title(operation), self.fine).run(
+            self._taken(operation.sources[0]), operation.steps
+        )
+        self._keep(
+            operation.slot,
+            value,
+            self._title(operation),
+            limited=operation.sources[0] in self.bounded or limits(operation.steps),
+        )
 
     def _taken(self, slot: int) -> Value:
         value = self._values[slot]
@@ -143,37 +152,44 @@ class Columns:
         if value.bounded and value.present and limited:
             self.bounded.add(slot)
 
-    def _product(self, op: Op) -> None:
+    def _product(self, operation: MultiplySources) -> None:
         found, present = constant(1.0), True
-        if op.sources:
-            found = reference(self.names[op.sources[0]])
-        for source in op.sources[1:]:
+        if operation.sources:
+            found = reference(self.names[operation.sources[0]])
+        for source in operation.sources[1:]:
             found = apply("*", found, reference(self.names[source]))
-        present = all(self._values[source].present for source in op.sources)
-        self._keep(op.slot, Value(found, present, not op.sources), self._title(op), limited=True)
+        present = all(self._values[source].present for source in operation.sources)
+        self._keep(operation.slot, Value(found, present, not operation.sources), self._title(operation), limited=True)
 
-    def _code(self, op: Op) -> None:
+    def _encode(self, operation: Encode) -> None:
         """The name of a one-hot column for each number."""
-        chain = Chain(self.fields, op.blame, self.fine)
-        value = chain.finite(chain.run(self._taken(op.sources[0]), list(op.steps)))
-        columns = self._columns_of(op)
-        places, place = coded(op.item)
-        known = {key: columns[found] for key, found in places.items()}
-        other = None if place is None else columns[place]
+        chain = StepFields(self.fields, operation.blame, self.fine)
+        value = chain.finite(chain.run(self._taken(operation.sources[0]), operation.steps))
+        columns = self._columns_of(operation)
+        known = {key: columns[found] for key, found in operation.one_hot.places().items()}
+        other = None if operation.one_hot.other is None else columns[operation.one_hot.other]
         missing = known.pop(None, other)
-        held = self.fields.held(value, op.blame)
+        held = self.fields.held(value, operation.blame)
         element = mapped(held, known, missing=missing, other=other, kind="string")
-        name = self.fields.add(element, f"{op.blame} group", kind="string")
+        name = self.fields.add(element, f"{operation.blame} group", kind="string")
         if other is None:
             self.fine.append(apply("isNotMissing", reference(name)))
-        self.names[op.slot] = name
-        self.groups[op.slot] = (name, columns)
-        self._values[op.slot] = Value(reference(name), other is not None and missing is not None, True)
+        self.names[operation.slot] = name
+        self.groups[operation.slot] = (name, columns)
+        self._values[operation.slot] = Value(reference(name), other is not None and missing is not None, True)
 
-    def _hot(self, op: Op) -> None:
-        name, columns = self.groups[op.sources[0]]
-        element = Element("NormDiscrete", {"field": name, "value": columns[op.place]})
-        self._keep(op.slot, Value(element, True, True), columns[op.place], limited=True)
+    def _indicate(self, operation: Indicate) -> None:
+        name, columns = self.groups[operation.sources[0]]
+        element = Element("NormDiscrete", {"field": name, "value": columns[operation.place]})
+        self._keep(operation.slot, Value(element, True, True), columns[operation.place], limited=True)
+
+
+_OPERATIONS: dict[type[Operation], Callable[[ColumnFields, Any], None]] = {
+    ApplySteps: ColumnFields._apply,
+    Encode: ColumnFields._encode,
+    Indicate: ColumnFields._indicate,
+    MultiplySources: ColumnFields._product,
+}
 
 
 def limit(terms: int, weight: float) -> float:

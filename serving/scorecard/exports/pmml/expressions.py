@@ -1,7 +1,9 @@
 """PMML's expressions as XML elements by short calls, and fields that hold their values."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
 #: The largest finite float64.
@@ -25,7 +27,7 @@ class Value:
     bounded: bool
 
 
-class Fields:
+class FieldList:
     """Makes fields, ``DerivedField`` or ``OutputField``, each with a name of its own.
 
     Parameters
@@ -34,7 +36,7 @@ class Fields:
     output : whether the fields are of a model's ``Output``.
     """
 
-    def __init__(self, names: set[str], *, output: bool = False):
+    def __init__(self, names: set[str], *, output: bool = False) -> None:
         self.elements: list[Element] = []
         self._names, self._output = names, output
 
@@ -79,7 +81,7 @@ def reference(name: str) -> Element:
     return Element("FieldRef", {"field": name})
 
 
-def constant(value) -> Element:
+def constant(value: float | str | bool) -> Element:
     """A constant number, text or truth."""
     kind = {bool: "boolean", str: "string"}.get(type(value), "double")
     element = Element("Constant", {"dataType": kind})
@@ -87,7 +89,7 @@ def constant(value) -> Element:
     return element
 
 
-def apply(function: str, *arguments, **attributes: str) -> Element:
+def apply(function: str, *arguments: Any, **attributes: str) -> Element:
     """A function of expressions, names of fields not among them; plain numbers and texts are constants."""
     element = Element("Apply", {"function": function, **attributes})
     element.extend(item if isinstance(item, Element) else constant(item) for item in arguments)
@@ -112,7 +114,7 @@ def given(name: str, expression: Element) -> Element:
     return apply("if", apply("isNotMissing", reference(name)), expression)
 
 
-def table(name: str, rows: list[tuple], *, kind: str, missing=None, other=None) -> Element:
+def table(name: str, rows: Sequence[tuple[Any, Any]], *, kind: str, missing: Any = None, other: Any = None) -> Element:
     """A look into a table: (from, to) pairs; missing where nothing is said for a missing value, or for another one."""
     facts = {"outputColumn": "to", "dataType": kind}
     if other is not None:
@@ -129,5 +131,5 @@ def table(name: str, rows: list[tuple], *, kind: str, missing=None, other=None) 
     return element
 
 
-def _text(value) -> str:
+def _text(value: float | str) -> str:
     return value if isinstance(value, str) else number(value)

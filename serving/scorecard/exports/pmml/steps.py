@@ -5,13 +5,22 @@ IEEE 754 has it. Where a step refuses a value, a condition is added that the row
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
 from ... import steps
-from .expressions import Fields, Value, apply, constant, given, number, reference, table, within
+from ...handlers import handler
+from ...numeric import SMALLEST_LAMBDA, SPACING
+from ...steps import Step
+from ..lowering import OPERATORS
+from .expressions import FieldList, Value, apply, constant, given, number, reference, table, within
+
+#: From the name of a field to an expression.
+MakeOf = Callable[[str], Element]
 
 
-class Chain:
+class StepFields:
     """Steps on one value.
 
     Parameters
@@ -21,14 +30,13 @@ class Chain:
     fine : conditions a row has to meet; those of the steps are added.
     """
 
-    def __init__(self, fields: Fields, name: str, fine: list[Element]):
+    def __init__(self, fields: FieldList, name: str, fine: list[Element]) -> None:
         self.fields, self.name, self.fine = fields, name, fine
 
-    def run(self, value: Value, items: list) -> Value:
+    def run(self, value: Value, items: Sequence[Step]) -> Value:
         """The value after the steps."""
         for step in items:
-            for name, parameter in step.items():
-                value = getattr(self, f"_{name}")(value, parameter)
+            value = handler(_STEPS, step, "PMML")(self, value, step)
         return value
 
     def finite(self, value: Value) -> Value:
@@ -53,67 +61,54 @@ class Chain:
     def _held(self, value: Value) -> str:
         return self.fields.held(value, self.name)
 
-    def _of(self, value: Value, make, *, bounded: bool, present: bool | None = None) -> Value:
+    def _of(self, value: Value, make: MakeOf, *, bounded: bool, present: bool | None = None) -> Value:
         """``make`` of a name of the value, missing where the value is."""
         held = self._held(value)
         element = make(held) if value.present else given(held, make(held))
         return Value(element, value.present if present is None else present, bounded)
 
-    def _impute(self, value, parameter):
+    def _impute(self, value: Value, step: steps.Impute) -> Value:
         held = self._held(value)
-        element = apply("if", apply("isMissing", reference(held)), float(parameter), reference(held))
+        element = apply("if", apply("isMissing", reference(held)), step.fill, reference(held))
         return Value(element, True, value.bounded)
 
-    def _replace(self, value, parameter):
-        def make(name):
-            same = apply("equal", reference(name), float(parameter["value"]))
-            return apply("if", same, float(parameter["by"]), reference(name))
+    def _replace(self, value: Value, step: steps.Replace) -> Value:
+        def make(name: str) -> Element:
+            return apply("if", apply("equal", reference(name), step.value), step.by, reference(name))
 
         return self._of(value, make, bounded=value.bounded)
 
-    def _is(self, value, parameter):
+    def _is(self, value: Value, step: steps.Is) -> Value:
         value = self.finite(value)
         held = self._held(value)
-        if parameter is None:
+        if step.value is None:
             return Value(apply("if", apply("isMissing", reference(held)), 1.0, 0.0), True, True)
-        found = apply("if", apply("equal", reference(held), float(parameter)), 1.0, 0.0)
+        found = apply("if", apply("equal", reference(held), step.value), 1.0, 0.0)
         if not value.present:
             found = apply("if", apply("isMissing", reference(held)), 0.0, found)
         return Value(found, True, True)
 
-    def _arithmetic(self, sign, value, parameter):
-        return Value(apply(sign, value.element, float(parameter)), value.present, False)
+    def _arithmetic(self, value: Value, step: steps.Arithmetic) -> Value:
+        return Value(apply(OPERATORS[type(step)], value.element, step.operand), value.present, False)
 
-    def _add(self, value, parameter):
-        return self._arithmetic("+", value, parameter)
+    def _clip(self, value: Value, step: steps.Clip) -> Value:
+        low, high = step.limits
 
-    def _subtract(self, value, parameter):
-        return self._arithmetic("-", value, parameter)
-
-    def _multiply(self, value, parameter):
-        return self._arithmetic("*", value, parameter)
-
-    def _divide(self, value, parameter):
-        return self._arithmetic("/", value, parameter)
-
-    def _clip(self, value, parameter):
-        low, high = map(float, parameter)
-
-        def make(name):
+        def make(name: str) -> Element:
             inner = apply("if", apply("greaterThan", reference(name), high), high, reference(name))
             return apply("if", apply("lessThan", reference(name), low), low, inner)
 
         return self._of(self.finite(value), make, bounded=True)
 
-    def _bin(self, value, parameter):
+    def _bin(self, value: Value, step: steps.Bin) -> Value:
         value = self.usable(value)
-        edges = sorted(set(map(float, parameter)))
+        edges = sorted(set(step.edges))
         if not edges:
             # Asks for the field, since an engine refuses an invalid value only where it is asked for.
             return Value(given(self._held(value), constant(0.0)), True, True)
         element = Element("Discretize", {"field": self._held(value), "dataType": "double"})
         for low, high in zip([None, *edges], [*edges, None], strict=True):
-            count = 0 if low is None else sum(float(edge) <= low for edge in parameter)
+            count = 0 if low is None else sum(edge <= low for edge in step.edges)
             bin = SubElement(element, "DiscretizeBin", {"binValue": number(count)})
             limits = {} if low is None else {"leftMargin": number(low)}
             limits |= {} if high is None else {"rightMargin": number(high)}
@@ -121,14 +116,14 @@ class Chain:
             SubElement(bin, "Interval", {"closure": closure, **limits})
         return Value(element, True, True)
 
-    def _lookup(self, value, parameter):
+    def _lookup(self, value: Value, step: steps.Lookup) -> Value:
         value = self.finite(value)
-        held, keys, other = self._held(value), parameter["keys"], parameter["otherwise"]
-        found = dict(zip(keys, parameter["values"], strict=True))
-        default = None if other == "refuse" else other
+        held, found = self._held(value), dict(zip(step.keys, step.values, strict=True))
+        refuses = step.other() is None
+        default = None if isinstance(step.otherwise, str) else step.otherwise
         missing = found.get(None, default)
-        known = {float(key): item for key, item in found.items() if key is not None}
-        if other == "refuse":
+        known = {key: item for key, item in found.items() if key is not None}
+        if refuses:
             among = apply("isIn", reference(held), *known) if known else apply("isMissing", reference(held))
             if not value.present:
                 among = apply("if", apply("isMissing", reference(held)), None in found, among)
@@ -137,62 +132,62 @@ class Chain:
         always = default is not None and missing is not None and None not in known.values()
         return Value(element, always, True)
 
-    def _function(self, value, parameter):
-        make, total, bounded = FUNCTIONS[parameter]
+    def _function(self, value: Value, step: steps.NumpyFunction) -> Value:
+        make, total, bounded = FUNCTIONS[step.function]
         present = value.present and total
         return self._of(value, make, bounded=bounded and value.bounded, present=present)
 
-    def _box_cox(self, value, parameter):
-        lmbda = float(parameter)
+    def _box_cox(self, value: Value, step: steps.BoxCox) -> Value:
+        lmbda = step.lmbda
 
-        def make(name):
+        def make(name: str) -> Element:
             logarithm = _maybe("ln", reference(name))
-            if abs(lmbda) >= steps.SMALLEST_LAMBDA:
+            if abs(lmbda) >= SMALLEST_LAMBDA:
                 logarithm = apply("/", apply("expm1", apply("*", logarithm, lmbda)), lmbda)
             return apply("if", apply("lessOrEqual", reference(name), 0.0), math.inf, logarithm)
 
         return self._transformed(value, make)
 
-    def _yeo_johnson(self, value, parameter):
-        lmbda = float(parameter)
+    def _yeo_johnson(self, value: Value, step: steps.YeoJohnson) -> Value:
+        lmbda = step.lmbda
 
-        def half(inner, power):
+        def half(inner: Element, power: float) -> Element:
             logarithm = apply("ln1p", inner)
-            return (
-                logarithm if abs(power) <= _SPACING else apply("/", apply("expm1", apply("*", logarithm, power)), power)
-            )
+            if abs(power) <= SPACING:
+                return logarithm
+            return apply("/", apply("expm1", apply("*", logarithm, power)), power)
 
-        def make(name):
+        def make(name: str) -> Element:
             down = apply("-", 0.0, half(apply("-", 0.0, reference(name)), 2.0 - lmbda))
             positive = apply("greaterOrEqual", reference(name), 0.0)
             return apply("if", positive, half(reference(name), lmbda), down)
 
         return self._transformed(value, make)
 
-    def _transformed(self, value, make):
+    def _transformed(self, value: Value, make: MakeOf) -> Value:
         """A power transform, which leaves an infinity as it is."""
         if value.bounded:
             return self._of(value, make, bounded=False)
         return self._of(value, lambda name: apply("if", within(name), make(name), reference(name)), bounded=False)
 
-    def _inverse_box_cox(self, value, parameter):
-        lmbda = float(parameter)
+    def _inverse_box_cox(self, value: Value, step: steps.InverseBoxCox) -> Value:
+        lmbda = step.lmbda
         if lmbda == 0.0:
-            return self._function(value, "exp")
+            return self._function(value, steps.NumpyFunction("exp"))
         logarithm = self._of(
             value, lambda name: _maybe("ln1p", apply("*", reference(name), lmbda)), bounded=False, present=False
         )
         return self._of(logarithm, lambda name: apply("exp", apply("/", reference(name), lmbda)), bounded=False)
 
-    def _inverse_yeo_johnson(self, value, parameter):
-        lmbda = float(parameter)
+    def _inverse_yeo_johnson(self, value: Value, step: steps.InverseYeoJohnson) -> Value:
+        lmbda = step.lmbda
 
-        def half(inner, power):
-            if abs(power) <= _SPACING:
+        def half(inner: Element, power: float) -> Element:
+            if abs(power) <= SPACING:
                 return apply("exp", inner)
             return _maybe("pow", apply("+", apply("*", inner, power), 1.0), 1.0 / power)
 
-        def make(name):
+        def make(name: str) -> Element:
             down = apply("-", 1.0, half(apply("-", 0.0, reference(name)), 2.0 - lmbda))
             positive = apply("greaterOrEqual", reference(name), 0.0)
             return apply("if", positive, apply("-", half(reference(name), lmbda), 1.0), down)
@@ -200,13 +195,33 @@ class Chain:
         return self._of(value, make, bounded=False, present=False)
 
 
-def limits(items) -> bool:
+_STEPS: dict[type[Step], Callable[[StepFields, Value, Any], Value]] = {
+    steps.Impute: StepFields._impute,
+    steps.Replace: StepFields._replace,
+    steps.Is: StepFields._is,
+    **dict.fromkeys(OPERATORS, StepFields._arithmetic),
+    steps.Clip: StepFields._clip,
+    steps.Bin: StepFields._bin,
+    steps.Lookup: StepFields._lookup,
+    steps.NumpyFunction: StepFields._function,
+    steps.BoxCox: StepFields._box_cox,
+    steps.YeoJohnson: StepFields._yeo_johnson,
+    steps.InverseBoxCox: StepFields._inverse_box_cox,
+    steps.InverseYeoJohnson: StepFields._inverse_yeo_johnson,
+}
+
+
+def limits(items: Sequence[Step]) -> bool:
     """Whether some step gives what is never larger than the step itself says."""
-    names = {name if name != "function" else value for step in items for name, value in step.items()}
-    return not names.isdisjoint(("is", "clip", "bin", "lookup", "tanh", "sin", "cos", "sign"))
+    return any(
+        step.function in ("tanh", "sin", "cos", "sign")
+        if isinstance(step, steps.NumpyFunction)
+        else isinstance(step, (steps.Is, steps.Clip, steps.Bin, steps.Lookup))
+        for step in items
+    )
 
 
-def mapped(name: str, known: dict, *, missing, other, kind: str) -> Element:
+def mapped(name: str, known: Mapping[Any, Any], *, missing: Any, other: Any, kind: str) -> Element:
     """What stands for each value of a field: missing where that is None.
 
     Parameters
@@ -234,16 +249,16 @@ def _never(name: str) -> Element:
     return apply("if", apply("and", apply("isMissing", reference(name)), apply("isNotMissing", reference(name))), 0.0)
 
 
-def _maybe(function: str, *arguments) -> Element:
+def _maybe(function: str, *arguments: Any) -> Element:
     """A function that is missing outside of its domain."""
     return apply(function, *arguments, invalidValueTreatment="asMissing")
 
 
-def _plain(function: str):
+def _plain(function: str) -> MakeOf:
     return lambda name: apply(function, reference(name))
 
 
-def _partial(function: str):
+def _partial(function: str) -> MakeOf:
     return lambda name: _maybe(function, reference(name))
 
 
@@ -259,19 +274,19 @@ def _copy(element: Element) -> Element:
     return found
 
 
-def _cbrt(name):
+def _cbrt(name: str) -> Element:
     return _signed(name, apply("pow", apply("abs", reference(name)), 1.0 / 3.0))
 
 
-def _sign(name):
+def _sign(name: str) -> Element:
     positive = apply("if", apply("greaterThan", reference(name), 0.0), 1.0, 0.0)
     return apply("if", apply("lessThan", reference(name), 0.0), -1.0, positive)
 
 
-def _arcsinh(name):
+def _arcsinh(name: str) -> Element:
     """log1p(|x| + x^2 / (1 + sqrt(x^2 + 1))) with the sign of x; where x^2 may overflow, log|x| + log 2."""
 
-    def square():
+    def square() -> Element:
         return apply("*", reference(name), reference(name))
 
     root = apply("+", apply("sqrt", apply("+", square(), 1.0)), 1.0)
@@ -281,15 +296,13 @@ def _arcsinh(name):
     return _signed(name, apply("if", large_enough, large, small))
 
 
-def _divided(function: str, by: float):
+def _divided(function: str, by: float) -> MakeOf:
     return lambda name: apply("/", _maybe(function, reference(name)), by)
 
 
-_SPACING = 2.220446049250313e-16
-
 #: The functions of the document: what makes it of a field's name, whether it gives a number for every number, and
 #: whether a finite one for every finite one.
-FUNCTIONS = {
+FUNCTIONS: dict[str, tuple[MakeOf, bool, bool]] = {
     "log": (_partial("ln"), False, False),
     "log2": (_divided("ln", math.log(2.0)), False, False),
     "log10": (_divided("ln", math.log(10.0)), False, False),

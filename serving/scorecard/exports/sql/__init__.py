@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from ...errors import ScorecardError, Unsupported
+from ...inputs import Input
 from ...scorecard import Scorecard
 from .. import vocabulary
+from ..about import About
 from . import names
-from .answers import Answers
-from .columns import Columns
+from .answers import AnswerColumns
+from .columns import SqlColumns
 from .engine import Engine
 from .engines import ENGINES
 from .layers import Layers, Sql
@@ -26,7 +28,12 @@ _INSIDE = "raw_row"
 
 
 def write(
-    scorecard: Scorecard, about=None, *, dialect: str = "duckdb", table: str | None = None, keep: Iterable[str] = ()
+    scorecard: Scorecard,
+    about: About | None = None,
+    *,
+    dialect: str = "duckdb",
+    table: str | None = None,
+    keep: Iterable[str] = (),
 ) -> str:
     """The SELECT, under a comment that says what it is of and how to use it.
 
@@ -49,10 +56,10 @@ def write(
     if dialect not in ENGINES:
         raise ScorecardError(f"dialect: expected one of {', '.join(DIALECTS)}, found {dialect!r}")
     engine = ENGINES[dialect](lambda value: names.text(value, dialect))
-    answers = Answers(scorecard)
+    answers = AnswerColumns(scorecard)
     source = names.table(table or TABLE, engine)
     kept = names.kept(keep, engine, taken=answers.names)
-    read = [scorecard.inputs[place] for place in vocabulary.read(scorecard.plan)]
+    read = [scorecard.inputs[place] for place in vocabulary.read(scorecard.program)]
     names.distinct([*kept, *(item.name for item in read)], engine)
     prefix = "scorecard_layer"
     while prefix in source.lower():
@@ -64,7 +71,7 @@ def write(
 
     writer = Writer(engine, layers)
     outputs = [(layers.let(raw(name)), names.identifier(name, engine)) for name in kept]
-    found = scores(scorecard, Columns(scorecard, writer, raw), writer)
+    found = scores(scorecard, SqlColumns(scorecard, writer, raw), writer)
     outputs += [(column, names.identifier(name, engine)) for column, name in answers.write(found, writer)]
     try:
         select = layers.select(outputs)
@@ -74,7 +81,9 @@ def write(
     return "".join(f"{names.comment(line)}\n" for line in lines) + select
 
 
-def _comment(scorecard: Scorecard, about, engine: Engine, read: list, answers: Answers) -> list[str]:
+def _comment(
+    scorecard: Scorecard, about: About | None, engine: Engine, read: list[Input], answers: AnswerColumns
+) -> list[str]:
     """What the file is, line by line."""
     kinds = [f"{item.name!r} ({item.type}{', whole' if item.integer else ''})" for item in read]
     lines = [

@@ -1,7 +1,7 @@
 """From a model's scores to what it answers, in SQL: a prediction, and a probability for each class."""
 
+from ...nodes import ClassDecision, decision_rule
 from ...scorecard import Scorecard
-from ..choices import choice
 from . import names
 from .functions import CLAMP
 from .layers import Sql, joined, sql, total
@@ -13,7 +13,7 @@ from .values import Number, Writer
 _ARGUMENTS = 50
 
 
-class Answers:
+class AnswerColumns:
     """The columns that a model's SELECT gives.
 
     Attributes
@@ -22,9 +22,9 @@ class Answers:
     told : the same with what they mean, for people.
     """
 
-    def __init__(self, scorecard: Scorecard):
+    def __init__(self, scorecard: Scorecard) -> None:
         self._scorecard = scorecard
-        self._model, self._decision = scorecard.document["model"], scorecard.document["decision"]
+        self._model, self._decision = scorecard.document.model, scorecard.document.decision
         classes = (scorecard.classes or []) if scorecard.has_probabilities else []
         likely = names.probabilities(classes)
         self.names = [names.PREDICTION, *likely]
@@ -36,15 +36,13 @@ class Answers:
             return [(self._predicted(scores[0], writer), names.PREDICTION)]
         margins = self._margins(scores, writer)
         likely = self._probabilities(margins, writer) if self._scorecard.has_probabilities else []
-        label = self._label(scores, margins, likely, writer)
+        label = self._label(self._decision, scores, margins, likely, writer)
         return list(zip([label, *likely], self.names, strict=True))
 
     def _predicted(self, score: Sql, writer: Writer) -> Sql:
         """A regression's answer; NULL where it is not finite."""
         value = Number(score, infinite=False)
-        steps = self._model["target"]
-        if self._model["link"] == "log":
-            steps = [{"function": "exp"}, *steps]
+        steps = self._model.after_score
         if not steps:
             return score
         done = Transforms(writer).run(value, steps, "target")
@@ -54,22 +52,22 @@ class Answers:
         return sql("CASE WHEN {} THEN {}{} END", writer.finite(found), found, joined("", zeros))
 
     def _margins(self, scores: list[Sql], writer: Writer) -> list[Sql]:
-        calibration = self._model["calibration"]
+        calibration = self._model.calibration
         if calibration is None:
             return scores
         found = []
         for item, score in zip(calibration, scores, strict=True):
             number = Number(score, infinite=False)
-            if item["slope"]:
-                number = writer.plus(writer.times(number, float(item["slope"])), float(item["offset"]))
+            if item.slope:
+                number = writer.plus(writer.times(number, item.slope), item.offset)
                 found.append(writer.layers.let(number.sql))
             else:
-                offset = writer.literal(float(item["offset"]))
+                offset = writer.literal(item.offset)
                 found.append(writer.layers.let(sql("CASE WHEN {} IS NOT NULL THEN {} END", score, offset)))
         return found
 
     def _probabilities(self, margins: list[Sql], writer: Writer) -> list[Sql]:
-        layers, link = writer.layers, self._model["link"]
+        layers, link = writer.layers, self._model.link
         if link == "logistic":
             second = layers.let(logistic(margins[0], writer))
             return [layers.let(sql("({} - {})", writer.literal(1.0), second)), second]
@@ -93,17 +91,19 @@ class Answers:
             for power in powers
         ]
 
-    def _label(self, scores: list[Sql], margins: list[Sql], likely: list[Sql], writer: Writer) -> Sql:
-        labels = [Sql(writer.engine.label(label)) for label in self._decision["classes"]]
-        chosen = choice(self._scorecard)
-        numbers = {"scores": scores, "margins": margins, "probabilities": likely}[chosen.of]
-        if chosen.place is not None:
-            value = numbers[chosen.place]
-            value = sql("(-{})", value) if chosen.negative else value
-            above, below = (">", "<=") if chosen.least is None else (">=", "<")
+    def _label(
+        self, decision: ClassDecision, scores: list[Sql], margins: list[Sql], likely: list[Sql], writer: Writer
+    ) -> Sql:
+        labels = [Sql(writer.engine.label(label)) for label in decision.classes]
+        rule = decision_rule(self._model, decision)
+        numbers = {"scores": scores, "margins": margins, "probabilities": likely}[rule.of]
+        if rule.place is not None:
+            value = numbers[rule.place]
+            value = sql("(-{})", value) if rule.negative else value
+            above, below = (">", "<=") if rule.least is None else (">=", "<")
             template = f"CASE WHEN {{0}} {above} {{1}} THEN {{2}} WHEN {{0}} {below} {{1}} THEN {{3}} END"
-            least = writer.literal(chosen.least or 0.0)
-            return sql(template, value, least, labels[chosen.yes], labels[chosen.no])
+            least = writer.literal(rule.least or 0.0)
+            return sql(template, value, least, labels[rule.yes], labels[rule.no])
         largest = self._largest(numbers, writer)
         whens = [
             sql("WHEN {} = {} THEN {}", value, largest, label) for value, label in zip(numbers, labels, strict=True)

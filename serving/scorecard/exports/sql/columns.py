@@ -4,27 +4,27 @@ import math
 from collections.abc import Callable, Iterator
 
 from ...inputs import CATEGORY
-from ...plan import Op
+from ...program import ApplySteps, Encode, Indicate, MultiplySources, Operation
 from ...scorecard import Scorecard
+from ...steps import Divide, Is, Lookup, Replace
 from .. import vocabulary
-from ..groups import coded
 from . import reading
 from .layers import Sql
 from .transforms import ABSORBING, Transforms
 from .values import Cases, Number, Partition, Text, Value, Writer
 
 
-class Columns:
-    """What is in the slots of a plan, written when it is asked for."""
+class SqlColumns:
+    """What is in the slots of a program, written when it is asked for."""
 
-    def __init__(self, scorecard: Scorecard, writer: Writer, raw: Callable[[str], Sql]):
+    def __init__(self, scorecard: Scorecard, writer: Writer, raw: Callable[[str], Sql]) -> None:
         """``raw`` gives the expression of a table's column."""
-        self._plan, self._writer, self._raw = scorecard.plan, writer, raw
-        self._ops = {op.slot: op for op in vocabulary.operations(self._plan)}
-        self._users: dict[int, list[Op]] = {}
-        for op in self._ops.values():
-            for source in op.sources:
-                self._users.setdefault(source, []).append(op)
+        self._program, self._writer, self._raw = scorecard.program, writer, raw
+        self._operations = {one.slot: one for one in vocabulary.operations(self._program)}
+        self._users: dict[int, list[Operation]] = {}
+        for operation in self._operations.values():
+            for source in operation.sources:
+                self._users.setdefault(source, []).append(operation)
         self._transforms = Transforms(writer, self._refuse)
         self._values: dict[int, Value] = {}
         self._refused: set[int] = set()
@@ -33,7 +33,9 @@ class Columns:
     def value(self, slot: int) -> Value:
         """What is in a slot."""
         if slot not in self._values:
-            self._values[slot] = self._input(slot) if slot < len(self._plan.inputs) else self._made(self._ops[slot])
+            self._values[slot] = (
+                self._input(slot) if slot < len(self._program.inputs) else self._made(self._operations[slot])
+            )
         return self._values[slot]
 
     def number(self, slot: int) -> Number:
@@ -49,15 +51,15 @@ class Columns:
 
         A division by no less than 1 cannot overflow: it is left to the weights, which costs at most their last digit.
         """
-        op = self._ops.get(slot)
-        if op is None or op.kind != "chain" or "divide" not in op.steps[-1] or self._users.get(slot):
+        operation = self._operations.get(slot)
+        if not isinstance(operation, ApplySteps) or self._users.get(slot):
             return self._numeric(slot), 1.0
-        divisor = float(op.steps[-1]["divide"])
-        if abs(divisor) < 1.0:
+        *steps, last = operation.steps
+        if not isinstance(last, Divide) or abs(last.operand) < 1.0:
             return self._numeric(slot), 1.0
-        value = self._transforms.run(self.value(op.sources[0]), op.steps[:-1], op.blame)
+        value = self._transforms.run(self.value(operation.sources[0]), steps, operation.blame)
         if isinstance(value, Number):
-            return self._writer.let(value), divisor
+            return self._writer.let(value), last.operand
         return self._numeric(slot), 1.0
 
     def _numeric(self, slot: int) -> Number | Cases:
@@ -73,33 +75,36 @@ class Columns:
             value.partition.number(self._writer.layers)
         return value
 
-    def _made(self, op: Op) -> Value:
-        if op.kind == "product":
-            numbers = [self.number(source) for source in op.sources]
-            if not numbers:
-                return Cases(Partition([], disjoint=True), (1.0,))
-            found = numbers[0]
-            for number in numbers[1:]:
-                found = self._writer.product(found, number)
-            if len(numbers) > 1 and self._absorbed(op.slot):
-                for place in sorted(found.reads):
-                    self._refuse(place)
-            return self._writer.let(found)
-        (source,) = op.sources
-        if op.kind == "hot":
+    def _made(self, operation: Operation) -> Value:
+        if isinstance(operation, MultiplySources):
+            return self._product(operation)
+        (source,) = operation.sources
+        if isinstance(operation, Indicate):
             code = self.cases(source, often=True)
             if source not in self._coded and any(place is None for place in code.outcomes):
                 self._writer.refuse_with(code)
             self._coded.add(source)
-            hot = (float(place == op.place) for place in code.outcomes)
+            hot = (float(place == operation.place) for place in code.outcomes)
             return Cases(code.partition, tuple(hot))
-        value = self._transforms.run(self.value(source), op.steps, op.blame)
-        if op.kind == "code":
-            return self._code(op, value)
+        value = self._transforms.run(self.value(source), operation.steps, operation.blame)
+        if isinstance(operation, Encode):
+            return self._encoded(operation, value)
         return self._writer.let(value) if isinstance(value, Number) else value
 
-    def _code(self, op: Op, value: Value) -> Cases:
-        table, other = coded(op.item)
+    def _product(self, operation: Operation) -> Value:
+        numbers = [self.number(source) for source in operation.sources]
+        if not numbers:
+            return Cases(Partition([], disjoint=True), (1.0,))
+        found = numbers[0]
+        for number in numbers[1:]:
+            found = self._writer.product(found, number)
+        if len(numbers) > 1 and self._absorbed(operation.slot):
+            for place in sorted(found.reads):
+                self._refuse(place)
+        return self._writer.let(found)
+
+    def _encoded(self, operation: Encode, value: Value) -> Cases:
+        table, other = operation.one_hot.places(), operation.one_hot.other
         if not isinstance(value, Cases):
             return self._transforms.table(value, table, other)
 
@@ -111,10 +116,11 @@ class Columns:
         return Cases(value.partition, tuple(map(place_of, value.outcomes)))
 
     def _input(self, place: int) -> Value:
-        item, cleaning = self._plan.inputs[place], self._plan.cleaning
+        item, cleaning = self._program.inputs[place], self._program.cleaning
         raw = self._raw(item.name)
         if item.type == CATEGORY:
-            known = {key for op in self._users.get(place, ()) for key in _keys(op) if cleaning.text(key) == key}
+            users = self._users.get(place, ())
+            known = {key for user in users for key in _compared(user) if cleaning.text(key) == key}
             return reading.category(raw, item, cleaning, self._writer, known)
         absorbed = self._absorbed(place)
         return reading.number(raw, item, cleaning, self._writer, absorbed=absorbed, place=place)
@@ -130,22 +136,19 @@ class Columns:
     def _absorbed(self, slot: int) -> bool:
         """Whether something gives a missing value of a slot an answer."""
         return any(
-            op.kind == "code" or any(ABSORBING & set(step) for step in op.steps) or self._absorbed(op.slot)
-            for op in self._users.get(slot, ())
+            isinstance(user, Encode)
+            or any(isinstance(step, ABSORBING) for step in user.steps)
+            or self._absorbed(user.slot)
+            for user in self._users.get(slot, ())
         )
 
 
-def _keys(op: Op) -> Iterator[str]:
-    """The texts that an operation on a text knows."""
-    for step in op.steps:
-        ((name, value),) = step.items()
-        found: list = []
-        if name == "is":
-            found = [value]
-        elif name == "lookup":
-            found = value["keys"]
-        elif name == "replace":
-            found = [value["value"]]
-        yield from (key for key in found if isinstance(key, str))
-    if op.kind == "code":
-        yield from (key for key in coded(op.item)[0] if isinstance(key, str))
+def _compared(operation: Operation) -> Iterator[str]:
+    """The texts that an operation compares its source with."""
+    for step in operation.steps:
+        if isinstance(step, (Is, Replace)) and isinstance(step.value, str):
+            yield step.value
+        elif isinstance(step, Lookup):
+            yield from (key for key in step.keys if isinstance(key, str))
+    if isinstance(operation, Encode):
+        yield from (key for key in operation.one_hot.places() if isinstance(key, str))

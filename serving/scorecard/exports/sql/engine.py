@@ -4,7 +4,9 @@ Every method takes and gives the text of an operand.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+from ...nodes import Label
 
 MAX = 1.7976931348623157e308
 #: A decimal number as ``inputs.number`` takes it.
@@ -59,7 +61,7 @@ class Engine(ABC):
         "arcsinh": "ASINH({})",
     }
 
-    def __init__(self, quote):
+    def __init__(self, quote: Callable[[str], str]) -> None:
         """``quote`` makes a literal of a text."""
         self.quote = quote
 
@@ -89,7 +91,7 @@ class Engine(ABC):
         """A float64 to compare with for equality or order."""
         return self.literal(value)
 
-    def label(self, value) -> str:
+    def label(self, value: Label) -> str:
         """A class."""
         if isinstance(value, bool):
             return "TRUE" if value else "FALSE"

@@ -2,7 +2,9 @@
 
 import math
 import unicodedata
+from collections.abc import Iterable
 
+from ...nodes import Label
 from .engine import AROUND, MAX, WHITE, Engine, Matching, lowered
 
 
@@ -12,28 +14,28 @@ class DuckDB(Matching):
     name, title = "duckdb", "DuckDB"
     in_place = True
 
-    def text(self, raw):
+    def text(self, raw: str) -> str:
         # A column may have a collation, by which 'a' is 'A'.
         return f'(CAST({raw} AS VARCHAR) COLLATE "binary")'
 
-    def has_numbers(self, raw):
+    def has_numbers(self, raw: str) -> str:
         return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_NUMBERS}')"
 
-    def has_fractions(self, raw):
+    def has_fractions(self, raw: str) -> str:
         return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_FRACTIONS}')"
 
-    def has_no_scalar(self, raw):
+    def has_no_scalar(self, raw: str) -> str:
         return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_OTHERS}')"
 
-    def among(self, value, literals):
+    def among(self, value: str, literals: Iterable[str]) -> str:
         # It makes a join of a long IN: that mixes the rows, and computes the value for those that need none of it.
         return f"LIST_POSITION([{', '.join(literals)}], {value}) > 0"
 
-    def trimmed(self, text):
+    def trimmed(self, text: str) -> str:
         # TRIM with a list of characters takes ten times as long.
         return f"REGEXP_REPLACE({text}, {self.quote(AROUND)}, '', 'g')"
 
-    def matches(self, text, pattern):
+    def matches(self, text: str, pattern: str) -> str:
         return f"REGEXP_FULL_MATCH({text}, {self.quote(pattern)})"
 
 
@@ -49,45 +51,45 @@ class Postgres(Matching):
     note = "Where it reads a number the column is of numbers or of text: of booleans or dates PostgreSQL runs no query."
     functions = Engine.functions | {"log2": "(LN({}) / LN('2'::FLOAT8))", "log10": "LOG({})"}
 
-    def same(self, name):
+    def same(self, name: str) -> str:
         return name.encode()[:63].decode(errors="ignore")
 
-    def unquoted(self, name):
+    def unquoted(self, name: str) -> str:
         return lowered(name)
 
-    def literal(self, value):
+    def literal(self, value: float) -> str:
         return f"'{float(value)!r}'::FLOAT8"
 
-    def text(self, raw):
+    def text(self, raw: str) -> str:
         return f'(CAST({raw} AS TEXT) COLLATE "C")'
 
-    def trimmed(self, text):
+    def trimmed(self, text: str) -> str:
         return f"BTRIM({text}, {self.quote(WHITE)})"
 
-    def has_numbers(self, raw):
+    def has_numbers(self, raw: str) -> str:
         # NUMERIC holds numbers that no float64 does: it is read as text.
         return f"PG_TYPEOF({raw}) IN ({_types(*_NUMBERS)})"
 
-    def has_fractions(self, raw):
+    def has_fractions(self, raw: str) -> str:
         return f"PG_TYPEOF({raw}) IN ({_types(*_FRACTIONS)})"
 
-    def has_no_scalar(self, raw):
+    def has_no_scalar(self, raw: str) -> str:
         return f"PG_TYPEOF({raw}) IN ({_types(*_OTHERS)})"
 
-    def fraction(self, raw):
+    def fraction(self, raw: str) -> str:
         text = f"CAST({raw} AS TEXT)"
         return (
             f"CASE WHEN {text} = 'NaN' THEN {self.nan} WHEN {self.is_number(text)} THEN {self.parsed(text)} "
             f"WHEN {text} IS NOT NULL THEN {self.infinity} END"
         )
 
-    def plain(self, raw, text, decimal, thousands):
+    def plain(self, raw: str, text: str, decimal: str, thousands: str) -> str:
         return (
             f"CASE WHEN PG_TYPEOF({raw}) = 'numeric'::REGTYPE THEN {text} "
             f"ELSE {super().plain(raw, text, decimal, thousands)} END"
         )
 
-    def written(self, raw, *, trim):
+    def written(self, raw: str, *, trim: bool) -> str:
         text = self.text(raw)
         return (
             f"CASE WHEN {self.has_numbers(raw)} THEN NULL "
@@ -95,17 +97,17 @@ class Postgres(Matching):
             f"ELSE {self.trimmed(text) if trim else text} END"
         )
 
-    def figure(self, raw):
+    def figure(self, raw: str) -> str:
         return f"CAST({raw} AS DOUBLE PRECISION)"
 
-    def truth(self, raw):
+    def truth(self, raw: str) -> str:
         # A column of booleans has no other cast.
         return f"CAST(CAST({raw} AS TEXT) AS DOUBLE PRECISION)"
 
-    def matches(self, text, pattern):
+    def matches(self, text: str, pattern: str) -> str:
         return f"{text} ~ {self.quote(f'^(?:{pattern})$')}"
 
-    def parsed(self, text):
+    def parsed(self, text: str) -> str:
         number, infinity = f"CAST({text} AS NUMERIC)", self.infinity
         return (
             f"CASE WHEN LENGTH({text}) > 1000 THEN {infinity} "
@@ -133,11 +135,11 @@ class SQLite(Engine):
     )
     functions = {name: template for name, template in Engine.functions.items() if name != "cbrt"}
 
-    def literal(self, value):
+    def literal(self, value: float) -> str:
         found = repr(float(value))
         return f"({found})" if found[0] == "-" else found
 
-    def exact(self, value):
+    def exact(self, value: float) -> str:
         # Some releases read a long decimal literal one bit off. Whole numbers, and powers of two of them, are exact.
         if len(repr(value)) <= 16 and "e" not in repr(value):
             return self.literal(value)
@@ -149,34 +151,34 @@ class SQLite(Engine):
             exponent -= step if exponent > 0 else -step
         return f"({found})"
 
-    def label(self, value):
+    def label(self, value: Label) -> str:
         return str(int(value)) if isinstance(value, bool) else super().label(value)
 
-    def refuses(self, name):
+    def refuses(self, name: str) -> str:
         return ""
 
-    def has_numbers(self, raw):
+    def has_numbers(self, raw: str) -> str:
         return f"TYPEOF({raw}) IN ('real', 'integer')"
 
-    def has_fractions(self, raw):
+    def has_fractions(self, raw: str) -> str:
         return f"TYPEOF({raw}) = 'real'"
 
-    def has_no_scalar(self, raw):
+    def has_no_scalar(self, raw: str) -> str:
         return f"TYPEOF({raw}) = 'blob'"
 
-    def word(self, raw):
+    def word(self, raw: str) -> str:
         return (
             f"(CASE TYPEOF({raw}) WHEN 'text' THEN {raw} WHEN 'integer' THEN CAST({raw} AS TEXT) "
             "WHEN 'blob' THEN 'bytes' END COLLATE BINARY)"
         )
 
-    def text(self, raw):
+    def text(self, raw: str) -> str:
         return f"(CASE TYPEOF({raw}) WHEN 'text' THEN {raw} WHEN 'blob' THEN 'bytes' END COLLATE BINARY)"
 
-    def written(self, raw, *, trim):
+    def written(self, raw: str, *, trim: bool) -> str:
         return self.trimmed(self.text(raw)) if trim else self.text(raw)
 
-    def is_grouped(self, text, decimal, thousands):
+    def is_grouped(self, text: str, decimal: str, thousands: str) -> str:
         mark = self.quote(decimal)
         unsigned = f"SUBSTR({text}, 1 + (SUBSTR({text}, 1, 1) IN ('+', '-')))"
         place = f"INSTR({unsigned} || {mark}, {mark})"
@@ -187,11 +189,11 @@ class SQLite(Engine):
         shapes = ", ".join(map(self.quote, _shapes(thousands)))
         return f"(SUBSTR({unsigned}, 1, 1) <> '0' AND {shape} IN ({shapes}) AND {fraction} NOT GLOB '*[^0-9]*')"
 
-    def is_number(self, text):
+    def is_number(self, text: str) -> str:
         # Compared with a number, a text that is one is a number; and any other comes after all numbers.
         return f"({text} NOT GLOB '*[^0-9+.eE-]*' AND {text} <= CAST(9e999 AS REAL))"
 
-    def parsed(self, text):
+    def parsed(self, text: str) -> str:
         return f"CAST({text} AS REAL)"
 
 
@@ -207,28 +209,28 @@ class Spark(Matching):
         "expm1": "EXPM1({})",
     }
 
-    def same(self, name):
+    def same(self, name: str) -> str:
         return name.lower()
 
-    def literal(self, value):
+    def literal(self, value: float) -> str:
         return f"({float(value)!r}D)" if repr(float(value))[0] == "-" else f"{float(value)!r}D"
 
-    def trimmed(self, text):
+    def trimmed(self, text: str) -> str:
         return f"TRIM(BOTH {self.quote(WHITE)} FROM {text})"
 
-    def has_numbers(self, raw):
+    def has_numbers(self, raw: str) -> str:
         return f"TYPEOF({raw}) RLIKE '^(double|float|decimal|(tiny|small|big)?int$)'"
 
-    def has_fractions(self, raw):
+    def has_fractions(self, raw: str) -> str:
         return f"TYPEOF({raw}) RLIKE '^(double|float|decimal)'"
 
-    def has_no_scalar(self, raw):
+    def has_no_scalar(self, raw: str) -> str:
         return f"TYPEOF({raw}) RLIKE '^(date|time|binary|interval|array|map|struct)'"
 
-    def text(self, raw):
+    def text(self, raw: str) -> str:
         return f"CAST({raw} AS STRING)"
 
-    def matches(self, text, pattern):
+    def matches(self, text: str, pattern: str) -> str:
         return f"{text} RLIKE {self.quote(f'^(?:{pattern})' + chr(92) + 'z')}"
 
 
@@ -242,31 +244,31 @@ class BigQuery(Matching):
     most = 10_000
     functions = Engine.functions | {"log2": "LOG({}, 2)"}
 
-    def same(self, name):
+    def same(self, name: str) -> str:
         return name.casefold()
 
-    def refuses(self, name):
+    def refuses(self, name: str) -> str:
         bad = sorted(set(name) & set('!"$()*,./;?@[\\]^`{}~')) + [letter for letter in name if not letter.isprintable()]
         if bad or len(name) > 300:
             return "its names are of up to 300 characters" + (f", and none of them is {bad[0]!r}" if bad else "")
         return super().refuses(name)
 
-    def missing(self, value):
+    def missing(self, value: str) -> str:
         return f"{value} IS NULL OR IS_NAN({value})"
 
-    def without_nan(self, value):
+    def without_nan(self, value: str) -> str:
         return f"IF(IS_NAN({value}), NULL, {value})"
 
-    def text(self, raw):
+    def text(self, raw: str) -> str:
         return f"SAFE_CAST({raw} AS STRING)"
 
-    def matches(self, text, pattern):
+    def matches(self, text: str, pattern: str) -> str:
         return f"REGEXP_CONTAINS({text}, {self.quote(f'^(?:{pattern})$')})"
 
-    def parsed(self, text):
+    def parsed(self, text: str) -> str:
         return f"SAFE_CAST({text} AS FLOAT64)"
 
-    def written(self, raw, *, trim):
+    def written(self, raw: str, *, trim: bool) -> str:
         return f"NULLIF({super().written(raw, trim=trim)}, 'NaN')"
 
 
@@ -278,35 +280,35 @@ class Snowflake(Matching):
     infinity = "CAST('inf' AS DOUBLE)"
     functions = Engine.functions | {"log2": "LOG(2, {})", "log10": "LOG(10, {})"}
 
-    def same(self, name):
+    def same(self, name: str) -> str:
         return name
 
-    def unquoted(self, name):
+    def unquoted(self, name: str) -> str:
         return name.upper()
 
-    def literal(self, value):
+    def literal(self, value: float) -> str:
         return f"CAST('{float(value)!r}' AS DOUBLE)"
 
-    def has_numbers(self, raw):
+    def has_numbers(self, raw: str) -> str:
         return f"TYPEOF(TO_VARIANT({raw})) IN ('DOUBLE', 'REAL', 'DECIMAL', 'INTEGER')"
 
-    def has_fractions(self, raw):
+    def has_fractions(self, raw: str) -> str:
         return f"TYPEOF(TO_VARIANT({raw})) IN ('DOUBLE', 'REAL', 'DECIMAL')"
 
-    def has_no_scalar(self, raw):
+    def has_no_scalar(self, raw: str) -> str:
         known = "'VARCHAR', 'BOOLEAN', 'DOUBLE', 'REAL', 'DECIMAL', 'INTEGER'"
         return f"TYPEOF(TO_VARIANT({raw})) NOT IN ({known})"
 
-    def figure(self, raw):
+    def figure(self, raw: str) -> str:
         return f"AS_DOUBLE(TO_VARIANT({raw}))"
 
-    def text(self, raw):
+    def text(self, raw: str) -> str:
         return f"COLLATE(TO_VARCHAR({raw}), '')"
 
-    def matches(self, text, pattern):
+    def matches(self, text: str, pattern: str) -> str:
         return f"REGEXP_LIKE({text}, {self.quote(pattern)})"
 
-    def parsed(self, text):
+    def parsed(self, text: str) -> str:
         return f"TRY_TO_DOUBLE({text})"
 
 
@@ -323,31 +325,31 @@ class MySQL(Matching):
         name: template for name, template in Engine.functions.items() if name not in ("cbrt", "tanh", "arcsinh")
     }
 
-    def same(self, name):
+    def same(self, name: str) -> str:
         plain = unicodedata.normalize("NFD", name.casefold())
         return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
-    def refuses(self, name):
+    def refuses(self, name: str) -> str:
         if len(name) > 64 or name.endswith(" "):
             return "its names are of up to 64 characters and do not end with a blank"
         return super().refuses(name)
 
-    def finite(self, value):
+    def finite(self, value: str) -> str:
         return f"ABS({value}) < {self.literal(MAX)}"
 
-    def infinite(self, value):
+    def infinite(self, value: str) -> str:
         return f"ABS({value}) >= {self.literal(MAX)}"
 
-    def text(self, raw):
+    def text(self, raw: str) -> str:
         return f"(CONVERT({raw} USING utf8mb4) COLLATE utf8mb4_0900_bin)"
 
-    def trimmed(self, text):
+    def trimmed(self, text: str) -> str:
         return f"REGEXP_REPLACE({text}, {self.quote(AROUND)}, '')"
 
-    def matches(self, text, pattern):
+    def matches(self, text: str, pattern: str) -> str:
         return f"REGEXP_LIKE({text}, {self.quote(f'^(?:{pattern})' + chr(92) + 'z')})"
 
-    def parsed(self, text):
+    def parsed(self, text: str) -> str:
         return f"CAST({text} AS DOUBLE)"
 
 

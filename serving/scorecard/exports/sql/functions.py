@@ -4,7 +4,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from ...steps import SMALLEST_LAMBDA
+from ...handlers import handler
+from ...numeric import SMALLEST_LAMBDA, SPACING
+from ...steps import BoxCox, InverseBoxCox, InverseYeoJohnson, Power, YeoJohnson
 from .layers import Sql, joined, sql
 from .values import SMALLEST, Number, Writer
 
@@ -19,14 +21,12 @@ _BOUNDS = {
     **dict.fromkeys(("sin", "cos"), (SMALLEST, 1.0)),
     "arcsinh": (SMALLEST, 711.0),
 }
-#: One unit in the last place of 1: nearer to 0, or to 2, a Yeo-Johnson transform is a logarithm.
-_SPACING = 2.220446049250313e-16
 
 
 class Functions:
     """Writes functions of numbers that are columns, or as cheap to repeat."""
 
-    def __init__(self, writer: Writer):
+    def __init__(self, writer: Writer) -> None:
         self._writer, self._engine, self._let = writer, writer.engine, writer.let
         self._literal = writer.literal
         self._zero, self._one = writer.literal(0.0), writer.literal(1.0)
@@ -57,7 +57,7 @@ class Functions:
     def _call(self, name: str, value: Sql) -> Sql:
         return Sql(self._engine.functions[name].format(value.text), value.names, value.level)
 
-    def _called(self, name: str, value: Number, **known) -> Number:
+    def _called(self, name: str, value: Number, **known: Any) -> Number:
         return replace(value, sql=self._call(name, value.sql), **known)
 
     def _has(self, name: str) -> bool:
@@ -151,9 +151,17 @@ class Functions:
         third = self._literal(1.0 / 3.0)
         return replace(value, sql=sql("(SIGN({0}) * POWER(ABS({0}), {1}))", value.sql, third), low=low, high=high)
 
-    # Power transforms
+    def power(self, step: Power, value: Number, lmbda: float) -> Number:
+        """A power transform, or its inverse."""
+        transforms = {
+            BoxCox: self._box_cox,
+            YeoJohnson: self._yeo_johnson,
+            InverseBoxCox: self._inverse_box_cox,
+            InverseYeoJohnson: self._inverse_yeo_johnson,
+        }
+        return handler(transforms, step, "SQL")(value, lmbda)
 
-    def box_cox(self, value: Number, lmbda: float) -> Number:
+    def _box_cox(self, value: Number, lmbda: float) -> Number:
         """Box and Cox (1964); what is not positive is refused."""
         writer, value = self._writer, self._let(value)
         refused = writer.beyond(sql("{} <= {}", value.sql, self._zero))
@@ -172,13 +180,13 @@ class Functions:
         infinite = writer.infinite(logarithm.sql)
         return replace(power, sql=sql("CASE WHEN {} THEN {} ELSE {} END", infinite, logarithm.sql, power.sql))
 
-    def yeo_johnson(self, value: Number, lmbda: float) -> Number:
+    def _yeo_johnson(self, value: Number, lmbda: float) -> Number:
         """Yeo and Johnson (2000)."""
         value = self._let(value)
         size = self._let(replace(value, sql=sql("ABS({})", value.sql)))
         logarithm = self._let(self._log1p(size))
-        up = logarithm if abs(lmbda) < _SPACING else self._scaled(logarithm, lmbda)
-        down = logarithm if abs(lmbda - 2.0) <= _SPACING else self._scaled(logarithm, 2.0 - lmbda)
+        up = logarithm if abs(lmbda) < SPACING else self._scaled(logarithm, lmbda)
+        down = logarithm if abs(lmbda - 2.0) <= SPACING else self._scaled(logarithm, 2.0 - lmbda)
         whens = [
             sql("WHEN {} >= {} THEN {}", value.sql, self._zero, up.sql),
             sql("WHEN {} < {} THEN -{}", value.sql, self._zero, down.sql),
@@ -198,23 +206,23 @@ class Functions:
         times = self._writer.times
         return times(self._expm1(self._let(times(logarithm, factor))), factor, divide=True)
 
-    def inverse_box_cox(self, value: Number, lmbda: float) -> Number:
-        """What ``box_cox`` turns into a number."""
+    def _inverse_box_cox(self, value: Number, lmbda: float) -> Number:
+        """What ``_box_cox`` turns into a number."""
         times, value = self._writer.times, self._let(value)
         if lmbda != 0.0:
             logarithm = self._let(self._log1p(self._let(times(value, lmbda))))
             value = self._let(times(logarithm, lmbda, divide=True))
         return self._exp(value)
 
-    def inverse_yeo_johnson(self, value: Number, lmbda: float) -> Number:
-        """What ``yeo_johnson`` turns into a number."""
+    def _inverse_yeo_johnson(self, value: Number, lmbda: float) -> Number:
+        """What ``_yeo_johnson`` turns into a number."""
         writer, value = self._writer, self._let(value)
-        if abs(lmbda) < _SPACING:
+        if abs(lmbda) < SPACING:
             up = self._exp(value).sql
         else:
-            up = self._power(writer.plus(writer.times(value, lmbda), 1.0), 1.0 / lmbda)
-        if abs(lmbda - 2.0) > _SPACING:
-            down = self._power(writer.plus(writer.times(value, lmbda - 2.0), 1.0), 1.0 / (2.0 - lmbda))
+            up = self._to_power(writer.plus(writer.times(value, lmbda), 1.0), 1.0 / lmbda)
+        if abs(lmbda - 2.0) > SPACING:
+            down = self._to_power(writer.plus(writer.times(value, lmbda - 2.0), 1.0), 1.0 / (2.0 - lmbda))
         else:
             down = self._exp(self._let(replace(value, sql=sql("(-{})", value.sql)))).sql
         found = sql(
@@ -223,7 +231,7 @@ class Functions:
         )
         return Number(found)
 
-    def _power(self, base: Number, exponent: float) -> Sql:
+    def _to_power(self, base: Number, exponent: float) -> Sql:
         """A number to a power; NULL where that is not finite."""
         base = self._let(base)
         size = self._writer.layers.let(sql("ABS({})", base.sql))

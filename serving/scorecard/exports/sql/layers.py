@@ -20,7 +20,7 @@ class Sql:
 
     __slots__ = ("level", "names", "text")
 
-    def __init__(self, text: str, names: frozenset[str] = frozenset(), level: int = 0):
+    def __init__(self, text: str, names: frozenset[str] = frozenset(), level: int = 0) -> None:
         self.text, self.names, self.level = text, names, level
 
     @property
@@ -67,7 +67,7 @@ def total(terms: list[Sql]) -> Sql:
 class Layers:
     """The subqueries of a SELECT, from the table up."""
 
-    def __init__(self, source: str, *, prefix: str, fence: str, limit: int):
+    def __init__(self, source: str, *, prefix: str, fence: str, limit: int) -> None:
         """What stands on a table.
 
         Parameters

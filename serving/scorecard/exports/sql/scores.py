@@ -1,10 +1,15 @@
 """The scores of a model in SQL: sums of its columns, layer by layer."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+from ...handlers import handler
+from ...nodes import Estimator, Linear, Network
+from ...program import Program
 from ...scorecard import Scorecard
-from .columns import Columns
+from .columns import SqlColumns
 from .engine import MAX
 from .functions import CLAMP, Functions
 from .layers import Sql, joined, sql, total
@@ -14,42 +19,50 @@ from .values import NORMAL, SMALLEST, Cases, Number, Writer
 _TINY = 1e-150
 
 
-def scores(scorecard: Scorecard, columns: Columns, writer: Writer) -> list[Sql]:
+def scores(scorecard: Scorecard, columns: SqlColumns, writer: Writer) -> list[Sql]:
     """The model's scores, each in a column; all of them are NULL in a row that is refused."""
-    plan, model = scorecard.plan, scorecard.document["model"]
-    for check in plan.checks:
+    program, model = scorecard.program, scorecard.document.model
+    for check in program.checks:
         value = columns.value(check.slot)
         if not (isinstance(value, Cases) and value.certain):
             writer.needs(columns.number(check.slot).sql)
-    if model["kind"] == "linear":
-        weights = [[one[k] for one in plan.weights] for k in range(len(model["intercepts"]))]
-        groups = [(columns.cases(slot, often=len(weights) > 1), table) for slot, table, _ in plan.groups]
-        hot = [
-            [_weights(code, [one[k] for one in table]) for code, table in groups]
-            for k in range(len(model["intercepts"]))
-        ]
-        values: list[Number] = []
-        rows: list[list[float]] = [[] for _ in weights]
-        for place, (_, slot) in enumerate(plan.columns):
-            value, divisor = columns.term(slot)
-            if isinstance(value, Cases):
-                # Its products with the weights are computed here.
-                if len(weights) > 1 and len(value.partition.conditions) > 1:
-                    value.partition.number(writer.layers)
-                for k, found in enumerate(hot):
-                    found.append(value.times(weights[k][place]))
-            else:
-                values.append(columns.number(slot) if divisor == 1.0 else value)
-                for k, row in enumerate(rows):
-                    row.append(weights[k][place] / divisor)
-        return _finished(_units(values, rows, hot, model["intercepts"], writer, last=True), writer)
-    values = [columns.number(slot) for _, slot in plan.columns]
-    for place, layer in enumerate(model["layers"]):
-        last = place == len(model["layers"]) - 1
-        units = _units(values, layer["weights"], [[] for _ in layer["weights"]], layer["intercepts"], writer, last=last)
-        if not last:
-            values = [_activated(unit, model["activation"], writer) for unit in units]
-    return _finished(units, writer)
+    return _finished(handler(_UNITS, model, "SQL")(model, program, columns, writer), writer)
+
+
+def _linear(model: Linear, program: Program, columns: SqlColumns, writer: Writer) -> list[Number]:
+    weights = [[one[k] for one in program.weights] for k in range(model.outputs)]
+    groups = [(columns.cases(group.slot, often=len(weights) > 1), group.weights) for group in program.groups]
+    hot = [[_weights(code, [one[k] for one in table]) for code, table in groups] for k in range(model.outputs)]
+    values: list[Number] = []
+    rows: list[list[float]] = [[] for _ in weights]
+    for place, (_, slot) in enumerate(program.columns):
+        value, divisor = columns.term(slot)
+        if isinstance(value, Cases):
+            # Its products with the weights are computed here.
+            if len(weights) > 1 and len(value.partition.conditions) > 1:
+                value.partition.number(writer.layers)
+            for k, found in enumerate(hot):
+                found.append(value.times(weights[k][place]))
+        else:
+            values.append(columns.number(slot) if divisor == 1.0 else value)
+            for k, row in enumerate(rows):
+                row.append(weights[k][place] / divisor)
+    return _units(values, rows, hot, model.intercepts, writer, last=True)
+
+
+def _network(model: Network, program: Program, columns: SqlColumns, writer: Writer) -> list[Number]:
+    values = [columns.number(slot) for _, slot in program.columns]
+    for layer in model.layers[:-1]:
+        units = _units(values, layer.weights, [[] for _ in layer.weights], layer.intercepts, writer, last=False)
+        values = [_activated(unit, model.activation, writer) for unit in units]
+    layer = model.layers[-1]
+    return _units(values, layer.weights, [[] for _ in layer.weights], layer.intercepts, writer, last=True)
+
+
+_UNITS: dict[type[Estimator], Callable[[Any, Program, SqlColumns, Writer], list[Number]]] = {
+    Linear: _linear,
+    Network: _network,
+}
 
 
 def logistic(value: Sql, writer: Writer) -> Sql:
@@ -60,20 +73,26 @@ def logistic(value: Sql, writer: Writer) -> Sql:
     return sql("({0} / ({0} + EXP({1})))", writer.literal(1.0), power)
 
 
-def _weights(code: Cases, table: list[float]) -> Cases:
+def _weights(code: Cases, table: Sequence[float]) -> Cases:
     """The weights of a one-hot group by the places of its columns; -1 is the last of them, where all are zero."""
     return Cases(code.partition, tuple(None if place is None else table[int(place)] for place in code.outcomes))
 
 
 def _units(
-    values: list[Number], weights: list, hot: list[list[Cases]], intercepts: list, writer: Writer, *, last: bool
+    values: list[Number],
+    weights: Sequence[Sequence[float]],
+    hot: list[list[Cases]],
+    intercepts: Sequence[float],
+    writer: Writer,
+    *,
+    last: bool,
 ) -> list[Number]:
     """Weighted sums of numbers; not finite, or NULL, where a number is not finite or a sum is too large.
 
     Where arithmetic raises, the terms are added at a smaller scale, a power of two, so that no sum on the way
     overflows but the last, which is looked at before it is scaled up.
     """
-    columns = [[float(row[place]) for row in weights] for place in range(len(values))]
+    columns = [[row[place] for row in weights] for place in range(len(values))]
     for value, column in zip(values, columns, strict=True):
         if not any(column):
             writer.needs(value.sql)
@@ -97,7 +116,7 @@ def _units(
         terms = [_term(value, weight, scale, writer) for value, weight in used]
         terms += [writer.chosen(cases.times(scale)) for cases in hot[k]]
         if intercept or not terms:
-            terms.append(writer.literal(float(intercept) * scale))
+            terms.append(writer.literal(intercept * scale))
         if last and k == 0:
             terms += writer.guards
         added = total(terms)

@@ -1,40 +1,38 @@
 """The steps of a column in SQL, with the answers of ``steps``: NULL is missing, and infinity is refused."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ... import steps
+from ...handlers import unknown
 from .engine import MAX
 from .functions import Functions
 from .layers import Sql, joined, sql
 from .values import Cases, Number, Partition, Text, Value, Writer
 
 #: Steps that give a missing value an answer.
-ABSORBING = frozenset({"impute", "is", "lookup"})
-_REMEMBERS = ("impute", "replace", "is", "lookup")
+ABSORBING = (steps.Impute, steps.Is, steps.Lookup)
+_REMEMBERS = (steps.Impute, steps.Replace, steps.Is, steps.Lookup)
 
 
 class Transforms:
     """Applies steps to values."""
 
-    def __init__(self, writer: Writer, refuse: Callable[[int], None] = lambda place: None):
+    def __init__(self, writer: Writer, refuse: Callable[[int], None] = lambda place: None) -> None:
         """``refuse`` is told of the inputs that a step may make numbers of though they are refused."""
         self._writer, self._engine, self._refuse = writer, writer.engine, refuse
         self._functions = Functions(writer)
 
-    def run(self, value: Value, items: list, blame: str) -> Value:
+    def run(self, value: Value, items: Sequence[steps.Step], blame: str) -> Value:
         """A value after steps; ``blame`` is the input that they begin with."""
-        for place, item in enumerate(items):
-            ((name, argument),) = item.items()
+        for place, step in enumerate(items):
             if isinstance(value, Cases):
                 return value.through(items[place:], blame)
-            value = (
-                self._of_text(value, name, argument) if isinstance(value, Text) else self._step(value, name, argument)
-            )
+            value = self._of_text(value, step) if isinstance(value, Text) else self._step(value, step)
         return value
 
-    def table(self, value: Text | Number, answers: dict, other: float | None) -> Cases:
+    def table(self, value: Text | Number, answers: Mapping[steps.Category, float], other: float | None) -> Cases:
         """What a table says of a value, None being a missing one, and ``other`` where it says nothing."""
         conditions: list[Sql] = []
         outcomes: list[float | None] = []
@@ -44,7 +42,7 @@ class Transforms:
         if isinstance(value, Number) and value.infinite:
             conditions.append(self._writer.infinite(subject))
             outcomes.append(None)
-        groups: dict = {}
+        groups: dict[float | str, list[steps.Category]] = {}
         for key, outcome in answers.items():
             groups.setdefault(outcome if outcome == outcome else "missing", []).append(key)
         for keys in groups.values():
@@ -59,57 +57,65 @@ class Transforms:
             outcomes.append(answers[keys[0]])
         return Cases(Partition(conditions, disjoint=True), (*outcomes, other))
 
-    def _literal(self, key) -> Sql:
-        return Sql(self._engine.quote(key) if isinstance(key, str) else self._engine.exact(float(key)))
+    def _literal(self, key: float | str) -> Sql:
+        return Sql(self._engine.quote(key) if isinstance(key, str) else self._engine.exact(key))
 
-    def _asked(self, value: Text | Number, name: str, argument) -> Cases:
-        if name == "is" and argument is None and isinstance(value, Number):
+    def _asked(self, value: Text | Number, step: steps.Is | steps.Lookup) -> Cases:
+        if isinstance(step, steps.Lookup):
+            return self.table(value, step.table(), step.other())
+        if step.value is None and isinstance(value, Number):
             return self._indicator(value)
-        if name == "is":
-            return self.table(value, {argument: 1.0}, 0.0)
-        values = [math.nan if one is None else float(one) for one in argument["values"]]
-        other = argument["otherwise"]
-        other = None if other == "refuse" else math.nan if other is None else float(other)
-        return self.table(value, dict(zip(argument["keys"], values, strict=True)), other)
+        return self.table(value, {step.value: 1.0}, 0.0)
 
-    def _of_text(self, value: Text, name: str, argument) -> Value:
-        if name == "impute":
-            return Text(sql("COALESCE({}, {})", value.sql, self._literal(argument)))
-        if name == "replace":
-            column = self._writer.layers.let(value.sql)
-            old, new = self._literal(argument["value"]), self._literal(argument["by"])
-            return Text(sql("CASE WHEN {0} = {1} THEN {2} ELSE {0} END", column, old, new))
-        return self._asked(value, name, argument)
+    def _of_text(self, value: Text, step: steps.Step) -> Value:
+        match step:
+            case steps.Impute(fill=fill):
+                return Text(sql("COALESCE({}, {})", value.sql, self._literal(fill)))
+            case steps.Replace(value=old, by=new):
+                column = self._writer.layers.let(value.sql)
+                literals = self._literal(old), self._literal(new)
+                return Text(sql("CASE WHEN {0} = {1} THEN {2} ELSE {0} END", column, *literals))
+            case steps.Is() | steps.Lookup():
+                return self._asked(value, step)
+        raise unknown(step, "SQL")
 
-    def _step(self, value: Number, name: str, argument) -> Value:
+    def _step(self, value: Number, step: steps.Step) -> Value:
         writer = self._writer
-        if not self._engine.infinity and name not in _REMEMBERS:
+        if not self._engine.infinity and not isinstance(step, _REMEMBERS):
             value = self._sure(value)  # what stands for infinity there is a number like any other
-        if name == "impute":
-            return self._impute(value, float(argument))
-        if name == "replace":
-            old, new = float(argument["value"]), float(argument["by"])
-            value = writer.let(value)
-            found = sql("CASE WHEN {0} = {1} THEN {2} ELSE {0} END", value.sql, self._literal(old), self._literal(new))
-            return replace(value, sql=found, **_bounds(value, new))
-        if name in ("is", "lookup"):
-            return self._asked(value, name, argument)
-        if name == "bin":
-            return self._bin(value, [float(edge) for edge in argument])
-        if name == "clip":
-            return self._clip(value, *map(float, argument))
-        if name in ("add", "subtract"):
-            return writer.plus(value, float(argument) if name == "add" else -float(argument))
-        if name in ("multiply", "divide") and argument != 0:
-            return writer.times(value, float(argument), divide=name == "divide")
+        match step:
+            case steps.Impute(fill=float(fill)):
+                return self._impute(value, fill)
+            case steps.Replace(value=float(old), by=float(new)):
+                value = writer.let(value)
+                literals = self._literal(old), self._literal(new)
+                found = sql("CASE WHEN {0} = {1} THEN {2} ELSE {0} END", value.sql, *literals)
+                return replace(value, sql=found, **_bounds(value, new))
+            case steps.Is() | steps.Lookup():
+                return self._asked(value, step)
+            case steps.Bin(edges=edges):
+                return self._bin(value, edges)
+            case steps.Clip(limits=[low, high]):
+                return self._clip(value, low, high)
+            case steps.Add(operand=operand):
+                return writer.plus(value, operand)
+            case steps.Subtract(operand=operand):
+                return writer.plus(value, -operand)
+            case steps.Multiply(operand=operand) if operand != 0.0:
+                return writer.times(value, operand)
+            case steps.Divide(operand=operand):
+                return writer.times(value, operand, divide=True)
         # What was infinite because it was refused may come out of the others as something else.
         value = writer.without_nan(self._sure(value))
-        if name == "multiply":
-            found = sql("({} * {})", value.sql, writer.literal(0.0))
-            return replace(value, sql=found, nan=value.infinite, infinite=False)
-        if name == "function":
-            return self._functions.apply(value, argument)
-        return getattr(self._functions, name)(value, float(argument))
+        match step:
+            case steps.Multiply():
+                found = sql("({} * {})", value.sql, writer.literal(0.0))
+                return replace(value, sql=found, nan=value.infinite, infinite=False)
+            case steps.NumpyFunction(function=function):
+                return self._functions.apply(value, function)
+            case steps.Power(lmbda=lmbda):
+                return self._functions.power(step, value, lmbda)
+        raise unknown(step, "SQL")
 
     def _sure(self, value: Number) -> Number:
         """A number that is infinite by computation only: rows are refused for the inputs it is infinite for."""

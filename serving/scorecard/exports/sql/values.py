@@ -1,10 +1,11 @@
 """The values of a model's columns as SQL, and what is known of them before the query runs."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ... import steps
 from ...inputs import InputError
+from ...steps import Step, chain
 from .engine import MAX, Engine
 from .layers import Layers, Sql, joined, sql
 
@@ -51,7 +52,7 @@ class Partition:
     disjoint : whether no two conditions hold at once, so that one can be left out without changing another's meaning.
     """
 
-    def __init__(self, conditions: list[Sql], *, disjoint: bool):
+    def __init__(self, conditions: list[Sql], *, disjoint: bool) -> None:
         self.conditions, self.disjoint = conditions, disjoint
         self.place: Sql | None = None
 
@@ -71,13 +72,13 @@ class Cases:
     partition: Partition
     outcomes: tuple[float | None, ...]
 
-    def through(self, items: list, blame: str) -> "Cases":
+    def through(self, items: Sequence[Step], blame: str) -> "Cases":
         """After steps, done in Python as the scorecard does them."""
-        run = steps.chain(items, blame)
+        run = chain(items, blame)
         if run is None:
             return self
 
-        def done(value):
+        def done(value: float | None) -> float | None:
             try:
                 return None if value is None else run(value)
             except InputError:
@@ -106,7 +107,7 @@ def usable(value: float | None) -> bool:
 class Writer:
     """Writes values of one engine, each operand no more often than it costs nothing."""
 
-    def __init__(self, engine: Engine, layers: Layers):
+    def __init__(self, engine: Engine, layers: Layers) -> None:
         self.engine, self.layers = engine, layers
         #: Zeros for the score to add: NULL, or not finite, where the row is refused.
         self.guards: list[Sql] = []

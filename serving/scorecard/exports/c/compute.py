@@ -1,12 +1,13 @@
 """The text of a C file's tables, and of the function that fills ``v`` and the scores from a row."""
 
+from collections.abc import Sequence
+
 from ...inputs import FRACTION, INFINITE, REQUIRED
 from ...rows import OVERFLOW, UNPREDICTABLE
 from ...steps import UNKNOWN, UNUSABLE
-from ..choices import scores
 from ..wording import filled
 from . import names, scoring
-from .program import Member, Part, Program
+from .layout import Loop, Member, VectorLayout
 from .tables import doubles, remark, slots
 
 #: Why a row is refused, by its name in the file.
@@ -19,8 +20,8 @@ _NAMES = {reason: name for name, reason in REASONS.items()}
 _RULES = ("REQUIRE", "WHOLE", "TRUTH")
 
 
-class Source:
-    """Writes a program's tables and its one function.
+class ComputeFunction:
+    """Writes the tables of a layout and its one function.
 
     Attributes
     ----------
@@ -31,16 +32,16 @@ class Source:
     stack : about how many bytes a call takes.
     """
 
-    def __init__(self, program: Program):
-        self.program, self.model = program, program.scorecard.document["model"]
+    def __init__(self, layout: VectorLayout) -> None:
+        self.layout, self.model = layout, layout.scorecard.document.model
         self.pools: list[str] = []
         self.tables: list[str] = []
         self.helpers: set[str] = set()
-        self.stack = 8 * program.size + 4 * len(program.words) + 256
+        self.stack = 8 * layout.size + 4 * len(layout.words) + 256
         self._taken: set[str] = set()
-        self.outputs = scores(program.scorecard)
+        self.outputs = self.model.outputs
         self.function = scoring.refused(self) + self._compute()
-        pools = program.pools
+        pools = layout.pools
         used = (("EDGES", pools.edges, "bin"), ("KEYS", pools.keys, "look_up"), ("RESULTS", pools.results, "look_up"))
         self.pools += [doubles(name, values) for name, values, helper in used if helper in self.helpers]
 
@@ -53,10 +54,10 @@ class Source:
         return name
 
     def _compute(self) -> str:
-        program = self.program
+        layout = self.layout
         lines = self._numbers() + self._texts()
-        for part in program.parts:
-            lines += self._part(part)
+        for loop in layout.loops:
+            lines += self._loop(loop)
         lines += self._refusals() + self._usable()
         used = "\n".join(lines)
         opening = []
@@ -64,9 +65,9 @@ class Source:
             self.helpers.add("note")
             opening.append("struct fault fault = {0, 0};")
             lines.append("if (fault.status != 0) return fault.status;")
-        if program.words:
-            opening.append(f"int word[{len(program.words)}];")
-        lines += scoring.mlp(self) if "layers" in self.model else scoring.linear(self)
+        if layout.words:
+            opening.append(f"int word[{len(layout.words)}];")
+        lines += scoring.lines(self)
         used = "\n".join(lines)
         opening += [
             f"(void){name};" for name in ("numbers", "texts", "v") if f"{name}[" not in used and f"({name}" not in used
@@ -78,7 +79,7 @@ class Source:
 
     def _numbers(self) -> list[str]:
         """Reads the numbers: at once where all are finite and nothing else is asked of them."""
-        rules = self.program.rules
+        rules = self.layout.rules
         if not any(rules):
             return []
         self.helpers |= {"read_number"}
@@ -92,33 +93,33 @@ class Source:
             given = f"{said[0]}, {turns[0]} + i"
         else:
             rows = [
-                f"    {{{turn}, {words}}},{remark(self.program.plan.inputs[place].name)}\n"
-                for place, turn, words in zip(self.program.numbers, turns, said, strict=True)
+                f"    {{{turn}, {words}}},{remark(self.layout.program.inputs[place].name)}\n"
+                for place, turn, words in zip(self.layout.numbers, turns, said, strict=True)
             ]
             self.tables.append(
                 "/* The turn of each number of a row, and the rules to read it by. */\n"
                 "static const struct {\n    int turn, rules;\n} NUMBERS[] = {\n" + "".join(rows) + "};\n"
             )
-        loop = [
+        reading = [
             f"for (int i = 0; i < {len(rules)}; i++) {{",
             f"    read_number(&fault, numbers[i], {given}, i);",
             "}",
         ]
         if any(rule and (rule[2] or rule[3]) for rule in rules):
-            return loop
+            return reading
         self.helpers |= {"all_finite"}
-        return [f"if (!all_finite(numbers, {len(rules)})) {{", *(f"    {line}" for line in loop), "}"]
+        return [f"if (!all_finite(numbers, {len(rules)})) {{", *(f"    {line}" for line in reading), "}"]
 
     def _texts(self) -> list[str]:
         """Finds out which of the words it knows each text is."""
-        program = self.program
-        if not program.words:
+        layout = self.layout
+        if not layout.words:
             return []
         self.helpers |= {"read_text"}
         words: list[str] = []
         places: list[int] = []
         rows: list[str] = []
-        for text in program.words:
+        for text in layout.words:
             mine = slots([names.encoded(word) for word in text.words])
             start = f"{text.place}, {len(words)}, {len(text.words)}, {len(places)}, {len(mine) - 1}"
             rows.append(f"    {{{start}}},{remark(text.name)}\n")
@@ -141,20 +142,20 @@ class Source:
     @property
     def slot(self) -> str:
         """The type of a slot in a table of words."""
-        most = max([len(text.words) for text in self.program.words] + [len(self.program.plan.cleaning.missing)])
+        most = max([len(text.words) for text in self.layout.words] + [len(self.layout.program.cleaning.missing)])
         return "unsigned short" if most < 65_535 else "unsigned int"
 
     def word(self, value: str) -> str:
         """The entry of a word in a table."""
         return f"{{{self.string(value)}, {len(names.encoded(value))}}}"
 
-    def _part(self, part: Part) -> list[str]:
-        """A loop over the columns of a part; without a loop where there is one."""
-        program, found = self.program, part.calculation
-        if part.reads == "words" and not any(name == "VALUES" for name in self._taken):
+    def _loop(self, loop: Loop) -> list[str]:
+        """A loop over columns that are computed alike; no loop where there is only one."""
+        layout, found = self.layout, loop.calculation
+        if loop.reads == "words" and not any(name == "VALUES" for name in self._taken):
             self._taken.add("VALUES")
-            self.tables.append(doubles("VALUES", program.values, "What is computed from each text, by its word."))
-        sources = [self._sources(part, member) for member in part.members]
+            self.tables.append(doubles("VALUES", layout.values, "What is computed from each text, by its word."))
+        sources = [self._sources(loop, member) for member in loop.members]
         width, count = len(sources[0]), len(sources)
         straight = width == 1 and [source for (source,) in sources] == list(range(sources[0][0], sources[0][0] + count))
         fields: list[tuple[str, str]] = []
@@ -165,48 +166,48 @@ class Source:
         rows = [
             [*([] if straight else map(str, source)), *member.numbers]
             + ([str(member.turn), str(member.input)] if found and found.refuses else [])
-            for source, member in zip(sources, part.members, strict=True)
+            for source, member in zip(sources, loop.members, strict=True)
         ]
-        place = "i" if part.start == 0 else f"{part.start} + i"
+        place = "i" if loop.start == 0 else f"{loop.start} + i"
         if count == 1:
             values = dict(zip([name for name, _ in fields], rows[0], strict=True))
-            place = str(part.start)
+            place = str(loop.start)
         else:
-            table = self._table(part, fields, rows) if fields else ""
+            table = self._table(loop, fields, rows) if fields else ""
             values = {name: f"{table}[i].{name}" for name, _ in fields}
         if straight:
             first = sources[0][0]
             values["from"] = str(first) if count == 1 else "i" if first == 0 else f"{first} + i"
-        lines = self._statements(part, values, width, place)
+        lines = self._statements(loop, values, width, place)
         self.helpers |= found.helpers if found else set()
         if count == 1:
             return lines if len(lines) == 1 else ["{", *(f"    {line}" for line in lines), "}"]
         return [f"for (int i = 0; i < {count}; i++) {{", *(f"    {line}" for line in lines), "}"]
 
-    def _statements(self, part: Part, values: dict, width: int, place: str) -> list[str]:
-        found = part.calculation
+    def _statements(self, loop: Loop, values: dict[str, str], width: int, place: str) -> list[str]:
+        found = loop.calculation
         if found is None:
             terms = [f"v[{values['from' if width == 1 else f'from_{k + 1}']}]" for k in range(width)]
             return [f"v[{place}] = {' * '.join(terms) or '1.0'};"]
-        if part.reads == "words":
+        if loop.reads == "words":
             return [f"v[{place}] = VALUES[{values['start']} + word[{values['from']}]];"]
         if not found.lines:
-            return [f"v[{place}] = {part.reads}[{values['from']}];"]
+            return [f"v[{place}] = {loop.reads}[{values['from']}];"]
         literals = [values[name] for name, _ in found.fields]
         lines = [line.format(*literals, turn=values.get("turn"), input=values.get("input")) for line in found.lines]
-        return [f"double x = {part.reads}[{values['from']}];", *lines, f"v[{place}] = x;"]
+        return [f"double x = {loop.reads}[{values['from']}];", *lines, f"v[{place}] = x;"]
 
-    def _sources(self, part: Part, member: Member) -> list[int]:
-        if part.reads == "v":
-            return [self.program.at[slot] for slot in member.sources]
+    def _sources(self, loop: Loop, member: Member) -> list[int]:
+        if loop.reads == "v":
+            return [self.layout.at[slot] for slot in member.sources]
         return (
-            [self.program.number(slot) for slot in member.sources] if part.reads == "numbers" else list(member.sources)
+            [self.layout.number(slot) for slot in member.sources] if loop.reads == "numbers" else list(member.sources)
         )
 
-    def _table(self, part: Part, fields, rows) -> str:
-        """A table with a line for each column of a part; its name."""
-        found = part.calculation
-        base = "_".join(found.steps if found else ["product"]).upper()[:48].strip("_") or f"FROM_{part.reads.upper()}"
+    def _table(self, loop: Loop, fields: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> str:
+        """A table with a line for each column of a loop; its name."""
+        found = loop.calculation
+        base = "_".join(found.steps if found else ["product"]).upper()[:48].strip("_") or f"FROM_{loop.reads.upper()}"
         name, number = base, 1
         while name in self._taken:
             number += 1
@@ -220,13 +221,13 @@ class Source:
                 declared.append((kind, [field]))
         struct = "".join(f"    {kind} {', '.join(group)};\n" for kind, group in declared)
         lines = "".join(
-            f"    {{{', '.join(row)}}},{remark(member.name)}\n" for row, member in zip(rows, part.members, strict=True)
+            f"    {{{', '.join(row)}}},{remark(member.name)}\n" for row, member in zip(rows, loop.members, strict=True)
         )
         self.tables.append(f"static const struct {{\n{struct}}} {name}[] = {{\n{lines}}};\n")
         return name
 
     def _refusals(self) -> list[str]:
-        refusals = self.program.refusals
+        refusals = self.layout.refusals
         if not refusals:
             return []
         reasons: list[str] = []
@@ -247,7 +248,7 @@ class Source:
         ]
 
     def _usable(self) -> list[str]:
-        usable = self.program.usable
+        usable = self.layout.usable
         if not usable:
             return []
         rows = "".join(f"    {{{at}, {turn}, {input}}},\n" for at, turn, input in usable)

@@ -1,100 +1,27 @@
-"""The fixed parts of an exported Python file, each with the names of the parts it needs."""
+"""The helpers of an exported Python file, which takes those that its model needs from below the line.
 
-HEAD = '''r"""@title@ in one Python file, which imports nothing but math.
-
-    import this_file
-@usage@    print(this_file.predict(row))
-
-INPUTS says which columns there are. Text is read as in training: trimmed, a number by its decimal and thousands marks.
-A name may be padded; a number or a boolean among texts is its text. A row that cannot be scored raises InputError.
-Made from the scorecard @digest@, and answers as it does.
-"""
-'''
-
-COLUMNS = """# For each column of the model: the input to name where it cannot be used, its weight in each score.
-COLUMNS = [
-@columns@]
-# The input to name where the model has no such columns.
-ANYBODY = @anybody@
+An exported file runs on any Python 3 and imports nothing but math.
 """
 
-COMPUTE = """def _columns(row):
-    row = _named(row)
-@lines@
-    return @values@, @hot@
-"""
+import math
 
-_LINEAR = """def _scores(values, hot):
-    found = []
-    for k, intercept in enumerate(INTERCEPTS):
-        terms = [value * weights[k] for value, (_, weights) in zip(values, COLUMNS)]
-        found.append(_sum([intercept] + terms + [weights[k] for weights in hot], values))
-    return found
+# What an exported file defines for its model.
+INPUTS, COLUMNS, LAYERS, INTERCEPTS, CALIBRATION = [], [], [], [], []
+TRIM, MISSING, ANYBODY = True, frozenset(), ""
+ABSENT = SEVERAL = REQUIRED = INFINITE = FRACTION = UNKNOWN = UNUSABLE = OVERFLOW = UNPREDICTABLE = ""
+
+# ------------------------------------------------------------------------------------------------------------------
 
 
-def scores(row):
-    \"""The scores of a row before any link; raises InputError.\"""
-    return _scores(*_columns(row))
-"""
-
-_MLP = """def _scores(values, hot):
-    current = values
-    for place, (weights, intercepts) in enumerate(LAYERS):
-        found = []
-        for row, intercept in zip(weights, intercepts):
-            unit = _sum([w * x for w, x in zip(row, current)], values) + intercept
-            if unit - unit != 0.0:
-                raise _refused(values)
-            found.append(unit)
-        current = found if place == len(LAYERS) - 1 else [@activation@(unit) for unit in found]
-    return current
-
-
-def scores(row):
-    \"""The scores of a row before any link; raises InputError.\"""
-    return _scores(*_columns(row))
-"""
-
-SCORES = {"linear": _LINEAR, "mlp": _MLP}
-
-REGRESSION = '''def predict(row):
-    """The prediction for a row; raises InputError."""
-    values, hot = _columns(row)
-    (score,) = _scores(values, hot)
-@lines@    result = @result@
-    if result - result != 0.0:
-        raise InputError(_largest(values), UNPREDICTABLE)
-    return result
-'''
-
-CALIBRATED = """def _margins(row):
-    return [slope * score + offset for (slope, offset), score in zip(CALIBRATION, scores(row))]
-"""
-
-PROBABILITIES = '''def probabilities(row):
-    """One probability a class, as in CLASSES; raises InputError."""
-    return @link@(@margins@(row))
-'''
-
-DECISION = '''def decision(row):
-    """The score before any link, or one a class; raises InputError."""
-    return scores(row)@place@
-'''
-
-LABEL = '''def predict(row):
-    """The label for a row; raises InputError."""
-    return CLASSES[@place@]
-'''
-
-_INPUT_ERROR = '''class InputError(ValueError):
+class InputError(ValueError):
     """A value, or a column, that the model cannot take."""
 
     def __init__(self, column, reason):
         self.column, self.reason = column, reason
         super().__init__("column %r: %s" % (column, reason))
-'''
 
-_NAMED = """NAMES = frozenset([item["name"] for item in INPUTS])
+
+NAMES = frozenset([item["name"] for item in INPUTS])
 
 
 def _named(row):
@@ -110,9 +37,9 @@ def _named(row):
                     raise InputError(meant, SEVERAL)
                 own[name] = meant
     return {own.get(name, name): row[name] for name in names} if own else row
-"""
 
-_RAW = """def _raw(row, item):
+
+def _raw(row, item):
     name = item["name"]
     try:
         raw = row[name]
@@ -132,16 +59,16 @@ _RAW = """def _raw(row, item):
             raise InputError(name, REQUIRED)
         return None
     return raw
-"""
 
-_KIND = """def _kind(raw):
+
+def _kind(raw):
     for kinds, text in ((bool, "a boolean"), ((int, float), "a number"), (str, "text"), ((list, tuple), "a list")):
         if isinstance(raw, kinds):
             return text
     return "an object" if isinstance(raw, dict) else "a " + type(raw).__name__
-"""
 
-_NUMBER = """def _number(row, item, plain=None):
+
+def _number(row, item, plain=None):
     name, raw = item["name"], _raw(row, item)
     if raw is None:
         return math.nan
@@ -167,14 +94,14 @@ _NUMBER = """def _number(row, item, plain=None):
     if item["integer"] and not value.is_integer():
         raise InputError(name, FRACTION)
     return value
-"""
 
-_MARKED = """def _plain(text, item):
+
+def _plain(text, item):
     decimal, thousands = item.get("decimal", "."), item.get("thousands", "")
     whole, mark, fraction = text.partition(decimal)
     if thousands and thousands in whole:
         sign = whole[0] if whole[0] in "+-" else ""
-        groups = whole[len(sign):].split(thousands)
+        groups = whole[len(sign) :].split(thousands)
         first, middle, last, digits = groups[0], groups[1:-1], groups[-1], "".join(groups)
         alike = all(len(group) == 3 for group in middle)
         alike = alike or len(first) < 3 and all(len(group) == 2 for group in middle)
@@ -189,9 +116,9 @@ _MARKED = """def _plain(text, item):
 
 def _marked(row, item):
     return _number(row, item, _plain)
-"""
 
-_BOOLEAN = """def _boolean(row, item):
+
+def _boolean(row, item):
     name, raw = item["name"], _raw(row, item)
     if raw is None:
         return math.nan
@@ -200,9 +127,9 @@ _BOOLEAN = """def _boolean(row, item):
     if isinstance(raw, (bool, int, float)) and raw in (0, 1):
         return float(raw)
     raise InputError(name, "expected true or false, found " + _kind(raw))
-"""
 
-_CATEGORY = """def _category(row, item):
+
+def _category(row, item):
     name, raw = item["name"], _raw(row, item)
     if raw is None or isinstance(raw, str):
         return raw
@@ -218,9 +145,9 @@ _CATEGORY = """def _category(row, item):
     else:
         raise InputError(name, "expected text, found " + _kind(raw))
     return _raw({name: text}, item)
-"""
 
-_FIND = """def _find(table, x, other, name):
+
+def _find(table, x, other, name):
     if type(x) is float and x - x != 0.0:
         if x == x:
             raise InputError(name, UNUSABLE)
@@ -229,28 +156,28 @@ _FIND = """def _find(table, x, other, name):
     if found is None:
         raise InputError(name, UNKNOWN)
     return found
-"""
 
-_IS = """def _is(x, value, name):
+
+def _is(x, value, name):
     if type(x) is float and x - x != 0.0:
         if x == x:
             raise InputError(name, UNUSABLE)
         x = None
     return 1.0 if x == value else 0.0
-"""
 
-_USABLE = """def _usable(x, name):
+
+def _usable(x, name):
     if x - x != 0.0:
         raise InputError(name, UNUSABLE)
-"""
 
-_CLIP = """def _clip(x, low, high, name):
+
+def _clip(x, low, high, name):
     if x - x != 0.0 and x == x:
         raise InputError(name, UNUSABLE)
     return low if x < low else high if x > high else x
-"""
 
-_BIN = """def _bin(edges, x, name):
+
+def _bin(edges, x, name):
     if x - x != 0.0:
         raise InputError(name, UNUSABLE)
     low, high = 0, len(edges)
@@ -261,21 +188,21 @@ _BIN = """def _bin(edges, x, name):
         else:
             low = middle + 1
     return float(low)
-"""
 
-_LARGEST = """def _largest(values):
+
+def _largest(values):
     sizes = [abs(value) * max(map(abs, weights)) for value, (_, weights) in zip(values, COLUMNS)]
     return COLUMNS[sizes.index(max(sizes))][0] if sizes else ANYBODY
-"""
 
-_REFUSED = """def _refused(values):
+
+def _refused(values):
     for value, (name, _) in zip(values, COLUMNS):
         if value - value != 0.0:
             return InputError(name, UNUSABLE)
     return InputError(_largest(values), OVERFLOW)
-"""
 
-_SUM = """def _sum(terms, values):
+
+def _sum(terms, values):
     try:
         total = math.fsum(terms)
     except (OverflowError, ValueError):
@@ -283,38 +210,135 @@ _SUM = """def _sum(terms, values):
     if total - total != 0.0:
         raise _refused(values)
     return total
-"""
 
-_PLACE_OF_LARGEST = """def _place_of_largest(values):
+
+def _place_of_largest(values):
     return values.index(max(values))
-"""
 
-_LOGISTIC = """def _logistic(z):
+
+def _logistic(z):
     if z >= 0.0:
         return 1.0 / (1.0 + math.exp(-z))
     e = math.exp(z)
     return e / (1.0 + e)
-"""
 
-_BINARY = """def _binary(margins):
+
+def _relu(x):
+    return x if x > 0.0 else 0.0
+
+
+def _identity(x):
+    return x
+
+
+def _binary(margins):
     p = _logistic(margins[0])
     return [1.0 - p, p]
-"""
 
-_SOFTMAX = """def _softmax(margins):
+
+def _softmax(margins):
     largest = max(margins)
     powers = [math.exp(z - largest) for z in margins]
     total = math.fsum(powers)
     return [power / total for power in powers]
-"""
 
-_NORMALISED = """def _normalised(margins):
+
+def _normalised(margins):
     found = [_logistic(z) for z in margins]
     total = sum(found)
     return [p / total for p in found] if total > 0.0 else [1.0 / len(found)] * len(found)
-"""
 
-_YEO_JOHNSON = """def _yeo_johnson(x, lmbda):
+
+def _log(x):
+    return math.log(x) if x > 0.0 else -math.inf if x == 0.0 else math.nan
+
+
+def _log2(x):
+    return math.log2(x) if x > 0.0 else -math.inf if x == 0.0 else math.nan
+
+
+def _log10(x):
+    return math.log10(x) if x > 0.0 else -math.inf if x == 0.0 else math.nan
+
+
+def _log1p(x):
+    return math.log1p(x) if x > -1.0 else -math.inf if x == -1.0 else math.nan
+
+
+def _exp(x):
+    try:
+        return math.exp(x)
+    except ValueError:
+        return math.nan
+    except OverflowError:
+        return math.inf
+
+
+def _expm1(x):
+    try:
+        return math.expm1(x)
+    except ValueError:
+        return math.nan
+    except OverflowError:
+        return math.inf
+
+
+def _sqrt(x):
+    try:
+        return math.sqrt(x)
+    except ValueError:
+        return math.nan
+    except OverflowError:
+        return math.inf
+
+
+def _sin(x):
+    try:
+        return math.sin(x)
+    except ValueError:
+        return math.nan
+    except OverflowError:
+        return math.inf
+
+
+def _cos(x):
+    try:
+        return math.cos(x)
+    except ValueError:
+        return math.nan
+    except OverflowError:
+        return math.inf
+
+
+def _cbrt(x):
+    return math.cbrt(x)
+
+
+def _square(x):
+    return x * x
+
+
+def _abs(x):
+    return abs(x)
+
+
+def _tanh(x):
+    return math.tanh(x)
+
+
+def _arcsinh(x):
+    return math.asinh(x)
+
+
+def _sign(x):
+    return x if x != x or x == 0.0 else math.copysign(1.0, x)
+
+
+def _negative(x):
+    return -x
+
+
+def _yeo_johnson(x, lmbda):
     if x - x != 0.0:
         return x
     if x >= 0.0:
@@ -324,9 +348,9 @@ _YEO_JOHNSON = """def _yeo_johnson(x, lmbda):
     if abs(lmbda - 2.0) > 2.220446049250313e-16:
         return -_expm1((2.0 - lmbda) * math.log1p(-x)) / (2.0 - lmbda)
     return -math.log1p(-x)
-"""
 
-_BOX_COX = """def _box_cox(x, lmbda):
+
+def _box_cox(x, lmbda):
     if x - x != 0.0:
         return x
     if x <= 0.0:
@@ -334,17 +358,17 @@ _BOX_COX = """def _box_cox(x, lmbda):
     if abs(lmbda) < 1e-19:
         return math.log(x)
     return _expm1(lmbda * math.log(x)) / lmbda
-"""
 
-_POWER = """def _power(base, exponent):
+
+def _power(base, exponent):
     try:
         found = base**exponent
     except (ZeroDivisionError, OverflowError):
         return math.inf
     return math.nan if isinstance(found, complex) else found
-"""
 
-_INVERSE_YEO_JOHNSON = """def _inverse_yeo_johnson(x, lmbda):
+
+def _inverse_yeo_johnson(x, lmbda):
     if x >= 0.0:
         if abs(lmbda) < 2.220446049250313e-16:
             return _exp(x) - 1.0
@@ -352,72 +376,32 @@ _INVERSE_YEO_JOHNSON = """def _inverse_yeo_johnson(x, lmbda):
     if abs(lmbda - 2.0) > 2.220446049250313e-16:
         return 1.0 - _power(-(2.0 - lmbda) * x + 1.0, 1.0 / (2.0 - lmbda))
     return 1.0 - _exp(-x)
-"""
 
-_INVERSE_BOX_COX = """def _inverse_box_cox(x, lmbda):
+
+def _inverse_box_cox(x, lmbda):
     return _exp(x) if lmbda == 0.0 else _exp(_log1p(lmbda * x) / lmbda)
-"""
 
 
-def _logarithm(name: str, pole: str) -> str:
-    return f"def _{name}(x):\n    return math.{name}(x) if x > {pole} else -math.inf if x == {pole} else math.nan\n"
+def _margins(scores):
+    return [slope * score + offset for (slope, offset), score in zip(CALIBRATION, scores)]
 
 
-def _guarded(name: str) -> str:
-    return (
-        f"def _{name}(x):\n    try:\n        return math.{name}(x)\n"
-        "    except ValueError:\n        return math.nan\n    except OverflowError:\n        return math.inf\n"
-    )
+def _linear_scores(values, hot):
+    found = []
+    for k, intercept in enumerate(INTERCEPTS):
+        terms = [value * weights[k] for value, (_, weights) in zip(values, COLUMNS)]
+        found.append(_sum([intercept] + terms + [weights[k] for weights in hot], values))
+    return found
 
 
-def _plain(name: str, expression: str) -> str:
-    return f"def _{name}(x):\n    return {expression}\n"
-
-
-#: Each part's text, and the parts it needs before it.
-PARTS = {
-    "InputError": (_INPUT_ERROR, ()),
-    "kind": (_KIND, ()),
-    "raw": (_RAW, ("InputError",)),
-    "number": (_NUMBER, ("raw", "kind")),
-    "named": (_NAMED, ("InputError",)),
-    "marked": (_MARKED, ("number",)),
-    "boolean": (_BOOLEAN, ("raw", "kind")),
-    "category": (_CATEGORY, ("raw", "kind")),
-    "find": (_FIND, ("InputError",)),
-    "is": (_IS, ("InputError",)),
-    "usable": (_USABLE, ("InputError",)),
-    "clip": (_CLIP, ("InputError",)),
-    "bin": (_BIN, ("InputError",)),
-    "largest": (_LARGEST, ()),
-    "place_of_largest": (_PLACE_OF_LARGEST, ()),
-    "refused": (_REFUSED, ("InputError", "largest")),
-    "sum": (_SUM, ("refused",)),
-    "logistic": (_LOGISTIC, ()),
-    "relu": (_plain("relu", "x if x > 0.0 else 0.0"), ()),
-    "identity": (_plain("identity", "x"), ()),
-    "binary": (_BINARY, ("logistic",)),
-    "softmax": (_SOFTMAX, ()),
-    "normalised": (_NORMALISED, ("logistic",)),
-    "log": (_logarithm("log", "0.0"), ()),
-    "log2": (_logarithm("log2", "0.0"), ()),
-    "log10": (_logarithm("log10", "0.0"), ()),
-    "log1p": (_logarithm("log1p", "-1.0"), ()),
-    "exp": (_guarded("exp"), ()),
-    "expm1": (_guarded("expm1"), ()),
-    "sqrt": (_guarded("sqrt"), ()),
-    "sin": (_guarded("sin"), ()),
-    "cos": (_guarded("cos"), ()),
-    "cbrt": (_plain("cbrt", "math.cbrt(x)"), ()),
-    "square": (_plain("square", "x * x"), ()),
-    "abs": (_plain("abs", "abs(x)"), ()),
-    "tanh": (_plain("tanh", "math.tanh(x)"), ()),
-    "arcsinh": (_plain("arcsinh", "math.asinh(x)"), ()),
-    "sign": (_plain("sign", "x if x != x or x == 0.0 else math.copysign(1.0, x)"), ()),
-    "negative": (_plain("negative", "-x"), ()),
-    "yeo_johnson": (_YEO_JOHNSON, ("expm1",)),
-    "box_cox": (_BOX_COX, ("expm1",)),
-    "power": (_POWER, ()),
-    "inverse_yeo_johnson": (_INVERSE_YEO_JOHNSON, ("exp", "power")),
-    "inverse_box_cox": (_INVERSE_BOX_COX, ("exp", "log1p")),
-}
+def _network_scores(values, activate):
+    current = values
+    for place, (weights, intercepts) in enumerate(LAYERS):
+        found = []
+        for row, intercept in zip(weights, intercepts):
+            unit = _sum([w * x for w, x in zip(row, current)], values) + intercept
+            if unit - unit != 0.0:
+                raise _refused(values)
+            found.append(unit)
+        current = found if place == len(LAYERS) - 1 else [activate(unit) for unit in found]
+    return current

@@ -1,68 +1,29 @@
-"""The fixed parts of an exported C file, each with the names of the parts it needs."""
+/* The helpers of an exported C file, which takes those that its model needs from below the line. */
 
-HEAD = """/*
- * @title@ in one C99 file.
- *
- * It allocates nothing, reads and writes nothing, and keeps no state, so that threads may share it. A call takes about
- * @stack@ bytes of stack. It compiles as C++, too.
- *
- *   cc -std=c99 -O3 -c this_file.c
- *
- * Link it with -lm. A file that calls it takes the declarations alone:
- *
- *   #include <stdio.h>
- *   #define @NAME@_HEADER
- *   #include "this_file.c"
- *
- *   int main(void)
- *   {
-@usage@
- *       return status;
- *   }
- *
- * A number is NAN where it is missing, a text NULL; yes and no are 1 and 0. Text is UTF-8. A number or a boolean among
- * texts is given as its text ("3", "true"), a number that is written as text as the number, whatever its decimal and
- * thousands marks. A status is 0, or says for which column a row was refused and why, and then no answer is written.
- * Made from the scorecard @digest@, and answers as it does.
- */
-"""
-
-INCLUDES = """
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__FAST_MATH__) || defined(_M_FP_FAST) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
-#error "missing values are NaN, which -ffast-math and the like take away"
-#endif
-"""
+/* What an exported file defines for its model. */
+typedef unsigned short slot;
 
-REASONS = """
-enum reason {
-@reasons@};
+struct word {
+    const char *text;
+    size_t size;
+};
 
-static const char *const REASONS[] = {
-@texts@};
+enum { TRIM = 1, MISSING_MASK = 0, REASON_COUNT = 8 };
 
-static int status_of(int input, enum reason reason)
-{
-    return 1 + input * REASON_COUNT + (int)reason;
-}
+enum reason { REQUIRED, INFINITE, FRACTION, NO_TRUTH, UNKNOWN, UNUSABLE, TOO_LARGE, UNPREDICTABLE };
 
-const char *@name@_column(int status)
-{
-    const int input = (status - 1) / REASON_COUNT;
-    return status > 0 && input < @count@ ? @name@_names[input] : "";
-}
+extern const double EDGES[], KEYS[], RESULTS[];
+extern const struct word MISSING[];
+extern const slot MISSING_SLOTS[];
+int status_of(int input, enum reason reason);
 
-const char *@name@_reason(int status)
-{
-    return status > 0 ? REASONS[(status - 1) % REASON_COUNT] : "";
-}
-"""
+/* -------------------------------------------------------------------------------------------------------------- */
 
-_NOTE = """
 /* The first of a row's refusals, by the turn at which it would be met column by column. */
 struct fault {
     int turn, status;
@@ -75,20 +36,15 @@ static void note(struct fault *fault, int turn, int input, enum reason reason)
         fault->status = status_of(input, reason);
     }
 }
-"""
 
-_ALL_FINITE = """
 static int all_finite(const double *values, int count)
 {
     int odd = 0;
     for (int i = 0; i < count; i++) odd |= !(values[i] - values[i] == 0.0); /* it is NaN for NaN and infinity */
     return !odd;
 }
-"""
 
-_READ_NUMBER = """
 enum { READ = 1, REQUIRE = 2, WHOLE = 4, TRUTH = 8 };
-
 /* Notes why a number cannot be read by these rules, where it cannot. */
 static void read_number(struct fault *fault, double x, int rules, int turn, int input)
 {
@@ -103,16 +59,7 @@ static void read_number(struct fault *fault, double x, int rules, int turn, int 
         note(fault, turn, input, FRACTION);
     }
 }
-"""
 
-_WORD = """
-struct word {
-    const char *text;
-    size_t size;
-};
-"""
-
-_SPACE = r"""
 /* How many bytes of white space, as Python's str.strip removes it, a text of at least one byte begins with. */
 static size_t space(const char *text, size_t size)
 {
@@ -132,13 +79,12 @@ static int is_plain(char letter)
 {
     return letter > ' ' && letter < 0x7F;
 }
-"""
 
-_TRIMMED = """
 static struct word trimmed(const char *text)
 {
     struct word found = {text, strlen(text)};
     size_t bytes, step;
+    if (!TRIM) return found; /* the model was trained on text as it stands */
     if (found.size > 0 && is_plain(text[0]) && is_plain(text[found.size - 1])) return found;
     while (found.size > 0 && (bytes = space(found.text, found.size)) > 0) {
         found.text += bytes;
@@ -152,19 +98,9 @@ static struct word trimmed(const char *text)
     }
     return found;
 }
-"""
 
-AS_IT_IS = """
-static struct word trimmed(const char *text)
-{
-    struct word found = {text, strlen(text)}; /* the model was trained on text as it stands */
-    return found;
-}
-"""
-
-_FIND = """
 /* The place of a word among others, or -1. A slot holds one more than a place: the slot of the hash, or a later one. */
-static int find(const struct word *words, const @slot@ *slots, uint32_t mask, struct word word)
+static int find(const struct word *words, const slot *slots, uint32_t mask, struct word word)
 {
     uint32_t hash = 2166136261u; /* of Fowler, Noll and Vo: FNV-1a */
     for (size_t i = 0; i < word.size; i++) hash = (hash ^ (unsigned char)word.text[i]) * 16777619u;
@@ -174,11 +110,9 @@ static int find(const struct word *words, const @slot@ *slots, uint32_t mask, st
     }
     return -1;
 }
-"""
 
-_READ_TEXT = """@table@
 /* The place of a text among the words known of its column; their number where it is missing, one more for another. */
-static int read_text(const char *text, const struct word *words, int count, const @slot@ *slots, uint32_t mask)
+static int read_text(const char *text, const struct word *words, int count, const slot *slots, uint32_t mask)
 {
     struct word word;
     int place;
@@ -186,11 +120,9 @@ static int read_text(const char *text, const struct word *words, int count, cons
     word = trimmed(text);
     place = find(words, slots, mask, word);
     if (place >= 0) return place;
-    return @missing@ ? count : count + 1;
+    return find(MISSING, MISSING_SLOTS, MISSING_MASK, word) >= 0 ? count : count + 1;
 }
-"""
 
-_KNOWN = """
 static int place_of(const double *keys, int count, double x)
 {
     int low = 0, high = count;
@@ -206,17 +138,13 @@ static int known(const double *keys, int count, double x)
 {
     return place_of(keys, count, x) >= 0;
 }
-"""
 
-_LOOK_UP = """
 static double look_up(int start, int count, double x, double otherwise)
 {
     const int place = place_of(KEYS + start, count, x);
     return place < 0 ? otherwise : RESULTS[start + place];
 }
-"""
 
-_BIN = """
 /* How many edges are not above x. */
 static double bin(const double *edges, int count, double x)
 {
@@ -228,16 +156,12 @@ static double bin(const double *edges, int count, double x)
     }
     return low;
 }
-"""
 
-_SIGN = """
 static double sign(double x)
 {
     return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : x;
 }
-"""
 
-_YEO_JOHNSON = """
 static double yeo_johnson(double x, double lambda)
 {
     if (!isfinite(x)) return x;
@@ -248,9 +172,7 @@ static double yeo_johnson(double x, double lambda)
     if (fabs(lambda - 2.0) > 2.220446049250313e-16) return -expm1((2.0 - lambda) * log1p(-x)) / (2.0 - lambda);
     return -log1p(-x);
 }
-"""
 
-_BOX_COX = """
 static double box_cox(double x, double lambda)
 {
     if (!isfinite(x)) return x;
@@ -258,9 +180,7 @@ static double box_cox(double x, double lambda)
     if (fabs(lambda) < 1e-19) return log(x);
     return expm1(lambda * log(x)) / lambda;
 }
-"""
 
-_INVERSE_YEO_JOHNSON = """
 static double inverse_yeo_johnson(double x, double lambda)
 {
     if (x >= 0.0) {
@@ -270,58 +190,12 @@ static double inverse_yeo_johnson(double x, double lambda)
     if (fabs(lambda - 2.0) > 2.220446049250313e-16) return 1.0 - pow(-(2.0 - lambda) * x + 1.0, 1.0 / (2.0 - lambda));
     return 1.0 - exp(-x);
 }
-"""
 
-_INVERSE_BOX_COX = """
 static double inverse_box_cox(double x, double lambda)
 {
     return lambda == 0.0 ? exp(x) : exp(log1p(lambda * x) / lambda);
 }
-"""
 
-_LAYER = """
-/* A layer of the network, before its activation; 0 where a unit is not finite. */
-static int layer(
-    const double *from, size_t width, const double *weights, const double *intercepts, size_t units, double *to
-)
-{
-    for (size_t unit = 0; unit < units; unit++) {
-        to[unit] = weighted(from, weights + unit * width, width, 1) + intercepts[unit];
-        if (!isfinite(to[unit])) return 0;
-    }
-    return 1;
-}
-"""
-
-_BINARY = """
-static void link_scores(const double *scores, double *probabilities)
-{
-    probabilities[1] = logistic(scores[0]);
-    probabilities[0] = 1.0 - probabilities[1];
-}
-"""
-
-_SOFTMAX = """
-/* Shifted by the largest so that no power overflows. */
-static void link_scores(const double *scores, double *probabilities)
-{
-    const double top = scores[place_of_largest(scores, @count@)];
-    double total = 0.0;
-    for (int k = 0; k < @count@; k++) total += probabilities[k] = exp(scores[k] - top);
-    for (int k = 0; k < @count@; k++) probabilities[k] /= total;
-}
-"""
-
-_NORMALISED = """
-static void link_scores(const double *scores, double *probabilities)
-{
-    double total = 0.0;
-    for (int k = 0; k < @count@; k++) total += probabilities[k] = logistic(scores[k]);
-    for (int k = 0; k < @count@; k++) probabilities[k] = total > 0.0 ? probabilities[k] / total : 1.0 / @count@;
-}
-"""
-
-_WEIGHTED = """
 /* A sum of products, in four parts: faster than one after another, and rounded less. */
 static double weighted(const double *values, const double *weights, size_t count, size_t step)
 {
@@ -333,24 +207,30 @@ static double weighted(const double *values, const double *weights, size_t count
     for (size_t i = whole; i < count; i++) parts[0] += values[i] * weights[i * step];
     return (parts[0] + parts[1]) + (parts[2] + parts[3]);
 }
-"""
 
-_LOGISTIC = """
+/* A layer of the network, before its activation; 0 where a unit is not finite. */
+static int layer(
+    const double *from, size_t width, const double *weights, const double *intercepts, size_t units, double *to
+)
+{
+    for (size_t unit = 0; unit < units; unit++) {
+        to[unit] = weighted(from, weights + unit * width, width, 1) + intercepts[unit];
+        if (!isfinite(to[unit])) return 0;
+    }
+    return 1;
+}
+
 static double logistic(double z)
 {
     const double e = exp(-fabs(z));
     return z >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
 }
-"""
 
-_RELU = """
 static double relu(double x)
 {
     return x > 0.0 ? x : 0.0;
 }
-"""
 
-_PLACE_OF_LARGEST = """
 static int place_of_largest(const double *values, int count)
 {
     int found = 0;
@@ -359,33 +239,25 @@ static int place_of_largest(const double *values, int count)
     }
     return found;
 }
-"""
 
-#: Each part's text, and the parts it needs before it.
-PARTS = {
-    "note": (_NOTE, ()),
-    "all_finite": (_ALL_FINITE, ()),
-    "read_number": (_READ_NUMBER, ("note",)),
-    "word": (_WORD, ()),
-    "space": (_SPACE, ()),
-    "trimmed": (_TRIMMED, ("word", "space")),
-    "find": (_FIND, ("word",)),
-    "read_text": (_READ_TEXT, ("find", "trimmed")),
-    "place_of": (_KNOWN[: _KNOWN.index("static int known")].rstrip() + "\n", ()),
-    "known": ("\n" + _KNOWN[_KNOWN.index("static int known") :], ("place_of",)),
-    "look_up": (_LOOK_UP, ("place_of",)),
-    "bin": (_BIN, ()),
-    "sign": (_SIGN, ()),
-    "yeo_johnson": (_YEO_JOHNSON, ()),
-    "box_cox": (_BOX_COX, ()),
-    "inverse_yeo_johnson": (_INVERSE_YEO_JOHNSON, ()),
-    "inverse_box_cox": (_INVERSE_BOX_COX, ()),
-    "weighted": (_WEIGHTED, ()),
-    "logistic": (_LOGISTIC, ()),
-    "relu": (_RELU, ()),
-    "place_of_largest": (_PLACE_OF_LARGEST, ()),
-    "layer": (_LAYER, ("weighted",)),
-    "binary": (_BINARY, ("logistic",)),
-    "softmax": (_SOFTMAX, ("place_of_largest",)),
-    "normalised": (_NORMALISED, ("logistic",)),
+static void binary(const double *scores, double *probabilities)
+{
+    probabilities[1] = logistic(scores[0]);
+    probabilities[0] = 1.0 - probabilities[1];
+}
+
+/* Shifted by the largest so that no power overflows. */
+static void softmax(const double *scores, double *probabilities, int count)
+{
+    const double top = scores[place_of_largest(scores, count)];
+    double total = 0.0;
+    for (int k = 0; k < count; k++) total += probabilities[k] = exp(scores[k] - top);
+    for (int k = 0; k < count; k++) probabilities[k] /= total;
+}
+
+static void normalised(const double *scores, double *probabilities, int count)
+{
+    double total = 0.0;
+    for (int k = 0; k < count; k++) total += probabilities[k] = logistic(scores[k]);
+    for (int k = 0; k < count; k++) probabilities[k] = total > 0.0 ? probabilities[k] / total : 1.0 / count;
 }

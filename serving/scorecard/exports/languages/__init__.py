@@ -1,0 +1,1 @@
+"""Source files that exports are made of, in the languages that they are in."""
