@@ -4,7 +4,7 @@ from .bodies import JSON
 from .errors import UNREADABLE, RequestError
 
 CSV = "text/csv"
-LINES = ("application/jsonlines", "application/x-ndjson", "application/ndjson")
+LINES = ("application/jsonlines", "application/x-ndjson", "application/ndjson", "application/jsonl")
 READABLE = (JSON, CSV, LINES[0])
 
 

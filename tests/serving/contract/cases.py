@@ -133,6 +133,7 @@ def good() -> list[Case]:
             Case(f"bare of {count}", _json(rows)),
             Case(f"CSV of {count}", _csv(rows, end="\r\n"), "text/csv; charset=utf-8"),
             Case(f"lines of {count}", b"\n".join(map(_json, _records(rows))), "application/x-ndjson"),
+            Case(f"jsonl of {count}", b"\n".join(map(_json, _records(rows))), "application/jsonl"),
         ]
     split = {"columns": NAMES, "data": [one]}
     turned = {"columns": NAMES[::-1], "data": [one[::-1]]}
