@@ -79,8 +79,8 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            # Click's own answer is an empty line, and an error that does not say what was.
+        except (KeyboardInterrupt, EOFError) as error:
+            # Click's own answer to both is an empty line, and an error that does not say what happened.
             raise click.ClickException(told(error)) from error
 
     def main(self, *args: Any, **kwargs: Any) -> Any:

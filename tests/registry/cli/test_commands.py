@@ -24,6 +24,7 @@ RAISED: dict[str, BaseException] = {
     "full": OSError(errno.ENOSPC, "No space left on device", "/somewhere/model.skops"),
     "memory": MemoryError(),
     "interrupt": KeyboardInterrupt(),
+    "cut short": EOFError("marshal data too short"),
     "absent": FileNotFoundError(errno.ENOENT, "No such file or directory", "/somewhere"),
 }
 
@@ -55,6 +56,7 @@ def invoke(*words: str) -> Result:
         ("own", "error: expected rows, found none; add some"),
         ("registry", "error: the registry refuses"),
         ("unexpected", "error: unexpected ZeroDivisionError: division by zero; --debug shows where"),
+        ("cut short", "error: unexpected EOFError: marshal data too short; --debug shows where"),
         ("full", "error: no space left to write /somewhere/model.skops; free some, or set TMPDIR to a larger disk"),
         ("memory", "error: not enough memory for this table; take fewer rows or columns"),
         ("interrupt", "error: interrupted: what was not finished is not registered; run the command again"),
