@@ -82,7 +82,7 @@ def places(card: Scorecard, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         }
 
 
-def _invoked(function: emulator.Function, one: Request) -> Answer:
+def _invoked(function: emulator.RunningFunction, one: Request) -> Answer:
     """Ask a Lambda function as a function URL does."""
     event = {
         "version": "2.0",
