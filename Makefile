@@ -100,7 +100,7 @@ bench: .venv/dev.stamp ## run the benchmarks, print their tables and write build
 	@echo "written: build/bench.json"
 
 clean: ## remove the .venv and all that the tools made; the tracking store stays
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/run.stamp: requirements.txt pyproject.toml
