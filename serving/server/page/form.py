@@ -4,7 +4,7 @@ import json
 import shlex
 from urllib.parse import quote
 
-from serving.example import categories
+from serving.models.example import categories
 from serving.scorecard import Input, Scorecard
 from serving.server.page.markup import Markup, join, tag
 from serving.server.state import ServedVersion
