@@ -15,7 +15,7 @@ TARGET = "gcp-functions"
 def test_it_is_a_function_of_the_framework(tmp_path: Path) -> None:
     built = made.built(made.model(tmp_path), TARGET, tmp_path / "function")
     assert (tmp_path / "function" / "requirements.txt").read_text() == "functions-framework==3.10.2\n"
-    assert "def answer(request)" in (tmp_path / "function" / "main.py").read_text()
+    assert "def answer(request" in (tmp_path / "function" / "main.py").read_text()
     assert "plan.json" in (tmp_path / "function" / ".gcloudignore").read_text()
     assert built.size < 200_000
 
