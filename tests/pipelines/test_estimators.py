@@ -149,7 +149,7 @@ def test_messages_have_the_names_of_help():
     texts = " ".join(option.help for command in cli.commands.values() for option in command.params if option.help)
     named = set(re.findall(r"[\w-]+", texts))
     assert {*BUNDLED, *estimators.shown(estimators.CATALOGUE)} <= named
-    with pytest.raises(PipelineError, match=", linear-svm, mlp$"):
+    with pytest.raises(PipelineError, match=r", linear-svm, mlp$"):
         estimators.choose("ridge", "classification")
-    with pytest.raises(PipelineError, match="expected one of .*, mlp, "):
+    with pytest.raises(PipelineError, match=r"expected one of .*, mlp, "):
         estimators.find("quux")

@@ -349,7 +349,7 @@ def test_a_drafted_suite_that_fails_for_few_different_rows_names_id(tracking: st
     codes = np.random.default_rng(0).integers(0, 6, 900)
     table = pd.DataFrame({"deck": [f"d{code}" for code in codes], "target": ["yes", "no", "no"] * 300})
     table.to_csv(tmp_path / "deck.csv", index=False)
-    with pytest.raises(PipelineError, match="fails .* drafted from the training rows, .* are 6 different .* --id$"):
+    with pytest.raises(PipelineError, match=r"fails .* drafted from the training rows, .* are 6 different .* --id$"):
         train(Settings(str(tmp_path / "deck.csv"), roles=Roles(), test_size=0.4, **{**QUICK, "suite": "auto"}))
 
 
