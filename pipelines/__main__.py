@@ -12,8 +12,8 @@ _EXPERIMENT = option("--experiment", help="MLflow experiment. [default: MLflow's
 _JSON = click.option("--json", "as_json", is_flag=True, cls=Option, help="Print the result as JSON.")
 
 
-def _columns(name: str, *, help: str):
-    """An option that takes the names of columns, and may be given several times."""
+def _names(name: str, *, help: str):
+    """An option that takes names of columns, or words, and may be given several times."""
     return option(name, type=Names(), multiple=True, callback=lambda ctx, param, value: merged(value), help=help)
 
 
@@ -29,18 +29,20 @@ _read = _all(
     option("--thousands", help="Thousands separator: , . ' or a blank. [default: detected]"),
     option("--encoding", help="Encoding of a text file: utf-8, cp1252, utf-16, ... [default: detected]"),
     option("--header", type=Switch(), help="Whether the first line holds column names. [default: detected]"),
+    _names("--missing", help="Words that mean a missing value, beside NA, null, ? and the like: '-,none'."),
+    option("--skip-rows", type=click.IntRange(0), help="Lines to skip at the start of a text file."),
 )
 _table = _all(
     option("--data", required=True, help="The table: a file (CSV, TSV, Parquet, JSON lines; .gz), a SQLAlchemy URL, "
-           "s3://bucket/key, or one of scikit-learn: diabetes, breast_cancer, iris, wine, digits."),
+           "s3://bucket/key, or one of scikit-learn: diabetes, breast_cancer, iris, wine, digits, linnerud."),
     option("--target", help="The column to predict. [default: target, label, class or y]"),
     option("--query", help="For a database: a table's name, or a SELECT, which is stored with the run."),
     _read,
     option("--task", type=click.Choice(["auto", "regression", "classification"]), default="auto",
            help="[auto: inferred from the estimator or the target]"),
-    _columns("--drop", help="Columns to exclude: a,b. Quote a name that holds a comma: '\"a, b\"'."),
-    _columns("--keep", help="Columns to include even if they look like identifiers or dates."),
-    _columns("--id", help="Columns that identify a row and so decide whether it is held out. [default of --id, --group "
+    _names("--drop", help="Columns to exclude: a,b. Quote a name that holds a comma: '\"a, b\"'."),
+    _names("--keep", help="Columns to include even if they look like identifiers or dates."),
+    _names("--id", help="Columns that identify a row and so decide whether it is held out. [default of --id, --group "
              "and --time: those of the model's earlier versions]"),
     option("--group", help="Column of groups; the rows of a group stay on one side of the split."),
     option("--time", help="Column of times; the latest rows are held out."),
@@ -49,7 +51,7 @@ _table = _all(
 )  # fmt: skip
 _intervals = option("--intervals", "resamples", type=click.IntRange(0), default=1000,
                     help="Bootstrap resamples for the confidence intervals; 0 for none.")  # fmt: skip
-_sensitive = _columns("--sensitive", help="Columns to break the metrics down by.")
+_sensitive = _names("--sensitive", help="Columns to break the metrics down by.")
 _training = _all(
     option("--param", "parameters", multiple=True, callback=lambda ctx, param, value: pairs(value, "--param"),
            help="Parameters of the estimator: alpha=0.1."),

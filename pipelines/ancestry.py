@@ -141,7 +141,7 @@ def _not_held(rule: HoldoutRule, dataset: Dataset, split: Split) -> int | None:
     if rule.by != TIME and rule.digest == split.rule.digest and rule.share >= split.rule.share:
         return 0
     try:
-        held = splitting.held_out_as(rule, dataset.column)[1]
+        held = splitting.held_out_as(rule, dataset.key_column)[1]
     except PipelineError:  # the column of its times holds something else by now
         return None
     return int(np.count_nonzero(~held[split.holdout]))

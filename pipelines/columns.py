@@ -246,8 +246,9 @@ def _refuse_mixture(name: str, codes: np.ndarray, trimmed: list, numbers) -> Non
     words = sum(texts.values())
     if measured >= _MOSTLY * (measured + words):
         examples = ", ".join(repr(one_line(each, _EXAMPLE)) for each in sorted(texts, key=texts.__getitem__)[-3:][::-1])
-        hint = spelling.described(pd.Series(list(texts)))
-        remedy = f"write {hint} as 1234.5" if hint else "correct those (NA or nothing is a missing value)"
+        spelt, missing = spelling.described(pd.Series(list(texts))), spelling.missing_option(texts)
+        known = f"NA or nothing is a missing value{'; ' if missing else ''}{missing}"
+        remedy = f"write {spelt.what} as 1234.5" if spelt else f"correct those ({known})"
         raise PipelineError(
             f"column {name!r} cannot be read as one type: {measured} values are numbers and {words} "
             f"{'is' if words == 1 else 'are'} text ({examples}); {remedy}, or leave the column out with --drop"

@@ -1,17 +1,18 @@
 """A raw table -> what a model is fitted on: typed features, a target, row roles, and the columns left out with why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
 import pyarrow as pa
 
-from pipelines import columns, selection, targets
+from pipelines import columns, leaks, selection, targets
 from pipelines.columns import DATE, NESTED, TypedColumn
 from pipelines.errors import PipelineError
 from pipelines.marks import Marks
 from pipelines.sources import Table
+from pipelines.sources.table import USUAL
 from pipelines.targets import CLASSIFICATION, REGRESSION, TARGET_NAMES, TASKS
 from registry.cli.text import closest, listed, one_line
 from serving.scorecard.inputs import CATEGORY, NUMBER, Cleaning, Input
@@ -57,6 +58,9 @@ class Dataset:
     key_columns : those that are features, or would be if none were dropped: what a row is known by where it has no id.
     notes : what was found that a person should know, a sentence each.
     scalars : the categories whose raw column held numbers or booleans, too.
+    cleaning : how text was read, and is to be read wherever the model answers.
+    keyed : the columns in which words of ``--missing`` stand, as they name a row: with these words in them, so that a
+        row's key is that of its raw values, whatever counts as missing.
     """
 
     features: pd.DataFrame
@@ -71,6 +75,8 @@ class Dataset:
     dropped_rows: int = 0
     notes: tuple[str, ...] = field(default=())
     scalars: frozenset[str] = frozenset()
+    cleaning: Cleaning = USUAL
+    keyed: Mapping[str, pd.Series] = field(default_factory=dict)
 
     @cached_property
     def classes(self) -> list:
@@ -83,12 +89,21 @@ class Dataset:
             return self.target
         return self.others[name] if name in self.others else self.features[name]
 
+    @property
+    def row_names(self) -> list[str]:
+        """The columns that are no features and have a value of its own in each row, row numbers among them."""
+        return [name for name in self.left_out if (column := self.others[name]).is_unique and column.notna().all()]
+
+    def key_column(self, name: str) -> pd.Series:
+        """A column by name, with the values that name a row; shape (n_rows,)."""
+        return self.keyed[name] if name in self.keyed else self.column(name)
+
     def whole(self) -> pd.DataFrame:
         """The typed table with all its columns, the target among them, in the table's order."""
         return pd.DataFrame({name: self.column(name) for name in self.order}, copy=False)
 
 
-def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator: str | None = None) -> Dataset:
+def prepare(table: Table, roles: Roles, *, task_of_estimator: str | None = None) -> Dataset:
     """Type every column of a table, find the task, and choose the features.
 
     Parameters
@@ -100,13 +115,15 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
     PipelineError
         where a named column is not there, the target cannot be learned, or no feature is left.
     """
-    target_name = check(table, roles)
+    target_name, cleaning = check(table, roles), table.cleaning
     asked = task_of_estimator if roles.task == "auto" and task_of_estimator else roles.task
-    raw_target = targets.read(target_name, table, cleaning, asked)
+    raw_target = targets.read(target_name, table, asked)
     task, why = targets.task(raw_target, roles.task, table, task_of_estimator)
     absent = columns.missing_words(table.columns[target_name], cleaning)
     target = targets.values(raw_target, task, absent=absent)
     notes = [f"task: {task} ({why})", *_coded_notes(raw_target, table.columns[target_name])]
+    if raw_target.type == CATEGORY:
+        notes += selection.notes(raw_target, kept=False)
     known = raw_target.values.notna().to_numpy()
     dropped = len(known) - len(target)
     if dropped:
@@ -117,12 +134,15 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
     features: dict[str, TypedColumn] = {}
     others: dict[str, pd.Series] = {}
     left_out: dict[str, str] = {}
+    keyed: dict[str, pd.Series] = {}
     key_columns: list[str] = []
     for name in table.columns.column_names:
         if name == target_name:
             continue
         raw = table.columns[name].filter(pa.array(known)) if dropped else table.columns[name]
         column = _typed(name, raw, table.marks_of(name), roles, cleaning)
+        if cleaning != USUAL and set(columns.missing_words(raw, cleaning)) - USUAL.missing:
+            keyed[name] = columns.infer_key(name, raw, USUAL, table.marks_of(name)).values
         role = name in (*roles.id, roles.group, roles.time)
         if role:
             notes += _role_notes(column, time=name == roles.time)
@@ -140,6 +160,8 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
                 notes += _coded_notes(column, raw)
             features[name] = column
             notes += selection.notes(column, kept=name in roles.keep)
+            if name not in roles.keep and (leak := leaks.note(name, column.values, target)):
+                notes.append(leak)
             if columns.is_declared(raw) and name not in roles.keep:
                 notes.append(
                     f"{name!r} is declared as categories, and its numbers are taken as amounts; --drop leaves it out, "
@@ -161,13 +183,15 @@ def prepare(table: Table, roles: Roles, *, cleaning: Cleaning, task_of_estimator
         dropped_rows=dropped,
         notes=tuple(notes),
         scalars=frozenset(name for name in table.scalars if name in features and features[name].type == CATEGORY),
+        cleaning=cleaning,
+        keyed=keyed,
     )
 
 
 def _typed(name: str, raw: pa.ChunkedArray, marks: Marks, roles: Roles, cleaning: Cleaning) -> TypedColumn:
     """A column by its type; where it is no feature anyway, as text if it is of no one type."""
     if name in (*roles.id, roles.group):
-        return columns.infer_key(name, raw, cleaning, marks)
+        return columns.infer_key(name, raw, USUAL, marks)
     try:
         column = columns.infer(name, raw, cleaning, marks)
     except PipelineError:

@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,12 @@ DEFAULTS = {"regression": "linear", "classification": "logistic"}
 _BOTH = {"mlp": {"regression": "mlp-regressor", "classification": "mlp-classifier"}}
 
 
+def shown(entries: Iterable[EstimatorEntry]) -> list[str]:
+    """The names of entries as ``--help`` has them: one for an estimator of both tasks."""
+    both = {name: each for each, by_task in _BOTH.items() for name in by_task.values()}
+    return list(dict.fromkeys(both.get(entry.name, entry.name) for entry in entries))
+
+
 def find(name: str) -> EstimatorEntry:
     """The entry of a name: ``ridge``, ``Ridge``, ``elastic_net`` or ``ElasticNet``.
 
@@ -86,7 +92,7 @@ def find(name: str) -> EstimatorEntry:
     plain = name.lower().replace("-", "").replace("_", "")
     if plain in by_name:
         return by_name[plain]
-    names = [entry.name for entry in CATALOGUE]
+    names = shown(CATALOGUE)
     close = closest(name, [*(entry.class_name for entry in CATALOGUE), *names])
     hint = f"did you mean {close}?" if close else f"expected one of {', '.join(names)}"
     raise PipelineError(f"--estimator {name} is not in the catalogue; {hint}")
@@ -102,7 +108,7 @@ def choose(name: str, task: str) -> EstimatorEntry:
     """
     entry = find(DEFAULTS[task] if name == "auto" else _BOTH.get(name.lower(), {}).get(task, name))
     if entry.task != task:
-        fitting = ", ".join(other.name for other in CATALOGUE if other.task == task)
+        fitting = ", ".join(shown(other for other in CATALOGUE if other.task == task))
         raise PipelineError(f"--estimator {name} is for {entry.task}, the task is {task}; choose one of {fitting}")
     return entry
 

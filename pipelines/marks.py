@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.cli.text import listed
-from serving.scorecard.inputs import MISSING_TEXT
+from serving.scorecard.inputs import Cleaning
+
+if TYPE_CHECKING:
+    from pipelines.sources.options import ReadOptions
 
 
 class Marks(NamedTuple):
@@ -33,7 +36,6 @@ _BETWEEN = (" ", "'", "\u2019", "\u00a0", "\u2009", "\u202f")
 # A column is numbers by some marks where as many of its different values are; the others are told as mistakes.
 _MOSTLY = 0.8
 _PROBE = 1000
-_MISSING = pa.array(sorted(MISSING_TEXT), pa.large_string())
 _EITHER = frozenset({EUROPEAN, ENGLISH})
 _OVERRULE = "--decimal and --thousands overrule"
 
@@ -70,20 +72,21 @@ class FoundMarks:
     notes: tuple[str, ...] = ()
 
 
-def given(columns: pa.Table, decimal: str | None, thousands: str | None) -> FoundMarks:
+def given(columns: pa.Table, options: "ReadOptions") -> FoundMarks:
     """The marks where a user says one or both; the other one is what goes with it. Those of no text where none is."""
+    decimal, thousands = options.decimal, options.thousands
     if decimal is None and thousands is None:
         return FoundMarks({})
     names = _texts(columns)
     if decimal is None:
         ways = tuple(Marks(mark, thousands or "") for mark in (".", ",") if mark != thousands)
-        shown = [_best(_distinct(columns[name]), ways) for name in names] if len(ways) > 1 else []
+        shown = [_best(_distinct(columns[name], options.cleaning), ways) for name in names] if len(ways) > 1 else []
         decimal = "," if thousands == "." or any(len(one) == 1 and min(one).decimal == "," for one in shown) else "."
     marks = Marks(decimal, (EUROPEAN if decimal == "," else ENGLISH).thousands if thousands is None else thousands)
     return FoundMarks(dict.fromkeys(names, marks), (f"numbers in text are read with {marks}",))
 
 
-def find(columns: pa.Table, separator: str, *, commas: bool = True) -> FoundMarks:
+def find(columns: pa.Table, separator: str, cleaning: Cleaning, *, commas: bool = True) -> FoundMarks:
     """The marks of the columns of a delimited file.
 
     Where one column shows decimal commas (or dots between three groups of digits: 1.234.567), the whole file is taken
@@ -95,14 +98,19 @@ def find(columns: pa.Table, separator: str, *, commas: bool = True) -> FoundMark
     columns : of text; others have no marks.
     separator : what is between two values. It decides where nothing else tells whether 1,234 is grouped: who writes
         decimal commas does not put commas between values, and many put semicolons there.
+    cleaning : which words are missing values.
     commas : whether a value may hold a comma at all.
     """
     names = _texts(columns)
     commas_in = {name for name in names if commas and _has(columns[name], ",")}
-    ways = {name: _ways(columns[name]) for name in names if name in commas_in or not _begins_plainly(columns[name])}
+    ways = {
+        name: _ways(columns[name], cleaning)
+        for name in names
+        if name in commas_in or not _begins_plainly(columns[name])
+    }
     if not any(ways.values()):
-        return FoundMarks({})
-    ways |= {name: _ways(columns[name]) for name in names if name not in ways}
+        return FoundMarks({}, _thousandths(columns, names, separator, cleaning))
+    ways |= {name: _ways(columns[name], cleaning) for name in names if name not in ways}
     european = any(len(found) == 1 and min(found).decimal == "," for found in ways.values())
     english = any(found == {ENGLISH} for found in ways.values())
     doubtful = [name for name in names if ways[name] == _EITHER and name in commas_in]
@@ -130,6 +138,17 @@ def find(columns: pa.Table, separator: str, *, commas: bool = True) -> FoundMark
     if doubtful and why:
         notes.append(f"{listed(doubtful)}: {why}")
     return FoundMarks(by_column, (*_told(by_column), *notes))
+
+
+def _thousandths(columns: pa.Table, names: list[str], separator: str, cleaning: Cleaning) -> tuple[str, ...]:
+    """What to say if every number with a dot has three digits behind it, in a file as those write who group by dots."""
+    dotted = [name for name in names if separator == ";" and _has(columns[name], ".")]
+    if not dotted or any(_ways(columns[name], cleaning) != _EITHER for name in dotted):
+        return ()
+    return (
+        f"{listed(dotted)}: dots are taken as decimal marks, though every number with one has three digits behind it; "
+        "--thousands . reads them as thousands separators",
+    )
 
 
 def _assumed(european: bool, english: bool, separator: str) -> tuple[Marks | None, str]:
@@ -171,19 +190,19 @@ def _has(column: pa.ChunkedArray, text: str) -> bool:
     return bool(pc.any(pc.match_substring(column, text)).as_py())
 
 
-def _ways(column: pa.ChunkedArray) -> frozenset[Marks]:
+def _ways(column: pa.ChunkedArray, cleaning: Cleaning) -> frozenset[Marks]:
     """The marks by which most values of a column are numbers; several where it shows none that would tell."""
     if len(column) > _PROBE:  # most columns of text are known by their first rows
-        first = _distinct(column.slice(0, _PROBE))
+        first = _distinct(column.slice(0, _PROBE), cleaning)
         if len(first) and not _best(first):
             return frozenset()
-    return _best(_distinct(column))
+    return _best(_distinct(column, cleaning))
 
 
-def _distinct(column: pa.ChunkedArray) -> pa.Array:
+def _distinct(column: pa.ChunkedArray, cleaning: Cleaning) -> pa.Array:
     """The different values, trimmed, without those that are missing."""
     values = pc.unique(pc.utf8_trim_whitespace(column).cast(pa.large_string()))
-    return values.filter(pc.invert(pc.is_in(values, _MISSING))).drop_null()
+    return values.filter(pc.invert(pc.is_in(values, pa.array(sorted(cleaning.missing), values.type)))).drop_null()
 
 
 def _usual_ways(values: pa.Array) -> tuple[Marks, ...]:

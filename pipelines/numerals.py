@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import marks
-from pipelines.marks import PLAIN, Marks
+from pipelines.marks import ENGLISH, EUROPEAN, PLAIN, Marks
 from serving.scorecard.inputs import Cleaning, InputError, number
 
 _LIKE_A_NUMBER = r"^[+-]?\.?[0-9]"
@@ -73,3 +73,8 @@ def parse_one(value: str, written: Marks = PLAIN) -> float | None:
         return number(value, "", *written)
     except InputError:
         return None
+
+
+def is_number(text: str) -> bool:
+    """Whether a trimmed text is a number as programs, most of Europe, or English write one."""
+    return any(parse_one(text, written) is not None for written in (PLAIN, EUROPEAN, ENGLISH))

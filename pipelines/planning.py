@@ -16,15 +16,12 @@ from pipelines.validation.suite_lookup import SuiteCheck
 from registry import logs, redaction
 from registry.earlier_versions import earlier_versions
 from registry.evidence.document import OtherVersions
-from serving.scorecard.inputs import Cleaning
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _log = logs.get_logger(__name__)
 
-#: How raw text is read, in training and wherever the model answers.
-CLEANING = Cleaning()
 # What MLflow's names do not take (/ : . % " '), and what ends a name in a URI ``models:/NAME/1``.
 _NOT_IN_NAMES = r"/:.%\"'@?#"
 # The width of MLflow's column.
@@ -157,6 +154,8 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
     _log.info("reading %s", redaction.url(settings.data))
     if not 0 < settings.test_size < 1:
         raise PipelineError(f"--test-size is between 0 and 1, found {settings.test_size:g}")
+    if settings.folds < 0 or settings.folds == 1:
+        raise PipelineError(f"--folds: expected 0, or at least 2, found {settings.folds}")
     rule = thresholds.parse(settings.threshold) if settings.threshold else None
     asked = estimators.task_of(settings.estimator)
     if settings.roles.task != "auto":
@@ -169,7 +168,7 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
     earlier = earlier_versions(connect(), name) if connect else []
     inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=table.columns.column_names)
     roles = inherited.roles
-    dataset = prepare(table, roles, cleaning=CLEANING, task_of_estimator=asked)
+    dataset = prepare(table, roles, task_of_estimator=asked)
     for note in (*dataset.notes, *inherited.notes):
         _log.info(note)
     for column, reason in dataset.left_out.items():
@@ -178,6 +177,8 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
     split = splitting.split(
         dataset, roles, test_size=settings.test_size, key_columns=inherited.key_columns, before=inherited.rule
     )
+    for note in split.notes:
+        _log.warning(note)
     known = ancestry.known(earlier, dataset, split)
     for note in ancestry.notes(known, len(split.holdout)):
         _log.info(note)

@@ -46,6 +46,7 @@ def document(
             earlier=plan.known,
             resamples=settings.resamples,
             like=plan.inherited.version if split.rule.key_columns == plan.inherited.key_columns else None,
+            notes=plan.split.notes,
         ),
         suite=suite.section() if suite else None,
         fairness=[metrics.by_group(answers, group) for group in groups],

@@ -107,7 +107,7 @@ def _of_texts(column: TypedColumn, kept: bool) -> str | None:
     if distinct > _NEARLY_UNIQUE * len(known):
         hint = spelling.described(known)
         if hint:
-            return f"{hint}, read as text; write them as 1234.5 to use them"
+            return f"{hint.what}, read as text; {hint.remedy}"
         return f"nearly unique text ({distinct} different in {len(known)}); {_OVERRULE}"
     return None
 
@@ -121,7 +121,7 @@ def notes(column: TypedColumn, *, kept: bool) -> list[str]:
     """
     if column.type == CATEGORY:
         hint = spelling.described(column.values.dropna())
-        return [f"{column.name!r} holds {hint}, taken as categories; write them as 1234.5 for numbers"] if hint else []
+        return [f"{column.name!r} holds {hint.what}, taken as categories; {hint.remedy}"] if hint else []
     if column.type != NUMBER or kept:
         return []
     sentences = []

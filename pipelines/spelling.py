@@ -1,10 +1,15 @@
-"""Recognise numbers in notations that are not parsed, such as 12 %, (12) and 5 kg, to name them in messages."""
+"""Recognise numbers that are not parsed, such as 12 %, 5 kg, or numbers beside a word, to name them in messages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.cli.text import one_line
+from pipelines import marks
+from pipelines.marks import ENGLISH, EUROPEAN, PLAIN
+from registry.cli.text import argument, listed, one_line
 
 _SHOWN = 20
 # Three capitals before digits are an article's code far more often than money: only the much used ones are money.
@@ -40,17 +45,51 @@ _DECORATED = {
     "numbers in digits that are not 0 to 9": rf"[+−–－-]?{_OTHER_DIGITS}+([.,．，٫٬]?{_OTHER_DIGITS}+)*",
 }
 _SPELT = 0.9
+_PART = r"\d+([.,]\d+)?\s?(?i:d|days?|h|hrs?|hours?|min|mins?|minutes?|m|s|secs?|seconds?)\.?"
+_DURATION = rf"[+-]?{_PART}([\s,]*{_PART})*|-?P(\d+D)?(T(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?"
 _MEASURED = r"^[+-]?\d+(?:[.,]\d+)?\s?(?P<unit>\p{L}[\p{L}/²³]{0,9}|°\p{L}?)$"
 
 
-def described(known: pd.Series) -> str:
-    """What text is, where nearly all of it is numbers in a spelling that is not read; empty where it is not.
+#: With more different words than this beside its numbers a column of text is no column of numbers.
+_FEW_WORDS = 2
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """What nearly all text of a column is, with an example, and what to do to have it read as numbers."""
+
+    what: str
+    remedy: str = "write them as 1234.5 to have numbers"
+
+
+def described(known: pd.Series) -> Spelling | None:
+    """What text is, where nearly all of it is numbers to a person; None where it is not.
 
     Parameters
     ----------
     known : shape (n_known,): text, none of it missing.
     """
-    distinct = pa.array(known.unique().tolist(), pa.large_string())
+    counts = known.value_counts(sort=False)
+    distinct = pa.array(counts.index.tolist(), pa.large_string())
+    if what := _spelt_as(distinct):
+        return Spelling(what)
+    numbers = pc.match_substring_regex(distinct, "|".join(map(marks.pattern, (PLAIN, EUROPEAN, ENGLISH))))
+    words = {word: int(counts[word]) for word in distinct.filter(pc.invert(numbers)).to_pylist()}
+    if len(words) < len(distinct) - len(words) and (remedy := missing_option(words)):
+        return Spelling(f"numbers but for {listed(words)} ({100 * sum(words.values()) / len(known):.0f} %)", remedy)
+    return None
+
+
+def missing_option(words: Mapping[str, int]) -> str:
+    """The option that reads the words beside a column's numbers as missing; empty where they are no such words."""
+    # Excel's errors begin with #; any other word with a digit is a number that is misspelt.
+    if not 0 < len(words) <= _FEW_WORDS or any(word[0] != "#" and any(map(str.isdigit, word)) for word in words):
+        return ""
+    return f"--missing {argument(words)} reads {'it' if len(words) == 1 else 'them'} as missing"
+
+
+def _spelt_as(distinct: pa.Array) -> str:
+    """The spelling that nearly all of the different texts have, with an example; empty where they have none."""
     spelt = distinct.filter(pc.invert(pc.match_substring_regex(distinct, r"^[+-]?\d*\.?\d*([eE][+-]?\d+)?$")))
     plain = len(distinct) - len(spelt)
     for what, pattern in _MARKED.items():
@@ -66,6 +105,9 @@ def described(known: pd.Series) -> str:
     # Codes such as 5A and 7B have letters behind their digits too, but not all the same.
     if len(units) > 1 and len(units) + plain >= _SPELT * len(distinct) and len(units.unique()) == 1:
         return _example("numbers with their unit", spelt)
+    like = pc.match_substring_regex(spelt, f"^({_DURATION})$")
+    if len(like) > 1 and _spelt(like, plain):
+        return _example("durations", spelt.filter(like))
     return ""
 
 

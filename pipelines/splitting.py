@@ -10,12 +10,12 @@ import pandas as pd
 from pipelines import dates, row_keys
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles
 from pipelines.errors import PipelineError
+from pipelines.holdout_share import HoldoutShare
 from registry.cli.text import listed
 from registry.holdout import GROUP, ID, ROW, TIME, HoldoutRule
 
 _FEWEST_TRAINING = 10
 _FEWEST_HELD_OUT = 2
-_FEW_DIFFERENT = 50
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class Split:
     training, holdout : row positions, ascending.
     keys : shape (n_rows,), uint64: the hash of each row's key.
     rule : what holds rows out.
+    notes : what a person should know of it, a sentence each.
     """
 
     training: np.ndarray
     holdout: np.ndarray
     keys: np.ndarray
     rule: HoldoutRule
+    notes: tuple[str, ...] = ()
 
 
 def split(
@@ -62,19 +64,22 @@ def split(
         where there are too few rows, or a class would be on one side only.
     """
     keyed = tuple(roles.id) or tuple(key_columns) or dataset.key_columns
-    keys = row_keys.hash_columns(dataset.column, keyed)
+    keys = row_keys.hash_columns(dataset.key_column, keyed)
     rule = HoldoutRule(ROW, keyed, named=bool(roles.id), columns=keyed, test_size=test_size)
     if roles.time:
         moments = dates.moments(dataset.column(roles.time), roles.time)
         held, cut = _after_cut(moments, test_size, _least_cut(before, roles.time, test_size, moments))
-        rule = msgspec.structs.replace(rule, by=TIME, columns=(roles.time,), cut=cut)
+        rule, units = msgspec.structs.replace(rule, by=TIME, columns=(roles.time,), cut=cut), moments
     elif roles.group:
         rule = msgspec.structs.replace(rule, by=GROUP, columns=(roles.group,))
-        held = row_keys.share(row_keys.hash_columns(dataset.column, rule.columns)) < test_size
+        units = row_keys.hash_columns(dataset.key_column, rule.columns)
+        held = row_keys.share(units) < test_size
     else:
-        rule = msgspec.structs.replace(rule, by=ID if roles.id else ROW)
+        rule, units = msgspec.structs.replace(rule, by=ID if roles.id else ROW), keys
         held = row_keys.share(keys) < test_size
-    result = Split(np.flatnonzero(~held), np.flatnonzero(held), keys, rule)
+    share = HoldoutShare.of(rule, units, held)
+    notes = (share.note(dataset.row_names),) if share.doubtful else ()
+    result = Split(np.flatnonzero(~held), np.flatnonzero(held), keys, rule, notes)
     _check(result, dataset)
     return result
 
@@ -129,35 +134,23 @@ def _moment(rule: HoldoutRule, moments: np.ndarray) -> np.generic:
 
 def _check(result: Split, dataset: Dataset) -> None:
     rows, held = len(dataset.features), len(result.holdout)
-    by = _told(result, dataset)
+    # Few different rows are split badly however many rows there are.
+    by, note = f"held out by {result.rule.by}", "; ".join(result.notes)
     if len(result.training) < _FEWEST_TRAINING or held < _FEWEST_HELD_OUT:
         raise PipelineError(
             f"expected at least {_FEWEST_TRAINING} training and {_FEWEST_HELD_OUT} held-out rows, found "
-            f"{len(result.training)} and {held} of {rows} ({by}); add rows or change --test-size"
+            f"{len(result.training)} and {held} of {rows} ({by}); {note or 'add rows or change --test-size'}"
         )
     if dataset.task != CLASSIFICATION:
         if dataset.target.iloc[result.training].nunique() < 2:
-            raise PipelineError("the target is constant in the training rows; add rows or change --test-size")
+            remedy = note or "add rows or change --test-size"
+            raise PipelineError(f"the target is constant in the training rows; {remedy}")
         return
     classes = set(dataset.classes)
     for side, positions in (("training", result.training), ("held-out", result.holdout)):
         if absent := classes - set(dataset.target.iloc[positions].unique().tolist()):
-            raise PipelineError(
-                f"class {listed(sorted(absent))} is absent from the {side} rows ({by}); "
-                "add rows of it, merge it with another, or change --test-size"
-            )
-
-
-def _told(result: Split, dataset: Dataset) -> str:
-    """How rows are held out, and of how many different values where those are few."""
-    rule = result.rule
-    if rule.by == ROW:
-        different = len(np.unique(result.keys))
-    else:
-        different = len(pd.DataFrame({name: dataset.column(name) for name in rule.columns}).drop_duplicates())
-    if different > _FEW_DIFFERENT or different == len(dataset.features):
-        return f"held out by {rule.by}"
-    return f"held out by {rule.by}, {different} different value{'s'[: different > 1]} of {listed(rule.columns)}"
+            remedy = note or "add rows of it, merge it with another, or change --test-size"
+            raise PipelineError(f"class {listed(sorted(absent))} is absent from the {side} rows ({by}); {remedy}")
 
 
 def held_out_as(rule: HoldoutRule, column: Callable[[str], pd.Series]) -> tuple[np.ndarray, np.ndarray]:

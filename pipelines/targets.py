@@ -12,7 +12,7 @@ from pipelines.columns import DATE, EXACT, NESTED, TypedColumn
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from registry.cli.text import QUOTED, listed, parts, unquoted
-from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning
+from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
 
 REGRESSION = "regression"
 CLASSIFICATION = "classification"
@@ -110,7 +110,7 @@ def weights(text: str, classes: Sequence, option: str) -> dict[Any, float]:
     return by_class
 
 
-def read(name: str, table: Table, cleaning: Cleaning, task: str) -> TypedColumn:
+def read(name: str, table: Table, task: str) -> TypedColumn:
     """The typed target, with its missing values.
 
     Parameters
@@ -123,13 +123,13 @@ def read(name: str, table: Table, cleaning: Cleaning, task: str) -> TypedColumn:
         where no row has a value, or the values are of no one type.
     """
     try:
-        target = columns.infer(name, table.columns[name], cleaning, table.marks_of(name))
+        target = columns.infer(name, table.columns[name], table.cleaning, table.marks_of(name))
     except PipelineError as error:
         if task != CLASSIFICATION:
             raise PipelineError(
                 f"target: {str(error).partition(', or leave')[0]}, or choose another --target"
             ) from None
-        target = columns.text(name, table.columns[name], cleaning)
+        target = columns.text(name, table.columns[name], table.cleaning)
     if target.type == NESTED:
         raise PipelineError(f"target {name!r} holds lists, objects or bytes, expected numbers or labels")
     if target.values.isna().all():
@@ -191,16 +191,16 @@ def values(target: TypedColumn, task: str, *, absent: Sequence[str] = ()) -> pd.
     if task == REGRESSION:
         if target.type == CATEGORY:
             hint = spelling.described(known)
-            contents = hint or f"text ({listed([known.iloc[0]])})"
-            remedy = "write them as 1234.5" if hint else "use --task classification"
+            contents = hint.what if hint else f"text ({listed([known.iloc[0]])})"
+            remedy = hint.remedy if hint else "use --task classification"
             raise PipelineError(f"target {name!r} holds {contents}, a regression needs numbers; {remedy}")
         return known
     labels = _labels(target, known)
     if distinct > _FEW and distinct > _TOO_MANY * len(labels):
-        hint = spelling.described(known) if target.type == CATEGORY else ""
+        hint = spelling.described(known) if target.type == CATEGORY else None
         raise PipelineError(
             f"target {name!r} has {distinct} classes in {len(labels)} rows, too many to learn; "
-            + (f"it holds {hint}: write them as 1234.5 for a regression" if hint else "choose another --target")
+            + (f"it holds {hint.what}: {hint.remedy}" if hint else "choose another --target")
         )
     counts = labels.value_counts()
     if counts.min() < 2:

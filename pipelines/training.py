@@ -12,7 +12,7 @@ from pipelines import example, modelling, record, report, runs, tracking, valida
 from pipelines.coefficients import Coefficient, score_name
 from pipelines.evaluation import comparison, metrics, sections
 from pipelines.evaluation.metrics import Answers
-from pipelines.planning import CLEANING, Settings, TrainingPlan, plan_training
+from pipelines.planning import Settings, TrainingPlan, plan_training
 from pipelines.validation import suite_lookup
 from registry import client as registry_client
 from registry import evidence, logs
@@ -144,7 +144,7 @@ def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
         rows=len(split.holdout),
         metrics=document.metrics,
         baseline=document.baseline.metrics,
-        notes=fitted.notes,
+        notes=(*split.notes, *fitted.notes),
     )
 
 
@@ -155,7 +155,7 @@ def _keep_check(run: _TrainingRun) -> str | None:
         return None
     page = suite_lookup.write(checked.suite, checked.result, run.folder / suite_lookup.ARTIFACTS)
     tracking.log_files(run.folder)
-    validation.raise_for_critical(checked.result)
+    checked.raise_for_critical()
     for finding in checked.result.failures[: validation.NAMED]:
         _log.warning("%s: %s", finding.severity, finding.told())
     return f"{suite_lookup.ARTIFACTS}/{page.name}"
@@ -165,7 +165,7 @@ def _portable(plan: TrainingPlan, pipeline: Pipeline) -> tuple[Scorecard | None,
     """Return the pipeline's scorecard and its parity on the held-out rows; None and None if it has none."""
     dataset = plan.dataset
     try:
-        card = scorecard.compile(pipeline, dataset.inputs, cleaning=CLEANING)
+        card = scorecard.compile(pipeline, dataset.inputs, cleaning=dataset.cleaning)
     except Unsupported as error:
         _log.warning("no scorecard, the model runs where scikit-learn does: %s", error)
         return None, None

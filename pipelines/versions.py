@@ -96,7 +96,8 @@ class Version:
     def column(self, table: Table, wanted: Input) -> pd.Series:
         """A column of a table as one of this version's inputs, read by the version's own rules.
 
-        A version without a scorecard has no rule for the marks of numbers; those of the table apply.
+        A version without a scorecard has no rule for the marks of numbers and the words for a missing value; those of
+        the table apply.
 
         Raises
         ------
@@ -104,11 +105,12 @@ class Version:
             if a value is not of the input's type.
         """
         name = table.known_as(wanted.name) or wanted.name
+        cleaning = table.cleaning if self.scorecard is None else self.cleaning
         if self.scorecard is None and wanted.type == NUMBER:
             marks = table.marks_of(name)
             wanted = Input(wanted.name, NUMBER, wanted.integer, wanted.null, marks.decimal, marks.thousands)
         try:
-            return columns.convert(table.columns[name], wanted, self.cleaning)
+            return columns.convert(table.columns[name], wanted, cleaning)
         except InputError as error:
             marks = Marks(wanted.decimal, wanted.thousands)
             how = f" (it reads numbers with {marks})" if marks != PLAIN else ""

@@ -20,6 +20,8 @@ def _of_metrics(document: Evidence) -> Iterator[str]:
     rows, drawn = document.holdout.rows, document.holdout.bootstrap
     if rows < _FEW_HELD_OUT:
         yield f"The held-out rows are few ({rows:,}), so that every metric is uncertain: read its interval."
+    for note in document.holdout.notes:
+        yield f"{note[0].upper()}{note[1:]}."
     for metric in headlines(document):
         error, baseline = is_error(metric.name), metric.other
         worst = metric.high if error else metric.low

@@ -101,7 +101,7 @@ def evaluate(request: EvaluationRequest) -> Evaluation:
     with runs.interruptible(), runs.folder() as folder:
         version = registered.fetch(client, request.model, folder / "candidate")
         other = _other(client, request.against, version, folder / "other")
-        table = table.written_as(version.inputs)
+        table = table.written_as(version.inputs, version.cleaning)
         beside = f" beside version {other.number}" if other else ""
         _log.info("judging %s%s on %s", version.title, beside, table.source)
         rows = judged_rows.choose(table, version, other, which=request.rows, target=request.target)

@@ -10,8 +10,8 @@ import pandas as pd
 from pipelines import columns, row_keys, splitting
 from pipelines.dataset import CLASSIFICATION, REGRESSION
 from pipelines.errors import PipelineError
-from pipelines.planning import CLEANING
 from pipelines.sources import Table
+from pipelines.sources.table import USUAL
 from pipelines.targets import usual_name
 from pipelines.versions import Version
 from registry.cli.text import listed
@@ -106,9 +106,9 @@ def _truth(table: Table, target: str, version: Version) -> columns.TypedColumn:
     """The target by its type: as text where the version answers text, though all that is here may look like numbers."""
     classes = version.document.model.classes if version.document else version.classes
     if classes and isinstance(classes[0], str):
-        return columns.text(target, table.columns[target], CLEANING)
+        return columns.text(target, table.columns[target], table.cleaning)
     try:
-        return columns.infer(target, table.columns[target], CLEANING, table.marks_of(target))
+        return columns.infer(target, table.columns[target], table.cleaning, table.marks_of(target))
     except PipelineError as error:
         raise PipelineError(f"target: {str(error).partition(', or leave')[0]}") from None
 
@@ -126,7 +126,7 @@ def _task(version: Version, column: columns.TypedColumn, known: np.ndarray) -> t
 
 def typed(table: Table, name: str) -> pd.Series:
     """A column of a table by its type."""
-    return columns.infer(name, table.columns[name], CLEANING, table.marks_of(name)).values
+    return columns.infer(name, table.columns[name], table.cleaning, table.marks_of(name)).values
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _seen(table: Table, version: Version) -> _Seen:
     @cache
     def column(name: str) -> pd.Series:
         own = table.known_as(name) or name
-        return columns.infer_key(name, table.columns[own], CLEANING, table.marks_of(own)).values
+        return columns.infer_key(name, table.columns[own], USUAL, table.marks_of(own)).values
 
     if rule is not None and rule.applies and all(map(table.known_as, rule.needed)):
         # JudgedRows of which the column of times tells nothing that can be compared with the cut are as any other rows.

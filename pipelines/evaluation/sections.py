@@ -1,5 +1,6 @@
 """Answers on held-out rows -> the sections of evidence, and the table of the answers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,12 @@ def holdout_section(
     earlier: OtherVersions | None,
     resamples: int,
     like: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Holdout:
     """The ``holdout`` section of evidence; see ``Holdout``."""
     drawn = Bootstrap(resamples, min(rows, metrics.BOOTSTRAP_ROWS), metrics.LEVEL) if resamples else None
-    return Holdout.of(rule, rows=rows, training_rows=training_rows, earlier=earlier, like=like, bootstrap=drawn)
+    facts = {"rows": rows, "training_rows": training_rows, "earlier": earlier, "like": like, "bootstrap": drawn}
+    return Holdout.of(rule, **facts, notes=list(notes))
 
 
 def parity_section(pipeline: Any, card: Scorecard, frame: pd.DataFrame) -> Parity:

@@ -9,7 +9,7 @@ from pipelines.errors import PipelineError
 from pipelines.sources import bundled, files
 from pipelines.sources.bundled import BUNDLED
 from pipelines.sources.files import parse
-from pipelines.sources.options import FIND, OF_NUMBERS, ReadOptions
+from pipelines.sources.options import FIND, OF_TEXT, ReadOptions
 from pipelines.sources.table import Origin, Table, checked
 
 __all__ = ["BUNDLED", "FIND", "Origin", "ReadOptions", "Table", "parse", "read"]
@@ -43,10 +43,11 @@ def read(data: str, *, query: str | None = None, options: ReadOptions = FIND) ->
     if scheme not in ("", "file"):
         from pipelines.sources import sql
 
-        options.refuse_for("a database", allowed=OF_NUMBERS)
+        options.refuse_for("a database", allowed=OF_TEXT)
         table = checked(sql.read(data, query))
-        marked = marks.given(table.columns, options.decimal, options.thousands)
-        return replace(table, marks=marked.by_column, notes=(*table.notes, *marked.notes))
+        marked = marks.given(table.columns, options)
+        notes = (*table.notes, *marked.notes)
+        return replace(table, marks=marked.by_column, notes=notes, cleaning=options.cleaning)
     path = os.path.expanduser(rest if scheme else data)
     name = data.lower().replace("-", "_")
     if name in BUNDLED and not os.path.exists(path):

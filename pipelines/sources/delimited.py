@@ -1,10 +1,7 @@
 """Delimited text (CSV, TSV, columns between blanks, ...) -> an Arrow table of text."""
 
 import codecs
-import csv
-import io
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +9,6 @@ import pyarrow.csv
 
 from pipelines.sources.options import BLANKS, ReadOptions
 from pipelines.sources.sniffer import COMMENT, Layout, sniff
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 _BOM = "\ufeff"
 _HEAD = 1 << 20
@@ -102,34 +96,21 @@ def _table(opened: Callable[[], pa.NativeFile], layout: Layout, quoted: bool) ->
 def _row_by_row(text: str, layout: Layout) -> pa.Table:
     """The table by Python's own reader, where Arrow's has no notion of such lines."""
     columns: list[list[str]] = [[] for _ in range(layout.width)]
-    lines = layout.reader(io.StringIO(text, newline=""))
-    try:
-        for number, row in enumerate(_below(lines, layout)):
-            if number == 0 and layout.named:
-                continue
-            if len(row) != layout.width:
-                raise ValueError(_wrong(row, lines.line_num, layout))
-            for column, value in zip(columns, row, strict=True):
-                column.append(value)
-    except csv.Error as error:
-        raise ValueError(f"line {lines.line_num}: {error}") from None
+    for number, (line, row) in enumerate(layout.rows(text)):
+        if number == 0 and layout.named:
+            continue
+        if len(row) != layout.width:
+            raise ValueError(_wrong(row, line, layout))
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
     return pa.table({str(number): pa.array(column, pa.string()) for number, column in enumerate(columns)})
-
-
-def _below(lines: "Reader", layout: Layout) -> Iterator[list[str]]:
-    """The rows that are not empty, from the first one that counts."""
-    return (row for row in lines if row and lines.line_num > layout.above)
 
 
 def _explain(text: str, layout: Layout) -> None:
     """Raise what is wrong with a file that Arrow refused, with the line; slow, and only for files that are wrong."""
-    lines = layout.reader(io.StringIO(text, newline=""))
-    try:
-        for number, row in enumerate(_below(lines, layout)):
-            if len(row) != layout.width and not (number == 0 and layout.named):
-                raise ValueError(_wrong(row, lines.line_num, layout))
-    except csv.Error as error:
-        raise ValueError(f"line {lines.line_num}: {error}") from None
+    for number, (line, row) in enumerate(layout.rows(text)):
+        if len(row) != layout.width and not (number == 0 and layout.named):
+            raise ValueError(_wrong(row, line, layout))
 
 
 def _wrong(row: list[str], line: int, layout: Layout) -> str:

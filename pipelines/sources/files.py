@@ -16,7 +16,7 @@ from pipelines import marks
 from pipelines.errors import PipelineError
 from pipelines.sources import delimited, encodings, jsonlines, scalars
 from pipelines.sources.bundled import BUNDLED
-from pipelines.sources.options import FIND, OF_NUMBERS, ReadOptions
+from pipelines.sources.options import FIND, OF_TEXT, ReadOptions
 from pipelines.sources.table import Table, named
 from registry.cli.text import one_line
 
@@ -56,6 +56,8 @@ _STRANGE_TEXT = {
     b"@relation": "an ARFF file of Weka; convert it to CSV, for example with scipy.io.arff.loadarff",
 }
 _CHUNK = 1 << 20
+# Programs and pictures have more NUL bytes than this share, text has none but by mistake.
+_FEW_NULS = 0.001
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _parse(file: _File, options: ReadOptions) -> Table:
             _refuse_strangers(start, file.source)
         if start.startswith(b"PAR1") or kind == PARQUET:
             kind = PARQUET
-            options.refuse_for("Parquet", allowed=OF_NUMBERS)
+            options.refuse_for("Parquet", allowed=OF_TEXT)
             contents = _Found(_parquet(file.open))
         else:
             contents = _text(file, kind, options, encoding, _DELIMITERS.get(suffix), quoted)
@@ -134,7 +136,7 @@ def _parse(file: _File, options: ReadOptions) -> Table:
         raise PipelineError(f"{file.source} is not UTF-8 text (byte {error.start}); give --encoding") from None
     except (pa.ArrowException, ValueError, OSError) as error:
         raise PipelineError(f"{file.source} cannot be read as {kind}: {one_line(error)}") from None
-    columns = named(contents.columns, file.source)
+    columns = named(contents.columns, file.source, delimited=contents.separator is not None)
     renamed = dict(zip(contents.columns.column_names, columns.column_names, strict=True))
     marked = _marked(columns, contents.separator, options, commas=quoted or contents.separator != ",")
     return Table(
@@ -145,6 +147,7 @@ def _parse(file: _File, options: ReadOptions) -> Table:
         marks=marked.by_column,
         notes=(*contents.notes, *marked.notes),
         scalars=frozenset(renamed[name] for name in contents.scalars),
+        cleaning=options.cleaning,
     )
 
 
@@ -190,7 +193,7 @@ def _parsed_text(
         start = stream.read(_CHUNK)
     _refuse_binary(start, file.source)
     if kind == LINES:
-        options.refuse_for(LINES, allowed=(*OF_NUMBERS, "encoding"))
+        options.refuse_for(LINES, allowed=(*OF_TEXT, "encoding"))
         columns, mixed = jsonlines.read(file.open)
         return _Found(columns, scalars.told(mixed), scalars=frozenset(mixed))
     _refuse_strange_text(start, file.source)
@@ -201,8 +204,8 @@ def _parsed_text(
 def _marked(columns: pa.Table, separator: str | None, options: ReadOptions, *, commas: bool) -> marks.FoundMarks:
     """The marks of the columns: as they are given, or found in a delimited file."""
     if separator is None or options.decimal is not None or options.thousands is not None:
-        return marks.given(columns, options.decimal, options.thousands)
-    return marks.find(columns, separator, commas=commas)
+        return marks.given(columns, options)
+    return marks.find(columns, separator, options.cleaning, commas=commas)
 
 
 def _content(file: _File) -> bytes:
@@ -261,7 +264,13 @@ def _refuse_strange_text(start: bytes, source: str) -> None:
 
 
 def _refuse_binary(start: bytes, source: str) -> None:
-    if b"\0" in start:
+    if 0 < (count := start.count(b"\0")) < _FEW_NULS * len(start):
+        line = start[: start.index(b"\0")].count(b"\n") + 1
+        raise PipelineError(
+            f"{source} holds a NUL byte in line {line}{', and others' if count > 1 else ''}; remove it, for example "
+            "with tr -d '\\000', or give --encoding if this is text of another encoding"
+        )
+    if count:
         raise PipelineError(
             f"{source} is binary, neither text nor Parquet; give a CSV, TSV, Parquet or JSON lines file"
         )

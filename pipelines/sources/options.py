@@ -4,10 +4,11 @@ import codecs
 from dataclasses import dataclass, fields
 
 from pipelines.errors import PipelineError
-from serving.scorecard.inputs import DECIMALS, THOUSANDS
+from pipelines.numerals import is_number
+from serving.scorecard.inputs import DECIMALS, MISSING_TEXT, THOUSANDS, Cleaning
 
 #: Options that mean something for text in any table, also in one whose columns have types.
-OF_NUMBERS = ("decimal", "thousands")
+OF_TEXT = ("decimal", "thousands", "missing")
 
 #: A separator that stands for any run of blanks and tabs.
 BLANKS = " "
@@ -27,6 +28,8 @@ class ReadOptions:
     decimal, thousands : the marks in numbers, of ``inputs.DECIMALS`` and ``inputs.THOUSANDS``.
     encoding : the name of a text encoding that Python knows.
     header : whether the first line names the columns.
+    missing : words that mean a missing value, beside ``inputs.MISSING_TEXT``.
+    skip_rows : how many lines to skip at the start of a text file; 0 says that the first line belongs to the table.
 
     Raises
     ------
@@ -39,6 +42,8 @@ class ReadOptions:
     thousands: str | None = None
     encoding: str | None = None
     header: bool | None = None
+    missing: tuple[str, ...] = ()
+    skip_rows: int | None = None
 
     def __post_init__(self) -> None:
         if self.sep is not None:
@@ -54,12 +59,26 @@ class ReadOptions:
             )
         if self.encoding is not None:
             object.__setattr__(self, "encoding", _encoding(self.encoding))
+        if self.skip_rows is not None and self.skip_rows < 0:
+            raise PipelineError(f"--skip-rows: expected 0 or more, found {self.skip_rows}")
+        for word in self.missing:
+            # JSON's numbers are no text, and a model could not tell this one from an amount.
+            if is_number(word):
+                raise PipelineError(
+                    f"--missing: expected words, found the number {word!r}; leave those values empty in the table"
+                )
+
+    @property
+    def cleaning(self) -> Cleaning:
+        """How the text of the table is read."""
+        return Cleaning(missing=MISSING_TEXT.union(self.missing))
 
     def refuse_for(self, what: str, *, allowed: tuple[str, ...] = ()) -> None:
         """Raise PipelineError where an option is given that means nothing for such a table."""
         for option in fields(self):
-            if getattr(self, option.name) is not None and option.name not in allowed:
-                raise PipelineError(f"--{option.name} goes with delimited text, found {what}; leave it out")
+            if getattr(self, option.name) != option.default and option.name not in allowed:
+                name = option.name.replace("_", "-")
+                raise PipelineError(f"--{name} goes with delimited text, found {what}; leave it out")
 
 
 #: Nothing is said: all is found out.

@@ -5,10 +5,11 @@ import io
 import itertools
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipelines.sources import header
+from pipelines.sources import header, preamble
 from pipelines.sources.options import BLANKS, ReadOptions
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Layout:
     delimiter : between two values; ``BLANKS`` for runs of blanks.
     names : of the columns, trimmed; "" where there is none.
     width : how many values a line has: more than there are names where each line ends with a delimiter.
-    above : the lines above the first row: empty ones, comments, ``sep=;``.
+    above : the lines above the first row: those to skip, empty ones, comments, ``sep=;``.
     named : whether the first row is the line of names.
     titled : where the names are, in words.
     spaced : whether blanks stand between a delimiter and a quotation mark, which Arrow does not skip.
@@ -61,11 +62,28 @@ class Layout:
     @property
     def mark(self) -> str:
         """The delimiter, as a person reads it."""
-        return _SHOWN.get(self.delimiter, repr(self.delimiter))
+        return _shown(self.delimiter)
 
     def reader(self, lines: io.StringIO) -> "Reader":
         """Rows by Python's own ``csv``; its ``line_num`` counts lines."""
         return _reader(lines, self.delimiter, self.spaced)
+
+    def rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        """The number of the line at which each row of a file ends, from 1, and the row; without empty rows.
+
+        Raises
+        ------
+        ValueError
+            if a line is no delimited text.
+        """
+        stream = io.StringIO(text, newline="")
+        for _ in range(self.above):
+            stream.readline()
+        lines = self.reader(stream)
+        try:
+            yield from ((self.above + lines.line_num, row) for row in lines if row)
+        except csv.Error as error:
+            raise ValueError(f"line {self.above + lines.line_num}: {error}") from None
 
 
 def sniff(head: str, complete: bool, options: ReadOptions, usual: str | None) -> Layout:
@@ -83,7 +101,8 @@ def sniff(head: str, complete: bool, options: ReadOptions, usual: str | None) ->
     ValueError
         where it is no delimited text.
     """
-    start, said, comments = _beginning(head)
+    skipped = _after_lines(head, options.skip_rows or 0)
+    start, said, comments = _beginning(head, skipped)
     body = head[start:]
     if not body.strip() and comments:  # names that begin with the mark of comments, and nothing below them
         body = comments.pop()
@@ -94,9 +113,16 @@ def sniff(head: str, complete: bool, options: ReadOptions, usual: str | None) ->
     rows = _sample(body, delimiter, spaced, complete)
     if not rows or not (any(map(str.strip, rows[0])) or options.header is False):
         raise ValueError("the first line, which names the columns, is empty")
-    if options.sep is None and len(rows[0]) == 1:
+    line = len(_BREAK.findall(head[: len(head) - len(body)]))
+    alone = len(rows[0]) == 1
+    if options.sep is not None and alone:
+        _refuse_separator(body, options.sep)
+    if options.skip_rows is None:
+        uncut = alone or Counter(map(len, rows[1:] or rows)).most_common(1)[0][0] == 1
+        _refuse_preamble(body, line, (delimiter, *_MARKS) if options.sep is None and uncut else delimiter)
+    if options.sep is None and alone:
         _refuse_blanks(rows)
-    layout = Layout(delimiter, (), 0, len(_BREAK.findall(head[: len(head) - len(body)])), True, spaced)
+    layout = Layout(delimiter, (), 0, line, True, spaced)
     above = [names for line in comments[-1:] for names in layout.reader(io.StringIO(line[1:].strip()))]
     attached = len(comments) == 1 and comments[0][1:2].strip() != ""
     layout = _named(layout, rows, above[0] if above else [], attached, options.header)
@@ -154,9 +180,56 @@ def _refuse_blanks(rows: list[list[str]]) -> None:
         )
 
 
-def _beginning(head: str) -> tuple[int, str | None, list[str]]:
-    """Where the rows begin, the delimiter that a line says, and the comments above them."""
-    start, said, comments = 0, None, []
+def _shown(delimiter: str) -> str:
+    return _SHOWN.get(delimiter, repr(delimiter))
+
+
+def _refuse_preamble(body: str, above: int, marks: Sequence[str]) -> None:
+    """Raise if lines above the table, such as a title, would be read as its names."""
+    begins = []
+    for mark in dict.fromkeys(marks):
+        lines = _reader(io.StringIO(body, newline=""), mark, True)
+        rows, number = [], 1
+        try:
+            for row in itertools.islice(lines, _SAMPLE):
+                rows.append((number, row))
+                number = lines.line_num + 1
+        except csv.Error:
+            continue
+        if line := preamble.table_line(rows):
+            begins.append((max(len(row) for _, row in rows), line))
+    if begins:
+        line = above + max(begins)[1]
+        raise ValueError(
+            f"the table seems to begin at line {line}, below lines of another kind; --skip-rows {line - 1} skips them "
+            "(--skip-rows 0: the first line belongs to the table)"
+        )
+
+
+def _refuse_separator(body: str, given: str) -> None:
+    """Raise if the separator that the user gives is not in the first line, but another one is."""
+    other = _delimiter(body)
+    if other != given and other in body.splitlines()[0].strip():
+        raise ValueError(
+            f"--sep {_shown(given)}: the first line has none, and {_shown(other)} seems to be the separator; "
+            "leave --sep out"
+        )
+
+
+def _after_lines(head: str, count: int) -> int:
+    """Where the line after so many lines begins."""
+    place = 0
+    for number in range(count):
+        end = _BREAK.search(head, place)
+        if end is None:
+            raise ValueError(f"--skip-rows {count}: expected more lines than that, found {number + 1}")
+        place = end.end()
+    return place
+
+
+def _beginning(head: str, start: int) -> tuple[int, str | None, list[str]]:
+    """Where the rows begin from a place on, the delimiter that a line says, and the comments above them."""
+    said, comments = None, []
     while True:
         start += len(head[start:]) - len(head[start:].lstrip("\r\n"))
         if separator := _SEPARATOR.match(head, start):

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # A host's name may stand for two addresses, and each is tried this long.
 _CONNECT_SECONDS = 6
 _ROWS_AT_ONCE = 10_000
+# What begins a statement that reads, behind comments and brackets.
+_SELECT = re.compile(
+    r"(\s|\(|--[^\n]*(\n|$)|/\*.*?\*/)*(select|with|values|table|from)(?=[\s(*\"'`\[])", re.IGNORECASE | re.DOTALL
+)
 
 
 def read(url: str, query: str | None) -> Table:
@@ -105,7 +109,7 @@ def _table(connection: "Connection", query: str) -> "TableClause | None":
     """The table or view that a query names; None where it is a statement of its own."""
     import sqlalchemy
 
-    if re.match(r"(select|with|values|table|from)\s|[(/-]", query, re.IGNORECASE):
+    if _SELECT.match(query):
         return None
     inspector = sqlalchemy.inspect(connection)
     schema, _, bare = query.rpartition(".")
@@ -116,10 +120,13 @@ def _table(connection: "Connection", query: str) -> "TableClause | None":
         if inspector.has_table(name, schema=within):
             names = [column["name"] for column in inspector.get_columns(name, schema=within)]
             return sqlalchemy.table(name, *(sqlalchemy.column(each) for each in names), schema=within)
-    if not re.search(r"\s", query):
-        names = sorted(inspector.get_table_names())
-        raise PipelineError(f"--query {query}: no such table; found {listed(names) if names else 'no table at all'}")
-    return None
+    if re.search(r"\s", query):
+        raise PipelineError(
+            f"--query: expected a table's name or a SELECT, found neither: it begins with {query.split()[0]!r}; "
+            "nothing was executed"
+        )
+    names = sorted(inspector.get_table_names())
+    raise PipelineError(f"--query {query}: no such table; found {listed(names) if names else 'no table at all'}")
 
 
 def _columns(result: "CursorResult", width: int) -> list[list]:

@@ -11,7 +11,10 @@ import pyarrow as pa
 from pipelines.errors import PipelineError
 from pipelines.marks import PLAIN, Marks
 from registry.cli.text import listed
-from serving.scorecard.inputs import NUMBER, Input, column_name
+from serving.scorecard.inputs import NUMBER, Cleaning, Input, column_name
+
+#: How text is read where nothing more is said of it, and always where its values name a row.
+USUAL = Cleaning()
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Table:
     marks : column -> the decimal and thousands marks of its text, where they are not the usual ones.
     notes : what was found or assumed while it was read, a sentence each.
     scalars : the columns of text that held numbers or booleans, too.
+    cleaning : how text is read: which words mean a missing value.
     """
 
     columns: pa.Table
@@ -39,6 +43,7 @@ class Table:
     marks: Mapping[str, Marks] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     scalars: frozenset[str] = frozenset()
+    cleaning: Cleaning = USUAL
 
     def marks_of(self, name: str) -> Marks:
         """The marks of the numbers in a column of text."""
@@ -49,12 +54,16 @@ class Table:
         names = self.columns.column_names
         return next((each for each in (name, name.strip()) if each in names), None)
 
-    def written_as(self, inputs: Sequence[Input]) -> "Table":
-        """The table with the marks that a model's numbers have, for columns of text that show none themselves."""
+    def written_as(self, inputs: Sequence[Input], cleaning: Cleaning) -> "Table":
+        """The table read as a model reads its own: with its words for a missing value, too, and with the marks that its
+        numbers have for columns of text that show none themselves.
+        """
+        words = self.cleaning.missing | cleaning.missing
+        table = replace(self, cleaning=Cleaning(missing=words))
         known = {Marks(one.decimal, one.thousands) for one in inputs if one.type == NUMBER}
         if self.marks or len(known) != 1 or known == {PLAIN}:
-            return self
-        return replace(self, marks=dict.fromkeys(self.columns.column_names, *known))
+            return table
+        return replace(table, marks=dict.fromkeys(self.columns.column_names, *known))
 
     def rows(self, positions: np.ndarray) -> "Table":
         """The table of these rows alone, in this order."""
@@ -97,8 +106,12 @@ def checked(table: Table) -> Table:
     return replace(table, columns=columns, scalars=frozenset(renamed.get(name, name) for name in table.scalars))
 
 
-def named(columns: pa.Table, source: str) -> pa.Table:
+def named(columns: pa.Table, source: str, *, delimited: bool = False) -> pa.Table:
     """Columns with the names that scoring knows them by: trimmed, and ``Unnamed: 3`` where there is none.
+
+    Parameters
+    ----------
+    delimited : whether the names are the first line of a delimited file, which may hold values.
 
     Raises
     ------
@@ -106,12 +119,16 @@ def named(columns: pa.Table, source: str) -> pa.Table:
         where two have one name.
     """
     names = [column_name(name, place) for place, name in enumerate(columns.column_names)]
-    seen: set[str] = set()
-    if twice := sorted({name for name in names if name in seen or seen.add(name)}):
-        raise PipelineError(
-            f"column names must differ, found {listed(twice)} more than once in {source}; rename all but one "
-            "(a file without a line of names is read with --header no)"
-        )
+    written: dict[str, list[str]] = {}
+    for name, raw in zip(names, columns.column_names, strict=True):
+        written.setdefault(name, []).append(raw)
+    clashing = {name: raw for name, raw in written.items() if len(raw) > 1}
+    if clashing:
+        spellings = [raw for each in clashing.values() for raw in dict.fromkeys(each)]
+        once = len(spellings) > len(clashing)
+        told = f"{listed(spellings)}, one name once trimmed," if once else f"{listed(clashing)} more than once"
+        hint = " (a file without a line of names is read with --header no)" if delimited else ""
+        raise PipelineError(f"column names must differ, found {told} in {source}; rename all but one{hint}")
     return columns.rename_columns(names).replace_schema_metadata(None)
 
 

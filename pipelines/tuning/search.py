@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import report, runs, tracking, training, validation
+from pipelines import report, runs, tracking, training
 from pipelines.errors import PipelineError
 from pipelines.training import Trained
 from pipelines.tuning import pictures, studies, trials
@@ -102,7 +102,7 @@ def tune(search: Search) -> Tuned:
         _refuse_busy(client, name, before)
     plan = replace(plan, training=plan.training.with_check(client))
     if plan.training.checked:
-        validation.raise_for_critical(plan.training.checked.result)
+        plan.training.checked.raise_for_critical()
     tags = {**runs.tags(), STUDY_TAG: name, **({CONTINUES_TAG: before} if before else {})}
     with runs.interruptible():
         try:
@@ -189,7 +189,7 @@ def _tell(done: int, total: int, best: float | None, *, better: bool) -> None:
     """Log the progress of the search: at INFO if the last trial was the best so far."""
     progress = Progress("trials", done, total, "" if best is None else f"best {best:.6g}")
     level = logging.INFO if better else logging.DEBUG
-    _log.log(level, "trial %d of %d: %s", done, total, progress.note or "none measured", extra=progress.extra())
+    _log.log(level, "%d of %d trials: %s", done, total, progress.note or "none measured", extra=progress.extra())
 
 
 def _result(plan: SearchPlan, study: "Study", best: "FrozenTrial", run_id: str) -> SearchResult:

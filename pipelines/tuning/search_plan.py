@@ -95,7 +95,7 @@ class SearchPlan:
             "threshold": plan.rule.text if plan.rule else None,
             **asdict(settings.options),
         }
-        return {name: str(value) for name, value in parts.items() if value not in (None, "")}
+        return {name: str(value) for name, value in parts.items() if value not in (None, "", ())}
 
 
 def plan_search(search: Search, *, connect: "Callable[[], MlflowClient] | None" = None) -> SearchPlan:

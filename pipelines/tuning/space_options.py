@@ -51,7 +51,8 @@ def build(
         candidates.append(Candidate(entry, held, {**usual, **own}))
     if len(candidates) == 1 and not candidates[0].space:
         name = entries[0].name
-        fitting = ", ".join(e.name for e in estimators.CATALOGUE if e.task == entries[0].task and e.name != name)
+        others = (e for e in estimators.CATALOGUE if e.task == entries[0].task and e.name != name)
+        fitting = ", ".join(estimators.shown(others))
         raise PipelineError(f"{name} has nothing to tune as it is asked for; use train, or tune one of {fitting}")
     return SearchSpace(tuple(candidates))
 

@@ -2,11 +2,12 @@
 
 from pipelines.validation.docs import write_data_docs
 from pipelines.validation.profiler import draft
-from pipelines.validation.results import NAMED, Finding, SuiteResult, critical, raise_for_critical, write_result
+from pipelines.validation.results import MEND, NAMED, Finding, SuiteResult, critical, raise_for_critical, write_result
 from pipelines.validation.suites import Suite, read_suite, shipped, suite_of, write_suite
 from pipelines.validation.validator import validate
 
 __all__ = [
+    "MEND",
     "NAMED",
     "Finding",
     "Suite",

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from pipelines import ancestry, columns, runs, selection, splitting, tracking, validation
 from pipelines.columns import TypedColumn
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
-from pipelines.planning import CLEANING, model_name
-from pipelines.sources import FIND, ReadOptions, read
+from pipelines.planning import model_name
+from pipelines.sources import FIND, ReadOptions, Table, read
+from pipelines.sources.table import USUAL
 from pipelines.validation import suite_lookup
 from pipelines.validation.suites import FOLDER
 from registry import client as registry_client
@@ -91,7 +91,7 @@ def check(
     if target and target not in table.columns.column_names:
         raise PipelineError(f"--target: no column {target!r} in the table")
     typed = {
-        each: columns.infer_key(each, table.columns[each], CLEANING, table.marks_of(each))
+        each: columns.infer_key(each, table.columns[each], table.cleaning, table.marks_of(each))
         for each in table.columns.column_names
     }
     # A column of no one type is text, which the suite may judge.
@@ -107,7 +107,7 @@ def check(
     ):
         if draft:
             rule = _rule(typed, target, test_size, earlier_versions(client, model))
-            training, held = _halves(_with_target(whole, target), rule)
+            training, held = _halves(table, whole, target, rule)
             chosen = validation.draft(training, model, target=target)
             origin, judged = f"drafted from {len(training)} rows", held
         else:
@@ -151,8 +151,16 @@ def _rule(
     return HoldoutRule(ROW, keyed, columns=keyed, test_size=test_size)
 
 
-def _halves(whole: pd.DataFrame, rule: HoldoutRule) -> tuple[pd.DataFrame, pd.DataFrame]:
-    held = splitting.held_out_as(rule, lambda name: whole[name])[1]
-    if held.all() or not held.any():
+def _halves(
+    table: Table, whole: pd.DataFrame, target: str | None, rule: HoldoutRule
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The training rows and the held-out ones; a row's key is made of its values as they are written."""
+
+    def key_column(name: str) -> pd.Series:
+        return columns.infer_key(name, table.columns[name], USUAL, table.marks_of(name)).values
+
+    held = splitting.held_out_as(rule, key_column)[1]
+    training, judged = (_with_target(whole[rows], target) for rows in (~held, held))
+    if training.empty or judged.empty:
         raise PipelineError(f"expected rows to draft from and rows to judge by, found {len(whole)} in all; add rows")
-    return whole[~held], whole[np.asarray(held)]
+    return training, judged

@@ -53,13 +53,17 @@ class SuiteResult:
         return f"suite {self.name!r} {verdict}: {len(failures)} of {len(self.findings)} expectations not met ({parts})"
 
 
-def raise_for_critical(result: SuiteResult) -> None:
+#: What to do about a table that fails a suite which somebody wrote.
+MEND = "mend the table, or edit the suite where it is wrong"
+
+
+def raise_for_critical(result: SuiteResult, remedy: str = MEND) -> None:
     """Raise PipelineError where a critical expectation failed."""
-    if problem := critical(result):
+    if problem := critical(result, remedy):
         raise PipelineError(problem)
 
 
-def critical(result: SuiteResult) -> str:
+def critical(result: SuiteResult, remedy: str = MEND) -> str:
     """Which critical expectations failed, on one line: what was expected, what was found; "" where none did."""
     if result.success:
         return ""
@@ -70,7 +74,7 @@ def critical(result: SuiteResult) -> str:
     more = "; and more" if len(distinct) > NAMED else ""
     return (
         f"the data fails {len(failed)} critical expectation{'s' * (len(failed) > 1)} of suite {result.name!r}: "
-        f"{told}{more}; mend the table, or edit the suite where it is wrong"
+        f"{told}{more}; {remedy}"
     )
 
 

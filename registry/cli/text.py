@@ -50,6 +50,12 @@ def unquoted(text: str) -> str:
     return text[1:-1].replace('""', '"') if re.fullmatch(QUOTED, text) else text
 
 
+def argument(names: Iterable[str]) -> str:
+    """Names as the value of an option that takes a list of them, as it is typed in a shell: ``a,b``, ``'"a, b",c'``."""
+    text = ",".join('"' + name.replace('"', '""') + '"' if set(name) & set(',"') else name for name in names)
+    return text if re.fullmatch(r"\w[\w.,-]*", text, re.ASCII) else "'" + text.replace("'", "'\"'\"'") + "'"
+
+
 def closest(name: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant; None where none is close."""
     import difflib

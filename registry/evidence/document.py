@@ -118,6 +118,7 @@ class Holdout(HoldoutRule, frozen=True, kw_only=True):
     rows, training_rows : how many were judged, and how many trained on; None if that is not known.
     earlier : None if no registry was asked.
     bootstrap : None if no intervals were drawn.
+    notes : what a person should know of the split, a sentence each.
     """
 
     rows: Count
@@ -125,6 +126,7 @@ class Holdout(HoldoutRule, frozen=True, kw_only=True):
     like: str | None = None
     earlier: OtherVersions | None = None
     bootstrap: Bootstrap | None = None
+    notes: list[str] = []
 
     @classmethod
     def of(cls, rule: HoldoutRule, **facts: Any) -> "Holdout":

@@ -11,7 +11,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
@@ -38,7 +38,9 @@ from tests.serving.scorecard.node import Node
 QUICK = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False}
 ROWS = 80
 LINES, CSV = "application/jsonlines", "text/csv"
-MISSING = ("", "NA", " ? ", "null", "nan")
+#: What the user says is missing, too.
+WORDS = ("-", "n/k")
+MISSING = ("", "NA", " ? ", "null", "nan", *WORDS)
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,19 @@ def whole(draw: random.Random) -> str:
 
 
 def truth(draw: random.Random) -> str:
-    return draw.choice(["true", "FALSE", " True", "false ", *MISSING[:2]])
+    return draw.choice(["true", "FALSE", " True", "false ", *MISSING[:2], *WORDS])
 
 
 def code(draw: random.Random) -> str:
-    return draw.choice(["00501", "1E5", " A1", "a1", "10115 ", "3", "3.0", "it's", 'say "q"', "é", *MISSING[:2]])
+    return draw.choice(
+        ["00501", "1E5", " A1", "a1", "10115 ", "3", "3.0", "it's", 'say "q"', "é", *MISSING[:2], *WORDS]
+    )
 
 
 def european(draw: random.Random) -> str:
     value = draw.uniform(-9_999_999, 9_999_999)
     text = f"{value:,.2f}".translate(str.maketrans(",.", ".,"))
-    return draw.choice([text, f"{draw.uniform(0, 99):.1f}".replace(".", ","), f" {text} ", "?"])
+    return draw.choice([text, f"{draw.uniform(0, 99):.1f}".replace(".", ","), f" {text} ", "?", *WORDS])
 
 
 def thousands(draw: random.Random) -> str:
@@ -89,7 +93,7 @@ def thousands(draw: random.Random) -> str:
 
 
 def scalar(draw: random.Random) -> object:
-    return draw.choice([1, 2, 3, 2.5, 3.0, True, False, "5+", " unknown ", "00501", "NA", None, 1e-7, -4])
+    return draw.choice([1, 2, 3, 2.5, 3.0, True, False, "5+", " unknown ", "00501", "NA", "-", None, 1e-7, -4])
 
 
 def any_number(draw: random.Random) -> object:
@@ -146,7 +150,8 @@ def checked(tracking: str, node: Node | None) -> Callable[[File], None]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, file.name)
             path.write_text(file.text, encoding="utf-8", newline="")
-            trained = train(Settings(str(path), name="law", roles=Roles(target="y"), **QUICK))
+            asked = Settings(str(path), name="law", roles=Roles(target="y"), **QUICK)
+            trained = train(replace(asked, options=sources.ReadOptions(missing=WORDS)))
             version = versions.fetch(connect(), trained.model_uri, Path(folder))
             frame = version.read(sources.read(str(path)))
             expected = version.predict(frame)

@@ -17,7 +17,6 @@ from registry.cli.text import spans
 from registry.earlier_versions import EarlierVersion
 from registry.evidence.document import OtherVersions
 from registry.holdout import HoldoutRule
-from serving.scorecard.inputs import Cleaning
 from tests.effort import times
 
 POOL = 240
@@ -67,7 +66,7 @@ def train(
     roles = replace(roles, target="y", task="regression")
     versions = [one.version for one in reversed(earlier)]
     taken = ancestry.take_over(versions, roles, target=check(table, roles), columns=table.columns.column_names)
-    dataset = prepare(table, taken.roles, cleaning=Cleaning())
+    dataset = prepare(table, taken.roles)
     split = splitting.split(dataset, taken.roles, test_size=test_size, key_columns=taken.key_columns, before=taken.rule)
     rule = HoldoutRule.from_tag(split.rule.to_tag() or "")
     assert rule == split.rule
@@ -233,7 +232,7 @@ def test_what_an_adopted_or_older_version_is_known_by_is_taken_over_though_its_t
         found = taken([version])
         assert (found.key_columns, found.roles, found.notes) == (("size", "colour"), Roles(), ())
     later = train(ROWS, Roles(), [])
-    dataset = prepare(Table(pa.Table.from_pandas(ROWS), "t", "t", "d"), Roles(target="y"), cleaning=Cleaning())
+    dataset = prepare(Table(pa.Table.from_pandas(ROWS), "t", "t", "d"), Roles(target="y"))
     split = splitting.split(dataset, Roles(target="y"), test_size=0.2)
     versions = [earlier("2", by="given", columns=(), test_size=None), EarlierVersion("3", None), earlier("4", scheme=1)]
     found = ancestry.known([later.version, *versions], dataset, split)

@@ -239,6 +239,13 @@ def test_the_champion_is_compared_on_the_same_rows():
     assert "champion" not in page().text.lower()
 
 
+def test_notes_of_the_split_are_caveats():
+    holdout = {**EVIDENCE["holdout"], "notes": ["the table's 891 rows are 6 different; --id Row holds rows out"]}
+    told = "The table's 891 rows are 6 different; --id Row holds rows out."
+    assert told in page({**EVIDENCE, "holdout": holdout}).text
+    assert told not in page().text
+
+
 SEEN = {"unseen": ["1", "2", "3"], "seen": {"4": 1017}, "unknown": ["5"]}
 KNOWN = [
     ({"by": "row"}, ["This version was trained on none of these rows. A later version of this name"]),

@@ -14,7 +14,6 @@ from pipelines import profile
 from pipelines.dataset import CLASSIFICATION, REGRESSION, Dataset, Roles, prepare
 from pipelines.errors import PipelineError
 from pipelines.sources import Table, parse, read
-from serving.scorecard.inputs import Cleaning
 from tests.effort import times
 
 ROWS = 60
@@ -26,9 +25,7 @@ Y = DRAW.standard_normal(ROWS)
 def prepared(columns: dict, *, task_of_estimator=None, **roles) -> Dataset:
     """A table of 60 rows with a feature x and a target y beside the columns given."""
     table = pa.table({"x": X, "y": Y} | columns)
-    return prepare(
-        Table(table, "t", "t.csv", "sha256:0"), Roles(**roles), cleaning=Cleaning(), task_of_estimator=task_of_estimator
-    )
+    return prepare(Table(table, "t", "t.csv", "sha256:0"), Roles(**roles), task_of_estimator=task_of_estimator)
 
 
 def left_out(name: str, values, **roles) -> str | None:
@@ -200,8 +197,8 @@ def test_an_identifier_is_judged_by_the_rows_of_each_value():
             "y": np.arange(6000) / 7,
         }
     )
-    assert "shop_id" in prepare(Table(table, "t", "t", "d"), Roles(), cleaning=Cleaning()).features
-    few = prepare(Table(table.slice(0, 600), "t", "t", "d"), Roles(), cleaning=Cleaning())
+    assert "shop_id" in prepare(Table(table, "t", "t", "d"), Roles()).features
+    few = prepare(Table(table.slice(0, 600), "t", "t", "d"), Roles())
     assert few.left_out["shop_id"] == "an identifier; --keep overrules"
 
 
@@ -363,12 +360,12 @@ def test_numbers_and_words_are_labels_where_labels_are_asked_for():
 @pytest.mark.parametrize("name", ["target", "Label", "CLASS", "y"])
 def test_a_target_goes_by_its_usual_names(name):
     table = pa.table({"x": X, name: Y})
-    assert prepare(Table(table, "t", "t", "d"), Roles(), cleaning=Cleaning()).target_name == name
+    assert prepare(Table(table, "t", "t", "d"), Roles()).target_name == name
 
 
 def test_without_a_usual_name_a_target_is_asked_for():
     with pytest.raises(PipelineError, match="--target is needed: the column to predict, one of 'x', 'z'"):
-        prepare(Table(pa.table({"x": X, "z": Y}), "t", "t", "d"), Roles(), cleaning=Cleaning())
+        prepare(Table(pa.table({"x": X, "z": Y}), "t", "t", "d"), Roles())
 
 
 @pytest.mark.parametrize(
@@ -399,7 +396,7 @@ def test_a_target_that_cannot_be_learned_is_refused(values, task, line):
 
 def test_many_classes_with_rows_enough_are_taken():
     table = pa.table({"x": np.arange(4000) / 7, "y": [f"class {place % 1000}" for place in range(4000)]})
-    dataset = prepare(Table(table, "t", "t", "d"), Roles(), cleaning=Cleaning())
+    dataset = prepare(Table(table, "t", "t", "d"), Roles())
     assert len(dataset.classes) == 1000
 
 
@@ -439,7 +436,7 @@ def test_any_table_is_a_dataset_or_one_line(table, task):
     target = table.column_names[0]
     found: Dataset | str
     try:
-        found = prepare(Table(table, "t", "t", "d"), Roles(target=target, task=task), cleaning=Cleaning())
+        found = prepare(Table(table, "t", "t", "d"), Roles(target=target, task=task))
     except PipelineError as error:
         found = str(error)
     if isinstance(found, str):
@@ -463,12 +460,12 @@ def test_any_table_is_a_dataset_or_one_line(table, task):
 
 
 def test_bundled_tables_take_their_own_target_and_task():
-    iris = prepare(read("iris"), Roles(), cleaning=Cleaning())
+    iris = prepare(read("iris"), Roles())
     assert (iris.task, iris.classes, len(iris.inputs)) == (CLASSIFICATION, [0, 1, 2], 4)
-    digits = prepare(read("digits"), Roles(), cleaning=Cleaning())
+    digits = prepare(read("digits"), Roles())
     assert {"pixel_0_0", "pixel_4_0"} & digits.left_out.keys()
     with pytest.raises(PipelineError, match="--target is needed"):
-        prepare(read("linnerud"), Roles(), cleaning=Cleaning())
+        prepare(read("linnerud"), Roles())
 
 
 def test_a_table_as_people_have_them():
@@ -481,7 +478,7 @@ def test_a_table_as_people_have_them():
             for place in range(1, 201)
         )
     )  # fmt: skip
-    dataset = prepare(parse(text.encode(), "titanic.csv", "titanic.csv"), Roles(target="Survived"), cleaning=Cleaning())
+    dataset = prepare(parse(text.encode(), "titanic.csv", "titanic.csv"), Roles(target="Survived"))
     assert [column.name for column in dataset.inputs] == ["Pclass", "Sex", "Age", "SibSp", "Fare", "Embarked"]
     assert [column.integer for column in dataset.inputs] == [True, False, True, True, False, False]
     assert dataset.left_out["PassengerId"] == "a row number; --keep overrules"

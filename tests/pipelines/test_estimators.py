@@ -1,10 +1,14 @@
 """The catalogue of estimators: names, tasks, parameters, and that every entry fits."""
 
+import re
+
 import numpy as np
 import pytest
 
 from pipelines import estimators
+from pipelines.__main__ import cli
 from pipelines.errors import PipelineError
+from pipelines.sources import BUNDLED
 
 DRAW = np.random.default_rng(0)
 TABLE = DRAW.standard_normal((60, 3))
@@ -139,3 +143,13 @@ def test_the_threshold_is_of_the_positive_label():
     never = estimators.build(estimators.find("logistic"), {}, seed=0, threshold=(1 - 1e-12, "no")).fit(TABLE, labels)
     assert set(always.predict(TABLE)) == {"no"}
     assert set(never.predict(TABLE)) == {"yes"}
+
+
+def test_messages_have_the_names_of_help():
+    texts = " ".join(option.help for command in cli.commands.values() for option in command.params if option.help)
+    named = set(re.findall(r"[\w-]+", texts))
+    assert {*BUNDLED, *estimators.shown(estimators.CATALOGUE)} <= named
+    with pytest.raises(PipelineError, match=r", linear-svm, mlp$"):
+        estimators.choose("ridge", "classification")
+    with pytest.raises(PipelineError, match=r"expected one of .*, mlp, "):
+        estimators.find("quux")

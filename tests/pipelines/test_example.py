@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pipelines import example
 from pipelines.dataset import Dataset, Roles, prepare
-from pipelines.planning import CLEANING, Settings
+from pipelines.planning import Settings
 from pipelines.sources import Table
+from pipelines.sources.table import USUAL
 from pipelines.training import train
 from tests.effort import times
 from tests.pipelines import tables
@@ -27,7 +28,7 @@ def dataset(**columns: list) -> Dataset:
     rows = len(next(iter(columns.values())))
     keep = tuple(columns)
     table = pa.table({**columns, "y": [0.5 + row for row in range(rows)]})
-    return prepare(Table(table, "made", "made", "sha256:0"), Roles(target="y", keep=keep), cleaning=CLEANING)
+    return prepare(Table(table, "made", "made", "sha256:0"), Roles(target="y", keep=keep))
 
 
 def made(given_dataset: Dataset) -> dict:
@@ -111,7 +112,7 @@ def test_law_it_is_readable_and_no_row_unless_every_row_is_there(columns: list[l
     table = dataset(**{f"c{place}": values for place, values in enumerate(columns)})
     row = made(table)
     for item in table.inputs:
-        item.read(row[item.name], CLEANING)
+        item.read(row[item.name], USUAL)
         known = table.features[item.name].dropna()
         if item.type == "category" and row[item.name] is not None:
             assert (known == row[item.name]).sum() >= example.FEWEST

@@ -1,5 +1,6 @@
 """The stable holdout and the folds: laws of a row's place, and the tables that cannot be split."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -13,7 +14,8 @@ from pipelines import columns, row_keys, splitting
 from pipelines.dataset import Dataset, Roles, prepare
 from pipelines.errors import PipelineError
 from pipelines.folds import make_folds
-from pipelines.sources import Table
+from pipelines.holdout_share import HoldoutShare
+from pipelines.sources import ReadOptions, Table
 from registry import holdout
 from serving.scorecard.inputs import Cleaning
 
@@ -21,7 +23,7 @@ ROWS = 400
 
 
 def dataset(columns: dict, roles: Roles = Roles()) -> Dataset:  # noqa: B008  # frozen
-    return prepare(Table(pa.table(columns), "t", "t", "d"), roles, cleaning=Cleaning())
+    return prepare(Table(pa.table(columns), "t", "t", "d"), roles)
 
 
 def made(rows: int = ROWS, seed: int = 0, **columns) -> dict:
@@ -283,18 +285,18 @@ def test_an_earlier_split_is_found_again(by):
     [
         (made(8), {}, r"at least 10 training and 2 held-out rows, found \d+ and \d+ of 8 \(held out by row\)"),
         (made(g=["one"] * ROWS), {"group": "g"},
-         r"found (0 and 400|400 and 0) of 400 \(held out by group, 1 different value of 'g'\)"),
+         r"found (0 and 400|400 and 0) of 400 \(held out by group\); the table's 400 rows have 1 group \(by 'g'\)"),
         (made(t=["2020-01-01"] * ROWS), {"time": "t"},
-         r"found 400 and 0 of 400 \(held out by time, 1 different value of 't'\)"),
+         r"found 400 and 0 of 400 \(held out by time\); the table's 400 rows have 1 time \(by 't'\)"),
         ({"x": ["b", "f", "h", "b"] * 100, "y": made()["y"]}, {},
-         r"found 400 and 0 of 400 \(held out by row, 3 different values of 'x'\)"),
+         r"found 400 and 0 of 400 \(held out by row\); the table's 400 rows are 3 different \(by 'x'\), .* with --id"),
         (made(t=[None, 1.0] * 200), {"time": "t"}, "--time t: 200 rows have no time"),
         (made(t=["a", "b"] * 200), {"time": "t"}, "--time t: expected dates or numbers, found text"),
         (made(t=["12:30", "13:30"] * 200), {"time": "t"}, "--time t: expected dates or numbers, found text"),
         (made(t=["01/02/2020", "03/04/2020"] * 200), {"time": "t"}, "dates like 01/02/2020 can be read in two ways"),
         (made(t=["13/02/2020", "02/13/2020"] * 200), {"time": "t"}, "can be read in two ways"),
         (made(t=[f"2020-01-{1 + row // 300:02}" for row in range(ROWS)], y=["a"] * 300 + ["b"] * 100), {"time": "t"},
-         r"class 'b' is absent from the training rows \(held out by time, 2 different values of 't'\)"),
+         r"class 'b' is absent from the training rows \(held out by time\)"),
         (made(t=[row // 300 for row in range(ROWS)], y=[1.5] * 300 + [2.5] * 100), {"time": "t"},
          "the target is constant in the training rows"),
         (made(y=["rare"] * 2 + ["a", "b"] * 199), {"test_size": 0.01}, "class .* is absent from the held-out rows"),
@@ -385,3 +387,81 @@ def test_what_cannot_be_folded_is_one_line():
     late = ["a"] * 250 + ["a", "b"] * 75
     with pytest.raises(PipelineError, match=r"the rows beside a fold \(time\) hold one class only; give --folds 0"):
         folds(made(t=np.arange(ROWS), y=late), time="t")
+
+
+# --- few different rows
+
+#: Of six different rows some are held out by this share, and some are not.
+SHARE = 0.4
+
+
+def few_different(different: int, rows: int, **columns) -> dict:
+    draw = np.random.default_rng(3)
+    codes = draw.integers(0, different, rows)
+    return {"x": [code * 0.5 for code in codes], "y": draw.standard_normal(rows), **columns}
+
+
+def test_few_different_rows_are_told_with_what_to_do():
+    (note,) = split(few_different(6, 900), test_size=SHARE).notes
+    assert "the table's 900 rows are 6 different (by 'x'), and equal rows stay on one side: " in note
+    assert "where 40 % was asked for; " in note
+    assert "name it with --id" in note
+    numbered = few_different(6, 900, PassengerId=list(range(1, 901)), code=["a"] * 900)
+    (note,) = split(numbered, test_size=SHARE).notes
+    assert note.endswith("; --id PassengerId holds rows out one by one")
+    assert split(numbered, test_size=SHARE, id=("PassengerId",)).notes == ()
+
+
+def test_few_groups_and_a_coarse_time_are_told():
+    grouped = few_different(900, 900, house=[f"h{row % 5}" for row in range(900)])
+    (note,) = split(grouped, test_size=0.2, group="house").notes
+    assert "have 5 groups (by 'house'), and rows of one group stay on one side" in note
+    assert "--group" in note
+    yearly = few_different(900, 900, year=[2020.0 + row % 2 for row in range(900)])
+    (note,) = split(yearly, test_size=0.2, time="year").notes
+    assert "1 of the 2, 50 % of the rows, are held out" in note
+    assert "--time" in note
+
+
+def test_a_share_that_equal_rows_put_off_is_told():
+    # Half of the table is one row, the rest differs: enough different rows, but one of them decides.
+    columns = few_different(10**9, 2000)
+    columns["x"][:1000] = [-1.5] * 1000
+    parts = split(columns, test_size=0.2)
+    share = len(parts.holdout) / 2000
+    assert bool(parts.notes)
+    assert abs(share - 0.2) > 0.05
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=300),
+    st.floats(0.05, 0.6),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_share_is_doubted_only_if_rows_that_are_alike_are_to_blame(sizes, test_size, seed):
+    rule = holdout.HoldoutRule(holdout.ROW, ("x",), columns=("x",), test_size=test_size)
+    units = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    held = np.random.default_rng(seed).random(len(sizes)) < test_size
+    share = HoldoutShare.of(rule, units, held[units])
+    assert share.share == pytest.approx(held[units].mean())
+    # Rows that all differ are split as well as so many rows can be.
+    assert not HoldoutShare.of(rule, np.arange(len(units)), held[units]).doubtful
+    if len(sizes) < 10 and len(units) >= 2 * len(sizes):
+        assert share.doubtful
+    if share.doubtful:
+        assert len(set(sizes)) > 1 or sizes[0] > 1
+
+
+def test_words_for_a_missing_value_move_no_row():
+    draw = np.random.default_rng(0)
+    texts = [("-", "none", "1.5", "2", "x")[place] for place in draw.integers(0, 5, ROWS)]
+    amounts = [("-", "7", "8.25")[place] for place in draw.integers(0, 3, ROWS)]
+    columns = {"a": texts, "n": amounts, "b": [f"v{place}" for place in draw.integers(0, 90, ROWS)]}
+    table = Table(pa.table(columns | {"y": draw.standard_normal(ROWS)}), "t", "t", "d")
+    plain = prepare(table, Roles(target="y"))
+    cleaned = prepare(replace(table, cleaning=ReadOptions(missing=("-", "none")).cleaning), Roles(target="y"))
+    assert plain.features["n"].dtype != cleaned.features["n"].dtype == np.float64
+    before, after = (splitting.split(each, Roles(), test_size=0.25) for each in (plain, cleaned))
+    assert np.array_equal(before.keys, after.keys)
+    assert np.array_equal(before.holdout, after.holdout)
+    assert splitting.held_out_as(before.rule, cleaned.key_column)[1].nonzero()[0].tolist() == before.holdout.tolist()

@@ -1,5 +1,6 @@
 """Training through its public door: what is registered, logged and kept as evidence."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from pipelines import estimators
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
-from pipelines.planning import Settings
+from pipelines.planning import Settings, plan_training
 from pipelines.training import Trained, train
 from registry import evidence
 from tests.pipelines import tables
@@ -316,10 +317,45 @@ def test_what_was_left_out_is_told_where_what_is_left_cannot_be_split(
     lines = [f"({row / 8});{'ab'[row % 2]};{row % 3}" for row in range(300)]
     (tmp_path / "t.csv").write_text("höhe;art;target\n" + "\n".join(lines))
 
-    with pytest.raises(PipelineError, match="held out by row, 2 different values of 'art'"):
+    with pytest.raises(PipelineError, match=r"rows are 2 different \(by 'art'\)"):
         train(Settings(str(tmp_path / "t.csv")))
 
     assert any("left out: 'höhe': negative numbers in brackets" in line for line in steps.messages)
+
+
+def test_few_different_rows_are_told_and_kept_with_the_version(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
+    draw = np.random.default_rng(1)
+    codes = draw.integers(0, 12, 900)
+    table = pd.DataFrame({"Row": range(1, 901), "a": codes % 4 * 0.5, "b": codes // 4 * 0.5})
+    table["target"] = codes + draw.standard_normal(900)
+    table.to_csv(tmp_path / "few.csv", index=False)
+
+    trained = train(Settings(str(tmp_path / "few.csv"), **QUICK))
+
+    (note,) = trained.notes
+    assert note in steps.messages
+    assert "rows are 12 different (by 'a', 'b')" in note
+    assert note.endswith("--id Row holds rows out one by one")
+    files = artifacts(trained, tmp_path)
+    assert evidence.read(files / evidence.TRAINING).holdout.notes == [note]
+    assert "--id Row holds rows out one by one." in html.unescape((files / "model_card.html").read_text())
+    anew = Settings(str(tmp_path / "few.csv"), name="anew", roles=Roles(id=("Row",)), **QUICK)
+    assert train(anew).notes == ()
+
+
+def test_a_drafted_suite_that_fails_for_few_different_rows_names_id(tracking: str, tmp_path: Path) -> None:
+    codes = np.random.default_rng(0).integers(0, 6, 900)
+    table = pd.DataFrame({"deck": [f"d{code}" for code in codes], "target": ["yes", "no", "no"] * 300})
+    table.to_csv(tmp_path / "deck.csv", index=False)
+    with pytest.raises(PipelineError, match=r"fails .* drafted from the training rows, .* are 6 different .* --id$"):
+        train(Settings(str(tmp_path / "deck.csv"), roles=Roles(), test_size=0.4, **{**QUICK, "suite": "auto"}))
+
+
+def test_one_fold_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="--folds: expected 0, or at least 2, found 1"):
+        plan_training(Settings(str(tmp_path / "is not even read.csv"), folds=1))
 
 
 def test_a_drafted_suite_lets_time_go_on_and_ids_and_groups_be_others(
