@@ -243,6 +243,9 @@ def test_the_winner_is_registered_and_every_trial_is_a_run(
     assert listed["state"].tolist() == [trial.state.name.lower() for trial in study.get_trials()]
     assert listed["run"].tolist() == [run.info.run_id for run in ran]
 
+    # A count, which is not taken for the number of a trial.
+    assert any(line.startswith("1 of 14 trials: best ") for line in steps.messages)
+
     # Again, it has all its trials: the winner is trained anew, and nothing is tried.
     again = tune(Search(Settings("diabetes", resamples=0, suite="none"), trials=14))
     assert any("has its 14 trials: none is added" in line for line in steps.messages)
