@@ -3,16 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.cli.text import listed
 from serving.scorecard.inputs import Cleaning
-
-if TYPE_CHECKING:
-    from pipelines.sources.options import ReadOptions
 
 
 class Marks(NamedTuple):
@@ -72,15 +69,14 @@ class FoundMarks:
     notes: tuple[str, ...] = ()
 
 
-def given(columns: pa.Table, options: "ReadOptions") -> FoundMarks:
+def given(columns: pa.Table, decimal: str | None, thousands: str | None, cleaning: Cleaning) -> FoundMarks:
     """The marks where a user says one or both; the other one is what goes with it. Those of no text where none is."""
-    decimal, thousands = options.decimal, options.thousands
     if decimal is None and thousands is None:
         return FoundMarks({})
     names = _texts(columns)
     if decimal is None:
         ways = tuple(Marks(mark, thousands or "") for mark in (".", ",") if mark != thousands)
-        shown = [_best(_distinct(columns[name], options.cleaning), ways) for name in names] if len(ways) > 1 else []
+        shown = [_best(_distinct(columns[name], cleaning), ways) for name in names] if len(ways) > 1 else []
         decimal = "," if thousands == "." or any(len(one) == 1 and min(one).decimal == "," for one in shown) else "."
     marks = Marks(decimal, (EUROPEAN if decimal == "," else ENGLISH).thousands if thousands is None else thousands)
     return FoundMarks(dict.fromkeys(names, marks), (f"numbers in text are read with {marks}",))

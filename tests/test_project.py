@@ -1,6 +1,7 @@
 """The project itself: pins in step, imports that run one way, a quick command line, a Makefile that explains."""
 
 import ast
+import graphlib
 import re
 import shutil
 import subprocess
@@ -49,6 +50,25 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else ()
             yield ".".join([*above, *filter(None, [node.module])])
+
+
+def dotted(path: Path) -> str:
+    """The dotted name of a module's file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """The modules that a file may import: ``from a import b`` names ``a.b`` where that is one, else ``a``."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                below = ROOT.joinpath(*base.split("."), alias.name)
+                yield f"{base}.{alias.name}" if below.with_suffix(".py").exists() or below.is_dir() else base
 
 
 @pytest.mark.parametrize(
@@ -114,6 +134,16 @@ def test_imports_run_one_way(package: str):
         if name.split(".")[0] in forbidden | {"tests"}
     ]
     assert wrong == []
+
+
+def test_imports_have_no_circles():
+    """Also none through imports that wait for a call, or are for type checkers alone."""
+    known = {dotted(path): path for package in MAY_IMPORT for path in modules(package)}
+    graph = {
+        name: {one for one in imported_names(path) if one in known and one != name} for name, path in known.items()
+    }
+    # Raises CycleError, which names the modules of the circle.
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(known)
 
 
 def test_the_scorecard_keeps_to_itself():

@@ -45,7 +45,7 @@ def read(data: str, *, query: str | None = None, options: ReadOptions = FIND) ->
 
         options.refuse_for("a database", allowed=OF_TEXT)
         table = checked(sql.read(data, query))
-        marked = marks.given(table.columns, options)
+        marked = marks.given(table.columns, options.decimal, options.thousands, options.cleaning)
         notes = (*table.notes, *marked.notes)
         return replace(table, marks=marked.by_column, notes=notes, cleaning=options.cleaning)
     path = os.path.expanduser(rest if scheme else data)

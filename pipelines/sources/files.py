@@ -204,7 +204,7 @@ def _parsed_text(
 def _marked(columns: pa.Table, separator: str | None, options: ReadOptions, *, commas: bool) -> marks.FoundMarks:
     """The marks of the columns: as they are given, or found in a delimited file."""
     if separator is None or options.decimal is not None or options.thousands is not None:
-        return marks.given(columns, options)
+        return marks.given(columns, options.decimal, options.thousands, options.cleaning)
     return marks.find(columns, separator, options.cleaning, commas=commas)
 
 

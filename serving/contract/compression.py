@@ -2,8 +2,8 @@
 
 import zlib
 
-from .bodies import Limits, too_large
 from .errors import UNREADABLE, RequestError
+from .limits import Limits, too_large
 
 # Bytes decompressed at a time: what follows the end of a gzip member is copied.
 _PIECE = 4096

@@ -1,7 +1,7 @@
 """Media types of requests."""
 
-from .bodies import JSON
 from .errors import UNREADABLE, RequestError
+from .json_text import JSON
 
 CSV = "text/csv"
 LINES = ("application/jsonlines", "application/x-ndjson", "application/ndjson", "application/jsonl")

@@ -2,9 +2,9 @@
 
 from ..scorecard.inputs import kind
 from .answers import OUTPUTS
-from .bodies import LIMITS, Limits
 from .errors import INVALID, RequestError
-from .tables import ColumnLists, Records, Table, listed
+from .limits import LIMITS, Limits
+from .tables import ColumnLists, Records, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,6 +115,24 @@ def chosen(output: "Any") -> str:
     if output not in OUTPUTS:
         raise RequestError(f"params: output is one of {', '.join(OUTPUTS)}, found another value", code=INVALID)
     return output
+
+
+def listed(rows: list, *, fill: bool = False) -> Table:
+    """A table of records, or of lists in the order of the model's inputs.
+
+    Raises
+    ------
+    RequestError
+        if they are not all of one kind.
+    """
+    if rows and isinstance(rows[0], dict):
+        return Records(rows, fill=fill)
+    for place, row in enumerate(rows):
+        if not isinstance(row, list):
+            raise RequestError(f"row {place}: expected a list of values or an object, found {kind(row)}")
+    from .matrix import Matrix
+
+    return Matrix(None, rows)
 
 
 def _split(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Table:

@@ -131,24 +131,6 @@ class ColumnLists(Table):
         return none_of(inputs, self.data)
 
 
-def listed(rows: list, *, fill: bool = False) -> Table:
-    """A table of records, or of lists in the order of the model's inputs.
-
-    Raises
-    ------
-    RequestError
-        if they are not all of one kind.
-    """
-    if rows and isinstance(rows[0], dict):
-        return Records(rows, fill=fill)
-    for place, row in enumerate(rows):
-        if not isinstance(row, list):
-            raise RequestError(f"row {place}: expected a list of values or an object, found {kind(row)}")
-    from .matrix import Matrix
-
-    return Matrix(None, rows)
-
-
 def none_of(inputs: "Sequence[Input]", names: "Iterable[str]") -> bool:
     """Whether a table with these names has none of the model's columns."""
     known = {item.name for item in inputs}

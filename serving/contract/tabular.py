@@ -5,10 +5,12 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from .bodies import BOM, Limits, loads, text
 from .errors import RequestError
+from .json_text import BOM, loads, text
+from .limits import Limits
 from .matrix import Matrix
-from .tables import Table, listed
+from .questions import listed
+from .tables import Table
 
 # Separators of CSV other than the comma, and the number of bytes in which the header line is searched.
 _MARKS = ";\t|"

@@ -20,7 +20,7 @@ from .plan import File, PackagePlan
 _HANDLERS = (
     "web.py",
     *("keys.py", "failures.py", "sagemaker.py"),
-    *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "http", "large", "queue", "proxy")),
+    *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "runtime", "http", "large", "queue", "proxy")),
 )
 #: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 _NAME = r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}"

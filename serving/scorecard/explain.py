@@ -13,18 +13,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from .scorecard import Scorecard
+    from .rows import RowScorer
 
 
 def explain(
-    scorecard: "Scorecard", row: "Mapping[str, Any]", *, label: Label | None = None, reasons: int = 4
+    rows: "RowScorer",
+    row: "Mapping[str, Any]",
+    *,
+    prediction: "Any",
+    classes: "Sequence[Label] | None" = None,
+    positive: Label | None = None,
+    label: Label | None = None,
+    reasons: int = 4,
 ) -> "dict[str, Any]":
     """The terms of a row's score, and the strongest reasons.
 
     Parameters
     ----------
-    scorecard : a linear ``Scorecard``.
+    rows : the evaluation of rows of a linear model.
     row : mapping of input name to raw value.
+    prediction : the model's answer to the row.
+    classes, positive : the labels in order, and the positive one of two; None for a regression.
     label : the class whose score is explained; by default the positive one of two, the predicted one of several.
     reasons : how many reasons to give at most.
 
@@ -44,18 +53,16 @@ def explain(
     Unsupported
         for an MLP, whose score is no sum of terms; for a label that the model does not know.
     """
-    program, model = scorecard.program, scorecard.document.model
+    program, model = rows.program, rows.program.document.model
     if not isinstance(model, Linear):
         raise Unsupported("", "an MLP", "its score is no sum of terms: explain works for linear models")
-    prediction = scorecard.predict_row(row)
-    classes = scorecard.classes
     output, sign = 0, 1.0
     if classes is None:
         if label is not None:
             raise Unsupported("", "a regression", "it has no classes to explain")
         shown = None
     else:
-        shown = label if label is not None else scorecard.positive if len(classes) == 2 else prediction
+        shown = label if label is not None else positive if len(classes) == 2 else prediction
         place = _place(classes, shown)
         if model.outputs == 1:
             sign = 1.0 if place == 1 else -1.0
@@ -65,7 +72,7 @@ def explain(
     if model.calibration is not None:
         slope, offset = model.calibration[output].slope, model.calibration[output].offset
     slope, offset = sign * slope, sign * offset
-    values = scorecard.rows.fill(row)
+    values = rows.fill(row)
     baseline = slope * model.intercepts[output] + offset
     terms = []
     for (name, slot), weights in zip(program.columns, program.weights, strict=True):
@@ -82,7 +89,7 @@ def explain(
     return {
         "prediction": prediction,
         "class": shown,
-        "scale": _scale(scorecard, model),
+        "scale": _scale(model, regression=classes is None),
         "score": score,
         "baseline": baseline,
         "terms": [
@@ -100,8 +107,8 @@ def _place(classes: "Sequence[Label]", label: Label | None) -> int:
     raise Unsupported("", "classifier", f"expected one of the classes {classes}, found another label")
 
 
-def _scale(scorecard: "Scorecard", model: Linear) -> str:
-    if scorecard.task == "regression":
+def _scale(model: Linear, *, regression: bool) -> str:
+    if regression:
         return "log of the target" if model.link == "log" else "transformed target" if model.target else "target"
     return "log-odds" if model.link in ("logistic", "one-vs-rest") else "decision score"
 

@@ -178,7 +178,15 @@ class Scorecard:
         """Why a row gets its answer: see ``explain.explain``."""
         from .explain import explain
 
-        return explain(self, row, label=label, reasons=reasons)
+        return explain(
+            self.rows,
+            row,
+            prediction=self.predict_row(row),
+            classes=self.classes,
+            positive=self.positive,
+            label=label,
+            reasons=reasons,
+        )
 
     def predict(self, table: "Any") -> "np.ndarray":
         """The answer for each row of a table: float64, or labels in an array of their type (text: object).

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, costs, internal
-from serving.contract.bodies import JSON, too_large
+from serving.contract.json_text import JSON
+from serving.contract.limits import too_large
 from serving.server.guard.admission import OPEN, Admission
 from serving.server.guard.headers import standing
 from serving.server.guard.keys import veiled, visible

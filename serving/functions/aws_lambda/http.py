@@ -5,13 +5,13 @@ from ..web import Answer, answer, asked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .handler import Handler
+    from .runtime import FunctionRuntime
 
 #: Characters of an answer, and rows of a direct one, from which on its size is checked.
 _LARGE, _MANY = 64 * 1024, 100
 
 
-def respond(handler: "Handler", event: dict, request_id: str, told: dict) -> dict:
+def respond(handler: "FunctionRuntime", event: dict, request_id: str, told: dict) -> dict:
     """The response to an HTTP event; whatever goes wrong, there is one."""
     told["source"] = "http"
     headers: dict = {}
@@ -51,7 +51,7 @@ def respond(handler: "Handler", event: dict, request_id: str, told: dict) -> dic
     return response if "rawPath" in event else _other(event, response)
 
 
-def direct(handler: "Handler", event: object, request_id: str, told: dict) -> object:
+def direct(handler: "FunctionRuntime", event: object, request_id: str, told: dict) -> object:
     """The answer to a request that came as the event itself: the contract's object, also where it is refused."""
     try:
         found = asked(handler.card, event)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, TextIO
 
-    from .handler import Handler
+    from .runtime import FunctionRuntime
 
 _CSV, _LINES = "csv", "lines"
 _SUFFIXES = {".csv": _CSV, ".jsonl": _LINES, ".ndjson": _LINES}
@@ -27,7 +27,7 @@ _SUFFIXES = {".csv": _CSV, ".jsonl": _LINES, ".ndjson": _LINES}
 _FIRST, _LONGEST = 1000, 16 * 1024 * 1024
 
 
-def handle(handler: "Handler", records: list, request_id: str, told: dict) -> dict:
+def handle(handler: "FunctionRuntime", records: list, request_id: str, told: dict) -> dict:
     """Score objects; what was made of each.
 
     ``KEY`` (``.csv``, ``.jsonl`` or ``.ndjson``, also with ``.gz``) gives ``OUTPUT_PREFIX/KEY``: its rows, each with
@@ -68,7 +68,7 @@ class _ObjectJob:
 
     def __init__(
         self,
-        handler: "Handler",
+        handler: "FunctionRuntime",
         bucket: str,
         key: str,
         version: str | None,

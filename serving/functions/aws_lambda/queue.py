@@ -10,14 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .handler import Handler
+    from .runtime import FunctionRuntime
 
 #: What one call of SQS takes.
 _ENTRIES, _BYTES = 10, 262_144
 _ATTRIBUTES = 10
 
 
-def handle(handler: "Handler", records: list, request_id: str, told: dict) -> dict:
+def handle(handler: "FunctionRuntime", records: list, request_id: str, told: dict) -> dict:
     """Answer messages; ``batchItemFailures`` names those that have to come again.
 
     A message is a request of the contract: its body is JSON, or what its attribute ``Content-Type`` says. Its answer
@@ -72,7 +72,7 @@ def handle(handler: "Handler", records: list, request_id: str, told: dict) -> di
     return {"batchItemFailures": [{"itemIdentifier": name} for name in dict.fromkeys(failed)]}
 
 
-def _answered(handler: "Handler", record: dict, queue: str) -> tuple[dict, int]:
+def _answered(handler: "FunctionRuntime", record: dict, queue: str) -> tuple[dict, int]:
     attributes = record.get("messageAttributes") or {}
     kind = (attributes.get("Content-Type") or {}).get("stringValue") or "application/json"
     found = asked(handler.card, read(record["body"].encode("utf-8", "surrogatepass"), kind))
@@ -107,7 +107,7 @@ def _batches(waiting: list) -> "Iterator[list]":
         yield batch
 
 
-def _send(handler: "Handler", queue: str, batch: list, request_id: str, told: dict) -> list:
+def _send(handler: "FunctionRuntime", queue: str, batch: list, request_id: str, told: dict) -> list:
     """Send answers; the ids of the messages whose answers were not taken."""
     entries = [{"Id": str(place), **one[3]} for place, one in enumerate(batch)]
     try:

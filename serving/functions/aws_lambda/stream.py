@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .handler import Handler
+    from .runtime import FunctionRuntime
 
 #: What one call of DynamoDB takes, and how often it is asked again for what it did not come to.
 _BATCH, _TRIES = 25, 4
@@ -20,7 +20,7 @@ _BATCH, _TRIES = 25, 4
 _ATTRIBUTES = frozenset(("prediction", "probabilities", "refused", "model_version"))
 
 
-def handle(handler: "Handler", records: list, request_id: str, told: dict) -> dict:
+def handle(handler: "FunctionRuntime", records: list, request_id: str, told: dict) -> dict:
     """Score the new images of a batch; ``batchItemFailures`` names the first record that has to come again.
 
     The results table has the keys of the table that is watched. An item of it holds ``prediction`` (and
@@ -74,7 +74,9 @@ def _key(value: dict) -> dict:
     return {"B": binascii.a2b_base64(value["B"])} if "B" in value else value
 
 
-def _result(handler: "Handler", score: "Callable[[dict[str, Any]], dict[str, Any]]", image: dict, told: dict) -> dict:
+def _result(
+    handler: "FunctionRuntime", score: "Callable[[dict[str, Any]], dict[str, Any]]", image: dict, told: dict
+) -> dict:
     """The answer to an image, as attributes of an item."""
     try:
         found = score({name: plain(value) for name, value in image.items()})
@@ -87,7 +89,7 @@ def _result(handler: "Handler", score: "Callable[[dict[str, Any]], dict[str, Any
     return {**typed, "model_version": {"S": handler.version or handler.about["digest"]}}
 
 
-def _write(handler: "Handler", table: str, changes: dict, request_id: str, told: dict) -> list:
+def _write(handler: "FunctionRuntime", table: str, changes: dict, request_id: str, told: dict) -> list:
     """Write items; the sequence numbers of those that were not taken."""
     left = list(changes.values())
     unwritten: list = []
@@ -107,7 +109,7 @@ def _write(handler: "Handler", table: str, changes: dict, request_id: str, told:
     return unwritten
 
 
-def _put(handler: "Handler", table: str, items: list) -> list:
+def _put(handler: "FunctionRuntime", table: str, items: list) -> list:
     """Write at most a batch; the items that DynamoDB did not come to, asked several times."""
     for attempt in range(_TRIES):
         requests = [{"PutRequest": {"Item": item}} for item in items]

@@ -14,8 +14,8 @@ EXAMPLE = "example.json"
 #: The handlers' modules, of ``serving/functions``.
 HANDLERS = (
     *("web.py", "keys.py", "by_row.py", "failures.py"),
-    *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "http", "large", "queue", "objects", "upload")),
-    "aws_lambda/stream.py",
+    *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "runtime", "http", "large")),
+    *(f"aws_lambda/{name}.py" for name in ("queue", "objects", "upload", "stream")),
 )
 
 

@@ -1,8 +1,9 @@
 """TorchServe's inference API: predictions and explanations."""
 
 from serving.contract import OUTPUTS, Limits, Question, RequestError, costs, question, read
-from serving.contract.bodies import parsed, text, too_large
 from serving.contract.compression import decompressed
+from serving.contract.json_text import parsed, text
+from serving.contract.limits import too_large
 from serving.contract.media import CSV, LINES
 from serving.contract.questions import LONG, SHORT
 from serving.server.messages import Request, Response

@@ -3,8 +3,9 @@
 import json
 
 from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, question
-from serving.contract.bodies import parsed, too_large
 from serving.contract.compression import decompressed
+from serving.contract.json_text import parsed
+from serving.contract.limits import too_large
 from serving.contract.matrix import Matrix
 from serving.contract.questions import chosen
 from serving.contract.tables import ColumnLists, shown

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.contract import RequestError, loads
-from serving.contract.bodies import LIMITS, read
+from serving.contract import LIMITS, RequestError, loads, read
 from serving.scorecard import Input
 from serving.server.protocols.mlflow import parse, written
 from serving.server.protocols.parquet import columns

@@ -7,6 +7,7 @@ from ...rows import OVERFLOW, UNPREDICTABLE
 from ...steps import UNKNOWN, UNUSABLE
 from ..wording import filled
 from . import names, scoring
+from .file import FileParts
 from .layout import Loop, Member, VectorLayout
 from .tables import doubles, remark, slots
 
@@ -20,26 +21,17 @@ _NAMES = {reason: name for name, reason in REASONS.items()}
 _RULES = ("REQUIRE", "WHOLE", "TRUTH")
 
 
-class ComputeFunction:
+class ComputeFunction(FileParts):
     """Writes the tables of a layout and its one function.
 
     Attributes
     ----------
-    pools : tables that helpers look at.
-    tables : those that only the function looks at.
-    helpers : names of the helpers used.
     function : the function ``compute``, and ``refused`` before it.
-    stack : about how many bytes a call takes.
     """
 
     def __init__(self, layout: VectorLayout) -> None:
-        self.layout, self.model = layout, layout.scorecard.document.model
-        self.pools: list[str] = []
-        self.tables: list[str] = []
-        self.helpers: set[str] = set()
-        self.stack = 8 * layout.size + 4 * len(layout.words) + 256
+        super().__init__(layout)
         self._taken: set[str] = set()
-        self.outputs = self.model.outputs
         self.function = scoring.refused(self) + self._compute()
         pools = layout.pools
         used = (("EDGES", pools.edges, "bin"), ("KEYS", pools.keys, "look_up"), ("RESULTS", pools.results, "look_up"))

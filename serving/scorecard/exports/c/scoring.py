@@ -1,27 +1,23 @@
 """The end of the function ``compute``: from what is in ``v`` to the scores, and to the column to blame."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...handlers import handler
 from ...nodes import Estimator, Linear, Network
 from ..wording import filled, shown
 from . import names
+from .file import FileParts
 from .layout import PlacedColumn, PlacedGroup
 from .tables import doubles, integers, remark
 
-if TYPE_CHECKING:
-    from .compute import ComputeFunction
 
-
-def lines(code: ComputeFunction) -> list[str]:
+def lines(code: FileParts) -> list[str]:
     """Lines from the columns to the scores; their tables go to those of ``code``."""
     return handler(_LINES, code.model, "C")(code, code.model)
 
 
-def _linear(code: ComputeFunction, model: Linear) -> list[str]:
+def _linear(code: FileParts, model: Linear) -> list[str]:
     layout, outputs, count = code.layout, code.outputs, len(code.layout.columns)
     intercepts = model.intercepts
     lines, sums = [], []
@@ -55,7 +51,7 @@ def _linear(code: ComputeFunction, model: Linear) -> list[str]:
     ]
 
 
-def _network(code: ComputeFunction, model: Network) -> list[str]:
+def _network(code: FileParts, model: Network) -> list[str]:
     layers, columns = model.layers, code.layout.columns
     widest = max(1, len(columns), *(len(layer.intercepts) for layer in layers))
     code.stack += 16 * widest
@@ -81,10 +77,10 @@ def _network(code: ComputeFunction, model: Network) -> list[str]:
     return lines
 
 
-_LINES: dict[type[Estimator], Callable[[ComputeFunction, Any], list[str]]] = {Linear: _linear, Network: _network}
+_LINES: dict[type[Estimator], Callable[[FileParts, Any], list[str]]] = {Linear: _linear, Network: _network}
 
 
-def refused(code: ComputeFunction) -> str:
+def refused(code: FileParts) -> str:
     """The functions that say which input is to blame for a score that is not finite."""
     columns, outputs = code.layout.columns, code.outputs
     if not columns:
@@ -118,9 +114,7 @@ def _at(columns: Sequence[PlacedColumn]) -> str:
     return "PLACES[i]" if start is None else f"{start} + i" if start else "i"
 
 
-def _groups(
-    code: ComputeFunction, name: str, groups: Sequence[tuple[int | None, PlacedGroup]], place: str
-) -> list[str]:
+def _groups(code: FileParts, name: str, groups: Sequence[tuple[int | None, PlacedGroup]], place: str) -> list[str]:
     """Lines that add what one-hot groups weigh."""
     lines, rows, count, outputs = [], [], 0, code.outputs
     for source, group in groups:
