@@ -206,7 +206,7 @@ class Agreement(_Section, frozen=True, omit_defaults=True):
     different: Count | None = None
 
 
-class Refusals(_Section, frozen=True):
+class RefusalAgreement(_Section, frozen=True):
     """How scorecard and pipeline agree on the rows they refuse; see ``serving.scorecard.parity.measure``."""
 
     refused: Count
@@ -230,7 +230,7 @@ class Parity(_Section, frozen=True):
     rows: Count
     rows_one_by_one: Count
     ill_conditioned: Count
-    refusals: Refusals
+    refusals: RefusalAgreement
     paths: dict[str, dict[str, Agreement]]
     tolerance: str
     passed: bool

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from ..scorecard.inputs import Input
-    from .tables import Table
+    from .tables import RequestTable
 
     class AnsweringModel(Protocol):
         """What is asked of a model: a ``Scorecard`` has it, and whatever answers as one does."""
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _NAMED = 8
 
 
-def answers(card: "AnsweringModel", table: "Table", output: str = OUTPUTS[0], *, few: int | None = None) -> list:
+def answers(card: "AnsweringModel", table: "RequestTable", output: str = OUTPUTS[0], *, few: int | None = None) -> list:
     """Return one answer for each row.
 
     Parameters
@@ -79,7 +79,7 @@ def _whole(card: "AnsweringModel", columns: "Mapping[str, list]", output: str) -
     return [dict(zip(labels, row, strict=True)) for row in card.probabilities(columns).tolist()]
 
 
-def _row_by_row(card: "AnsweringModel", table: "Table", output: str) -> list:
+def _row_by_row(card: "AnsweringModel", table: "RequestTable", output: str) -> list:
     answer: Callable[[Mapping[str, Any]], Any]
     if output == "predictions":
         answer = card.predict_row

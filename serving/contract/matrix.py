@@ -2,7 +2,7 @@
 
 from ..scorecard.inputs import column_name, kind
 from .errors import RequestError
-from .tables import Table, none_of, shown
+from .tables import RequestTable, none_of, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..scorecard.inputs import Input
 
 
-class Matrix(Table):
+class Matrix(RequestTable):
     """Rows of values in the order of ``names``, or of the model's inputs if ``names`` is None."""
 
     __slots__ = ("count", "data", "names")

@@ -4,7 +4,7 @@ from ..scorecard.inputs import kind
 from .answers import OUTPUTS
 from .errors import INVALID, RequestError
 from .limits import LIMITS, Limits
-from .tables import ColumnLists, Records, Table
+from .tables import ColumnLists, Records, RequestTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def question(value: object, inputs: "Sequence[Input]", *, limits: Limits = LIMIT
         with status 400 if the value has none of the forms, and 413 if it has too many rows.
     """
     output, one, short = OUTPUTS[0], False, False
-    table: Table
-    if isinstance(value, Table):
+    table: RequestTable
+    if isinstance(value, RequestTable):
         table = value
     elif isinstance(value, list):
         short = True
@@ -117,7 +117,7 @@ def chosen(output: "Any") -> str:
     return output
 
 
-def listed(rows: list, *, fill: bool = False) -> Table:
+def listed(rows: list, *, fill: bool = False) -> RequestTable:
     """A table of records, or of lists in the order of the model's inputs.
 
     Raises
@@ -135,7 +135,7 @@ def listed(rows: list, *, fill: bool = False) -> Table:
     return Matrix(None, rows)
 
 
-def _split(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Table:
+def _split(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> RequestTable:
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         raise RequestError("dataframe_split: expected an object with a list data and a list columns")
     if not value.keys() <= {"columns", "data", "index"}:
@@ -157,13 +157,13 @@ def _records(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Records
     return Records(value, fill=True)
 
 
-def _instances(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Table:
+def _instances(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> RequestTable:
     if not isinstance(value, list):
         raise RequestError(f"instances: expected a list of rows, found {kind(value)}")
     return _rows(value, inputs, limits)
 
 
-def _inputs(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Table:
+def _inputs(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> RequestTable:
     if isinstance(value, dict):
         return _by_column(value)
     if not isinstance(value, list):
@@ -171,7 +171,7 @@ def _inputs(value: "Any", inputs: "Sequence[Input]", limits: Limits) -> Table:
     return _rows(value, inputs, limits)
 
 
-def _rows(value: list, inputs: "Sequence[Input]", limits: Limits) -> Table:
+def _rows(value: list, inputs: "Sequence[Input]", limits: Limits) -> RequestTable:
     """A table of rows; for a model with one input, a row may be a bare value."""
     limits.check_rows(len(value))  # before they are copied
     if len(inputs) == 1 and value and not any(isinstance(row, (list, dict)) for row in value):
@@ -187,7 +187,7 @@ def _by_column(value: "dict[str, Any]") -> Records | ColumnLists:
     return ColumnLists(value)
 
 
-def _short(value: "Any", form: str, limits: Limits) -> tuple[Table, bool]:
+def _short(value: "Any", form: str, limits: Limits) -> tuple[RequestTable, bool]:
     """The table of a short form, and whether it is a single row."""
     if isinstance(value, dict):
         if isinstance(value.get("data"), list) and value.keys() <= {"columns", "data", "index"}:
@@ -207,7 +207,7 @@ def _short(value: "Any", form: str, limits: Limits) -> tuple[Table, bool]:
     return listed(value), False
 
 
-_READ: "dict[str, Callable[[Any, Sequence[Input], Limits], Table]]" = {
+_READ: "dict[str, Callable[[Any, Sequence[Input], Limits], RequestTable]]" = {
     "dataframe_split": _split,
     "dataframe_records": _records,
     "instances": _instances,

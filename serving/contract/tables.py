@@ -20,14 +20,14 @@ _LONGEST_NAME = 80
 _MOST_FILLED = 16_000_000
 
 
-class Table:
+class RequestTable:
     """Rows of raw values."""
 
     __slots__ = ()
     uniform = True
     count: int
 
-    def positional(self, inputs: "Sequence[Input]") -> "Table":
+    def positional(self, inputs: "Sequence[Input]") -> "RequestTable":
         """The same rows, with the names of the model's inputs where they have none of their own."""
         return self
 
@@ -44,7 +44,7 @@ class Table:
         raise NotImplementedError
 
 
-class Records(Table):
+class Records(RequestTable):
     """Mappings from column name to value, one for each row.
 
     Parameters
@@ -102,7 +102,7 @@ class Records(Table):
         return all(none_of(inputs, row) for row in self.data)
 
 
-class ColumnLists(Table):
+class ColumnLists(RequestTable):
     """Lists of values of equal length, by column name."""
 
     __slots__ = ("count", "data")

@@ -10,7 +10,7 @@ from .json_text import BOM, loads, text
 from .limits import Limits
 from .matrix import Matrix
 from .questions import listed
-from .tables import Table
+from .tables import RequestTable
 
 # Separators of CSV other than the comma, and the number of bytes in which the header line is searched.
 _MARKS = ";\t|"
@@ -73,7 +73,7 @@ def _separator(body: bytes) -> tuple[str, int]:
     return (max(_MARKS, key=names) if names(",") < 2 and max(map(names, _MARKS)) > 1 else ","), start
 
 
-def lines_table(body: bytes, limits: Limits, parse: Callable[[bytes], Any] | None) -> Table:
+def lines_table(body: bytes, limits: Limits, parse: Callable[[bytes], Any] | None) -> RequestTable:
     """Return the table of JSON lines: a record, or a list of values, a line. A key that a line lacks is missing.
 
     Parameters

@@ -27,7 +27,7 @@ from .traffic import AliasState, AliasTraffic
 KEPT = 20
 
 
-class Progress:
+class Steps:
     """What a command has made so far, for the person and for an error's words."""
 
     def __init__(self, say: Say):
@@ -61,7 +61,7 @@ def create(cloud: Cloud, name: str, package: Package, settings: DeploymentOption
     DeploymentError
         if there is a deployment of that name with another model or other settings.
     """
-    progress = Progress(say)
+    progress = Steps(say)
     with progress.told():
         found = function.find(cloud, name)
         pointed = traffic.read(cloud, name) if found else None
@@ -106,7 +106,7 @@ def update(
     DeploymentError
         if there is no such deployment, a trial went wrong, or somebody else changes it at the same time.
     """
-    progress = Progress(say)
+    progress = Steps(say)
     with progress.told():
         found, pointed = _there(cloud, name)
         live = _configuration(cloud, name, pointed.traffic.version)
@@ -147,7 +147,7 @@ def roll_back(cloud: Cloud, name: str, *, say: Say) -> None:
     DeploymentError
         if there is no such deployment, or no version to go back to.
     """
-    progress = Progress(say)
+    progress = Steps(say)
     with progress.told():
         _there(cloud, name)
         kept = extras.provisioned(cloud, name)
@@ -161,7 +161,7 @@ def roll_back(cloud: Cloud, name: str, *, say: Say) -> None:
 
 def delete(cloud: Cloud, name: str, settings: DeploymentOptions, *, say: Say) -> None:
     """Delete a deployment with all its versions, its URL and the role that was made for it; gone already is fine."""
-    progress = Progress(say)
+    progress = Steps(say)
     with progress.told():
         if function.find(cloud, name):
             # Its versions, aliases, URL and instances go with it.
@@ -308,13 +308,13 @@ def _as_it_is(
     return now.before if same else None
 
 
-def _keep_logs(cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, progress: Progress) -> None:
+def _keep_logs(cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, progress: Steps) -> None:
     key = package.configuration.get("KMSKeyArn") or None
     if extras.keep_logs(cloud, name, package.log_days, key=key, tags=settings.tags):
         progress.done(f"log group {extras.log_group(name)}")
 
 
-def _publish(cloud: Cloud, name: str, wanted: WantedVersion, progress: Progress) -> str:
+def _publish(cloud: Cloud, name: str, wanted: WantedVersion, progress: Steps) -> str:
     number, made = function.publish(cloud, name, wanted)
     if made:
         progress.done(f"version {number} of function {name}")
@@ -322,7 +322,7 @@ def _publish(cloud: Cloud, name: str, wanted: WantedVersion, progress: Progress)
 
 
 def _instances(
-    cloud: Cloud, name: str, number: str, package: Package, found: Mapping[str, Any] | None, progress: Progress
+    cloud: Cloud, name: str, number: str, package: Package, found: Mapping[str, Any] | None, progress: Steps
 ) -> None:
     """Reserve and keep ready as many instances as wanted, or as there are."""
     if package.reserved is not None and extras.reserve(cloud, name, package.reserved, found):
@@ -337,7 +337,7 @@ def _instances(
         progress.done("no instances kept ready")
 
 
-def _release(cloud: Cloud, name: str, progress: Progress) -> None:
+def _release(cloud: Cloud, name: str, progress: Steps) -> None:
     """Keep instances ready only for versions that requests go to."""
     kept = extras.provisioned(cloud, name)
     pointed = traffic.read(cloud, name) if kept else None
@@ -362,7 +362,7 @@ def _prune(cloud: Cloud, name: str, now: AliasTraffic, say: Say) -> None:
             say(f"versions out of use deleted: {', '.join(gone)}")
 
 
-def _around(cloud: Cloud, name: str, settings: DeploymentOptions, progress: Progress) -> None:
+def _around(cloud: Cloud, name: str, settings: DeploymentOptions, progress: Steps) -> None:
     if settings.url:
         address, made = extras.open_url(cloud, name)
         if made:

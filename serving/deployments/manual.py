@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from registry.cli.text import aligned
-from serving.packaging import Option
+from serving.packaging import Setting
 
 from .settings import CREATE, DELETE, OWN, RUN, UPDATE, options
 
@@ -35,7 +35,7 @@ def target_help() -> str:
     return "\n\n".join([*parts, _table(title, package)])
 
 
-def _table(title: str, told: Sequence[Option]) -> str:
+def _table(title: str, told: Sequence[Setting]) -> str:
     rows = [(f"-C {option.name}=", _default(option.default), option.help) for option in told]
     return f"{title}\n\n" + "\n".join(aligned([("option", "default", "what"), *rows]))
 

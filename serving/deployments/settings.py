@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from serving.packaging import TARGETS, Option
+from serving.packaging import TARGETS, Setting
 from serving.packaging.aws_lambda.settings import NAME
 from serving.packaging.options import as_text, matching, whole, yes_no
 from serving.packaging.options import read as read_options
@@ -122,44 +122,46 @@ _image = matching(
     "an image in ECR by its digest, 123456789012.dkr.ecr.REGION.amazonaws.com/NAME@sha256:... (a tag may be moved)",
 )
 
-_ROLE = Option("role", "", f"ARN of the role that the function runs as [default: ${ROLE_VARIABLE}]", _role)
-_URL = Option("url", False, "a function URL of its own; requests have to be signed (IAM)", yes_no)
-_TAGS = Option("tags", {}, "of the function: team=credit,stage=live", _tags)
-_ENVIRONMENT = Option("environment", {}, "the function's variables: LEVEL=info; a blank one is removed", _variables)
-_RESERVED = Option("reserved_concurrency", None, "at most so many at once, kept free for it; or none", _reserved)
-_IMAGE = Option("image", "", "for a model without a scorecard: its image, REPOSITORY@sha256:...", _image)
-_UNGATED = Option("allow_ungated", False, "also a version whose gates did not pass, or that is not registered", yes_no)
-_DRY_RUN = Option("dry_run", False, "say what would be done, and call no cloud", yes_no)
+_ROLE = Setting("role", "", f"ARN of the role that the function runs as [default: ${ROLE_VARIABLE}]", _role)
+_URL = Setting("url", False, "a function URL of its own; requests have to be signed (IAM)", yes_no)
+_TAGS = Setting("tags", {}, "of the function: team=credit,stage=live", _tags)
+_ENVIRONMENT = Setting("environment", {}, "the function's variables: LEVEL=info; a blank one is removed", _variables)
+_RESERVED = Setting("reserved_concurrency", None, "at most so many at once, kept free for it; or none", _reserved)
+_IMAGE = Setting("image", "", "for a model without a scorecard: its image, REPOSITORY@sha256:...", _image)
+_UNGATED = Setting("allow_ungated", False, "also a version whose gates did not pass, or that is not registered", yes_no)
+_DRY_RUN = Setting("dry_run", False, "say what would be done, and call no cloud", yes_no)
 
 _OF_A_FUNCTION = (_URL, _TAGS, _ENVIRONMENT, _RESERVED, _IMAGE, _UNGATED, _DRY_RUN)
 
 #: The options of each command that are the plugin's own; all but ``delete`` take the package's, too.
-OWN: Mapping[str, tuple[Option, ...]] = {
+OWN: Mapping[str, tuple[Setting, ...]] = {
     CREATE: (
         _ROLE,
-        Option("create_role", False, "make a role that may do what the package needs, and nothing else", yes_no),
+        Setting("create_role", False, "make a role that may do what the package needs, and nothing else", yes_no),
         *_OF_A_FUNCTION,
     ),
     UPDATE: (
-        Option("canary", None, "the share of requests that the new version gets first: 0.1", _share),
-        Option(
+        Setting("canary", None, "the share of requests that the new version gets first: 0.1", _share),
+        Setting(
             "bake", None, f"how long it is tried with that share, in seconds [with canary: {_BAKE}]", whole(1, 86_400)
         ),
-        Option("max_errors", 0.01, "how much higher than the other's its share of failed requests may be", _positive),
-        Option("max_p99", None, "what its p99 may be, in ms [default: twice the other's, and at least 100]", _positive),
-        Option("min_requests", 0, "how many requests it has to have answered by the end", whole(0, 10**9)),
-        Option("again", False, "try a version once more that was taken back", yes_no),
-        Option("rollback", False, "back to the version before, at once; nothing else is changed", yes_no),
-        Option("role", "", "ARN of another role to run as; not with canary", _role),
+        Setting("max_errors", 0.01, "how much higher than the other's its share of failed requests may be", _positive),
+        Setting(
+            "max_p99", None, "what its p99 may be, in ms [default: twice the other's, and at least 100]", _positive
+        ),
+        Setting("min_requests", 0, "how many requests it has to have answered by the end", whole(0, 10**9)),
+        Setting("again", False, "try a version once more that was taken back", yes_no),
+        Setting("rollback", False, "back to the version before, at once; nothing else is changed", yes_no),
+        Setting("role", "", "ARN of another role to run as; not with canary", _role),
         *_OF_A_FUNCTION,
     ),
     DELETE: (
-        Option("delete_logs", False, "the log group, too", yes_no),
+        Setting("delete_logs", False, "the log group, too", yes_no),
         _DRY_RUN,
     ),
     RUN: (
-        Option("port", 8080, "of this machine; 0 for any that is free", whole(0, 65_535)),
-        Option("fetch", False, "fetch AWS's emulator (8 MB) where this machine has none", yes_no),
+        Setting("port", 8080, "of this machine; 0 for any that is free", whole(0, 65_535)),
+        Setting("fetch", False, "fetch AWS's emulator (8 MB) where this machine has none", yes_no),
         _ENVIRONMENT,
         _UNGATED,
     ),
@@ -167,7 +169,7 @@ OWN: Mapping[str, tuple[Option, ...]] = {
 _OF_A_TRIAL = ("bake", "max_errors", "max_p99", "min_requests", "again")
 
 
-def options(command: str) -> tuple[Option, ...]:
+def options(command: str) -> tuple[Setting, ...]:
     """All options of a command: the plugin's own, then the package's."""
     own = OWN[command]
     if command == DELETE:

@@ -7,7 +7,7 @@ name, with their options; a new one is a module with a ``TARGET`` and a line in 
 
 from .building import build
 from .model import PackagedModel
-from .options import Option, Target
+from .options import Setting, Target
 from .plan import Built, File, Limit, PackagePlan, Permission
 from .planning import plan
 from .targets import TARGETS, target
@@ -18,7 +18,7 @@ __all__ = [
     "File",
     "Limit",
     "PackagedModel",
-    "Option",
+    "Setting",
     "PackagePlan",
     "Permission",
     "Target",

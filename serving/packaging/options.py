@@ -13,7 +13,7 @@ from .plan import PackagePlan
 
 
 @dataclass(frozen=True)
-class Option:
+class Setting:
     """One option of a target.
 
     Parameters
@@ -31,11 +31,11 @@ class Option:
 
 
 def option(default: Any, help: str, read: Callable[[str], Any] = str) -> Any:
-    """Declare a field of a target's options; parameters are those of :class:`Option`."""
+    """Declare a field of a target's options; parameters are those of :class:`Setting`."""
     return field(default=default, metadata={"help": help, "read": read})
 
 
-def read(declared: Iterable[Option], given: Mapping[str, Any], *, of: str) -> dict[str, Any]:
+def read(declared: Iterable[Setting], given: Mapping[str, Any], *, of: str) -> dict[str, Any]:
     """Return the value of every declared option.
 
     Parameters
@@ -95,10 +95,10 @@ class Target:
     plan: Callable[[PackagedModel, Any], PackagePlan]
 
     @property
-    def options(self) -> tuple[Option, ...]:
+    def options(self) -> tuple[Setting, ...]:
         """The options that it takes."""
         return tuple(
-            Option(one.name, one.default, one.metadata["help"], one.metadata["read"]) for one in fields(self.kind)
+            Setting(one.name, one.default, one.metadata["help"], one.metadata["read"]) for one in fields(self.kind)
         )
 
     def read(self, given: Mapping[str, Any]) -> Any:

@@ -20,7 +20,7 @@ from serving.server.log import say
 from serving.server.messages import Request
 from serving.server.protocols.base import WireProtocol
 from serving.server.state import ServedVersion
-from serving.server.traffic import Comparison
+from serving.server.traffic import ShadowComparison
 
 #: Maximum size of the requests that wait for the process, in bytes, beyond the buffer of its pipe.
 WAITING = 4 * 1024 * 1024
@@ -37,7 +37,7 @@ READ = frozenset({b"content-type", b"content-encoding", b"inference-header-conte
 IDLE = 60.0
 
 #: Counts a comparison: ``count(model, champion, challenger, comparison)``, the versions by their numbers.
-Count = Callable[[str, str, str, Comparison], None]
+Count = Callable[[str, str, str, ShadowComparison], None]
 
 
 class Shadow:
@@ -59,7 +59,7 @@ class Shadow:
         # The present pair of versions of each model, and the names of all pairs so far.
         self._pairs: dict[str, tuple[int, ServedVersion, ServedVersion]] = {}
         self._labels: dict[int, tuple[str, str, str]] = {}
-        self._logged: dict[int, tuple[float, Comparison]] = {}
+        self._logged: dict[int, tuple[float, ShadowComparison]] = {}
         # Number of requests of each pair that the process has not reported yet.
         self._open: Counter[int] = Counter()
 
@@ -131,7 +131,7 @@ class Shadow:
             self._process = process
             while line := await asyncio.wait_for(process.stdout.readline(), IDLE):
                 counts = json.loads(line)
-                pair, comparison = counts.pop("pair"), Comparison(**counts)
+                pair, comparison = counts.pop("pair"), ShadowComparison(**counts)
                 self._open[pair] -= comparison.requests
                 self._record(pair, comparison)
         except TimeoutError:  # no requests, or it hangs
@@ -148,11 +148,11 @@ class Shadow:
 
     def _drop(self, pair: int, number: int = 1) -> None:
         if number > 0:
-            self._record(pair, Comparison(dropped=number))
+            self._record(pair, ShadowComparison(dropped=number))
 
-    def _record(self, pair: int, comparison: Comparison) -> None:
+    def _record(self, pair: int, comparison: ShadowComparison) -> None:
         self._count(*self._labels[pair], comparison)
-        since, total = self._logged.get(pair, (time.monotonic(), Comparison()))
+        since, total = self._logged.get(pair, (time.monotonic(), ShadowComparison()))
         total.add(comparison)
         self._logged[pair] = since, total
         self._log(pair)
@@ -164,7 +164,7 @@ class Shadow:
             say(summary(*self._labels[pair], total))
 
 
-def summary(model: str, champion: str, challenger: str, comparison: Comparison) -> str:
+def summary(model: str, champion: str, challenger: str, comparison: ShadowComparison) -> str:
     """A comparison as a log line."""
     rows = comparison.rows
     mean = comparison.distance / rows if rows else 0.0

@@ -24,7 +24,7 @@ from serving.server.log import say
 from serving.server.messages import Request
 from serving.server.protocols.base import FEW, WireProtocol
 from serving.server.state import ServedVersion
-from serving.server.traffic import Comparison, compare
+from serving.server.traffic import ShadowComparison, compare
 
 #: Seconds between two reports.
 EVERY = 0.5
@@ -37,12 +37,12 @@ class Comparisons:
 
     def __init__(self, out: BinaryIO):
         self._out, self._lock = out, threading.Lock()
-        self._pairs: dict[int, Comparison] = {}
+        self._pairs: dict[int, ShadowComparison] = {}
 
-    def add(self, pair: int, comparison: Comparison) -> None:
+    def add(self, pair: int, comparison: ShadowComparison) -> None:
         """Add a comparison."""
         with self._lock:
-            self._pairs.setdefault(pair, Comparison()).add(comparison)
+            self._pairs.setdefault(pair, ShadowComparison()).add(comparison)
 
     def report(self) -> None:
         """Write the comparisons, and start again from zero."""
@@ -86,7 +86,7 @@ def run(source: BinaryIO, out: BinaryIO) -> None:
                 if not troubled:
                     say(f"shadow of {challenger.label}: {traceback.format_exc()}")
                 troubled = True
-                comparison = Comparison(requests=1, failed=1)
+                comparison = ShadowComparison(requests=1, failed=1)
             comparisons.add(number, comparison)
     over.set()
     comparisons.report()

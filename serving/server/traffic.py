@@ -48,7 +48,7 @@ def position(name: str, key: bytes) -> float:
 
 
 @dataclass
-class Comparison:
+class ShadowComparison:
     """How the answers of two versions to the same requests differ.
 
     Parameters
@@ -69,14 +69,14 @@ class Comparison:
     distance: float = 0.0
     largest: float = 0.0
 
-    def add(self, other: "Comparison") -> None:
+    def add(self, other: "ShadowComparison") -> None:
         """Add another comparison."""
         for name in ("requests", "rows", "different", "failed", "dropped", "distance"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest = max(self.largest, other.largest)
 
 
-def compare(ask, champion: ServedVersion, challenger: ServedVersion, *, few: int | None = None) -> Comparison:
+def compare(ask, champion: ServedVersion, challenger: ServedVersion, *, few: int | None = None) -> ShadowComparison:
     """Compare the answers of two versions to one request.
 
     Parameters
@@ -84,7 +84,7 @@ def compare(ask, champion: ServedVersion, challenger: ServedVersion, *, few: int
     ask : parses the request for a version, and raises RequestError if it is invalid for it.
     few : as for ``answers``.
     """
-    comparison = Comparison(requests=1)
+    comparison = ShadowComparison(requests=1)
     first, second = (_answers(ask, version, few) for version in (champion, challenger))
     if first is None or second is None:
         # A request that both refuse is no difference.

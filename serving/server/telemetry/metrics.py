@@ -8,7 +8,7 @@ from pathlib import Path
 from serving.server.memory import taken
 from serving.server.state import Served
 from serving.server.telemetry.counters import BOUNDS, Counts, WorkerCounts, WorkerSnapshot, buckets, total
-from serving.server.traffic import Comparison
+from serving.server.traffic import ShadowComparison
 
 #: Statuses of requests that were turned away, which would make the latency look better than it is.
 QUICK = frozenset({401, 403, 404, 405, 408, 429, 503})
@@ -73,7 +73,7 @@ class Metrics:
                 self.counts.count("serving_swaps", name, str(self.counts.slot))
         self.counts.fresh = True
 
-    def compared(self, model: str, champion: str, challenger: str, comparison: Comparison) -> None:
+    def compared(self, model: str, champion: str, challenger: str, comparison: ShadowComparison) -> None:
         """Count the rows of a comparison by their outcome."""
         outcomes = {"same": comparison.rows - comparison.different, "different": comparison.different}
         for outcome, rows in (outcomes | {"failed": comparison.failed, "dropped": comparison.dropped}).items():

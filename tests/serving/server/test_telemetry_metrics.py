@@ -18,7 +18,7 @@ from serving.server.page.figures import by_model, quantile
 from serving.server.state import Served, ServedModel
 from serving.server.telemetry.counters import BOUNDS, WorkerCounts, total
 from serving.server.telemetry.metrics import Metrics
-from serving.server.traffic import Comparison
+from serving.server.traffic import ShadowComparison
 from tests.serving.server import cards
 
 FOLDER = Path(telemetry.__file__).parent
@@ -52,7 +52,7 @@ def everything() -> tuple[Metrics, Served]:
         metrics.counts.observe("mlflow", "line", "3", status, 0.001, 1)
     metrics.counts.observe("", "", "", 200, 0.001)
     metrics.refused("busy", "ann")
-    metrics.compared("line", "3", "4", Comparison(rows=5))
+    metrics.compared("line", "3", "4", ShadowComparison(rows=5))
     metrics.closed("idle")
     metrics.counts.count("serving_log_lines_dropped", "0", by=3)
     metrics.publish(in_flight=2)

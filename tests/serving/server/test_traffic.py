@@ -16,7 +16,7 @@ from serving.server.messages import Request
 from serving.server.protocols.mlflow import MLflow
 from serving.server.shadow import Shadow
 from serving.server.state import ServedModel, TrafficSplit
-from serving.server.traffic import Comparison, choose, compare, position
+from serving.server.traffic import ShadowComparison, choose, compare, position
 from tests.patience import soon
 from tests.serving.server import cards
 from tests.serving.server.running import running
@@ -87,12 +87,12 @@ class TestChoice:
 
 
 class TestCompared:
-    def tally(self, model: ServedModel, body: dict) -> Comparison:
+    def tally(self, model: ServedModel, body: dict) -> ShadowComparison:
         return compare(lambda version: question(body, version.card.inputs), model.champion, model.challenger, few=16)
 
     def test_the_same(self):
         tally = self.tally(people("shadow", 1.0, challenger=cards.people()), PERSON)
-        assert tally == Comparison(requests=1, rows=1)
+        assert tally == ShadowComparison(requests=1, rows=1)
 
     def test_numbers(self):
         model = cards.model("line", cards.line(2.0), challenger=cards.line(3.0), mode="shadow", weight=1.0)
@@ -123,10 +123,10 @@ class Told:
     """A shadow, and what it told."""
 
     def __init__(self, **more):
-        self.total = Comparison()
+        self.total = ShadowComparison()
         self.shadow = Shadow(Limits(), count=self.count, **more)
 
-    def count(self, model: str, champion: str, challenger: str, tally: Comparison) -> None:
+    def count(self, model: str, champion: str, challenger: str, tally: ShadowComparison) -> None:
         assert (model, champion, challenger) == ("people", "3", "4")
         self.total.add(tally)
 
