@@ -4,6 +4,7 @@ import datetime
 import json
 import uuid
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -453,7 +454,7 @@ def test_any_table_is_a_dataset_or_one_line(table, task):
     assert found.target.notna().all()
     assert found.target.nunique() >= 2
     assert list(found.whole()) == table.column_names
-    json.dumps(profile.of(found.features), allow_nan=False)
+    json.dumps(msgspec.to_builtins(profile.of(found.features)), allow_nan=False)
 
 
 # --- whole tables
