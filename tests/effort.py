@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import Sequence
 
-#: Whether this run is a thorough one, as that of CI is: `make test THOROUGH=yes`.
+#: Whether this run is a thorough one: `make test THOROUGH=yes`.
 THOROUGH = os.environ.get("THOROUGH", "") not in ("", "no")
 
 #: The part of a thorough run that the everyday one does, and how many it does at least.
