@@ -12,7 +12,7 @@ from serving.functions.pyfunc import Pyfunc
 from . import bytecode, code
 from .aws_lambda import iam, settings
 from .aws_lambda.planning import planned
-from .aws_lambda.settings import LambdaOptions
+from .aws_lambda.settings import FunctionOptions
 from .model import PackagedModel
 from .options import Target, matching, option, some_of, whole
 from .plan import File, PackagePlan
@@ -29,7 +29,7 @@ _CONNECT, _PAUSES = 1, 3
 
 
 @dataclass(frozen=True)
-class ProxyOptions(LambdaOptions):
+class ProxyOptions(FunctionOptions):
     """Options of the function: those of any on AWS Lambda, and the endpoint's."""
 
     endpoint: str = option(

@@ -10,7 +10,7 @@ from ..render import as_yaml
 from ..zipping import zipped
 from . import iam, sam, serverless, settings
 from .events import http_event
-from .settings import LambdaOptions
+from .settings import FunctionOptions
 from .spec import FunctionSpec
 
 ARCHIVE = "function.zip"
@@ -21,7 +21,7 @@ EVENT = "event.json"
 def planned(
     model: PackagedModel,
     called: str,
-    options: LambdaOptions,
+    options: FunctionOptions,
     package: Sequence[File],
     *,
     variant: str = ZIP,

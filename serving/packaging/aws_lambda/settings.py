@@ -30,8 +30,8 @@ def _days(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class LambdaOptions:
-    """Options of a function on AWS Lambda."""
+class FunctionOptions:
+    """Options of any function on AWS Lambda."""
 
     name: str = option("", "the function's name [default: made of the model's]")
     runtime: str = option("python3.13", f"of {', '.join(RUNTIMES)}; an image takes the model's own", one_of(*RUNTIMES))
@@ -46,11 +46,6 @@ class LambdaOptions:
         listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
     )
     events: tuple[str, ...] = option((), "what else it answers: some of sqs, s3, dynamodb", some_of(SQS, S3, DYNAMODB))
-    output: str = option(
-        "predictions",
-        "for s3 and dynamodb: predictions, or probabilities beside them",
-        one_of("predictions", "probabilities"),
-    )
     log_retention: int = option(30, "days that the log is kept", _days)
     reserved_concurrency: int | None = option(
         None, "at most so many at once, kept free for this function", whole(0, 100_000)
@@ -81,7 +76,18 @@ class LambdaOptions:
     snap_start: bool = option(False, "start from a snapshot (python3.12 and later, no provisioned concurrency)", yes_no)
 
 
-def name(model: PackagedModel, options: LambdaOptions) -> tuple[str, tuple[str, ...]]:
+@dataclass(frozen=True)
+class LambdaOptions(FunctionOptions):
+    """Options of a function that answers itself, also for records of S3 and DynamoDB."""
+
+    output: str = option(
+        "predictions",
+        "for s3 and dynamodb: predictions, or probabilities beside them",
+        one_of("predictions", "probabilities"),
+    )
+
+
+def name(model: PackagedModel, options: FunctionOptions) -> tuple[str, tuple[str, ...]]:
     """Return the function's name, and a note where it is another than the model's.
 
     Raises
@@ -93,7 +99,7 @@ def name(model: PackagedModel, options: LambdaOptions) -> tuple[str, tuple[str, 
     return named(model, options.name, pattern=NAME, expected=expected, target="aws-lambda", most=64, kept="A-Za-z0-9_")
 
 
-def notes(options: LambdaOptions) -> tuple[str, ...]:
+def notes(options: FunctionOptions) -> tuple[str, ...]:
     """What else there is to know of these options."""
     found: tuple[str, ...] = ()
     if options.auth == API_KEY and options.front != NO_FRONT:
@@ -105,7 +111,7 @@ def notes(options: LambdaOptions) -> tuple[str, ...]:
     return found
 
 
-def check(options: LambdaOptions) -> None:
+def check(options: FunctionOptions) -> None:
     """Refuse options that do not go together.
 
     Raises
@@ -130,7 +136,7 @@ def check(options: LambdaOptions) -> None:
         raise ServingError("aws-lambda: provisioned_concurrency is part of reserved_concurrency, and cannot be more")
 
 
-def function(called: str, options: LambdaOptions, *, memory: int, timeout: int) -> dict[str, Any]:
+def function(called: str, options: FunctionOptions, *, memory: int, timeout: int) -> dict[str, Any]:
     """The settings that every function has, in the words of Lambda's API."""
     longest = 900 if S3 in options.events else timeout
     found: dict[str, Any] = {
@@ -152,11 +158,11 @@ def function(called: str, options: LambdaOptions, *, memory: int, timeout: int) 
     return found
 
 
-def environment(options: LambdaOptions) -> dict[str, str]:
+def environment(options: FunctionOptions) -> dict[str, str]:
     """The variables that are known before anything is deployed; the template adds the names of what it makes."""
     found = {}
     if options.auth == API_KEY and options.api_keys:
         found["API_KEYS"] = ",".join(options.api_keys)
-    if {S3, DYNAMODB} & set(options.events):
+    if isinstance(options, LambdaOptions) and {S3, DYNAMODB} & set(options.events):
         found["OUTPUT"] = options.output
     return found

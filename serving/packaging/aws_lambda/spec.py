@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..plan import Permission
-from .settings import API_KEY, LambdaOptions
+from .settings import API_KEY, FunctionOptions
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class FunctionSpec:
 
     name: str
     about: str
-    options: LambdaOptions
+    options: FunctionOptions
     settings: Mapping[str, Any]
     variables: Mapping[str, str]
     archive: str | None

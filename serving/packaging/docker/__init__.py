@@ -27,8 +27,8 @@ _SWAGGER = "flask-swagger-ui"
 
 #: What the image carries of this project: the server, and what it imports.
 _PARTS = (
-    *(f"registry/{name}.py" for name in ("__init__", "errors", "redaction")),
-    *(f"registry/cli/{name}.py" for name in ("__init__", "commands", "interrupts", "text")),
+    *(f"registry/{name}.py" for name in ("__init__", "errors", "logs", "redaction")),
+    *(f"registry/cli/{name}.py" for name in ("__init__", "commands", "interrupts", "log_output", "text")),
     *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors")),
     *("serving/contract", "serving/models", "serving/scorecard", "serving/server"),
 )

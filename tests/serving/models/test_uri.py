@@ -12,6 +12,7 @@ import mlflow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow.store.artifact import s3_artifact_repo
 
 from registry.errors import RegistryError
 from serving import flavor, models
@@ -173,6 +174,8 @@ def test_an_object_store_is_asked_without_a_registry(
     for name, value in object_store.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    # MLflow keeps its client of an address, and another store may have had this one, with other keys.
+    s3_artifact_repo._cached_get_s3_client.cache_clear()
     client = object_store.client()
     client.create_bucket(Bucket="uris")
     for path in served_artifacts.folder.rglob("*"):
