@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import mlflow
 import pytest
 from hypothesis import given
@@ -174,8 +175,9 @@ def test_an_object_store_is_asked_without_a_registry(
     for name, value in object_store.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    # MLflow keeps its client of an address, and another store may have had this one, with other keys.
+    # Both keep what they have seen: another test's store may have had this address, or other keys.
     s3_artifact_repo._cached_get_s3_client.cache_clear()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     client = object_store.client()
     client.create_bucket(Bucket="uris")
     for path in served_artifacts.folder.rglob("*"):
