@@ -42,23 +42,7 @@ def modules(package: str) -> list[Path]:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """What a file imports, anywhere in it, as absolute dotted names."""
-    package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            yield ".".join([*above, *filter(None, [node.module])])
-
-
-def dotted(path: Path) -> str:
-    """The dotted name of a module's file."""
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-def imported_names(path: Path) -> Iterator[str]:
-    """The modules that a file may import: ``from a import b`` names ``a.b`` where that is one, else ``a``."""
+    """What a file imports, anywhere in it, by absolute name: ``a.b`` for ``from a import b`` if it is a module."""
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.Import):
@@ -69,6 +53,11 @@ def imported_names(path: Path) -> Iterator[str]:
             for alias in node.names:
                 below = ROOT.joinpath(*base.split("."), alias.name)
                 yield f"{base}.{alias.name}" if below.with_suffix(".py").exists() or below.is_dir() else base
+
+
+def dotted(path: Path) -> str:
+    """The dotted name of a module's file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 @pytest.mark.parametrize(
@@ -139,9 +128,7 @@ def test_imports_run_one_way(package: str):
 def test_imports_have_no_circles():
     """Also none through imports that wait for a call, or are for type checkers alone."""
     known = {dotted(path): path for package in MAY_IMPORT for path in modules(package)}
-    graph = {
-        name: {one for one in imported_names(path) if one in known and one != name} for name, path in known.items()
-    }
+    graph = {name: {one for one in imports(path) if one in known and one != name} for name, path in known.items()}
     # Raises CycleError, which names the modules of the circle.
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(known)
 
