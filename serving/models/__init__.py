@@ -5,6 +5,6 @@ package loads neither MLflow nor the registry's client: a model in a folder need
 """
 
 from .model import ResolvedModel
-from .uri import EXPECTED, ModelURI, find, registered, scorecard
+from .uri import EXPECTED, ModelURI, find, registered
 
-__all__ = ["EXPECTED", "ModelURI", "ResolvedModel", "find", "registered", "scorecard"]
+__all__ = ["EXPECTED", "ModelURI", "ResolvedModel", "find", "registered"]

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-    from serving.scorecard import Scorecard
 
 #: What to give where a model is wanted.
 EXPECTED = "give models:/NAME/VERSION, models:/NAME@ALIAS, models:/NAME/STAGE, runs:/RUN/model, or a model's folder"
@@ -46,11 +45,6 @@ def find(text: str, client: "MlflowClient | None" = None, *, folder: Path | None
         if there is no such version, alias or stage, or the registry refuses.
     """
     return ModelURI.read(text).find(client, folder)
-
-
-def scorecard(text: str) -> "Scorecard":
-    """The scorecard of the model that a URI means now, compiled if it has none: ``find(text).portable()``."""
-    return find(text).portable()
 
 
 def registered(text: str) -> "RegisteredURI | None":

@@ -131,7 +131,7 @@ def test_the_sql_answers_in_a_database_as_the_version_does(store: Path, tmp_path
 def test_a_file_says_which_version_it_is_of(store: Path, tmp_path: Path) -> None:
     """By its number, whatever it was asked for by: an alias moves."""
     connect().set_registered_model_alias("made", "tried", "1")
-    digest = models.scorecard("models:/made/1").digest
+    digest = models.find("models:/made/1").portable().digest
     for uri in ("models:/made/1", "models:/made@tried", "models:/made/latest"):
         content = export(uri, "sql").decode()
         assert content.startswith("-- made version 1: its answers in DuckDB.\n-- Scorecard " + digest)

@@ -25,7 +25,7 @@ from mlflow.sklearn import save_model
 from sklearn.ensemble import RandomForestRegressor
 
 from serving.functions.aws_lambda.handler import Handler
-from serving.models import scorecard
+from serving.models import find
 from tests.command import Command
 from tests.serving.deployments.simulated import REGION, Cut, Simulated
 
@@ -37,7 +37,7 @@ NEW = ["-C", "create_role=true", "-C", "allow_ungated=true"]
 @pytest.fixture
 def deployed(aws: Simulated, models: Path) -> Simulated:
     """The cloud with the deployment ``scores`` of version 1, whose function is the package's own handler."""
-    card = scorecard("models:/linear/1")
+    card = find("models:/linear/1").portable()
     about = {"model": "linear", "version": "1", "digest": card.digest}
     handler = Handler(card, about, {}, write=lambda line: None)
     aws.answers = lambda body: json.dumps(handler(json.loads(body), None)).encode()
@@ -87,7 +87,7 @@ def test_predict_reads_the_contracts_json(deployed: Simulated, tmp_path: Path, r
     answer = json.loads((tmp_path / "answer.json").read_text())
     shown = mlflow("predict", "-I", str(file))
     assert json.loads(shown.stdout) == answer
-    card = scorecard("models:/linear/1")
+    card = find("models:/linear/1").portable()
     expected = card.predict_row(RECORD)
     found = answer.get("predictions", answer.get("prediction"))
     one = found[0] if isinstance(found, list) else found
@@ -98,7 +98,7 @@ def test_predict_reads_a_table_of_pandas_too(deployed: Simulated, tmp_path: Path
     file = tmp_path / "table.json"
     pd.DataFrame({"x": [1.5], "colour": ["red"]}).to_json(file)
     done = mlflow("predict", "-I", str(file))
-    assert json.loads(done.stdout) == {"predictions": [scorecard("models:/linear/1").predict_row(RECORD)]}
+    assert json.loads(done.stdout) == {"predictions": [find("models:/linear/1").portable().predict_row(RECORD)]}
 
 
 def test_a_refused_request_is_one_line(deployed: Simulated, tmp_path: Path):
@@ -117,12 +117,12 @@ def test_explain_asks_for_the_terms(deployed: Simulated, tmp_path: Path):
     done = mlflow("explain", "-I", str(file))
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)["predictions"]
-    assert row["prediction"] == scorecard("models:/linear/1").predict_row(RECORD)
+    assert row["prediction"] == find("models:/linear/1").portable().predict_row(RECORD)
 
 
 def test_the_python_client_does_the_same(deployed: Simulated):
     client = get_deploy_client(TARGET)
-    expected = scorecard("models:/linear/1").predict_row(RECORD)
+    expected = find("models:/linear/1").portable().predict_row(RECORD)
     answer = client.predict("scores", pd.DataFrame([RECORD]))
     assert isinstance(answer, PredictionsResponse)
     assert answer.get_predictions("ndarray").tolist() == [expected]
@@ -321,7 +321,7 @@ def test_another_program_of_click_is_not_taken_for_mlflows(deployed: Simulated, 
         found.append(get_deploy_client(TARGET).predict("scores", {"input_data": [1.5, "red"]}))
 
     CliRunner().invoke(ask, ["--input-path", str(tmp_path / "other.json")], catch_exceptions=False)
-    assert found == [{"prediction": scorecard("models:/linear/1").predict_row(RECORD)}]
+    assert found == [{"prediction": find("models:/linear/1").portable().predict_row(RECORD)}]
 
 
 def test_a_process_that_is_killed_in_the_middle_is_finished_by_the_next(deployed: Simulated, models: Path):

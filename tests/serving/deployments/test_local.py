@@ -14,7 +14,7 @@ import requests
 
 from serving import contract
 from serving.deployments import local
-from serving.models import scorecard
+from serving.models import find
 from serving.packaging.aws_lambda.events import http_event
 from tests import stores
 from tests.command import Command
@@ -53,7 +53,7 @@ def address(running: tuple[str, Command]) -> str:
 def test_it_answers_as_the_contract_does(address: str, models: Path, body, kind: str):
     content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     found = requests.post(f"{address}/invocations", data=content, headers={"Content-Type": kind}, timeout=30)
-    status, expected = contract.reply(scorecard("models:/linear/1"), content, kind)
+    status, expected = contract.reply(find("models:/linear/1").portable(), content, kind)
     assert (found.status_code, found.json()) == (status, expected)
 
 

@@ -84,7 +84,7 @@ def save(path: Path, fitted, table, *, signature: bool = True, serialization: st
 @pytest.mark.parametrize("name", LOGGED)
 def test_a_pipeline_logged_by_other_means_is_compiled(name: str, signature: bool, tmp_path: Path) -> None:
     fitted, table = LOGGED[name]
-    card = models.scorecard(save(tmp_path / "model", fitted, table, signature=signature))
+    card = models.find(save(tmp_path / "model", fitted, table, signature=signature)).portable()
 
     names = [column.name for column in card.inputs]
     # Without a signature nothing says that the column is a yes or no; scikit-learn takes 0 and 1.
@@ -101,7 +101,7 @@ def test_a_pipeline_logged_by_other_means_is_compiled(name: str, signature: bool
 
 
 def test_the_signature_says_which_columns_are_whole_numbers_and_yes_or_no(tmp_path: Path) -> None:
-    card = models.scorecard(save(tmp_path / "model", *LOGGED["columns passed"]))
+    card = models.find(save(tmp_path / "model", *LOGGED["columns passed"])).portable()
 
     assert card.inputs == (
         Input("age", "number", integer=True, null=False),
@@ -112,7 +112,7 @@ def test_the_signature_says_which_columns_are_whole_numbers_and_yes_or_no(tmp_pa
 
 
 def test_a_tensor_signature_names_nothing_and_the_columns_are_numbered(tmp_path: Path) -> None:
-    card = models.scorecard(save(tmp_path / "model", *LOGGED["no names"]))
+    card = models.find(save(tmp_path / "model", *LOGGED["no names"])).portable()
 
     assert [column.name for column in card.inputs] == ["x0", "x1"]
 
@@ -122,7 +122,7 @@ def test_a_step_that_cannot_be_said_is_named_with_what_to_do_instead(tmp_path: P
     uri = save(tmp_path / "model", forest, NUMBERS.astype(float), serialization="cloudpickle")
 
     with pytest.raises(ServingError, match=r"trees \(RandomForestClassifier\).*mlflow models serve") as caught:
-        models.scorecard(uri)
+        models.find(uri).portable()
 
     assert str(caught.value).startswith(f"{uri} has no scorecard, and none can be made: ")
     assert str(caught.value).count("mlflow models serve") == 1
@@ -137,7 +137,7 @@ def test_a_model_of_another_library_is_refused(tmp_path: Path) -> None:
     mlflow.pyfunc.save_model(uri, python_model=Doubles(), pip_requirements=["mlflow"])
 
     with pytest.raises(ServingError, match="no sklearn flavor to make one of; serve it with `mlflow models serve`"):
-        models.scorecard(uri)
+        models.find(uri).portable()
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_model_that_carries_its_scorecard_is_not_compiled_again(own: tuple[Pat
     for file in path.glob("model.*"):
         file.unlink()
 
-    assert models.scorecard(str(path)).dumps() == text
+    assert models.find(str(path)).portable().dumps() == text
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_damaged_scorecard_is_refused_by_name_and_not_made_anew(own: tuple[Pat
     (path / "scorecard.json").write_bytes(damaged)
 
     with pytest.raises(ScorecardError, match=rf"^{path}: its scorecard.json is refused: "):
-        models.scorecard(str(path))
+        models.find(str(path)).portable()
 
 
 class Gone:
@@ -195,16 +195,16 @@ def test_a_model_that_does_not_load_here_says_what_to_install(tmp_path: Path) ->
     uri = save(tmp_path / "model", fitted, table, serialization="pickle")
     (tmp_path / "model" / "model.pkl").write_bytes(pickle.dumps(Gone()))
     with pytest.raises(ServingError, match=r"cannot be loaded \(\w+: .*; install what its requirements.txt lists"):
-        models.scorecard(uri)
+        models.find(uri).portable()
 
     (tmp_path / "model" / "MLmodel").write_text("flavors: [\n")
     with pytest.raises(ServingError, match="cannot be loaded"):
-        models.scorecard(uri)
+        models.find(uri).portable()
 
 
 def test_a_folder_without_a_model_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="is no MLflow model: it has neither MLmodel nor scorecard"):
-        models.scorecard(str(tmp_path))
+        models.find(str(tmp_path)).portable()
 
 
 def test_every_command_has_the_same_answer(tracking: str, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_pipeline_of_a_version_without_a_scorecard_is_fetched_and_compiled(
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
 
-    card = models.scorecard("models:/theirs/1")
+    card = models.find("models:/theirs/1").portable()
 
     assert card.predict(table).tolist() == fitted.predict(table).tolist()
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -208,7 +208,7 @@ def test_one_name_means_another_model_in_another_workspace(tmp_path: Path, monke
         for workspace, expected in logged.items():
             monkeypatch.setenv("MLFLOW_WORKSPACE", workspace)
             for uri in expected.uris:
-                assert models.scorecard(uri).digest == expected.card.digest, (workspace, uri)
+                assert models.find(uri).portable().digest == expected.card.digest, (workspace, uri)
 
 
 @pytest.mark.parametrize(
