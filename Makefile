@@ -6,7 +6,7 @@ PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
 PYTEST_ARGS ?=
 # One more than there are processors, for tests wait now and then; and no more than four.
 TEST_WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 3); echo $$((cores < 3 ? cores + 1 : 4)))
-# Set to yes, each law tries all of its examples: what CI runs, and before a release.
+# Set to yes, each law tries all of its examples: before a release, and after a change of what a law speaks of.
 THOROUGH ?=
 export THOROUGH
 LOCK_ARGS ?=
@@ -20,6 +20,13 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
 	--annotation-style line --custom-compile-command "make lock" $(LOCK_ARGS)
 
+# A module stays on one worker, which makes its fixtures once. In the order of the folders: the first ones hold the
+# modules that take longest, which must not be left for the end. schemathesis is used as a library alone: every worker
+# would wait for the plugin.
+PYTEST = $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -p no:schemathesis
+# Lines that the tests' own processes run: of the rest, most run in processes of their own.
+COVERED := --cov registry --cov serving/contract --cov serving/scorecard --cov-report term:skip-covered --cov-fail-under 90
+
 # What a recipe starts finds the .venv's programs first: nothing needs to be activated.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Sources are compiled once, and not by each process anew.
@@ -27,45 +34,36 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tools that would report home do not.
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
-# The server's runners of background jobs (for language models) are eight processes that nothing here needs.
-MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
-export MLFLOW_SERVER_ENABLE_JOB_EXECUTION
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test coverage check lock notebooks server bench clean
+.PHONY: help run ui notebooks server test coverage check lock docs bench clean
 
-help: ## show what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
+help:
+	@awk -F ':.*## ' '/^##@ / { printf "%s%s\n", sep, substr($$0, 5); sep = "\n" } \
+		/^[a-z]+:.*## / { printf "  make %-9s  %s\n", $$1, $$2 }' Makefile
 
-run: .venv/run.stamp ## train and register both models, promote them, ask them over HTTP and as a Lambda function
-	@$(BIN)/mlflow run . --env-manager local
-	@set -e; for model in diabetes breast_cancer; do \
-		$(BIN)/python -m registry promote $$model latest --stage Staging --reason "trained by make run"; \
-		$(BIN)/python -m registry promote $$model latest --stage Production --if-vacant --reason "the first version"; \
-	done
-	@$(BIN)/python -m registry list
-	@set -e; mkdir -p build; folder=$$(mktemp -d); port=$$($(BIN)/python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'); \
-	$(BIN)/python -m serving serve --port $$port --cache $$folder --log no & server=$$!; \
-	trap 'kill $$server; wait $$server; rm -rf $$folder' EXIT; \
-	$(BIN)/python -m serving ask http://127.0.0.1:$$port --wait 60 --model breast_cancer; \
-	answer=$$($(BIN)/python -m serving ask http://127.0.0.1:$$port --wait 60 --model diabetes); echo "$$answer"; \
-	$(BIN)/python -m serving package models:/diabetes@champion --target aws-lambda -o build/diabetes --overwrite yes; \
-	if [ "$$(uname)" = Linux ]; then \
-		again=$$($(BIN)/python -m serving invoke build/diabetes --fetch yes); echo "$$again"; \
-		[ "$$again" = "$$answer" ] || { echo "make: the Lambda package answers otherwise than the server" >&2; exit 1; }; \
-	fi
+##@ First steps
 
-# A module stays on one worker, which makes its fixtures once. In the order of the folders: the first ones hold the
-# modules that take longest, which must not be left for the end.
+run: .venv/run.stamp ## train two models, promote them, ask them over HTTP and as a Lambda function, step by step
+	@$(BIN)/python -m pipelines.demo
+
+ui: server ## open MLflow's pages on the runs and models of this folder, http://127.0.0.1:5000
+
+notebooks: .venv/notebooks.stamp ## open JupyterLab on the notebooks
+	@exec $(BIN)/jupyter lab --notebook-dir notebooks
+
+##@ In operation
+server: .venv/run.stamp ## the tracking server with its pages, and the watch (BACKEND=postgresql://... ARTIFACTS=s3://... HOST= PORT=)
+	@exec $(BIN)/python -m registry ui --backend "$(BACKEND)" --artifacts "$(ARTIFACTS)" \
+		--host "$(HOST)" --port "$(PORT)" --workers "$(WORKERS)"
+
+##@ Development
 test: .venv/dev.stamp ## run the tests in parallel (PYTEST_ARGS="-k sources" runs some; THOROUGH=yes tries more)
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 
-# What runs in the tests' own processes; the rest is mostly processes of its own.
 coverage: .venv/dev.stamp ## measure which lines the fast tests run: registry, contract and scorecard
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -q \
-		--cov registry --cov serving/contract --cov serving/scorecard --cov-report term:skip-covered --cov-fail-under 90 \
-		tests/registry tests/serving/contract tests/serving/scorecard
+	@$(PYTEST) $(COVERED) -q tests/registry tests/serving/contract tests/serving/scorecard
 
 check: .venv/dev.stamp ## lint, format and types
 	@$(BIN)/ruff check .
@@ -76,18 +74,16 @@ lock: .venv/run.stamp ## compile requirements*.txt and conda.yaml from pyproject
 	@$(LOCK) pyproject.toml -o requirements.txt
 	@$(LOCK) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	@$(LOCK) --extra notebooks -c requirements-dev.txt pyproject.toml -o requirements-notebooks.txt
+	@$(LOCK) --extra spark -c requirements-dev.txt pyproject.toml -o requirements-spark.txt
 	@for part in server parquet; do $(LOCK) --no-deps --generate-hashes -c requirements.txt \
 		serving/packaging/docker/$$part.in -o serving/packaging/docker/$$part.txt; done
 	@{ printf '# Compiled from requirements.txt by: make lock\n'; \
 		printf 'name: model-lifecycle\nchannels:\n  - conda-forge\ndependencies:\n  - python=3.11\n  - pip\n  - pip:\n'; \
 		sed -n -e 's/ *#.*//' -e 's/^[a-z].*/      - &/p' requirements.txt; } > conda.yaml
 
-notebooks: .venv/notebooks.stamp ## open JupyterLab on the notebooks
-	@exec $(BIN)/jupyter lab --notebook-dir notebooks
-
-server: .venv/run.stamp ## an MLflow tracking server with UI (BACKEND=postgresql://... ARTIFACTS=s3://... HOST= PORT=)
-	@exec $(BIN)/mlflow server --backend-store-uri "$(patsubst postgresql://%,postgresql+psycopg2://%,$(BACKEND))" --artifacts-destination "$(ARTIFACTS)" \
-		--host "$(HOST)" --port "$(PORT)" --workers "$(WORKERS)"
+docs: .venv/dev.stamp ## build the documentation site, build/docs/index.html
+	@$(BIN)/python docs/reference/generate.py
+	@$(BIN)/python docs/build.py
 
 bench: .venv/dev.stamp ## run the benchmarks, print their tables and write build/bench.json
 	@rm -rf build/bench; mkdir -p build/bench
@@ -114,8 +110,9 @@ clean: ## remove the .venv and all that the tools made; the tracking store stays
 	$(call install,requirements-notebooks.txt)
 	@touch .venv/run.stamp
 
-# Set up the .venv from the pins in $(1). The file `unfinished` is there as long as it runs: a set-up that was cut
-# short is thrown away and done again. Bytecode is compiled at the end, by all cores.
+# Set up the .venv from the pins in $(1): by uv, which is one of them and takes a tenth of pip's time; by pip where uv
+# fails, or pip is set to an index that uv does not know. The file `unfinished` is there as long as it runs: a set-up
+# that was cut short is thrown away and done again.
 define install
 @set -e; \
 if [ -e .venv/unfinished ]; then rm -rf .venv; fi; \
@@ -134,9 +131,14 @@ if ! [ -x $(BIN)/python ]; then \
 	"$$python" -m venv .venv; \
 fi; \
 touch .venv/unfinished; \
-echo "Setting up .venv from $(1) ..."; \
-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r $(1); \
-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
-$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true; \
+echo "Setting up .venv from $(1): $$(grep -c == $(1)) packages, a few hundred MB ..."; \
+pip="$(BIN)/python -m pip install --quiet --disable-pip-version-check"; \
+$$pip "$$(grep -o '^uv==[0-9.]*' $(1))"; \
+uv="$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode"; \
+if ! [ -t 2 ]; then uv="$$uv --quiet"; fi; \
+if $(BIN)/python -m pip config list | grep -q '\.index-url' || ! { $$uv -r $(1) && $$uv --no-deps -e .; }; then \
+	echo "make: pip installs them, which takes some minutes" >&2; \
+	$$pip -r $(1); $$pip --no-deps -e .; \
+fi; \
 rm .venv/unfinished; touch $@
 endef

@@ -1,14 +1,16 @@
 """``python -m pipelines``: from a table to an evaluated, registered model version."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import reduce
 
 import click
 
-from registry.cli.commands import Group, Names, Option, Switch, merged, option, pairs, run, switch
+from registry.cli.commands import Group, Names, Option, Switch, merged, option, pairs, policy_option, run, switch
 
 _SEED = option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed for folds, bootstrap and estimator.")
-_EXPERIMENT = option("--experiment", help="MLflow experiment. [default: MLflow's]")
+_EXPERIMENT = option("--experiment", help="MLflow experiment. [default: the model's name]")
 _JSON = click.option("--json", "as_json", is_flag=True, cls=Option, help="Print the result as JSON.")
 
 
@@ -76,7 +78,11 @@ def cli() -> None:
     """Train linear and logistic models on tables, evaluate them, and register them in MLflow."""
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle main
+    """
+)
 @_SEED
 @_EXPERIMENT
 @_JSON
@@ -88,10 +94,19 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
     terminal.show(train_defaults(seed=seed, experiment=experiment), as_json=as_json)
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle train --data customers.csv --target churn --id customer
+    lifecycle train --data s3://bucket/prices.parquet --target price --estimator ridge --param alpha=0.1
+    lifecycle train --data postgresql://db/shop --query "SELECT * FROM orders" --target returned
+    lifecycle train --data customers.csv --target churn --pipeline features:build
+    """
+)
 @_table
 @option("--estimator", default="auto", help="linear, ridge, lasso, elastic-net, huber, poisson, linear-svr, logistic, "
         "linear-svm or mlp. [auto: linear or logistic]")  # fmt: skip
+@option("--pipeline", metavar="MODULE:FUNCTION", help="Your own pipeline: a function in the working folder that "
+        "returns an unfitted scikit-learn pipeline. It may take numeric, categorical, task and seed.")  # fmt: skip
 @_training
 @_JSON
 def train(as_json: bool, **given) -> None:
@@ -99,10 +114,16 @@ def train(as_json: bool, **given) -> None:
     from pipelines import terminal
     from pipelines.training import train as train_one
 
-    terminal.show([train_one(_settings(given))], as_json=as_json)
+    with _target_named():
+        terminal.show([train_one(_settings(given))], as_json=as_json)
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle tune --data diabetes --estimator ridge,lasso --trials 30
+    lifecycle tune --data customers.csv --target churn --search C=0.01:10:log --metric roc_auc
+    """
+)
 @_table
 @option("--estimator", default="auto", help="Estimator to tune, or several to choose from: ridge,lasso. "
         "[auto: ridge and elastic-net, or logistic]")  # fmt: skip
@@ -124,10 +145,16 @@ def tune(as_json: bool, **given) -> None:
 
     space = space_options.parse(given.pop("search"))
     search = Search(_settings(given), space=space, **given)
-    terminal.show_search(tune_one(search), as_json=as_json)
+    with _target_named():
+        terminal.show_search(tune_one(search), as_json=as_json)
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle evaluate --model models:/churn/3 --data customers.csv
+    lifecycle evaluate --model models:/plain/1 --data table.csv --target y --unseen yes
+    """
+)
 @option(
     "--model", required=True, help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its newest."
 )
@@ -140,11 +167,20 @@ def tune(as_json: bool, **given) -> None:
 @option("--against", default="champion", help="Version to compare with on the same rows; or none.")
 @_sensitive
 @option("--positive", help="Positive class. [default: as in training]")
+@switch(
+    "--unseen",
+    help="Declare that a model logged without this platform was not trained on these rows; your name is recorded.",
+)
+@switch("--replace", help="Replace the evidence by which the gates judge a model logged without this platform.")
 @_intervals
 @_SEED
 @_JSON
 def evaluate(as_json: bool, **given) -> None:
-    """Evaluate a registered version on a table, next to the champion, and store the evidence with its run."""
+    """Evaluate a registered version on a table, next to the champion, and store the evidence with its run.
+
+    A model that was logged without this platform is adopted: its own code is run, in a process of its own, to get its
+    answers and to compile a scorecard, which is stored with the evidence and then served.
+    """
     from pipelines import terminal
     from pipelines.evaluation.evaluate import EvaluationRequest
     from pipelines.evaluation.evaluate import evaluate as evaluate_one
@@ -154,7 +190,12 @@ def evaluate(as_json: bool, **given) -> None:
     terminal.show_evaluation(evaluate_one(request), as_json=as_json)
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle validate --data customers.csv --suite expectations/customers.json
+    lifecycle validate --data customers.csv --target churn --profile yes --output expectations/customers.json
+    """
+)
 @option("--data", required=True, help="The table to check; see `train`.")
 @option("--query", help="For a database: a table's name, or a SELECT, which is stored with the run.")
 @_read
@@ -178,7 +219,76 @@ def validate(as_json: bool, **given) -> None:
     except CriticalFailure as error:
         terminal.show_check(error.checked, as_json=as_json)
         raise
-    terminal.show_check(checked, as_json=as_json)
+    terminal.show_check(checked, as_json=as_json, data=given["data"], target=given["target"])
+
+
+@cli.command(
+    examples="""
+    lifecycle monitor --model churn --data predictions --since 7d --window 1d
+    lifecycle monitor --model models:/churn/3 --data today.csv --report report.html
+    lifecycle monitor --model churn --data predictions --outcomes churned.csv --on request_id
+    """
+)
+@option("--model", required=True, help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its "
+        "version in Production, else its newest.")  # fmt: skip
+@option("--data", required=True, help="What the version met: the folder of a prediction log, Parquet files (a folder, "
+        "or a pattern), or any table; see `train`.")  # fmt: skip
+@option("--query", help="For a database: a table's name, or a SELECT.")
+@_read
+@option("--time", help="Column of times of a plain table; a prediction log has its own.")
+@option("--since", help="Only rows from then on: 2026-11-30, 2026-11-30T12:00 (UTC), or how long ago: 7d.")
+@option("--until", help="Only rows before then.")
+@option("--window", help="Length of a window: 1h, 1d, 7d. [default: one window]")
+@option("--outcomes", help="Table of the truth, known later: a file, a database URL or s3://.")
+@_names("--on", help="Columns that join it: request_id, or those that identify a row.")
+@option("--target", help="Column of the outcomes that holds the truth. [default: the version's target]")
+@option("--report", metavar="FILE", help="Write the HTML report to this file, too.")
+@_EXPERIMENT
+@policy_option
+@_JSON
+def monitor(as_json: bool, **given) -> int:
+    """Compare what a version meets and answers with its evidence, and raise an alert if a change is certain and large.
+
+    Exit code 1 is an alert. The numbers and an HTML report are logged to MLflow.
+    """
+    from pipelines.monitoring import command, terminal
+    from pipelines.sources import ReadOptions
+
+    found = command.monitor(options=_take(ReadOptions, given), **given)
+    terminal.show(found, as_json=as_json)
+    return 1 if found.report.alerts else 0
+
+
+@cli.command(
+    examples="""
+    lifecycle init churn --ci github
+    """
+)
+@click.argument("folder", metavar="DIR")
+@option("--ci", type=click.Choice(["github", "gitlab"]), help="Add a workflow for this system. [default: none]")
+@option("--from", "source", metavar="VERSION_OR_PATH_OR_URL", help="How the project installs this package: a version, "
+        "a checkout, a wheel, a URL. [default: as it is installed here]")  # fmt: skip
+def init(folder: str, ci: str | None, source: str | None) -> None:
+    """Write a small project into the new or empty folder DIR: a table, a model, a policy, tests.
+
+    `make train` in it trains the model; everything in it is there to be changed.
+    """
+    from pipelines import terminal
+    from pipelines.project.init import init as write
+
+    terminal.show_project(write(folder, ci=ci, source=source))
+
+
+@contextmanager
+def _target_named() -> Iterator[None]:
+    """Where no target was named and none is obvious, add the command that names the likely one."""
+    from pipelines.errors import PipelineError, TargetNeeded
+    from registry.cli import next_steps
+
+    try:
+        yield
+    except TargetNeeded as error:
+        raise PipelineError(f"{error}: {next_steps.again('--target', error.likely)}") from None
 
 
 def _settings(given: dict):

@@ -15,7 +15,8 @@ from pipelines import dates, numerals, raw_values, spelling
 from pipelines.errors import PipelineError
 from pipelines.marks import PLAIN, Marks
 from registry.cli.text import one_line
-from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input, InputError, scalar_text
+from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Cleaning, Input, InputError
+from serving.scorecard.scalars import scalar_text
 
 #: Types beside those of an input: left out of the features.
 DATE = "date"

@@ -13,24 +13,24 @@ from pipelines.errors import PipelineError
 from pipelines.marks import Marks
 from pipelines.sources import Table
 from pipelines.sources.table import USUAL
-from pipelines.targets import CLASSIFICATION, REGRESSION, TARGET_NAMES, TASKS
-from registry.cli.text import closest, listed, one_line
+from pipelines.targets import CLASSIFICATION, REGRESSION, TASKS
+from registry.cli.text import did_you_mean, listed, one_line
 from serving.scorecard.inputs import CATEGORY, NUMBER, Cleaning, Input
 
-__all__ = ["CLASSIFICATION", "REGRESSION", "TARGET_NAMES", "TASKS", "Dataset", "Roles", "check", "prepare"]
+__all__ = ["CLASSIFICATION", "REGRESSION", "TASKS", "Dataset", "Roles", "check", "prepare"]
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What the columns of a table are for, as its user says.
+    """The roles of a table's columns.
 
     Parameters
     ----------
     target : the column to predict; None takes the table's own, or one called target, label, class or y.
     task : ``"regression"``, ``"classification"`` or ``"auto"``.
-    drop, keep : columns left out whatever they hold, and kept though they look like identifiers.
-    id, group, time : columns that key the rows, that tell rows that belong together, and when a row was seen.
-    sensitive : columns by whose values the metrics are shown apart.
+    drop, keep : columns to exclude; columns to include even if they look like identifiers or dates.
+    id, group, time : columns that identify a row; the column of groups; the column of times.
+    sensitive : columns to break the metrics down by.
     """
 
     target: str | None = None
@@ -244,8 +244,7 @@ def check(table: Table, roles: Roles) -> str:
     ):
         for name in given:
             if name not in names:
-                close = closest(name, names)
-                hint = f"did you mean {close!r}?" if close else f"found {listed(names)}"
+                hint = did_you_mean(name, names, otherwise=f"found {listed(names)}")
                 raise PipelineError(f"{option}: no column {name!r}; {hint}")
     if target in {*roles.drop, *roles.id, *roles.sensitive, roles.group, roles.time}:
         raise PipelineError(f"--target {target} has another role too; give the column one role")

@@ -5,3 +5,16 @@ from registry.errors import Explained
 
 class PipelineError(Explained):
     """Anything a pipeline refuses or cannot do; a command prints it on one line and exits with 2."""
+
+
+class TargetNeeded(PipelineError):
+    """Nobody named the column to predict.
+
+    Parameters
+    ----------
+    likely : the column that is probably wanted.
+    """
+
+    def __init__(self, message: str, likely: str):
+        super().__init__(message)
+        self.likely = likely

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import PipelineError
-from registry.cli.text import closest, one_line
+from registry.cli.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,8 +93,8 @@ def find(name: str) -> EstimatorEntry:
     if plain in by_name:
         return by_name[plain]
     names = shown(CATALOGUE)
-    close = closest(name, [*(entry.class_name for entry in CATALOGUE), *names])
-    hint = f"did you mean {close}?" if close else f"expected one of {', '.join(names)}"
+    known = [*(entry.class_name for entry in CATALOGUE), *names]
+    hint = did_you_mean(name, known, otherwise=f"expected one of {', '.join(names)}")
     raise PipelineError(f"--estimator {name} is not in the catalogue; {hint}")
 
 
@@ -136,8 +136,7 @@ def parameters(entry: EstimatorEntry, given: Mapping[str, str]) -> dict[str, Any
     values = {name: _value(entry, name, text) for name, text in given.items()}
     for name in values:
         if name not in known:
-            close = closest(name, known)
-            hint = f"did you mean {close}?" if close else f"it has {', '.join(sorted(known))}"
+            hint = did_you_mean(name, known, otherwise=f"it has {', '.join(sorted(known))}")
             raise PipelineError(f"--param {name}: {entry.class_name} has no such parameter; {hint}")
     if "random_state" in values:
         raise PipelineError("--param random_state is set by --seed; give --seed")

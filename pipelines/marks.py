@@ -39,7 +39,7 @@ _OVERRULE = "--decimal and --thousands overrule"
 
 @cache
 def pattern(marks: Marks) -> str:
-    """The finite numbers that ``inputs.number`` takes with these marks, as a regular expression of RE2."""
+    """The finite numbers that ``scalars.number`` takes with these marks, as a regular expression of RE2."""
     decimal, between = (f"[{mark}]" if mark else "" for mark in marks)
     plain = rf"(\d+({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?"
     if not between:

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from pipelines import fitting, thresholds
+from pipelines.errors import PipelineError
 from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
 from pipelines.folds import make_folds
@@ -30,17 +31,35 @@ class FittedModel:
 
 
 def fit(plan: TrainingPlan) -> FittedModel:
-    """Cross-validate, choose the threshold, and fit on the training rows, as far as each is asked for."""
+    """Cross-validate, choose the threshold, and fit on the training rows, as far as each is asked for.
+
+    Raises
+    ------
+    PipelineError
+        if the data or the parameters are refused; of a user's own pipeline, whatever goes wrong in it.
+    """
+    if plan.own is None:
+        return _fit(plan)
+    with plan.own.guarded(plan.dataset):
+        fitted = _fit(plan)
+        # The same fit once more: what is not deterministic cannot be traced back to its code and seed.
+        again = _fitted(plan, fitted.threshold)
+        first, second = (answer_with(pipeline, plan, plan.split.holdout) for pipeline in (fitted.pipeline, again))
+        if first.predicted.shape != first.target.shape:
+            raise PipelineError(f"expected one prediction for each row, found the shape {first.predicted.shape}")
+        if not first.classes and not np.isfinite(first.predicted).all():
+            raise PipelineError("it predicts infinite or missing numbers, expected a finite number for each row")
+    plan.own.check_same(first, second)
+    return fitted
+
+
+def _fit(plan: TrainingPlan) -> FittedModel:
     settings, dataset, training = plan.settings, plan.dataset, plan.split.training
-
-    def make(threshold: float | None = None) -> Pipeline:
-        return fitting.pipeline(dataset, plan.build(threshold))
-
     chosen_here = plan.rule is not None and plan.rule.value is None
     folds = None
     if count := settings.folds or (_THRESHOLD_FOLDS if chosen_here else 0):
         pairs = make_folds(dataset, plan.split, count=count, seed=settings.seed)
-        folds = fitting.cross_validate(make, dataset, training, pairs, positive=plan.positive)
+        folds = fitting.cross_validate(plan.pipeline, dataset, training, pairs, positive=plan.positive)
     threshold, notes = None, []
     if plan.rule:
         threshold = threshold_of(plan, folds.folds if folds else ())
@@ -48,11 +67,17 @@ def fit(plan: TrainingPlan) -> FittedModel:
         if chosen_here:
             notes.append(f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows")
             _log.info(notes[-1])
-    pipeline = make(threshold)
+    pipeline = plan.pipeline(threshold)
     for shortfall in fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training]):
         notes.append(shortfall)
         _log.warning(shortfall)
     return FittedModel(pipeline, folds, threshold, tuple(notes))
+
+
+def _fitted(plan: TrainingPlan, threshold: float | None) -> Pipeline:
+    pipeline, training = plan.pipeline(threshold), plan.split.training
+    fitting.fit(pipeline, plan.dataset.features.iloc[training], plan.dataset.target.iloc[training])
+    return pipeline
 
 
 def threshold_of(plan: TrainingPlan, folds: Sequence[Answers]) -> float:
@@ -67,9 +92,12 @@ def threshold_of(plan: TrainingPlan, folds: Sequence[Answers]) -> float:
 
 
 def answer(fitted: FittedModel, plan: TrainingPlan, rows: np.ndarray) -> Answers:
+    """What a fitted model says of rows of the table, by their positions, beside the truth."""
+    return answer_with(fitted.pipeline, plan, rows)
+
+
+def answer_with(pipeline: Pipeline, plan: TrainingPlan, rows: np.ndarray) -> Answers:
     """What a fitted pipeline says of rows of the table, by their positions, beside the truth."""
     dataset = plan.dataset
     truth = dataset.target.iloc[rows].to_numpy()
-    return fitting.answer(
-        fitted.pipeline, dataset.features.iloc[rows], truth, classes=dataset.classes, positive=plan.positive
-    )
+    return fitting.answer(pipeline, dataset.features.iloc[rows], truth, classes=dataset.classes, positive=plan.positive)

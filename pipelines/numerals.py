@@ -1,4 +1,4 @@
-"""Parse columns of text as numbers, exactly as scoring parses a single value (``inputs.number``)."""
+"""Parse columns of text as numbers, exactly as scoring parses a single value (``scalars.number``)."""
 
 from functools import cache
 
@@ -8,7 +8,9 @@ import pyarrow.compute as pc
 
 from pipelines import marks
 from pipelines.marks import ENGLISH, EUROPEAN, PLAIN, Marks
-from serving.scorecard.inputs import Cleaning, InputError, number
+from serving.models.native.reading import floats
+from serving.scorecard.inputs import Cleaning, InputError
+from serving.scorecard.scalars import number
 
 _LIKE_A_NUMBER = r"^[+-]?\.?[0-9]"
 _PROBE = 1000
@@ -17,8 +19,7 @@ _PROBE = 1000
 def parse(raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks) -> tuple[np.ndarray, pa.ChunkedArray] | None:
     """Text that is finite numbers but for what is missing: as float64, and as plain text with nulls.
 
-    None where anything else is among it. Arrow's cast takes exactly the finite numbers that ``inputs.number`` takes,
-    and gives the same float64; its notion of white space is that of ``str.strip``.
+    None where anything else is among it.
     """
     if _missing_numbers(cleaning, written):
         return None
@@ -29,7 +30,7 @@ def parse(raw: pa.ChunkedArray, cleaning: Cleaning, written: Marks) -> tuple[np.
     if written != PLAIN:
         raw = pc.utf8_trim_whitespace(raw) if cleaning.trim else raw
         return _numbers_like(marks.pattern(written), raw, cleaning, written)
-    if _cast(head) is not None and (values := _cast(raw)) is not None:
+    if floats(head) is not None and (values := floats(raw)) is not None:
         return values, raw
     for trimmed in (False, True) if cleaning.trim else (False,):
         if trimmed:
@@ -48,17 +49,8 @@ def _numbers_like(
     if not all(cleaning.text(value) is None for value in others):
         return None
     plain = marks.usual(pc.if_else(like, raw, pa.scalar(None, raw.type)), written)
-    values = _cast(plain)
+    values = floats(plain)
     return None if values is None else (values, plain)
-
-
-def _cast(raw: pa.ChunkedArray) -> np.ndarray | None:
-    try:
-        values = raw.cast(pa.float64())
-    except pa.ArrowInvalid:
-        return None
-    numbers = values.to_numpy()
-    return numbers if int(np.isfinite(numbers).sum()) == len(raw) - raw.null_count else None
 
 
 @cache

@@ -1,15 +1,16 @@
 """The settings of a training run, and the plan that is made of them before anything is fitted."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines import ancestry, estimators, splitting, targets, thresholds
+from pipelines import ancestry, estimators, fitting, lineage, own_pipeline, splitting, targets, thresholds
 from pipelines.ancestry import Inheritance
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, check, prepare
 from pipelines.errors import PipelineError
-from pipelines.sources import FIND, Origin, ReadOptions, Table, read
+from pipelines.names import model_name
+from pipelines.own_pipeline import OwnPipeline
+from pipelines.sources import FIND, Origin, ReadOptions, read
 from pipelines.splitting import Split
 from pipelines.validation import suite_lookup
 from pipelines.validation.suite_lookup import SuiteCheck
@@ -19,13 +20,9 @@ from registry.evidence.document import OtherVersions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from sklearn.pipeline import Pipeline
 
 _log = logs.get_logger(__name__)
-
-# What MLflow's names do not take (/ : . % " '), and what ends a name in a URI ``models:/NAME/1``.
-_NOT_IN_NAMES = r"/:.%\"'@?#"
-# The width of MLflow's column.
-_LONGEST_NAME = 256
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class Settings:
     roles: Roles = field(default_factory=Roles)
     estimator: str = "auto"
     parameters: Mapping[str, str] = field(default_factory=dict)
+    pipeline: str | None = None
     name: str | None = None
     experiment: str | None = None
     seed: int = 0
@@ -62,6 +60,8 @@ class TrainingPlan:
     settings : the user's.
     inherited : the rule and roles taken over from an earlier version of the model.
     known : which earlier versions may have been trained on the held-out rows.
+    entry : the estimator; of a user's own pipeline, that of its last step.
+    own : the user's own pipeline; None for the platform's.
     checked : the result of the suite, if the table was checked already.
     """
 
@@ -77,7 +77,17 @@ class TrainingPlan:
     positive: object
     class_weight: object
     rule: thresholds.ThresholdRule | None
+    own: OwnPipeline | None = None
     checked: SuiteCheck | None = None
+
+    def pipeline(self, threshold: float | None = None) -> "Pipeline":
+        """Return the whole pipeline, unfitted, see :meth:`build`: the user's own, or the platform's features first."""
+        if self.own:
+            return self.own.build(self.dataset, self.settings.seed, self._decision(threshold))
+        return fitting.pipeline(self.dataset, self.build(threshold))
+
+    def _decision(self, threshold: float | None) -> tuple[float, object] | None:
+        return None if threshold is None else (threshold, self.positive)
 
     def build(self, threshold: float | None = None) -> Any:
         """Return the estimator, unfitted.
@@ -86,9 +96,12 @@ class TrainingPlan:
         ----------
         threshold : predict the positive class from this probability on; None for the estimator's own decision.
         """
-        decision = None if threshold is None else (threshold, self.positive)
         return estimators.build(
-            self.entry, self.values, seed=self.settings.seed, class_weight=self.class_weight, threshold=decision
+            self.entry,
+            self.values,
+            seed=self.settings.seed,
+            class_weight=self.class_weight,
+            threshold=self._decision(threshold),
         )
 
     def with_estimator(self, name: str, parameters: Mapping[str, str]) -> "TrainingPlan":
@@ -157,13 +170,15 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
     if settings.folds < 0 or settings.folds == 1:
         raise PipelineError(f"--folds: expected 0, or at least 2, found {settings.folds}")
     rule = thresholds.parse(settings.threshold) if settings.threshold else None
+    own = _own(settings)
     asked = estimators.task_of(settings.estimator)
     if settings.roles.task != "auto":
         estimators.choose(settings.estimator, settings.roles.task)
     table = read(settings.data, query=settings.query, options=settings.options)
     for note in table.notes:
         _log.info(note)
-    name = model_name(settings.name, table)
+    name = model_name(settings.name, table.name)
+    lineage.warn_without_commit(name)
     target = check(table, settings.roles)
     earlier = earlier_versions(connect(), name) if connect else []
     inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=table.columns.column_names)
@@ -173,7 +188,7 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
         _log.info(note)
     for column, reason in dataset.left_out.items():
         _log.info("left out: %r: %s", column, reason)
-    entry = _entry(settings.estimator, dataset)
+    entry = own.entry(dataset, settings.seed) if own else _entry(settings.estimator, dataset)
     split = splitting.split(
         dataset, roles, test_size=settings.test_size, key_columns=inherited.key_columns, before=inherited.rule
     )
@@ -190,43 +205,34 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
         inherited=inherited,
         known=known,
         entry=entry,
-        values=estimators.parameters(entry, settings.parameters),
+        values={} if own else estimators.parameters(entry, settings.parameters),
         name=name,
         positive=_positive(settings.positive, dataset),
         class_weight=_class_weight(settings.class_weight, dataset),
         rule=_applicable(rule, dataset),
+        own=own,
     )
+
+
+def _own(settings: Settings) -> OwnPipeline | None:
+    """The user's own pipeline; None if none was asked for."""
+    if settings.pipeline is None:
+        return None
+    estimator = None if settings.estimator == "auto" else settings.estimator
+    for option, value in (
+        ("--estimator", estimator),
+        ("--param", settings.parameters),
+        ("--class-weight", settings.class_weight),
+    ):
+        if value:
+            raise PipelineError(f"{option} does not go with --pipeline: leave it out, and set it in the pipeline")
+    return own_pipeline.find(settings.pipeline)
 
 
 def _entry(name: str, dataset: Dataset) -> estimators.EstimatorEntry:
     entry = estimators.choose(name, dataset.task)
     entry.check_target(dataset.target, dataset.target_name)
     return entry
-
-
-def model_name(asked: str | None, table: Table) -> str:
-    """The model's name: as asked for, else the table's, its characters that a model's name cannot hold replaced by "-".
-
-    Raises
-    ------
-    PipelineError
-        if the name asked for cannot be written in ``models:/NAME/1``, or nothing of the table's name is left.
-    """
-    if asked is None:
-        shown = "".join(sign if sign.isprintable() else " " for sign in table.name)
-        name = re.sub(rf"[{_NOT_IN_NAMES}\s]+", "-", shown)
-        name = name.strip("-")[:_LONGEST_NAME].strip("-")
-    else:
-        name = asked
-    if not name or name != name.strip() or not name.isprintable() or re.search(f"[{_NOT_IN_NAMES}]", name):
-        given = f"found {asked!r}" if asked is not None else f"and the table's, {table.name!r}, leaves none"
-        raise PipelineError(
-            "--name: expected a name for the model, without any of / : . % \" ' @ ? #, without control characters, "
-            f"and without blanks around it, {given}"
-        )
-    if len(name) > _LONGEST_NAME:
-        raise PipelineError(f"--name: expected at most {_LONGEST_NAME} characters, found {len(name)}")
-    return name
 
 
 def _positive(asked: str | None, dataset: Dataset) -> object:

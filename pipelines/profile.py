@@ -7,6 +7,8 @@ from registry.evidence.document import CategoryProfile, Histogram, NumberProfile
 
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _BINS = 20
+# A number of at least this share of the rows, such as a zero, has a bin of its own.
+_FREQUENT = 0.5 / _BINS
 _TOP = 50
 #: Quantiles and histograms are of at most this many rows, evenly spread over the table.
 _ROWS = 100_000
@@ -31,7 +33,7 @@ def _numbers(values: pd.Series) -> NumberProfile:
     if not len(known):
         return NumberProfile(count, missing, mean=None, std=None, min=None, max=None, quantiles={}, histogram=None)
     sample = known[:: -(-len(known) // _ROWS)]
-    edges = np.unique(np.quantile(sample, np.linspace(0, 1, _BINS + 1)))
+    edges = _edges(sample)
     counts = np.histogram(sample, edges)[0].tolist() if len(edges) > 1 else [len(sample)]
     quantiles = np.quantile(sample, _QUANTILES).tolist()
     return NumberProfile(
@@ -44,6 +46,16 @@ def _numbers(values: pd.Series) -> NumberProfile:
         quantiles={f"{share:g}": value for share, value in zip(_QUANTILES, quantiles, strict=True)},
         histogram=Histogram(edges.tolist(), counts),
     )
+
+
+def _edges(sample: np.ndarray) -> np.ndarray:
+    """The edges of bins of equal frequency, and around each number that is frequent itself."""
+    edges = np.quantile(sample, np.linspace(0, 1, _BINS + 1))
+    numbers, counts = np.unique(sample, return_counts=True)
+    if len(numbers) == 1:
+        return numbers
+    frequent = numbers[(counts > 1) & (counts >= _FREQUENT * len(sample))]
+    return np.unique(np.concatenate([edges, frequent, np.nextafter(frequent, np.inf)]))
 
 
 def _texts(values: pd.Series) -> CategoryProfile:

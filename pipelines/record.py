@@ -1,7 +1,9 @@
-"""What a training run records: its evidence, its parameters, and the sentence that the registry shows."""
+"""What a training run records: its evidence and its parameters."""
 
-from pipelines import fitting, lineage
-from pipelines.dataset import CLASSIFICATION
+from msgspec import UNSET
+
+from pipelines import fitting, lineage, score_sums, tracking
+from pipelines.dataset import Dataset
 from pipelines.evaluation import metrics, sections
 from pipelines.evaluation.metrics import Answers
 from pipelines.modelling import FittedModel
@@ -9,6 +11,7 @@ from pipelines.planning import TrainingPlan
 from pipelines.validation import SuiteResult
 from registry.evidence import Evidence
 from registry.evidence.document import Baseline, ModelDescription, Parity
+from serving.scorecard import Scorecard
 
 
 def document(
@@ -18,12 +21,19 @@ def document(
     *,
     suite: SuiteResult | None,
     parity: Parity | None,
+    card: Scorecard | None,
 ) -> Evidence:
-    """The training evidence of a version."""
+    """The training evidence of a version.
+
+    Parameters
+    ----------
+    card : its scorecard; None if it has none.
+    """
     settings, dataset, split = plan.settings, plan.dataset, plan.split
     strategy, dummy = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
     held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
     groups = [values.reset_index(drop=True).rename(name) for name, values in held]
+    named = bool(dataset.classes) and {*map(str, dataset.classes)} <= plan.origin.class_names.keys()
     return Evidence(
         model=ModelDescription(
             name=plan.name,
@@ -35,6 +45,8 @@ def document(
             positive=_json_value(plan.positive),
             threshold=fitted.threshold,
             threshold_rule=plan.rule.text if plan.rule else None,
+            class_names=dict(plan.origin.class_names) if named else UNSET,
+            scores=score_sums.measured(card, dataset.features.iloc[split.training]) or UNSET,
         ),
         metrics=sections.metrics_section(answers, resamples=settings.resamples, seed=settings.seed),
         baseline=Baseline(strategy, dummy),
@@ -52,7 +64,7 @@ def document(
         fairness=[metrics.by_group(answers, group) for group in groups],
         parity=parity,
         schema=sections.schema_section(dataset),
-        lineage=lineage.of(plan.origin, dropped_rows=dataset.dropped_rows, seed=settings.seed),
+        lineage=lineage.of(plan.origin, dropped_rows=dataset.dropped_rows, seed=settings.seed, pipeline=plan.own),
         profile=sections.profile_section(dataset, split.training),
     )
 
@@ -61,12 +73,18 @@ def _json_value(value: object) -> bool | int | float | str | None:
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
 
 
+def columns(dataset: Dataset) -> dict[str, bool]:
+    """The columns of a table by name: whether each is of numbers."""
+    return {name: tracking.is_numeric(dataset.column(name)) for name in dataset.order if name}
+
+
 def parameters(plan: TrainingPlan) -> dict[str, object]:
     """What MLflow's run comparison shows; the names differ from the project's own parameters, which it logs itself."""
     settings = plan.settings
-    given = {f"estimator.{name}": value for name, value in plan.build().get_params(deep=False).items()}
+    given = {f"estimator.{name}": value for name, value in plan.pipeline()[-1].get_params(deep=False).items()}
     return {
         "estimator.class": plan.entry.class_name,
+        **({"pipeline": plan.own.spec} if plan.own else {}),
         **{name: value for name, value in given.items() if name != "estimator.estimator"},
         "data.name": plan.origin.name,
         "data.source": plan.origin.source,
@@ -82,18 +100,3 @@ def parameters(plan: TrainingPlan) -> dict[str, object]:
         "decision.threshold": plan.rule.text if plan.rule else None,
         "decision.positive": plan.positive,
     }
-
-
-def description(document: Evidence, source: str) -> str:
-    """What the registry shows of a version, in one sentence; ``source`` is the table's."""
-    model, dummies = document.model, document.baseline.metrics
-    names = ("rmse", "r2") if model.task != CLASSIFICATION else ("accuracy", "log_loss")
-    told = ", ".join(
-        f"{name} {value:.4g} (baseline {dummies[name]:.4g})"
-        for name in names
-        if (value := document.value(name)) is not None and dummies[name] is not None
-    )
-    return (
-        f"{model.estimator} of {model.target} from {len(document.schema.inputs)} columns of {source}: {told} "
-        f"on {document.holdout.rows} held-out rows."
-    )

@@ -57,20 +57,20 @@ def write_card(
     folder: Path,
     document: Evidence,
     *,
-    drawn: dict[str, bytes],
-    learned: Sequence[Coefficient],
-    score: str,
-    against: Comparison | None,
-    example: Mapping[str, Any],
-    docs: str | None,
     run_id: str,
     model_uri: str,
+    example: Mapping[str, Any] | None,
+    drawn: Mapping[str, bytes] | None = None,
+    learned: Sequence[Coefficient] = (),
+    score: str = "score",
+    against: Comparison | None = None,
+    docs: str | None = None,
 ) -> Path:
     """Write the model card into a folder; its path.
 
     Parameters
     ----------
-    example : a row that the model takes, as JSON has it.
+    example : a row that the model takes, as JSON has it; None if none is known.
     """
     text = card.render(
         document,

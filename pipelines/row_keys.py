@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines.columns import EXACT, TRUTH, WHOLE
-from serving.scorecard.inputs import InputError, number
+from serving.scorecard.inputs import InputError
+from serving.scorecard.scalars import number
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))
 # What a number, a moment, true or false begins with.

@@ -11,9 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import lineage
+from pipelines import experiments, lineage, markdown
+from pipelines.errors import PipelineError
 from registry import redaction
-from registry.cli import interrupts
+from registry.cli import interrupts, training_command
 from registry.cli.interrupts import interruptible
 from registry.client import one_try, speaking
 from registry.errors import RegistryError
@@ -27,17 +28,25 @@ __all__ = ["PROCESS_TAG", "folder", "interruptible", "mark_killed", "run", "tags
 # How often a database that is busy is told how a run ended; a server is asked once, for it may be gone.
 _TRIES = 3
 
-#: Tag of a run: the process that writes it, as ``machine:pid:start``.
+#: Tag of a run while it is running: the process that writes it, as ``machine:pid:start``.
 PROCESS_TAG = "lifecycle.process"
 
 
 def tags() -> dict[str, str]:
     """What every run of ours is tagged with: the command that made it."""
-    return {"lifecycle.command": lineage.command_line()}
+    return {training_command.TAG: lineage.command_line()}
 
 
 @contextmanager
-def run(client: "MlflowClient", *, experiment: str | None, name: str, tags: dict[str, str]) -> Iterator["Run"]:
+def run(
+    client: "MlflowClient",
+    *,
+    experiment: str | None,
+    name: str,
+    tags: dict[str, str],
+    model: str | None = None,
+    resumed: str | None = None,
+) -> Iterator["Run"]:
     """An active run for the block; a child of the active one where there is one.
 
     Under ``mlflow run`` it is the project's own run (``MLFLOW_RUN_ID``), unless an experiment is named that differs.
@@ -46,7 +55,10 @@ def run(client: "MlflowClient", *, experiment: str | None, name: str, tags: dict
 
     Parameters
     ----------
-    experiment : the experiment's name; None for the project run's, or MLflow's default.
+    experiment : the experiment's name; None for that of the run around it, else the one that the user chose by MLflow's
+        own means (`pipelines.experiments.chosen`), else the model's own.
+    model : the model's name, by which its own experiment goes; None for MLflow's default.
+    resumed : the id of a run that goes on, unless there is a run around this one, or ``mlflow run`` began one.
     """
     tidy(client)
     interrupts.reopen()
@@ -54,21 +66,23 @@ def run(client: "MlflowClient", *, experiment: str | None, name: str, tags: dict
     interrupts.hold()
     try:
         with speaking():
-            active = _start(client, experiment, name, tags)
+            active = _start(client, experiment, name, tags, model, resumed)
     except BaseException:
         interrupts.release(deliver=False)
         raise
-    status = "FAILED"
+    status, reason = "FAILED", ""
     try:
         interrupts.release()
         yield active
         status = "FINISHED"
     except BaseException as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt) or interrupts.asked() else "FAILED"
+        # Ours are of one line and hold no data; what others say is not known.
+        reason = str(error) if status == "FAILED" and isinstance(error, (PipelineError, RegistryError)) else ""
         raise
     finally:
         with interrupts.held():
-            _end(client, active.info.run_id, status)
+            _end(client, active.info.run_id, status, reason)
 
 
 @contextmanager
@@ -88,15 +102,24 @@ def folder() -> Iterator[Path]:
             made.cleanup()
 
 
-def _start(client: "MlflowClient", experiment: str | None, name: str, tags: dict[str, str]) -> "Run":
+def _start(
+    client: "MlflowClient",
+    experiment: str | None,
+    name: str,
+    tags: dict[str, str],
+    model: str | None,
+    resumed: str | None,
+) -> "Run":
     import mlflow
 
     _shield()
     outer = mlflow.active_run()
-    run_id = None if outer else _project_run(client, experiment)
+    run_id = None if outer else _project_run(client, experiment) or resumed
     experiment_id = outer.info.experiment_id if outer else None
     if experiment and not run_id:
-        experiment_id = mlflow.set_experiment(experiment).experiment_id
+        experiment_id = experiments.named(client, experiment)
+    elif model and not outer and not run_id:
+        experiment_id = experiments.chosen() or experiments.named(client, model)
     # Once taken, or passed over: else MLflow would take it for the next run that is started, a child say.
     os.environ.pop("MLFLOW_RUN_ID", None)
     active = mlflow.start_run(
@@ -106,6 +129,8 @@ def _start(client: "MlflowClient", experiment: str | None, name: str, tags: dict
         nested=outer is not None,
         tags={**tags, PROCESS_TAG: _process(os.getpid())},
     )
+    if experiment or not outer:
+        experiments.set_kind(client, active.info.experiment_id)
     if run_id:
         client.set_tag(run_id, "mlflow.runName", name)
         # Of those that `mlflow run` gave it; the command says what to do about its parameters.
@@ -143,12 +168,13 @@ def _changed(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in shown.items() if text != tags[name]}
 
 
-def _end(client: "MlflowClient", run_id: str, status: str) -> None:
+def _end(client: "MlflowClient", run_id: str, status: str, reason: str) -> None:
     import mlflow
 
     if status == "FINISHED":
         with speaking():
             mlflow.end_run(status)
+        _clear(client, run_id)
         return
     # What made the run fail is worth more than a server that cannot be told of it now; the next start marks it.
     for attempt in range(_TRIES):
@@ -156,11 +182,26 @@ def _end(client: "MlflowClient", run_id: str, status: str) -> None:
             # MLflow forgets the run before it tells the store: a second `end_run` would end the run around this one.
             if attempt == 0:
                 mlflow.end_run(status)
-            if client.get_run(run_id).info.status == "RUNNING":
+            run = client.get_run(run_id)
+            if run.info.status == "RUNNING":
                 client.set_terminated(run_id, status)
+            if reason and markdown.NOTE_TAG not in run.data.tags:
+                client.set_tag(run_id, markdown.NOTE_TAG, f"**Failed:** {markdown.plain(reason)}")
+            _clear(client, run_id)
             return
         if mlflow.get_tracking_uri().startswith("http"):
             return
+
+
+def _clear(client: "MlflowClient", run_id: str) -> None:
+    """Take the mark of the process from a run that has ended, where it tells nobody anything."""
+    with contextlib.suppress(RegistryError), speaking(), one_try():
+        client.delete_tag(run_id, PROCESS_TAG)
+
+
+def of_project() -> bool:
+    """Whether ``mlflow run`` began a run for the project, which the next run of ours is going to be."""
+    return bool(os.environ.get("MLFLOW_RUN_ID"))
 
 
 def _project_run(client: "MlflowClient", experiment: str | None) -> str | None:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines import columns, spelling
+from pipelines import columns, likely_target, spelling
 from pipelines.columns import DATE, EXACT, NESTED, TypedColumn
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, TargetNeeded
+from pipelines.likely_target import TARGET_NAMES
 from pipelines.sources import Table
 from registry.cli.text import QUOTED, listed, parts, unquoted
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
@@ -17,9 +18,6 @@ from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
 REGRESSION = "regression"
 CLASSIFICATION = "classification"
 TASKS = (REGRESSION, CLASSIFICATION)
-
-#: Names that a target goes by, tried in this order where none is given.
-TARGET_NAMES = ("target", "label", "class", "y")
 
 # At most this many codes 0, 1, 2, ... are classes rather than counts, and text with this many classes is suspect.
 _FEW = 20
@@ -34,7 +32,7 @@ def name(asked: str | None, table: Table) -> str:
 
     Raises
     ------
-    PipelineError
+    TargetNeeded
         where there is none.
     """
     names = table.columns.column_names
@@ -42,7 +40,10 @@ def name(asked: str | None, table: Table) -> str:
         return asked or table.target  # type: ignore[return-value]  # one of them is there
     if usual := usual_name(names):
         return usual
-    raise PipelineError(f"--target is needed: the column to predict, one of {listed(names)}")
+    likely = likely_target.likely(table)
+    raise TargetNeeded(
+        f"--target is needed: the column to predict, one of {listed(names)}; probably {likely!r}", likely
+    )
 
 
 def usual_name(names: Sequence[str]) -> str | None:

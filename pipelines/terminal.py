@@ -1,22 +1,22 @@
 """Results of the pipelines at the terminal: tables on standard output, or JSON."""
 
 import json
-import os
-import shlex
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from pipelines.project.pins import is_local
+from registry.cli import next_steps
+from registry.cli.terminal import say
 from registry.cli.text import aligned, escaped, figure
 from registry.metrics import headlines
 from registry.redaction import inside
 
 if TYPE_CHECKING:
     from pipelines.evaluation.evaluate import Evaluation
+    from pipelines.project.init import Project
     from pipelines.training import Trained
     from pipelines.tuning.search import Tuned
     from pipelines.validation.check import Checked
@@ -28,6 +28,12 @@ def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(inside(msgspec.to_builtins(trained)), indent=1))
         return
+    click.echo("\n" + "\n".join(metrics_table(trained)))
+    next_steps.show(next_steps.of_trained(trained[0].name, trained[0].version))
+
+
+def metrics_table(trained: "Sequence[Trained]") -> list[str]:
+    """The lines of a table of versions: each metric on the held-out rows beside the baseline's."""
     rows = [("model", "version", "estimator", "metric", "held out", "95 % interval", "baseline")]
     for one in trained:
         head = (one.name, one.version, one.estimator)
@@ -35,12 +41,7 @@ def show(trained: "Sequence[Trained]", *, as_json: bool) -> None:
             found = one.metrics[name]
             rows.append((*head, name, figure(found.value), interval(found), figure(one.baseline[name])))
             head = ("", "", "")
-    click.echo()
-    for line in aligned(rows):
-        click.echo(line)
-    click.echo()
-    for line in next_steps(trained[0]):
-        click.echo(line)
+    return aligned(rows)
 
 
 def show_search(tuned: "Tuned", *, as_json: bool) -> None:
@@ -74,12 +75,21 @@ def show_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
         rows.append((name, figure(found.value), interval(found), *other, figure(evaluation.baseline[name])))
     click.echo(f"\n{escaped(evaluation.name)}, {evaluation.rows} rows\n")
     click.echo("\n".join(aligned(rows)))
+    if evaluation.caveat:
+        click.echo()
+        click.echo(escaped(f"{evaluation.name} version {evaluation.version} was {evaluation.caveat}."))
     if evaluation.artifacts:
         click.echo(f"\nEvidence: {evaluation.artifacts}")
+    next_steps.show(next_steps.of_evaluated(evaluation.name, evaluation.version))
 
 
-def show_check(checked: "Checked", *, as_json: bool) -> None:
-    """Print what a suite found: the expectations that failed, or that none did; or JSON."""
+def show_check(checked: "Checked", *, as_json: bool, data: str = "", target: str | None = None) -> None:
+    """Print what a suite found: the expectations that failed, or that none did; or JSON.
+
+    Parameters
+    ----------
+    data, target : as the user named them, for the command that comes next.
+    """
     result = checked.result
     if as_json:
         told = {**msgspec.to_builtins(result.section()), "rows": checked.rows, "run_id": checked.run_id}
@@ -95,19 +105,21 @@ def show_check(checked: "Checked", *, as_json: bool) -> None:
         click.echo("\n".join(aligned(rows)))
     click.echo(f"\n{result.summary()}, on {checked.rows} rows")
     if checked.drafted:
-        click.echo(f"Suite: {checked.drafted} (edit it, then `train --suite {shlex.quote(str(checked.drafted))}`)")
+        click.echo(f"Suite: {checked.drafted} (to be edited)")
     click.echo(f"Data Docs: runs:/{checked.run_id}/validation/data-docs.html")
+    if result.success:
+        drafted = str(checked.drafted) if checked.drafted else None
+        next_steps.show(next_steps.of_checked(data, target, drafted))
 
 
-def next_steps(one: "Trained") -> list[str]:
-    """The commands that come next, to be pasted."""
-    script = shlex.quote(str(Path(sys.prefix) / "bin" / "activate"))
-    return [
-        "Next:",
-        *([] if os.environ.get("VIRTUAL_ENV") else [f"  . {script}"]),
-        "  mlflow ui        # the runs, their pictures and model cards; the registry, to promote in",
-        f"  mlflow models serve -m {shlex.quote(one.model_uri)} --env-manager local -p 5001",
-    ]
+def show_project(project: "Project") -> None:
+    """Print what was written, and what to type next."""
+    for file in project.files:
+        click.echo(f"  {file}")
+    click.echo(f"\nA project that trains the model {project.name} is in {escaped(str(project.folder))}")
+    if is_local(project.requirement):
+        say(f"requirements.txt installs {project.requirement}, which only this machine has; --from names another place")
+    next_steps.show(next_steps.of_project(project.folder))
 
 
 def interval(found: "MetricValue") -> str:

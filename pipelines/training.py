@@ -1,14 +1,16 @@
 """One training run: plan, validate, fit, evaluate, log, register."""
 
+import contextlib
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sklearn.pipeline import Pipeline
 
-from pipelines import example, modelling, record, report, runs, tracking, validation
+from pipelines import example, experiments, modelling, notes, record, report, runs, tracking, validation
 from pipelines.coefficients import Coefficient, score_name
 from pipelines.evaluation import comparison, metrics, sections
 from pipelines.evaluation.metrics import Answers
@@ -16,10 +18,11 @@ from pipelines.planning import Settings, TrainingPlan, plan_training
 from pipelines.validation import suite_lookup
 from registry import client as registry_client
 from registry import evidence, logs
+from registry.client import speaking
 from registry.evidence.document import MetricValue, Parity
 from registry.evidence.files import read_holdout
 from serving import flavor, scorecard
-from serving.scorecard import Scorecard, Unsupported
+from serving.scorecard import Scorecard, ScorecardError, Unsupported
 from serving.scorecard.inputs import BOOLEAN
 
 if TYPE_CHECKING:
@@ -71,8 +74,12 @@ def train(what: Settings | TrainingPlan, *, tags: Mapping[str, str] | None = Non
     client = connect()
     with (
         runs.interruptible(),
-        runs.run(client, experiment=plan.settings.experiment, name=f"train {plan.name}", tags=runs.tags()) as run,
+        runs.run(
+            client, experiment=plan.settings.experiment, model=plan.name, name=f"train {plan.name}", tags=runs.tags()
+        ) as run,
         runs.folder() as folder,
+        # What a user's own steps print is no part of the result.
+        contextlib.redirect_stdout(sys.stderr) if plan.own else contextlib.nullcontext(),
     ):
         return _run(_TrainingRun(plan.with_check(client), client, run.info.run_id, folder), tags or {})
 
@@ -89,9 +96,10 @@ class _TrainingRun:
 
 def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
     plan, split = run.plan, run.plan.split
-    docs = _keep_check(run)
+    dataset = plan.dataset
     tracking.log_parameters(record.parameters(plan))
-    tracking.log_dataset(plan.origin, plan.dataset)
+    tracking.log_dataset(plan.origin, record.columns(dataset), context="training")
+    docs = _keep_check(run)
 
     rows, held = len(split.training), len(split.holdout)
     _log.info("fitting %s on %d rows, %d are held out", plan.entry.class_name, rows, held)
@@ -99,11 +107,13 @@ def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
     answers = modelling.answer(fitted, plan, split.holdout)
     card, agreed = _portable(plan, fitted.pipeline)
     document = record.document(
-        plan, fitted, answers, suite=plan.checked.result if plan.checked else None, parity=agreed
+        plan, fitted, answers, suite=plan.checked.result if plan.checked else None, parity=agreed, card=card
     )
     training = run.folder / evidence.TRAINING
     sections.write_holdout(answers, split.keys[split.holdout], training)
     evidence.write(document, training)
+    for sentence in notes.not_better(document):
+        _log.warning("%s", sentence)
 
     _log.info("logging")
     tracking.log_metrics(document, metrics.measure(modelling.answer(fitted, plan, split.training)))
@@ -119,6 +129,7 @@ def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
         example=example.frame(row, inputs, gaps=unknown),
         gaps=gaps,
         scalars=plan.dataset.scalars,
+        code=plan.own.code.carried if plan.own else flavor.CarriedCode(),
     )
     # In a DataFrame true would make a column of booleans, where MLflow wants text.
     row |= {name: str(row[name]).lower() for name in unknown if row[name] is not None}
@@ -130,9 +141,11 @@ def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
         model_uri=model.model_uri,
         run_id=run.run_id,
         model_id=model.model_id,
-        description=record.description(document, plan.origin.source),
-        tags={**tracking.tags_of(document, evidence.digest(training), run.run_id), **tags},
+        description=notes.of_version(document, plan.origin.source),
+        tags={**tracking.tags_of(document, evidence.digest(training)), **tags},
+        about=notes.of_model(dataset.target_name, dataset.task),
     )
+    tracking.describe(run.client, run.run_id, notes.of_training(document, plan.origin.source, plan.name, version))
     return Trained(
         name=plan.name,
         version=version,
@@ -166,7 +179,9 @@ def _portable(plan: TrainingPlan, pipeline: Pipeline) -> tuple[Scorecard | None,
     dataset = plan.dataset
     try:
         card = scorecard.compile(pipeline, dataset.inputs, cleaning=dataset.cleaning)
-    except Unsupported as error:
+    except ScorecardError as error:
+        if plan.own is None and not isinstance(error, Unsupported):
+            raise
         _log.warning("no scorecard, the model runs where scikit-learn does: %s", error)
         return None, None
     return card, sections.parity_section(pipeline, card, dataset.features.iloc[plan.split.holdout])
@@ -214,7 +229,7 @@ def _report(
 
 
 def train_defaults(*, seed: int, experiment: str | None) -> list[Trained]:
-    """Train the two default models, each as a child of one run.
+    """Train the two default models, each in its own experiment unless one is chosen; children of a project's run.
 
     Raises
     ------
@@ -226,5 +241,17 @@ def train_defaults(*, seed: int, experiment: str | None) -> list[Trained]:
         Settings("breast_cancer", estimator="logistic", seed=seed),
     ]
     client = registry_client.connect()
-    with runs.interruptible(), runs.run(client, experiment=experiment, name="main", tags=runs.tags()):
-        return [train(settings) for settings in defaults]
+    with speaking():
+        shared = experiment or experiments.chosen()
+    with (
+        runs.interruptible(),
+        runs.run(client, experiment=experiment, name="main", tags=runs.tags())
+        if runs.of_project()
+        else contextlib.nullcontext() as around,
+    ):
+        trained = [train(replace(one, experiment=experiment if shared else one.data)) for one in defaults]
+        if around:
+            tracking.describe(
+                client, around.info.run_id, "\n".join(f"- {notes.link(one.name, one.version)}" for one in trained)
+            )
+    return trained

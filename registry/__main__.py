@@ -10,14 +10,20 @@ _JSON = click.option("--json", "as_json", is_flag=True, cls=Option, help="Print 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """A version's way through the stages of MLflow's registry: judged, written into a ledger, and reversible."""
+    """Move versions through the stages of MLflow's registry: checked by gates, recorded in a ledger, reversible."""
 
 
 for _command in (promote, reject, rollback):
     cli.add_command(_command)
 
 
-@cli.command("list")
+@cli.command(
+    "list",
+    examples="""
+    lifecycle list
+    lifecycle list churn
+    """,
+)
 @click.argument("name", required=False)
 @policy_option
 @_JSON
@@ -30,35 +36,57 @@ def list_(name: str | None, policy: str | None, as_json: bool) -> None:
     terminal.show_list(listing.rows(client.connect(), policies.read(policy), name or None), as_json=as_json)
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle gates churn latest
+    lifecycle gates churn 3 --stage Staging
+    """
+)
 @click.argument("name")
 @click.argument("version")
 @option("--stage", type=click.Choice(["Staging", "Production"], case_sensitive=False), default="Production",
-        help="The stage whose gates count.")  # fmt: skip
-@switch("--breaking", help="Callers know that the columns change: let that pass.")
+        help="Stage whose gates to evaluate.")  # fmt: skip
+@switch("--breaking", help="Allow a schema that is incompatible with the champion's.")
 @policy_option
 @_JSON
 def gates(name: str, version: str, stage: str, breaking: bool, policy: str | None, as_json: bool) -> int:
-    """Show what the gates say of a version, and why. It exits with 1 where one that counts is not passed."""
+    """Show each gate's verdict on a version and its reason; exit code 1 if the version does not pass."""
     from registry import client, judging, stages
     from registry import policy as policies
-    from registry.cli import terminal
+    from registry.cli import next_steps, terminal, training_command
 
-    own = policies.read(policy).for_model(name)
+    rules = policies.read(policy)
     connected = client.connect()
     state = stages.read(connected, name)
-    version = state.version(version).number
-    verdict = judging.StageJudge(connected, name, own, stage, breaking).judge(version, state.champion)
-    terminal.show_verdict(name, version, verdict, as_json=as_json)
+    found = state.version(version)
+    judge = judging.StageJudge(connected, name, rules.for_model(name), stage, breaking)
+    verdict = judge.judge(found.number, state.champion)
+    terminal.show_verdict(name, found.number, verdict, as_json=as_json)
+    if not as_json:
+        next_steps.show(
+            next_steps.of_judged(
+                name,
+                found.number,
+                verdict,
+                tags=found.tags,
+                policies=rules,
+                given=policy,
+                trained_by="" if verdict.passed else training_command.of_run(connected, found.run_id),
+            )
+        )
     return 0 if verdict.passed else 1
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle history churn --verify
+    """
+)
 @click.argument("name")
-@switch("--verify", help="Check that no row of the ledger was changed; exits with 1 where one was.")
+@switch("--verify", help="Check that no row of the ledger was changed; exit code 1 if one was.")
 @_JSON
 def history(name: str, verify: bool, as_json: bool) -> int:
-    """Show what the ledger tells of a model: every move, when, by whom, why."""
+    """Show a model's ledger: every transition, when, by whom and why."""
     from registry import annotations, client, ledger, stages
     from registry.cli import terminal
 
@@ -80,15 +108,20 @@ def history(name: str, verify: bool, as_json: bool) -> int:
         return 1 if broken else 0
 
 
-@cli.command()
-@switch("--once", help="Settle what was changed by hand until now, and end.")
-@option("--interval", type=click.FloatRange(0.1, 60), help="Seconds between two looks. [default: the policy's]")
+@cli.command(
+    examples="""
+    lifecycle watch
+    lifecycle watch --once
+    """
+)
+@switch("--once", help="Reconcile what was changed so far, and exit.")
+@option("--interval", type=click.FloatRange(0.1, 60), help="Seconds between two polls. [default: the policy's]")
 @policy_option
 def watch(once: bool, interval: float | None, policy: str | None) -> None:
-    """See stages and aliases that are changed by hand, in MLflow's pages say, and judge them by the same gates.
+    """Watch for stages and aliases that are changed by hand, in MLflow's UI for example, and apply the gates to them.
 
-    One that passes is adopted, one that fails is put back or flagged, as the policy says; stage and alias are brought
-    into line, and the ledger tells it. Of several watchers one is at work, the others stand by.
+    A change that passes is kept; one that fails is reverted or flagged, as the policy says. Stage and alias are kept
+    in sync, and every change is recorded in the ledger. Several watchers may run: one works, the others stand by.
     """
     from registry import client, ledger, logs
     from registry import policy as policies
@@ -108,6 +141,34 @@ def watch(once: bool, interval: float | None, policy: str | None) -> None:
             # This is how it ends, and no failure.
             interrupts.close()
             logs.get_logger("registry.watch").info("stopped watching")
+
+
+@cli.command(
+    examples="""
+    lifecycle ui
+    lifecycle ui --host 0.0.0.0 --backend postgresql://mlflow@db/mlflow --artifacts s3://bucket/mlflow
+    """
+)
+@option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all addresses of this machine.")
+@option("--port", type=click.IntRange(1, 65535), default=5000, help="Port to listen on.")
+@option("--backend", metavar="URI", help="Database of runs and registry: sqlite:///mlflow.db, postgresql://... "
+        "[default: MLFLOW_TRACKING_URI, else MLflow's own]")  # fmt: skip
+@option("--artifacts", metavar="URI", help="Where the server keeps artifacts: a folder, s3://... [default: MLflow's]")
+@option("--workers", type=click.IntRange(1), default=1, help="Number of processes of the server.")
+@policy_option
+def ui(**given) -> int:
+    """Run MLflow's tracking server with its pages, and `watch` beside it, until Ctrl-C.
+
+    What is promoted in the pages is judged by the gates, and a model server follows it. Where one of the two ends, the
+    other one is stopped.
+    """
+    from registry.cli import log_output
+    from registry.logs import timed_line
+    from registry.ui import PageSettings
+    from registry.ui import run as run_both
+
+    with log_output.shown(timed_line):
+        return run_both(PageSettings(**given))
 
 
 if __name__ == "__main__":

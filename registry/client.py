@@ -61,12 +61,12 @@ def settle() -> None:
 
 
 def connect() -> "MlflowClient":
-    """A client of the tracking server that ``MLFLOW_TRACKING_URI`` names, MLflow's default where it names none.
+    """Return a client of the tracking server that ``MLFLOW_TRACKING_URI`` names, by default of MLflow's own.
 
     Raises
     ------
     RegistryError
-        within ``PATIENCE`` seconds where the server is away, refuses, or does not answer.
+        within ``PATIENCE`` seconds if the server is unavailable, refuses, or does not answer.
     """
     settle()
     probe()
@@ -230,7 +230,7 @@ def speaking() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in _TOLD:
+        if _module(error) not in _TOLD:
             raise
         raise RegistryError(_told(error)) from error
 
@@ -238,11 +238,22 @@ def speaking() -> Iterator[None]:
 _TOLD = ("mlflow", "requests", "urllib3", "sqlalchemy", "botocore", "boto3")
 
 
+def _module(error: BaseException) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that it was raised from: MLflow tells what S3 refuses by an error of its own."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _told(error: Exception) -> str:
     """The line for an error: who failed, how, and what to do."""
     text = str(error)
     status = _status(error, text)
-    if "botocore" in text or "boto3" in text or type(error).__module__.startswith(("botocore", "boto3")):
+    if "botocore" in text or "boto3" in text or any(_module(one) in ("botocore", "boto3") for one in _chain(error)):
         return (
             f"the artifact store refused: {said_by(error)}; "
             "check its address, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry import stages
-from registry.evidence import DIGEST_TAG
+from registry.evidence import DIGEST_TAG, adoption
 from registry.evidence.fetch import fetch_document
 from registry.holdout import TAG, HoldoutRule
 
@@ -44,7 +44,8 @@ def _rule(client: "MlflowClient", version: stages.VersionState) -> HoldoutRule |
             return HoldoutRule.from_tag(text)
         except ValueError:
             return None
-    if version.run_id and version.tags.get(DIGEST_TAG):
-        document = fetch_document(client, version.run_id)
+    place = adoption.place(version.tags, version.run_id)
+    if place and version.tags.get(DIGEST_TAG):
+        document = fetch_document(client, place)
         return document.holdout.rule if document else None
     return None

@@ -4,10 +4,11 @@ It is the write lock of an SQLite database that holds nothing: it works wherever
 """
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from registry.waiting import attempts
 
 # How often the lock is asked for; waiting in SQLite itself could not be interrupted.
 _TURN = 0.05
@@ -37,20 +38,19 @@ def take(file: Path, wait: float) -> sqlite3.Connection:
     sqlite3.Error
         where the folder cannot be written.
     """
-    deadline = time.monotonic() + wait
     connection = sqlite3.connect(path_of(file), timeout=_TURN, isolation_level=None, check_same_thread=False)
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            return connection
-        except BaseException as error:
-            locked = isinstance(error, sqlite3.Error) and "locked" in str(error)
-            if locked and time.monotonic() < deadline:
-                continue
-            connection.close()
-            if locked:
-                raise Held from None
-            raise
+    try:
+        for _ in attempts(wait, every=0):
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return connection
+            except sqlite3.Error as error:
+                if "locked" not in str(error):
+                    raise
+        raise Held
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextmanager

@@ -77,6 +77,19 @@ def disowned(entries: Iterable[LedgerEntry]) -> set[tuple[str, int]]:
     return found
 
 
+def arrival(entries: Iterable[LedgerEntry], version: str, created: int, stage: str) -> LedgerEntry | None:
+    """The newest transition that brought a version into a stage, or left it there; None if there is none.
+
+    What puts a version back after a change by hand is passed over: the version came there before.
+    """
+    for entry in reversed(done(entries)):
+        if entry.version == version and entry.kind != REVERT:
+            moves = ((move["version"], move["created"], move["to"]) for move in entry.details["moves"])
+            if (version, created, stage) in moves:
+                return entry
+    return None
+
+
 def heeding(verdict: Verdict, entries: Iterable[LedgerEntry], version: str, created: int) -> Verdict:
     """The verdict on a version, which does not pass where the version was rejected: a rejection is for good."""
     for entry in done(entries):

@@ -57,8 +57,8 @@ class HoldoutRule(Struct, frozen=True):
         return HoldoutRule(*(getattr(self, name) for name in HoldoutRule.__struct_fields__))
 
     @property
-    def possibly_trained_on(self) -> bool:
-        """Whether the version may have been trained on the rows that it is judged on."""
+    def unknown(self) -> bool:
+        """Whether nobody knows which rows the version was trained on."""
         return self.by == GIVEN
 
     @property

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import socket
 import subprocess
 import tempfile
@@ -30,6 +29,7 @@ from registry.errors import RegistryError
 from registry.ledger import DONE, FAILED, FOLLOW, FOLLOWED, Ledger, LedgerEntry
 from registry.policy import Hook
 from registry.redaction import hidden, redacted, secrets, split, url
+from registry.waiting import attempts, exit_status
 
 # A process follows a model's transitions under a lease: one that is killed is succeeded after so many seconds.
 _LEASE = 4.0
@@ -130,17 +130,16 @@ def catch_up(ledger: Ledger, name: str, followers: Sequence[Hook], *, patience: 
     if not _pending(ledger, name):
         return []
     outcomes: list[Outcome] = []
-    deadline = time.monotonic() + patience
-    while True:
+    for _ in attempts(patience, every=0.2):
         with _leased(ledger, f"follow {name}") as ours:
             if ours:
                 # What was done while we were at it is ours, too: its process did not get the lease.
                 while pending := _pending(ledger, name):
                     outcomes += [_follow(ledger, entry, one, tried, followers) for entry, one, tried in pending]
                 return outcomes
-        if time.monotonic() >= deadline or not _pending(ledger, name):
-            return outcomes
-        time.sleep(0.2)
+        if not _pending(ledger, name):
+            break
+    return outcomes
 
 
 def _pending(ledger: Ledger, name: str) -> list[tuple[LedgerEntry, str, int]]:
@@ -242,14 +241,9 @@ def _run(follower: Hook, body: str, variables: Mapping[str, str]) -> str:
             env={**os.environ, **variables},
             start_new_session=True,
         )
-        try:
-            status = process.wait(follower.timeout)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if isinstance(error, subprocess.TimeoutExpired):
-                return f"took over {follower.timeout:g} s"
-            raise
+        status = exit_status(process, follower.timeout)
+        if status is None:
+            return f"took over {follower.timeout:g} s"
         if status == 0:
             return ""
         said.seek(max(0, said.tell() - 2000))

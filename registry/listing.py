@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 from registry import stages
 from registry.client import pages, speaking
+from registry.evidence import adoption
 from registry.metrics import METRICS, headlines
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
     from registry.policy import Policies
+
+#: The tag of a version that holds when a batch job last scored a table with it: UTC, in ISO 8601.
+SCORED_TAG = "last_scored"
 
 #: Runs are asked for by so many at once.
 _RUNS = 100
@@ -26,7 +31,9 @@ class Row:
     ----------
     aliases : those that point to it.
     metrics : on its held-out rows, by name; empty where its run tells none.
+    adopted : what the metrics of a version are worth that was logged without this platform; empty for all others.
     created : UTC, to the minute.
+    last_scored : when a batch job last scored a table with it, likewise; empty where none has.
     """
 
     model: str
@@ -37,6 +44,8 @@ class Row:
     estimator: str
     metrics: Mapping[str, float]
     created: str
+    adopted: str = ""
+    last_scored: str = ""
 
     @property
     def champion(self) -> bool:
@@ -59,11 +68,13 @@ def rows(client: "MlflowClient", policies: "Policies", name: str | None = None) 
         wanted = stages.matching(name) if name is not None else None
         versions = pages(lambda **page: client.search_model_versions(wanted, **page))
         versions = [version for version in versions if name in (None, version.name)]
-        measured = _metrics(client, {version.run_id for version in versions if version.run_id})
+        places = {_key(version): adoption.place(version.tags or {}, version.run_id) for version in versions}
+        measured = _metrics(client, {place.run_id for place in places.values() if place})
     found = []
     for version in versions:
         aliases = models[version.name].aliases if version.name in models else {}
-        tags, metrics = version.tags or {}, measured.get(version.run_id or "", {})
+        tags, place = version.tags or {}, places[_key(version)]
+        metrics = measured.get(place.run_id, {}) if place else {}
         task = tags.get("task") or next((task for task in METRICS if headlines(task)[0] in metrics), "")
         shown = _shown(policies, version.name, task)
         found.append(
@@ -78,9 +89,15 @@ def rows(client: "MlflowClient", policies: "Policies", name: str | None = None) 
                 estimator=tags.get("estimator", ""),
                 metrics={metric: metrics[metric] for metric in shown if metric in metrics},
                 created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).strftime("%Y-%m-%d %H:%M"),
+                adopted=tags.get(adoption.TAG, ""),
+                last_scored=tags.get(SCORED_TAG, "")[:16].replace("T", " "),
             )
         )
     return sorted(found, key=lambda row: (row.model, -int(row.version)))
+
+
+def _key(version: "ModelVersion") -> tuple[str, str]:
+    return version.name, str(version.version)
 
 
 def _shown(policies: "Policies", name: str, task: str) -> tuple[str, ...]:

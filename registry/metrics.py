@@ -72,7 +72,7 @@ class CodedAnswers:
     ----------
     truth : shape (n_rows,): numbers of a regression; of a classification the places of the labels among the classes.
     predicted : shape (n_rows,), likewise.
-    probabilities : shape (n_rows, n_classes); None for a regression.
+    probabilities : shape (n_rows, n_classes); NaN if the version gives labels alone, None for a regression.
     positive : the place of the class, one of two, that precision, recall, f1 and roc_auc are of. None: of more than two
         classes these are means over the classes that occur, as scikit-learn's macro averages are, and roc_auc is the
         mean of each class against the rest.
@@ -176,6 +176,8 @@ def _auc(actual: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarr
     Each positive row counts the rows below it and half of those beside it; of these, the positive ones make half the
     square of the positives' weight.
     """
+    if np.isnan(score).any():
+        return np.full(len(weights), np.nan)
     order = np.argsort(score, kind="stable")
     ranked = score[order]
     found = np.flatnonzero(actual[order])

@@ -1,21 +1,20 @@
 """The policy: what a version has to show before it enters a stage, read from one strict YAML file."""
 
-import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from registry import strict
+from registry import logs, strict
 from registry.cli.text import one_line
 from registry.errors import RegistryError
 from registry.metrics import BY_NAME, CLASSIFICATION, METRICS, REGRESSION, names
+from registry.policy_file import FILE, SHIPPED, VARIABLE, locate
 from registry.strict import DISTINCT, NotBlank, one_of
 
-#: The variable that names another policy file.
-VARIABLE = "LIFECYCLE_POLICY"
-SHIPPED = Path(__file__).with_name("policy.yaml")
+_log = logs.get_logger(__name__)
 
 REVERT, FLAG = "revert", "flag"
 #: The gates by name, in the order in which a verdict lists them.
@@ -72,10 +71,62 @@ class StageGates(_Section, frozen=True):
 
 
 class ChallengerTraffic(_Section, frozen=True):
-    """Which share of the champion's requests the version in Staging gets."""
+    """Which share of the champion's requests the version in Staging gets, and where models without a scorecard run."""
 
     traffic: Literal["none", "shadow", "canary"]
     weight: _Share
+    env: Literal["server", "uv"]
+
+
+class ColumnRules(_Section, frozen=True):
+    """What differs for one column in `monitor`; None for what holds for all."""
+
+    psi: Annotated[float, Meta(gt=0)] | None = None
+    share: _Share | None = None
+    score: Annotated[float, Meta(ge=0)] | None = None
+    ignore: bool = False
+
+
+class ChangeOfColumn(Struct, frozen=True):
+    """How large a change of a column has to be for an alert; see ``MonitorRules``."""
+
+    psi: float
+    share: float
+    score: float
+    ignore: bool
+
+
+class MonitorRules(_Section, frozen=True):
+    """When `python -m pipelines monitor` raises an alert."""
+
+    rate: Annotated[float, Meta(gt=0, le=0.2)]
+    psi: Annotated[float, Meta(gt=0)]
+    share: _Share
+    score: Annotated[float, Meta(ge=0)]
+    metric: _Share
+    fewest: Annotated[int, Meta(ge=30)]
+    windows: Annotated[str, Meta(pattern=r"^[1-9]\d? of [1-9]\d?$", description="such as 2 of 3")]
+    columns: dict[str, ColumnRules]
+
+    def __post_init__(self) -> None:
+        k, n = self.persistence
+        if k > n:
+            raise ValueError(f"windows: expected at most as many as there are, found {self.windows!r}")
+
+    @property
+    def persistence(self) -> tuple[int, int]:
+        """In how many of how many windows in a row a change has to be."""
+        k, _, n = self.windows.partition(" of ")
+        return int(k), int(n)
+
+    def of_column(self, name: str) -> ChangeOfColumn:
+        """What holds for a column."""
+        own = self.columns.get(name, ColumnRules())
+        psi, share, score = (
+            getattr(self, each) if getattr(own, each) is None else getattr(own, each)
+            for each in ("psi", "share", "score")
+        )
+        return ChangeOfColumn(psi, share, score, own.ignore)
 
 
 class Hook(_Section, frozen=True):
@@ -120,11 +171,13 @@ class Policy(_Section, frozen=True):
     suite: Literal["required", "optional"]
     parity: Literal["required", "optional"]
     lineage: LineageRules
+    adopted: Literal["allowed", "refused"]
     champion: ChampionRules
     fairness: FairnessRules
     stages: StageGates
     by_hand: Literal["revert", "flag"]
     serve: ChallengerTraffic
+    monitor: MonitorRules
     follow: tuple[Hook, ...]
 
     def __post_init__(self) -> None:
@@ -163,20 +216,33 @@ class Policies(Struct, frozen=True):
     default: Policy
     models: Mapping[str, Policy]
 
+    @property
+    def own_file(self) -> Path:
+        """The file for a user's own rules: this one, or where one would be found if this is the shipped one."""
+        return Path(FILE if self.path == SHIPPED else self.path).absolute()
+
     def for_model(self, name: str) -> Policy:
         """The policy of a model."""
         return self.models.get(name, self.default)
 
 
+@cache
+def _tell(file: Path, place: Path) -> None:
+    """Log which file is used where no command line names it, once for each place."""
+    _log.info("policy: %s", file)
+
+
 def read(path: str | Path | None = None) -> Policies:
-    """The policies of a file, of the one that ``LIFECYCLE_POLICY`` names, or of the one that is shipped.
+    """Read the policies of a file; see :func:`registry.policy_file.locate` for the default.
 
     Raises
     ------
     RegistryError
         if the file is missing or no YAML, has an unknown key, or a value of another type.
     """
-    file = Path(path or os.environ.get(VARIABLE) or SHIPPED).expanduser()
+    file = locate(path)
+    if not path and file != SHIPPED:
+        _tell(file, file.absolute())
     try:
         content = _load(SHIPPED)
         if file != SHIPPED:

@@ -12,7 +12,7 @@ from registry.errors import RegistryError
 from registry.ledger import Ledger, LedgerEntry
 from registry.ledger.locks import Lock
 from registry.stages import ALIASES, ARCHIVED, PRODUCTION, STAGING, State
-from registry.transitions import Observer, TransitionPlan, execute, planned, recover, recover_locked, unobserved
+from registry.transitions import TransitionPlan, execute, planned, recover, recover_locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,9 +39,9 @@ class PromotionRefused(RegistryError):
 
     def __init__(self, plan: TransitionPlan, verdict: "Verdict"):
         self.plan, self.verdict = plan, verdict
-        super().__init__(
-            f"version {plan.version} of {plan.name!r} is not promoted to {plan.target}: {verdict.summary()}"
-        )
+        #: What is refused, without the reasons.
+        self.title = f"version {plan.version} of {plan.name!r} is not promoted to {plan.target}"
+        super().__init__(f"{self.title}: {verdict.summary()}")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,6 @@ class _Mover:
     reason: str
     actor: str
     followers: Sequence["Hook"] = ()
-    observe: Observer = unobserved
 
     def move(
         self, lock: Lock, state: State, plan: TransitionPlan, verdict: "Verdict | None" = None, **details: Any
@@ -89,7 +88,6 @@ class _Mover:
             reason=self.reason,
             verdict=verdict,
             followers=self.followers,
-            observe=self.observe,
             **details,
         )
 
@@ -120,7 +118,6 @@ def promote(
     breaking: bool = False,
     dry_run: bool = False,
     followers: Sequence["Hook"] = (),
-    observe: Observer = unobserved,
 ) -> Transition:
     """Move a version to Staging or Production; the one that was there is archived, and loses the alias.
 
@@ -135,11 +132,11 @@ def promote(
     Raises
     ------
     PromotionRefused
-        where the gates are not passed.
+        if a gate fails.
     RegistryError
-        where there is no such version, it is the champion and would leave Production empty, or registry or ledger fail.
+        if there is no such version, it is the champion and would leave Production empty, or registry or ledger fail.
     """
-    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe)
+    mover = _Mover(client, ledger, name, _said(reason), actor, followers)
     notes = [] if dry_run else mover.mend()
     there = f"version {version} is in {stage} already"
     state = stages.read(client, name)
@@ -176,18 +173,17 @@ def reject(
     actor: str,
     dry_run: bool = False,
     followers: Sequence["Hook"] = (),
-    observe: Observer = unobserved,
 ) -> Transition:
-    """Archive a version that is not in Production, for good: no promotion or rollback ever leads to it.
+    """Archive a version that is not in Production, for good: no promotion or rollback brings it back.
 
     One that is archived already stays there, and is rejected all the same.
 
     Raises
     ------
     RegistryError
-        where there is no such version, it is in Production, or registry or ledger fail.
+        if there is no such version, it is in Production, or registry or ledger fail.
     """
-    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe)
+    mover = _Mover(client, ledger, name, _said(reason), actor, followers)
     if dry_run:
         return Transition(_rejection(stages.read(client, name), version))
     notes = mover.mend()
@@ -208,9 +204,8 @@ def rollback(
     actor: str,
     dry_run: bool = False,
     followers: Sequence["Hook"] = (),
-    observe: Observer = unobserved,
 ) -> Transition:
-    """Bring back the version of the newest earlier Production interval, after it was loaded and has answered.
+    """Bring back the version that was in Production before; it is loaded and asked first.
 
     Versions that were ever rolled back from, reverted or rejected are passed over, and so are deleted ones. No gates
     are asked: it passed them when it came, and the way back must not depend on what has changed since. One that does
@@ -219,14 +214,14 @@ def rollback(
     Raises
     ------
     RegistryError
-        where there is no version to go back to, it does not load, or registry or ledger fail.
+        if there is no version to go back to, it does not load, or registry or ledger fail.
     """
-    mover = _Mover(client, ledger, name, _said(reason), actor, followers, observe)
+    mover = _Mover(client, ledger, name, _said(reason), actor, followers)
     mended = [] if dry_run else mover.mend()
     for _ in range(_AGAIN):
         plan, notes, left = _return(ledger, stages.read(client, name))
         try:
-            notes = [*notes, f"version {plan.version} {smoke_test.run(name, plan.version)}"]
+            notes = [*notes, f"version {plan.version} {smoke_test.tried(client, name, plan.version)}"]
         except RegistryError as error:
             raise RegistryError(
                 f"{error}; nothing was moved: to go further back, "
@@ -310,5 +305,5 @@ def _other_champion(state: State, version: str) -> str | None:
 def _said(reason: str) -> str:
     said = one_line(reason, 2000)
     if not said:
-        raise RegistryError("a reason is wanted: --reason says in words why the version is moved")
+        raise RegistryError("expected a reason for the transition, found none; give --reason")
     return said

@@ -59,7 +59,7 @@ class Settled:
     Parameters
     ----------
     id : of the ledger's row.
-    outcome : ``adopted``, ``flagged`` (adopted though it fails the gates), ``reverted`` or ``aligned`` (an alias only).
+    outcome : ``kept``, ``flagged`` (kept though it fails the gates), ``reverted`` or ``aligned`` (an alias only).
     words : all of it, for a log.
     """
 
@@ -132,7 +132,7 @@ def settle(
     Parameters
     ----------
     judge : by default the gates, with the evidence in the registry.
-    trusting : of a model that the ledger does not know, adopt what is there whatever the gates say: where a ledger
+    trusting : of a model that the ledger does not know, keep what is there whatever the gates say: where a ledger
         begins, there is nothing known to go back to, and a model in use would be taken away. So it is with a model that
         the ledger knows by another name.
 
@@ -212,11 +212,11 @@ class _Settling:
             if verdict.passed or self.taken or self.policy.by_hand == FLAG:
                 for other, its in failed:
                     self._note(other, its, state)
-                return [self._adopt(state, before, request, verdict)]
+                return [self._keep(state, before, request, verdict)]
             failed.append((request, verdict))
         return self._revert(failed)
 
-    def _adopt(self, state: State, before: Mapping[str, str], request: HandMove, verdict: "Verdict") -> Settled:
+    def _keep(self, state: State, before: Mapping[str, str], request: HandMove, verdict: "Verdict") -> Settled:
         concerned = {
             number: stage
             for number, stage in before.items()
@@ -224,7 +224,7 @@ class _Settling:
         }
         calls = [(request.version, request.target)]
         plan = planned(state, BY_HAND, request.version, calls, sources=concerned, told=True)
-        outcome = "adopted" if verdict.passed else "flagged"
+        outcome = "kept" if verdict.passed else "flagged"
         words = f"in {request.target} {self.taken}" if self.taken else request.words
         reason = f"{words}; {'' if verdict.passed else 'flagged, it fails its gates: '}{verdict.summary()}"
         return self._done(state, plan, HAND, reason, outcome, verdict)
@@ -262,7 +262,7 @@ class _Settling:
             if now != stage and now not in ALIASES:
                 plan = planned(state, BY_HAND, number, (), sources={number: stage})
                 reason = f"stage changed by hand from {stage} to {now}"
-                found.append(self._done(state, plan, HAND, reason, "adopted"))
+                found.append(self._done(state, plan, HAND, reason, "kept"))
                 state, _ = self.look()
         return found
 

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote_plus, unquote, unquote_plus
 
+from registry import secret_patterns as patterns
+
 #: What stands where a secret was.
 HIDDEN = "***"
 
@@ -32,80 +34,6 @@ _PASSES = 10
 _DEEPEST = 4
 # Secrets that are found by their value: shorter ones only as a whole word, the shortest not at all.
 _WORD, _ANYWHERE = 5, 8
-
-# What a key is called that has a secret as its value, without its marks and in lower case.
-_SECRET = re.compile(
-    r"password|passwd|passphrase|passcode|secret(?!ar)|credential|signature|apikey|accesskey|accountkey|privatekey"
-    r"|authkey|signingkey|encryptionkey|(pwd|token|jwt|bearer)$|^(sig|pw|authorization|cookie|setcookie)$"
-)
-# The same where a name is all that tells: in a URL's query, and of an environment variable.
-_SECRET_IN_QUERY = re.compile(rf"{_SECRET.pattern}|^(code|auth|pass|sas)$|(?<!ssl)(?<!tls)(?<!public)key$|auth$")
-_PASS = re.compile(r"[_.-]pass$", re.IGNORECASE)
-# A file with a secret, or where one is had, is none.
-_ABOUT = re.compile(r"(file|path|name|dir|type|ttl|url|uri)$")
-
-# Schemes that are read as urllib does; what stands before the @ of others is SQLAlchemy's user and password.
-_WEB = {"http", "https", "ws", "wss", "git", "git+http", "git+https"}
-# Of these a user without a password is a name; of others it may be a token.
-_NAMED_USERS = re.compile(
-    r"(postgres(ql)?|mysql|mariadb|oracle|mssql|sqlite|snowflake|redshift|clickhouse|clickhousedb|trino|presto|duckdb"
-    r"|cockroachdb|db2|ibm_db_sa|hana|teradatasql|vertica|firebird|awsathena|bigquery|databricks|mongodb|redis|amqps?)"
-    r"(\+.*)?|ssh|git\+ssh|sftp|hdfs|abfss?|wasbs?",
-    re.IGNORECASE,
-)
-# What is written for a password where the user is a token.
-_NO_PASSWORDS = {"", "x", "x-oauth-basic", "x-oauth", "oauth", "api_token", "unused", "any", "none", "ignored"}
-# A host that can be no part of a password: with a dot and a last label, or a port.
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|localhost|\d+(\.\d+){3}|([\w-]+\.)+[A-Za-z]{2,}\.?)(:\d*)?|[\w.-]+:\d+")
-_PORT = re.compile(r"(\[[^\]]*\]|[^:\[]*):(.*)", re.DOTALL)
-# libpq takes several hosts.
-_PORTS = re.compile(r"\d{0,5}(,(\[[^\]]*\]|[\w.-]*)(:\d{0,5})?)*\W*")
-# Host, database and query, with no other @ than one in a query's value.
-_AFTER_USER = re.compile(r"[^/?#@]*(/[^?#@]*)?([?#][^@]*|\?[\w.%-]+=.*)?", re.DOTALL)
-# A path whose rest is the key to it: of a webhook.
-_HOOK = re.compile(r"(/(?:services|hooks?|webhooks?|webhookb2|incoming|integrations?)/)(.+)", re.IGNORECASE)
-_HOOK_HOST = re.compile(r"hooks?\.|.*webhook", re.IGNORECASE)
-_BOT = re.compile(r"(?<=/bot)\d+:[\w-]+")
-
-_TOKEN = re.compile(
-    r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]+|github_pat_\w+|glpat-[\w-]+|xox[a-z]-[\w-]+|sk-[\w-]{16,}"
-    r"|[sr]k_(?:live|test)_\w+|hf_\w{16,}|dapi[0-9a-f]{32}|AIza[\w-]{30,}|npm_\w{30,}|pypi-[\w-]{16,}|mlk_[\w-]{8,}"
-    r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*)"
-)
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,60})://(?P<rest>(?:(?![A-Za-z][A-Za-z0-9+.-]{0,20}://)\S)*)")
-_WHOLE_URL = re.compile(r"\s*(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
-
-# A value in quotes; a value as a shell, libpq and ODBC write it.
-_QUOTED = r"'(?:[^'\\\n]|\\.|'')*'|\"(?:[^\"\\\n]|\\.)*\""
-_BARE = r"(?:[^\s;&'\"]|['\"](?=\w))+"
-_KEY = r"(?<![\w.-])(?P<key>[\w.-]+)"
-_PAIR = re.compile(rf"{_KEY}(?P<mark>\s*={{1,2}}\s*)(?P<value>\{{(?:[^}}]|\}}\}})*\}}|(?:{_QUOTED})+\w*|{_BARE})")
-# In a list with semicolons a value may hold blanks.
-_LISTED = re.compile(rf"(?<=;){_KEY}(?P<mark>\s*=\s*)(?P<value>[^;{{'\"\n]*(?=;))")
-_JSON = re.compile(rf"(?P<open>['\"])(?P<key>[\w.-]+)(?P=open)(?P<mark>\s*:\s*)(?P<value>{_QUOTED})")
-_NAMED = re.compile(
-    r"(?P<mark>(?<![\w'\"])(?:password|passwd|passphrase)[ \t]*:[ \t]*|<\w*password\w*>)(?P<value>[^\s<'\";,]+)",
-    re.IGNORECASE,
-)
-_ESCAPED = re.compile(r"(?P<mark>\\\"(?P<key>[\w.-]+)\\\"\s*:\s*\\\")(?P<value>(?:(?!\\\").)*)(?=\\\")")
-_OPTION = re.compile(rf"(?<!\S)--?(?P<key>[A-Za-z][\w-]*)(?P<mark>\s+)(?P<value>(?:{_QUOTED})+\w*|(?!-){_BARE})")
-_AUTH_SCHEMES = "Bearer|Basic|Token|ApiKey|Negotiate|NTLM|Digest"
-_HEADER = re.compile(
-    r"(?P<open>['\"]?)(?<![\w-])(?P<key>[A-Za-z][\w-]*)(?P<mark>:[ \t]*)"
-    rf"(?P<value>(?:(?:{_AUTH_SCHEMES})[ \t]+)?[^\s'\"]+)(?P<more>[^'\"\r\n]*)",
-    re.IGNORECASE,
-)
-_BEARER = re.compile(r"(?<=\bBearer )[\w.~+/=-]{8,}")
-_LOGIN = re.compile(r"(?<!\S)(?P<mark>(?:-u|-U|--user|--proxy-user)(?:\s+|=)['\"]?[^\s:'\"]+:)(?P<value>[^\s'\"]+)")
-_LOGIN_OPTIONS = {"-u", "-U", "--user", "--proxy-user"}
-_HEADER_OPTIONS = {"-H", "--header", "--proxy-header"}
-# ann:secret@host, without a scheme; no models:/name@alias, port/path@x, image:tag@sha256:...
-_NO_SCHEME = re.compile(
-    r"(?:(?<![\w.@%+/-])|(?<=\w:/))(?P<mark>[\w.+%-]+:)(?P<value>(?!/|\d+/)[^\s'\"]+)(?=@[\w\[])(?!@sha256:)"
-)
-# Programs whose option -p is a password: with a blank before it; without one.
-_PASSWORD_NEXT = {"sshpass", "login"}
-_PASSWORD_AT_ONCE = {"mysql", "mysqldump", "mysqladmin", "mariadb", "sshpass"}
 
 
 def redacted(text: str) -> str:
@@ -147,16 +75,16 @@ def secrets(given: Iterable[str] = (), environment: Mapping[str, str] | None = N
     # A password with a bare @ is cut there by whoever reads the URL, and shown in parts.
     known |= {part for text in known for part in (text.partition("@")[2], *re.split(r"[@:/?#;\s]+", text))}
     told = (text for text in known if len(text) >= _WORD and any(sign.isalnum() for sign in text))
-    return frozenset(text for text in told if not re.fullmatch(_AUTH_SCHEMES, text, re.IGNORECASE))
+    return frozenset(text for text in told if not re.fullmatch(patterns.AUTH_SCHEMES, text, re.IGNORECASE))
 
 
 def hidden(text: str, known: Iterable[str]) -> str:
     """A text without secrets of which the values are known; those of under 8 characters as whole words only."""
-    patterns = [
+    alternatives = [
         re.escape(one) if len(one) >= _ANYWHERE else rf"(?<!\w){re.escape(one)}(?!\w)"
         for one in sorted(known, key=lambda one: (-len(one), one))
     ]
-    return re.sub("|".join(patterns), HIDDEN, text) if patterns else text
+    return re.sub("|".join(alternatives), HIDDEN, text) if alternatives else text
 
 
 def explained(text: str, *given: str) -> str:
@@ -223,22 +151,25 @@ def _pass(text: str, found: _Found, depth: int) -> str:
     def value(match: re.Match) -> str:
         return match["mark"] + _starred(match["value"], found)
 
+    def address(match: re.Match) -> str:
+        return f"{match['scheme']}://{_address(match['scheme'], match['rest'], found, depth)}"
+
     def token(match: re.Match) -> str:
         return _starred(match[0], found)
 
     if ";" in text:
-        text = _LISTED.sub(pair, text)
-    text = _URL.sub(lambda match: f"{match['scheme']}://{_address(match['scheme'], match['rest'], found, depth)}", text)
+        text = patterns.LISTED.sub(pair, text)
+    text = patterns.URL.sub(address, text)
     if ":" in text:
-        text = _BEARER.sub(token, _HEADER.sub(header, text))
-        text = _ESCAPED.sub(pair, _JSON.sub(pair, text))
-        text = _NO_SCHEME.sub(value, _LOGIN.sub(value, text))
-    text = _NAMED.sub(value, text)
+        text = patterns.BEARER.sub(token, patterns.HEADER.sub(header, text))
+        text = patterns.ESCAPED.sub(pair, patterns.JSON.sub(pair, text))
+        text = patterns.NO_SCHEME.sub(value, patterns.LOGIN.sub(value, text))
+    text = patterns.NAMED.sub(value, text)
     if "-" in text:
-        text = _OPTION.sub(lambda match: pair(match) if _is_secret(match["key"]) else match[0], text)
+        text = patterns.OPTION.sub(lambda match: pair(match) if _is_secret(match["key"]) else match[0], text)
     if "=" in text:
-        text = _PAIR.sub(pair, text)
-    return _TOKEN.sub(token, text)
+        text = patterns.PAIR.sub(pair, text)
+    return patterns.TOKEN.sub(token, text)
 
 
 def _starred(value: str, found: _Found) -> str:
@@ -254,10 +185,10 @@ def _starred(value: str, found: _Found) -> str:
 
 def _is_secret(key: str, *, in_query: bool = False) -> bool:
     plain = re.sub(r"[^a-z0-9]", "", key.lower())
-    if _ABOUT.search(plain):
+    if patterns.ABOUT.search(plain):
         return False
-    pattern = _SECRET_IN_QUERY if in_query else _SECRET
-    return bool(pattern.search(plain)) or bool(_PASS.search(key))
+    pattern = patterns.SECRET_IN_QUERY if in_query else patterns.SECRET
+    return bool(pattern.search(plain)) or bool(patterns.PASS.search(key))
 
 
 def _words(given: Iterable[str], found: _Found) -> list[str]:
@@ -267,14 +198,14 @@ def _words(given: Iterable[str], found: _Found) -> list[str]:
     for word in given:
         # --password X; aws configure set aws_secret_access_key X
         named = _is_option(before) or ("_" in before and before.isidentifier() and _is_secret(before))
-        if (named or (before == "-p" and names & _PASSWORD_NEXT)) and not word.startswith("-"):
+        if (named or (before == "-p" and names & patterns.PASSWORD_NEXT)) and not word.startswith("-"):
             shown = _starred(word, found)
-        elif before in _HEADER_OPTIONS:
+        elif before in patterns.HEADER_OPTIONS:
             shown = _header_word(word, found)
-        elif before in _LOGIN_OPTIONS and ":" in word:
+        elif before in patterns.LOGIN_OPTIONS and ":" in word:
             user, _, password = word.partition(":")
             shown = f"{user}:{_starred(password, found)}"
-        elif names & _PASSWORD_AT_ONCE and re.match(r"-p.", word):
+        elif names & patterns.PASSWORD_AT_ONCE and re.match(r"-p.", word):
             shown = f"-p{_starred(word[2:], found)}"
         else:
             shown = _word(word, found)
@@ -301,7 +232,7 @@ def _header_word(word: str, found: _Found) -> str:
 
 def _word(word: str, found: _Found, depth: int = 0) -> str:
     """A word of a command: a URL, ``KEY=value``, ``--option=value`` or plain text, with all that is in it."""
-    if match := _WHOLE_URL.fullmatch(word):
+    if match := patterns.WHOLE_URL.fullmatch(word):
         lead = word[: match.start("scheme")]
         word = f"{lead}{match['scheme']}://{_address(match['scheme'], match['rest'], found, depth, blanks=True)}"
     elif match := re.fullmatch(r"(-{0,2}[\w.-]+)=(.*)", word, re.DOTALL):
@@ -318,7 +249,7 @@ def _word(word: str, found: _Found, depth: int = 0) -> str:
 
 def _address(scheme: str, rest: str, found: _Found, depth: int, *, blanks: bool = False) -> str:
     """What follows ``scheme://``."""
-    web = scheme.lower() in _WEB
+    web = scheme.lower() in patterns.WEB
     end = _end_of_user(rest, web=web)
     user = ""
     if end is not None:
@@ -326,7 +257,7 @@ def _address(scheme: str, rest: str, found: _Found, depth: int, *, blanks: bool 
     cut = re.search(r"[?#]", rest)
     place, query = (rest[: cut.start()], rest[cut.start() :]) if cut else (rest, "")
     host, slash, path = place.partition("/")
-    if user and (port := _PORT.fullmatch(host)) and not _PORTS.fullmatch(port[2]):
+    if user and (port := patterns.PORT.fullmatch(host)) and not patterns.PORTS.fullmatch(port[2]):
         # ann@host:secret, a password where a port should be.
         host = f"{port[1]}:{_starred(port[2], found)}"
     if slash and web:
@@ -345,14 +276,14 @@ def _end_of_user(rest: str, *, web: bool) -> int | None:
             # user:pa/ss@host: what looks like a host's port is no number.
             port = network.rpartition("]")[2].partition(":")[2]
             return later if later >= 0 and port and not port.isdecimal() else None
-        if later > end and ":" in network[:end] and not _HOST.fullmatch(network[end + 1 :]):
+        if later > end and ":" in network[:end] and not patterns.HOST.fullmatch(network[end + 1 :]):
             return rest.rfind("@", 0, (rest.find("?", end) if "?" in rest[end:] else len(rest)))
         return end
     begins = re.match(r"[^:/]*(:[^@]*)?@", rest)
     if not begins:
         return None
     end = begins.end() - 1
-    while not _AFTER_USER.fullmatch(rest, end + 1) and (later := rest.find("@", end + 1)) >= 0:
+    while not patterns.AFTER_USER.fullmatch(rest, end + 1) and (later := rest.find("@", end + 1)) >= 0:
         end = later
     return end
 
@@ -360,11 +291,11 @@ def _end_of_user(rest: str, *, web: bool) -> int | None:
 def _user(scheme: str, given: str, after: str, found: _Found, *, web: bool) -> str:
     """User and password as they are shown."""
     user, colon, password = given.partition(":")
-    tokenlike = bool(_TOKEN.search(user)) or bool(colon and user and user == password)
+    tokenlike = bool(patterns.TOKEN.search(user)) or bool(colon and user and user == password)
     if not colon:
-        named = user in ("git", "", HIDDEN) or (not tokenlike and bool(_NAMED_USERS.fullmatch(scheme)))
+        named = user in ("git", "", HIDDEN) or (not tokenlike and bool(patterns.NAMED_USERS.fullmatch(scheme)))
         return user if named else _starred(user, found)
-    if web and password.lower() in _NO_PASSWORDS:
+    if web and password.lower() in patterns.NO_PASSWORDS:
         return _starred(user, found) if user else ":"
     if found is not None and password in (user, *re.split(r"[^\w.-]+", after)):
         # As a word it stands for something else, too, that nobody has to hide.
@@ -373,11 +304,11 @@ def _user(scheme: str, given: str, after: str, found: _Found, *, web: bool) -> s
 
 
 def _path(host: str, path: str, found: _Found) -> str:
-    if match := _HOOK.search(path):
+    if match := patterns.HOOK.search(path):
         return path[: match.start(2)] + _starred(match[2], found)
-    if _HOOK_HOST.match(host) and len(path) > 1:
+    if patterns.HOOK_HOST.match(host) and len(path) > 1:
         return "/" + _starred(path[1:], found)
-    return _BOT.sub(lambda match: _starred(match[0], found), path)
+    return patterns.BOT.sub(lambda match: _starred(match[0], found), path)
 
 
 def _query(text: str, found: _Found, depth: int, *, web: bool, blanks: bool) -> str:

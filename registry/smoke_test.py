@@ -1,24 +1,49 @@
 """Whether a registered version still loads and answers, found out in a process of its own.
 
+A version whose scorecard is among its evidence answers by that, and its own code is not run: the files have to be those
+that its tag names.
+
 Run as a program it is that process: ``python -m registry.smoke_test models:/NAME/VERSION``.
 """
 
-import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from registry import stages
 from registry.cli.text import one_line
 from registry.errors import RegistryError
+from registry.evidence import adoption
+from registry.evidence.fetch import fetch_evidence
+from registry.waiting import exit_status
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 #: How long loading and answering may take, in seconds.
 PATIENCE = 120.0
 
 _ANSWERED, _NO_EXAMPLE = "answered its input example", "loads; it has no input example to answer"
+
+
+def tried(client: "MlflowClient", name: str, version: str) -> str:
+    """See that a version can answer; what was seen, in words.
+
+    Raises
+    ------
+    RegistryError
+        where it cannot.
+    """
+    found = stages.model_version(client, name, version)
+    if adoption.SCORECARD_TAG not in (found.tags or {}):
+        return run(name, version)
+    kept = fetch_evidence(client, found)
+    if kept.digest != kept.tagged_digest:
+        raise RegistryError(f"version {version} of {name!r}: its evidence, or its scorecard, was changed")
+    return "has its scorecard"
 
 
 def run(name: str, version: str, *, patience: float = PATIENCE) -> str:
@@ -39,16 +64,9 @@ def run(name: str, version: str, *, patience: float = PATIENCE) -> str:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
             )
-            try:
-                status = process.wait(patience)
-            except BaseException as error:
-                # With whatever it started.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                if isinstance(error, subprocess.TimeoutExpired):
-                    raise RegistryError(f"version {version} of {name!r} took over {patience:g} s to load") from None
-                raise
+            status = exit_status(process, patience)
+        if status is None:
+            raise RegistryError(f"version {version} of {name!r} took over {patience:g} s to load")
         try:
             found = json.loads(result.read_text(encoding="utf-8"))
         except (OSError, ValueError):

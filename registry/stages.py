@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from registry.cli.text import closest
+from registry.cli.text import did_you_mean
 from registry.client import pages, place, speaking
 from registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 STAGING = "Staging"
 PRODUCTION = "Production"
@@ -113,8 +113,8 @@ def read(client: "MlflowClient", name: str) -> State:
 
 def unknown(name: str, there: list[str]) -> str:
     """What to say of a name that no model has: often a slip, or another folder than the one with the registry."""
-    if near := closest(name, there):
-        return f"no registered model {name!r}; did you mean {near!r}?"
+    if meant := did_you_mean(name, there):
+        return f"no registered model {name!r}; {meant}"
     hint = "`python -m registry list` shows what there is" if there else "nothing is registered there yet"
     return f"no registered model {name!r} in {place()}; {hint}, and MLFLOW_TRACKING_URI may name another registry"
 
@@ -123,6 +123,23 @@ def models(client: "MlflowClient") -> list[str]:
     """The names of all registered models."""
     with _calling():
         return [found.name for found in pages(client.search_registered_models)]
+
+
+def traces(client: "MlflowClient") -> dict[str, tuple]:
+    """For polling: of each registered model, by its name, a value that changes when a stage or an alias does.
+
+    It also changes with the tags of the newest version in each stage: a scorecard that is attached is one.
+    """
+
+    def newest(model: "RegisteredModel") -> list:
+        found = model.latest_versions
+        return sorted((one.current_stage, str(one.version), sorted((one.tags or {}).items())) for one in found)
+
+    with _calling():
+        return {
+            model.name: (model.creation_timestamp, model.last_updated_timestamp, newest(model), dict(model.aliases))
+            for model in pages(client.search_registered_models)
+        }
 
 
 def versions(client: "MlflowClient", name: str) -> tuple[VersionState, ...]:

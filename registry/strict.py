@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from registry.cli.text import closest
+from registry.cli.text import did_you_mean
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ def _check(value: Any, kind: Any, path: tuple[str, ...]) -> None:
         for number, item in enumerate(value, 1):
             _check(item, get_args(bare)[0], (*path, str(number)))
         if DISTINCT in metas and len(value) != len({str(item) for item in value}):
-            raise Invalid(f"{_told(path)}something is there twice in {value!r}")
+            raise Invalid(f"{_told(path)}an item is repeated in {value!r}")
     elif not _fits(value, kind):
         raise _invalid(path, _expected(bare, _words(kind), metas), value, _words(kind))
 
@@ -101,8 +101,7 @@ def _check_keys(value: Any, names: Sequence[str], path: tuple[str, ...]) -> None
         if not isinstance(name, str):
             raise _invalid(path, "keys that are texts", name)
         if names and name not in names:
-            near = closest(name, names)
-            hint = f"did you mean {near!r}?" if near else f"the keys are {', '.join(names)}"
+            hint = did_you_mean(name, names, otherwise=f"the keys are {', '.join(names)}")
             raise Invalid(f"unknown key {'.'.join((*path, name))!r}; {hint}")
 
 
@@ -139,9 +138,8 @@ def _words(kind: Any) -> tuple[str, ...]:
 
 
 def _invalid(path: Sequence[str], expected: str, value: Any, words: Sequence[str] = ()) -> Invalid:
-    near = closest(value, words) if isinstance(value, str) else None
-    hint = f"; did you mean {near}?" if near else ""
-    return Invalid(f"{_told(path)}expected {expected}, found {value!r}{hint}")
+    hint = did_you_mean(value, words) if isinstance(value, str) else ""
+    return Invalid("; ".join(filter(None, (f"{_told(path)}expected {expected}, found {value!r}", hint))))
 
 
 def _told(path: Sequence[str]) -> str:

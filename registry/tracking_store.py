@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from registry import filelock
 from registry.errors import RegistryError
@@ -46,7 +47,8 @@ def path_of(uri: str) -> Path | None:
     if not colon or scheme.partition("+")[0].lower() != "sqlite":
         return None
     path = rest.removeprefix("/").partition("?")[0]
-    return None if path in ("", ":memory:") or path.startswith("file:") else Path(path)
+    # As SQLAlchemy reads it: MLflow writes a blank in the path of the working folder as %20.
+    return None if path in ("", ":memory:") or path.startswith("file:") else Path(unquote(path))
 
 
 def prepare(uri: str) -> None:

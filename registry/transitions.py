@@ -8,11 +8,11 @@ nothing, whoever wrote it; and a closing row that no tag names, though its inten
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry import annotations, evidence, hooks, stages
+from registry import annotations, evidence, hooks, logs, stages
 from registry.cli import interrupts
 from registry.errors import RegistryError
 from registry.ledger import DONE, INTENT, UNDONE, Ledger, LedgerEntry
@@ -26,12 +26,7 @@ if TYPE_CHECKING:
     from registry.gates import Verdict
     from registry.policy import Hook
 
-#: Is told the name of every write just before it is made.
-Observer = Callable[[str], object]
-
-
-def unobserved(step: str) -> None:
-    """The observer that nobody is."""
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -152,7 +147,6 @@ def execute(
     reason: str,
     verdict: "Verdict | None" = None,
     followers: Sequence["Hook"] = (),
-    observe: Observer = unobserved,
     **details: Any,
 ) -> LedgerEntry:
     """Carry out a plan; the intent, as it stands in the ledger. An interrupt waits until it is carried out.
@@ -185,10 +179,10 @@ def execute(
         details={"schema": 2, **plan.to_dict(), **details, **({"follow": following} if following else {})},
     )
     with interrupts.held():
-        observe("intent")
+        _next(plan.name, "intent")
         (intent,) = ledger.extend([intended])
         try:
-            _forward(client, ledger, lock, state, intent, calls=plan.calls, observe=observe)
+            _forward(client, ledger, lock, state, intent, calls=plan.calls)
         except RegistryError as error:
             if _refused(error):
                 # The registry answers: what is to become of the intent can be seen now.
@@ -198,9 +192,7 @@ def execute(
     return intent
 
 
-def recover(
-    client: "MlflowClient", ledger: Ledger, name: str | None = None, *, observe: Observer = unobserved
-) -> list[LedgerEntry]:
+def recover(client: "MlflowClient", ledger: Ledger, name: str | None = None) -> list[LedgerEntry]:
     """Complete or undo the transitions of a model, or of all, that were cut short; the rows that close them.
 
     Where nothing is open it asks the ledger two questions, and takes no lock.
@@ -213,32 +205,28 @@ def recover(
     found = []
     for model in dict.fromkeys(row.model for row in (*ledger.unanchored(name), *ledger.open_intents(name))):
         with ledger.lock(model) as lock:
-            found += recover_locked(client, ledger, lock, model, observe=observe)
+            found += recover_locked(client, ledger, lock, model)
     return found
 
 
-def recover_locked(
-    client: "MlflowClient", ledger: Ledger, lock: Lock, name: str, *, observe: Observer = unobserved
-) -> list[LedgerEntry]:
+def recover_locked(client: "MlflowClient", ledger: Ledger, lock: Lock, name: str) -> list[LedgerEntry]:
     """``recover`` for who holds the lock of a model already."""
     # Nobody else moves anything now: what is open was left by somebody who is gone.
     for row in ledger.unanchored(name):
-        _anchor(client, ledger, row, observe)
-    return [finish(client, ledger, lock, intent, observe=observe) for intent in ledger.open_intents(name)]
+        _anchor(client, ledger, row)
+    return [finish(client, ledger, lock, intent) for intent in ledger.open_intents(name)]
 
 
-def finish(
-    client: "MlflowClient", ledger: Ledger, lock: Lock, intent: LedgerEntry, *, observe: Observer = unobserved
-) -> LedgerEntry:
+def finish(client: "MlflowClient", ledger: Ledger, lock: Lock, intent: LedgerEntry) -> LedgerEntry:
     """Complete a transition that was cut short, or undo it; the row that closes it."""
     calls = [(version, stage) for version, stage in intent.details["calls"]]
     before = intent.details["before"]
 
     def undo(state: State | None, reason: str, **details: Any) -> LedgerEntry:
         if state is not None and not annotations.announced(state, intent):
-            _write(annotations.undoing(client, state, intent), observe)
-        observe("undone")
-        return _close(client, ledger, intent, UNDONE, observe, recovered=reason, **details)
+            _write(intent.model, annotations.undoing(client, state, intent))
+        _next(intent.model, "undone")
+        return _close(client, ledger, intent, UNDONE, recovered=reason, **details)
 
     try:
         state = stages.read(client, intent.model)
@@ -257,7 +245,7 @@ def finish(
         return undo(state, "moved by hand meanwhile", found=now)
     if place == 0 and calls:
         return undo(state, "nothing was moved")
-    return _forward(client, ledger, lock, state, intent, calls=calls[place:], observe=observe, recovered="completed")
+    return _forward(client, ledger, lock, state, intent, calls=calls[place:], recovered="completed")
 
 
 def _forward(
@@ -268,50 +256,52 @@ def _forward(
     intent: LedgerEntry,
     *,
     calls: Iterable[Sequence[str]],
-    observe: Observer = unobserved,
     **details: Any,
 ) -> LedgerEntry:
     lock.check()
-    _write(annotations.announcement(client, state, intent), observe)
+    _write(intent.model, annotations.announcement(client, state, intent))
     for version, stage in calls:
         lock.check()
-        observe(f"stage of {version}")
+        _next(intent.model, f"stage of {version}")
         stages.move(client, intent.model, version, stage)
     # Whoever recovers finds part of what follows done.
     for pointing in intent.details["aliases"]:
         alias, after = pointing["alias"], pointing["after"]
         if state.aliases.get(alias) != after and (after is None or after in state.versions):
             lock.check()
-            observe(f"alias {alias}")
+            _next(intent.model, f"alias {alias}")
             stages.point(client, intent.model, alias, after)
     for step, write in annotations.steps(client, state, intent):
         lock.check()
-        observe(step)
+        _next(intent.model, step)
         write()
-    observe("done")
-    return _close(client, ledger, intent, DONE, observe, **details)
+    _next(intent.model, "done")
+    return _close(client, ledger, intent, DONE, **details)
 
 
-def _close(
-    client: "MlflowClient", ledger: Ledger, intent: LedgerEntry, state: str, observe: Observer, **details: Any
-) -> LedgerEntry:
+def _close(client: "MlflowClient", ledger: Ledger, intent: LedgerEntry, state: str, **details: Any) -> LedgerEntry:
     (row,) = ledger.extend([closing(intent, state, **details)])
-    _anchor(client, ledger, row, observe)
+    _anchor(client, ledger, row)
     return row
 
 
-def _anchor(client: "MlflowClient", ledger: Ledger, row: LedgerEntry, observe: Observer) -> None:
+def _anchor(client: "MlflowClient", ledger: Ledger, row: LedgerEntry) -> None:
     """Name a closing row on the versions that it moved, as far as they are there still."""
     with contextlib.suppress(NoModel):
-        _write(annotations.closings(client, stages.read(client, row.model), row), observe)
-    observe("anchored")
+        _write(row.model, annotations.closings(client, stages.read(client, row.model), row))
+    _next(row.model, "anchored")
     ledger.anchored(row.id)
 
 
-def _write(steps: Iterable[annotations.Step], observe: Observer) -> None:
+def _write(model: str, steps: Iterable[annotations.Step]) -> None:
     for step, write in steps:
-        observe(step)
+        _next(model, step)
         write()
+
+
+def _next(model: str, step: str) -> None:
+    """Log a write just before it is made."""
+    _log.debug("%s: next is %s", model, step)
 
 
 def digest(state: State, number: str, verdict: "Verdict | None") -> str | None:

@@ -6,19 +6,19 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from registry import hooks, logs, reconcile, stages
 from registry.cli import interrupts
-from registry.client import one_try, pages, speaking
+from registry.client import one_try
 from registry.errors import RegistryError
 from registry.ledger import NOTED, Ledger, LedgerEntry
 from registry.reconcile import WATCH, Settled
+from registry.troubles import Troubles
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import RegisteredModel
 
     from registry.policy import Policies
 
@@ -63,7 +63,7 @@ class Watch:
         self._unfollowed: set[str] = set()
         self._following: dict[str, threading.Thread] = {}
         self._trusting = False
-        self._troubles: dict[str, str] = {}
+        self._troubles = Troubles(_log.warning, _log.info)
 
     def once(self) -> list[Settled]:
         """Read the whole registry, settle what is to be settled, and let follow what follows.
@@ -82,15 +82,10 @@ class Watch:
             hooks.catch_up(self._ledger, name, self._policies.for_model(name).follow)
         return found
 
-    def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
-        """Watch until told to stop; what fails is logged once, and tried again.
-
-        Parameters
-        ----------
-        until : asked before every look.
-        """
+    def run(self) -> None:
+        """Watch until interrupted; what fails is logged once, and tried again."""
         try:
-            while not until():
+            while True:
                 began = time.monotonic()
                 with self._troubled("watch"), one_try():
                     if self._lead():
@@ -136,7 +131,7 @@ class Watch:
             # What the one before has left is found by comparing all.
             self._swept = None
         if not leads and self._leading is not False:
-            _log.info("another watcher is at it; standing by")
+            _log.info("another watcher is active; standing by")
         self._leading = leads
         return leads
 
@@ -198,8 +193,7 @@ class Watch:
 
     def _glance(self) -> None:
         """Read all models; one that is not as it was seen last is due."""
-        with speaking():
-            traces = {model.name: _trace(model) for model in pages(self._client.search_registered_models)}
+        traces = stages.traces(self._client)
         self._due |= {name for name, trace in traces.items() if self._traces.get(name) != trace}
         self._traces = traces
 
@@ -209,15 +203,6 @@ class Watch:
         try:
             yield
         except RegistryError as error:
-            if self._troubles.get(what) != str(error):
-                _log.warning("%s (trying on)", error)
-            self._troubles[what] = str(error)
+            self._troubles.has(what, str(error), after="; it is tried again")
         else:
-            if self._troubles.pop(what, None):
-                _log.info("it answers again" if what == "watch" else f"{what}: it works again")
-
-
-def _trace(model: "RegisteredModel") -> tuple:
-    """What of a model changes when a stage or an alias does: its time with the one, itself with the other."""
-    newest = sorted((one.current_stage, str(one.version)) for one in model.latest_versions)
-    return model.last_updated_timestamp, newest, dict(model.aliases)
+            self._troubles.over(what, "the registry answers again" if what == "watch" else f"{what}: it works again")

@@ -20,7 +20,12 @@ def cli() -> None:
 cli.add_command(keys)
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle export models:/churn@champion --format sql --dialect postgres --table customers -o churn.sql
+    lifecycle export models:/churn/3 --format python -o churn.py
+    """
+)
 @click.argument("model_uri")
 @option(
     "--format",
@@ -29,17 +34,17 @@ cli.add_command(keys)
     help="scorecard (the JSON document), python (one file that imports only math), sql (one SELECT), onnx (a float64 "
     "graph), pmml (4.4), javascript (an ES module) or c (one C99 file).",
 )
-@option("--output", "-o", help="The file to write. [default: standard output]")
-@switch("--overwrite", help="Replace a file that is there.")
+@option("--output", "-o", help="File to write. [default: standard output]")
+@switch("--overwrite", help="Replace an existing file.")
 @option(
     "--dialect",
-    help="sql: duckdb, postgres, sqlite or spark; bigquery, snowflake or mysql, which no test runs. [default: duckdb]",
+    help="sql: duckdb, postgres, sqlite, mariadb or spark; untested: bigquery, snowflake, mysql. [default: duckdb]",
 )
-@option("--table", help="sql: the table to read, as in that dialect: rows, sales.rows. [default: data]")
-@option("--keep", type=Names(), help="sql: columns of the table to give beside the answers, with commas.")
-@switch("--quantize", help="onnx: compute an MLP's layers in whole numbers of 8 bits, and tell what that costs.")
+@option("--table", help="sql: table to read, written as in that dialect: rows, sales.rows. [default: data]")
+@option("--keep", type=Names(), help="sql: columns of the table to return beside the predictions: a,b.")
+@switch("--quantize", help="onnx: quantize an MLP's layers to 8-bit integers, and print the loss of accuracy.")
 def export(model_uri: str, form: str, output: str | None, overwrite: bool, quantize: bool, **given) -> None:
-    """Write MODEL_URI (models:/NAME/3, models:/NAME@champion, a path) as a file that answers without MLflow."""
+    """Export MODEL_URI (models:/NAME/3, models:/NAME@champion, a path) as a file that predicts without MLflow."""
     from serving.exporting import export as write
 
     options = {name: value for name, value in given.items() if value}
@@ -79,7 +84,14 @@ class Memory(click.ParamType):
             self.fail(f"expected a size such as 256MiB or 1G, found {value!r}", param, ctx)
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle serve
+    lifecycle serve --host 0.0.0.0 --workers 4 --keys keys.json
+    lifecycle serve models:/churn/3 prices=./exported/model --default churn
+    lifecycle serve --record predictions --record-share 0.1 --record-hash email --record-key record.key
+    """
+)
 @click.argument("model_uri", nargs=-1)
 @setting("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all addresses of this machine.")
 @setting(
@@ -128,6 +140,36 @@ class Memory(click.ParamType):
 @setting("--metrics", type=Switch(), default="yes", help="Provide /metrics.")
 @setting("--open-metrics", type=Switch(), default="no", help="Allow /metrics without a key although keys are set.")
 @setting("--log", type=Switch(), default="yes", help="Log requests as JSON lines on standard output.")
+@setting(
+    "--pyfunc",
+    type=Switch(),
+    default="no",
+    help="Also serve versions without a scorecard, by MLflow in processes of their own: this runs the model's code.",
+)
+@setting("--pyfunc-processes", type=click.IntRange(1, 64), default=1, help="Processes for each such version.")
+@setting("--pyfunc-memory", type=Memory(), default="2GiB", help="Memory limit of each of these processes.")
+@setting("--pyfunc-python", default="", help="Python that runs them; it has MLflow. [default: the server's]")
+@setting("--pyfunc-pending", type=_SIZE, default=64, help="Maximum number of a worker's requests that wait for them.")
+@setting(
+    "--record",
+    help="Where to write the prediction log: a folder, or the SQLAlchemy URL of a database. [default: nowhere]",
+)
+@setting("--record-share", type=click.FloatRange(0, 1), default=1, help="Share of the requests to record.")
+@setting("--record-columns", type=Names(), help="Input columns to record: a,b. [default: all]")
+@setting("--record-hash", type=Names(), help="Columns of which only a keyed hash is recorded: email,phone.")
+@option(
+    "--record-key",
+    envvar="SERVING_RECORD_KEY_FILE",
+    show_envvar=True,
+    help="File of the key of --record-hash, at least 16 bytes; or the variable SERVING_RECORD_KEY.",
+)
+@setting(
+    "--record-minutes",
+    type=click.FloatRange(0.02),
+    default=5,
+    help="Minutes after which a file of it is finished.",
+)
+@setting("--record-days", type=click.IntRange(0), default=90, help="Days to keep recorded rows; 0 for ever.")
 def serve(model_uri: tuple[str, ...], **options) -> int:
     """Serve over HTTP: every model that is in Production, or only each MODEL_URI.
 
@@ -138,12 +180,19 @@ def serve(model_uri: tuple[str, ...], **options) -> int:
     from serving.server.settings import ServerSettings
     from serving.server.supervisor import run
 
+    for name in ("record_columns", "record_hash"):
+        options[name] = options[name] or ()
     ended = run(ServerSettings(uris=tuple(filter(None, model_uri)), **options))
     interrupts.close()
     return ended
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle ask http://127.0.0.1:8080 --model churn --wait 60
+    lifecycle ask http://127.0.0.1:8080 --model churn --body @rows.json
+    """
+)
 @click.argument("url")
 @option("--model", help="Model to ask. [default: the server's default model]")
 @option("--body", help="Request: JSON, @FILE, or - for standard input. [default: the model's example]")
@@ -158,20 +207,96 @@ def ask(url: str, model: str | None, body: str | None, wait: float) -> None:
     click.echo(answer)
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle score models:/churn@champion --input customers.parquet --output scores.parquet --keep customer
+    lifecycle score models:/churn/3 --input 'sales/day=*/*.csv' --output scores --rejects fail
+    lifecycle score models:/churn@champion --input s3://lake/customers --output s3://lake/scores
+    lifecycle score models:/churn@champion --input delta:warehouse/customers --output scores.parquet
+    lifecycle score models:/churn@champion --engine spark --input table:sales.customers --output s3a://lake/scores
+    lifecycle score models:/churn@champion --input $DB --query customers --output $DB --output-table scores --append
+    """
+)
+@click.argument("model_uri")
+@option(
+    "--input",
+    "input_",
+    required=True,
+    help="Table to score: a file (Parquet, CSV, JSON lines), a folder, or a pattern such as 'day=*/*.parquet', also in "
+    "s3://; delta:PATH; iceberg:CATALOG.NAMESPACE.TABLE; or a database by its SQLAlchemy URL.",
+)
+@option("--query", help="Of a database: name of a table or view, or a SELECT.")
+@option(
+    "--output",
+    required=True,
+    help="A .parquet or .csv file; for several files, a folder (also s3://); or a database's URL.",
+)
+@option("--output-table", help="Of a database: name of the table of answers; NAME_rejects has the rejected rows.")
+@option(
+    "--engine",
+    default="auto",
+    help="duckdb (scores by SQL), numpy, database (scores inside it), spark, or pyfunc (the model's own code). [auto: "
+    "the database if input and output are in one; else duckdb where SQL can say the model, or numpy; pyfunc if there "
+    "is no scorecard]",
+)
+@option(
+    "--keep",
+    type=Names(),
+    help="Columns to write beside the answers: id,date; or all. [default: the training's --id columns, else all]",
+)
+@option("--outputs", type=Names(), help="prediction, probabilities, reasons. [default: all but reasons]")
+@option(
+    "--rejects", help="File of the rows that cannot be scored, or fail, to stop instead. [default: beside the output]"
+)
+@option("--memory", type=Memory(), default="1GiB", help="Memory of DuckDB, which uses the disk beyond it.")
+@option("--sep", help="Delimiter of a CSV file. [default: detected]")
+@option("--encoding", help="Encoding of a text file. [default: detected: UTF-8, UTF-16, else cp1252]")
+@option("--header", type=Switch(), help="Whether a CSV file's first line holds column names. [default: detected]")
+@option("--skip-rows", type=click.IntRange(0), help="Number of lines above the header of a CSV file.")
+@option("--spark-conf", multiple=True, help="Setting of Spark: spark.master=yarn; may be given several times.")
+@option("--spark-remote", help="Spark Connect server to score on: sc://HOST:15002.")
+@switch("--overwrite", help="Replace an existing output file or table.")
+@switch("--append", help="Add rows to the table if it is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def score(
+    model_uri: str, input_: str, as_json: bool, spark_conf: tuple[str, ...], spark_remote: str | None, **given
+) -> None:
+    """Score a table with MODEL_URI (models:/NAME@champion, models:/NAME/3, a path), in bounded memory.
+
+    Rows that cannot be scored go to a file of their own, with the reason. An output file appears whole or not at all;
+    in a folder, a job that was interrupted goes on with the files that are missing.
+    """
+    from serving.batch import ScoreRequest
+    from serving.batch import score as score_table
+    from serving.batch.spark.settings import SparkSettings
+    from serving.batch.terminal import show
+    from serving.batch.texts import ReadSettings
+
+    reading = ReadSettings(**{name: given.pop(name) for name in ("sep", "encoding", "header", "skip_rows")})
+    spark = SparkSettings.read(spark_conf, spark_remote)
+    request = ScoreRequest(uri=model_uri, input=input_, reading=reading, spark=spark, **given)
+    show(score_table(request), as_json=as_json)
+
+
+@cli.command(
+    examples="""
+    lifecycle package models:/churn@champion --target aws-lambda -o build/churn
+    lifecycle package models:/churn@champion --target kubernetes -o k8s -C image=registry.example/churn:3 --dry-run
+    """
+)
 @click.argument("model_uri")
 @option(
     "--target",
     required=True,
-    help="Where it is for: aws-lambda, azure-functions, gcp-functions, sagemaker-proxy, docker or kubernetes.",
+    help="aws-lambda, azure-functions, gcp-functions, sagemaker-proxy, docker, kubernetes, azure-ml or vertex-ai.",
 )
-@option("--output", "-o", help="The folder to write. [default: none; then --dry-run is needed]")
+@option("--output", "-o", help="Folder to write; needed unless --dry-run is given.")
 @option(
-    "--config", "-C", multiple=True, help="An option of the target, as NAME=VALUE; --dry-run shows what it comes to."
+    "--config", "-C", multiple=True, help="Option of the target: NAME=VALUE; the plan of --dry-run shows its effect."
 )
-@switch("--dry-run", help="Show the plan: what goes in, sizes against limits, settings, permissions; write nothing.")
-@switch("--allow-ungated", help="Also a version whose gates did not pass, or that is not registered.")
-@switch("--overwrite", help="Replace an earlier package in the folder.")
+@switch("--dry-run", help="Show the plan (files, sizes and limits, settings, permissions) and write nothing.")
+@switch("--allow-ungated", help="Package a version even if its gates did not pass or it is not registered.")
+@switch("--overwrite", help="Replace an existing package in the folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def package(
     model_uri: str,
@@ -183,7 +308,7 @@ def package(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Make of MODEL_URI (models:/NAME/3, models:/NAME@champion, a path) what a target deploys: planned, then built."""
+    """Build a deployable package from MODEL_URI (models:/NAME/3, models:/NAME@champion, a path)."""
     from registry.cli.commands import pairs
     from serving.packaging import commands
 
@@ -199,14 +324,46 @@ def package(
     )
 
 
-@cli.command()
+@cli.command(
+    examples="""
+    lifecycle collect logs/churn.jsonl --output predictions
+    lifecycle collect - --output predictions < lines.jsonl
+    """
+)
+@click.argument("files", nargs=-1, required=True)
+@option("--output", required=True, help="Prediction log to add to: a folder, or the SQLAlchemy URL of a database.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def collect(files: tuple[str, ...], output: str, as_json: bool) -> None:
+    """Add the rows that functions wrote to their logs (`package -C record=stdout`) to a prediction log.
+
+    FILES are logs as the cloud exports them; - is standard input. Other lines are passed over.
+    """
+    import json
+    from dataclasses import asdict
+
+    from serving.prediction_log.lines import collect as collect_rows
+
+    found = collect_rows(files, output)
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+    else:
+        broken = f"; {found.broken:,} lines could not be read" if found.broken else ""
+        click.echo(f"{found.rows:,} rows added{broken}")
+
+
+@cli.command(
+    examples="""
+    lifecycle invoke build/churn --fetch yes
+    lifecycle invoke build/churn --body @rows.json
+    """
+)
 @click.argument("package")
-@option("--body", help="A request: JSON, @FILE, or - for standard input. [default: the model's example]")
-@option("--event", help="In place of a request, a whole event of Lambda: JSON, @FILE, or -.")
-@switch("--fetch", help="Fetch AWS's emulator (8 MB, from the package index) where this machine has none.")
-@option("--env", multiple=True, help="A variable of the function, as NAME=VALUE.")
+@option("--body", help="Request: JSON, @FILE, or - for standard input. [default: the model's example]")
+@option("--event", help="Whole Lambda event, instead of a request: JSON, @FILE, or -.")
+@switch("--fetch", help="Download AWS's emulator (8 MB, from the package index) if this machine has none.")
+@option("--env", multiple=True, help="Environment variable of the function: NAME=VALUE.")
 def invoke(package: str, body: str | None, event: str | None, fetch: bool, env: tuple[str, ...]) -> None:
-    """Run PACKAGE, an aws-lambda zip or its folder, in AWS's own emulator here, and print its answer to a request."""
+    """Run PACKAGE (an aws-lambda zip or its folder) in AWS's emulator on this machine, and print the response."""
     from registry.cli.commands import pairs
     from serving.packaging import commands
 

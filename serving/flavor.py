@@ -5,9 +5,11 @@ import importlib.metadata
 import shutil
 import tempfile
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from registry import logs
 from registry.client import speaking
 from serving.models.files import SCORECARD
 from serving.scorecard import Scorecard
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from mlflow.models.model import Model, ModelInfo
     from sklearn.pipeline import Pipeline
 
+_log = logs.get_logger(__name__)
+
 #: The packages that a model needs, pinned to the releases that it was trained with.
 PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 #: Packages whose types a reader of the native pipeline may trust; the model lists those that it uses.
@@ -28,6 +32,25 @@ TRUSTED = ("numpy", "operator", "scipy", "sklearn")
 _FORMAT_VERSION = 1
 # Needed by training and exporting alone.
 _LEFT_BEHIND = ("compiler", "parity.py", "exports", "schema.py", "schema.json", "__pycache__")
+
+
+@dataclass(frozen=True)
+class CarriedCode:
+    """A user's own code that a pipeline needs wherever it is loaded.
+
+    Parameters
+    ----------
+    paths : modules (files) and packages (folders) that are copied into the model.
+    requirements : pins of the installed packages that they import.
+    """
+
+    paths: tuple[Path, ...] = ()
+    requirements: tuple[str, ...] = ()
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """The top-level names of what is copied."""
+        return frozenset(path.stem for path in self.paths)
 
 
 def log_model(
@@ -39,6 +62,7 @@ def log_model(
     example: "pd.DataFrame",
     gaps: Collection[str] = (),
     scalars: Collection[str] = (),
+    code: CarriedCode = CarriedCode(),
 ) -> "ModelInfo":
     """Log a fitted pipeline, and its scorecard, as one model of the active run.
 
@@ -50,6 +74,7 @@ def log_model(
     example : a few rows of input, shape (n_rows, n_inputs).
     gaps : the columns that had missing values in training.
     scalars : the categorical columns that held numbers or booleans in the table that training read.
+    code : the user's own code that the pipeline needs.
 
     Raises
     ------
@@ -69,6 +94,7 @@ def log_model(
             scorecard=scorecard,
             signature=signature(inputs, classes, scorecard, gaps=gaps, scalars=scalars),
             input_example=example,
+            carried=code,
         )
 
 
@@ -79,6 +105,7 @@ def save_model(
     signature: "ModelSignature",
     input_example: "pd.DataFrame",
     mlflow_model: "Model | None" = None,
+    carried: CarriedCode = CarriedCode(),
     **_: Any,
 ) -> None:
     """Write a model into a new folder; MLflow's ``Model.log`` calls this."""
@@ -89,16 +116,17 @@ def save_model(
     mlflow_model = mlflow_model or Model()
     with tempfile.TemporaryDirectory() as folder:
         code = carry(Path(folder)) if scorecard else None
+        paths = [*([code] if code else []), *carried.paths]
+        stored = _stored(pipeline, carried)
         mlflow.sklearn.save_model(
             pipeline,
             path,
             mlflow_model=mlflow_model,
             signature=signature,
             input_example=input_example,
-            code_paths=[str(code)] if code else None,
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in PACKAGES],
-            serialization_format="skops",
-            skops_trusted_types=_trusted(pipeline),
+            code_paths=[str(path) for path in paths] or None,
+            pip_requirements=_requirements(stored["serialization_format"], carried),
+            **stored,
         )
     if scorecard and code:
         Path(path, SCORECARD).write_text(scorecard.dumps(), encoding="utf-8")
@@ -114,11 +142,31 @@ def save_model(
         mlflow_model.save(str(Path(path, MLMODEL_FILE_NAME)))
 
 
-def _trusted(pipeline: "Pipeline") -> list[str]:
+def _stored(pipeline: "Pipeline", carried: CarriedCode) -> dict[str, Any]:
+    """How MLflow writes the native pipeline: by skops where all of its types may be trusted, else as a pickle."""
     import skops.io
 
-    found = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
-    return [name for name in found if name.split(".")[0] in TRUSTED]
+    try:
+        data = skops.io.dumps(pipeline)
+        found = skops.io.get_untrusted_types(data=data)
+        others = [name for name in found if name.split(".")[0] not in {*TRUSTED, *carried.modules}]
+        if not others:
+            if carried.paths:
+                # It writes functions within functions, too, but does not read them.
+                skops.io.loads(data, trusted=found)
+            return {"serialization_format": "skops", "skops_trusted_types": found}
+        reason = ", ".join(others[:3])
+    except Exception as error:  # of types that skops does not know, each raises what it likes
+        reason = type(error).__name__
+    _log.warning("the native pipeline is stored as a pickle, because skops does not store it (%s)", reason)
+    return {"serialization_format": "cloudpickle"}
+
+
+def _requirements(form: str, carried: CarriedCode) -> list[str]:
+    """The pins of the packages that a model needs; of two for one package, the user's code's is left out."""
+    names = [*PACKAGES, *(["cloudpickle"] if form == "cloudpickle" else [])]
+    pins = [f"{name}=={importlib.metadata.version(name)}" for name in names]
+    return [*pins, *(pin for pin in carried.requirements if pin.partition("==")[0].lower() not in names)]
 
 
 def carry(folder: Path) -> Path:

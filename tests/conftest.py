@@ -17,7 +17,7 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
-from tests import effort, stores
+from tests import effort, stores, warm
 
 T = TypeVar("T")
 
@@ -128,6 +128,13 @@ def forgetful_mlflow(default_store: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def warm_python() -> Iterator[Path]:
+    """The folder of a ``python`` that forks the platform's commands: for scripts and notebooks, one a worker."""
+    with warm.python() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite tracking store that MLflow has just created: it takes seconds, a copy none."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -162,6 +169,13 @@ def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def postgresql() -> Iterator[str]:
     """The URL of a database on a PostgreSQL server, one server a worker."""
     with available(stores.postgresql()) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """The URL of a database on a MariaDB server, one server a worker."""
+    with available(stores.mariadb()) as url:
         yield url
 
 

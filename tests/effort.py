@@ -8,7 +8,7 @@ from collections.abc import Sequence
 THOROUGH = os.environ.get("THOROUGH", "") not in ("", "no")
 
 #: The part of a thorough run that the everyday one does, and how many it does at least.
-_SHARE, _LEAST = 0.25, 10
+_SHARE, _LEAST = 0.15, 10
 
 
 def times(whole: int) -> int:

@@ -20,12 +20,18 @@ from typing import TextIO
 
 #: What is imported before the first fork: what nearly every command and server needs, and none that starts a thread.
 _IMPORTED = (
+    "great_expectations.render.renderer.page_renderer",
+    "great_expectations.render.view",
+    # MLflow imports them when a run starts.
+    "git",
+    "IPython",
     "matplotlib.pyplot",
     "mlflow.pyfunc",
     "mlflow.sklearn",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_store",
     "optuna",
+    "pyarrow.parquet",
     "pipelines.terminal",
     "pipelines.training",
     "pipelines.tuning.search",
@@ -33,6 +39,7 @@ _IMPORTED = (
     "registry.promotion",
     "registry.judging",
     "skops.io",
+    "sqlglot",
     "uvicorn.main",
 )
 
@@ -75,6 +82,11 @@ class Program:
     def returncode(self) -> int | None:
         """The exit code, or minus the signal that ended it; none while it runs."""
         return self._process.exitcode
+
+    @property
+    def sentinel(self) -> int:
+        """A descriptor that can be read when it has ended."""
+        return self._process.sentinel
 
     def poll(self) -> int | None:
         return self.returncode

@@ -177,6 +177,57 @@ def postgresql() -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def mariadb() -> Iterator[str]:
+    """A MariaDB server with one database; yields the URL, with host, user and password.
+
+    MariaDB refuses to run as root: then it runs as ``nobody``, in a folder that ``nobody`` owns.
+
+    Raises
+    ------
+    Unavailable
+        where the machine has no MariaDB.
+    """
+    programs = [shutil.which(name) or shutil.which(f"/usr/sbin/{name}") for name in ("mariadb-install-db", "mariadbd")]
+    if not all(programs):
+        raise Unavailable("no MariaDB on this machine: install the package mariadb-server")
+    import pymysql
+
+    install, program = map(str, programs)
+    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
+    try:
+        if user is not None:
+            os.chown(folder, user, -1)
+        data, socket_file, password = folder / "data", folder / "socket", secrets.token_hex(8)
+        quick = ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M"]
+        options = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--datadir={data}", *quick]
+        made = subprocess.run(
+            [install, "--no-defaults", *options], cwd=folder, user=user, capture_output=True, text=True
+        )
+        if made.returncode:
+            raise RuntimeError(f"mariadb-install-db ended with {made.returncode}: {made.stdout}{made.stderr}")
+        port = free_port()
+        settings = [f"--datadir={data}", f"--port={port}", f"--bind-address={HOST}", f"--socket={socket_file}"]
+        settings += [*quick, "--skip-log-bin", f"--pid-file={folder / 'pid'}", "--innodb-use-native-aio=0"]
+        with process([program, "--no-defaults", *settings], folder=folder, user=user) as server:
+
+            def answers_root() -> bool:
+                with contextlib.suppress(pymysql.MySQLError):
+                    root = pymysql.connect(unix_socket=str(socket_file), user="root", autocommit=True)
+                    with contextlib.closing(root), root.cursor() as cursor:
+                        cursor.execute("CREATE OR REPLACE DATABASE scores CHARACTER SET utf8mb4")
+                        cursor.execute(f"CREATE OR REPLACE USER tester@'{HOST}' IDENTIFIED BY '{password}'")
+                        cursor.execute(f"GRANT ALL ON *.* TO tester@'{HOST}' WITH GRANT OPTION")
+                        return True
+                return False
+
+            server.wait(answers_root)
+            yield f"mariadb+pymysql://tester:{password}@{HOST}:{port}/scores"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def object_store(folder: Path) -> Iterator[ObjectStore]:
     """An object store that speaks S3, checks signatures and refuses wrong keys: OpenStack Swift.
 

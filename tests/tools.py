@@ -23,15 +23,20 @@ _PATIENCE = 600
 
 def sam() -> list[str]:
     """The command ``sam``: it wants an older Click than ours."""
-    folder = FOLDER / emulator.WHEEL.replace("==", "-")
-    python = folder / "bin" / "python"
+    return [str(python(emulator.WHEEL)), "-m", "samcli"]
+
+
+def python(*requirements: str) -> Path:
+    """The Python of an environment that has packages which are not to be among ours, named after the first of them."""
+    folder = FOLDER / requirements[0].replace("==", "-")
+    program = folder / "bin" / "python"
 
     def make() -> None:
         _run(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, str(folder))
-        _run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python), emulator.WHEEL)
+        _run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(program), *requirements)
 
     _made(folder, make)
-    return [str(python), "-m", "samcli"]
+    return program
 
 
 def serverless() -> list[str]:

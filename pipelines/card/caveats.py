@@ -18,10 +18,21 @@ def caveats(document: Evidence) -> list[str]:
 
 def _of_metrics(document: Evidence) -> Iterator[str]:
     rows, drawn = document.holdout.rows, document.holdout.bootstrap
+    if document.holdout.possibly_trained_on:
+        yield "The metrics are of rows that this version may have been trained on: they may be too good."
+    elif declared := document.holdout.declared_unseen:
+        yield f"{declared.by} declared that this version was not trained on the judged rows; nobody can check it."
     if rows < _FEW_HELD_OUT:
-        yield f"The held-out rows are few ({rows:,}), so that every metric is uncertain: read its interval."
+        yield f"Only {rows:,} rows were held out, so every metric is uncertain: look at its interval."
     for note in document.holdout.notes:
         yield f"{note[0].upper()}{note[1:]}."
+    yield from near_baseline(document)
+    if drawn and drawn.rows < rows:
+        yield f"The intervals are those of {drawn.rows:,} of the {rows:,} held-out rows."
+
+
+def near_baseline(document: Evidence) -> Iterator[str]:
+    """By which headline metrics the model may be no better than the baseline, a sentence each."""
     for metric in headlines(document):
         error, baseline = is_error(metric.name), metric.other
         worst = metric.high if error else metric.low
@@ -32,8 +43,6 @@ def _of_metrics(document: Evidence) -> Iterator[str]:
                 f"The interval of {metric.label} reaches the baseline's {readable(baseline)}: "
                 "by this metric the model may be no better than a guess that looks at no column."
             )
-    if drawn and drawn.rows < rows:
-        yield f"Intervals are of {drawn.rows:,} of the {rows:,} held-out rows."
 
 
 def _of_data(document: Evidence) -> Iterator[str]:
@@ -41,21 +50,21 @@ def _of_data(document: Evidence) -> Iterator[str]:
         yield "The data was not checked against a suite of expectations."
     elif count := document.suite.failed:
         yield f"The data fails {count:,} expectation{'' if count == 1 else 's'} of its suite."
-    if document.lineage is None:
+    if document.adopted or document.lineage is None:
         yield "The origin of this version is unknown: it was trained without this platform."
     elif dropped := document.lineage.data.dropped_rows:
-        yield f"Rows without a target were left out of training and judging: {dropped:,}."
+        yield f"Rows without a target were excluded from training and evaluation: {dropped:,}."
 
 
 def _of_groups(document: Evidence) -> Iterator[str]:
     if not document.fairness:
-        yield "No sensitive column was named, so nothing is known about groups of people or things."
+        yield "No sensitive column was named, so it is not known how good the model is for each group."
     for section in document.fairness:
         few = [f"{group.group} ({group.rows})" for group in section.groups if group.rows < FEW_ROWS]
         if few:
             yield (
-                f"Groups by {section.column} of fewer than {FEW_ROWS} held-out rows, "
-                f"so that their metrics and gaps are uncertain: {', '.join(few)}."
+                f"Groups by {section.column} with fewer than {FEW_ROWS} held-out rows, "
+                f"whose metrics and gaps are uncertain: {', '.join(few)}."
             )
 
 
@@ -64,8 +73,8 @@ def _of_model(document: Evidence) -> Iterator[str]:
     if document.lineage and document.lineage.git.dirty:
         yield "The working directory had uncommitted changes: the commit alone does not reproduce this version."
     if document.parity is None:
-        yield "Nothing shows that the portable scorecard answers as the fitted pipeline does."
+        yield "No portable scorecard was compared with the fitted pipeline."
     elif not document.parity.passed:
-        yield "The portable scorecard answers some rows otherwise than the fitted pipeline does."
+        yield "The portable scorecard does not give the fitted pipeline's answer to some rows."
     if model.task == CLASSIFICATION and len(model.classes or ()) == 2 and model.threshold is None:
-        yield "The decision threshold is the default 0.5, chosen for no particular cost of errors."
+        yield "The decision threshold is the default 0.5, which was not chosen by what each kind of error costs."

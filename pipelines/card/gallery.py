@@ -64,14 +64,19 @@ def gallery(pictures: Mapping[str, bytes]) -> list[Picture]:
 
 
 def _shown(name: str, picture: bytes) -> Picture:
-    kind = "image/png" if picture.startswith(_PNG) else "image/svg+xml"
     title, reading = _READINGS.get(name, (name.replace("_", " ").capitalize(), ""))
+    return embedded(title, reading, picture, alone=name in _ALONE)
+
+
+def embedded(title: str, reading: str, picture: bytes, *, alone: bool = False) -> Picture:
+    """A PNG or an SVG with the words beside it, as a page shows it."""
+    kind = "image/png" if picture.startswith(_PNG) else "image/svg+xml"
     width, height = _inches(picture)
     return Picture(
         title=title,
         reading=reading,
         source=f"data:{kind};base64,{base64.b64encode(picture).decode()}",
-        alone=name in _ALONE,
+        alone=alone,
         aspect=round(width / height, 3),
         inches=round(width, 2),
     )

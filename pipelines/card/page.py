@@ -1,12 +1,13 @@
 """The card's page: evidence, pictures and commands through the template beside this module."""
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import jinja2
-
+from pipelines import html_page
 from pipelines.card import columns, metrics, sections
 from pipelines.card.caveats import caveats
 from pipelines.card.gallery import gallery
@@ -19,7 +20,10 @@ from registry.evidence import Evidence
 from serving import models
 from serving.models.uri import AliasURI
 
-_TEMPLATE = "card.html"
+_FOLDER = Path(__file__).parent
+_TEMPLATE, _SCRIPT = "card.html", "card.js"
+#: So many input columns are shown at once; the others are folded.
+_SHOWN_INPUTS = 10
 
 
 def render(
@@ -36,7 +40,8 @@ def render(
 ) -> str:
     """One self-contained HTML page about one model version, with the sections of Mitchell et al. (2019).
 
-    The page loads nothing and runs no script: pictures are inside it. It follows the reader's light or dark scheme.
+    The page loads nothing: pictures are inside it. It follows the reader's light or dark scheme. The one script that
+    its policy lets run copies snippets; without it all can be read.
 
     Parameters
     ----------
@@ -54,46 +59,36 @@ def render(
     str : the page, UTF-8.
     """
     registered = models.registered(model_uri)
-    parity = evidence.parity and sections.parity_facts(evidence.parity)
-    html = _template().render(
-        evidence=evidence,
-        name=evidence.model.name,
-        version=registered and f"{'alias' if isinstance(registered, AliasURI) else 'version'} {registered.choice}",
-        headlines=metrics.headlines(evidence),
-        metrics=metrics.beside_baseline(evidence),
-        champion=champion,
-        beside_champion=metrics.beside_champion(champion) if champion else [],
-        trained_on=sections.trained_on(evidence.holdout),
-        known_by_key=evidence.holdout.by in (rules.GROUP, rules.TIME),
-        few_rows=metrics.FEW_ROWS,
-        parity_facts=parity[0] if parity else [],
-        parity_details=parity[1] if parity else [],
-        inputs=columns.inputs(evidence),
-        caveats=caveats(evidence),
-        pictures=gallery(pictures or {}),
-        coefficients=list(coefficients),
-        score=score,
-        importance="importances" in (pictures or {}),
-        data_docs=data_docs_link,
-        data_docs_href=_link(data_docs_link),
-        run_id=run_id,
-        model_uri=model_uri,
-        commands=commands(model_uri, example, evidence),
-    )
-    # Half of a surrogate pair, which a file of names may hold, has no UTF-8.
-    return html.encode("utf-8", "replace").decode("utf-8")
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"readable": shown, "exact": _exact, "percent": percent, "label": metrics.label}
-    return environment.get_template(_TEMPLATE)
+    script = (_FOLDER / _SCRIPT).read_text(encoding="utf-8")
+    values = {
+        "evidence": evidence,
+        "name": evidence.model.name,
+        "version": registered and f"{'alias' if isinstance(registered, AliasURI) else 'version'} {registered.choice}",
+        "headlines": metrics.headlines(evidence),
+        "metrics": metrics.beside_baseline(evidence),
+        "champion": champion,
+        "beside_champion": metrics.beside_champion(champion) if champion else [],
+        "trained_on": sections.trained_on(evidence.holdout),
+        "known_by_key": evidence.holdout.by in (rules.GROUP, rules.TIME),
+        "few_rows": metrics.FEW_ROWS,
+        "parity_facts": sections.parity_facts(evidence.parity) if evidence.parity else [],
+        "inputs": columns.inputs(evidence),
+        "shown_inputs": _SHOWN_INPUTS,
+        "caveats": caveats(evidence),
+        "pictures": gallery(pictures or {}),
+        "coefficients": list(coefficients),
+        "score": score,
+        "importance": "importances" in (pictures or {}),
+        "data_docs": data_docs_link,
+        "data_docs_href": _link(data_docs_link),
+        "run_id": run_id,
+        "model_uri": model_uri,
+        "commands": commands(model_uri, example, evidence),
+        "script": script,
+        "script_hash": f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+    }
+    filters = {"readable": shown, "exact": _exact, "percent": percent, "label": metrics.label}
+    return html_page.render(_FOLDER / _TEMPLATE, filters, values)
 
 
 def _link(address: str | None) -> str | None:

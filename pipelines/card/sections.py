@@ -7,6 +7,7 @@ import msgspec
 
 from registry import holdout as rules
 from registry.cli.text import spans
+from registry.evidence import adoption
 from registry.evidence.document import Holdout, OtherVersions, Parity
 
 _KEPT = {
@@ -18,8 +19,8 @@ _KEPT = {
 
 def trained_on(holdout: Holdout) -> list[str]:
     """Which versions were trained on the rows that the metrics are of, as far as it was known then: sentences."""
-    if holdout.possibly_trained_on:
-        return ["This version was logged by other means: it may have been trained on these rows."]
+    if holdout.unknown:
+        return [f"This version was {adoption.caveat(holdout)}."]
     told = ["This version was trained on none of these rows.", *_others(holdout.earlier)]
     if holdout.by in _KEPT:
         told.append(
@@ -44,12 +45,10 @@ def _others(earlier: OtherVersions | None) -> list[str]:
     return told
 
 
-def parity_facts(parity: Parity) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
-    """What was measured of a scorecard's parity, as pairs of words and value: the plain facts, and the details."""
+def parity_facts(parity: Parity) -> list[tuple[str, Any]]:
+    """What was measured of a scorecard's parity, as pairs of words and value."""
     section = msgspec.to_builtins(parity)
-    nested = {key: value for key, value in section.items() if isinstance(value, Mapping)}
-    plain = {key: value for key, value in section.items() if key not in nested and key != "passed"}
-    return _flat(plain), _flat(nested)
+    return _flat({key: value for key, value in section.items() if key != "passed"})
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -20,12 +20,13 @@ class Commands:
     Parameters
     ----------
     ask : None where no row is known to ask about; then `load` predicts nothing either.
+    native : None where no scikit-learn pipeline is known.
     """
 
     serve: str
     ask: str | None
     load: str
-    native: str
+    native: str | None
 
 
 def commands(model_uri: str, row: Mapping[str, Any] | None, document: Evidence) -> Commands:
@@ -38,7 +39,9 @@ def commands(model_uri: str, row: Mapping[str, Any] | None, document: Evidence) 
     """
     serve = f"mlflow models serve -m {shlex.quote(model_uri)} --env-manager local -p {_PORT}"
     load = f"import mlflow\nimport pandas as pd\n\nmodel = mlflow.pyfunc.load_model({model_uri!r})\n"
-    native = f"import mlflow\n\npipeline = mlflow.sklearn.load_model({model_uri!r})\n"
+    native = None
+    if document.parity or not document.adopted:
+        native = f"import mlflow\n\npipeline = mlflow.sklearn.load_model({model_uri!r})\n"
     if row is None:
         return Commands(serve, None, load, native)
     cells = {name: _plain(value) for name, value in row.items()}
@@ -56,6 +59,7 @@ def _ask(cells: Mapping[str, Any]) -> str:
 
 def _predict(cells: Mapping[str, Any], document: Evidence) -> str:
     types = {column.name: column.type for column in document.schema.inputs}
+    whole = {column.name for column in document.schema.inputs if column.integer and document.adopted}
     lines = ["rows = pd.DataFrame([{"]
     for name, value in cells.items():
         number = types.get(name) == "number"
@@ -63,10 +67,12 @@ def _predict(cells: Mapping[str, Any], document: Evidence) -> str:
             # None would make a column of numbers one of objects.
             value = "None" if types.get(name) == "category" else "float('nan')"
         else:
-            # And a whole number one of whole numbers, which MLflow does not take for a double.
-            value = repr(float(value) if number and isinstance(value, int) else value)
+            # And a whole number one of whole numbers, which MLflow does not take for a double; ours are all double.
+            value = repr(float(value) if number and isinstance(value, int) and name not in whole else value)
         lines.append(f"    {name!r}: {value},")
     lines += ["}])", "model.predict(rows)"]
+    if document.adopted:
+        return "\n".join(lines) + "\n"
     if document.model.task == CLASSIFICATION:
         lines.append('model.predict(rows, params={"output": "probabilities"})')
     lines.append('model.predict(rows, params={"output": "explain"})')

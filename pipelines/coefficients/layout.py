@@ -50,13 +50,21 @@ def features(pipeline: Pipeline, frame: pd.DataFrame) -> list[Feature] | None:
     found: list[Feature] = []
     try:
         for _, transformer, columns in pipeline[0].transformers_:
-            part = head[list(columns)] if isinstance(columns, (list, tuple)) else head.loc[:, head.columns[columns]]
+            part = _part(head, columns)
             if part.shape[1] and not (isinstance(transformer, str) and transformer == "drop"):
                 start = [Feature(str(name), str(name)) for name in part.columns]
                 found += _through(transformer, start, part)[0]
     except _Unreadable:
         return None
     return found
+
+
+def _part(head: pd.DataFrame, columns: object) -> pd.DataFrame:
+    """The columns that a transformer was fitted on: a list of names or positions, or a mask."""
+    if isinstance(columns, (str, slice)):
+        raise _Unreadable
+    chosen = list(columns)  # type: ignore[call-overload]
+    return head[chosen] if all(isinstance(each, str) for each in chosen) else head.loc[:, head.columns[chosen]]
 
 
 def _through(step, before: list[Feature], head) -> tuple[list[Feature], object]:

@@ -13,7 +13,9 @@ from pipelines.coefficients.coefficient import TAILS, Coefficient, ends
 
 #: So many cells (row x transformed column), over all predictions, take some seconds.
 _MOST_CELLS = 4e8
-_FEWEST_ROWS = 200
+_FEWEST_ROWS, _MOST_ROWS = 200, 2_000
+# How often each column is shuffled.
+_REPEATS = 5
 
 
 def importances(
@@ -22,23 +24,20 @@ def importances(
     target: "Sequence | np.ndarray | pd.Series",
     *,
     seed: int,
-    repeats: int = 5,
     resamples: int = 500,
-    max_rows: int = 2_000,
 ) -> list[Coefficient]:
     """Permutation importance of every raw column on held-out rows, for models that have no coefficients.
 
     The value is how much the loss grows when the column's values are shuffled among the rows (Breiman 2001; Fisher,
     Rudin and Dominici 2019): RMSE in the target's units for a regressor, log loss for a classifier. The interval is a
-    percentile bootstrap over the rows. Nothing is refitted. At most `max_rows` rows are looked at, fewer where
-    there are very many columns.
+    percentile bootstrap over the rows. Nothing is refitted. At most 2,000 rows are looked at, fewer where
+    there are very many columns. Each column is shuffled five times; the mean counts.
 
     Parameters
     ----------
     pipeline : fitted scikit-learn Pipeline of "features" (ColumnTransformer) and an estimator.
     frame, target : (n, columns) held-out rows and their (n,) targets.
     seed : decides which rows, shuffles and resamples; no global random state is read or changed.
-    repeats : how often each column is shuffled; the mean counts.
     resamples : of the rows, for the intervals; 0 for none.
 
     Returns
@@ -53,8 +52,8 @@ def importances(
     for place, feature in enumerate(features):
         places.setdefault(feature.column, []).append(place)
     rng = np.random.default_rng(seed)
-    affordable = int(_MOST_CELLS // (len(features) * len(places) * repeats))
-    rows = min(len(frame), max_rows, max(_FEWEST_ROWS, affordable))
+    affordable = int(_MOST_CELLS // (len(features) * len(places) * _REPEATS))
+    rows = min(len(frame), _MOST_ROWS, max(_FEWEST_ROWS, affordable))
     chosen = np.sort(rng.choice(len(frame), rows, replace=False))
     matrix = pipeline[:-1].transform(frame.iloc[chosen])
     matrix = np.array(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=float)
@@ -68,9 +67,9 @@ def importances(
         for column, where in places.items():
             after = np.zeros(rows)
             kept = matrix[:, where].copy()
-            for _ in range(repeats):
+            for _ in range(_REPEATS):
                 matrix[:, where] = kept[rng.permutation(rows)]
-                after += losses(matrix) / repeats
+                after += losses(matrix) / _REPEATS
             matrix[:, where] = kept
             value = float(metric(after.mean()) - metric(before.mean()))
             if not np.isfinite(value):

@@ -47,7 +47,7 @@ def with_champion(client: "MlflowClient", name: str, document: Evidence, answers
     document, answers : the candidate's evidence and held-out answers.
     """
     version = stages.champion(client, name)
-    if version is None or not version.run_id:
+    if version is None:
         return None
     try:
         champion = fetch_evidence(client, version)
@@ -69,5 +69,7 @@ def compare(candidate: VersionEvidence, champion: VersionEvidence) -> Comparison
         return Comparison(version, len(rows), note=note)
     unseen = not theirs.holdout.possibly_trained_on
     if not unseen:
-        why = f"the champion, version {version}, was logged by other means: it may have been trained on these rows"
+        why = (
+            f"the champion, version {version}, was logged without this platform: it may have been trained on these rows"
+        )
     return Comparison(version, len(rows), measure(rows.candidate), measure(rows.champion), why, unseen)

@@ -10,13 +10,16 @@ import pandas as pd
 from pipelines import columns, row_keys, splitting
 from pipelines.dataset import CLASSIFICATION, REGRESSION
 from pipelines.errors import PipelineError
+from pipelines.evaluation.asking import Version
 from pipelines.sources import Table
 from pipelines.sources.table import USUAL
-from pipelines.targets import usual_name
-from pipelines.versions import Version
 from registry.cli.text import listed
 from registry.holdout import GIVEN, TIME, HoldoutRule
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
+
+# A model that shows no classes is asked about so many rows; and whole numbers up to so many are classes.
+_ASKED = 20
+_FEW = 20
 
 #: Which rows of a table are judged: ``auto`` is ``holdout`` where the version was trained on rows of it, else ``all``.
 ROWS = ("auto", "all", "holdout")
@@ -30,7 +33,8 @@ class JudgedRows:
     ----------
     positions, keys, truth : of each row; its place in the table, its key, its target.
     rule : what the keys are made of: the candidate's own rule where it has one.
-    unseen : which of them both versions' trainings would have held out; none where one of them does not tell.
+    unseen : which of them neither version was trained on, as far as that is known or declared.
+    declared : that the version was not trained on these rows is declared by the user, and nothing else tells.
     notes : what a person should know.
     """
 
@@ -42,38 +46,41 @@ class JudgedRows:
     target: str
     task: str
     classes: tuple
+    declared: bool
     notes: tuple[str, ...]
 
 
-def choose(table: Table, version: Version, other: Version | None, *, which: str, target: str | None) -> JudgedRows:
+def choose(
+    table: Table, version: Version, other: Version | None, *, which: str, target: str, declared: bool = False
+) -> JudgedRows:
     """Choose the rows.
 
     Parameters
     ----------
     other : the version that is judged beside, on the same rows.
     which : one of ``ROWS``.
-    target : the column that holds the truth; None for the one of training.
+    target : the column that holds the truth.
+    declared : the user declares that no version was trained on these rows of which that cannot be told.
 
     Raises
     ------
     PipelineError
-        where there are none, or the truth is nothing that the version could answer.
+        where there are none, the truth is nothing that the version could answer, or the declaration is known to be
+        wrong or needless.
     """
-    target = _target_name(table, version, target)
-    column = _truth(table, target, version)
+    column, task, classes = _truth(table, target, version)
     known = column.values.notna().to_numpy()
     notes = [f"{(~known).sum()} rows without a value of {target!r} are left out"] if not known.all() else []
-    task, classes = _task(version, column, known)
-    chosen = known.copy()
     ours = _seen(table, version)
-    chosen &= _allowed(table, version, ours, which, notes)
+    theirs = _seen(table, other) if other else None
+    if declared:
+        _check_declared([(version, ours), *([(other, theirs)] if other and theirs else [])])
+    chosen = known & _allowed(table, version, ours, which, notes, declared=declared)
     unseen = np.zeros(len(known), dtype=bool)
-    if other is not None:
-        theirs = _seen(table, other)
-        chosen &= _allowed(table, other, theirs, which, notes)
-        if ours.held is not None and theirs.held is not None:
-            unseen = ours.held & theirs.held
-        if version.rule is None and theirs.held is not None:
+    if other and theirs:
+        chosen &= _allowed(table, other, theirs, which, notes, declared=declared)
+        unseen = _unseen(ours, declared) & _unseen(theirs, declared)
+        if version.registered.rule is None and theirs.held is not None:
             # It has no names of its own for rows: with the other's the two can be compared.
             ours = theirs
     positions = np.flatnonzero(chosen)
@@ -87,41 +94,66 @@ def choose(table: Table, version: Version, other: Version | None, *, which: str,
     truth = column.values.iloc[positions]
     labels = _labels(truth, classes, target, version) if task == CLASSIFICATION else truth.to_numpy(dtype="float64")
     keys, rule = ours.keys[positions], ours.rule
-    if version.rule is None:
+    if version.registered.rule is None:
         rule = HoldoutRule(GIVEN, rule.key_columns, scheme=rule.scheme)
-    return JudgedRows(positions, keys, rule, unseen[positions], labels, target, task, classes, tuple(notes))
+    return JudgedRows(
+        positions=positions,
+        keys=keys,
+        rule=rule,
+        unseen=unseen[positions],
+        truth=labels,
+        target=target,
+        task=task,
+        classes=classes,
+        declared=declared and ours.held is None,
+        notes=tuple(notes),
+    )
 
 
-def _target_name(table: Table, version: Version, asked: str | None) -> str:
-    known = version.document.model.target if version.document else table.target
-    name = asked or known or usual_name(table.columns.column_names)
-    if not name:
-        raise PipelineError(f"--target is needed: {version.title} does not tell what it predicts")
-    if name not in table.columns.column_names:
-        raise PipelineError(f"no column {name!r} to judge by; the table has {listed(table.columns.column_names)}")
-    return name
+def _truth(table: Table, target: str, version: Version) -> tuple[columns.TypedColumn, str, tuple]:
+    """The target by its type, the task, and the classes: those of the table if neither model nor evidence tells."""
+    known = version.document.model if version.document else None
+    classes = version.classes
+    if classes is None and known and known.target == target:
+        classes = tuple(known.classes or ())
+    if classes is None:
+        return _asked_truth(table, target, version)
+    column = _text(table, target) if classes and isinstance(classes[0], str) else _typed(table, target)
+    return column, CLASSIFICATION if classes else REGRESSION, classes
 
 
-def _truth(table: Table, target: str, version: Version) -> columns.TypedColumn:
-    """The target by its type: as text where the version answers text, though all that is here may look like numbers."""
-    classes = version.document.model.classes if version.document else version.classes
-    if classes and isinstance(classes[0], str):
-        return columns.text(target, table.columns[target], table.cleaning)
+def _asked_truth(table: Table, target: str, version: Version) -> tuple[columns.TypedColumn, str, tuple]:
+    """The same for a model that shows no classes: by its answers to a few rows.
+
+    Texts and booleans are labels, and so are whole numbers if the target has few values.
+    """
+    column = _typed(table, target)
+    rows = table.rows(np.flatnonzero(column.values.notna())[:_ASKED])
+    kind = version.answer(version.read(rows)).predictions.dtype.kind
+    if kind in "UO":
+        column = _text(table, target)
+    values = sorted(column.values.dropna().unique().tolist())
+    if kind == "f":
+        return column, REGRESSION, ()
+    if column.type == CATEGORY:
+        return column, CLASSIFICATION, tuple(values)
+    if kind == "b" or column.type == BOOLEAN:
+        return column, CLASSIFICATION, (False, True)
+    if len(values) <= _FEW and all(value == int(value) for value in values):
+        return column, CLASSIFICATION, tuple(map(int, values))
+    return column, REGRESSION, ()
+
+
+def _text(table: Table, target: str) -> columns.TypedColumn:
+    """A target as text, though all that is here may look like numbers."""
+    return columns.text(target, table.columns[target], table.cleaning)
+
+
+def _typed(table: Table, target: str) -> columns.TypedColumn:
     try:
         return columns.infer(target, table.columns[target], table.cleaning, table.marks_of(target))
     except PipelineError as error:
         raise PipelineError(f"target: {str(error).partition(', or leave')[0]}") from None
-
-
-def _task(version: Version, column: columns.TypedColumn, known: np.ndarray) -> tuple[str, tuple]:
-    """The task of a version, and its classes: those of the table where the model does not tell."""
-    if version.document:
-        return version.document.model.task, tuple(version.document.model.classes or ())
-    if version.classes is not None:
-        return (CLASSIFICATION if version.classes else REGRESSION), version.classes
-    if column.type == CATEGORY:
-        return CLASSIFICATION, tuple(sorted(column.values[known].unique().tolist()))
-    return REGRESSION, ()
 
 
 def typed(table: Table, name: str) -> pd.Series:
@@ -145,10 +177,28 @@ class _Seen:
     here: bool
 
 
+def _unseen(seen: _Seen, declared: bool) -> np.ndarray:
+    """Which rows a version was not trained on, as far as that is known or declared."""
+    if seen.held is not None:
+        return seen.held
+    return np.full(len(seen.keys), declared)
+
+
+def _check_declared(versions: list[tuple[Version, _Seen]]) -> None:
+    """Raise if a declaration that these rows are unseen is known to be wrong, or tells nothing that is not known."""
+    for version, seen in versions:
+        if seen.here and seen.held is None:
+            raise PipelineError(f"--unseen yes: {version.title} was trained on rows of this table; leave it out")
+    if all(seen.held is not None for _, seen in versions):
+        known = " and ".join(version.title for version, _ in versions)
+        raise PipelineError(f"--unseen yes: of {known} it is known which rows were held out; leave it out")
+
+
 def _seen(table: Table, version: Version) -> _Seen:
-    lineage = version.document.lineage if version.document else None
+    registered = version.registered
+    lineage = registered.document.lineage if registered.document and registered.trained_here else None
     same = lineage is not None and lineage.data.digest == table.digest
-    rule = version.rule
+    rule = registered.rule
 
     @cache
     def column(name: str) -> pd.Series:
@@ -156,20 +206,18 @@ def _seen(table: Table, version: Version) -> _Seen:
         return columns.infer_key(name, table.columns[own], USUAL, table.marks_of(own)).values
 
     if rule is not None and rule.applies and all(map(table.known_as, rule.needed)):
-        # JudgedRows of which the column of times tells nothing that can be compared with the cut are as any other rows.
+        # Rows of which the column of times tells nothing that can be compared with the cut are as any other rows.
         with contextlib.suppress(PipelineError):
             keys, held = splitting.held_out_as(rule, column)
             # Of the rows it knew a share is held out: where none of those is here, the others are not either.
-            known = np.array([int(key, 16) for key in version.held_out.to_pylist()], dtype="uint64")
+            known = np.array([int(key, 16) for key in registered.held_out.to_pylist()], dtype="uint64")
             return _Seen(rule, keys, held, same or bool(np.isin(keys, known).any()))
-    inputs = tuple(one.name for one in version.inputs)
-    if missing := [name for name in inputs if table.known_as(name) is None]:
-        raise PipelineError(f"{version.title} takes columns that the table lacks: {listed(missing)}")
+    inputs = tuple(item.name for item in version.inputs_in(table))
     keys = row_keys.hash_columns(column, inputs)
     return _Seen(HoldoutRule(GIVEN, inputs), keys, None, same)
 
 
-def _allowed(table: Table, version: Version, seen: _Seen, rows: str, notes: list[str]) -> np.ndarray:
+def _allowed(table: Table, version: Version, seen: _Seen, rows: str, notes: list[str], *, declared: bool) -> np.ndarray:
     """Which rows may be judged by: all, or those that the version's training held out."""
     every = np.ones(table.columns.num_rows, dtype=bool)
     if rows == "holdout" and seen.held is None:
@@ -182,6 +230,8 @@ def _allowed(table: Table, version: Version, seen: _Seen, rows: str, notes: list
     if seen.here:
         which = "" if seen.held is not None else ", and which of them it held out is not known"
         notes.append(f"{version.title} was trained on rows of this table{which}: its metrics flatter it")
+    elif seen.held is None and declared:
+        notes.append(f"these rows are declared to be unseen by {version.title}")
     elif seen.held is None:
         notes.append(f"{version.title} does not tell what it was trained on: these rows may be among it")
     elif seen.rule.by == TIME and not seen.held.all():

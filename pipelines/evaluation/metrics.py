@@ -25,7 +25,8 @@ class Answers:
     Parameters
     ----------
     target, predicted : shape (n_rows,): numbers of a regression, or labels.
-    probabilities : shape (n_rows, n_classes), columns in the order of the classes; None for a regression.
+    probabilities : shape (n_rows, n_classes), columns in the order of the classes; NaN if the model gives labels
+        alone, None for a regression.
     classes : the labels in order; empty for a regression.
     positive : of two classes, the one that precision, recall, f1 and roc_auc are of.
     """

@@ -18,6 +18,7 @@ from registry import evidence
 from registry.evidence.document import (
     Bootstrap,
     CategoryProfile,
+    Declaration,
     Holdout,
     InputColumn,
     LeftOut,
@@ -46,11 +47,20 @@ def holdout_section(
     resamples: int,
     like: str | None = None,
     notes: Sequence[str] = (),
+    declared_unseen: Declaration | None = None,
 ) -> Holdout:
     """The ``holdout`` section of evidence; see ``Holdout``."""
     drawn = Bootstrap(resamples, min(rows, metrics.BOOTSTRAP_ROWS), metrics.LEVEL) if resamples else None
-    facts = {"rows": rows, "training_rows": training_rows, "earlier": earlier, "like": like, "bootstrap": drawn}
-    return Holdout.of(rule, **facts, notes=list(notes))
+    return Holdout.of(
+        rule,
+        rows=rows,
+        training_rows=training_rows,
+        earlier=earlier,
+        like=like,
+        bootstrap=drawn,
+        notes=list(notes),
+        declared_unseen=declared_unseen,
+    )
 
 
 def parity_section(pipeline: Any, card: Scorecard, frame: pd.DataFrame) -> Parity:

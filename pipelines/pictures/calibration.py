@@ -68,8 +68,9 @@ def _binned(one: OneVsRest, *, intervals: bool) -> tuple[np.ndarray, np.ndarray,
     return mean, share, np.abs([share - low, high - share]) if intervals else None
 
 
-def _wilson(share: np.ndarray, count: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
+def _wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's 95 % interval of shares of `count` rows (Wilson 1927)."""
+    z = 1.96
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     return middle - half, middle + half

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MOST_PANELS = 9
+_MOST_PANELS, _MOST_FEATURES = 9, 25
 #: With more panels than this there is room for fewer features.
 _FEW_PANELS, _FEW_FEATURES = 3, 12
 
 
 def coefficients(
-    rows: Sequence[Coefficient], *, score: str = "the score", importance: bool = False, limit: int = 25
+    rows: Sequence[Coefficient], *, score: str = "the score", importance: bool = False
 ) -> "dict[str, Figure]":
     """Forest plot of the strongest coefficients, or of importances.
 
@@ -33,7 +33,6 @@ def coefficients(
     rows : what `pipelines.coefficients.table` or `importances` gave.
     score : what it is that changes: ``log-odds``, the target's name (`pipelines.coefficients.score_name`).
     importance : whether the rows are importances.
-    limit : how many features are shown at most.
 
     Returns
     -------
@@ -43,10 +42,10 @@ def coefficients(
     if not drawable:
         return {}
     with style():
-        return {"importances" if importance else "coefficients": _forest(drawable, score, importance, limit)}
+        return {"importances" if importance else "coefficients": _forest(drawable, score, importance)}
 
 
-def _forest(rows: Sequence[Coefficient], score: str, importance: bool, limit: int) -> "Figure":
+def _forest(rows: Sequence[Coefficient], score: str, importance: bool) -> "Figure":
     by_class: dict[object, dict[str, Coefficient]] = {}
     by_feature: dict[str, list[Coefficient]] = {}
     for row in rows:
@@ -54,7 +53,7 @@ def _forest(rows: Sequence[Coefficient], score: str, importance: bool, limit: in
         by_feature.setdefault(row.feature, []).append(row)
     strongest = _strongest({label: list(found.values()) for label, found in by_class.items()}, _MOST_PANELS)
     panels = {label: found for label, found in by_class.items() if label in strongest}
-    features = _strongest(by_feature, min(limit, _FEW_FEATURES) if len(panels) > _FEW_PANELS else limit)
+    features = _strongest(by_feature, _FEW_FEATURES if len(panels) > _FEW_PANELS else _MOST_FEATURES)
 
     figure, grid = _grid(panels, features)
     for axes, (label, found) in zip(grid, panels.items(), strict=True):

@@ -20,7 +20,12 @@ def read(name: str) -> Table:
     import sklearn.datasets
 
     load = getattr(sklearn.datasets, f"load_{name}")
-    frame = load(as_frame=True, **({"scaled": False} if name == "diabetes" else {})).frame
+    loaded = load(as_frame=True, **({"scaled": False} if name == "diabetes" else {}))
+    frame = loaded.frame
     columns = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     target = "target" if "target" in columns.column_names else None
-    return Table(columns, name, f"scikit-learn:{name}", rows_digest(columns), target, BUNDLED[name])
+    words = {}
+    if BUNDLED[name] == "classification":
+        # Its classes are the places of these words; digits are called by their numbers.
+        words = {str(place): str(word) for place, word in enumerate(loaded.target_names) if str(word) != str(place)}
+    return Table(columns, name, f"scikit-learn:{name}", rows_digest(columns), target, BUNDLED[name], class_names=words)

@@ -1,14 +1,16 @@
 """Delimited text (CSV, TSV, columns between blanks, ...) -> an Arrow table of text."""
 
 import codecs
+import io
 from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pipelines.sources.options import BLANKS, ReadOptions
-from pipelines.sources.sniffer import COMMENT, Layout, sniff
+from pipelines.sources.options import ReadOptions
+from serving.text_files.sniffer import Layout, sniff
+from serving.text_files.spelling import BLANKS
 
 _BOM = "\ufeff"
 _HEAD = 1 << 20
@@ -33,7 +35,7 @@ def read(
         where it is not such a text.
     """
     head, complete = _head(opened)
-    layout = sniff(head, complete, options, usual)
+    layout = sniff(head, complete, sep=options.sep, named=options.header, skip_rows=options.skip_rows, usual=usual)
     numbers = [str(place) for place in range(layout.width)]
     if layout.empty:
         return pa.table(dict.fromkeys(numbers, pa.array([], pa.string()))).rename_columns(layout.names), layout
@@ -88,7 +90,8 @@ def _table(opened: Callable[[], pa.NativeFile], layout: Layout, quoted: bool) ->
         except pa.ArrowInvalid as error:
             if "straddling" in str(error) and block < _BLOCKS[-1]:
                 continue
-            _explain(_text(opened), layout)
+            for _ in layout.body(io.StringIO(_text(opened), newline="")):
+                pass  # raises what is wrong with a row; slow, and only for files that Arrow refused
             raise
     raise AssertionError("the last block size returns or raises")
 
@@ -96,30 +99,7 @@ def _table(opened: Callable[[], pa.NativeFile], layout: Layout, quoted: bool) ->
 def _row_by_row(text: str, layout: Layout) -> pa.Table:
     """The table by Python's own reader, where Arrow's has no notion of such lines."""
     columns: list[list[str]] = [[] for _ in range(layout.width)]
-    for number, (line, row) in enumerate(layout.rows(text)):
-        if number == 0 and layout.named:
-            continue
-        if len(row) != layout.width:
-            raise ValueError(_wrong(row, line, layout))
+    for _, row in layout.body(io.StringIO(text, newline="")):
         for column, value in zip(columns, row, strict=True):
             column.append(value)
     return pa.table({str(number): pa.array(column, pa.string()) for number, column in enumerate(columns)})
-
-
-def _explain(text: str, layout: Layout) -> None:
-    """Raise what is wrong with a file that Arrow refused, with the line; slow, and only for files that are wrong."""
-    for number, (line, row) in enumerate(layout.rows(text)):
-        if len(row) != layout.width and not (number == 0 and layout.named):
-            raise ValueError(_wrong(row, line, layout))
-
-
-def _wrong(row: list[str], line: int, layout: Layout) -> str:
-    """What is wrong with a row that has too few values, or too many."""
-    counted = f"line {line} has {len(row)} value{'s'[: len(row) != 1]}"
-    if row[0].lstrip().startswith(COMMENT):
-        return f"line {line} begins with '#'; take out comments that stand below the columns' names"
-    if layout.width == 1:
-        return f"the first line is one value, line {line} has {len(row)}; begin with a line that names the columns"
-    names = len(layout.names)
-    expected = f"the first line names {names} columns" if layout.named else f"the first has {names}"
-    return f"{counted}, {expected}; correct the line, or put quotation marks around a value that holds {layout.mark}"

@@ -14,11 +14,13 @@ import pyarrow.parquet
 
 from pipelines import marks
 from pipelines.errors import PipelineError
-from pipelines.sources import delimited, encodings, jsonlines, scalars
+from pipelines.sources import delimited, jsonlines, scalars
 from pipelines.sources.bundled import BUNDLED
 from pipelines.sources.options import FIND, OF_TEXT, ReadOptions
 from pipelines.sources.table import Table, named
 from registry.cli.text import one_line
+from serving.text_files import encodings, strangers
+from serving.text_files.errors import TextFileError
 
 PARQUET, LINES, DELIMITED = "Parquet", "JSON lines", "CSV"
 _FORMATS = {
@@ -28,36 +30,8 @@ _FORMATS = {
 }
 _DELIMITERS = {".tsv": "\t", ".tab": "\t"}
 
-# What a file that is no table begins with, and what to do about it.
 _GZIP = b"\x1f\x8b"
-_STRANGERS = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV",
-    b"SQLite format 3\0": "an SQLite database; give it as sqlite:///PATH with --query",
-    b"BZh": "compressed by bzip2; unpack it, or compress it by gzip",
-    b"\xfd7zXZ": "compressed by xz; unpack it, or compress it by gzip",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it, or compress it by gzip",
-    b"ARROW1": "an Arrow or Feather file; convert it, for example with pandas.read_feather",
-    b"\x89HDF": "an HDF5 file; export the table as Parquet or CSV",
-    b"\x93NUMPY": "a NumPy array; save it with names as CSV or Parquet",
-    b"\x80\x04\x95": "a Python pickle, which may run code; save the table as Parquet or CSV",
-    b"\x80\x05\x95": "a Python pickle, which may run code; save the table as Parquet or CSV",
-    b"RDX": "an R workspace; write the table with write.csv",
-    b"X\n\0\0": "an R object; write the table with write.csv",
-    b"<stata_dta>": "a Stata file; export it as CSV",
-    b"$FL2": "an SPSS file; export it as CSV",
-    b"%PDF": "a PDF document; give the table in it as CSV",
-}
-# The same of text, whatever blanks, and in whatever case.
-_STRANGE_TEXT = {
-    b"<!doctype": "a web page; download the table itself",
-    b"<html": "a web page; download the table itself",
-    b"<?xml": "an XML document; convert it to CSV",
-    b"@relation": "an ARFF file of Weka; convert it to CSV, for example with scipy.io.arff.loadarff",
-}
 _CHUNK = 1 << 20
-# Programs and pictures have more NUL bytes than this share, text has none but by mistake.
-_FEW_NULS = 0.001
 
 
 @dataclass(frozen=True)
@@ -125,13 +99,15 @@ def _parse(file: _File, options: ReadOptions) -> Table:
                 start = stream.read(_CHUNK)
         encoding = options.encoding or encodings.told(start)
         if encoding is None:
-            _refuse_strangers(start, file.source)
+            strangers.refuse_strangers(start, file.source)
         if start.startswith(b"PAR1") or kind == PARQUET:
             kind = PARQUET
             options.refuse_for("Parquet", allowed=OF_TEXT)
             contents = _Found(_parquet(file.open))
         else:
             contents = _text(file, kind, options, encoding, _DELIMITERS.get(suffix), quoted)
+    except TextFileError as error:
+        raise PipelineError(str(error)) from None
     except UnicodeDecodeError as error:
         raise PipelineError(f"{file.source} is not UTF-8 text (byte {error.start}); give --encoding") from None
     except (pa.ArrowException, ValueError, OSError) as error:
@@ -191,12 +167,12 @@ def _parsed_text(
 ) -> _Found:
     with file.open() as stream:
         start = stream.read(_CHUNK)
-    _refuse_binary(start, file.source)
+    strangers.refuse_binary(start, file.source)
     if kind == LINES:
         options.refuse_for(LINES, allowed=(*OF_TEXT, "encoding"))
         columns, mixed = jsonlines.read(file.open)
         return _Found(columns, scalars.told(mixed), scalars=frozenset(mixed))
-    _refuse_strange_text(start, file.source)
+    strangers.refuse_strange_text(start, file.source)
     columns, layout = delimited.read(file.open, options, usual=usual, quoted=quoted)
     return _Found(columns, (f"read as {layout.told()}, encoding {encoding}", *layout.notes), layout.delimiter)
 
@@ -248,32 +224,6 @@ def _written_types(file: pa.parquet.ParquetFile) -> list[pa.DataType]:
     except (ValueError, pa.ArrowException, OSError):
         return []
     return schema.types if schema is not None and schema.names == file.schema_arrow.names else []
-
-
-def _refuse_strangers(start: bytes, source: str) -> None:
-    for magic, what in _STRANGERS.items():
-        if start.startswith(magic):
-            raise PipelineError(f"{source} is {what}")
-
-
-def _refuse_strange_text(start: bytes, source: str) -> None:
-    beginning = start.lstrip()[:100].lower()
-    for text, what in _STRANGE_TEXT.items():
-        if beginning.startswith(text):
-            raise PipelineError(f"{source} is {what}")
-
-
-def _refuse_binary(start: bytes, source: str) -> None:
-    if 0 < (count := start.count(b"\0")) < _FEW_NULS * len(start):
-        line = start[: start.index(b"\0")].count(b"\n") + 1
-        raise PipelineError(
-            f"{source} holds a NUL byte in line {line}{', and others' if count > 1 else ''}; remove it, for example "
-            "with tr -d '\\000', or give --encoding if this is text of another encoding"
-        )
-    if count:
-        raise PipelineError(
-            f"{source} is binary, neither text nor Parquet; give a CSV, TSV, Parquet or JSON lines file"
-        )
 
 
 def _short_name(filename: str) -> str:

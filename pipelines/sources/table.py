@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from pipelines.errors import PipelineError
 from pipelines.marks import PLAIN, Marks
-from registry.cli.text import listed
-from serving.scorecard.inputs import NUMBER, Cleaning, Input, column_name
+from serving.scorecard.inputs import NUMBER, Cleaning, Input
+from serving.text_files import header
+from serving.text_files.errors import TextFileError
 
 #: How text is read where nothing more is said of it, and always where its values name a row.
 USUAL = Cleaning()
@@ -32,6 +33,7 @@ class Table:
     notes : what was found or assumed while it was read, a sentence each.
     scalars : the columns of text that held numbers or booleans, too.
     cleaning : how text is read: which words mean a missing value.
+    class_names : label, as text -> what it means, where the labels of the target are codes of known meaning.
     """
 
     columns: pa.Table
@@ -44,6 +46,7 @@ class Table:
     notes: tuple[str, ...] = ()
     scalars: frozenset[str] = frozenset()
     cleaning: Cleaning = USUAL
+    class_names: Mapping[str, str] = field(default_factory=dict)
 
     def marks_of(self, name: str) -> Marks:
         """The marks of the numbers in a column of text."""
@@ -72,7 +75,8 @@ class Table:
     @property
     def origin(self) -> "Origin":
         """What is worth keeping of the table when its values are no longer."""
-        return Origin(self.name, self.source, self.digest, self.columns.num_rows, self.columns.num_columns)
+        size = self.columns.num_rows, self.columns.num_columns
+        return Origin(self.name, self.source, self.digest, *size, class_names=self.class_names)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Origin:
     Parameters
     ----------
     rows, columns : how many there were.
+    class_names : as the table's.
     """
 
     name: str
@@ -89,6 +94,7 @@ class Origin:
     digest: str
     rows: int
     columns: int
+    class_names: Mapping[str, str] = field(default_factory=dict)
 
 
 def checked(table: Table) -> Table:
@@ -118,17 +124,10 @@ def named(columns: pa.Table, source: str, *, delimited: bool = False) -> pa.Tabl
     PipelineError
         where two have one name.
     """
-    names = [column_name(name, place) for place, name in enumerate(columns.column_names)]
-    written: dict[str, list[str]] = {}
-    for name, raw in zip(names, columns.column_names, strict=True):
-        written.setdefault(name, []).append(raw)
-    clashing = {name: raw for name, raw in written.items() if len(raw) > 1}
-    if clashing:
-        spellings = [raw for each in clashing.values() for raw in dict.fromkeys(each)]
-        once = len(spellings) > len(clashing)
-        told = f"{listed(spellings)}, one name once trimmed," if once else f"{listed(clashing)} more than once"
-        hint = " (a file without a line of names is read with --header no)" if delimited else ""
-        raise PipelineError(f"column names must differ, found {told} in {source}; rename all but one{hint}")
+    try:
+        names = header.distinct(columns.column_names, source, delimited=delimited)
+    except TextFileError as error:
+        raise PipelineError(str(error)) from None
     return columns.rename_columns(names).replace_schema_metadata(None)
 
 

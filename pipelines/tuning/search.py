@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import report, runs, tracking, training
+from pipelines import notes, record, report, run_metrics, runs, tracking, training
 from pipelines.errors import PipelineError
+from pipelines.markdown import code, page, table
 from pipelines.training import Trained
 from pipelines.tuning import pictures, studies, trials
 from pipelines.tuning.search_plan import Search, SearchPlan, plan_search
@@ -20,6 +21,7 @@ from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
 from registry import client as registry_client
 from registry import logs, redaction
 from registry.cli import interrupts
+from registry.cli.text import figure
 from registry.client import speaking
 from registry.logs import Progress
 
@@ -60,6 +62,33 @@ class SearchResult:
         """Describe the winner on one line."""
         chosen = ", ".join(f"{name}={text}" for name, text in self.parameters.items())
         return f"{self.metric} {self.value:.6g}, cross-validated, by {self.estimator} {chosen}".rstrip()
+
+    def to_markdown(self, trained: Trained, source: str) -> str:
+        """The page of the search's run: the best trial, and the version that it became.
+
+        Parameters
+        ----------
+        source : where the table is.
+        """
+        counts = ((self.pruned, "pruned"), (self.failed, "failed"))
+        others = ", ".join(f"{count} {word}" for count, word in counts if count)
+        chosen = " ".join(code(f"{name}={text}") for name, text in self.parameters.items())
+        held, title = trained.metrics[self.metric].value, f"{trained.name} version {trained.version}"
+        return page(
+            f"{self.trials} trials{f' ({others})' if others else ''} on {code(source)}, judged by cross-validation on "
+            f"the training rows. The best is trial {self.trial}: {code(self.estimator)} {chosen}".rstrip()
+            + ".",
+            table(
+                ("", self.metric),
+                [
+                    ("best trial, cross-validated", figure(self.value)),
+                    (f"{title}, on {trained.rows:,} held-out rows", figure(held)),
+                    ("baseline, on the same rows", figure(trained.baseline[self.metric])),
+                ],
+            ),
+            "Among the artifacts, `search/trials.csv` has every trial, and `pictures` show the search.",
+            notes.following(trained.name, trained.version),
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +136,11 @@ def tune(search: Search) -> Tuned:
     with runs.interruptible():
         try:
             with runs.run(
-                client, experiment=search.settings.experiment, name=f"tune {plan.training.name}", tags=tags
+                client,
+                experiment=search.settings.experiment,
+                model=plan.training.name,
+                name=f"tune {plan.training.name}",
+                tags=tags,
             ) as run:
                 return _run(plan, study, client, run.info.run_id)
         except KeyboardInterrupt:
@@ -122,6 +155,7 @@ def _run(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) 
             _log.info("interrupted before, and done again: trial %s", ", ".join(map(str, left)))
         done = len(studies.done(study))
     tracking.log_parameters(_parameters(plan, study))
+    tracking.log_dataset(plan.training.origin, record.columns(plan.training.dataset), context="tuning")
     if done >= plan.total:
         _log.info("study %s has its %d trials: none is added, the winner is trained again", study.study_name, done)
     else:
@@ -138,7 +172,9 @@ def _run(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) 
 
     winner = plan.training.with_estimator(result.estimator, result.parameters)
     tags = {SEARCH_TAG: run_id, STUDY_TAG: study.study_name}
-    return Tuned(training.train(winner, tags=tags), result)
+    trained = training.train(winner, tags=tags)
+    tracking.describe(client, run_id, result.to_markdown(trained, plan.training.origin.source))
+    return Tuned(trained, result)
 
 
 def _refuse_busy(client: "MlflowClient", name: str, run_id: str) -> None:
@@ -170,7 +206,8 @@ def _search(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: st
     with studies.storing(plan.search.storage):
         study.pruner = trials.pruner(plan)
         done = len(studies.done(study))
-        best: float | None = None
+        best = studies.best_value(study)
+        _log_best(client, run_id, plan, best, done)
         _tell(done, plan.total, best, better=False)
         while done < plan.total and (timeout is None or time.monotonic() - began < timeout):
             study.sampler = studies.sampler(seed, done)
@@ -179,10 +216,15 @@ def _search(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: st
             trials.run(plan, folds, study, trial, client)
             done += 1
             before, best = best, studies.best_value(study)
-            if best is not None:
-                with speaking():
-                    client.log_metric(run_id, "best_value", best, step=done)
+            _log_best(client, run_id, plan, best, done)
             _tell(done, plan.total, best, better=best != before)
+
+
+def _log_best(client: "MlflowClient", run_id: str, plan: SearchPlan, best: float | None, done: int) -> None:
+    """Log the best mean after so many trials, if there is one."""
+    if best is not None:
+        with speaking():
+            client.log_metric(run_id, run_metrics.mean(plan.metric), best, step=done)
 
 
 def _tell(done: int, total: int, best: float | None, *, better: bool) -> None:
@@ -266,8 +308,9 @@ def _log_search(plan: SearchPlan, study: "Study", result: SearchResult) -> None:
     winner = {f"best.{name}": text for name, text in result.parameters.items()}
     tracking.log_parameters({"best.estimator": result.estimator, "best.trial": result.trial, **winner})
     with speaking():
-        counts = {"trials": result.trials, "trials_pruned": result.pruned, "trials_failed": result.failed}
-        mlflow.log_metrics({f"cv_{result.metric}_mean": result.value, **counts})
+        mlflow.log_metrics(
+            {run_metrics.TRIALS: result.trials, run_metrics.PRUNED: result.pruned, run_metrics.FAILED: result.failed}
+        )
 
 
 def _write_trials(study: "Study", path: Path) -> None:

@@ -9,7 +9,7 @@ from pipelines.errors import PipelineError
 from pipelines.estimators import EstimatorEntry
 from pipelines.tuning.default_spaces import Scale, sensible
 from pipelines.tuning.spaces import Candidate, Choices, Range, SearchSpace
-from registry.cli.text import closest, one_line
+from registry.cli.text import did_you_mean, one_line
 
 _SYNTAX = "expected low:high, low:high:log, or values: 0.1,1,10"
 
@@ -86,9 +86,9 @@ def _assigned(given: Mapping[str, str], entries: list[EstimatorEntry], option: s
             raise PipelineError(f"{option} {name}: {prefix} is not searched; it is one of {_names(entries)}")
         having = [entry for entry in named if own in known[entry.name]]
         if not having:
-            close = closest(own, set().union(*(known[entry.name] for entry in named)))
-            hint = f"; did you mean {close}?" if close else ""
-            raise PipelineError(f"{option} {name}: {_names(named)} has no such parameter{hint}")
+            parameters = set().union(*(known[entry.name] for entry in named))
+            hint = did_you_mean(own, parameters, otherwise=f"it has {', '.join(sorted(parameters))}")
+            raise PipelineError(f"{option} {name}: {_names(named)} has no such parameter; {hint}")
         for entry in having:
             shares[entry.name][own] = text
     return shares

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipelines import features, fitting, modelling, runs, tracking
+from pipelines import features, fitting, modelling, run_metrics, runs, tracking
 from pipelines.errors import PipelineError
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
@@ -199,9 +199,7 @@ def _mean(plan: SearchPlan, folds: Sequence[Answers]) -> float:
 
 def _means(plan: SearchPlan, folds: Sequence[Answers]) -> dict[str, float]:
     """All metrics of the folds, by the names that training gives them."""
-    means: dict[str, float | None] = {}
-    for name, over in _judged(plan, folds).summary().metrics.items():
-        means |= {f"cv_{name}_mean": over.mean, f"cv_{name}_std": over.std}
+    means = run_metrics.cross_validated(_judged(plan, folds).summary().metrics)
     return {name: value for name, value in means.items() if value is not None}
 
 

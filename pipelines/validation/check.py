@@ -10,7 +10,7 @@ from pipelines import ancestry, columns, runs, selection, splitting, tracking, v
 from pipelines.columns import TypedColumn
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
-from pipelines.planning import model_name
+from pipelines.names import model_name
 from pipelines.sources import FIND, ReadOptions, Table, read
 from pipelines.sources.table import USUAL
 from pipelines.validation import suite_lookup
@@ -64,21 +64,21 @@ def check(
     experiment: str | None = None,
     test_size: float = 0.2,
 ) -> Checked:
-    """Judge a table by a suite; with ``draft``, write one by the training rows and judge it on the held-out ones.
+    """Check a table against a suite; with ``draft``, write one from the training rows and check the held-out rows.
 
     Parameters
     ----------
-    target : the target's column, about which a drafted suite is stricter.
-    output : where a drafted suite is written; by default among the shipped ones, where training finds it.
+    target : the target column; a drafted suite is stricter about it.
+    output : the file of a drafted suite; by default among the shipped ones, where training finds it.
 
     Raises
     ------
     CriticalFailure
-        where a critical expectation failed, unless the suite was drafted here.
+        if a critical expectation failed, unless the suite was drafted here.
     PipelineError
-        where the table or the suite cannot be read, or the draft would overwrite a file.
+        if the table or the suite cannot be read, or the draft would overwrite a file.
     RegistryError
-        where the tracking server refuses.
+        if the tracking server refuses.
     """
     registry_client.settle()
     registry_client.probe()
@@ -86,7 +86,7 @@ def check(
     table = read(data, query=query, options=options)
     for note in table.notes:
         _log.info(note)
-    model = model_name(name, table)
+    model = model_name(name, table.name)
     target = target or table.target
     if target and target not in table.columns.column_names:
         raise PipelineError(f"--target: no column {target!r} in the table")
@@ -99,12 +99,14 @@ def check(
     path = Path(output) if output else FOLDER / f"{model}.json"
     if draft and path.exists() and not overwrite:
         raise PipelineError(f"{path} is there already, and may have been edited; give --output, or --overwrite yes")
+    numbers = {each: tracking.is_numeric(column.values) for each, column in typed.items()}
     client = registry_client.connect()
     with (
         runs.interruptible(),
-        runs.run(client, experiment=experiment, name=f"validate {table.name}", tags=runs.tags()) as run,
+        runs.run(client, experiment=experiment, model=model, name=f"validate {table.name}", tags=runs.tags()) as run,
         runs.folder() as folder,
     ):
+        tracking.log_dataset(table.origin, numbers, context="validation")
         if draft:
             rule = _rule(typed, target, test_size, earlier_versions(client, model))
             training, held = _halves(table, whole, target, rule)
@@ -120,6 +122,8 @@ def check(
         result = validation.validate(judged, chosen)
         suite_lookup.write(chosen, result, folder / suite_lookup.ARTIFACTS)
         tracking.log_files(folder)
+        tracking.log_check(result.section())
+        tracking.describe(client, run.info.run_id, result.to_markdown(origin, table.source, len(judged)))
         _log.info("%s (%s)", result.summary(), origin)
         if draft:
             validation.write_suite(chosen, path)

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.errors import PipelineError
-from pipelines.validation.suites import CRITICAL, WARNING, Suite, did_you_mean
+from pipelines.validation.suites import CRITICAL, WARNING, Suite, meant
 from pipelines.validation.validator import check_frame
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def draft(
         raise PipelineError(f"the task is regression or classification, found {task!r}")
     for column in (*identifiers, *([target] if target is not None else [])):
         if column not in frame.columns:
-            raise PipelineError(f"no column {column!r} in the table{did_you_mean(column, frame.columns)}")
+            raise PipelineError(f"no column {column!r} in the table{meant(column, frame.columns)}")
     expectations = [
         _expect(CRITICAL, "expect_table_columns_to_match_set", column_set=list(frame.columns), exact_match=False),
         _expect(WARNING, "expect_table_row_count_to_be_between", min_value=max(1, len(frame) // 20)),

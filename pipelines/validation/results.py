@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import PipelineError
+from pipelines.markdown import code, page, plain, table
 from pipelines.validation.suites import CRITICAL, WARNING, write_file
 from registry.evidence.document import Finding, SuiteOutcome
 
 #: How many failed expectations an error message names.
 NAMED = 3
+# So many that were not met are shown on a run's page.
+_MOST_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,23 @@ class SuiteResult:
         parts = ", ".join(f"{count} {severity}" for severity, count in counts.items())
         verdict = "passed" if self.success else "failed"
         return f"suite {self.name!r} {verdict}: {len(failures)} of {len(self.findings)} expectations not met ({parts})"
+
+    def to_markdown(self, origin: str, source: str, rows: int) -> str:
+        """The page of a run that checked a table: the verdict, and the expectations that were not met.
+
+        Parameters
+        ----------
+        origin : where the suite is from; ``source`` and ``rows`` are the table's.
+        """
+        failures = self.failures
+        cells = [(one.severity, one.column or "", one.expectation, one.expected, one.observed) for one in failures]
+        more = len(failures) - _MOST_SHOWN
+        return page(
+            f"{plain(self.summary())}, on {rows:,} rows of {code(source)} ({plain(origin)}).",
+            table(("severity", "column", "expectation", "expected", "found"), cells[:_MOST_SHOWN]) if cells else "",
+            f"And {more} more." if more > 0 else "",
+            "`validation/data-docs.html` among the artifacts shows every expectation.",
+        )
 
 
 #: What to do about a table that fails a suite which somebody wrote.

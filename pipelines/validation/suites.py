@@ -1,15 +1,15 @@
 """Expectation suites as files: Great Expectations' own JSON, read with clear errors and written for editing by hand."""
 
 import copy
-import difflib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import PipelineError
 from pipelines.validation.quiet import great_expectations
-from registry.cli.text import one_line
+from registry.cli.text import did_you_mean, one_line
 
 #: The suites that come with the project, one file a dataset.
 FOLDER = Path(__file__).parent.parent / "expectations"
@@ -90,7 +90,7 @@ def _locate(path_or_name: str | Path) -> Path:
     if Path(path_or_name).is_file():
         return Path(path_or_name)
     raise PipelineError(
-        f"no suite named {path_or_name!r}{did_you_mean(path_or_name, shipped())}; there are "
+        f"no suite named {path_or_name!r}{meant(path_or_name, shipped())}; there are "
         f"{', '.join(shipped())}, or name a file (.json)"
     )
 
@@ -136,7 +136,7 @@ def _expectation(raw: object, where: str) -> dict:
     if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
         raise PipelineError(f'{where}: expected {{"type": .., "kwargs": {{..}}}}, found {_keys(raw)}')
     if unknown := sorted(raw.keys() - _KNOWN - _IGNORED):
-        hint = did_you_mean(unknown[0], _KNOWN)
+        hint = meant(unknown[0], _KNOWN)
         raise PipelineError(
             f"{where} ({raw['type']}): unknown setting {unknown[0]!r}{hint}; there are {_words(_KNOWN)}"
         )
@@ -173,9 +173,7 @@ def build(suite: Suite, *, where: str | None = None) -> list:
             kind, kwargs = expectation["type"], expectation["kwargs"]
             at = f"suite {where!r}, expectation {i + 1}"
             if kind not in known:
-                raise PipelineError(
-                    f"{at}: Great Expectations knows no {kind!r}{did_you_mean(kind, known)}; correct the type"
-                )
+                raise PipelineError(f"{at}: Great Expectations knows no {kind!r}{meant(kind, known)}; correct the type")
             _refuse_code(kwargs.get("row_condition"), f"{at} ({kind})")
             try:
                 configuration = ExpectationConfiguration(**copy.deepcopy(expectation), id=str(i))
@@ -208,7 +206,7 @@ def _reasons(error, fields: dict) -> str:
         setting = str(found["loc"][0])
         message = found["msg"]
         if found["type"] == "value_error.extra":
-            message = f"unknown{did_you_mean(setting, [f for f in fields if f not in ('id', 'rendered_content')])}"
+            message = f"unknown{meant(setting, [f for f in fields if f not in ('id', 'rendered_content')])}"
         reasons.setdefault(setting, message)
     texts = [message if setting == "__root__" else f"{setting}: {message}" for setting, message in reasons.items()]
     return one_line(", ".join(texts[:3]))
@@ -271,7 +269,7 @@ def _words(words) -> str:
     return ", ".join(sorted(words))
 
 
-def did_you_mean(word: str, words) -> str:
+def meant(word: str, words: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` where one of the words is close, else nothing."""
-    close = difflib.get_close_matches(word, list(words), n=2)
-    return f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+    hint = did_you_mean(word, words)
+    return f" ({hint})" if hint else ""

@@ -8,7 +8,7 @@ from pipelines.validation.aliases import aliased, aliases, restored
 from pipelines.validation.descriptions import expected_text, observed_text
 from pipelines.validation.quiet import context, great_expectations
 from pipelines.validation.results import Finding, SuiteResult
-from pipelines.validation.suites import CRITICAL, Suite, build, did_you_mean
+from pipelines.validation.suites import CRITICAL, Suite, build, meant
 from registry.cli.text import one_line
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _judge(answer: dict, expectation: dict, columns: list[str], declared: set) -
             configuration["severity"] = CRITICAL
         # Not left to the answer, which is made of whatever failed first.
         answer |= {"success": False, "result": {}}
-        exception = observed = f"no column {missing[0]!r}{did_you_mean(missing[0], columns)}"
+        exception = observed = f"no column {missing[0]!r}{meant(missing[0], columns)}"
     elif exception is not None:
         observed = f"it cannot be evaluated: {exception}"
     else:

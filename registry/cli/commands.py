@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import inspect
 import os
 import re
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import click
 
 from registry.cli import interrupts, log_output
-from registry.cli.text import escaped, parts, unquoted
+from registry.cli.text import escaped, parts, truth, unquoted
 from registry.redaction import explained, words
 
 
@@ -53,18 +54,33 @@ class Switch(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
         if isinstance(value, bool):
             return value
-        words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-        if value.lower() not in words:
+        found = truth(value)
+        if found is None:
             self.fail(f"expected yes, no, or nothing where no other word follows, found {value!r}", param, ctx)
-        return words[value.lower()]
+        return found
 
 
 class Command(click.Command):
-    """A command that takes ``--debug``, as its group does."""
+    """A command that takes ``--debug``, as its group does.
 
-    def __init__(self, *args: Any, **kwargs: Any):
+    Parameters
+    ----------
+    examples : str
+        command lines that its help shows at the end, as they are typed into a shell.
+    """
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.params.append(_debug())
+        self.examples = inspect.cleandoc(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, line by line."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples.splitlines():
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
 class Group(click.Group):
@@ -175,9 +191,10 @@ def _told(error: BaseException) -> str:
             return f"no space left to write {cause.filename or 'a file'}; free some, or set TMPDIR to a larger disk"
     if any(one.__name__ in _OWN for one in type(error).__mro__):
         return text
-    if any(isinstance(cause, KeyboardInterrupt) for cause in causes) or interrupts.asked():
+    interrupt = next((cause for cause in causes if isinstance(cause, KeyboardInterrupt)), None)
+    if interrupt is not None or interrupts.asked():
         # A library made another error of it, some without a word of the one that it was.
-        return _told(KeyboardInterrupt())
+        return _told(interrupt or KeyboardInterrupt())
     if isinstance(error, MemoryError):
         return "not enough memory for this table; take fewer rows or columns"
     if isinstance(error, OSError) and error.strerror:
@@ -207,8 +224,8 @@ def switch(*names: str, help: str, **settings: Any) -> Callable:
 
 def policy_option(command: Callable) -> Callable:
     """``--policy``, as all commands have it."""
-    shipped = "[default: LIFECYCLE_POLICY, else the one that is shipped]"
-    return option("--policy", metavar="FILE", help=f"The policy's file. {shipped}")(command)
+    default = "[default: LIFECYCLE_POLICY, else policy.yaml in the working folder, else the shipped policy]"
+    return option("--policy", metavar="FILE", help=f"Policy file. {default}")(command)
 
 
 def pairs(texts: Iterable[str], option_name: str) -> dict[str, str]:

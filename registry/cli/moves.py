@@ -20,13 +20,22 @@ def _given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 _NAME = click.argument("name")
 _VERSION = click.argument("version")
 _REASON = option(
-    "--reason", required=True, callback=_given, help="Why, in words; it stays in the ledger and on the version."
+    "--reason",
+    required=True,
+    callback=_given,
+    help="Reason of the transition, kept in the ledger and on the version.",
 )
 _JSON = option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-_DRY_RUN = switch("--dry-run", help="Show what would be done, and write nothing.")
+_DRY_RUN = switch("--dry-run", help="Show what would be done, and change nothing.")
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    examples="""
+    lifecycle promote churn 3 --stage Staging --reason "challenges version 2"
+    lifecycle promote churn latest --stage Production --reason "better log loss"
+    """,
+)
 @_NAME
 @_VERSION
 @option(
@@ -34,11 +43,11 @@ _DRY_RUN = switch("--dry-run", help="Show what would be done, and write nothing.
     type=click.Choice(["Staging", "Production"], case_sensitive=False),
     required=True,
     callback=_given,
-    help="Where to.",
+    help="Target stage.",
 )
 @_REASON
-@switch("--breaking", help="The schema may be incompatible with the champion's.")
-@switch("--if-vacant", help="Only where no version is in the stage yet.")
+@switch("--breaking", help="Allow a schema that is incompatible with the champion's.")
+@switch("--if-vacant", help="Do nothing if a version is in the stage already.")
 @_DRY_RUN
 @policy_option
 @_JSON
@@ -55,21 +64,22 @@ def promote(
     policy: str | None,
     as_json: bool,
 ) -> None:
-    """Move a VERSION of model NAME to a stage, where the gates let it; exit code 1 where they do not.
+    """Move a VERSION of model NAME to a stage if it passes the stage's gates; exit code 1 if it does not.
 
     VERSION is a number, or latest for the newest one. The version that was in the stage is archived, and the alias
-    moves along. A version may go to Production from any stage: the gates of Production ask for all that it needs.
+    moves along. A version may go to Production from any stage: the gates of Production check everything it needs.
     """
     from registry import judging, ledger, promotion, stages
     from registry import policy as policies
-    from registry.cli import terminal
+    from registry.cli import next_steps, terminal, training_command
     from registry.client import connect
 
-    rules = policies.read(policy).for_model(name)
+    read = policies.read(policy)
+    rules = read.for_model(name)
     client = connect()
     state = stages.read(client, name)
-    version = state.version(version).number
-    stage = stage.capitalize()
+    found = state.version(version)
+    version, stage = found.number, stage.capitalize()
     if if_vacant and (there := state.in_stage(stage)):
         terminal.echo(f"{name}: version {there[0].number} is in {stage}, nothing is moved")
         return
@@ -89,15 +99,38 @@ def promote(
                 followers=rules.follow,
             )
         except promotion.PromotionRefused as refusal:
-            terminal.echo(f"error: {refusal}", err=True)
+            if as_json:
+                terminal.echo(f"error: {refusal}", err=True)
+            else:
+                terminal.show_refusal(refusal)
+                verdict = refusal.verdict
+                next_steps.show(
+                    next_steps.of_judged(
+                        name,
+                        version,
+                        verdict,
+                        tags=found.tags,
+                        policies=read,
+                        given=policy,
+                        trained_by=training_command.of_run(client, found.run_id),
+                    )
+                )
             ctx.exit(1)
     if transition.verdict and dry_run and not as_json:
         terminal.show_verdict(name, version, transition.verdict, as_json=False)
     _show(transition, dry_run=dry_run, as_json=as_json)
+    if not (as_json or dry_run):
+        portable = transition.verdict is None or transition.verdict.portable
+        next_steps.show(next_steps.of_promoted(name, version, stage, policy, portable=portable))
     ctx.exit(0 if transition.verdict is None or transition.verdict.passed else 1)
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    examples="""
+    lifecycle reject churn 3 --reason "trained on wrong labels"
+    """,
+)
 @_NAME
 @_VERSION
 @_REASON
@@ -105,9 +138,13 @@ def promote(
 @policy_option
 @_JSON
 def reject(name: str, version: str, reason: str, dry_run: bool, policy: str | None, as_json: bool) -> None:
-    """Archive a VERSION of model NAME for good: no promotion or rollback leads to it. Not the one in Production."""
+    """Archive a VERSION of model NAME for good, so that it cannot be promoted or rolled back to.
+
+    The version in Production cannot be rejected.
+    """
     from registry import ledger, promotion
     from registry import policy as policies
+    from registry.cli import next_steps
     from registry.client import connect
 
     rules = policies.read(policy).for_model(name)
@@ -124,21 +161,29 @@ def reject(name: str, version: str, reason: str, dry_run: bool, policy: str | No
             followers=rules.follow,
         )
     _show(transition, dry_run=dry_run, as_json=as_json)
+    if not (as_json or dry_run):
+        next_steps.show(next_steps.of_rejected(name))
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    examples="""
+    lifecycle rollback churn --reason "complaints since noon"
+    """,
+)
 @_NAME
 @_REASON
 @_DRY_RUN
 @policy_option
 @_JSON
 def rollback(name: str, reason: str, dry_run: bool, policy: str | None, as_json: bool) -> None:
-    """Bring back the version of model NAME that was in Production before, after it was loaded and has answered.
+    """Return to the version of model NAME that was in Production before; it is loaded and asked first.
 
-    Versions that were rolled back from, or rejected, are passed over.
+    Versions that were rolled back from, or rejected, are skipped.
     """
     from registry import ledger, promotion
     from registry import policy as policies
+    from registry.cli import next_steps
     from registry.client import connect
 
     rules = policies.read(policy).for_model(name)
@@ -148,6 +193,8 @@ def rollback(name: str, reason: str, dry_run: bool, policy: str | None, as_json:
             client, book, name, reason=reason, actor=promotion.who(), dry_run=dry_run, followers=rules.follow
         )
     _show(transition, dry_run=dry_run, as_json=as_json)
+    if not (as_json or dry_run):
+        next_steps.show(next_steps.of_rolled_back(name))
 
 
 def _show(transition: "Transition", *, dry_run: bool, as_json: bool) -> None:
@@ -173,7 +220,7 @@ def _show(transition: "Transition", *, dry_run: bool, as_json: bool) -> None:
             }
         )
         return
-    for note in transition.notes:
+    for note in (*transition.notes, *(verdict.caveats if verdict else ())):
         terminal.say(note)
     would = "would move " if dry_run else ""
     for move in plan.moves:

@@ -1,26 +1,25 @@
 """What a person sees of the registry at the terminal: steps on standard error, results as tables on standard output."""
 
+import re
 import shutil
 import sys
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from registry.cli.text import aligned, escaped, figure, width
 from registry.cli.text import as_json as json_text
+from registry.cli.text import escaped, figure, fitted, wrapped
 from registry.client import place
+from registry.evidence import adoption
 from registry.redaction import inside, redacted
 
 if TYPE_CHECKING:
     from registry.gates import Verdict
     from registry.ledger import Broken, LedgerEntry
     from registry.listing import Row
-
-#: Narrower columns of reasons than this are not wrapped.
-_NARROWEST = 40
+    from registry.promotion import PromotionRefused
 
 
 def echo(text: str, *, err: bool = False) -> None:
@@ -46,20 +45,42 @@ def show_list(rows: "Sequence[Row]", *, as_json: bool) -> None:
     if not rows:
         click.echo(
             f"Nothing is registered in {place()} yet: `python -m pipelines main` trains and registers two models; "
-            "what is elsewhere, MLFLOW_TRACKING_URI leads to."
+            "set MLFLOW_TRACKING_URI to use another registry."
         )
     for name in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == name]
         metrics = list(dict.fromkeys(metric for row in own for metric in row.metrics))
-        table = [("", "version", "stage", "alias", "estimator", *metrics, "created (UTC)")]
+        scored = ("last scored",) if any(row.last_scored for row in own) else ()
+        table = [("", "version", "stage", "alias", "estimator", *metrics, "created (UTC)", *scored)]
         for row in own:
             stage = "-" if row.stage == "None" else row.stage
             values = (figure(row.metrics.get(metric)) for metric in metrics)
-            mark = "*" if row.champion else ""
-            table.append((mark, row.version, stage, ", ".join(row.aliases), row.estimator, *values, row.created))
-        click.echo(f"\n{escaped(name)}\n\n" + "\n".join(aligned(table)))
-    if any(row.champion for row in rows):
-        click.echo("\n* in Production")
+            times = (row.created, row.last_scored) if scored else (row.created,)
+            table.append((_marks(row), row.version, stage, ", ".join(row.aliases), row.estimator, *values, *times))
+        click.echo(f"\n{escaped(name)}\n\n" + "\n".join(fitted(table, room())))
+    legend = [f"{mark} {meaning}" for mark, meaning, holds in _MARKS if any(map(holds, rows))]
+    if legend:
+        click.echo("\n" + "\n".join(legend))
+
+
+#: The marks of versions in a list, with their meaning.
+_MARKS: "tuple[tuple[str, str, Callable[[Row], bool]], ...]" = (
+    ("*", "in Production", lambda row: row.champion),
+    (
+        "?",
+        f"{adoption.ORIGIN}; {adoption.POSSIBLY_TRAINED_ON}: its metrics may be too good",
+        lambda row: row.adopted == adoption.POSSIBLY_TRAINED_ON,
+    ),
+    (
+        "+",
+        f"{adoption.ORIGIN}; judged on rows that somebody declared unseen",
+        lambda row: row.adopted not in ("", adoption.POSSIBLY_TRAINED_ON),
+    ),
+)
+
+
+def _marks(row: "Row") -> str:
+    return "".join(mark for mark, _, holds in _MARKS if holds(row))
 
 
 def show_verdict(name: str, version: str, verdict: "Verdict", *, as_json: bool) -> None:
@@ -69,18 +90,38 @@ def show_verdict(name: str, version: str, verdict: "Verdict", *, as_json: bool) 
         return
     against = f", against version {verdict.champion}" if verdict.champion else ""
     click.echo(f"\n{escaped(name)} version {version} for {verdict.stage}{against}\n")
-    click.echo("\n".join(verdict_lines(verdict)))
+    click.echo("\n".join(_verdict_lines(verdict, room())))
     failed = len(verdict.failures)
     click.echo("\n" + ("passed" if verdict.passed else f"failed: {failed} {'gate' if failed == 1 else 'gates'}"))
 
 
-def verdict_lines(verdict: "Verdict") -> list[str]:
+def _verdict_lines(verdict: "Verdict", room: int | None) -> list[str]:
     """The lines of a verdict's table; a gate that does not count for the stage is in brackets."""
-    rows = [("gate", "", "reason")]
+    rows: list[tuple[str, str, str | tuple[str, ...]]] = [("gate", "", "reason")]
     for result in verdict.results:
         word = "pass" if result.passed else "FAIL"
-        rows.append((result.gate, word if result.judged else f"({word.lower()})", result.reason))
-    return _wrapped(rows)
+        # What a gate was not passed for is told a clause a line: "column 'a' is gone; column 'b' is new".
+        reason = result.reason if result.passed else tuple(re.split(r"(?<=;) ", result.reason))
+        rows.append((result.gate, word if result.judged else f"({word.lower()})", reason))
+    return fitted(rows, room)
+
+
+def show_refusal(refusal: "PromotionRefused") -> None:
+    """Print on standard error why a version is not promoted: a line for each gate that it fails."""
+    failures = [f"{failure.gate}: {failure.reason}" for failure in refusal.verdict.failures]
+    if len(failures) == 1:
+        _hanging(f"error: {refusal.title}: {failures[0]}")
+        return
+    _hanging(f"error: {refusal.title}: it fails {len(failures)} gates")
+    for failure in failures:
+        _hanging(failure, indent=2)
+
+
+def _hanging(text: str, indent: int = 0) -> None:
+    """A text on standard error: one line, wrapped if that is a terminal."""
+    line, size = escaped(" ".join(text.split())), room(sys.stderr)
+    first, *more = [line] if size is None else wrapped(line, size - indent - 2)
+    click.echo("\n".join([" " * indent + first, *(" " * (indent + 2) + part for part in more)]), err=True)
 
 
 def show_history(entries: "Sequence[LedgerEntry]", *, as_json: bool) -> None:
@@ -112,7 +153,7 @@ def show_history(entries: "Sequence[LedgerEntry]", *, as_json: bool) -> None:
                 redacted(entry.reason),
             )
         )
-    click.echo("\n" + "\n".join(_wrapped(rows)))
+    click.echo("\n" + "\n".join(fitted(rows, room())))
 
 
 def show_verified(broken: "Broken | None", count: int, *, as_json: bool) -> None:
@@ -125,16 +166,6 @@ def show_verified(broken: "Broken | None", count: int, *, as_json: bool) -> None
         click.echo(f"\nThe ledger is whole: {count} rows, each follows the one before it.")
 
 
-def _wrapped(rows: Sequence[Sequence[str]]) -> list[str]:
-    """An aligned table whose last column is wrapped at the terminal's edge; as it is where there is no terminal."""
-    flat = [tuple(escaped(" ".join(cell.split())) for cell in row) for row in rows]
-    before = sum(max(width(row[place]) for row in flat) + 2 for place in range(len(flat[0]) - 1))
-    room = shutil.get_terminal_size().columns - before
-    if not sys.stdout.isatty() or room < _NARROWEST:
-        return aligned(flat)
-    lines: list[tuple[str, ...]] = []
-    for row in flat:
-        parts = textwrap.wrap(row[-1], room) or [""]
-        lines.append((*row[:-1], parts[0]))
-        lines += [(*[""] * (len(row) - 1), part) for part in parts[1:]]
-    return aligned(lines)
+def room(stream: TextIO | None = None) -> int | None:
+    """How many places a line of the terminal has; None where there is none: a line is then as long as it needs."""
+    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 # A name longer than this is cut in a message.
 _LONGEST = 80
@@ -56,28 +57,29 @@ def argument(names: Iterable[str]) -> str:
     return text if re.fullmatch(r"\w[\w.,-]*", text, re.ASCII) else "'" + text.replace("'", "'\"'\"'") + "'"
 
 
-def closest(name: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant; None where none is close."""
+def truth(word: str) -> bool | None:
+    """Whether a word says yes (``yes``, ``true``, ``on``) or no (``no``, ``false``, ``off``); None for any other."""
+    return {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}.get(word.lower())
+
+
+def did_you_mean(name: str, names: Iterable[str], *, otherwise: str = "") -> str:
+    """``did you mean 'x'?`` with the one of the names that is close; ``otherwise`` where none is."""
     import difflib
 
     by_lower = {other.lower(): other for other in names}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return by_lower[found[0]] if found else None
+    return f"did you mean {by_lower[found[0]]!r}?" if found else otherwise
 
 
-def escaped(text: str, *, keep: str = "") -> str:
+def escaped(text: str) -> str:
     """A text as it may be printed: what would steer a terminal or turn the reading order is written as an escape.
 
     Escaped are control characters (also of line and paragraph), formats such as those of bidirectional text, and halves
     of characters: ``\\x1b``, ``\\u202e``. The joiners that scripts and emoji need stay.
-
-    Parameters
-    ----------
-    keep : characters that are left as they are, such as a line feed.
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(sign if sign in keep or not _steers(sign) else _escape(sign) for sign in text)
+    return "".join(_escape(sign) if _steers(sign) else sign for sign in text)
 
 
 def as_json(content: object) -> str:
@@ -121,6 +123,73 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         for row in rows
     ]
     return [lines[0], "  ".join("-" * size for size in widths), *lines[1:]]
+
+
+#: A last column that would be narrower than this is put below the others.
+_NARROWEST = 30
+
+
+def fitted(rows: Sequence[Sequence[str | tuple[str, ...]]], room: int | None) -> list[str]:
+    """The lines of a table that is no wider than a terminal, and holds every word: else as :func:`aligned`.
+
+    The last column is wrapped; columns that find no place beside the others go below them, indented. A word that is
+    wider than its column stays in one piece.
+
+    Parameters
+    ----------
+    rows : the first is the head; a cell is a text, or several, each of which begins a line.
+    room : number of places in a line; None for as many as are needed: then each row is one line.
+    """
+    cells = [[[_plain(text) for text in ([cell] if isinstance(cell, str) else cell)] for cell in row] for row in rows]
+    if room is None:
+        return aligned([[" ".join(cell) for cell in row] for row in cells])
+    widths = [max(width(line) for row in cells for line in row[place]) for place in range(len(rows[0]))]
+    last, indent, used = len(widths) - 1, widths[0] + 2, widths[0]
+    lines = [[0]]  # the columns of each line of a row
+    for place in range(1, len(widths)):
+        left = room - used - 2
+        if widths[place] > left and (place < last or left < _NARROWEST):
+            lines.append([])
+            used, left = indent - 2, room - indent
+        lines[-1].append(place)
+        widths[place] = min(widths[place], max(left, 1))
+        used += 2 + widths[place]
+    folded = [_folded(row, lines, widths, indent) for row in cells]
+    table = [line for row in folded for line in row]
+    rule = "  ".join("-" * size for size in widths) if len(lines) == 1 else "-" * max(map(width, table))
+    return [*folded[0], rule, *table[len(folded[0]) :]]
+
+
+def _plain(text: str) -> str:
+    return escaped(" ".join(text.split()))
+
+
+def _folded(
+    row: Sequence[Sequence[str]], lines: Sequence[Sequence[int]], widths: Sequence[int], indent: int
+) -> list[str]:
+    """The lines of a row: its columns as ``lines`` has them, each wrapped to its width."""
+    found = []
+    for number, places in enumerate(lines):
+        columns = [[part for line in row[place] for part in wrapped(line, widths[place])] for place in places]
+        for cells in zip_longest(*columns, fillvalue=""):
+            padded = (cell + " " * (widths[place] - width(cell)) for cell, place in zip(cells, places, strict=True))
+            text = "  ".join(padded).rstrip()
+            if text or not number:
+                found.append(" " * indent * (number > 0) + text)
+    return found
+
+
+def wrapped(text: str, room: int) -> list[str]:
+    """A text as lines of at most so many places; a word that is wider is a line of its own."""
+    lines = [""]
+    for word in text.split(" "):
+        if not lines[-1]:
+            lines[-1] = word
+        elif width(lines[-1]) + 1 + width(word) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def spans(numbers: Sequence[str]) -> str:

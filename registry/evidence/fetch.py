@@ -1,4 +1,4 @@
-"""The evidence of a registered version, fetched from its run."""
+"""The evidence of a registered version, fetched from the run that has it."""
 
 import tempfile
 from collections.abc import Mapping
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from registry.cli.text import one_line
 from registry.client import speaking
 from registry.errors import RegistryError
-from registry.evidence import files
+from registry.evidence import adoption, files
+from registry.evidence.adoption import EvidencePlace
 from registry.evidence.document import Evidence, ModelDescription
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class VersionEvidence:
 
 
 def fetch_evidence(client: "MlflowClient", version: "ModelVersion", *, champion: str | None = None) -> VersionEvidence:
-    """The training evidence of a version.
+    """The evidence of a version: its training's, or that of the evaluation which adopted it.
 
     Parameters
     ----------
@@ -70,21 +71,21 @@ def fetch_evidence(client: "MlflowClient", version: "ModelVersion", *, champion:
     """
     title = f"{version.name} version {version.version}"
     again = f"run `python -m pipelines evaluate --model models:/{version.name}/{version.version} --data TABLE`"
-    if not version.run_id:
-        raise EvidenceError(f"{title} has no run to keep evidence in; log its model in a run, and register that")
+    place = adoption.place(version.tags or {}, version.run_id)
+    if place is None:
+        raise EvidenceError(f"{title} has no evidence: nobody has judged it; {again}")
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         try:
-            path = _download(client, version.run_id, files.TRAINING, Path(folder))
+            path = _download(client, place, Path(folder))
         except LookupError:
-            raise EvidenceError(
-                f"{title}: its run {version.run_id} is gone, its evidence with it; train it anew"
-            ) from None
+            anew = "train it anew" if place.path == files.TRAINING else again
+            raise EvidenceError(f"{title}: its run {place.run_id} is gone, its evidence with it; {anew}") from None
         if path is None:
             raise EvidenceError(f"{title} has no evidence: nobody has judged it; {again}")
         try:
             document, digest = files.read(path), files.digest(path)
             answers = files.read_holdout(path / files.HOLDOUT, document.model)
-            beside = _beside(client, version.run_id, champion, document.model, Path(folder)) if champion else None
+            beside = _beside(client, place.run_id, champion, document.model, Path(folder)) if champion else None
         except RegistryError as error:
             raise EvidenceError(f"{title}: {error}") from None
         except (ValueError, OSError) as error:
@@ -102,8 +103,8 @@ def fetch_evidence(client: "MlflowClient", version: "ModelVersion", *, champion:
     )
 
 
-def fetch_document(client: "MlflowClient", run_id: str) -> Evidence | None:
-    """The training evidence of a run without the answers; None if it is gone, or cannot be read.
+def fetch_document(client: "MlflowClient", place: EvidencePlace) -> Evidence | None:
+    """The evidence of a version without the answers; None if it is gone, or cannot be read.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def fetch_document(client: "MlflowClient", run_id: str) -> Evidence | None:
     """
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         try:
-            path = _download(client, run_id, f"{files.TRAINING}/{files.DOCUMENT}", Path(folder))
+            path = _download(client, EvidencePlace(place.run_id, f"{place.path}/{files.DOCUMENT}"), Path(folder))
         except LookupError:
             return None
         try:
@@ -121,7 +122,7 @@ def fetch_document(client: "MlflowClient", run_id: str) -> Evidence | None:
             return None
 
 
-def _download(client: "MlflowClient", run_id: str, artifact: str, folder: Path) -> Path | None:
+def _download(client: "MlflowClient", place: EvidencePlace, folder: Path) -> Path | None:
     """A file or folder of a run; None if the run has none of that name.
 
     Raises
@@ -133,14 +134,14 @@ def _download(client: "MlflowClient", run_id: str, artifact: str, folder: Path) 
 
     with speaking():
         try:
-            above = artifact.rpartition("/")[0]
-            if artifact not in {entry.path for entry in client.list_artifacts(run_id, above)}:
+            above = place.path.rpartition("/")[0]
+            if place.path not in {entry.path for entry in client.list_artifacts(place.run_id, above)}:
                 return None
-            return Path(client.download_artifacts(run_id, artifact, str(folder)))
+            return Path(client.download_artifacts(place.run_id, place.path, str(folder)))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            raise LookupError(run_id) from None
+            raise LookupError(place.run_id) from None
 
 
 def _beside(
@@ -151,7 +152,7 @@ def _beside(
         evaluations = [evaluation.path for evaluation in client.list_artifacts(run_id, files.EVALUATIONS)]
     pairs = []
     for evaluation in evaluations:
-        if path := _download(client, run_id, f"{evaluation}/{files.BESIDE}/{champion}", folder):
+        if path := _download(client, EvidencePlace(run_id, f"{evaluation}/{files.BESIDE}/{champion}"), folder):
             ours, theirs = (path / who / files.HOLDOUT for who in (files.BESIDE_CANDIDATE, files.BESIDE_CHAMPION))
             pairs.append((files.read_holdout(ours, model), files.read_holdout(theirs, model)))
     return max(pairs, key=lambda pair: len(pair[0]), default=None)

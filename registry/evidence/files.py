@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 DOCUMENT = "evidence.json"
 HOLDOUT = "holdout.parquet"
+#: The scorecard that was compiled for a version which was logged without one.
+SCORECARD = "scorecard.json"
+#: Where training puts a version's evidence, and where the evaluation does that adopts one.
 TRAINING = "evidence/training"
+ADOPTION = "evidence/adoption"
 EVALUATIONS = "evidence/evaluations"
 
 #: In an evaluation's folder: the answers of the version and of another, on the rows that neither was trained on.
 BESIDE = "beside"
 BESIDE_CANDIDATE, BESIDE_CHAMPION = "candidate", "champion"
 
-#: The tag of a model version that holds the digest of its training evidence.
+#: The tag of a model version that holds the digest of its evidence.
 DIGEST_TAG = "evidence.digest"
 
 #: The published JSON schema.
@@ -50,6 +54,8 @@ def write(document: Evidence, folder: Path) -> Path:
         if another number is not finite.
     """
     content = msgspec.to_builtins(document, enc_hook=lambda number: number.item())  # NumPy's numbers as Python's
+    if document.evaluation is None:
+        del content["evaluation"]  # earlier releases refuse a section that they do not know
     content["model"]["parameters"] = {name: _written(value) for name, value in document.model.parameters.items()}
     try:
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
@@ -118,18 +124,20 @@ def read_holdout(path: Path, model: ModelDescription) -> "pa.Table":
 
 
 def digest(folder: Path) -> str:
-    """``sha256:`` and the hash over the bytes of the document and of the held-out answers.
+    """``sha256:`` and the hash over the bytes of the document, of the answers and, if there is one, of the scorecard.
 
     Raises
     ------
     RegistryError
-        if one of the two files is missing.
+        if the document or the answers are missing.
     """
     total = hashlib.sha256()
-    for name in (DOCUMENT, HOLDOUT):
+    for name in (DOCUMENT, HOLDOUT, SCORECARD):
         try:
             content = (folder / name).read_bytes()
         except FileNotFoundError:
+            if name == SCORECARD:
+                continue
             raise RegistryError(f"evidence is incomplete: {name} is not there; {_AGAIN}") from None
         total.update(f"{name} {len(content)}\n".encode())
         total.update(content)

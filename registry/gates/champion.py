@@ -1,4 +1,4 @@
-"""The gate ``champion``: the version beside the one in Production, on the rows that both held out."""
+"""The gate ``champion``: the version beside the one in Production, on rows that neither was trained on."""
 
 from dataclasses import replace
 
@@ -11,16 +11,23 @@ from registry.metrics import BY_NAME
 
 
 def champion(context: GateContext) -> Answer:
-    """The version is not worse than the champion on the rows that both held out, but for chance and the margin."""
+    """The version is not worse than the champion on rows that neither was trained on, but for chance and the margin.
+
+    These are the rows that both held out; if they are too few, those of an evaluation of the version beside the
+    champion. Rows that one of them may have been trained on never count.
+    """
     other, rules = context.champion, context.policy.champion
     if other is None:
         return True, "no other version is in Production"
     if why := _incomparable(context, other):
         return False, f"not comparable with {other.title}: {why}"
-    rows = paired.shared(context.candidate, other)
-    if len(rows) < rules.fewest and other.version in context.candidate.beside:
+    flattered = _flattered(context, other)
+    rows = None if flattered else paired.shared(context.candidate, other)
+    if (rows is None or len(rows) < rules.fewest) and other.version in context.candidate.beside:
         ours, theirs = context.candidate.beside[other.version]
         rows = paired.shared(replace(context.candidate, holdout=ours), replace(other, holdout=theirs))
+    if rows is None:
+        return False, f"not comparable with {other.title}: {flattered}"
     if len(rows) < rules.fewest:
         return False, f"not comparable with {other.title}: {_too_few(context, other, rows)}"
     found = paired.difference(rows, context.metric, level=rules.level)
@@ -54,11 +61,11 @@ def _against(context: GateContext, other: VersionEvidence, found: paired.Differe
 
 
 def _rows_of(context: GateContext, other: VersionEvidence) -> str:
-    """What the compared rows are: held out by both, unless a version does not tell what it was trained on."""
-    unknown = [one for one in (context.candidate, other) if one.document.holdout.possibly_trained_on]
-    if not unknown:
+    """What the compared rows are: held out by both, unless of a version that was logged without this platform."""
+    adopted = [one for one in (context.candidate, other) if one.document.adopted]
+    if not adopted:
         return "shared held-out rows"
-    return f"shared rows, which {' and '.join(one.title for one in unknown)} may have been trained on"
+    return f"shared rows, declared to be unseen by {' and '.join(one.title for one in adopted)}"
 
 
 def _far(found: paired.Difference) -> str:
@@ -95,6 +102,17 @@ def _incomparable(context: GateContext, other: VersionEvidence) -> str:
     if set(ours.classes or ()) != set(theirs.classes or ()):
         return f"its classes are {listed(theirs.classes or ())}, this one's {listed(ours.classes or ())}"
     return ""
+
+
+def _flattered(context: GateContext, other: VersionEvidence) -> str:
+    """Why the rows that both were judged on do not count; empty if they do."""
+    unknown = [one.title for one in (context.candidate, other) if one.document.holdout.possibly_trained_on]
+    if not unknown:
+        return ""
+    return (
+        f"{' and '.join(unknown)} may have been trained on the rows of the comparison; run {context.evaluate}, with "
+        "--unseen yes, on a table of rows that neither was trained on"
+    )
 
 
 def _too_few(context: GateContext, other: VersionEvidence, rows: paired.Shared) -> str:

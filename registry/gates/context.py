@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from registry.evidence import Evidence
 from registry.evidence.fetch import VersionEvidence
 from registry.policy import Policy
+from registry.stages import PRODUCTION
 
 #: Whether the gate is passed, and the reason in words.
 Answer = tuple[bool, str]
@@ -19,12 +20,14 @@ class GateContext:
     ----------
     champion : the version in Production; None if there is none, or it is the candidate.
     breaking : whether the promotion says that callers have to change.
+    stage : the stage that it is judged for.
     """
 
     candidate: VersionEvidence
     champion: VersionEvidence | None
     policy: Policy
     breaking: bool = False
+    stage: str = PRODUCTION
 
     @property
     def document(self) -> Evidence:

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 
 from registry.cli.text import figure
 from registry.evidence.fetch import VersionEvidence
+from registry.gates.adopted import adopted
 from registry.gates.champion import champion as champion_gate
 from registry.gates.compatibility import schema
 from registry.gates.context import Gate, GateContext
 from registry.gates.fairness import fairness
 from registry.gates.metric import baseline, bound
 from registry.gates.provenance import evidence, lineage, parity, suite
-from registry.gates.verdict import GateResult, Verdict
+from registry.gates.verdict import ADOPTED, GateResult, Verdict
 from registry.policy import GATES, Policy
+from registry.stages import PRODUCTION
 
 _BY_NAME: Mapping[str, Gate] = {
     "evidence": evidence,
@@ -32,13 +34,14 @@ def judge(
     policy: Policy,
     *,
     breaking: bool = False,
-    stage: str = "Production",
+    stage: str = PRODUCTION,
 ) -> Verdict:
     """Judge a version for a stage by what was measured of it.
 
     All gates answer; those that the policy does not name for the stage are shown and do not count, and neither does
-    latency. ``mlflow.validate_evaluation_results`` does not serve here: it holds one number against a threshold or
-    another number, knows neither rows nor intervals nor reasons, and raises.
+    latency. One more, ``adopted``, answers for a version that was logged without this platform.
+    ``mlflow.validate_evaluation_results`` does not serve here: it holds one number against a threshold or another
+    number, knows neither rows nor intervals nor reasons, and raises.
 
     Parameters
     ----------
@@ -46,9 +49,11 @@ def judge(
     breaking : let pass what makes callers change their requests.
     """
     other = champion if champion and champion.version != candidate.version else None
-    context = GateContext(candidate, other, policy, breaking)
+    context = GateContext(candidate, other, policy, breaking, stage)
     wanted = policy.gates_of(stage)
     results = [GateResult(name, *_BY_NAME[name](context), judged=name in wanted) for name in GATES]
+    if candidate.document.adopted:
+        results.append(GateResult(ADOPTED, *adopted(context)))
     if candidate.latency:
         spoken = ", ".join(f"{name} {figure(value)}" for name, value in candidate.latency.items())
         results.append(GateResult("latency", True, spoken, judged=False))

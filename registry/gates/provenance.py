@@ -1,8 +1,10 @@
 """The gates ``evidence``, ``suite``, ``parity`` and ``lineage``: where a version comes from, and what was checked."""
 
 from registry.cli.text import figure, one_line
+from registry.evidence.adoption import ORIGIN
 from registry.evidence.document import Finding
 from registry.gates.context import Answer, GateContext, short
+from registry.gates.verdict import NO_SCORECARD
 
 
 def evidence(context: GateContext) -> Answer:
@@ -13,12 +15,15 @@ def evidence(context: GateContext) -> Answer:
     if found != tagged:
         told = f"its digest is {short(found)}, the version's tag says {short(tagged)}"
         return False, f"changed since the version was registered: {told}"
-    return True, f"unchanged since the version was registered, {short(found)}"
+    since = "evaluated" if context.document.adopted else "registered"
+    return True, f"unchanged since the version was {since}, {short(found)}"
 
 
 def suite(context: GateContext) -> Answer:
     """The expectation suite passed on the data that the version was trained on."""
     found = context.document.suite
+    if found is None and context.document.adopted:
+        return True, f"no suite checked the data it was trained on: {ORIGIN}"
     if found is None:
         if context.policy.suite == "optional":
             return True, "no suite checked the data; the policy does not ask for one"
@@ -40,29 +45,32 @@ def _finding(finding: Finding) -> str:
 
 
 def parity(context: GateContext) -> Answer:
-    """The scorecard gives the answers of the scikit-learn pipeline."""
+    """The scorecard gives the answers of the model's own code: its scikit-learn pipeline, say."""
     found = context.document.parity
     if found is None:
         if context.policy.parity == "optional":
-            return True, "it has no scorecard; the policy does not ask for one"
+            return True, f"{NO_SCORECARD}; the policy does not ask for one"
         return False, (
-            "it has no scorecard that was compared with scikit-learn, so it runs only where scikit-learn does; "
+            f"{NO_SCORECARD} that was compared with the model's own code, so it runs only where that code does; "
             "where that is enough, say `parity: optional` in the policy"
         )
     worst = f"the widest difference is {figure(max((one.worst or 0.0 for one in found.agreements), default=0.0))}"
     if found.passed:
-        return True, f"scorecard and scikit-learn agree on {found.rows} rows, {worst}"
-    outside, refusals = sum(one.outside for one in found.agreements), found.refusals
+        return True, f"scorecard and the model's own code agree on {found.rows} rows, {worst}"
+    compared, outside = (sum(one.compared for one in found.agreements), sum(one.outside for one in found.agreements))
+    refusals = found.refusals
     odd = refusals.missed + refusals.needless + refusals.paths_differ
     return False, (
-        f"scorecard and scikit-learn differ on {found.rows} rows: {outside} answers are outside of the tolerance "
-        f"({worst}), {odd} rows are refused by one of them only"
+        f"scorecard and the model's own code differ: of {compared} answers to {found.rows} rows, asked as a table and "
+        f"one by one, {outside} are outside of the tolerance ({worst}), {odd} rows are refused by one of them only"
     )
 
 
 def lineage(context: GateContext) -> Answer:
     """Where the version comes from is known: code, data and seed."""
     found, wanted = context.document.lineage, context.policy.lineage.commit
+    if context.document.adopted:
+        return True, f"unknown: {ORIGIN}"
     if found is None:
         return False, "its origin is unknown: it was not trained by `python -m pipelines train`"
     needed = {"data digest": found.data.digest, "seed": found.seed}

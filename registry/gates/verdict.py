@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+#: The gate that only versions have that were logged without this platform.
+ADOPTED = "adopted"
+#: How the reason of the gate ``parity`` begins if a version has no scorecard.
+NO_SCORECARD = "it has no scorecard"
+
 
 @dataclass(frozen=True)
 class GateResult:
@@ -45,6 +50,16 @@ class Verdict:
     def failures(self) -> tuple[GateResult, ...]:
         """The gates that count and were not passed."""
         return tuple(result for result in self.results if result.judged and not result.passed)
+
+    @property
+    def portable(self) -> bool:
+        """Whether the version has a scorecard; without one, only a server that runs the models' code serves it."""
+        return not any(result.gate == "parity" and result.reason.startswith(NO_SCORECARD) for result in self.results)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What whoever moves the version has to know, though it may pass."""
+        return tuple(result.reason for result in self.results if result.gate == ADOPTED)
 
     def summary(self) -> str:
         """The verdict in one line: what failed and why, or how many gates were passed."""

@@ -38,7 +38,7 @@ __all__ = [
 
 
 def open(uri: str | None = None) -> Ledger:
-    """The ledger of a database; by default of the one that the environment leads to.
+    """Open the ledger of a database.
 
     Parameters
     ----------
@@ -48,6 +48,6 @@ def open(uri: str | None = None) -> Ledger:
     Raises
     ------
     RegistryError
-        where none is named and the tracking store is a server, or the database cannot hold a ledger.
+        if none is named and the tracking store is a server, or if the database cannot hold a ledger.
     """
     return Ledger(place(uri))

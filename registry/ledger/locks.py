@@ -96,7 +96,7 @@ def in_postgresql(url: URL, name: str, wait: float) -> Lock:
         except SQLAlchemyError:
             raise RegistryError(
                 f"the lock of model {name!r} was lost with the connection to the ledger; "
-                "what was begun is finished by the next command"
+                "the next command finishes what was begun"
             ) from None
 
     def free() -> None:

@@ -31,7 +31,7 @@ def place(uri: str | None = None) -> "URL":
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
-    given = uri or os.environ.get(VARIABLE) or _beside_tracking()
+    given = uri or os.environ.get(VARIABLE) or beside(_tracking())
     if given.startswith("postgres://"):
         given = given.replace("postgres", "postgresql", 1)
     try:
@@ -54,8 +54,18 @@ def place(uri: str | None = None) -> "URL":
 _ADVICE = f"set {VARIABLE} to sqlite:///ledger.db or postgresql://user:password@host/database"
 
 
-def _beside_tracking() -> str:
-    tracking = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or _TRACKING
+def _tracking() -> str:
+    return os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or _TRACKING
+
+
+def beside(tracking: str) -> str:
+    """The address of the ledger that goes with a tracking store where nobody names one.
+
+    Raises
+    ------
+    RegistryError
+        if the store is a server, whose clients may be on several machines.
+    """
     scheme = tracking.partition(":")[0].partition("+")[0].lower()
     if scheme in ("postgresql", "postgres"):
         # All clients share it already, and the names of the ledger's tables are its own.

@@ -113,14 +113,14 @@ def presence(connection: Connection, title: str) -> Presence:
     Raises
     ------
     Damaged
-        where it does, and what tells its version is gone.
+        where it does, and the record of its version is missing.
     RegistryError
         where a newer release made it, or tables of these names are none of ours.
     """
     names = set(inspect(connection).get_table_names())
     if connection.dialect.name == "sqlite" and "registered_models" in names:
         # MLflow could not write while a transition appends to the ledger.
-        raise RegistryError(f"{title} is MLflow's own file; the ledger wants one of its own, set LEDGER_URI to another")
+        raise RegistryError(f"{title} is MLflow's own file; the ledger needs one of its own: set LEDGER_URI to another")
     found = names & metadata.tables.keys()
     if not found:
         return Presence.ABSENT
@@ -142,7 +142,7 @@ def presence(connection: Connection, title: str) -> Presence:
         except DatabaseError:
             raise _foreign(title, found) from None
     if version is None:
-        raise _damaged(title, "what tells its version is gone")
+        raise _damaged(title, "the record of its version is missing")
     return Presence.CURRENT if current else Presence.OLDER
 
 
@@ -152,7 +152,7 @@ def _version(connection: Connection, names: set[str], title: str) -> str | None:
         if VERSIONS.name in names:
             versions = list(connection.execute(select(VERSIONS.c.version_num)).scalars())
             if len(versions) != 1 or not re.fullmatch(r"\d{4}", str(versions[0])):
-                raise _damaged(title, "its version is none that any release wrote")
+                raise _damaged(title, "no release wrote its version")
             return versions[0]
         written = list(connection.execute(select(head.c.schema_version)).scalars()) if head.name in names else []
         return _FIRST[1] if written == [_FIRST[0]] else None

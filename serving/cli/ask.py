@@ -6,12 +6,32 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from serving.errors import ServingError
 
 #: The environment variable with the API key.
 KEY = "SERVING_KEY"
+
+# Seconds: the pause between two attempts, and the longest that it grows to once the server answers, whose log has a
+# line for each.
+_PAUSE, _LONGEST = 0.1, 1.0
+
+_Found = TypeVar("_Found")
+
+
+class _Refused(ServingError):
+    """The server answers, and not as wanted.
+
+    Parameters
+    ----------
+    later : whether it says that the same request may be answered later.
+    """
+
+    def __init__(self, message: str, *, later: bool):
+        super().__init__(message)
+        self.later = later
 
 
 def ask(url: str, *, model: str | None = None, body: str | None = None, wait: float = 0.0) -> tuple[str, str]:
@@ -33,12 +53,14 @@ def ask(url: str, *, model: str | None = None, body: str | None = None, wait: fl
     if not base.startswith(("http://", "https://")):
         raise ServingError(f"expected the server's address, such as http://127.0.0.1:8080, found {url!r}")
     path = f"{base}/models/{urllib.parse.quote(model, safe='')}" if model else base
+    until = time.monotonic() + wait
     # Not /ping, which gives no reason.
-    _ready(path if model else f"{base}/ready", base, wait)
+    _repeated(lambda: _check_ready(path if model else f"{base}/ready", base), until, unless=lambda _: False)
     if body is None:
         body = json.dumps({"dataframe_records": [_example(path, base, model)]})
     request = urllib.request.Request(f"{path}/invocations", body.encode(), _headers(), method="POST")
-    content, headers = _opened(request, base)
+    # The model may be ready in one worker and not in the next, or be the default and not the one that is ready.
+    content, headers = _repeated(lambda: _opened(request, base), until, unless=_is_final)
     return content, headers.get("X-Model-Version", "")
 
 
@@ -61,17 +83,37 @@ def _headers() -> dict[str, str]:
     return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
 
 
-def _ready(url: str, base: str, wait: float) -> None:
-    until = time.monotonic() + wait
+def _repeated(attempt: Callable[[], _Found], until: float, *, unless: Callable[[ServingError], bool]) -> _Found:
+    """Attempt it until it succeeds.
+
+    Parameters
+    ----------
+    until : by the monotonic clock; an attempt that fails later raises its error.
+    unless : whether an error is not worth another attempt, and is raised at once.
+    """
+    pause = _PAUSE
     while True:
         try:
-            _opened(urllib.request.Request(url, headers=_headers()), base)
-        except ServingError:
-            if time.monotonic() >= until:
+            return attempt()
+        except ServingError as error:
+            left = until - time.monotonic()
+            if left <= 0 or unless(error):
                 raise
-            time.sleep(0.1)
-        else:
-            return
+            if isinstance(error, _Refused):
+                pause = min(1.5 * pause, _LONGEST)
+        time.sleep(min(pause, left))
+
+
+def _is_final(error: ServingError) -> bool:
+    return not (isinstance(error, _Refused) and error.later)
+
+
+def _check_ready(url: str, base: str) -> None:
+    """Raise an error unless the server, or the model of this address, answers requests."""
+    described = json.loads(_opened(urllib.request.Request(url, headers=_headers()), base)[0])
+    if not described.get("ready", True):
+        reason = described.get("refused") or "the model is being loaded"
+        raise _Refused(f"{base} says: {reason}", later=True)
 
 
 def _opened(request: urllib.request.Request, base: str):
@@ -79,7 +121,8 @@ def _opened(request: urllib.request.Request, base: str):
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read().decode(), answer.headers
     except urllib.error.HTTPError as error:
-        raise ServingError(f"{base} answers {error.code}: {_message(error.read())}") from None
+        later = error.code == 503 and "Retry-After" in error.headers
+        raise _Refused(f"{base} answers {error.code}: {_message(error.read())}", later=later) from None
     except OSError as error:
         reason = getattr(error, "reason", None) or error
         raise ServingError(f"{base} does not answer: {reason}") from None

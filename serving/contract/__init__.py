@@ -82,7 +82,6 @@ def reply(
     *,
     encoding: str | None = None,
     limits: Limits = LIMITS,
-    parse: "Callable[[bytes], Any] | None" = None,
     few: int | None = None,
 ) -> "tuple[int, dict[str, Any]]":
     """Answer a request.
@@ -93,7 +92,7 @@ def reply(
     body : as it was sent, compressed as ``encoding`` says.
     content_type, encoding : the headers ``Content-Type`` and ``Content-Encoding``, or None.
     limits : the largest request that is answered.
-    parse, few : as for ``bodies.read`` and ``answers``.
+    few : as for ``answers``.
 
     Returns
     -------
@@ -102,7 +101,7 @@ def reply(
         ``{"error_code", "message"}``.
     """
     try:
-        value = read(body, content_type, encoding=encoding, limits=limits, parse=parse)
+        value = read(body, content_type, encoding=encoding, limits=limits)
         return 200, respond(card, value, limits=limits, few=few)
     except RequestError as error:
         return error.status, error.payload()

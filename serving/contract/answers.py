@@ -1,7 +1,7 @@
 """Scores a table, and returns answers that can be encoded as JSON."""
 
-from ..scorecard.errors import Unsupported
-from ..scorecard.inputs import ABSENT, SEVERAL, InputError
+from ..scorecard.errors import SEVERAL, Unsupported
+from ..scorecard.inputs import ABSENT, InputError
 from ..scorecard.scorecard import OUTPUTS
 from .errors import INVALID, RequestError, refusal
 from .tables import shown

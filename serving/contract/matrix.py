@@ -1,6 +1,7 @@
 """Rows that are lists of values."""
 
-from ..scorecard.inputs import column_name, kind
+from ..scorecard.errors import kind
+from ..scorecard.names import column_name
 from .errors import RequestError
 from .tables import RequestTable, none_of, shown
 

@@ -1,11 +1,12 @@
-"""The tables of requests, in three layouts: a matrix with column names, records, or lists by column.
+"""The tables of requests: what each layout has, and records; ``matrix`` and ``columnlists`` have the others.
 
 Each has ``count``, ``rows()`` (mappings from column name to raw value), ``columns(inputs)`` (a mapping from column name
 to a list of raw values, or None if only scoring row by row is exact) and ``foreign(inputs)`` (whether it has none of
 these columns). Names may be padded with blanks, as in the training file: the scorecard finds the column they mean.
 """
 
-from ..scorecard.inputs import InputError, aliases, kind, named
+from ..scorecard.errors import kind
+from ..scorecard.inputs import InputError, named
 from .errors import TOO_LARGE, RequestError
 
 TYPE_CHECKING = False
@@ -85,6 +86,8 @@ class Records(RequestTable):
         known = frozenset(item.name for item in inputs)
         try:
             if self._known is not None:
+                from ..scorecard.names import aliases
+
                 found = aliases(self._known, known)
                 spelled = {item.name: found.get(item.name, item.name) for item in inputs}
                 return {
@@ -100,35 +103,6 @@ class Records(RequestTable):
 
     def foreign(self, inputs: "Sequence[Input]") -> bool:
         return all(none_of(inputs, row) for row in self.data)
-
-
-class ColumnLists(RequestTable):
-    """Lists of values of equal length, by column name."""
-
-    __slots__ = ("count", "data")
-
-    def __init__(self, data: "Mapping[str, list]") -> None:
-        self.count = -1
-        for name, values in data.items():
-            if not isinstance(values, list):
-                raise RequestError(f"column {shown(name)}: expected a list of values, found {kind(values)}")
-            if self.count not in (-1, len(values)):
-                raise RequestError(
-                    f"column {shown(name)}: expected {self.count} values as in the other columns, found {len(values)}"
-                )
-            self.count = len(values)
-        self.data, self.count = data, max(self.count, 0)
-
-    def rows(self) -> "Iterator[dict[str, Any]]":
-        names = list(self.data)
-        for values in zip(*self.data.values(), strict=True):
-            yield dict(zip(names, values, strict=True))
-
-    def columns(self, inputs: "Sequence[Input]") -> "Mapping[str, list]":
-        return self.data
-
-    def foreign(self, inputs: "Sequence[Input]") -> bool:
-        return none_of(inputs, self.data)
 
 
 def none_of(inputs: "Sequence[Input]", names: "Iterable[str]") -> bool:

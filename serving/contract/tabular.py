@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import RequestError
+from .forms import listed
 from .json_text import BOM, loads, text
 from .limits import Limits
 from .matrix import Matrix
-from .questions import listed
 from .tables import RequestTable
 
 # Separators of CSV other than the comma, and the number of bytes in which the header line is searched.

@@ -1,8 +1,9 @@
 """MLflow's deployment plugin for AWS Lambda: ``mlflow deployments ... -t aws-lambda:/REGION``.
 
-``client`` is what MLflow calls, ``settings`` what its options may say. ``packages`` makes what is wanted of a model;
-``deploying`` compares it with what is there, by ``function``, ``role`` and ``extras``; ``shifting`` moves the requests,
-by the state in ``traffic`` and what ``metrics`` say. ``aws`` is the only way to AWS.
+``client`` is what MLflow calls, ``settings`` the options of its commands. ``packages`` makes what is wanted of a model;
+``deploying`` compares it with what is there, by ``function``, ``role`` and ``extras``; ``describing`` tells what is
+there; ``shifting`` moves the requests, by the state in ``traffic`` and the figures of ``metrics``. ``aws`` is the only
+way to AWS.
 """
 
 from .client import LambdaDeploymentClient

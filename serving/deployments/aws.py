@@ -1,24 +1,15 @@
-"""The edge to AWS: every call goes through here, is tried again where that can help, and fails in one line."""
+"""The edge to AWS: every call goes through here, and is tried again where that can help."""
 
-import re
+import functools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry.cli.text import closest, one_line
+from registry.cli.text import did_you_mean, one_line
 
-from .errors import (
-    ABORTED,
-    INTERNAL_ERROR,
-    INVALID_PARAMETER_VALUE,
-    PERMISSION_DENIED,
-    RESOURCE_CONFLICT,
-    RESOURCE_DOES_NOT_EXIST,
-    TEMPORARILY_UNAVAILABLE,
-    DeploymentError,
-)
+from .awserrors import ABSENT, CallRefused, Unreached, aws_errors, under_way, unready
+from .errors import INVALID_PARAMETER_VALUE, PERMISSION_DENIED, DeploymentError
 
 #: Tries of a call that is throttled, or whose connection is lost or answered with 5xx: botocore's, with its backoff.
 TRIES = 6
@@ -28,44 +19,6 @@ PATIENCE = 120.0
 AWAY = 15.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 
-_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
-_CREDENTIALS = (
-    *("UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch"),
-    *("ExpiredToken", "ExpiredTokenException", "MissingAuthenticationToken", "IncompleteSignature"),
-)
-
-
-class CallRefused(DeploymentError):
-    """The cloud refused a call.
-
-    Parameters
-    ----------
-    code : the cloud's, such as ``ResourceNotFoundException``.
-    said : its own words.
-    status : of HTTP.
-    """
-
-    def __init__(self, message: str, error_code: int, *, code: str, said: str, status: int):
-        super().__init__(message, error_code)
-        self.code, self.said, self.status = code, said, status
-
-    @property
-    def there(self) -> bool:
-        """Whether what was to be made is there already, or is being changed."""
-        return self.status == 409
-
-
-class Unreached(DeploymentError):
-    """Nobody answered a call."""
-
-
-#: Told of every call before it is made; a test's may raise, as if the process had died.
-Observer = Callable[[str], None]
-
-
-def unobserved(call: str) -> None:
-    """The observer that watches nothing."""
-
 
 @dataclass
 class Cloud:
@@ -74,13 +27,11 @@ class Cloud:
     Parameters
     ----------
     session : of boto3; its clients are made when they are first needed.
-    observe : told of each call, ``lambda.CreateFunction``, before it is made.
     clock, sleep : seconds since 1970, and to wait; a test may have its own.
     """
 
     region: str
     session: Any
-    observe: Observer = unobserved
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -123,7 +74,6 @@ class Cloud:
 
     def _trying(self, service: str, operation: str, made: Callable[[Any], Any]) -> Any:
         """Make a call, again and again where AWS is away; botocore itself gives up within two seconds then."""
-        self.observe(f"{service}.{operation}")
 
         def attempt() -> Any:
             with aws_errors(service, operation, self.region):
@@ -158,7 +108,7 @@ class Cloud:
         try:
             return self.call(service, operation, **parameters)
         except CallRefused as error:
-            if error.code in _ABSENT:
+            if error.code in ABSENT:
                 return None
             raise
 
@@ -190,18 +140,14 @@ class Cloud:
         """
         from botocore.exceptions import WaiterError
 
-        self.observe(f"lambda.{waiter}")
         with aws_errors("lambda", waiter, self.region):
             try:
                 self.client("lambda").get_waiter(waiter).wait(**parameters)
             except WaiterError as error:
-                raise _unready(error, waiter, what) from None
+                raise unready(error, waiter, what) from None
 
 
-_ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "ProvisionedConcurrencyConfigNotFoundException")
-
-
-def connect(region: str, *, observe: Observer = unobserved) -> Cloud:
+def connect(region: str) -> Cloud:
     """The cloud of a region, after what can be known without a call: that the region exists, and that there are keys.
 
     Raises
@@ -209,11 +155,10 @@ def connect(region: str, *, observe: Observer = unobserved) -> Cloud:
     DeploymentError
         if one of them is missing.
     """
-    import boto3
     from botocore.exceptions import BotoCoreError
 
     with aws_errors("credentials", "find", region):
-        session = boto3.session.Session()
+        session = _session()
         try:
             found = session.get_credentials()
             found and found.get_frozen_credentials()
@@ -226,7 +171,7 @@ def connect(region: str, *, observe: Observer = unobserved) -> Cloud:
         raise DeploymentError(
             "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", PERMISSION_DENIED
         )
-    return Cloud(region, session, observe)
+    return Cloud(region, session)
 
 
 def region(named: str) -> str:
@@ -241,10 +186,8 @@ def region(named: str) -> str:
     DeploymentError
         if there is none, or it is not known.
     """
-    import boto3
-
     with aws_errors("settings", "read", named):
-        session = boto3.session.Session()
+        session = _session()
         name = named or session.region_name
     if not name:
         raise DeploymentError(
@@ -257,8 +200,7 @@ def region(named: str) -> str:
         for one in session.get_available_regions("lambda", partition)
     ]
     if name not in known:
-        near = closest(name, known)
-        hint = f"did you mean {near}?" if near else "regions are written as eu-central-1"
+        hint = did_you_mean(name, known, otherwise="regions are written as eu-central-1")
         raise DeploymentError(
             f"unknown AWS region {name!r}; {hint} (one that is newer than this boto3 needs a newer boto3)",
             INVALID_PARAMETER_VALUE,
@@ -266,86 +208,22 @@ def region(named: str) -> str:
     return name
 
 
-def under_way(error: CallRefused) -> bool:
-    """Whether a call was refused because another change of the function is not finished."""
-    return error.there and re.search("in progress|at this time", error.said) is not None
+def _session() -> Any:
+    """A session of boto3 with the settings and credentials of now."""
+    import boto3
+    import botocore.session
+
+    core = botocore.session.get_session()
+    core.get_component("data_loader").file_loader = _files()
+    return boto3.session.Session(botocore_session=core)
 
 
-@contextmanager
-def aws_errors(service: str, operation: str, region: str) -> Iterator[None]:
-    """Turn what boto3 raises inside the block into a DeploymentError of one line."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.parsers import ResponseParserError
+@functools.cache
+def _files() -> Any:
+    """What reads botocore's descriptions of endpoints and services: each once, for it takes up to a quarter second."""
+    from botocore.loaders import JSONFileLoader
 
-    try:
-        yield
-    except ClientError as error:
-        raise _refused(error, f"{service} {operation}") from None
-    except BotoCoreError as error:
-        raise _unreached(error, f"{service} {operation}", region) from None
-    except ResponseParserError:
-        raise DeploymentError(
-            f"what answered {service} {operation} in {region} is not AWS; look at AWS_ENDPOINT_URL and at proxies"
-        ) from None
+    class Kept(JSONFileLoader):
+        load_file = functools.cache(JSONFileLoader.load_file)
 
-
-def _refused(error: Any, call: str) -> CallRefused:
-    answer = error.response
-    code, said = answer["Error"].get("Code", ""), one_line(answer["Error"].get("Message") or error)
-    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    tries = answer.get("ResponseMetadata", {}).get("RetryAttempts", 0) + 1
-    if code in _DENIED:
-        kind, advice = PERMISSION_DENIED, "give the user or role of these credentials that right"
-    elif code in _CREDENTIALS:
-        kind, advice = PERMISSION_DENIED, "the AWS credentials are wrong or have expired: correct them"
-    elif code in _ABSENT:
-        kind, advice = RESOURCE_DOES_NOT_EXIST, ""
-    elif code == "PreconditionFailedException":
-        kind, advice = ABORTED, "somebody else changed it at the same moment: run the command again"
-    elif status == 409 or code == "ResourceAlreadyExistsException":
-        kind, advice = RESOURCE_CONFLICT, ""
-    elif status == 429 or "Throttl" in code or "TooManyRequests" in code:
-        kind, advice = TEMPORARILY_UNAVAILABLE, f"throttled in {tries} tries: run the command again later"
-    elif status >= 500:
-        kind, advice = TEMPORARILY_UNAVAILABLE, f"failed in {tries} tries: run the command again later"
-    elif status and status < 500:
-        kind, advice = INVALID_PARAMETER_VALUE, ""
-    else:
-        kind, advice = INTERNAL_ERROR, ""
-    text = f"AWS refused {call} ({code or status}): {said}" + (f"; {advice}" if advice else "")
-    return CallRefused(text, kind, code=code, said=said, status=status)
-
-
-def _unreached(error: Any, call: str, region: str) -> DeploymentError:
-    from botocore.exceptions import (
-        ConnectionError,
-        HTTPClientError,
-        NoCredentialsError,
-        ParamValidationError,
-        ProfileNotFound,
-    )
-
-    said = one_line(error)
-    if isinstance(error, (ProfileNotFound, NoCredentialsError)):
-        return DeploymentError(f"{said}; correct AWS_PROFILE, or set AWS_ACCESS_KEY_ID", PERMISSION_DENIED)
-    if isinstance(error, (HTTPClientError, ConnectionError)):
-        return Unreached(f"AWS is not reached for {call} in {region}: {said}; run the command again", ABORTED)
-    if isinstance(error, ParamValidationError):
-        return DeploymentError(f"{call}: {said}", INVALID_PARAMETER_VALUE)
-    return DeploymentError(f"{call} failed: {said}")
-
-
-def _unready(error: Any, waiter: str, what: str) -> DeploymentError:
-    from botocore.exceptions import ClientError
-
-    last = error.last_response or {}
-    if last.get("Error"):
-        return _refused(ClientError(last, waiter), f"lambda {waiter}")
-    state = last.get("Configuration", last)
-    for name in ("LastUpdateStatus", "State"):
-        if state.get(name) == "Failed":
-            reason = state.get(f"{name}Reason") or state.get(f"{name}ReasonCode") or "no reason is given"
-            return DeploymentError(f"{what} failed: {one_line(reason)}", INVALID_PARAMETER_VALUE)
-    return DeploymentError(
-        f"{what} is not ready yet ({one_line(error)}); run the command again", TEMPORARILY_UNAVAILABLE
-    )
+    return Kept()

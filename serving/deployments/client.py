@@ -6,11 +6,10 @@ from typing import Any
 import click
 from mlflow.deployments import BaseDeploymentClient, PredictionsResponse
 
-from registry.cli.terminal import say
 from registry.client import settle
 from registry.redaction import redacted
 
-from . import aws, commandline, deploying, dryrun, packages, predicting, settings
+from . import aws, commandline, deploying, describing, dryrun, packages, predicting, settings
 from .aws import Cloud
 from .errors import INVALID_PARAMETER_VALUE, DeploymentError, deployment_errors
 from .packages import Package
@@ -67,8 +66,9 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         if given.dry_run:
             return _planned(name, dryrun.creation(name, region, package, given))
         cloud = self._connect(region)
-        deploying.create(cloud, name, package, given, say=say)
-        return deploying.describe(cloud, name)
+        with commandline.steps_shown():
+            deploying.create(cloud, name, package, given)
+        return describing.describe(cloud, name)
 
     def update_deployment(
         self,
@@ -96,17 +96,21 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         """
         region, given = self._begin(UPDATE, name, config, flavor, endpoint)
         if given.rollback and model_uri:
-            raise DeploymentError("a rollback goes to the version before; give no --model-uri", INVALID_PARAMETER_VALUE)
+            raise DeploymentError(
+                "a rollback returns to the previous version; give no --model-uri", INVALID_PARAMETER_VALUE
+            )
         package = _package(model_uri, name, given) if model_uri else None
         if given.dry_run:
             return _planned(name, dryrun.change(name, region, package, given))
         cloud = self._connect(region)
         if given.rollback:
-            deploying.roll_back(cloud, name, say=say)
+            with commandline.steps_shown():
+                deploying.roll_back(cloud, name)
         else:
-            package = package or _package(deploying.live_model(cloud, name), name, given)
-            deploying.update(cloud, name, package, given, is_current=packages.is_current(model_uri, package), say=say)
-        return deploying.describe(cloud, name)
+            package = package or _package(describing.live_model(cloud, name), name, given)
+            with commandline.steps_shown():
+                deploying.update(cloud, name, package, given, is_current=packages.is_current(model_uri, package))
+        return describing.describe(cloud, name)
 
     def delete_deployment(
         self, name: str, config: Mapping[str, Any] | None = None, endpoint: str | None = None
@@ -121,11 +125,12 @@ class LambdaDeploymentClient(BaseDeploymentClient):
         if given.dry_run:
             _planned(name, dryrun.deletion(name, region, given))
             return
-        deploying.delete(self._connect(region), name, given, say=say)
+        with commandline.steps_shown():
+            deploying.delete(self._connect(region), name, given)
 
     def list_deployments(self, endpoint: str | None = None) -> list[dict[str, Any]]:
         """The deployments of the region: name, model, version, and where the requests go."""
-        return deploying.listed(self._connect(self._region(endpoint)))
+        return describing.listed(self._connect(self._region(endpoint)))
 
     def get_deployment(self, name: str, endpoint: str | None = None) -> dict[str, Any]:
         """What is to be known of a deployment.
@@ -136,7 +141,7 @@ class LambdaDeploymentClient(BaseDeploymentClient):
             if there is none of that name.
         """
         region = self._region(endpoint)
-        return deploying.describe(self._connect(region), settings.name(name))
+        return describing.describe(self._connect(region), settings.name(name))
 
     def predict(
         self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None

@@ -1,8 +1,11 @@
 """What ``mlflow deployments`` was really asked, where one of its commands is what runs."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
+
+from registry.cli import log_output
 
 
 def running() -> click.Context | None:
@@ -13,6 +16,11 @@ def running() -> click.Context | None:
     from mlflow.deployments.cli import commands
 
     return context if context.command in commands.commands.values() else None
+
+
+def steps_shown() -> AbstractContextManager[None]:
+    """Print what is logged in the block, if MLflow's command runs; a program that calls the client has handlers."""
+    return log_output.shown() if running() else nullcontext()
 
 
 def input_file() -> bytes | None:

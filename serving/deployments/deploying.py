@@ -4,56 +4,31 @@ Nothing is remembered but in the cloud itself, so a command that was stopped any
 again, and one that has nothing left to do changes nothing.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-from mlflow.protos.databricks_pb2 import ErrorCode
-
+from registry import logs
 from serving.models import registered
 from serving.models.uri import VersionURI
 
-from . import extras, function, packages, role, shifting, traffic
+from . import describing, extras, function, packages, role, shifting, traffic
 from .aws import Cloud
-from .errors import ABORTED, INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, DeploymentError
+from .completed import CompletedSteps
+from .errors import INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, DeploymentError
 from .function import WantedVersion
 from .metrics import HandlerMetrics
 from .packages import Package
 from .settings import DeploymentOptions
-from .shifting import IsCurrent, Say, Trial
-from .traffic import AliasState, AliasTraffic
+from .shifting import IsCurrent, Trial
+from .traffic import AliasTraffic
+
+_log = logs.get_logger(__name__)
 
 #: So many published versions are kept, whatever points to them.
 KEPT = 20
 
 
-class Steps:
-    """What a command has made so far, for the person and for an error's words."""
-
-    def __init__(self, say: Say):
-        self.made: list[str] = []
-        self.say = say
-
-    def done(self, words: str) -> None:
-        """Something was made."""
-        self.made.append(words)
-        self.say(words)
-
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        """Let an error inside the block say what was made before it."""
-        try:
-            yield
-        except DeploymentError as error:
-            if not self.made:
-                raise
-            raise DeploymentError(
-                f"{error.message}; done so far: {', '.join(self.made)}; the same command again goes on from there",
-                ErrorCode.Value(error.error_code),
-            ) from error
-
-
-def create(cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, *, say: Say) -> None:
+def create(cloud: Cloud, name: str, package: Package, settings: DeploymentOptions) -> None:
     """Create a deployment, or finish one that was begun; what is there already as wanted is left as it is.
 
     Raises
@@ -61,29 +36,29 @@ def create(cloud: Cloud, name: str, package: Package, settings: DeploymentOption
     DeploymentError
         if there is a deployment of that name with another model or other settings.
     """
-    progress = Steps(say)
-    with progress.told():
+    completed = CompletedSteps()
+    with completed.told():
         found = function.find(cloud, name)
         pointed = traffic.read(cloud, name) if found else None
         if pointed:
-            live = _configuration(cloud, name, pointed.traffic.version)
+            live = describing.configuration(cloud, name, pointed.traffic.version)
             _refuse_another(name, live, package.wanted(settings.role or live["Role"]))
         arn = settings.role
         if settings.create_role:
             allowed = packages.permissions(name, package.wanted("").configuration)
             arn, changed = role.ensure(cloud, name, allowed, tags=settings.tags)
             if changed:
-                progress.done(f"role {arn}")
+                completed.done(f"role {arn}")
         wanted = package.wanted(arn)
-        _keep_logs(cloud, name, package, settings, progress)
+        _keep_logs(cloud, name, package, settings, completed)
         if found is None:
             function.create(cloud, name, wanted, tags=settings.tags, young_role=settings.create_role)
-            progress.done(f"function {name}")
-        number = pointed.traffic.version if pointed else _publish(cloud, name, wanted, progress)
-        _instances(cloud, name, number, package, found, progress)
+            completed.done(f"function {name}")
+        number = pointed.traffic.version if pointed else _publish(cloud, name, wanted, completed)
+        _instances(cloud, name, number, package, found, completed)
         if pointed is None:
-            shifting.shift(cloud, name, number, None, say=progress.done)
-        _around(cloud, name, settings, progress)
+            shifting.shift(cloud, name, number, None, completed)
+        _around(cloud, name, settings, completed)
 
 
 def update(
@@ -93,7 +68,6 @@ def update(
     settings: DeploymentOptions,
     *,
     is_current: IsCurrent = shifting.always,
-    say: Say,
 ) -> None:
     """Bring a deployment to another version, other settings, or both; what is not named stays as it is.
 
@@ -106,10 +80,10 @@ def update(
     DeploymentError
         if there is no such deployment, a trial went wrong, or somebody else changes it at the same time.
     """
-    progress = Steps(say)
-    with progress.told():
-        found, pointed = _there(cloud, name)
-        live = _configuration(cloud, name, pointed.traffic.version)
+    completed = CompletedSteps()
+    with completed.told():
+        found, pointed = describing.there(cloud, name)
+        live = describing.configuration(cloud, name, pointed.traffic.version)
         arn = settings.role or live["Role"]
         wanted = package.wanted(arn, instead=live)
         _same_roles(settings.trial, live, wanted)
@@ -117,29 +91,29 @@ def update(
             # What the version that answers needs stays allowed: it may be gone back to.
             allowed = packages.permissions(name, live, wanted.configuration)
             if role.ensure(cloud, name, allowed, tags=settings.tags)[1]:
-                progress.done(f"role {arn}")
+                completed.done(f"role {arn}")
         if package.log_days:
-            _keep_logs(cloud, name, package, settings, progress)
+            _keep_logs(cloud, name, package, settings, completed)
         number = _as_it_is(cloud, name, wanted, live, pointed.traffic, package)
         if number is None:
-            number = _publish(cloud, name, wanted, progress)
-        _instances(cloud, name, number, package, found, progress)
+            number = _publish(cloud, name, wanted, completed)
+        _instances(cloud, name, number, package, found, completed)
         own: dict[str, HandlerMetrics] = {}
         if settings.trial:
             both = {version: _own(cloud, name, version) for version in (number, pointed.traffic.version)}
             own = {version: one for version, one in both.items() if one}
         try:
-            now = shifting.shift(cloud, name, number, settings.trial, own=own, is_current=is_current, say=progress.done)
+            now = shifting.shift(cloud, name, number, settings.trial, completed, own=own, is_current=is_current)
         except DeploymentError:
             # It may have been taken back. A process that is killed here leaves this to the next command.
-            _release(cloud, name, progress)
+            _release(cloud, name, completed)
             raise
-        _release(cloud, name, progress)
-        _around(cloud, name, settings, progress)
-        _prune(cloud, name, now, say)
+        _release(cloud, name, completed)
+        _around(cloud, name, settings, completed)
+        _prune(cloud, name, now)
 
 
-def roll_back(cloud: Cloud, name: str, *, say: Say) -> None:
+def roll_back(cloud: Cloud, name: str) -> None:
     """Give the requests back to the version that had them before, at once.
 
     Raises
@@ -147,127 +121,30 @@ def roll_back(cloud: Cloud, name: str, *, say: Say) -> None:
     DeploymentError
         if there is no such deployment, or no version to go back to.
     """
-    progress = Steps(say)
-    with progress.told():
-        _there(cloud, name)
+    completed = CompletedSteps()
+    with completed.told():
+        describing.there(cloud, name)
         kept = extras.provisioned(cloud, name)
-        now = shifting.back(cloud, name, say=progress.done)
+        now = shifting.back(cloud, name, completed)
         # At once: instances are kept ready for the version afterwards, as many as for the one that was left.
         if kept and now.version not in kept:
             extras.provision(cloud, name, now.version, max(kept.values()), kept)
-            progress.done(f"instances for version {now.version}")
-        _release(cloud, name, progress)
+            completed.done(f"instances for version {now.version}")
+        _release(cloud, name, completed)
 
 
-def delete(cloud: Cloud, name: str, settings: DeploymentOptions, *, say: Say) -> None:
+def delete(cloud: Cloud, name: str, settings: DeploymentOptions) -> None:
     """Delete a deployment with all its versions, its URL and the role that was made for it; gone already is fine."""
-    progress = Steps(say)
-    with progress.told():
+    completed = CompletedSteps()
+    with completed.told():
         if function.find(cloud, name):
             # Its versions, aliases, URL and instances go with it.
             cloud.find("lambda", "delete_function", FunctionName=name)
-            progress.done(f"function {name} deleted")
+            completed.done(f"function {name} deleted")
         if gone := role.delete(cloud, name):
-            progress.done(f"role {gone} deleted")
+            completed.done(f"role {gone} deleted")
         if settings.delete_logs and extras.delete_logs(cloud, name):
-            progress.done(f"log group {extras.log_group(name)} deleted")
-
-
-def describe(cloud: Cloud, name: str) -> dict[str, Any]:
-    """What is to be known of a deployment.
-
-    Raises
-    ------
-    DeploymentError
-        if there is none of that name.
-    """
-    found, pointed = _there(cloud, name)
-    now = pointed.traffic
-    live = _configuration(cloud, name, now.version)
-    about: dict[str, Any] = {
-        **_summary(live),
-        "region": cloud.region,
-        "version": now.version,
-        "traffic": now.said(),
-        "before": now.before,
-        "state": live.get("State"),
-        "code": live.get("CodeSha256"),
-        "arn": f"{found['Configuration']['FunctionArn']}:{traffic.ALIAS}",
-        "url": extras.url(cloud, name),
-    }
-    if now.trying:
-        tried = _configuration(cloud, name, now.trying)
-        about["trying"] = {
-            "model_uri": function.model(tried),
-            "version": now.trying,
-            "share": now.share,
-            "until": now.since + now.bake,
-        }
-    if now.refused or now.left:
-        about["taken_back"] = now.refused or now.left
-    settings = ("Runtime", "MemorySize", "Timeout", "Architectures", "Role", "KMSKeyArn")
-    about["settings"] = {key: live[key] for key in settings if live.get(key)}
-    return about
-
-
-def listed(cloud: Cloud) -> list[dict[str, Any]]:
-    """The deployments of a region, and what each answers with."""
-    found = []
-    for latest in cloud.pages("lambda", "list_functions", "Functions"):
-        if function.model(latest) is None:
-            continue
-        name = latest["FunctionName"]
-        pointed = traffic.read(cloud, name)
-        if pointed is None:
-            found.append({**_summary(latest), "version": None, "traffic": "not finished: run `create` again"})
-            continue
-        live = _configuration(cloud, name, pointed.traffic.version)
-        found.append({**_summary(live), "version": pointed.traffic.version, "traffic": pointed.traffic.said()})
-    return found
-
-
-def live_model(cloud: Cloud, name: str) -> str:
-    """The URI of the model that a deployment answers with.
-
-    Raises
-    ------
-    DeploymentError
-        if there is no such deployment, or its version was published by other means.
-    """
-    _, pointed = _there(cloud, name)
-    uri = function.model(_configuration(cloud, name, pointed.traffic.version))
-    if uri is None:
-        raise DeploymentError(
-            f"version {pointed.traffic.version} of {name!r} does not say what model it is of: give --model-uri",
-            INVALID_PARAMETER_VALUE,
-        )
-    return uri
-
-
-def _there(cloud: Cloud, name: str) -> tuple[dict[str, Any], AliasState]:
-    found = function.find(cloud, name)
-    pointed = traffic.read(cloud, name) if found else None
-    if found is None or pointed is None:
-        there = (
-            "is not finished: run `create` again" if found else f"is not in {cloud.region}: see `list`, or `create` it"
-        )
-        raise DeploymentError(f"the deployment {name!r} {there}", RESOURCE_DOES_NOT_EXIST)
-    return found, pointed
-
-
-def _configuration(cloud: Cloud, name: str, version: str) -> dict[str, Any]:
-    found = function.configuration(cloud, name, version)
-    if found is None:
-        raise DeploymentError(f"version {version} of {name!r} is gone: `update` it to another model", ABORTED)
-    return found
-
-
-def _summary(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": configuration["FunctionName"],
-        "flavor": "python_function",
-        "model_uri": function.model(configuration),
-    }
+            completed.done(f"log group {extras.log_group(name)} deleted")
 
 
 def _refuse_another(name: str, live: Mapping[str, Any], wanted: WantedVersion) -> None:
@@ -279,7 +156,7 @@ def _refuse_another(name: str, live: Mapping[str, Any], wanted: WantedVersion) -
         differing.insert(0, "its code")
     if differing:
         raise DeploymentError(
-            f"the deployment {name!r} is there already, and different ({', '.join(differing)}): `update` it",
+            f"the deployment {name!r} exists already, and differs ({', '.join(differing)}): `update` it",
             RESOURCE_ALREADY_EXISTS,
         )
 
@@ -308,36 +185,38 @@ def _as_it_is(
     return now.before if same else None
 
 
-def _keep_logs(cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, progress: Steps) -> None:
+def _keep_logs(
+    cloud: Cloud, name: str, package: Package, settings: DeploymentOptions, completed: CompletedSteps
+) -> None:
     key = package.configuration.get("KMSKeyArn") or None
     if extras.keep_logs(cloud, name, package.log_days, key=key, tags=settings.tags):
-        progress.done(f"log group {extras.log_group(name)}")
+        completed.done(f"log group {extras.log_group(name)}")
 
 
-def _publish(cloud: Cloud, name: str, wanted: WantedVersion, progress: Steps) -> str:
+def _publish(cloud: Cloud, name: str, wanted: WantedVersion, completed: CompletedSteps) -> str:
     number, made = function.publish(cloud, name, wanted)
     if made:
-        progress.done(f"version {number} of function {name}")
+        completed.done(f"version {number} of function {name}")
     return number
 
 
 def _instances(
-    cloud: Cloud, name: str, number: str, package: Package, found: Mapping[str, Any] | None, progress: Steps
+    cloud: Cloud, name: str, number: str, package: Package, found: Mapping[str, Any] | None, completed: CompletedSteps
 ) -> None:
     """Reserve and keep ready as many instances as wanted, or as there are."""
     if package.reserved is not None and extras.reserve(cloud, name, package.reserved, found):
-        progress.done(f"{package.reserved if package.reserved >= 0 else 'no'} instances reserved")
+        completed.done(f"{package.reserved if package.reserved >= 0 else 'no'} instances reserved")
     now = extras.provisioned(cloud, name) if found or package.provisioned else {}
     count = package.provisioned if package.provisioned is not None else max(now.values(), default=0)
     if count and extras.provision(cloud, name, number, count, now):
-        progress.done(f"{count} instances kept ready for version {number}")
+        completed.done(f"{count} instances kept ready for version {number}")
     if package.provisioned == 0 and now:
         for version in now:
             extras.release(cloud, name, version)
-        progress.done("no instances kept ready")
+        completed.done("no instances kept ready")
 
 
-def _release(cloud: Cloud, name: str, progress: Steps) -> None:
+def _release(cloud: Cloud, name: str, completed: CompletedSteps) -> None:
     """Keep instances ready only for versions that requests go to."""
     kept = extras.provisioned(cloud, name)
     pointed = traffic.read(cloud, name) if kept else None
@@ -346,36 +225,36 @@ def _release(cloud: Cloud, name: str, progress: Steps) -> None:
     for version in kept:
         if version not in (pointed.traffic.version, pointed.traffic.trying):
             extras.release(cloud, name, version)
-            progress.done(f"no instances kept ready for version {version} any more")
+            completed.done(f"no instances kept ready for version {version} any more")
 
 
-def _prune(cloud: Cloud, name: str, now: AliasTraffic, say: Say) -> None:
+def _prune(cloud: Cloud, name: str, now: AliasTraffic) -> None:
     """Delete versions that are out of use: what Lambda holds of an account's code is limited."""
     keep = {one for one in (now.version, now.before, now.left, now.refused) if one}
     try:
         gone = function.prune(cloud, name, keep=keep, newest=KEPT)
     except DeploymentError as error:
         # The deployment is as it should be; the next update comes to this again.
-        say(f"versions out of use are not deleted: {error.message}")
+        _log.warning("versions out of use are not deleted: %s", error.message)
     else:
         if gone:
-            say(f"versions out of use deleted: {', '.join(gone)}")
+            _log.info("versions out of use deleted: %s", ", ".join(gone))
 
 
-def _around(cloud: Cloud, name: str, settings: DeploymentOptions, progress: Steps) -> None:
+def _around(cloud: Cloud, name: str, settings: DeploymentOptions, completed: CompletedSteps) -> None:
     if settings.url:
         address, made = extras.open_url(cloud, name)
         if made:
-            progress.done(f"function URL {address}")
+            completed.done(f"function URL {address}")
     if settings.tags:
         found = function.find(cloud, name)
         if found and extras.tag(cloud, found, settings.tags):
-            progress.done("tags")
+            completed.done("tags")
 
 
 def _own(cloud: Cloud, name: str, version: str) -> HandlerMetrics | None:
     """Where the handler of a version writes its own metrics; None where its model has no version there."""
-    configuration = _configuration(cloud, name, version)
+    configuration = describing.configuration(cloud, name, version)
     deployed = registered(function.model(configuration) or "")
     variables = (configuration.get("Environment") or {}).get("Variables") or {}
     if not isinstance(deployed, VersionURI):

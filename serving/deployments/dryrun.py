@@ -96,8 +96,8 @@ def _told(
 
 def _instances(given: DeploymentOptions) -> list[str]:
     found = []
-    if given.reserved is not None:
-        found.append(f"{given.reserved} instances reserved" if given.reserved >= 0 else "no instances reserved")
+    if (reserved := given.reserved_concurrency) is not None:
+        found.append(f"{reserved if reserved >= 0 else 'no'} instances reserved")
     if provisioned := given.package.get("provisioned_concurrency"):
         found.append(f"{provisioned} instances kept ready")
     return found

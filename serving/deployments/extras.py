@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .aws import PATIENCE, CallRefused, Cloud
+from .aws import PATIENCE, Cloud
+from .awserrors import CallRefused
 from .errors import TEMPORARILY_UNAVAILABLE, DeploymentError
 from .traffic import ALIAS
 
@@ -108,7 +109,7 @@ def provision(cloud: Cloud, name: str, version: str, count: int, now: Mapping[st
         if found["Status"] == "FAILED" or cloud.clock() > deadline:
             reason = found.get("StatusReason") or f"not ready within {_STARTING:.0f} s"
             raise DeploymentError(
-                f"{count} instances for version {version} of {name!r} are not to be had: {reason}",
+                f"{count} instances for version {version} of {name!r} are not available: {reason}",
                 TEMPORARILY_UNAVAILABLE,
             )
         cloud.sleep(_LOOK)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .aws import CallRefused, Cloud
+from .aws import Cloud
+from .awserrors import CallRefused
 from .errors import ABORTED, INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, DeploymentError
 
 #: The tag that tells our functions and roles from all others.
@@ -96,7 +97,7 @@ def described(uri: str) -> str:
     text = DESCRIPTION + uri
     if len(text) > _LONGEST:
         raise DeploymentError(
-            f"the model {uri[:40]}... has a name that is too long to be kept with a function: a function's "
+            f"the model {uri[:40]}... has too long a name for a function: a function's "
             f"description holds {_LONGEST} characters, this has {len(text)}",
             INVALID_PARAMETER_VALUE,
         )
@@ -242,8 +243,8 @@ def _bring(cloud: Cloud, name: str, wanted: WantedVersion) -> dict[str, Any]:
     latest = _latest(cloud, name)
     if (latest.get("PackageType") or ZIP) != wanted.code.kind:
         raise DeploymentError(
-            f"{name!r} is a function of kind {latest.get('PackageType')}, and this model wants one of kind "
-            f"{wanted.code.kind}, which the cloud cannot make of it: deploy it under another name",
+            f"{name!r} is a function of kind {latest.get('PackageType')}, and this model needs one of kind "
+            f"{wanted.code.kind}, which cannot be changed: deploy it under another name",
             INVALID_PARAMETER_VALUE,
         )
     if changes := wanted.differing(latest):

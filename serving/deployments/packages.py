@@ -140,8 +140,8 @@ def plan(uri: str, name: str, given: DeploymentOptions) -> Package:
         if the model cannot be had, or is damaged.
     """
     options = {**given.package, "name": name, "front": "none"}
-    if given.reserved is not None and given.reserved >= 0:
-        options["reserved_concurrency"] = str(given.reserved)
+    if given.reserved_concurrency is not None and given.reserved_concurrency >= 0:
+        options["reserved_concurrency"] = str(given.reserved_concurrency)
     try:
         planned = packaging.plan(uri, TARGET, options=options, allow_ungated=given.allow_ungated)
     except ServingError as error:
@@ -149,7 +149,7 @@ def plan(uri: str, name: str, given: DeploymentOptions) -> Package:
         raise ServingError(text) from error
     if planned.variant == CONTAINER and not given.image:
         raise ServingError(
-            f"{uri} wants an image ({planned.reason}): build it (`python -m serving package {uri} --target {TARGET} "
+            f"{uri} needs an image ({planned.reason}): build it (`python -m serving package {uri} --target {TARGET} "
             "-o FOLDER`), push it to ECR, and give -C image=REPOSITORY@sha256:..."
         )
     if planned.variant != CONTAINER and given.image:
@@ -182,7 +182,7 @@ def _package(planned: PackagePlan, given: DeploymentOptions) -> Package:
         chosen=frozenset(CONFIGURED[option] for option in given.package if option in CONFIGURED),
         variables={**planned.environment, **given.environment},
         log_days=int(said["LogRetentionInDays"]) if days else None,
-        reserved=given.reserved,
+        reserved=given.reserved_concurrency,
         provisioned=int(said["ProvisionedConcurrentExecutions"]) if kept_ready else None,
         plan=planned,
     )

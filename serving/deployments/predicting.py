@@ -33,7 +33,8 @@ def body(inputs: Any) -> bytes:
     content = text if isinstance(text, bytes) else text.encode()
     if len(content) > MOST:
         raise DeploymentError(
-            f"the request is of {len(content):,} bytes, Lambda takes {MOST:,}: ask in several", INVALID_PARAMETER_VALUE
+            f"the request is of {len(content):,} bytes, Lambda takes {MOST:,}: split it into several",
+            INVALID_PARAMETER_VALUE,
         )
     return content
 
@@ -79,7 +80,7 @@ def ask(cloud: Cloud, name: str, content: bytes) -> dict[str, Any]:
         said = (value.get("errorMessage") if isinstance(value, dict) else None) or answer["FunctionError"]
         raise DeploymentError(f"{name!r} failed ({kind or 'Error'}): {said}; look at its log")
     if not isinstance(value, dict) or not {"predictions", "prediction", "error_code"} & value.keys():
-        raise DeploymentError(f"{name!r} answers, but not as the contract does; look at its log")
+        raise DeploymentError(f"{name!r} answers, but not in the expected form; look at its log")
     if "error_code" in value:
         raise DeploymentError(f"{name!r} refuses the request: {value.get('message')}", INVALID_PARAMETER_VALUE)
     return value

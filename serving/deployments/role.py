@@ -8,7 +8,8 @@ from typing import Any
 from serving.packaging.aws_lambda import iam
 from serving.packaging.plan import Permission
 
-from .aws import CallRefused, Cloud
+from .aws import Cloud
+from .awserrors import CallRefused
 from .errors import RESOURCE_ALREADY_EXISTS, DeploymentError
 from .function import TAG
 

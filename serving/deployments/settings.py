@@ -1,9 +1,9 @@
-"""What ``-C name=value`` may say: read, checked, and told apart by what it is for, before anything is called."""
+"""The options ``-C name=value``: declared, read, and checked before anything is called."""
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
@@ -35,36 +35,6 @@ CONFIGURED: Mapping[str, str] = {
 }
 _TAKEN = (*CONFIGURED, "log_retention", "provisioned_concurrency")
 _BAKE = 600
-
-
-@dataclass(frozen=True)
-class DeploymentOptions:
-    """The options of a command.
-
-    Parameters
-    ----------
-    package : those of the package, as texts; only those that were given.
-    role : an ARN; empty where none is named.
-    reserved : how many instances; negative for no limit, None where nothing is said.
-    trial : how a new version is tried; None for all requests at once.
-    others : see ``OWN``.
-    """
-
-    package: Mapping[str, str] = field(default_factory=dict)
-    role: str = ""
-    create_role: bool = False
-    url: bool = False
-    tags: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    reserved: int | None = None
-    image: str = ""
-    allow_ungated: bool = False
-    dry_run: bool = False
-    rollback: bool = False
-    trial: Trial | None = None
-    delete_logs: bool = False
-    port: int = 8080
-    fetch: bool = False
 
 
 def _share(text: str) -> float:
@@ -122,51 +92,77 @@ _image = matching(
     "an image in ECR by its digest, 123456789012.dkr.ecr.REGION.amazonaws.com/NAME@sha256:... (a tag may be moved)",
 )
 
-_ROLE = Setting("role", "", f"ARN of the role that the function runs as [default: ${ROLE_VARIABLE}]", _role)
-_URL = Setting("url", False, "a function URL of its own; requests have to be signed (IAM)", yes_no)
-_TAGS = Setting("tags", {}, "of the function: team=credit,stage=live", _tags)
-_ENVIRONMENT = Setting("environment", {}, "the function's variables: LEVEL=info; a blank one is removed", _variables)
-_RESERVED = Setting("reserved_concurrency", None, "at most so many at once, kept free for it; or none", _reserved)
-_IMAGE = Setting("image", "", "for a model without a scorecard: its image, REPOSITORY@sha256:...", _image)
-_UNGATED = Setting("allow_ungated", False, "also a version whose gates did not pass, or that is not registered", yes_no)
-_DRY_RUN = Setting("dry_run", False, "say what would be done, and call no cloud", yes_no)
 
-_OF_A_FUNCTION = (_URL, _TAGS, _ENVIRONMENT, _RESERVED, _IMAGE, _UNGATED, _DRY_RUN)
+def _option(commands: Sequence[str], default: Any, help: str, read: Callable[[str], Any]) -> Any:
+    """Declare a field of :class:`DeploymentOptions` that is an option of these commands."""
+    setting = {"default": default, "help": help, "read": read}
+    return field(default_factory=lambda: default, metadata={"commands": commands, "setting": setting})
+
+
+@dataclass(frozen=True)
+class DeploymentOptions:
+    """The options of a command.
+
+    Parameters
+    ----------
+    reserved_concurrency : negative for no limit, None for what there is.
+    package : those of the package, as texts; only those that were given.
+    trial : how a new version is tried; None for all requests at once.
+    """
+
+    role: str = _option(
+        (CREATE, UPDATE), "", f"ARN of the role that the function runs as [create: ${ROLE_VARIABLE}]", _role
+    )
+    create_role: bool = _option(
+        (CREATE,), False, "make a role that may do what the package needs, and nothing else", yes_no
+    )
+    rollback: bool = _option((UPDATE,), False, "go back to the previous version at once; nothing else changes", yes_no)
+    url: bool = _option((CREATE, UPDATE), False, "a function URL of its own; requests have to be signed (IAM)", yes_no)
+    tags: Mapping[str, str] = _option((CREATE, UPDATE), {}, "tags of the function: team=credit,stage=live", _tags)
+    environment: Mapping[str, str] = _option(
+        (CREATE, UPDATE, RUN), {}, "the function's variables: LEVEL=info; a blank one is removed", _variables
+    )
+    reserved_concurrency: int | None = _option(
+        (CREATE, UPDATE), None, "the most instances at once, reserved for it; or none", _reserved
+    )
+    image: str = _option(
+        (CREATE, UPDATE), "", "the image of a model without a scorecard, REPOSITORY@sha256:...", _image
+    )
+    allow_ungated: bool = _option(
+        (CREATE, UPDATE, RUN), False, "deploy a version whose gates did not pass, or that is not registered", yes_no
+    )
+    delete_logs: bool = _option((DELETE,), False, "delete the log group, too", yes_no)
+    dry_run: bool = _option((CREATE, UPDATE, DELETE), False, "print what would be done, and call no cloud", yes_no)
+    port: int = _option((RUN,), 8080, "the port of this machine; 0 for any that is free", whole(0, 65_535))
+    fetch: bool = _option((RUN,), False, "fetch AWS's emulator (8 MB) where this machine has none", yes_no)
+    package: Mapping[str, str] = field(default_factory=dict)
+    trial: Trial | None = None
+
+
+#: The options of ``update`` that make a trial; all but the first need it.
+_TRIAL = (
+    Setting("canary", None, "the share of the requests that the new version gets first: 0.1", _share),
+    Setting("bake", None, f"how long the trial lasts, in seconds [with canary: {_BAKE}]", whole(1, 86_400)),
+    Setting("max_errors", 0.01, "by how much its share of failed requests may exceed the other's", _positive),
+    Setting(
+        "max_p99", None, "the most that its p99 may be, in ms [default: twice the other's, and at least 100]", _positive
+    ),
+    Setting("min_requests", 0, "how many requests it must have answered by the end", whole(0, 10**9)),
+    Setting("again", False, "try a version once more that was taken back", yes_no),
+)
+
+
+def _own(command: str) -> tuple[Setting, ...]:
+    found = tuple(
+        Setting(one.name, **one.metadata["setting"])
+        for one in fields(DeploymentOptions)
+        if command in one.metadata.get("commands", ())
+    )
+    return _TRIAL + found if command == UPDATE else found
+
 
 #: The options of each command that are the plugin's own; all but ``delete`` take the package's, too.
-OWN: Mapping[str, tuple[Setting, ...]] = {
-    CREATE: (
-        _ROLE,
-        Setting("create_role", False, "make a role that may do what the package needs, and nothing else", yes_no),
-        *_OF_A_FUNCTION,
-    ),
-    UPDATE: (
-        Setting("canary", None, "the share of requests that the new version gets first: 0.1", _share),
-        Setting(
-            "bake", None, f"how long it is tried with that share, in seconds [with canary: {_BAKE}]", whole(1, 86_400)
-        ),
-        Setting("max_errors", 0.01, "how much higher than the other's its share of failed requests may be", _positive),
-        Setting(
-            "max_p99", None, "what its p99 may be, in ms [default: twice the other's, and at least 100]", _positive
-        ),
-        Setting("min_requests", 0, "how many requests it has to have answered by the end", whole(0, 10**9)),
-        Setting("again", False, "try a version once more that was taken back", yes_no),
-        Setting("rollback", False, "back to the version before, at once; nothing else is changed", yes_no),
-        Setting("role", "", "ARN of another role to run as; not with canary", _role),
-        *_OF_A_FUNCTION,
-    ),
-    DELETE: (
-        Setting("delete_logs", False, "the log group, too", yes_no),
-        _DRY_RUN,
-    ),
-    RUN: (
-        Setting("port", 8080, "of this machine; 0 for any that is free", whole(0, 65_535)),
-        Setting("fetch", False, "fetch AWS's emulator (8 MB) where this machine has none", yes_no),
-        _ENVIRONMENT,
-        _UNGATED,
-    ),
-}
-_OF_A_TRIAL = ("bake", "max_errors", "max_p99", "min_requests", "again")
+OWN: Mapping[str, tuple[Setting, ...]] = {command: _own(command) for command in (CREATE, UPDATE, DELETE, RUN)}
 
 
 def options(command: str) -> tuple[Setting, ...]:
@@ -208,7 +204,7 @@ def _settled(command: str, values: dict[str, Any], package: dict[str, str], give
         trial = _trial(values, given)
     if values.get("rollback") and (others := given - {"rollback", "dry_run"}):
         raise DeploymentError(
-            f"a rollback goes to the version before, as it was; it takes no {', '.join(sorted(others))}",
+            f"a rollback returns to the previous version as it was; it takes no {', '.join(sorted(others))}",
             INVALID_PARAMETER_VALUE,
         )
     if values.get("create_role") and values.get("role"):
@@ -217,20 +213,20 @@ def _settled(command: str, values: dict[str, Any], package: dict[str, str], give
         values["role"] = _of_environment()
         if not values["role"]:
             raise DeploymentError(
-                f"no role for the function to run as: give -C role=ARN, set {ROLE_VARIABLE}, or let one be made with "
+                f"no role for the function: give -C role=ARN, set {ROLE_VARIABLE}, or create one with "
                 "-C create_role=true",
                 INVALID_PARAMETER_VALUE,
             )
-    fields = {name: value for name, value in values.items() if name in DeploymentOptions.__dataclass_fields__}
-    fields["reserved"] = values.get("reserved_concurrency")
-    return DeploymentOptions(**{**fields, "package": package, "trial": trial})
+    own = {one.name for one in fields(DeploymentOptions)}
+    chosen = {name: value for name, value in values.items() if name in own}
+    return DeploymentOptions(**chosen, package=package, trial=trial)
 
 
 def _trial(values: dict[str, Any], given: set[str]) -> Trial | None:
     if values["canary"] is None:
-        if idle := [name for name in _OF_A_TRIAL if name in given]:
+        if idle := [one.name for one in _TRIAL if one.name in given]:
             raise DeploymentError(
-                f"{', '.join(idle)}: of a trial, which canary asks for; give -C canary=0.1 with it",
+                f"{', '.join(idle)}: options of a trial; give -C canary=0.1 with them",
                 INVALID_PARAMETER_VALUE,
             )
         return None

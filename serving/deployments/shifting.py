@@ -4,16 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from registry import logs
 from registry.cli.text import one_line
 
 from . import metrics, traffic
 from .aws import Cloud
+from .completed import CompletedSteps
 from .errors import ABORTED, DeploymentError
 from .metrics import Bounds, HandlerMetrics
 from .traffic import AliasTraffic
 
-#: Is told what happens, in words.
-Say = Callable[[str], None]
+_log = logs.get_logger(__name__)
 
 #: Tells whether a version is still wanted.
 IsCurrent = Callable[[], bool]
@@ -49,10 +50,10 @@ def shift(
     name: str,
     version: str,
     trial: Trial | None,
+    completed: CompletedSteps,
     *,
     own: Mapping[str, HandlerMetrics] = MappingProxyType({}),
     is_current: IsCurrent = always,
-    say: Say,
 ) -> AliasTraffic:
     """Give a version the requests; go on where an earlier process stopped.
 
@@ -77,7 +78,7 @@ def shift(
     if pointed is None:
         first = AliasTraffic(version)
         traffic.point(cloud, name, first, instead=None)
-        say(f"all requests go to version {version}")
+        completed.done(f"all requests go to version {version}")
         return first
     now = pointed.traffic
     if now.version == version and not now.trying:
@@ -85,33 +86,35 @@ def shift(
     if trial is None or version in (now.version, now.before):
         to = now.move(version)
         traffic.point(cloud, name, to, instead=pointed)
-        say(f"all requests go to version {version}")
+        completed.done(f"all requests go to version {version}")
         return to
     if now.refused == version and not trial.again:
         raise DeploymentError(
-            f"version {version} of {name!r} was tried already, and taken back for what the metrics said; "
+            f"version {version} of {name!r} was tried and taken back because of its metrics; "
             "-C again=true tries it once more",
             ABORTED,
         )
     if now.trying == version and now.since and now.share == trial.share:
-        say(f"version {version} is being tried already: going on")
+        _log.info("version %s is being tried already: resuming", version)
     else:
         # Who may not read the metrics is told so before a request goes to a version that nobody could judge.
         metrics.read(cloud, name, (version, now.version), since=cloud.clock(), own=own)
         started = now.try_out(version, share=trial.share, bake=trial.bake, now=cloud.clock())
         traffic.point(cloud, name, started, instead=pointed)
-        say(f"{trial.share:.4g} of the requests go to version {version}, for {trial.bake} s")
+        completed.done(f"{trial.share:.4g} of the requests go to version {version}, for {trial.bake} s")
     try:
-        return _bake(cloud, name, version, trial, own, is_current, say=say)
+        return _bake(cloud, name, version, trial, own, is_current, completed)
     except KeyboardInterrupt:
-        say(
-            f"interrupted: version {version} goes on getting {trial.share:.4g} of the requests; the same command again "
-            "ends that as it would have, -C rollback=true at once"
+        _log.warning(
+            "interrupted: version %s goes on getting %.4g of the requests; run the same command again to "
+            "resume, or -C rollback=true to end it at once",
+            version,
+            trial.share,
         )
         raise
 
 
-def back(cloud: Cloud, name: str, *, say: Say) -> AliasTraffic:
+def back(cloud: Cloud, name: str, completed: CompletedSteps) -> AliasTraffic:
     """Roll back: end a trial, or else give the requests back to the version that had them before.
 
     Raises
@@ -126,14 +129,14 @@ def back(cloud: Cloud, name: str, *, say: Say) -> AliasTraffic:
     to = now.go_back()
     if to == now:
         if now.left or now.refused:
-            say(f"it was taken back from version {now.left or now.refused} already: nothing is left to do")
+            _log.info("it was rolled back from version %s already: nothing to do", now.left or now.refused)
             return now
         raise DeploymentError(
             f"{name!r} has no version to go back to: version {now.version} was the first; "
             "update it to another one (--model-uri)"
         )
     traffic.point(cloud, name, to, instead=pointed)
-    say(f"all requests go to version {to.version} again, none to version {to.left}")
+    completed.done(f"all requests go to version {to.version} again, none to version {to.left}")
     return to
 
 
@@ -144,8 +147,7 @@ def _bake(
     trial: Trial,
     own: Mapping[str, HandlerMetrics],
     is_current: IsCurrent,
-    *,
-    say: Say,
+    completed: CompletedSteps,
 ) -> AliasTraffic:
     """Look at the metrics until the trial is over, then finish it or take it back."""
     last = ""
@@ -155,7 +157,7 @@ def _bake(
             raise traffic.moved(name, pointed)
         now = pointed.traffic
         if now.trying is None:
-            say(f"all requests go to version {version}: another process finished it")
+            _log.info("all requests go to version %s: another process finished it", version)
             return now
         if not is_current():
             traffic.point(cloud, name, now.go_back(), instead=pointed)
@@ -180,11 +182,11 @@ def _bake(
             to = now.move(version)
             traffic.point(cloud, name, to, instead=pointed)
             if not new.requests:
-                say(f"no request came to version {version} while it was tried")
-            say(f"all requests go to version {version}")
+                _log.warning("no request came to version %s while it was tried", version)
+            completed.done(f"all requests go to version {version}")
             return to
         told = f"version {version}: {new.said()}; version {now.version}: {old.said()}"
         if told != last:
-            say(f"{told}; {left:.0f} s left")
+            _log.info("%s; %.0f s left", told, left)
             last = told
         cloud.sleep(min(left, _LOOK))

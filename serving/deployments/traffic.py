@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
-from .aws import CallRefused, Cloud
+from .aws import Cloud
+from .awserrors import CallRefused
 from .errors import ABORTED, DeploymentError
 
 #: The alias that requests go to.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..contract.answers import AnsweringModel
+    from .record import RowLines
 
 #: Longer answers are compressed where the client takes gzip.
 _COMPRESS = 64 * 1024
@@ -41,7 +42,8 @@ class HttpFunction:
     ----------
     card : the ``Scorecard``.
     about : what is known of it: ``model``, ``version``, ``digest``; values are texts or None.
-    environment : the settings, as variables: ``API_KEYS``, the SHA-256 digests of the keys that are let in.
+    environment : the settings, as variables: ``API_KEYS``, the SHA-256 digests of the keys that are let in, and those
+        of ``record``.
     write : takes a line of the log, which holds none of the data, and its severity: ``INFO`` or ``ERROR``.
     """
 
@@ -57,6 +59,11 @@ class HttpFunction:
         self.keys = digests(environment)
         self.write = write or _print
         self.cold = True
+        self._rows: RowLines | None = None
+        if environment.get("RECORD"):
+            from . import record
+
+            self._rows = record.RowLines(card, about, environment, lambda line: self.write(line, "INFO"))
 
     def __call__(self, method: str, path: str, headers: "Iterable[tuple[str, str]]", body: bytes) -> FunctionResponse:
         """Answer a request; whatever goes wrong, there is a response.
@@ -86,7 +93,10 @@ class HttpFunction:
 
             content = gzip.compress(content, 6, mtime=0)
             sent["Content-Encoding"], sent["Vary"] = "gzip", "Accept-Encoding"
-        self._tell(found, (perf_counter() - began) * 1000.0, told)
+        latency = (perf_counter() - began) * 1000.0
+        self._tell(found, latency, told)
+        if self._rows is not None:
+            self._rows.record(found, asked.get("x-request-id") or os.urandom(8).hex(), latency)
         return FunctionResponse(found.status, sent, content)
 
     def _tell(self, found: Answer, latency: float, told: "Mapping[str, Any]") -> None:

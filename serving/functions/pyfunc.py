@@ -1,105 +1,66 @@
-"""A model of MLflow's as what the contract asks: for models that no scorecard can say."""
+"""A model without a scorecard, as the handlers of a function ask it: MLflow's pyfunc behind the request contract."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from ..scorecard.errors import Unsupported
-from ..scorecard.inputs import ABSENT, MLFLOW_TYPES, WHOLE_TYPES, Input, InputError, named
-
-if TYPE_CHECKING:
-    import numpy as np
+from ..contract import Question, RequestError
+from ..scorecard.inputs import InputError
+from .loaded import InvalidInput, LoadedPyfunc, decoded, encoded
+from .signature import PyfuncInput, misfit
 
 
 class Pyfunc:
-    """A pyfunc with a signature, which answers as a ``Scorecard`` does, as far as it can.
+    """A model that handlers take in place of a ``Scorecard``: it reads requests itself, and answers predictions alone.
 
     Parameters
     ----------
     model : what ``mlflow.pyfunc.load_model`` gives.
-
-    Raises
-    ------
-    ValueError
-        if it has no signature of named columns of numbers, text or booleans.
     """
 
-    #: More rows than this are answered as a table: all.
-    few = 0
-    classes: tuple[str, ...] = ()
+    classes = None
     has_probabilities = False
 
     def __init__(self, model: Any) -> None:
-        schema = model.metadata.get_input_schema()
-        if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
-            raise ValueError("the model has no signature of named columns; log it with an input example")
-        kinds = {one.name: getattr(one.type, "name", str(one.type)) for one in schema.inputs}
-        for name, kind in kinds.items():
-            if kind not in MLFLOW_TYPES:
-                raise ValueError(f"the model's column {name!r} is {kind}; expected {', '.join(MLFLOW_TYPES)}")
-        self._model, self._kinds = model, kinds
-        # A column of whole numbers, or of booleans, holds no missing value in MLflow.
-        self.inputs = tuple(
-            Input(name, MLFLOW_TYPES[kind], integer=kind in WHOLE_TYPES, null=kind not in (*WHOLE_TYPES, "boolean"))
-            for name, kind in kinds.items()
-        )
-        self.optional = frozenset(one.name for one in schema.inputs if not one.required)
+        self._loaded = LoadedPyfunc(model)
+        self.signature = self._loaded.signature
+        self.inputs, self.optional = self.signature.inputs, self.signature.optional
         self.rows = self
 
-    def predict(self, table: Mapping[str, Any]) -> "np.ndarray":
-        """An array with an answer a row.
+    def asked(self, value: object) -> tuple[Question, Any]:
+        """Read a parsed body as a request, and answer it.
 
         Raises
         ------
-        InputError
-            if a value cannot be taken; names the row and the column.
+        RequestError
+            if the request is malformed, or does not fit the signature.
+        Exception
+            what the model raises.
         """
-        import numpy as np
-        import pandas as pd
-
-        columns, series = named(table, frozenset(self._kinds)), {}
-        for item in self.inputs:
-            if item.name not in columns:
-                if item.name in self.optional:
-                    continue
-                raise InputError(item.name, ABSENT)
-            series[item.name] = pd.Series(_values(item, columns[item.name]), dtype=_dtype(self._kinds[item.name]))
-        found = np.asarray(self._model.predict(pd.DataFrame(series)))
-        return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
+        question = self.signature.question(value)
+        self.signature.check_outputs(question.outputs)
+        return question, self._answers(question.table)
 
     def predict_row(self, row: Mapping[str, Any]) -> Any:
-        """The answer for a row; raises as ``predict`` does."""
+        """The answer for a row: a mapping of column name to raw value.
+
+        Raises
+        ------
+        RequestError
+            if the model's signature has no columns that a row could be read by.
+        InputError
+            if a value cannot be taken; names the column.
+        """
+        if self.signature.loose:
+            raise RequestError(f"expected {self.signature.summary}, found rows of named columns")
         try:
-            return self.predict({name: [value] for name, value in row.items()}).tolist()[0]
+            columns = self.signature.read({name: [value] for name, value in row.items()})
         except InputError as error:
             raise InputError(error.column, error.reason) from None
+        found = self._answers(PyfuncInput(1, columns=columns))
+        return found[0] if isinstance(found, list) and len(found) == 1 else found
 
-    def probabilities(self, table: Mapping[str, Any]) -> "np.ndarray":
-        """Raises Unsupported: MLflow's pyfunc gives predictions alone."""
-        raise Unsupported("", "a model without a scorecard", "it has no probabilities: ask for predictions")
-
-    def probabilities_row(self, row: Mapping[str, Any]) -> list[float]:
-        """Raises Unsupported: MLflow's pyfunc gives predictions alone."""
-        raise Unsupported("", "a model without a scorecard", "it has no probabilities: ask for predictions")
-
-    def needs_probabilities(self) -> None:
-        """Raises Unsupported: MLflow's pyfunc gives predictions alone."""
-        raise Unsupported("", "a model without a scorecard", "it has no probabilities: ask for predictions")
-
-    def explain_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Raises Unsupported: there are no terms to tell."""
-        raise Unsupported("", "a model without a scorecard", "it has no explanation: ask for predictions")
-
-
-def _values(item: Input, raw: Iterable[Any]) -> list:
-    found: list[float | str | None] = []
-    for value in raw:
+    def _answers(self, table: PyfuncInput) -> Any:
         try:
-            found.append(item.read(value))
-        except InputError as error:
-            raise error.at(len(found)) from None
-    return found
-
-
-def _dtype(kind: str) -> str:
-    names = {"string": "object", "boolean": "bool", "double": "float64", "float": "float32"}
-    return names.get(kind) or {"long": "int64", "integer": "int32"}[kind]
+            return decoded(*encoded(self._loaded.predict(table)))
+        except InvalidInput:
+            raise misfit(self.signature.summary) from None

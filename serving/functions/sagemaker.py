@@ -5,14 +5,14 @@ The endpoint runs an MLflow model (MLflow's own image, or this project's server)
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from time import monotonic
 from typing import Any
 
 from ..contract.errors import RequestError
 from ..scorecard.errors import Unsupported
 from ..scorecard.inputs import ABSENT, Cleaning, Input, InputError, named
+from .answer_cache import AnswerCache
+from .passing import PassThrough
 
 AWAY = "TEMPORARILY_UNAVAILABLE"
 FAILED = "BAD_GATEWAY"
@@ -53,8 +53,8 @@ class Endpoint:
         ``probabilities`` (whether it gives any).
     client : gives a client of ``sagemaker-runtime``.
     rows, seconds : how many answers are kept, and for how long; one for each row and output.
-    clock : seconds, from any start.
     failed : is told the error of a call that failed, for the log.
+    accept : media types of bodies that are passed on as they are.
     """
 
     #: More rows than this are asked in one call: all.
@@ -68,10 +68,10 @@ class Endpoint:
         *,
         rows: int = 1000,
         seconds: float = 60.0,
-        clock: Callable[[], float] = monotonic,
         failed: Callable[[Exception], object] = lambda error: None,
+        accept: frozenset[str] = frozenset(),
     ) -> None:
-        self.name, self._client, self._most, self._seconds, self._clock = name, client, rows, seconds, clock
+        self.name, self._client = name, client
         self.inputs = tuple(Input(**one) for one in about["inputs"])
         self.optional = frozenset(about["optional"])
         self.cleaning = Cleaning(about["cleaning"]["trim"], frozenset(about["cleaning"]["missing"]))
@@ -79,7 +79,10 @@ class Endpoint:
         self.has_probabilities = about["probabilities"]
         self.rows = self
         self._failed = failed
-        self._kept: OrderedDict[tuple, tuple[float, Any]] = OrderedDict()
+        self.passing: PassThrough | None = None
+        if accept:
+            self.passing = PassThrough(accept, self._pass, answers=rows, seconds=seconds)
+        self._kept = AnswerCache(rows, seconds)
 
     def predict(self, table: Mapping[str, Any]) -> ListColumn:
         """A column with an answer a row.
@@ -127,14 +130,13 @@ class Endpoint:
         names = [item.name for item in self.inputs if item.name in columns]
         rows = self._read(columns)
         keys: list[tuple | None] = [(output, *map(_key, row)) if _short(row) else None for row in rows]
-        now = self._clock()
         found: list = [None] * len(rows)
         # Places by what is asked there: rows that are alike are asked once.
         wanted: dict[tuple | int, list[int]] = {}
         for place, key in enumerate(keys):
             kept = self._kept.get(key) if key else None
-            if kept is not None and kept[0] > now:
-                found[place] = kept[1]
+            if kept is not None:
+                found[place] = kept
             else:
                 wanted.setdefault(key or place, []).append(place)
         if wanted:
@@ -143,7 +145,7 @@ class Endpoint:
                 for place in places:
                     found[place] = answer
                 if isinstance(asked_by, tuple):
-                    self._keep(asked_by, answer)
+                    self._kept.keep(asked_by, answer)
         return found
 
     def _read(self, columns: Mapping[str, Any]) -> list[list[Any]]:
@@ -161,25 +163,26 @@ class Endpoint:
         # A model of which every column may be left out is asked for as many rows all the same.
         return rows if known else [[] for _ in next(iter(columns.values()), ())]
 
-    def _keep(self, key: tuple, answer: object) -> None:
-        self._kept[key] = (self._clock() + self._seconds, answer)
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
-
     def _ask(self, names: list[str], rows: list[list[Any]], output: str) -> list[Any]:
         body: dict[str, Any] = {"dataframe_split": {"columns": names, "data": rows}}
         if output != "predictions":
             body["params"] = {"output": output}
+        content, _ = self._call(json.dumps(body), "application/json", "application/json")
+        return self._answered(content, len(rows), output)
+
+    def _pass(self, body: bytes, content_type: str, accept: str) -> tuple[bytes, str]:
+        return self._call(body, content_type, accept)
+
+    def _call(self, body: bytes | str, content_type: str, accept: str) -> tuple[bytes, str]:
+        """The endpoint's answer to a body, and its type; raises RequestError if there is none."""
         try:
             response = self._client().invoke_endpoint(
-                EndpointName=self.name, ContentType="application/json", Accept="application/json", Body=json.dumps(body)
+                EndpointName=self.name, ContentType=content_type, Accept=accept, Body=body
             )
-            content = response["Body"].read()
+            return response["Body"].read(), response.get("ContentType") or "application/octet-stream"
         except Exception as error:
             self._failed(error)
             raise self._refused(error) from error
-        return self._answered(content, len(rows), output)
 
     def _answered(self, content: bytes, count: int, output: str) -> list[Any]:
         """The answers that a response holds.

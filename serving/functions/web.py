@@ -2,13 +2,14 @@
 
 import json
 
-from ..contract import LIMITS, Limits, RequestError, answers, question, read
+from ..contract import RequestError, answers, question, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
+    from ..contract import Question
     from ..contract.answers import AnsweringModel
 
 PREDICT = ("/invocations", "/predict")
@@ -27,12 +28,28 @@ class Answer:
     payload : what ``text`` says as JSON.
     allow : the methods of the header ``Allow``; empty for none.
     rows : how many were answered.
+    predicts : whether it answers, or refuses, a prediction of a caller who was let in.
+    asked : the question of a prediction and its answers; else None.
+    content, media_type : the body of an answer that is no JSON of the contract, and its type; else None.
     """
 
-    __slots__ = ("allow", "payload", "rows", "status")
+    __slots__ = ("allow", "asked", "content", "media_type", "payload", "predicts", "rows", "status")
 
-    def __init__(self, status: int, payload: "Mapping[str, Any]", *, rows: int = 0, allow: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        payload: "Mapping[str, Any]",
+        *,
+        rows: int = 0,
+        allow: str = "",
+        content: bytes | None = None,
+        media_type: str = "application/json",
+        predicts: bool = False,
+        asked: "tuple[Question, Any] | None" = None,
+    ) -> None:
         self.status, self.payload, self.rows, self.allow = status, payload, rows, allow
+        self.content, self.media_type = content, media_type
+        self.predicts, self.asked = predicts, asked
 
     @property
     def text(self) -> str:
@@ -48,7 +65,6 @@ def answer(
     headers: "Mapping[str, str]",
     body: "bytes | Callable[[], bytes]",
     *,
-    limits: Limits = LIMITS,
     keys: "Collection[str] | None" = None,
 ) -> Answer:
     """Answer a request.
@@ -61,19 +77,26 @@ def answer(
     body : the request's bytes, or a function that gives them and may raise RequestError.
     keys : SHA-256 digests in hexadecimal, of one of which the request has to bring the key; None where it needs none.
     """
+    predicts = False
     try:
         if path in PREDICT:
             if method != "POST":
                 return _refused(_method("POST"), allow="POST")
             if keys is not None:
                 _authenticate(headers, keys)
+            predicts = True
+            kind = headers.get("content-type")
+            passing = getattr(card, "passing", None)
+            if passing is not None and passing.takes(kind):
+                whole = body() if callable(body) else body
+                content, media_type = passing.answer(whole, kind, headers.get("accept"))
+                return Answer(200, {}, rows=1, content=content, media_type=media_type)
             value = read(
                 body() if callable(body) else body,
-                headers.get("content-type"),
+                kind,
                 encoding=headers.get("content-encoding"),
-                limits=limits,
             )
-            return asked(card, value, limits=limits)
+            return asked(card, value)
         if path not in ALIVE and path != VERSION:
             raise RequestError("there is nothing at this path; ask POST /invocations", status=404, code=NOT_FOUND)
         if method not in ("GET", "HEAD"):
@@ -84,7 +107,7 @@ def answer(
             _authenticate(headers, keys)
         return Answer(200, about)
     except RequestError as error:
-        return _refused(error)
+        return _refused(error, predicts=predicts)
 
 
 def digests(environment: "Mapping[str, str]") -> tuple[str, ...] | None:
@@ -93,7 +116,7 @@ def digests(environment: "Mapping[str, str]") -> tuple[str, ...] | None:
     return None if given is None else tuple(given.replace(",", " ").lower().split())
 
 
-def asked(card: "AnsweringModel", value: object, *, limits: Limits = LIMITS) -> Answer:
+def asked(card: "AnsweringModel", value: object) -> Answer:
     """Answer a request whose body is parsed.
 
     Raises
@@ -101,13 +124,17 @@ def asked(card: "AnsweringModel", value: object, *, limits: Limits = LIMITS) -> 
     RequestError
         if it is malformed, or a value cannot be taken.
     """
-    wanted = question(value, card.inputs, limits=limits)
-    found = answers(card, wanted.table, wanted.output, few=getattr(card, "few", None))
-    return Answer(200, wanted.payload(found), rows=len(found))
+    own = getattr(card, "asked", None)
+    if own is not None:  # a model without a scorecard, whose signature says how requests are read
+        wanted, found = own(value)
+    else:
+        wanted = question(value, card.inputs)
+        found = answers(card, wanted.table, wanted.output, few=getattr(card, "few", None))
+    return Answer(200, wanted.payload(found), rows=wanted.table.count, predicts=True, asked=(wanted, found))
 
 
-def _refused(error: RequestError, *, allow: str = "") -> Answer:
-    return Answer(error.status, error.payload(), allow=allow)
+def _refused(error: RequestError, *, allow: str = "", predicts: bool = False) -> Answer:
+    return Answer(error.status, error.payload(), allow=allow, predicts=predicts)
 
 
 def _authenticate(headers: "Mapping[str, str]", digests: "Collection[str]") -> None:

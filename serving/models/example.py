@@ -1,20 +1,28 @@
 """A row to try a model with: the first of its MLflow input example, completed by values that the model takes."""
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any
 
+from serving.functions.columns import DATETIME
+from serving.functions.signature import Signature
 from serving.scorecard import Scorecard
-from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input, InputError
-from serving.scorecard.nodes import OneHot, Product, Source
+from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Input, InputError
+from serving.scorecard.nodes import Chain, OneHot, Source
 from serving.scorecard.steps import Impute, Subtract
 
-from .files import MLMODEL, Files
+from .files import Files, mlmodel
 
 # What is tried for a number: the value that the scorecard shows to be usual (None), then others; 0 has no logarithm.
 _NUMBERS = (None, 0, 1, 100)
+# A request that MLflow writes beside the input example, and a value for each type of column.
+_SERVING = "serving_input_example.json"
+_DATE = "2000-01-01T00:00:00"
+_MADE: dict[str, Any] = {NUMBER: 0, BOOLEAN: False, CATEGORY: "text"}
 
 
 def row(card: Scorecard, files: Files) -> dict[str, Any]:
@@ -24,7 +32,7 @@ def row(card: Scorecard, files: Files) -> dict[str, Any]:
     ----------
     files : of the MLflow model.
     """
-    return complete(card, _logged(card, files))
+    return complete(card, _logged_row(card, files))
 
 
 def complete(card: Scorecard, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,13 +53,40 @@ def complete(card: Scorecard, given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def levels(item: Input, card: Scorecard) -> list[str]:
+def request(files: Files, signature: Signature) -> dict[str, Any]:
+    """What a model without a scorecard is tried with: a row; a whole request if it takes no named columns.
+
+    It is the first row of its input example, with a made-up value for each column that the example lacks.
+    """
+    if signature.loose:
+        try:
+            file = files.get(_SERVING)
+            found = json.loads(file.read_text(encoding="utf-8")) if file else {}
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+    given = _first(files)
+    row = {
+        item.name: _DATE if signature.types[item.name] == DATETIME else _MADE[item.type] for item in signature.inputs
+    }
+    for item in signature.inputs:
+        if item.name not in given:
+            continue
+        with contextlib.suppress(InputError):
+            signature.read({name: [value] for name, value in {**row, item.name: given[item.name]}.items()})
+            row[item.name] = given[item.name]
+    return row
+
+
+def levels(item: Input, card: object) -> list[str]:
     """The categories of a column that the model knows."""
     return categories(card).get(item.name, [])
 
 
-def categories(card: Scorecard) -> dict[str, list[str]]:
+def categories(card: object) -> dict[str, list[str]]:
     """The texts that the one-hot groups of each input know, in the order of the scorecard."""
+    if not isinstance(card, Scorecard):
+        return {}
     found: dict[str, list[str]] = {}
     for column in card.document.columns:
         if isinstance(column, OneHot) and column.source.kind == "input":
@@ -60,25 +95,39 @@ def categories(card: Scorecard) -> dict[str, list[str]]:
     return found
 
 
-def _logged(card: Scorecard, files: Files) -> dict[str, Any]:
-    """The first row of the input example, if the model answers it; else empty."""
-    import yaml
+def logged(files: Files) -> tuple[dict[str, Any], Path] | None:
+    """What MLflow's description of a model says of its input example, and the example's file; None if it has none."""
+    try:
+        about = mlmodel(files)["saved_input_example_info"]
+        name = about["artifact_path"]
+        file = files.get(name) if Path(name).name == name else None
+    except (KeyError, TypeError):
+        return None
+    return (about, file) if file else None
 
-    try:
-        about = files.get(MLMODEL)
-        told = yaml.safe_load(about.read_text(encoding="utf-8")) if about else {}
-        file = files.get(told["saved_input_example_info"]["artifact_path"])
-        table = json.loads(file.read_text(encoding="utf-8")) if file else None
-        given = dict(zip(table["columns"], table["data"][0], strict=True)) if table else {}
-    except (OSError, ValueError, KeyError, TypeError, IndexError, yaml.YAMLError):
-        return {}
+
+def _logged_row(card: Scorecard, files: Files) -> dict[str, Any]:
+    """The first row of the input example, if the model answers it; else empty."""
     names = {item.name for item in card.inputs}
-    found = {name: _plain(value) for name, value in given.items() if name in names}
+    row = {name: value for name, value in _first(files).items() if name in names}
     try:
-        card.predict_row(found)
+        card.predict_row(row)
     except InputError:
         return {}
-    return found
+    return row
+
+
+def _first(files: Files) -> dict[str, Any]:
+    """The first row of the input example, if it is a table; else empty."""
+    found = logged(files)
+    if found is None:
+        return {}
+    try:
+        table = json.loads(found[1].read_text(encoding="utf-8"))
+        given = dict(zip(table["columns"], table["data"][0], strict=True))
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return {}
+    return {name: _plain(value) for name, value in given.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -111,7 +160,7 @@ def _value(item: Input, card: Scorecard, *, number: int | None, truth: bool) -> 
 def _centre(item: Input, card: Scorecard) -> float | None:
     """The number that replaces a missing value, or that is subtracted first; None if there is neither."""
     for column in card.document.columns:
-        if isinstance(column, Product) or column.source != Source("input", item.name):
+        if not isinstance(column, (Chain, OneHot)) or column.source != Source("input", item.name):
             continue
         match column.steps:
             case (Impute(fill=float(usual)), *_) | (Subtract(operand=usual), *_):

@@ -1,5 +1,6 @@
 """The files of a model, wherever they are kept: in a folder, in an artifact store, or a scorecard's file alone."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -145,6 +146,29 @@ class Artifacts(Files):
             raise RegistryError(f"{self._called} cannot be fetched: {error.strerror or error}") from None
         except RegistryError as error:
             raise RegistryError(f"{self._called} cannot be fetched: {error}") from error
+
+
+def mlmodel(files: Files) -> dict[str, Any]:
+    """What the file ``MLmodel`` says; empty if there is none that can be read; raises as ``Files.get``."""
+    import yaml
+
+    path = files.get(MLMODEL)
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def digest(folder: Path) -> str:
+    """The digest of all files in a folder with their names: ``sha256:...``."""
+    total = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as stream:
+            while part := stream.read(1 << 20):
+                total.update(part)
+    return f"sha256:{total.hexdigest()}"
 
 
 def _temporary(owner: Files) -> Path:

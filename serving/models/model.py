@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.errors import ServingError
-from serving.scorecard import Scorecard, ScorecardError, Unsupported
-from serving.scorecard import compile as compile_pipeline
+from serving.scorecard import Scorecard, ScorecardError
 
 from . import example
-from .files import MLMODEL, SCORECARD, Files
+from .files import MLMODEL, SCORECARD, Artifacts, Files, mlmodel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,6 +28,7 @@ class ResolvedModel:
     title : what to call it: the registered name, else the last part of the URI or path.
     name, version : of the registered version; None if the URI means none.
     run_id : the run that logged the version; None if it is not known.
+    tags : of the version; empty if the URI means none.
     client : of the registry that has the version; None if the URI means no version.
     called : what errors call it; its URI if not given.
     """
@@ -38,6 +39,7 @@ class ResolvedModel:
     name: str | None = None
     version: str | None = None
     run_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     client: "MlflowClient | None" = field(default=None, repr=False, compare=False)
     called: str = ""
 
@@ -59,32 +61,27 @@ class ResolvedModel:
         """
         return next(filter(None, (place(self) for place in PLACES)), None)
 
+    @cached_property
+    def about(self) -> Mapping[str, Any]:
+        """What its file ``MLmodel`` says; empty if it has none that can be read; raises as ``Files.get``."""
+        return mlmodel(self.files)
+
     def portable(self) -> Scorecard:
         """Its scorecard; if it has none but is a scikit-learn pipeline, one that is compiled now.
 
-        Compiling loads the pipeline, which runs code if it is a pickle: do it for models that you trust, and never
-        where a model is served.
+        Compiling runs the model's own code in a process of its own (see ``native``): do it for models that you trust,
+        and never where a model is served.
 
         Raises
         ------
         ServingError, ScorecardError, RegistryError
-            as ``scorecard``, and if there is no pipeline that loads here and that a scorecard can express.
+            as ``scorecard``, and ServingError if no pipeline loads here that a scorecard can express.
         """
         if self.scorecard:
             return self.scorecard
         from . import native
 
-        pipeline = native.pipeline(self.files, str(self))
-        if pipeline is None:
-            raise ServingError(
-                f"{self} has no scorecard, and no sklearn flavor to make one of; serve it with `mlflow models serve`"
-            )
-        try:
-            return compile_pipeline(pipeline, native.inputs(self.files, str(self)))
-        except Unsupported as error:
-            raise ServingError(f"{self} has no scorecard, and none can be made: {error}") from None
-        except ScorecardError as error:
-            raise ScorecardError(f"{self} has no scorecard, and none can be made: {error}") from None
+        return native.compiled(self.files, str(self))
 
     def example(self, card: Scorecard) -> Mapping[str, Any]:
         """A row that the model takes, by its scorecard: that of its input example, else a usual one."""
@@ -98,6 +95,31 @@ def carried(model: ResolvedModel) -> Scorecard | None:
         if model.files.get(MLMODEL) is None:
             raise ServingError(f"{model} is no MLflow model: it has neither {MLMODEL} nor {SCORECARD}")
         return None
+    return _loaded(path, f"{model}: its {SCORECARD}")
+
+
+def attached(model: ResolvedModel) -> Scorecard | None:
+    """The scorecard among the evidence of a version that was logged without this platform, and then evaluated by it."""
+    if not model.tags:  # no registered version: an image has no evidence at hand, and nothing that reads it
+        return None
+    from registry.evidence import adoption
+
+    digest = model.tags.get(adoption.SCORECARD_TAG)
+    place = adoption.place(model.tags, model.run_id)
+    if digest is None or place is None:
+        return None
+    called = f"{model}: the scorecard in {place}"
+    evidence = Artifacts(str(place), called)
+    path = evidence.get(adoption.files.SCORECARD)
+    if path is None:
+        raise ScorecardError(f"{called} is gone; evaluate the version anew")
+    card = _loaded(path, called)
+    if card.digest != digest:
+        raise ScorecardError(f"{called} is another than the version's tag names; evaluate the version anew")
+    return card
+
+
+def _loaded(path: Path, called: str) -> Scorecard:
     try:
         return Scorecard.loads(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
@@ -106,8 +128,8 @@ def carried(model: ResolvedModel) -> Scorecard | None:
         reason = error.strerror or str(error)
     except (ScorecardError, RecursionError) as error:
         reason = str(error)
-    raise ScorecardError(f"{model}: its {SCORECARD} is refused: {reason}")
+    raise ScorecardError(f"{called} is refused: {reason}")
 
 
 #: Where the scorecard of a model may be, in the order in which the places are asked.
-PLACES: tuple[Callable[[ResolvedModel], Scorecard | None], ...] = (carried,)
+PLACES: tuple[Callable[[ResolvedModel], Scorecard | None], ...] = (carried, attached)

@@ -155,7 +155,8 @@ class RegisteredURI(ModelURI):
         except RegistryError as error:
             raise RegistryError(f"{self} cannot be resolved: {error}") from error
         files = Artifacts(source, str(self), folder)
-        return ResolvedModel(str(self), version.name, files, version.name, number, version.run_id or None, client)
+        run_id, tags = version.run_id or None, dict(version.tags or {})
+        return ResolvedModel(str(self), version.name, files, version.name, number, run_id, tags, client)
 
     def _version(self, client: "MlflowClient") -> "ModelVersion":
         raise NotImplementedError

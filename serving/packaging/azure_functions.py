@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import cloud_functions
+from . import cloud_functions, recording
 from .model import PackagedModel
 from .naming import named
 from .options import Target, one_of, option
@@ -25,14 +25,18 @@ _NAME = r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])"
 class AzureOptions:
     """Options of a function app."""
 
-    name: str = option("", "the function app's name, unique in Azure [default: after the model]")
-    python: str = option("3.12", f"the app's Python: {', '.join(_PYTHON)}", one_of(*_PYTHON))
+    name: str = option("", "name of the function app, unique in Azure [default: after the model]")
+    python: str = option("3.12", f"Python version: {', '.join(_PYTHON)}", one_of(*_PYTHON))
     auth: str = option(
         FUNCTION,
-        "function: Azure asks for the app's key (?code= or X-Functions-Key); anonymous: it does not",
+        "function: Azure requires the app's key (?code= or X-Functions-Key); anonymous: it does not",
         one_of(FUNCTION, ANONYMOUS),
     )
     api_keys: tuple[str, ...] = cloud_functions.api_keys()
+    record: str = recording.record()
+    record_share: float = recording.share()
+    record_columns: tuple[str, ...] = recording.columns()
+    record_hash: tuple[str, ...] = recording.hashes()
 
 
 def plan(model: PackagedModel, options: AzureOptions) -> PackagePlan:
@@ -50,7 +54,8 @@ def plan(model: PackagedModel, options: AzureOptions) -> PackagePlan:
     )
     # Azure would answer at / with a page of its own.
     variables = {"AzureWebJobsDisableHomepage": "true"}
-    variables |= cloud_functions.variables(options.api_keys)
+    variables |= cloud_functions.variables(options.api_keys) | recording.variables(options)
+    notes += recording.notes(options)
     beside = (
         File("host.json", _json(_HOST), "the host's settings"),
         File("requirements.txt", _REQUIREMENTS.encode(), "what Azure installs"),
@@ -59,7 +64,7 @@ def plan(model: PackagedModel, options: AzureOptions) -> PackagePlan:
     )
     open_to_all = options.auth == ANONYMOUS and not options.api_keys
     if open_to_all:
-        notes += ("whoever has the address is answered: give auth=function, or api_keys",)
+        notes += ("anyone with the URL is answered: set auth=function or api_keys",)
     create = (
         f"az functionapp create -g GROUP -n {called} --storage-account STORAGE --flexconsumption-location REGION "
         f"--runtime python --runtime-version {options.python} --https-only true"

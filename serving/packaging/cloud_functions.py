@@ -15,7 +15,7 @@ def api_keys() -> Any:
     """Return the option of keys that the function itself checks, beside or in place of the cloud's own."""
     return option(
         (),
-        "SHA-256 of each key that the function itself lets in, in hexadecimal, with commas between",
+        "SHA-256 (hexadecimal) of each key that the function itself accepts: A,B",
         listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
     )
 
@@ -43,9 +43,9 @@ def files(model: PackagedModel, *, entry: str, called: str, more: Mapping[str, s
     if card is None:
         raise ServingError(
             f"{model.uri} has no scorecard ({model.why}); package it for aws-lambda, which takes it as a container, "
-            "or serve it with `mlflow models serve`"
+            "or serve it with `serve --pyfunc yes` or `mlflow models serve`"
         )
-    name, carried = code.carried(["web.py", "keys.py", "failures.py", "function.py"])
+    name, carried = code.carried(["web.py", "keys.py", "failures.py", "function.py", "record.py", "sampling.py"])
     text = (code.FUNCTIONS / f"{entry}.py").read_text(encoding="utf-8")
     for place, value in {"package": name, **(more or {})}.items():
         text = text.replace("{" + place + "}", value)
@@ -85,7 +85,6 @@ def planned(
         name=called,
         **model.facts,
         package=tuple(package),
-        unzipped=size,
         limits=held,
         settings=settings,
         environment=environment,

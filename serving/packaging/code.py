@@ -16,8 +16,17 @@ _FORMAT_VERSION = 1
 #: Answering row by row from a checked scorecard needs no compiling, checking, writing, tables or MLflow.
 _LEFT_BEHIND = frozenset(
     ("compiler", "exports", "parity.py", "loader.py")
-    + ("document.py", "fields.py", "strictjson.py", "schema.py", "schema.json")
-    + ("arraysteps.py", "blocks.py", "frames.py", "handlers.py", "tables.py")
+    + ("document.py", "fields.py", "modelcheck.py", "stepcheck.py", "strictjson.py", "schema.py", "schema.json")
+    + (
+        "arrayresponses.py",
+        "arraysteps.py",
+        "blocks.py",
+        "contributions.py",
+        "frames.py",
+        "handlers.py",
+        "rounding.py",
+        "tables.py",
+    )
 )
 #: What Lambda calls.
 HANDLER = "lambda_function.handler"

@@ -8,6 +8,7 @@ it the events.
 import contextlib
 import http.client
 import http.server
+import importlib.util
 import json
 import os
 import platform
@@ -17,12 +18,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from registry.waiting import attempts
 from serving.errors import ServingError
 
 from .building import MANIFEST
@@ -90,7 +91,6 @@ def running(
     *,
     environment: Mapping[str, str] | None = None,
     emulator: str | Path | None = None,
-    python: str = sys.executable,
 ) -> Iterator[RunningFunction]:
     """Start a built package, as Lambda would: unpacked into a folder of its own, by AWS's runtime client.
 
@@ -99,7 +99,6 @@ def running(
     package : a zip for ``aws-lambda``, or the folder of a build.
     environment : further variables of the function.
     emulator : the emulator's program, as :func:`find` gives it; None for the runtime client alone.
-    python : the interpreter; it has to have ``awslambdaric``.
 
     Raises
     ------
@@ -107,7 +106,7 @@ def running(
         if the package is none that runs here, or does not start.
     """
     file = archive(Path(package))
-    _client(python)
+    _client()
     with tempfile.TemporaryDirectory(prefix="lifecycle-", ignore_cleanup_errors=True) as folder:
         task, log = Path(folder, "task"), Path(folder, "log")
         with opened(file) as content:
@@ -120,7 +119,7 @@ def running(
             **{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256", "AWS_LAMBDA_LOG_GROUP_NAME": "local"},
             **{"_HANDLER": HANDLER, **(environment or {})},
         }
-        command = [python, "-m", "awslambdaric", HANDLER]
+        command = [sys.executable, "-m", "awslambdaric", HANDLER]
         start = _by_emulator(str(emulator), command) if emulator else _by_client(command)
         with log.open("wb") as output, start(variables, task, output) as send:
             yield RunningFunction(EMULATOR if emulator else CLIENT, send, log)
@@ -166,9 +165,8 @@ def opened(file: Path) -> Iterator[zipfile.ZipFile]:
         raise ServingError(f"{file} is no zip of a package that can be read: {error}; build it again") from None
 
 
-def _client(python: str) -> None:
-    done = subprocess.run([python, "-c", "import awslambdaric"], capture_output=True)
-    if done.returncode:
+def _client() -> None:
+    if importlib.util.find_spec("awslambdaric") is None:
         raise ServingError("AWS's runtime client is not installed; `pip install awslambdaric` brings it")
 
 
@@ -217,11 +215,11 @@ def _post(port: int, event: bytes) -> bytes:
 
 
 def _await(port: int, process: subprocess.Popen) -> None:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and process.poll() is None:
+    for _ in attempts(PATIENCE, every=0.01):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
             return
-        time.sleep(0.01)
+        if process.poll() is not None:
+            break
     raise ServingError("the emulator did not start; leave it out to run under AWS's runtime client alone")
 
 

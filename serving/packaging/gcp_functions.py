@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from serving.errors import ServingError
 
-from . import cloud_functions
+from . import cloud_functions, google, recording
 from .model import PackagedModel
 from .naming import named
-from .options import Target, matching, one_of, option, whole, yes_no
+from .options import Target, one_of, option, whole, yes_no
 from .plan import File, PackagePlan
 
 _RUNTIMES = ("python311", "python312", "python313", "python314")
@@ -22,24 +22,20 @@ _NAME = r"[a-z](?:[a-z0-9-]{0,47}[a-z0-9])?"
 class GcpOptions:
     """Options of a function on Google Cloud."""
 
-    name: str = option("", "the function's name [default: after the model]")
-    runtime: str = option("python312", f"one of {', '.join(_RUNTIMES)}", one_of(*_RUNTIMES))
-    region: str = option(
-        "europe-west1", "where it runs", matching(r"[a-z]+-[a-z]+\d+", "a region such as europe-west1")
-    )
-    memory: int = option(256, "MiB", whole(128, 32_768))
-    timeout: int = option(30, "seconds that one request may take", whole(1, 3_600))
-    min_instances: int = option(0, "so many are always started", whole(0, 1_000))
-    max_instances: int = option(100, "at most so many", whole(1, 1_000))
-    service_account: str = option(
-        "",
-        "the identity that it runs as, which needs no role [default: the project's, which has some]",
-        matching(
-            r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.:-]+\.gserviceaccount\.com", "NAME@PROJECT.iam.gserviceaccount.com"
-        ),
-    )
-    open: bool = option(False, "answer without Google's own authentication", yes_no)
+    name: str = option("", "name of the function [default: after the model]")
+    runtime: str = option("python312", ", ".join(_RUNTIMES), one_of(*_RUNTIMES))
+    region: str = google.region("europe-west1", "region")
+    memory: int = option(256, "memory, in MiB", whole(128, 32_768))
+    timeout: int = option(30, "timeout of a request, in seconds", whole(1, 3_600))
+    min_instances: int = option(0, "minimum number of instances", whole(0, 1_000))
+    max_instances: int = option(100, "maximum number of instances", whole(1, 1_000))
+    service_account: str = google.service_account("the project's, which has some")
+    open: bool = option(False, "answer without Google's authentication", yes_no)
     api_keys: tuple[str, ...] = cloud_functions.api_keys()
+    record: str = recording.record()
+    record_share: float = recording.share()
+    record_columns: tuple[str, ...] = recording.columns()
+    record_hash: tuple[str, ...] = recording.hashes()
 
 
 def plan(model: PackagedModel, options: GcpOptions) -> PackagePlan:
@@ -61,9 +57,10 @@ def plan(model: PackagedModel, options: GcpOptions) -> PackagePlan:
         File("requirements.txt", _REQUIREMENTS.encode(), "what Google installs"),
         File(".gcloudignore", b".venv\nplan.json\nREADME.md\n", "what is not uploaded"),
     )
-    variables = cloud_functions.variables(options.api_keys)
+    variables = cloud_functions.variables(options.api_keys) | recording.variables(options)
+    notes += recording.notes(options)
     if options.open and not options.api_keys:
-        notes += ("whoever has the address is answered: leave open at no, or give api_keys",)
+        notes += ("anyone with the URL is answered: leave open at no, or set api_keys",)
     words = [
         f"gcloud functions deploy {called} --gen2 --source=. --entry-point=answer --trigger-http",
         f"--runtime={options.runtime} --region={options.region} --memory={options.memory}Mi",
@@ -74,7 +71,7 @@ def plan(model: PackagedModel, options: GcpOptions) -> PackagePlan:
     if options.service_account:
         words.append(f"--service-account={options.service_account}")
     else:
-        notes += ("it runs as the project's default service account: give service_account= one without roles",)
+        notes += ("it runs as the project's default service account: set service_account= to one without roles",)
     # A comma would begin another variable: gcloud lets the separator be named, by one that no shell reads as its own.
     words += [f"--set-env-vars=^@^{key}={value}" for key, value in variables.items()]
     shown = {

@@ -1,6 +1,5 @@
 """Kubernetes: plain manifests, and a KServe InferenceService, for the image of one version."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -8,7 +7,8 @@ from urllib.parse import quote
 from serving.errors import ServingError
 from serving.server.memory import BESIDE, LEAST, MAX_MEMORY, parse_size
 
-from .docker import PORT, TAGGED, USER
+from . import images
+from .docker import PORT, USER
 from .model import PackagedModel
 from .naming import named
 from .options import Target, listed, matching, option, whole, yes_no
@@ -34,32 +34,30 @@ _KEYS_FILE = "keys.json"
 class KubernetesOptions:
     """Options of the manifests."""
 
-    image: str = option(
-        "",
-        "the image, as the target docker builds it and your registry has it (required)",
-        matching(TAGGED, "an image such as registry.example/team/diabetes:3"),
-    )
-    name: str = option("", "what everything is called [default: after the model]")
-    namespace: str = option("default", "where it is deployed to", matching(_LABEL, "lower-case letters, digits and -"))
-    replicas: int = option(2, "at least so many pods", whole(1, 1_000))
-    max_replicas: int = option(10, "at most so many", whole(1, 1_000))
-    cpu: str = option("250m", "CPU that a pod asks for", matching(_CPU, "such as 250m or 1"))
-    cpu_limit: str = option("1", "CPU that it may take", matching(_CPU, "such as 250m or 1"))
+    image: str = images.image("your registry", "registry.example/team/diabetes:3")
+    name: str = option("", "name of all resources [default: after the model]")
+    namespace: str = option("default", "namespace", matching(_LABEL, "lower-case letters, digits and -"))
+    replicas: int = option(2, "minimum number of pods", whole(1, 1_000))
+    max_replicas: int = option(10, "maximum number of pods", whole(1, 1_000))
+    cpu: str = option("250m", "CPU request of a pod", matching(_CPU, "such as 250m or 1"))
+    cpu_limit: str = option("1", "CPU limit of a pod", matching(_CPU, "such as 250m or 1"))
     memory: str = option(
         f"{(MAX_MEMORY + BESIDE) // 2**20}Mi",
-        f"memory that a pod asks for, and may take: of its worker, and {BESIDE // 2**20}Mi beside it",
+        f"memory request and limit of a pod: its worker's, and {BESIDE // 2**20}Mi for the rest",
         matching(_MEMORY, "such as 512Mi or 1Gi"),
     )
-    utilization: int = option(70, "per cent of the CPU asked for, beyond which there are more pods", whole(1, 100))
+    utilization: int = option(
+        70, "CPU utilization above which pods are added, in per cent of the request", whole(1, 100)
+    )
     secret: str = option(
         "",
-        f"the Secret with the keys, as {_KEYS_FILE} [default: NAME-keys]",
+        f"Secret with the API keys, as {_KEYS_FILE} [default: NAME-keys]",
         matching(_LABEL, "lower-case letters, digits and -"),
     )
     open: bool = option(False, "answer without keys", yes_no)
     from_namespaces: tuple[str, ...] = option(
         (),
-        "further namespaces whose pods may ask, such as the ingress controller's",
+        "further namespaces whose pods may send requests, such as the ingress controller's",
         listed(_LABEL, "lower-case letters, digits and -"),
     )
 
@@ -74,16 +72,11 @@ def plan(model: PackagedModel, options: KubernetesOptions) -> PackagePlan:
     """
     if model.scorecard is None:
         raise ServingError(f"{model.uri} has no scorecard ({model.why}), and the server answers from one")
-    if not options.image:
-        raise ServingError(
-            "kubernetes: option image: expected the image of this version; build it with --target docker"
-        )
+    told = images.notes("kubernetes", options.image)
     _check(options)
     called, notes = named(model, options.name, pattern=_NAME, expected=_NAMED, target="kubernetes", most=45)
-    image = options.image
-    if not re.search(r"@sha256:|:[^/]+$", image) or image.endswith(":latest"):
-        notes += ("the image has no tag that stays: every pod may run another; give one with its tag or digest",)
-    made = Made(model, called, options)
+    notes += told
+    made = Manifests(model, called, options)
     beside = [
         File(f"manifests/{place:02d}-{kind.lower()}.yaml", as_yaml(one, f"{kind} of {made.what}"), what)
         for place, (kind, what, one) in enumerate(made.plain(), start=1)
@@ -101,16 +94,15 @@ def plan(model: PackagedModel, options: KubernetesOptions) -> PackagePlan:
         f"kubectl create secret generic {made.secret} {namespace} --from-file={_KEYS_FILE}",
     )  # fmt: skip
     if options.open:
-        notes += ("whoever reaches the Service is answered: see that only those do who may",)
+        notes += ("anyone who reaches the Service is answered: restrict access to it",)
     return PackagePlan(
         target="kubernetes",
         variant=FILES,
-        reason="the image has the version; these say how it runs",
+        reason="the image contains the version; the manifests run it",
         name=called,
         **model.facts,
         package=(),
         beside=tuple(beside),
-        unzipped=sum(file.size for file in beside),
         settings={name: getattr(options, name) for name in _SHOWN} | {"secret": "" if options.open else made.secret},
         environment=made.variables,
         notes=(*notes, f"KServe's V2 protocol: POST /v2/models/{quote(model.title, safe='')}/infer"),
@@ -143,7 +135,7 @@ def _cores(text: str) -> float:
     return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
-class Made:
+class Manifests:
     """The manifests of a version.
 
     Attributes

@@ -1,6 +1,5 @@
 """What a package is made of: a model with its scorecard, its files and the word of its gates."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from registry import redaction
 from serving import models
 from serving.errors import ServingError
+from serving.models.files import digest
 from serving.scorecard import Scorecard, ScorecardError
 
 
@@ -83,7 +83,7 @@ def fetch(uri: str, *, allow_ungated: bool) -> PackagedModel:
         scorecard=card,
         why=why,
         folder=folder,
-        digest=card.digest if card else _digest(folder),
+        digest=card.digest if card else digest(folder),
         gates=gates,
         gated=gated,
         example=model.example(card) if card else {},
@@ -110,11 +110,3 @@ def _scorecard(model: models.ResolvedModel) -> tuple[Scorecard | None, str]:
         return model.portable(), ""
     except (ServingError, ScorecardError) as error:
         return None, str(error).replace(str(model), "the model")
-
-
-def _digest(folder: Path) -> str:
-    total = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        total.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
-        total.update(file.read_bytes())
-    return f"sha256:{total.hexdigest()}"

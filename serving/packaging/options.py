@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from registry.cli.text import closest
+from registry.cli.text import did_you_mean, truth
 from serving.errors import ServingError
 
 from .model import PackagedModel
@@ -51,8 +51,7 @@ def read(declared: Iterable[Setting], given: Mapping[str, Any], *, of: str) -> d
     known = {one.name: one for one in declared}
     for name in given:
         if name not in known:
-            near = closest(name, known)
-            hint = f"did you mean {near}?" if near else f"there are: {', '.join(known)}"
+            hint = did_you_mean(name, known, otherwise=f"there are: {', '.join(known)}")
             raise ServingError(f"{of} has no option {name!r}; {hint}")
     found = {}
     for name, one in known.items():
@@ -174,7 +173,7 @@ def or_none(read: Callable[[str], Any], nothing: Any) -> Callable[[str], Any]:
 
 def yes_no(text: str) -> bool:
     """Reads yes or no."""
-    words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-    if text.lower() not in words:
+    found = truth(text)
+    if found is None:
         raise ValueError("yes or no")
-    return words[text.lower()]
+    return found

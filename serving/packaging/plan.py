@@ -73,7 +73,7 @@ class PackagePlan:
     package : what goes into the archive (a zip) or the image's context (a container); empty for ``files``.
     beside : what is written beside it: templates, manifests.
     archive : the zip's name in the folder; None where there is none.
-    zipped, unzipped : bytes of the archive, and of what is in it; ``zipped`` is None where there is no archive.
+    zipped : bytes of the archive; None where there is none.
     limits : the target's, with what they are held against.
     settings : what the target is configured with, by the target's own words (JSON values).
     permissions : what the package is allowed, least first.
@@ -96,7 +96,6 @@ class PackagePlan:
     beside: tuple[File, ...] = ()
     archive: str | None = None
     zipped: int | None = None
-    unzipped: int = 0
     limits: tuple[Limit, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     permissions: tuple[Permission, ...] = ()
@@ -106,9 +105,14 @@ class PackagePlan:
     #: Keeps a downloaded model's folder for as long as the plan is there.
     keep: Any = field(default=None, repr=False, compare=False)
 
+    @property
+    def unzipped(self) -> int:
+        """Bytes of the package's files; of the files beside it where there are no others."""
+        return sum(file.size for file in self.package or self.beside)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan for JSON: files with their sizes, without their bytes."""
-        told = asdict(replace(self, package=(), beside=(), keep=None))
+        told = {**asdict(replace(self, package=(), beside=(), keep=None)), "unzipped": self.unzipped}
         del told["keep"]
         for part in ("package", "beside"):
             files: tuple[File, ...] = getattr(self, part)

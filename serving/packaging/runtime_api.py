@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from registry.waiting import attempts
 from serving.errors import ServingError
 
 #: Seconds that an answer is waited for.
@@ -68,8 +69,7 @@ class RuntimeApi:
 
     def answer(self, *, alive=lambda: True) -> bytes:
         """The next answer; raises as ``ask`` does."""
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
+        for _ in attempts(PATIENCE, every=0):
             with contextlib.suppress(queue.Empty):
                 return self._answers.get(timeout=0.1)
             if not alive() and self._answers.empty():

@@ -2,28 +2,30 @@
 
 import shlex
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from serving.errors import ServingError
 from serving.functions.aws_lambda.proxy import ATTEMPTS
-from serving.functions.pyfunc import Pyfunc
+from serving.functions.signature import Signature
+from serving.models.files import Folder, mlmodel
 
 from . import bytecode, code
 from .aws_lambda import iam, settings
 from .aws_lambda.planning import planned
 from .aws_lambda.settings import FunctionOptions
 from .model import PackagedModel
-from .options import Target, matching, option, some_of, whole
+from .options import Target, listed, matching, option, some_of, whole
 from .plan import File, PackagePlan
 
 _HANDLERS = (
     "web.py",
-    *("keys.py", "failures.py", "sagemaker.py"),
+    *("keys.py", "failures.py", "answer_cache.py", "passing.py", "sagemaker.py"),
     *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "runtime", "http", "large", "queue", "proxy")),
 )
 #: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 _NAME = r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}"
+#: https://www.rfc-editor.org/rfc/rfc9110#name-media-type, without parameters.
+_MEDIA = r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*"
 #: Beyond its waiting, what one try takes to connect, and all of them to pause in between; in seconds.
 _CONNECT, _PAUSES = 1, 3
 
@@ -34,16 +36,23 @@ class ProxyOptions(FunctionOptions):
 
     endpoint: str = option(
         "",
-        "the SageMaker endpoint that has the model (required)",
+        "SageMaker endpoint of the model (required)",
         matching(_NAME, "up to 63 letters, digits and single -"),
     )
-    endpoint_timeout: int = option(7, f"seconds that the endpoint may take; it is tried {ATTEMPTS} times", whole(1, 60))
-    cache_rows: int = option(1_000, "so many answers are kept, one a row; 0 for none", whole(0, 100_000))
-    cache_seconds: int = option(60, "for how long they are", whole(0, 86_400))
-    events: tuple[str, ...] = option((), "what else it answers: sqs", some_of(settings.SQS))
-    memory: int = option(512, "MB, from 128 to 10,240", whole(128, 10_240))
+    endpoint_timeout: int = option(
+        7, f"timeout of a call to the endpoint, in seconds; it is tried {ATTEMPTS} times", whole(1, 60)
+    )
+    cache_rows: int = option(1_000, "answers to cache, one for each row; 0 for none", whole(0, 100_000))
+    cache_seconds: int = option(60, "how long answers are cached, in seconds", whole(0, 86_400))
+    accept: tuple[str, ...] = option(
+        (),
+        "media types of bodies to pass on as they are, such as image/jpeg,application/x-npy",
+        listed(_MEDIA, "media types in lower case, such as image/jpeg,application/x-npy"),
+    )
+    events: tuple[str, ...] = option((), "further event sources: sqs", some_of(settings.SQS))
+    memory: int = option(512, "memory, 128 to 10,240 MB", whole(128, 10_240))
     timeout: int | None = option(
-        None, "seconds [default: what all tries of the endpoint take, and at least 29]", whole(1, 900)
+        None, "timeout, in seconds [default: enough for all tries of the endpoint, and at least 29]", whole(1, 900)
     )
 
 
@@ -66,12 +75,17 @@ def plan(model: PackagedModel, options: ProxyOptions) -> PackagePlan:
             f"and timeout={options.timeout} is shorter; nobody would hear that the endpoint is away"
         )
     called, notes = _called(model, options)
-    package = _files(model)
+    package = _files(model, options)
+    if options.accept:
+        notes += (
+            "bodies of the types in accept are not checked, and answers come as the endpoint gives them; a REST API "
+            "has to list these types as binary",
+        )
     if options.bytecode:
         package += bytecode.compiled(package, options.runtime)
     timeout = max(29, longest)
     if options.front == settings.HTTP_API and (options.timeout or timeout) > 30:
-        notes += ("an HTTP API waits for 30 s: give a shorter endpoint_timeout, or front=function-url",)
+        notes += ("an HTTP API times out after 30 s: set a shorter endpoint_timeout, or front=function-url",)
     what = f"{model.name} version {model.version}" if model.version else model.digest[:19]
     return planned(
         model,
@@ -88,6 +102,7 @@ def plan(model: PackagedModel, options: ProxyOptions) -> PackagePlan:
             "ENDPOINT_TIMEOUT": str(options.endpoint_timeout),
             "CACHE_ROWS": str(options.cache_rows),
             "CACHE_SECONDS": str(options.cache_seconds),
+            **({"ACCEPT": " ".join(options.accept)} if options.accept else {}),
         },
         more=(iam.endpoint(endpoint),),
         notes=notes,
@@ -104,14 +119,18 @@ def _called(model: PackagedModel, options: ProxyOptions) -> tuple[str, tuple[str
     return called, (f"the function is called {called}: give -C name= for another name",)
 
 
-def _files(model: PackagedModel) -> tuple[File, ...]:
-    about = {**model.about, "contract": contract(model)}
+def _files(model: PackagedModel, options: ProxyOptions) -> tuple[File, ...]:
+    about = {**model.about, "contract": contract(model, unknown=bool(options.accept))}
     _, modules = code.lambda_function(_HANDLERS, "proxy")
     return (File("about.json", code.compact(about), "which version it is, and what it reads"), *modules)
 
 
-def contract(model: PackagedModel) -> dict[str, Any]:
+def contract(model: PackagedModel, *, unknown: bool = False) -> dict[str, Any]:
     """What the function has to know of a model to check requests: its columns, how text is read, its classes.
+
+    Parameters
+    ----------
+    unknown : whether a model that does not say its columns is proxied, for bodies that are passed on as they are.
 
     Raises
     ------
@@ -127,15 +146,15 @@ def contract(model: PackagedModel) -> dict[str, Any]:
             "classes": card.classes,
             "probabilities": card.has_probabilities,
         }
-    from mlflow.models import Model as Logged
-
-    try:
-        known = Pyfunc(SimpleNamespace(metadata=Logged.load(str(model.folder))))
-    except ValueError as error:
-        raise ServingError(f"{model.uri} cannot be proxied: {error}") from None
+    signature = Signature(mlmodel(Folder(model.folder)))
+    if signature.loose and not unknown:
+        raise ServingError(
+            f"{model.uri} cannot be proxied: its signature has no named columns of plain types; log it with an input "
+            "example that is a DataFrame, or give -C accept= to pass bodies of other types on"
+        )
     return {
-        "inputs": [item.to_dict() for item in known.inputs],
-        "optional": sorted(known.optional),
+        "inputs": [item.to_dict() for item in signature.inputs],
+        "optional": sorted(signature.optional),
         "cleaning": {"trim": False, "missing": []},
         "classes": None,
         "probabilities": False,

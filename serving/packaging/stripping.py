@@ -4,6 +4,7 @@ Text is cut, and no line goes away: line 12 of a stripped module is line 12 of i
 """
 
 import ast
+import functools
 import io
 import tokenize
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ _Cut = tuple[tuple[int, int], tuple[int, int], bytes]
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@functools.cache
 def stripped(source: str) -> str:
     """Return the source of a module without comments, docstrings, annotations and ``if TYPE_CHECKING`` blocks."""
     lines = [bytearray(line) for line in source.encode().splitlines(keepends=True)]

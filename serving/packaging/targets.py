@@ -14,6 +14,8 @@ _MODULES = {
     "sagemaker-proxy": "sagemaker_proxy",
     "docker": "docker",
     "kubernetes": "kubernetes",
+    "azure-ml": "azure_ml",
+    "vertex-ai": "vertex_ai",
 }
 
 

@@ -172,6 +172,29 @@ def _bin(step: steps.Bin) -> BlockFunction:
     return find
 
 
+def _piecewise(step: steps.Piecewise) -> BlockFunction:
+    edges, origins = np.array(step.edges, dtype=np.float64), np.array(step.origins, dtype=np.float64)
+    refused = np.array([not row for row in step.coefficients])
+    width = max(1, *map(len, step.coefficients))
+    # One row a power, the highest first; shorter polynomials begin with zeros.
+    powers = np.array([[*[0.0] * (width - len(row)), *row[::-1]] for row in step.coefficients]).T.copy()
+
+    def find(block: np.ndarray, target: np.ndarray, refuse: Refuse) -> np.ndarray:
+        refuse(np.flatnonzero(np.isinf(block)), UNUSABLE)
+        places = np.searchsorted(edges, block, side="right")
+        missing = block != block
+        refuse(np.flatnonzero(refused[places] & ~missing), UNUSABLE)
+        distance = block - origins[places]
+        total = powers[0][places]
+        for row in powers[1:]:
+            total *= distance
+            total += row[places]
+        np.copyto(target, np.where(missing, np.nan, total))
+        return target
+
+    return find
+
+
 def _lookup(step: steps.Lookup) -> BlockFunction:
     # An infinity stands for a refusal: nothing else in a lookup is infinite.
     other = step.other()
@@ -249,6 +272,7 @@ _STEPS: dict[type[Step], Callable[[Any], BlockFunction]] = {
     steps.NumpyFunction: _function,
     steps.Bin: _bin,
     steps.Lookup: _lookup,
+    steps.Piecewise: _piecewise,
     steps.BoxCox: _power(_box_cox),
     steps.YeoJohnson: _power(_yeo_johnson),
     steps.InverseBoxCox: _power(_inverse_box_cox),

@@ -7,7 +7,7 @@ import numpy as np
 from . import arraysteps
 from .frames import Coded, Refusals, finite_sum
 from .inputs import InputError
-from .program import ApplySteps, Check, Encode, Indicate, MultiplySources, Operation, Program
+from .program import ApplySteps, Check, CombineSources, Encode, Indicate, MultiplySources, Operation, Program
 from .rows import encoder
 from .steps import UNKNOWN, UNUSABLE, Impute, chain
 
@@ -46,7 +46,8 @@ class Blocks:
     ) -> None:
         self._program, self._columns, self._refusals = program, dict(columns), refusals
         self._places = {slot: place for place, (_, slot) in enumerate(program.columns)}
-        self.rows = max(256, min(count, SIZE // max(1, len(program.columns))))
+        combined = [len(one.sources) for one in program.operations if isinstance(one, CombineSources)]
+        self.rows = max(256, min(count, SIZE // max(1, len(program.columns), *combined)))
         self._matrix = np.empty((len(program.columns), self.rows))
         self._whole = {
             place
@@ -65,6 +66,7 @@ class Blocks:
         self._block = slice(0, 0)
         self._values: dict[int, np.ndarray] = {}
         self._masks: dict[int, np.ndarray] = {}
+        self._stacks: dict[tuple[int, ...], np.ndarray] = {}
 
     def codes(self, slot: int) -> np.ndarray | None:
         """For a one-hot group of a coded column, the place of each of its values; None for one of numbers."""
@@ -91,7 +93,7 @@ class Blocks:
     def matrix(self, block: slice) -> np.ndarray:
         """The columns of the model (columns, rows) for a block of rows; overwritten by the next call."""
         size = block.stop - block.start
-        self._block, self._values, self._masks = block, {}, {}
+        self._block, self._values, self._masks, self._stacks = block, {}, {}, {}
         for slot, work, target in self._work:
             self._values[slot] = target[:size] if work is None else work(target[:size])
         for _, slot in self._program.columns:
@@ -107,7 +109,7 @@ class Blocks:
     def _by_value(self, operation: Operation) -> bool:
         """Does an operation once a value of a coded column; False where it has to be done once a row."""
         source = self._columns.get(operation.sources[0]) if operation.sources else None
-        if isinstance(operation, MultiplySources) or not isinstance(source, Coded):
+        if isinstance(operation, (MultiplySources, CombineSources)) or not isinstance(source, Coded):
             return False
         calls: list[Callable] = []
         if isinstance(operation, Indicate):
@@ -141,6 +143,9 @@ class Blocks:
             return slot, lambda target: self._indicate(operation, target), target
         if isinstance(operation, MultiplySources):
             return slot, lambda target: self._product(operation, target), target
+        if isinstance(operation, CombineSources):
+            weights = np.array(operation.weights, dtype=np.float64)
+            return slot, lambda target: self._combine(operation, weights, target, change), target
         (source,) = operation.sources
         items = operation.steps
         asked = arraysteps.two_valued(items) if isinstance(operation, ApplySteps) else None
@@ -180,6 +185,18 @@ class Blocks:
 
     def _indicate(self, operation: Indicate, target: np.ndarray) -> np.ndarray:
         np.copyto(target, self.value(operation.sources[0]) == operation.place)
+        return target
+
+    def _combine(self, operation: CombineSources, weights: np.ndarray, target: np.ndarray, change: float) -> np.ndarray:
+        sources = operation.sources
+        if sources not in self._stacks:  # the components of one decomposition have the same columns
+            values = [self.value(source) for source in sources]
+            self._stacks[sources] = np.array(values).reshape(len(sources), len(target))
+        stack = self._stacks[sources]
+        np.matmul(weights, stack, out=target)
+        target += operation.offset
+        if change:
+            target += change * (np.abs(weights) @ np.abs(stack) + abs(operation.offset))
         return target
 
     def _product(self, operation: Operation, target: np.ndarray) -> np.ndarray:

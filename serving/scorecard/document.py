@@ -7,12 +7,12 @@ until a step gives it a value; the model takes neither. What a node may hold is 
 ``nodes`` and ``steps``, from which ``schema`` makes ``schema.json``; what the types cannot say is checked here.
 """
 
-from . import fields, strictjson
+from . import fields, modelcheck, stepcheck, strictjson
 from .errors import ScorecardError
 from .fields import NUMBER, TEXT
 from .inputs import CATEGORY, DECIMALS, THOUSANDS, TYPES, Input, InputError
-from .nodes import ESTIMATORS, LINKS, TASKS, ClassDecision, Document, Estimator, Linear, Network, Term, Threshold
-from .steps import STEPS, TARGET_STEPS, Bin, Category, Clip, Divide, Lookup, Step, read_step
+from .nodes import TASKS, Combination, Document
+from .steps import Category
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def check(content: "Any") -> None:
     for place, word in enumerate(fields.listed(content["cleaning"]["missing"], "cleaning.missing")):
         fields.text(word, f"cleaning.missing[{place}]")
     columns = _columns(content["columns"], inputs)
-    outputs = _model(content["model"], columns, task)
-    _decision(content["decision"], task, outputs, content["model"])
+    outputs = modelcheck.model(content["model"], columns, task)
+    modelcheck.decision(content["decision"], task, outputs, content["model"])
 
 
 def _inputs(value: "Any") -> dict[str, str]:
@@ -110,7 +110,11 @@ def _columns(value: "Any", inputs: dict[str, str]) -> dict[str, str]:
         if "product" in item:
             fields.keys(item, at, ("name", "product"))
             for index, name in enumerate(fields.listed(item["product"], f"{at}.product")):
-                _reference(name, columns, f"{at}.product[{index}]", NUMBER)
+                fields.reference(name, columns, f"{at}.product[{index}]", NUMBER)
+            add(item["name"], NUMBER, f"{at}.name")
+            continue
+        if "combine" in item:
+            _combination(item, columns, at)
             add(item["name"], NUMBER, f"{at}.name")
             continue
         source = "column" if "column" in item else "input"
@@ -119,13 +123,22 @@ def _columns(value: "Any", inputs: dict[str, str]) -> dict[str, str]:
         else:
             fields.keys(item, at, ("name", source, "steps"))
         known = columns if source == "column" else inputs
-        kind = _reference(item[source], known, f"{at}.{source}", None)
-        kind = steps(item["steps"], f"{at}.steps", kind)
+        kind = fields.reference(item[source], known, f"{at}.{source}", None)
+        kind = stepcheck.steps(item["steps"], f"{at}.steps", kind)
         if "one_hot" in item:
             _one_hot(item, kind, at, add)
         else:
             add(item["name"], kind, f"{at}.name")
     return columns
+
+
+def _combination(item: "dict[str, Any]", columns: dict[str, str], at: str) -> None:
+    fields.keys(item, at, ("name", "combine", "weights", "offset"))
+    for index, name in enumerate(fields.listed(item["combine"], f"{at}.combine")):
+        fields.reference(name, columns, f"{at}.combine[{index}]", NUMBER)
+    for name in ("weights", "offset"):
+        fields.check(Combination, name)(item[name], f"{at}.{name}", NUMBER)
+    fields.length(item["weights"], f"{at}.weights", len(item["combine"]))
 
 
 def _one_hot(item: "dict[str, Any]", kind: str, at: str, add: "Callable[[Any, str, str], None]") -> None:
@@ -150,148 +163,3 @@ def _one_hot(item: "dict[str, Any]", kind: str, at: str, add: "Callable[[Any, st
         fields.choice(otherwise["is"], f"{at}.otherwise.is", names)
     else:
         fields.choice(otherwise["do"], f"{at}.otherwise.do", ("zero", "refuse"))
-
-
-def steps(value: "Any", at: str, kind: str) -> str:
-    """Checks steps that start from a number or a text; what they end with."""
-    for place, item in enumerate(fields.listed(value, at)):
-        where = f"{at}[{place}]"
-        if not isinstance(item, dict) or len(item) != 1:
-            fields.fail(where, "an object with one key, the name of the step", item)
-        ((name, argument),) = item.items()
-        if name not in STEPS:
-            raise ScorecardError(f"{where}: expected one of the steps {', '.join(STEPS)}, found another")
-        where, cls = f"{where}.{name}", STEPS[name]
-        if kind == TEXT and not cls.takes_text:
-            raise ScorecardError(f"{where}: the step wants a number, its column is text")
-        if len(cls.fields) == 1:
-            fields.check(cls, cls.fields[0])(argument, where, kind)
-        else:
-            fields.node(argument, where, cls, kind)
-        if cls in _CONSTRAINED:
-            _constraints(read_step(name, argument), where)
-        kind = kind if cls.keeps_kind else NUMBER
-    return kind
-
-
-_CONSTRAINED = (Divide, Clip, Bin, Lookup)
-
-
-def _constraints(step: Step, at: str) -> None:
-    """Refuses what the types of a step's fields allow, and it does not."""
-    if isinstance(step, Divide) and step.operand == 0:
-        fields.fail(at, "a number other than zero", step.operand)
-    if isinstance(step, Clip):
-        if len(step.limits) != 2:
-            fields.fail(at, "2 numbers", step.limits)
-        if step.limits[0] > step.limits[1]:
-            raise ScorecardError(f"{at}: expected the lower limit first")
-    if isinstance(step, Bin) and step.edges != sorted(step.edges):
-        raise ScorecardError(f"{at}: expected rising edges")
-    if isinstance(step, Lookup):
-        if len(set(step.keys)) != len(step.keys):
-            raise ScorecardError(f"{at}.keys: a key is there twice")
-        if len(step.values) != len(step.keys):
-            fields.fail(f"{at}.values", f"{len(step.keys)} values", step.values)
-
-
-def _model(model: "Any", columns: dict[str, str], task: str) -> int:
-    """How many scores the model gives."""
-    if not isinstance(model, dict):
-        fields.fail("model", "an object", model)
-    cls = ESTIMATORS[fields.choice(model.get("kind"), "model.kind", tuple(ESTIMATORS))]
-    fields.keys(model, "model", ("kind", *cls.fields))
-    link = fields.choice(model["link"], "model.link", LINKS[task])
-    outputs = _ESTIMATORS[cls](model, columns)
-    if task == "regression" and outputs != 1 or link == "logistic" and outputs != 1:
-        raise ScorecardError(f"model: a {task} model with the {link} link has one score, found {outputs}")
-    if link in ("softmax", "one-vs-rest") and outputs < 2:
-        raise ScorecardError(f"model: the {link} link wants several scores, found one")
-    fields.check(cls, "calibration")(model["calibration"], "model.calibration", NUMBER)
-    if model["calibration"] is not None:
-        if link not in ("logistic", "one-vs-rest"):
-            raise ScorecardError("model.calibration: only the logistic and one-vs-rest links are calibrated")
-        if len(model["calibration"]) != outputs:
-            fields.fail("model.calibration", f"{outputs} items, one a score", model["calibration"])
-    target = fields.listed(model["target"], "model.target")
-    if target and task != "regression":
-        raise ScorecardError("model.target: only a regression has its target transformed")
-    known = [step.name for step in TARGET_STEPS]
-    if any(name not in known for step in target if isinstance(step, dict) for name in step):
-        raise ScorecardError(f"model.target: expected steps among {', '.join(known)}")
-    steps(target, "model.target", NUMBER)
-    return outputs
-
-
-def _linear(model: "dict[str, Any]", columns: dict[str, str]) -> int:
-    fields.numbers(model["intercepts"], "model.intercepts")
-    outputs, seen = len(model["intercepts"]), set()
-    for place, term in enumerate(fields.listed(model["terms"], "model.terms")):
-        at = f"model.terms[{place}]"
-        fields.node(term, at, Term)
-        _reference(term["column"], columns, f"{at}.column", NUMBER)
-        if term["column"] in seen:
-            raise ScorecardError(f"{at}: the column {term['column']!r} has a term already")
-        seen.add(term["column"])
-        fields.length(term["weights"], f"{at}.weights", outputs)
-    if outputs == 0:
-        raise ScorecardError("model.intercepts: expected a number for each score, found none")
-    return outputs
-
-
-def _network(model: "dict[str, Any]", columns: dict[str, str]) -> int:
-    for name in ("columns", "activation", "layers"):
-        fields.check(Network, name)(model[name], f"model.{name}", NUMBER)
-    for place, name in enumerate(model["columns"]):
-        _reference(name, columns, f"model.columns[{place}]", NUMBER)
-    width = len(model["columns"])
-    if not model["layers"]:
-        raise ScorecardError("model.layers: expected at least one layer, found none")
-    for place, layer in enumerate(model["layers"]):
-        at, units = f"model.layers[{place}]", len(layer["intercepts"])
-        if len(layer["weights"]) != units or not units:
-            fields.fail(f"{at}.weights", f"{units} lists, one a unit", layer["weights"])
-        for unit, row in enumerate(layer["weights"]):
-            fields.length(row, f"{at}.weights[{unit}]", width)
-        width = units
-    return width
-
-
-_ESTIMATORS: "dict[type[Estimator], Callable[[dict[str, Any], dict[str, str]], int]]" = {
-    Linear: _linear,
-    Network: _network,
-}
-
-
-def _decision(decision: "Any", task: str, outputs: int, model: "dict[str, Any]") -> None:
-    if task == "regression":
-        if decision is not None:
-            fields.fail("decision", "null, as for every regression", decision)
-        return
-    fields.keys(decision, "decision", ClassDecision.fields)
-    classes = fields.listed(decision["classes"], "decision.classes")
-    kinds = {type(label) for label in classes}
-    if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
-        fields.fail("decision.classes", "labels of one type: all text, whole numbers, numbers or booleans", classes)
-    if len(set(classes)) != len(classes) or len(classes) < 2:
-        raise ScorecardError("decision.classes: expected two or more different labels")
-    if outputs != (1 if len(classes) == 2 else len(classes)) and not (len(classes) == 2 == outputs):
-        raise ScorecardError(f"decision.classes: {outputs} scores do not fit {len(classes)} classes")
-    threshold = decision["threshold"]
-    if threshold is None:
-        return
-    fields.node(threshold, "decision.threshold", Threshold)
-    if len(classes) != 2 or outputs != 1:
-        raise ScorecardError("decision.threshold: only a decision between two classes has a threshold")
-    if threshold["on"] == "probability" and model["link"] == "none":
-        raise ScorecardError("decision.threshold.on: the model has no probabilities")
-    if not any(label == threshold["positive"] and type(label) is type(threshold["positive"]) for label in classes):
-        raise ScorecardError("decision.threshold.positive: expected one of the classes")
-
-
-def _reference(name: "Any", known: dict[str, str], at: str, kind: str | None) -> str:
-    if fields.text(name, at) not in known:
-        raise ScorecardError(f"{at}: there is no {name!r} above it")
-    if kind is not None and known[name] != kind:
-        raise ScorecardError(f"{at}: {name!r} is {known[name]}, expected a {kind}")
-    return known[name]

@@ -4,7 +4,7 @@ import math
 
 from .errors import Unsupported
 from .inputs import NUMBER, Input, InputError
-from .nodes import Label, Linear
+from .nodes import Ensemble, Label, Linear
 from .program import Program
 from .rows import OVERFLOW
 
@@ -53,25 +53,15 @@ def explain(
     Unsupported
         for an MLP, whose score is no sum of terms; for a label that the model does not know.
     """
-    program, model = rows.program, rows.program.document.model
-    if not isinstance(model, Linear):
-        raise Unsupported("", "an MLP", "its score is no sum of terms: explain works for linear models")
-    output, sign = 0, 1.0
+    program = rows.program
+    model = explainable(program)
     if classes is None:
         if label is not None:
             raise Unsupported("", "a regression", "it has no classes to explain")
         shown = None
     else:
         shown = label if label is not None else positive if len(classes) == 2 else prediction
-        place = _place(classes, shown)
-        if model.outputs == 1:
-            sign = 1.0 if place == 1 else -1.0
-        else:
-            output = place
-    slope, offset = 1.0, 0.0
-    if model.calibration is not None:
-        slope, offset = model.calibration[output].slope, model.calibration[output].offset
-    slope, offset = sign * slope, sign * offset
+    output, slope, offset = direction(model, classes, shown)
     values = rows.fill(row)
     baseline = slope * model.intercepts[output] + offset
     terms = []
@@ -89,7 +79,7 @@ def explain(
     return {
         "prediction": prediction,
         "class": shown,
-        "scale": _scale(model, regression=classes is None),
+        "scale": scale(model, regression=classes is None),
         "score": score,
         "baseline": baseline,
         "terms": [
@@ -100,6 +90,38 @@ def explain(
     }
 
 
+def explainable(program: Program) -> Linear:
+    """The model of a program as one whose score is a sum of terms; raises Unsupported if it is not."""
+    model = program.document.model
+    if isinstance(model, Ensemble):
+        raise Unsupported(
+            "", "an ensemble", "its answer is a mean of several models: explain works for one linear model"
+        )
+    if not isinstance(model, Linear):
+        raise Unsupported("", "an MLP", "its score is no sum of terms: explain works for linear models")
+    return model
+
+
+def direction(model: Linear, classes: "Sequence[Label] | None", label: Label | None) -> tuple[int, float, float]:
+    """Which score speaks for a class, and the slope and the offset that make the explained score of it.
+
+    Parameters
+    ----------
+    classes, label : the labels in order, and the one that is explained; None for a regression.
+    """
+    output, sign = 0, 1.0
+    if classes is not None:
+        place = _place(classes, label)
+        if model.outputs == 1:
+            sign = 1.0 if place == 1 else -1.0
+        else:
+            output = place
+    slope, offset = 1.0, 0.0
+    if lines := model.lines():
+        slope, offset = lines[output].slope, lines[output].offset
+    return output, sign * slope, sign * offset
+
+
 def _place(classes: "Sequence[Label]", label: Label | None) -> int:
     for place, known in enumerate(classes):
         if known == label and isinstance(known, bool) == isinstance(label, bool):
@@ -107,7 +129,8 @@ def _place(classes: "Sequence[Label]", label: Label | None) -> int:
     raise Unsupported("", "classifier", f"expected one of the classes {classes}, found another label")
 
 
-def _scale(model: Linear, *, regression: bool) -> str:
+def scale(model: Linear, *, regression: bool) -> str:
+    """What the score of a linear model is, in words."""
     if regression:
         return "log of the target" if model.link == "log" else "transformed target" if model.target else "target"
     return "log-odds" if model.link in ("logistic", "one-vs-rest") else "decision score"

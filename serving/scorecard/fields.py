@@ -2,7 +2,7 @@
 
 from .errors import ScorecardError
 from .inputs import Record
-from .nodes import Label, Layer, Platt, Term, Threshold
+from .nodes import Label, Layer, Term, Threshold
 from .steps import Category, Value
 
 TYPE_CHECKING = False
@@ -123,6 +123,15 @@ def categories(value: "Any", at: str, kind: str) -> "list[Category]":
     return value
 
 
+def reference(name: "Any", known: dict[str, str], at: str, kind: str | None) -> str:
+    """The value, which has to be the name of what is known, of that kind."""
+    if text(name, at) not in known:
+        raise ScorecardError(f"{at}: there is no {name!r} above it")
+    if kind is not None and known[name] != kind:
+        raise ScorecardError(f"{at}: {name!r} is {known[name]}, expected a {kind}")
+    return known[name]
+
+
 def _number(value: "Any", at: str, kind: str = NUMBER) -> None:
     # A document made in Python may hold what JSON cannot say: a difference that is not zero is NaN or infinity.
     if type(value) not in (float, int) or value - value != 0:
@@ -147,4 +156,4 @@ _LEAVES: "dict[Any, Check]" = {
     **{str: text, bool: boolean, float: _number, Value: _value, Category: _category, Label: _label},
     **{list[float]: numbers, list[Category]: categories},
 }
-_NODES = (Term, Layer, Platt, Threshold)
+_NODES = (Term, Layer, Threshold)

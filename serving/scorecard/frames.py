@@ -8,20 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import (
-    ABSENT,
-    BOOLEAN,
-    CATEGORY,
-    FRACTION,
-    INFINITE,
-    REQUIRED,
-    SEVERAL,
-    Cleaning,
-    Input,
-    InputError,
-    aliases,
-    kind,
-)
+from .errors import SEVERAL, kind
+from .inputs import ABSENT, BOOLEAN, CATEGORY, FRACTION, INFINITE, REQUIRED, Cleaning, Input, InputError
+from .names import aliases
 
 
 class Coded:
@@ -50,6 +39,10 @@ class Refusals:
             return None
         rows, column, reason = min(self._found, key=lambda item: item[0].min())
         return InputError(column, reason, int(rows.min()))
+
+    def rows(self) -> np.ndarray:
+        """The numbers of all refused rows; a row may occur several times."""
+        return np.concatenate([rows for rows, _, _ in self._found]) if self._found else np.empty(0, dtype=np.intp)
 
     def by_row(self) -> dict[int, InputError]:
         """Each refused row's error."""
@@ -155,13 +148,13 @@ def _numbers(spec: Input, values: Any, cleaning: Cleaning, refusals: Refusals) -
         return array
     if not finite_sum(array):
         infinite = np.flatnonzero(np.isinf(array))
-        if len(infinite):
+        if len(infinite) and spec.type != BOOLEAN:
             refusals.add(infinite, spec.name, INFINITE)
         missing = np.flatnonzero(array != array)
         if len(missing) and not spec.null:
             refusals.add(missing, spec.name, REQUIRED)
     if spec.type == BOOLEAN:
-        rows = np.flatnonzero((array != 0.0) & (array != 1.0) & (array == array) & ~np.isinf(array))
+        rows = np.flatnonzero((array != 0.0) & (array != 1.0) & (array == array))
         refusals.add(rows, spec.name, "expected true or false, found a number")
     elif spec.integer:
         rows = np.flatnonzero((np.floor(array) != array) & np.isfinite(array))

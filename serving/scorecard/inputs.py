@@ -1,14 +1,17 @@
 """What an input column is, and how one raw value of it becomes a number, a category or a missing value.
 
 Training and serving share these rules, so that a raw row scores as it was trained. Standard library only, and of it
-only what costs nothing to import: ``re`` and ``dataclasses`` would take longer than a whole answer does.
+only what costs nothing to import: ``re`` and ``dataclasses`` would take longer than a whole answer does. What a usual
+row of numbers does not need is imported when it comes (``scalars``, ``names``).
 """
 
 import math
 
+from .errors import InputError, kind
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, dataclass_transform
 
     @dataclass_transform(frozen_default=True)
@@ -39,31 +42,12 @@ MLFLOW_TYPES = {"string": CATEGORY, "boolean": BOOLEAN, **dict.fromkeys(("double
 DECIMALS = (".", ",")
 THOUSANDS = ("", ",", ".", " ", "'", "\u2019", "_", "\u00a0", "\u2009", "\u202f")
 
-_DECIMAL_CHARACTERS = frozenset("0123456789+-.eE")
-_INFINITE = frozenset({"inf", "infinity", "+inf", "+infinity", "-inf", "-infinity"})
 _TRUTH = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 
 REQUIRED = "a value is required, found none"
 ABSENT = "the column is required, found no such column"
 INFINITE = "expected a finite number, found one that is infinite or too large"
 FRACTION = "expected a whole number, found a fraction"
-SEVERAL = "expected one column of this name, found several"
-
-
-class InputError(ValueError):
-    """A value, or a column, that a model cannot take: says the column and what was expected, never the data."""
-
-    def __init__(self, column: str, reason: str, row: int | None = None) -> None:
-        self.column, self.reason, self.row = column, reason, row
-        where = f"column {column!r}" if row is None else f"row {row}, column {column!r}"
-        super().__init__(f"{where}: {reason}")
-
-    def __reduce__(self) -> tuple:
-        return type(self), (self.column, self.reason, self.row)
-
-    def at(self, row: int) -> "InputError":
-        """The same error, naming the row (counted from 0) it was found in."""
-        return InputError(self.column, self.reason, row)
 
 
 _set = object.__setattr__
@@ -208,7 +192,9 @@ class Input(Record):
         if isinstance(raw, str):
             raw = cleaning.text(raw)
         elif raw is not None and type(raw) not in _PLAIN:
-            raw = _plain(raw)
+            from .scalars import plain
+
+            raw = plain(raw)
         if raw is None or (isinstance(raw, float) and raw != raw):
             if not self.null:
                 raise InputError(self.name, REQUIRED)
@@ -236,6 +222,8 @@ class Input(Record):
         return numbers if self.type == NUMBER else booleans
 
     def _scalar(self, raw: object, cleaning: Cleaning) -> str | None:
+        from .scalars import scalar_text
+
         try:
             text = cleaning.text(scalar_text(raw))
         except TypeError:
@@ -255,6 +243,8 @@ class Input(Record):
 
     def _number(self, raw: object) -> float:
         if isinstance(raw, str):
+            from .scalars import number
+
             raw = number(raw, self.name, self.decimal, self.thousands)
         if isinstance(raw, bool) or not isinstance(raw, (int, float)):
             raise InputError(self.name, f"expected a number, found {kind(raw)}")
@@ -272,85 +262,6 @@ class Input(Record):
 _PLAIN = frozenset({float, int, bool, list, dict, tuple})
 
 
-def _plain(raw: "Any") -> "Any":
-    """A scalar of NumPy, pandas or ``decimal`` as Python's own, and anything else as it is; imports none of them."""
-    name = type(raw).__name__
-    if name in ("NAType", "NaTType"):
-        return None
-    if name == "Decimal":
-        return float(raw)
-    if hasattr(raw, "dtype") and getattr(raw, "shape", None) == ():
-        return raw.item()
-    return raw
-
-
-def number(text: str, column: str, decimal: str = ".", thousands: str = "") -> float:
-    """The float64 nearest to a number in trimmed text; +-inf where it says so or is too large.
-
-    Parameters
-    ----------
-    decimal : the mark before the fraction; no other is taken, so that 3.14 is no number where the mark is a comma.
-    thousands : the mark between groups of digits; "" for none. Digits without it are taken too. Grouped digits begin
-        with one to three digits, the first not 0; the groups after that have three digits, or two and the last three
-        (12,34,567, as in India). So 1.5 is no number where the mark is a dot. Grouped digits have no exponent.
-
-    Raises
-    ------
-    InputError
-        where the text is not such a number (``1_000``, ``1,000`` and ``0x1f`` are none by default).
-    """
-    if thousands or decimal != ".":
-        from .marks import usual
-
-        text = usual(text, decimal, thousands)
-    if _DECIMAL_CHARACTERS.issuperset(text):
-        try:
-            return float(text)
-        except ValueError:
-            pass
-    elif text.lower() in _INFINITE:
-        return -math.inf if text[0] == "-" else math.inf
-    raise InputError(column, "expected a number, found text")
-
-
-def scalar_text(raw: object) -> str:
-    """A scalar of JSON, of a database or of a table as the text of a category, the same in training and in scoring.
-
-    A boolean is ``true`` or ``false``. A whole number of any type is its digits: 3, 3.0 and ``Decimal("3.00")`` are
-    all ``3``. Any other number is the shortest decimal that is the same float64, as Python's ``repr`` writes it
-    (``0.1``, ``1e-05``, ``inf``), and a text is itself, not yet trimmed. NumPy's scalars are as Python's own, and a
-    ``Decimal`` is the nearest float64. A missing value has no text: look for it first.
-
-    Raises
-    ------
-    TypeError
-        where it is none of these: a list, an object, bytes, a date.
-    ValueError
-        where it is a whole number of thousands of digits, which Python does not write down.
-    """
-    if not isinstance(raw, (str, bool, int, float)):
-        raw = _plain(raw)
-    if isinstance(raw, str):
-        return raw
-    if isinstance(raw, bool):
-        return "true" if raw else "false"
-    if isinstance(raw, float):
-        return str(int(raw)) if raw.is_integer() else float.__repr__(raw)
-    if isinstance(raw, int):
-        return int.__repr__(raw)
-    raise TypeError(f"expected a text, a number or a boolean, found {kind(raw)}")
-
-
-def column_name(name: str, place: int) -> str:
-    """A column's name as training reads it: trimmed, and ``Unnamed: 3`` where nothing is left.
-
-    Parameters
-    ----------
-    place : of the column in its table, from 0.
-    """
-    return name.strip() or f"Unnamed: {place}"
-
-
 def named(row: "Mapping[str, Any]", known: frozenset[str] | set[str]) -> "Mapping[str, Any]":
     """A row, or columns by name, under the names that a model has for them; itself where it has no others for them.
 
@@ -364,52 +275,8 @@ def named(row: "Mapping[str, Any]", known: frozenset[str] | set[str]) -> "Mappin
     InputError
         where two names are one column.
     """
-    names = row.keys()
-    if known.issuperset(names) or not (found := aliases(names, known)):
+    if known.issuperset(row.keys()):
         return row
-    meant = {name: own for own, name in found.items()}
-    return {meant.get(name, name): row[name] for name in names}
+    from .names import renamed
 
-
-def aliases(names: "Collection[str]", known: frozenset[str] | set[str]) -> dict[str, str]:
-    """The columns of a model that a row or a table has under another spelling: by the model's name, the one it has.
-
-    A name that is the model's to the letter is that column; any other is the column whose name it is once
-    ``column_name`` has read it.
-
-    Parameters
-    ----------
-    names : of the row or the table, in order.
-    known : set of the model's own.
-
-    Raises
-    ------
-    InputError
-        where two names are one column.
-    """
-    found: dict[str, str] = {}
-    for name in set(names) - known:
-        if isinstance(name, str):
-            meant = column_name(name, 0) if name.strip() else column_name(name, list(names).index(name))
-            if meant in known:
-                if meant in found or meant in names:
-                    raise InputError(meant, SEVERAL)
-                found[meant] = name
-    return found
-
-
-def kind(raw: object) -> str:
-    """What a raw value is, in words for an error message that must not echo it."""
-    if raw is None:
-        return "null"
-    if isinstance(raw, bool):
-        return "a boolean"
-    if isinstance(raw, (int, float)):
-        return "a number"
-    if isinstance(raw, str):
-        return "text"
-    if isinstance(raw, (list, tuple)):
-        return "a list"
-    if isinstance(raw, dict):
-        return "an object"
-    return f"a {type(raw).__name__}"
+    return renamed(row, known)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .errors import Unsupported
-from .inputs import ABSENT, SEVERAL, InputError
+from .errors import SEVERAL, Unsupported
+from .inputs import ABSENT, InputError
 from .scorecard import OUTPUTS, Scorecard
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class ScorecardModel:
 def _load_pyfunc(path: str) -> ScorecardModel:
     """MLflow calls this with the path of the scorecard."""
     # Now and not on first use: by then MLflow may have removed the folder that this package was loaded from.
-    from . import explain, marks, networks, numeric, tables  # noqa: F401
+    from . import explain, marks, names, networks, numeric, scalars, tables  # noqa: F401
 
     with open(path, encoding="utf-8") as file:
         return ScorecardModel(Scorecard.loads(file.read()))

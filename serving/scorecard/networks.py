@@ -3,7 +3,8 @@
 import math
 
 from .nodes import Network
-from .rows import RowScorer, logistic
+from .responses import logistic
+from .rows import RowScorer
 
 try:
     from _operator import mul

@@ -5,7 +5,7 @@ and ``schema.json`` is generated from them.
 """
 
 from .inputs import Cleaning, Input, Record
-from .steps import Category, NumpyFunction, Step, read
+from .steps import Category, NumpyFunction, Piecewise, Step, read, read_step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 TASKS = ("regression", "classification")
-LINKS = {"regression": ("identity", "log"), "classification": ("none", "logistic", "softmax", "one-vs-rest")}
+LINKS = {
+    "regression": ("identity", "log"),
+    "classification": ("none", "logistic", "softmax", "one-vs-rest", "isotonic", "clipped"),
+}
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 
 #: A class, of the type that it had in training.
@@ -81,7 +84,23 @@ class Product(Record):
     factors: tuple[str, ...]
 
 
-Column = Chain | OneHot | Product
+class Combination(Record):
+    """A column: a weighted sum of columns above it, and an offset.
+
+    Parameters
+    ----------
+    columns, weights : what is summed, and how much of each.
+    offset : added to the sum.
+    """
+
+    __slots__ = ("name", "columns", "weights", "offset")
+    name: str
+    columns: tuple[str, ...]
+    weights: list[float]
+    offset: float
+
+
+Column = Chain | OneHot | Product | Combination
 
 
 class Platt(Record):
@@ -90,6 +109,13 @@ class Platt(Record):
     __slots__ = ("slope", "offset")
     slope: float
     offset: float
+
+
+#: How a score is calibrated: the logistic function of a line is a probability, or a point of a curve is.
+Calibrator = Platt | Piecewise
+
+#: What links with the name ``clipped`` make of a score: 0 up to -1, 1 from 1 on, and a line between (Zhang 2004).
+CLIPPED = Piecewise([-1.0, 1.0], [0.0, -1.0, 0.0], [[0.0], [0.0, 0.5], [1.0]])
 
 
 class Term(Record):
@@ -114,19 +140,55 @@ class Layer(Record):
     intercepts: list[float]
 
 
-class Estimator(Record):
+class Response(Record):
+    """How the probabilities of classes follow from scores.
+
+    Parameters
+    ----------
+    link : ``logistic`` of the score of the second of two classes; ``softmax``; ``one-vs-rest``, the logistic of each
+        score, normalised; ``isotonic`` and ``clipped``, a point of a curve for each score, normalised where there are
+        several.
+    calibration : one for each score, or null.
+    """
+
+    __slots__ = ("link", "calibration")
+    link: str
+    calibration: tuple[Calibrator, ...] | None
+
+    def curves(self, outputs: int) -> tuple[Piecewise, ...]:
+        """The curve whose value at each score is a probability; none where a link computes it."""
+        if self.link == "clipped":
+            return (CLIPPED,) * outputs
+        return tuple(item for item in self.calibration or () if isinstance(item, Piecewise))
+
+    def lines(self) -> tuple[Platt, ...]:
+        """The line for each score whose value is the margin; none where the score is the margin."""
+        return tuple(item for item in self.calibration or () if isinstance(item, Platt))
+
+
+class Member(Response):
+    """A model of an ensemble: how the probabilities of classes follow from its scores, and how much they count."""
+
+    __slots__ = ("weight",)
+    weight: float
+    choices = {"link": LINKS["classification"][1:]}
+
+    def scores(self, classes: int) -> int:
+        """How many scores it has."""
+        return 1 if classes == 2 and self.link != "softmax" else classes
+
+
+class Estimator(Response):
     """What every kind of model has.
 
     Parameters
     ----------
-    link : how probabilities, or a prediction, follow from the scores; one of ``LINKS``.
-    calibration : Platt scaling, slope * score + offset is the log-odds: one for each score, or null.
+    link : how probabilities, or a prediction, follow from the scores; one of ``LINKS``, or ``mean`` of an ensemble.
+    calibration : Platt scaling, slope * score + offset is the log-odds, or isotonic: one for each score, or null.
     target : what turns a regression's prediction back into the target's units.
     """
 
-    __slots__ = ("link", "calibration", "target")
-    link: str
-    calibration: tuple[Platt, ...] | None
+    __slots__ = ("target",)
     target: tuple[Step, ...]
     kind = ""
     choices = {"link": (*LINKS["regression"], *LINKS["classification"])}
@@ -187,8 +249,37 @@ class Network(Estimator):
         return len(self.layers[-1].intercepts)
 
 
+class Ensemble(Linear):
+    """The mean of the probabilities of several linear models, whose scores stand side by side.
+
+    Parameters
+    ----------
+    members : each takes its scores behind those of the members above.
+    """
+
+    __slots__ = ("members",)
+    members: tuple[Member, ...]
+    kind = "ensemble"
+    choices = {"link": ("mean",)}
+
+    @classmethod
+    def read(cls, item: "Mapping[str, Any]", *common: "Any") -> "Ensemble":
+        linear, (link, calibration, target) = Linear.read(item, *common), common
+        members = tuple(Member(one["link"], _calibration(one), float(one["weight"])) for one in item["members"])
+        return cls(link, calibration, target, linear.intercepts, linear.terms, members)
+
+    def parts(self, classes: int) -> list[tuple[Member, int, int]]:
+        """Each member, and where its scores begin and end."""
+        found, start = [], 0
+        for member in self.members:
+            stop = start + member.scores(classes)
+            found.append((member, start, stop))
+            start = stop
+        return found
+
+
 #: Every kind of model, by its name in the document.
-ESTIMATORS: "dict[str, type[Estimator]]" = {Linear.kind: Linear, Network.kind: Network}
+ESTIMATORS: "dict[str, type[Estimator]]" = {one.kind: one for one in (Linear, Network, Ensemble)}
 
 
 class Threshold(Record):
@@ -238,6 +329,8 @@ def decision_rule(model: Estimator, decision: ClassDecision) -> DecisionRule:
         if threshold.on == "probability":
             return DecisionRule("probabilities", second, False, threshold.value, second, 1 - second)
         return DecisionRule("scores", 0, not second, threshold.value, second, 1 - second)
+    if model.link in ("mean", "isotonic"):
+        return DecisionRule("probabilities", None, False, None, 1, 0)
     if model.outputs == 1:
         return DecisionRule("margins", 0, False, None, 1, 0)
     return DecisionRule("margins" if model.calibration is None else "probabilities", None, False, None, 1, 0)
@@ -275,6 +368,8 @@ class Document:
 def _column(item: "Mapping[str, Any]") -> Column:
     if "product" in item:
         return Product(item["name"], tuple(item["product"]))
+    if "combine" in item:
+        return Combination(item["name"], tuple(item["combine"]), _floats(item["weights"]), float(item["offset"]))
     kind = "input" if "input" in item else "column"
     source, steps = Source(kind, item[kind]), read(item["steps"])
     if "one_hot" not in item:
@@ -289,10 +384,19 @@ def _column(item: "Mapping[str, Any]") -> Column:
 
 
 def _model(item: "Mapping[str, Any]") -> Linear | Network:
-    calibration = item["calibration"]
-    if calibration is not None:
-        calibration = tuple(Platt(float(one["slope"]), float(one["offset"])) for one in calibration)
-    return ESTIMATORS[item["kind"]].read(item, item["link"], calibration, read(item["target"]))
+    return ESTIMATORS[item["kind"]].read(item, item["link"], _calibration(item), read(item["target"]))
+
+
+def _calibration(item: "Mapping[str, Any]") -> "tuple[Calibrator, ...] | None":
+    return None if item["calibration"] is None else tuple(map(_calibrator, item["calibration"]))
+
+
+def _calibrator(item: "Mapping[str, Any]") -> Calibrator:
+    if "slope" in item:
+        return Platt(float(item["slope"]), float(item["offset"]))
+    curve = read_step(Piecewise.name, item[Piecewise.name])
+    assert isinstance(curve, Piecewise)
+    return curve
 
 
 def _decision(item: "Mapping[str, Any]") -> ClassDecision:

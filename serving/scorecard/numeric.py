@@ -53,6 +53,7 @@ FUNCTIONS: "dict[str, Call]" = {
     "arcsinh": math.asinh,
     "sign": lambda x: x if x != x or x == 0.0 else math.copysign(1.0, x),
     "negative": lambda x: -x,
+    "reciprocal": lambda x: 1.0 / x if x else math.copysign(math.inf, x),
 }
 
 

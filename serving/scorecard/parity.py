@@ -4,7 +4,8 @@ Two ways to add up the same terms differ by rounding, and by more the larger the
 terms, ``tau = 1e-12 (1 + sum of |terms|)`` and answers agree where
 
 - scores: ``|dz| <= tau``; a calibrated score is a sum of terms too,
-- probabilities: ``|dp| <= max(1e-12, tau)``,
+- probabilities: ``|dp| <= max(1e-12, tau)``; of a curve (isotonic calibration), what it turns ``z +- tau`` into,
+  divided by the total where it is normalised; of an ensemble, the mean of its members' tolerances,
 - predictions with a log link: ``|dmu| <= 1e-12 + tau mu``; with a transformed target, what z +- tau is turned into, and
   1e-12 of it,
 - labels: always, but where the margin of the decision is within tau,
@@ -13,6 +14,7 @@ terms, ``tau = 1e-12 (1 + sum of |terms|)`` and answers agree where
 A logarithm or a power is rounded differently by different libraries, and by one library on different processors.
 Taking a mean from it may leave little but that, and next to the edge of a bin it decides on which side a row lies: for
 each column with such a function, tau grows by what moving the function's value by 1e-12 of it, up or down, does to z.
+A combination of columns is a sum, too: it is moved by 1e-12 of the sum of its |terms|.
 
 Rows with ``tau > 1e-6`` are *ill-conditioned*: there scikit-learn's own answers for a table and for one row differ.
 They are counted, and have to agree on refusing only. A prediction that is the score itself is compared whatever its
@@ -27,13 +29,15 @@ from typing import Any
 import numpy as np
 
 from . import frames
+from .arrayresponses import margins
 from .inputs import InputError
-from .nodes import Product, decision_rule
+from .nodes import Chain, OneHot, decision_rule
+from .program import CombineSources
+from .rounding import UNIT, probability_tolerances
 from .rows import OVERFLOW, UNPREDICTABLE
 from .scorecard import Scorecard
 from .steps import UNKNOWN, UNUSABLE, Bin
 
-UNIT = 1e-12
 ILL_CONDITIONED = 1e-6
 #: Reasons to refuse that are the model's own; the others are the contract's (a fraction in a whole column, infinity).
 OWN = frozenset({UNKNOWN, UNUSABLE, OVERFLOW, UNPREDICTABLE})
@@ -144,7 +148,8 @@ def _take(table: Any, rows: np.ndarray) -> Any:
 
 
 def _rows(scorecard: Scorecard, columns: Any, sample: Sequence[int]) -> Iterator[dict[str, Any]]:
-    names = [item.name for item in scorecard.inputs if item.name in set(frames.names(columns))]
+    known = set(frames.names(columns))
+    names = [item.name for item in scorecard.inputs if item.name in known]
     lists = [frames.cells(columns[name]) for name in names]
     return ({name: values[row] for name, values in zip(names, lists, strict=True)} for row in sample)
 
@@ -183,7 +188,7 @@ def _asked(pipeline: Any, table: Any, rows: np.ndarray, budget: int = 400) -> tu
         budget -= 1
         try:
             parts.append((part, _answers(pipeline, _take(table, part))))
-        except (ValueError, TypeError, FloatingPointError, OverflowError):
+        except Exception:  # each library has errors of its own
             if len(part) == 1 or budget <= 0:
                 raised.append(part)
             else:
@@ -204,7 +209,7 @@ def _refusals(pipeline: Any, table: Any, errors: dict[int, InputError], most: in
     for row in chosen:
         try:
             answers = _answers(pipeline, _take(table, np.array([row])))
-        except (ValueError, TypeError, FloatingPointError, OverflowError):
+        except Exception:  # each library has errors of its own
             continue
         if _finite(answers).all():
             own = errors[row].reason in OWN
@@ -214,7 +219,7 @@ def _refusals(pipeline: Any, table: Any, errors: dict[int, InputError], most: in
 
 def _as_fitted(pipeline: Any, scorecard: Scorecard) -> Scorecard:
     """The scorecard with the edges of its bins where the pipeline has them, after the functions it computes."""
-    columns = [item for item in scorecard.document.columns if not isinstance(item, Product)]
+    columns = [item for item in scorecard.document.columns if isinstance(item, (Chain, OneHot))]
     if not any(isinstance(step, Bin) for item in columns for step in item.steps):
         return scorecard
     from .compiler import compile_pipeline
@@ -224,7 +229,11 @@ def _as_fitted(pipeline: Any, scorecard: Scorecard) -> Scorecard:
 
 def _sensitivities(scorecard: Scorecard, columns: Any) -> np.ndarray | float:
     """What moving the values of inexact functions by one unit of tau, up or down, does to the scores, in that unit."""
-    inexact = [one for one in scorecard.program.operations if any(step.inexact for step in one.steps)]
+    inexact = [
+        one
+        for one in scorecard.program.operations
+        if isinstance(one, CombineSources) or any(step.inexact for step in one.steps)
+    ]
     if not inexact:
         return 0.0
     scores, _ = scorecard.tables.scores(columns)
@@ -276,23 +285,14 @@ class _Judge:
     ) -> None:
         self.scorecard, self.scores, self.answers = scorecard, scores, answers
         model = scorecard.document.model
-        tables = scorecard.tables
         with np.errstate(all="ignore"):
-            self.margins = tables.margins(scores)
             jumps = ~(UNIT * sensitivities <= ILL_CONDITIONED * sizes).all(axis=0)
             sizes = sizes + sensitivities
             self.tau = UNIT * sizes
-            self.link_tau = self.tau
-            if model.calibration is not None:
-                slopes = np.abs([item.slope for item in model.calibration])[:, None]
-                offsets = np.abs([item.offset for item in model.calibration])[:, None]
-                self.link_tau = UNIT * (1.0 + slopes * sizes + offsets)
-            self.worst_tau = np.maximum(self.tau, self.link_tau).max(axis=0)
+            self.likely_tau = probability_tolerances(model, len(scorecard.classes or ()), scores, sizes)
+            self.worst_tau = np.maximum(self.tau.max(axis=0), self.likely_tau)
             itself = scorecard.task == "regression" and model.link == "identity" and not model.target
             self.ill = jumps | ~(self.worst_tau < np.inf if itself else self.worst_tau <= ILL_CONDITIONED)
-            if model.link == "one-vs-rest":
-                # Where all of the probabilities to normalise vanish, so do their digits.
-                self.ill |= self.margins.max(axis=0) < -600.0
 
     def compare(self, given: Mapping[str, Any], places: np.ndarray) -> dict[str, dict[str, Any]]:
         """Answers of one path for some of the rows against the pipeline's."""
@@ -350,7 +350,7 @@ class _Judge:
         document, tau = self.scorecard.document, np.maximum(UNIT, self.worst_tau)
         assert document.decision is not None
         rule = decision_rule(document.model, document.decision)
-        numbers = self.scores if rule.of == "scores" else self.margins
+        numbers = self.scores if rule.of == "scores" else margins(document.model, self.scores)
         if rule.of == "probabilities":
             numbers = self.scorecard.tables.likelihoods(self.scores).T
         if rule.place is not None:

@@ -5,7 +5,7 @@ score are kept apart as checks: they change no score, and only have to be comput
 """
 
 from .inputs import Record
-from .nodes import Chain, Document, Linear, OneHot, Product, Source
+from .nodes import Column, Combination, Document, Linear, OneHot, Product, Source
 from .steps import Step
 
 TYPE_CHECKING = False
@@ -55,6 +55,14 @@ class MultiplySources(Operation):
     """The product of its sources, in this order; 1 where there are none."""
 
     __slots__ = ()
+
+
+class CombineSources(Operation):
+    """The sum of its sources, each times its weight, and an offset."""
+
+    __slots__ = ("weights", "offset")
+    weights: list[float]
+    offset: float
 
 
 class Check(Record):
@@ -114,7 +122,7 @@ class Program:
         self.slots = len(self.inputs)
         self.origin: dict[str, tuple[str, ...]] = {}
         self._places = {item.name: place for place, item in enumerate(self.inputs)}
-        self._defined: dict[str, tuple[Chain | OneHot | Product, int]] = {}
+        self._defined: dict[str, tuple[Column, int]] = {}
         for column in document.columns:
             if isinstance(column, OneHot):
                 for place, indicator in enumerate(column.indicators):
@@ -140,7 +148,9 @@ class Program:
 
     def blame(self, name: str) -> str:
         """The input to name where a column has no usable value."""
-        return self.origin[name][0] if self.origin[name] else name
+        if self.origin[name]:
+            return self.origin[name][0]
+        return self.inputs[0].name if self.inputs else name  # of a constant
 
     def magnitudes(self) -> list[float]:
         """How much each of ``columns`` weighs at most: to name the one that makes a score too large."""
@@ -148,10 +158,12 @@ class Program:
             return [1.0] * len(self.columns)
         return [max(map(abs, weights)) for weights in self.weights]
 
-    def _define(self, name: str, column: Chain | OneHot | Product, place: int) -> None:
+    def _define(self, name: str, column: Column, place: int) -> None:
         self._defined[name] = (column, place)
         if isinstance(column, Product):
             self.origin[name] = self._origin(column.factors)
+        elif isinstance(column, Combination):
+            self.origin[name] = self._origin(column.columns)
         elif column.source.kind == "input":
             self.origin[name] = (column.source.name,)
         else:
@@ -234,6 +246,10 @@ class Program:
         elif isinstance(column, Product):
             sources = [self._slot(factor, into) for factor in column.factors]
             made = self._new(MultiplySources, into, sources, self.blame(name), ())
+        elif isinstance(column, Combination):
+            sources = [self._slot(summand, into) for summand in column.columns]
+            facts = column.weights, column.offset
+            made = self._new(CombineSources, into, sources, self.blame(name), (), *facts)
         else:
             made, blame = self._source(column.source, into)
             if column.steps:

@@ -4,7 +4,7 @@ import math
 
 from .inputs import ABSENT, InputError, named
 from .nodes import OneHot
-from .program import Encode, Indicate, MultiplySources, Operation, Program
+from .program import CombineSources, Encode, Indicate, MultiplySources, Operation, Program
 from .steps import UNKNOWN, UNUSABLE, chain
 
 try:
@@ -111,11 +111,12 @@ class RowScorer:
         """The function from a row to its scores: for a linear model, the exactly rounded sum of the terms."""
         fill, fsum, slots, program = self.fill, math.fsum, self.slots, self.program
         groups = [(group.slot, group.weights) for group in program.groups]
-        outputs = [
-            (intercept, [weights[k] for weights in program.weights], k) for k, intercept in enumerate(model.intercepts)
-        ]
+        outputs = []
+        for k, intercept in enumerate(model.intercepts):
+            used = [(slot, row[k]) for slot, row in zip(slots, program.weights, strict=True) if row[k] != 0.0]
+            outputs.append((intercept, [slot for slot, _ in used], [weight for _, weight in used], k))
         if len(outputs) == 1:
-            intercept, weights, _ = outputs[0]
+            intercept, slots, weights, _ = outputs[0]
             tables = [(slot, [weights[0] for weights in table]) for slot, table in groups]
 
             def scores(row: "Mapping[str, Any]") -> tuple[float]:
@@ -136,11 +137,10 @@ class RowScorer:
 
         def several(row: "Mapping[str, Any]") -> list[float]:
             values = fill(row)
-            inputs = [values[slot] for slot in slots]
             hot = [table[values[slot]] for slot, table in groups]
             found = []
-            for intercept, weights, k in outputs:
-                terms = list(map(mul, inputs, weights))
+            for intercept, slots, weights, k in outputs:
+                terms = list(map(mul, [values[slot] for slot in slots], weights))
                 terms.append(intercept)
                 for chosen in hot:
                     terms.append(chosen[k])
@@ -160,6 +160,8 @@ def _prepared(operation: Operation) -> "tuple[int, int, Callable[[Any], Any]]":
     """(slot to fill, slot to take, what makes the one of the other); it takes all slots where the second is -1."""
     if isinstance(operation, MultiplySources):
         return operation.slot, -1, _product(operation.sources)
+    if isinstance(operation, CombineSources):
+        return operation.slot, -1, _combination(operation)
     (source,) = operation.sources
     if isinstance(operation, Indicate):
         place = operation.place
@@ -181,6 +183,20 @@ def _product(sources: tuple[int, ...]) -> "Callable[[Sequence[float]], float]":
     return product
 
 
+def _combination(operation: CombineSources) -> "Callable[[Sequence[float]], float]":
+    sources, weights, offset, fsum = operation.sources, operation.weights, operation.offset, math.fsum
+
+    def combine(values: "Sequence[float]") -> float:
+        terms = list(map(mul, [values[source] for source in sources], weights))
+        terms.append(offset)
+        try:
+            return fsum(terms)
+        except (OverflowError, ValueError):  # too large, or infinities of both signs
+            return math.inf
+
+    return combine
+
+
 def encoder(one_hot: OneHot, column: str) -> "Callable[[Any], int]":
     """The function from a value to the place of its column in a one-hot group; -1 where all of them are 0."""
     table, other = one_hot.places(), one_hot.other
@@ -200,19 +216,3 @@ def encoder(one_hot: OneHot, column: str) -> "Callable[[Any], int]":
         return other
 
     return find
-
-
-def logistic(z: float) -> float:
-    """1 / (1 + exp(-z)) without overflow."""
-    if z >= 0.0:
-        return 1.0 / (1.0 + math.exp(-z))
-    e = math.exp(z)
-    return e / (1.0 + e)
-
-
-def softmax(scores: "Sequence[float]") -> list[float]:
-    """Probabilities in proportion to exp(score), shifted by the largest so that none overflows."""
-    largest = max(scores)
-    powers = [math.exp(score - largest) for score in scores]
-    total = math.fsum(powers)
-    return [power / total for power in powers]

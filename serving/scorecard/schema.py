@@ -13,7 +13,7 @@ from . import nodes, strictjson
 from .document import VERSION
 from .fields import type_of
 from .inputs import DECIMALS, THOUSANDS, TYPES, Cleaning, Input, Record
-from .steps import STEPS, TARGET_STEPS, Category, Clip, Divide, Step
+from .steps import STEPS, TARGET_STEPS, Category, Clip, Divide, Piecewise, Step
 
 FILE = Path(__file__).with_name("schema.json")
 _LABEL = {"type": ["string", "number", "boolean"]}
@@ -32,7 +32,7 @@ def schema() -> dict[str, Any]:
             "description": _summary(Cleaning),
         },
         "columns": {
-            **_array({"anyOf": [*_sourced(_chain(steps)), *_sourced(_one_hot(steps)), _product()]}),
+            **_array({"anyOf": [*_sourced(_chain(steps)), *_sourced(_one_hot(steps)), _product(), _combination()]}),
             "description": "Each computed from an input, or from columns above it.",
         },
         "model": {"anyOf": [_model(kind) for kind in nodes.ESTIMATORS.values()]},
@@ -73,6 +73,8 @@ def _of(wanted: Any) -> dict[str, Any]:
     """The schema of a type."""
     if wanted == nodes.Label:
         return _LABEL
+    if wanted == nodes.Calibrator:
+        return {"anyOf": [_node(nodes.Platt), _step(Piecewise)]}
     if wanted in _PRIMITIVES:
         return {"type": _PRIMITIVES[wanted]}
     if inspect.isclass(wanted) and issubclass(wanted, Record):
@@ -149,11 +151,18 @@ def _product() -> dict[str, Any]:
     return _object({"name": {"type": "string"}, "product": _field(nodes.Product, "factors")})
 
 
+def _combination() -> dict[str, Any]:
+    cls = nodes.Combination
+    named = {"name": {"type": "string"}, "combine": _field(cls, "columns")}
+    summed = {name: _field(cls, name) for name in ("weights", "offset")}
+    return {**_object(named | summed), "description": _summary(cls)}
+
+
 def _model(cls: type[nodes.Estimator]) -> dict[str, Any]:
     fields = {name: _field(cls, name) for name in cls.fields if name != "target"}
     target = {"$ref": "#/$defs/target", "description": _described(nodes.Estimator)["target"]}
     found = {"kind": {"const": cls.kind}, "link": fields.pop("link"), "calibration": fields.pop("calibration")}
-    for name in ("intercepts", "layers"):
+    for name in ("intercepts", "layers", "members"):
         if name in fields:
             fields[name]["minItems"] = 1
     return {**_object({**found, "target": target, **fields}), "description": _summary(cls)}

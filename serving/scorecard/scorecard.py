@@ -4,7 +4,8 @@ from .errors import Unsupported
 from .inputs import Cleaning, Input, InputError
 from .nodes import Document, Label, Linear, decision_rule
 from .program import Program
-from .rows import UNPREDICTABLE, RowScorer, logistic, softmax
+from .responses import margins, probabilities
+from .rows import UNPREDICTABLE, RowScorer
 from .steps import chain
 
 TYPE_CHECKING = False
@@ -36,6 +37,9 @@ class Scorecard:
         self._lazy_rows: RowScorer | None = None
         self._lazy_tables: TableScorer | None = None
         self._finish = chain(document.model.after_score, "target")
+        self._margins = margins(document.model)
+        if document.decision is not None and self.has_probabilities:
+            self._probabilities = probabilities(document.model, len(document.decision.classes))
 
     @classmethod
     def loads(cls, text: str) -> "Scorecard":
@@ -97,7 +101,7 @@ class Scorecard:
 
     @property
     def kind(self) -> str:
-        """``linear`` or ``mlp``."""
+        """``linear``, ``ensemble`` or ``mlp``."""
         return self._model.kind
 
     @property
@@ -248,30 +252,12 @@ class Scorecard:
     def needs_decision(self) -> None:
         """Raises Unsupported where the model has no decision function."""
         if not self.has_decision:
-            what = "a regression" if self._decision is None else "an MLP or a calibrated classifier"
+            what = "a regression" if self._decision is None else "an MLP, an ensemble or a calibrated classifier"
             raise Unsupported("", what, "it has no decision function: ask for predictions or probabilities")
 
     def _predicted(self, scores: "Sequence[float]") -> float:
         (value,) = scores
         return value if self._finish is None else self._finish(value)
-
-    def _margins(self, scores: "Sequence[float]") -> "Sequence[float]":
-        calibration = self._model.calibration
-        if calibration is None:
-            return scores
-        return [item.slope * score + item.offset for item, score in zip(calibration, scores, strict=True)]
-
-    def _probabilities(self, scores: "Sequence[float]") -> list[float]:
-        link = self._model.link
-        margins = self._margins(scores)
-        if link == "logistic":
-            p = logistic(margins[0])
-            return [1.0 - p, p]
-        if link == "softmax":
-            return softmax(margins)
-        powers = [logistic(margin) for margin in margins]
-        total = sum(powers)
-        return [power / total for power in powers] if total > 0.0 else [1.0 / len(powers)] * len(powers)
 
     def _label(self, scores: "Sequence[float]") -> Label:
         rule, decision = self._rule, self._decision
@@ -279,7 +265,7 @@ class Scorecard:
         assert decision is not None
         numbers = scores
         if rule.of == "margins":
-            numbers = self._margins(scores)
+            numbers = scores if self._margins is None else self._margins(scores)
         elif rule.of == "probabilities":
             numbers = self._probabilities(scores)
         if rule.place is None:

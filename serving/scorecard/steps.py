@@ -25,10 +25,10 @@ Category = float | str | None
 #: Functions of one number; each is exactly NumPy's of that name.
 FUNCTIONS = (
     *("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "cbrt", "square", "abs"),
-    *("sin", "cos", "tanh", "arcsinh", "sign", "negative"),
+    *("sin", "cos", "tanh", "arcsinh", "sign", "negative", "reciprocal"),
 )
 #: Functions that IEEE 754 defines to the last digit; the others differ in their last digits from library to library.
-EXACT = frozenset({"sqrt", "square", "abs", "sign", "negative"})
+EXACT = frozenset({"sqrt", "square", "abs", "sign", "negative", "reciprocal"})
 
 
 class Step(Record):
@@ -229,6 +229,46 @@ class Bin(Step):
         return find
 
 
+class Piecewise(Step):
+    """A polynomial in each of the intervals between rising edges; a value that equals an edge is above it.
+
+    Parameters
+    ----------
+    edges : between the intervals.
+    origins : for each interval a number that is subtracted from x.
+    coefficients : for each interval the coefficients of what is left, those of low powers first; none where a value is
+        refused.
+    """
+
+    __slots__ = ("edges", "origins", "coefficients")
+    edges: list[float]
+    origins: list[float]
+    coefficients: list[list[float]]
+    name = "piecewise"
+    inexact = True  # scikit-learn adds up the same curve in another order
+
+    def bind(self, column: str) -> "Call":
+        from bisect import bisect_right  # imported late: most models have no pieces
+
+        edges, origins = self.edges, self.origins
+        pieces = [row[::-1] for row in self.coefficients]
+
+        def find(x: float) -> float:
+            if x - x != 0.0:
+                if x == x:
+                    raise InputError(column, UNUSABLE)
+                return x
+            place = bisect_right(edges, x)
+            if not pieces[place]:
+                raise InputError(column, UNUSABLE)
+            distance, total = x - origins[place], 0.0
+            for coefficient in pieces[place]:
+                total = total * distance + coefficient
+            return total
+
+        return find
+
+
 class NumpyFunction(Step):
     """NumPy's function of that name."""
 
@@ -295,7 +335,7 @@ STEPS: "dict[str, type[Step]]" = {
     step.name: step
     for step in (
         *(Impute, Replace, Is, Add, Subtract, Multiply, Divide, Clip, NumpyFunction),
-        *(BoxCox, YeoJohnson, InverseBoxCox, InverseYeoJohnson, Bin, Lookup),
+        *(BoxCox, YeoJohnson, InverseBoxCox, InverseYeoJohnson, Bin, Lookup, Piecewise),
     )
 }
 #: Steps that undo the transform of a target; a prediction goes through them.
@@ -349,5 +389,5 @@ def _number(value: float | None) -> float:
 def _float64(value: "Any") -> "Any":
     """An argument of a step with its whole numbers as float64."""
     if type(value) is list:
-        return [float(item) if type(item) is int else item for item in value]
+        return list(map(_float64, value))
     return float(value) if type(value) is int else value

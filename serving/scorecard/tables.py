@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from . import arraysteps, frames
+from . import arrayresponses, arraysteps, frames
 from .blocks import Blocks
 from .handlers import handler
-from .nodes import Document, Estimator, Linear, Network, decision_rule
+from .nodes import Document, Ensemble, Estimator, Linear, Network, decision_rule
 from .program import Program
 from .rows import OVERFLOW, UNPREDICTABLE
 from .steps import UNUSABLE
@@ -107,8 +107,27 @@ class TableScorer:
         """
         return self._score(table, sizes=True)
 
+    def blocks(
+        self, table: Any, each: Callable[[slice, np.ndarray, list[np.ndarray]], None]
+    ) -> tuple[np.ndarray, frames.Refusals]:
+        """As :meth:`scores`, and calls ``each`` for each block of rows on the way.
+
+        Parameters
+        ----------
+        each : takes the rows of the block, the model's matrix, shape (n_columns, n_rows), and for each one-hot group
+            the weights that its categories choose, shape (n_scores, n_rows). They are overwritten after the call.
+        """
+        scores, refusals, _ = self._score(table, sizes=False, each=each)
+        return scores, refusals
+
     def _score(
-        self, table: Any, *, sizes: bool, changed: int | None = None, change: float = 0.0
+        self,
+        table: Any,
+        *,
+        sizes: bool,
+        changed: int | None = None,
+        change: float = 0.0,
+        each: Callable[[slice, np.ndarray, list[np.ndarray]], None] | None = None,
     ) -> tuple[np.ndarray, frames.Refusals, np.ndarray]:
         program = self.program
         table = frames.named(table, program.inputs)
@@ -130,6 +149,8 @@ class TableScorer:
                 inputs, target = blocks.matrix(block), scores[:, block]
                 hot = [weights[blocks.places(slot)].T for (slot, _), weights in zip(self._groups, tables, strict=True)]
                 self._scorer.score(inputs, hot, target)
+                if each is not None:
+                    each(block, inputs, hot)
                 self._refuse(inputs, target, start, refusals)
                 for check in checks:
                     refusals.add(np.flatnonzero(~np.isfinite(blocks.value(check.slot))) + start, check.blame, UNUSABLE)
@@ -194,28 +215,12 @@ class TableScorer:
         scores = self._accepted(table)
         return scores[0] if len(scores) == 1 else np.ascontiguousarray(scores.T)
 
-    def margins(self, scores: np.ndarray) -> np.ndarray:
-        """The scores after calibration."""
-        calibration = self._model.calibration
-        if calibration is None:
-            return scores
-        slopes = np.array([item.slope for item in calibration], dtype=np.float64)
-        offsets = np.array([item.offset for item in calibration], dtype=np.float64)
-        return slopes[:, None] * scores + offsets[:, None]
-
     def likelihoods(self, scores: np.ndarray) -> np.ndarray:
         """The probabilities (rows, classes) from scores (scores, rows)."""
-        margins, link = self.margins(scores), self._model.link
-        with np.errstate(all="ignore"):
-            if link == "softmax":
-                powers = np.exp(margins - margins.max(axis=0))
-                return np.ascontiguousarray((powers / powers.sum(axis=0)).T)
-            p = _logistic(margins)
-            if link == "logistic":
-                return np.column_stack([1.0 - p[0], p[0]])
-            total = p.sum(axis=0)
-            found = np.divide(p, total, out=np.full_like(p, 1.0 / len(p)), where=total > 0.0)
-            return np.ascontiguousarray(found.T)
+        if self._decision is None:
+            raise TypeError("a regression has no probabilities")
+        found = arrayresponses.probabilities(self._model, len(self._decision.classes), scores)
+        return np.ascontiguousarray(found.T)
 
     def labels(self, scores: np.ndarray) -> np.ndarray:
         """The labels of scores, in an array of their type."""
@@ -224,7 +229,7 @@ class TableScorer:
             raise TypeError("a regression has no labels")
         numbers = scores
         if rule.of == "margins":
-            numbers = self.margins(scores)
+            numbers = arrayresponses.margins(self._model, scores)
         elif rule.of == "probabilities":
             numbers = self.likelihoods(scores).T
         if rule.place is None:
@@ -239,16 +244,12 @@ class TableScorer:
 _SCORES: dict[type[Estimator], Callable[[Any, Program], LinearScores | NetworkScores]] = {
     Linear: LinearScores,
     Network: NetworkScores,
+    Ensemble: LinearScores,
 }
 
 
-def _logistic(z: np.ndarray) -> np.ndarray:
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
-
-
 def _activate_logistic(block: np.ndarray) -> None:
-    block[:] = _logistic(block)
+    block[:] = arrayresponses.logistic(block)
 
 
 #: Each works in place.

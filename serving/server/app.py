@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, costs, internal
 from serving.contract.json_text import JSON
@@ -20,9 +21,12 @@ from serving.server.messages import Headers, Request, Response
 from serving.server.model_lookup import find_model, find_version, version_header
 from serving.server.protocols import parquet
 from serving.server.protocols.base import FEW, WireProtocol
+from serving.server.pyfunc.client import ModelError
+from serving.server.pyfunc.model import PyfuncModel
 from serving.server.router import Route, Router
 from serving.server.settings import ServerSettings
 from serving.server.state import Served, ServedVersion
+from serving.server.time_limit import Timed, late
 from serving.server.traffic import choose
 
 #: Smaller bodies are answered on the event loop once they are read, which takes some tens of milliseconds at most.
@@ -36,10 +40,10 @@ MEMORY = 4 * 1024 * 1024
 THREADS = 2
 
 EXPLAIN = OUTPUTS[2]
+T = TypeVar("T")
 
 NO_PATH = "ENDPOINT_NOT_FOUND"
 NO_METHOD = "METHOD_NOT_ALLOWED"
-LATE = "DEADLINE_EXCEEDED"
 
 
 class App:
@@ -51,6 +55,8 @@ class App:
     observe : called with every answered request: ``observe(request, route, response, seconds, error)``.
     new_id : returns the id of a request, given its header ``X-Request-Id``.
     shadow : asks a challenger what it would answer: ``shadow(champion, challenger, protocol, request)``.
+    record : hands an answered or failed prediction to the prediction log: ``record(request, protocol, response,
+        seconds)``; None if there is none.
     look : updates ``served``; called if nothing is served, so that no starting worker refuses what another answers.
     """
 
@@ -65,13 +71,14 @@ class App:
         observe: Callable[[Request, Route | None, Response, float, str], None],
         new_id: Callable[[bytes | None], str],
         shadow: Callable[[ServedVersion, ServedVersion, WireProtocol, Request], None],
+        record: Callable[[Request, WireProtocol, Response, float], None] | None = None,
         look: Callable[[], None] = lambda: None,
     ):
         self.served, self._look = served, look
         self.limit(limits or settings.limits())
         self._time_limit, self._keyed = settings.time_limit, settings.keyed
         self._router, self._admission = router, admission
-        self._observe, self._new_id, self._shadow = observe, new_id, shadow
+        self._observe, self._new_id, self._shadow, self._record = observe, new_id, shadow, record
         self._standing = {kind: _lines(headers) for kind, headers in standing(tls=settings.tls).items()}
         self._large = ThreadPoolExecutor(THREADS, thread_name_prefix="large")
         # Metrics do not wait for the large requests that they report.
@@ -102,12 +109,16 @@ class App:
             served = self._enter(request, route)
             try:
                 chosen, beside = _chosen(request, route, served)
+                if isinstance(chosen.card, PyfuncModel):
+                    request.admitted = True
+                    return None
                 question = protocol.ask(request, chosen, self._small_limits)
                 if question.table.count > FEW and _memory(question, chosen) > MEMORY:
                     request.admitted = True
                     return None
                 found = answers(chosen.card, question.table, question.output, few=FEW)
                 response = protocol.answer(question, found, chosen, request)
+                _keep(request, question, found)
                 if beside is not None:
                     self._shadow(chosen, beside, protocol, request)
             finally:
@@ -200,11 +211,15 @@ class App:
 
     async def _predicted(self, request: Request, protocol: WireProtocol, chosen: ServedVersion) -> Response:
         """A prediction: on the event loop if that takes a few milliseconds, otherwise in a thread."""
+        card = chosen.card
+        if isinstance(card, PyfuncModel):
+            return await self._by_lane(request, protocol, chosen, card)
         if _small(request):
             question = protocol.ask(request, chosen, self._small_limits)
             most = ROWS_EXPLAINED if question.output == EXPLAIN else ROWS
             if question.table.count <= most and _memory(question, chosen) <= MEMORY:
-                found = answers(chosen.card, question.table, question.output, few=FEW)
+                found = answers(card, question.table, question.output, few=FEW)
+                _keep(request, question, found)
                 return protocol.answer(question, found, chosen, request)
             del question  # it may have to wait; parsing again costs less than keeping it
         lease = self._admission.lease(self.limits, self._time_limit)
@@ -215,12 +230,43 @@ class App:
                     asked = protocol.ask(request, chosen, lease)
                 lease.claim(_memory(asked, chosen))
                 asked.table = Timed(asked.table, self._time_limit)
-                found = answers(chosen.card, asked.table, asked.output, few=FEW)
+                found = answers(card, asked.table, asked.output, few=FEW)
+                _keep(request, asked, found)
                 return protocol.answer(asked, found, chosen, request)
 
         return await self._aside(work, self._large)
 
-    async def _aside(self, work: Callable[[], Response], threads: ThreadPoolExecutor) -> Response:
+    async def _by_lane(
+        self, request: Request, protocol: WireProtocol, chosen: ServedVersion, model: PyfuncModel
+    ) -> Response:
+        """A prediction of a model without a scorecard; only its lane waits for the model."""
+        until = time.monotonic() + self._time_limit
+        if _small(request):
+            question = protocol.ask(request, chosen, self._small_limits)
+            found = await self._found(question, model, until)
+            _keep(request, question, found)
+            return protocol.answer(question, found, chosen, request)
+        with self._admission.lease(self.limits, self._time_limit) as lease:
+
+            def ask() -> Question:
+                with uncollected():
+                    asked = protocol.ask(request, chosen, lease)
+                lease.claim(_memory(asked, chosen))
+                return asked
+
+            question = await self._aside(ask, self._large)
+            found = await self._found(question, model, until)
+            _keep(request, question, found)
+            return await self._aside(partial(protocol.answer, question, found, chosen, request), self._large)
+
+    async def _found(self, question: Question, model: PyfuncModel, until: float) -> list:
+        model.signature.check_outputs(question.outputs)
+        try:
+            return await model.lanes.ask(question.table, until, self.limits.body)
+        except TimeoutError:
+            raise late(self._time_limit) from None
+
+    async def _aside(self, work: Callable[[], T], threads: ThreadPoolExecutor) -> T:
         """Run in a thread, within the time limit."""
         done = asyncio.get_running_loop().run_in_executor(threads, work)
         try:
@@ -233,6 +279,8 @@ class App:
         if isinstance(failure, MemoryError):
             give_back()
             failure = self._admission.busy(request.key)
+        elif isinstance(failure, ModelError):
+            say(f"request {request.id}: the model failed: {failure.details}")
         elif not isinstance(failure, RequestError):
             say(f"request {request.id}: {''.join(traceback.format_exception(failure))}")
             failure = internal()
@@ -262,8 +310,17 @@ class App:
             head += b"%s: %s\r\n" % (name, value)
         if kind is not None:
             head += b"content-type: %s\r\ncontent-length: %d\r\n" % (kind, len(body))
-        self._observe(request, route, response, time.perf_counter() - began, error)
+        seconds = time.perf_counter() - began
+        self._observe(request, route, response, seconds, error)
+        if self._record is not None and request.chosen is not None and route is not None and route.protocol is not None:
+            self._record(request, route.protocol, response, seconds)
         return response.status, head, body
+
+
+def _keep(request: Request, question: Question, found: list) -> None:
+    """Keep predictions for the prediction log; it computes them again for a request that asked for something else."""
+    if question.output == OUTPUTS[0]:
+        request.found = found
 
 
 def _small(request: Request) -> bool:
@@ -275,6 +332,8 @@ def _small(request: Request) -> bool:
 
 def _memory(question: Question, chosen: ServedVersion) -> int:
     """Memory that an answer takes, in bytes."""
+    if isinstance(chosen.card, PyfuncModel):
+        return question.table.count * (len(chosen.card.inputs) * costs.SCORED_TEXT + costs.ANSWER)
     return costs.scoring(chosen.card, question.table.count, question.outputs)
 
 
@@ -288,34 +347,3 @@ def _chosen(request: Request, route: Route, served: Served) -> tuple[ServedVersi
 
 def _lines(headers: Headers) -> bytes:
     return b"".join(b"%s: %s\r\n" % header for header in headers)
-
-
-class Timed:
-    """A table whose iteration fails with 504 once the time limit is over."""
-
-    def __init__(self, table, limit: float):
-        self._table, self._until, self._limit = table, time.monotonic() + limit, limit
-        self.count, self.uniform = table.count, table.uniform
-
-    def rows(self):
-        for row in self._table.rows():
-            self._check()
-            yield row
-
-    def columns(self, inputs):
-        self._check()
-        return self._table.columns(inputs)
-
-    def foreign(self, inputs):
-        return self._table.foreign(inputs)
-
-    def _check(self) -> None:
-        if time.monotonic() > self._until:
-            raise late(self._limit)
-
-
-def late(limit: float) -> RequestError:
-    """The error of a request that takes too long."""
-    return RequestError(
-        f"the request took longer than {limit:g} s; ask for fewer rows at a time", status=504, code=LATE
-    )

@@ -1,4 +1,4 @@
-"""The on-disk cache between follower and workers: scorecards by their digest, and one state document.
+"""The on-disk cache between follower and workers: scorecards and models by their digest, and one state document.
 
 Files are replaced as a whole and survive a crash of the machine. The state document begins with a hash of itself, and a
 scorecard contains one, so that a damaged file is noticed.
@@ -10,21 +10,23 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from serving.errors import ServingError
+from serving.models.files import digest as digest_of
 from serving.scorecard import Scorecard, ScorecardError
 from serving.server.files import TEMPORARY, replace, stamp
-from serving.server.memory import SCORECARD
-from serving.server.state import NOTHING, Served, ServedModel, ServedVersion, TrafficSplit
+from serving.server.pyfunc.model import CachedPyfunc
+from serving.server.state import TrafficSplit
+from serving.server.version_facts import UNKNOWN, VersionFacts
 
 FORMAT = 1
 
@@ -38,25 +40,52 @@ class CacheError(ServingError):
 
 @dataclass(frozen=True)
 class CachedVersion:
-    """A version in the state document; ``card`` is the digest of its scorecard."""
+    """A version in the state document.
+
+    Parameters
+    ----------
+    card : the digest of its scorecard; empty if it has none.
+    example : an input row; for a model that takes no named columns, a request.
+    created : when the registry created it: a number may be used again after a model was deleted.
+    pyfunc : the model, if it has no scorecard.
+    facts : for the page.
+    """
 
     version: str
     stage: str
     card: str
     example: Mapping[str, Any] = field(default_factory=dict)
-    #: When the registry created it: a number may be used again after a model was deleted.
     created: int = 0
+    pyfunc: CachedPyfunc | None = None
+    facts: VersionFacts = UNKNOWN
 
 
 @dataclass(frozen=True)
 class CachedModel:
-    """A model in the state document; ``refused`` says why it, or its newest version, is not served."""
+    """A model in the state document.
+
+    Parameters
+    ----------
+    refused : why it, or its newest version, is not served.
+    preparing : versions that will be served once they are loaded.
+    """
 
     name: str
     champion: CachedVersion | None
     challenger: CachedVersion | None = None
     traffic: TrafficSplit = field(default_factory=TrafficSplit)
     refused: str = ""
+    preparing: tuple[CachedVersion, ...] = ()
+
+    @property
+    def served(self) -> tuple[CachedVersion, ...]:
+        """The versions that are served, the champion first."""
+        return tuple(entry for entry in (self.champion, self.challenger) if entry is not None)
+
+    @property
+    def versions(self) -> tuple[CachedVersion, ...]:
+        """All versions that have to be there."""
+        return (*self.served, *self.preparing)
 
 
 @dataclass(frozen=True)
@@ -107,7 +136,7 @@ class Cache:
 
     def __init__(self, folder: Path, source: str):
         self.folder = folder
-        self._cards = folder / "cards"
+        self._cards, self._models = folder / "cards", folder / "models"
         key = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         self._state, self._lock, self._seen = (folder / f"{kind}-{key}" for kind in ("state", "lock", "seen"))
 
@@ -121,7 +150,7 @@ class Cache:
         """
         try:
             # Private; the permissions of an existing folder stay.
-            for folder in (self.folder, self._cards):
+            for folder in (self.folder, self._cards, self._models):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._cards), tempfile.TemporaryFile(dir=self.folder):
                 pass
@@ -150,6 +179,34 @@ class Cache:
         path = self._card(card.digest)
         if not path.exists() or self._broken(card.digest):
             self._write(path, card.dumps().encode("utf-8"))
+
+    def add_model(self, folder: Path) -> str:
+        """Store a model's folder, as a copy or, if nobody here can change it, as a link; its digest."""
+        digest = digest_of(folder)
+        if not self.has_model(digest):
+            place = self.model(digest)
+            try:
+                if place.is_symlink():
+                    place.unlink()
+                shutil.rmtree(place, ignore_errors=True)
+                if not os.access(folder, os.W_OK):  # in an image
+                    place.symlink_to(folder.absolute())
+                    return digest
+                new = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self._models))
+                shutil.copytree(folder, new, dirs_exist_ok=True)
+                new.rename(place)
+            except OSError as error:
+                raise self._unwritable(error) from None
+        return digest
+
+    def model(self, digest: str) -> Path:
+        """The folder of a model."""
+        return self._models / digest.removeprefix("sha256:")
+
+    def has_model(self, digest: str) -> bool:
+        """Whether a model is there undamaged; this reads all of it."""
+        folder = self.model(digest)
+        return folder.is_dir() and digest_of(folder) == digest
 
     def mark_of(self, digest: str) -> tuple | None:
         """The ``stamp`` of a scorecard's file."""
@@ -220,15 +277,19 @@ class Cache:
             return None
 
     def clean(self) -> None:
-        """Remove old scorecards that no state names, and temporary files of killed processes."""
+        """Remove old scorecards and models that no state names, and temporary files of killed processes."""
         named: set[str] = set()
         for state in self.folder.glob("state-*"):
             # What an unreadable state needs is fetched again.
             named.update(re.findall(r"sha256:[0-9a-f]{64}", state.read_text(encoding="utf-8", errors="replace")))
-        names = {self._card(digest).name for digest in named}
-        for path in [*self._cards.iterdir(), *self.folder.glob(f"{TEMPORARY}*")]:
+        names = {path.name for digest in named for path in (self._card(digest), self.model(digest))}
+        for path in [*self._cards.iterdir(), *self._models.iterdir(), *self.folder.glob(f"{TEMPORARY}*")]:
             with contextlib.suppress(OSError):
-                if path.name not in names and time.time() - path.stat().st_mtime > KEPT:
+                if path.name in names or time.time() - path.stat().st_mtime <= KEPT:
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
                     path.unlink()
 
     def _broken(self, digest: str) -> bool:
@@ -252,95 +313,3 @@ class Cache:
             f"the cache {self.folder} cannot be written: {error.strerror or error}; "
             "--cache needs a writable folder with free space"
         )
-
-
-class CacheReader:
-    """Reads from a cache what a worker serves; scorecards that stay are not loaded again.
-
-    Parameters
-    ----------
-    default : the model that answers on paths that name none; None for the only one, if there is one.
-    most : maximum memory of all models, in bytes; None for no limit.
-    """
-
-    def __init__(self, cache: Cache, default: str | None = None, *, most: int | None = None):
-        self._cache, self._default, self._most = cache, default, most
-        #: Memory that the models take, in bytes.
-        self.taken = 0
-        self._mark: tuple | None = None
-        self._cards: dict[str, Scorecard] = {}
-        self.served = NOTHING
-        #: Models whose scorecards could not be loaded, and why: what was served before stays.
-        self.broken: dict[str, str] = {}
-
-    def changed(self) -> bool:
-        """Whether the state document has changed since it was last read, by one system call."""
-        return self._cache.mark() != self._mark
-
-    def read(self) -> Served:
-        """Read the state document, and prepare its scorecards.
-
-        Raises
-        ------
-        CacheError
-            if it is damaged; then what was served stays, and it is not read again until it changes.
-        """
-        self._mark = self._cache.mark()
-        document = self._cache.read()
-        before, self.broken = self._cards, {}
-        cards: dict[str, Scorecard] = {}
-        models: dict[str, ServedModel] = {}
-        refused: dict[str, str] = {}
-
-        def version(name: str, entry: CachedVersion) -> ServedVersion:
-            card = cards.get(entry.card) or before.get(entry.card)
-            if card is None:
-                # Old versions stay until the new ones are ready: both count.
-                self._fits(name, entry.card, {*cards, *before})
-                card = self._ready(entry.card)
-            cards[entry.card] = card
-            return ServedVersion(name, entry.version, entry.stage, card, MappingProxyType(dict(entry.example)))
-
-        for kept in document.models:
-            if kept.champion is None:
-                refused[kept.name] = kept.refused
-                continue
-            try:
-                champion = version(kept.name, kept.champion)
-                challenger = version(kept.name, kept.challenger) if kept.challenger else None
-            except CacheError as error:
-                self.broken[kept.name] = str(error)
-                if old := self.served.models.get(kept.name):
-                    models[kept.name] = old
-                    cards |= {one.card.digest: one.card for one in (old.champion, old.challenger) if one}
-                continue
-            models[kept.name] = ServedModel(kept.name, champion, challenger, kept.traffic, kept.refused)
-        self._cards = cards
-        self.taken = sum(map(self._needs, cards))
-        self.served = Served(
-            MappingProxyType(models), self._chosen(models), document.generation, MappingProxyType(refused)
-        )
-        return self.served
-
-    def _needs(self, digest: str) -> int:
-        return SCORECARD * self._cache.size(digest)
-
-    def _fits(self, name: str, digest: str, beside: set[str]) -> None:
-        needed = self._needs(digest)
-        if self._most is not None and needed + sum(map(self._needs, beside)) > self._most:
-            raise CacheError(
-                f"it needs about {needed / 2**20:,.0f} MiB of memory, and --max-memory leaves "
-                f"{self._most / 2**20:,.0f} MiB for all models; increase it"
-            )
-
-    def _ready(self, digest: str) -> Scorecard:
-        """Load a scorecard and compile it, so that its first request is as fast as any other."""
-        card = self._cache.card(digest)
-        _ = card.rows, card.tables
-        return card
-
-    def _chosen(self, models: Iterable[str]) -> str | None:
-        names = list(models)
-        if self._default is not None:
-            return self._default if self._default in names else None
-        return names[0] if len(names) == 1 else None

@@ -1,11 +1,13 @@
 """Routes of MLflow's protocol and the short forms: predictions, health, and what is served."""
 
 from serving.contract import RequestError
+from serving.scorecard import Scorecard
 from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
-from serving.server.model_lookup import find_model
+from serving.server.model_lookup import AGAIN, NotYet, find_model
 from serving.server.protocols.lenient import named, release
 from serving.server.protocols.mlflow import MLFLOW, written
+from serving.server.pyfunc.model import PyfuncModel
 from serving.server.router import GET, POST, Route, Router, versioned
 from serving.server.settings import ServerSettings
 from serving.server.state import Served, ServedModel
@@ -52,9 +54,12 @@ def live(request: Request, served: Served, route: Route) -> Response:
 
 def ready(request: Request, served: Served, route: Route) -> Response:
     """Readiness: 503 until a model is served."""
-    if served.models:
-        return Response(200, written({"status": "ready", "models": len(served.models)}))
+    number = sum(found.champion.ready for found in served.models.values())
+    if number:
+        return Response(200, written({"status": "ready", "models": number}))
     try:
+        if served.models:
+            raise NotYet(f"the server is loading its models; try again in {AGAIN} s")
         find_model(served, None)
     except RequestError as error:
         headers = getattr(error, "headers", ())
@@ -65,8 +70,12 @@ def ready(request: Request, served: Served, route: Route) -> Response:
 def alive(request: Request, served: Served, route: Route) -> Response:
     """MLflow's ``/ping``, which SageMaker and Google use: 200 if the model is served."""
     if route.model is None or served.loading:
-        return Response(200, _HEALTHY) if served.models else Response(503, _UNHEALTHY)
-    return Response(200, _HEALTHY) if route.model in served.models else Response(404, _UNHEALTHY)
+        healthy = any(found.champion.ready for found in served.models.values())
+        return Response(200, _HEALTHY) if healthy else Response(503, _UNHEALTHY)
+    if route.model not in served.models:
+        return Response(404, _UNHEALTHY)
+    ready = served.models[route.model].champion.ready
+    return Response(200, _HEALTHY) if ready else Response(503, _UNHEALTHY)
 
 
 def mlflow_version(request: Request, served: Served, route: Route) -> Response:
@@ -91,21 +100,32 @@ def details(request: Request, served: Served, route: Route) -> Response:
     content = {
         **described(found),
         "task": card.task,
+        "digest": card.digest,
         "classes": card.classes,
         "inputs": [{**item.to_dict(), "required": item.name not in card.optional} for item in card.inputs],
-        "example": dict(chosen.example),
     }
+    if isinstance(card, PyfuncModel):
+        content["signature"] = {"inputs": card.signature.given, "params": card.signature.params}
+        content["lanes"] = [
+            {"up": lane.up, "starts": lane.starts, "memory": lane.memory} for lane in card.places.states()
+        ]
+    content["request" if chosen.loose else "example"] = dict(chosen.example)
     return Response(200, written(content), model=found.name, version=chosen.version)
 
 
 def described(found: ServedModel) -> dict:
     """A model in a list."""
     challenger = found.challenger
-    return {
+    content = {
         "name": found.name,
         "version": found.champion.version,
         "stage": found.champion.stage,
         "challenger": challenger.version if challenger else None,
         "traffic": {"mode": found.traffic.mode, "weight": found.traffic.weight},
         "refused": found.refused,
+        "served_by": "scorecard" if isinstance(found.champion.card, Scorecard) else "pyfunc",
+        "ready": found.champion.ready,
     }
+    if isinstance(found.champion.card, PyfuncModel) and not found.champion.ready:
+        content["refused"] = found.refused or found.champion.card.lanes.trouble()
+    return content

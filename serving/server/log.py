@@ -1,6 +1,7 @@
 """Log lines of a server's processes on standard error, with the time and without secrets."""
 
 import contextlib
+import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -17,20 +18,9 @@ def say(text: str) -> None:
         os.write(sys.stderr.fileno(), line.encode("utf-8", "replace"))
 
 
-class Troubles:
-    """Logs a repeated failure once, and its end."""
+class LogLines(logging.Handler):
+    """Writes what the platform's loggers tell as lines of the server's log."""
 
-    def __init__(self, speak=say):
-        self._said: dict[str, str] = {}
-        self._say = speak
-
-    def has(self, what: str, text: str, *, after: str = "") -> None:
-        """Report that ``what`` fails with this text, followed by ``after``: what happens now."""
-        if self._said.get(what) != text:
-            self._say(text + after)
-        self._said[what] = text
-
-    def over(self, what: str, text: str) -> None:
-        """Report that ``what`` works; the text is logged if it failed before."""
-        if self._said.pop(what, None) is not None:
-            self._say(text)
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        say(record.getMessage())

@@ -23,6 +23,9 @@ from serving.contract import Limits, RequestError
 #: Default and minimum memory limit of a worker, in bytes.
 MAX_MEMORY, LEAST = 256 * 2**20, 128 * 2**20
 
+#: Default memory limit of a process that answers for a model without a scorecard, in bytes.
+PYFUNC_MEMORY = 2 * 2**30
+
 #: Bytes that a container needs beside its one worker: the supervisor, the follower of fixed models, and the system's
 #: buffers for files and sockets.
 BESIDE = 128 * 2**20

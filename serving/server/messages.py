@@ -1,6 +1,7 @@
 """A request and the response to it."""
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from serving.server.state import ServedVersion
@@ -27,12 +28,13 @@ class Request:
     ----------
     kind, encoding, given : the headers ``Content-Type``, ``Content-Encoding`` and ``X-Request-Id``, or None.
     chosen : the version that answers, once it is chosen.
+    found : its predictions, for the prediction log; None if it failed, or was asked for something else.
     held : bytes of the body that admission has reserved.
     """
 
     __slots__ = (
-        *("body", "chosen", "client", "encoding", "given", "headers", "held", "id", "key", "kind", "method", "path"),
-        *("admitted", "query", "raw"),
+        *("body", "chosen", "client", "encoding", "found", "given", "headers", "held", "id", "key", "kind", "method"),
+        *("admitted", "path", "query", "raw"),
     )
 
     def __init__(
@@ -57,6 +59,7 @@ class Request:
         self.encoding: str | None = None
         self.given: bytes | None = None
         self.chosen: ServedVersion | None = None
+        self.found: Any = None
         for name, value in headers:
             if name == b"content-type":
                 self.kind = value.decode("latin-1")

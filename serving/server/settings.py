@@ -5,10 +5,11 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from serving.contract import Limits
 from serving.errors import ServingError
-from serving.server.memory import LEAST, MAX_MEMORY, Shares
+from serving.server.memory import LEAST, MAX_MEMORY, PYFUNC_MEMORY, Shares
 
 #: Default folder of the cache, which the follower writes and the workers read.
 CACHE = ".serving-cache"
@@ -52,6 +53,17 @@ class ServerSettings:
     metrics, log : whether there is ``/metrics``, and an access log on standard output.
     open_metrics : whether ``/metrics`` needs no key although keys are set.
     metrics_folder : where the workers share their counts; the supervisor creates it.
+    pyfunc : whether versions without a scorecard are answered by MLflow, which runs their code.
+    pyfunc_processes : number of processes (lanes) for each such version.
+    pyfunc_memory : maximum memory of each, in bytes.
+    pyfunc_python : the interpreter that runs them, unless the policy has uv build one; empty for the server's.
+    pyfunc_pending : maximum number of requests of a worker that wait for one such version.
+    record : where the prediction log is written, a folder or a SQLAlchemy URL; None for nowhere.
+    record_share : share of the requests that is recorded, from 0 to 1.
+    record_columns : the input columns that are recorded; empty for all.
+    record_hash : columns of which a keyed hash is recorded; ``record_key`` is the file of the key.
+    record_minutes : after how many minutes a file of the log is finished.
+    record_days : for how many days rows are kept; 0 for ever.
     """
 
     uris: tuple[str, ...] = ()
@@ -81,6 +93,18 @@ class ServerSettings:
     open_metrics: bool = False
     log: bool = True
     metrics_folder: str = ""
+    pyfunc: bool = False
+    pyfunc_processes: int = 1
+    pyfunc_memory: int = PYFUNC_MEMORY
+    pyfunc_pending: int = 64
+    pyfunc_python: str = ""
+    record: str | None = None
+    record_share: float = 1.0
+    record_columns: tuple[str, ...] = ()
+    record_hash: tuple[str, ...] = ()
+    record_key: str | None = None
+    record_minutes: float = 5.0
+    record_days: int = 90
 
     def limits(self, shares: Shares | None = None) -> Limits:
         """The largest request that is answered, given the shares of a worker's memory."""
@@ -99,6 +123,12 @@ class ServerSettings:
         return self.tls_cert is not None
 
     @property
+    def url(self) -> str:
+        """Its address, for programs on this machine."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host.strip("[]")
+        return f"http{'s' if self.tls else ''}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
     def keyed(self) -> bool:
         """Whether requests need a key."""
         return bool(self.keys or os.environ.get(KEYS))
@@ -110,8 +140,10 @@ class ServerSettings:
     @classmethod
     def loads(cls, text: str) -> "ServerSettings":
         """The settings that ``dumps`` wrote."""
-        values = json.loads(text)
-        return cls(**{**values, "uris": tuple(values["uris"])})
+        values: dict[str, Any] = json.loads(text)
+        # JSON has lists.
+        given: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
+        return cls(**given)
 
     def checked(self) -> "ServerSettings":
         """Return self after checking that the options are consistent.
@@ -125,6 +157,8 @@ class ServerSettings:
             raise ServingError(
                 f"--max-memory is at least {LEAST // 2**20} MiB for each worker, found {self.max_memory / 2**20:g} MiB"
             )
+        if self.pyfunc_python and not os.access(self.pyfunc_python, os.X_OK):
+            raise ServingError(f"--pyfunc-python {self.pyfunc_python} is no program; give the path of a Python")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ServingError("TLS needs both --tls-cert and --tls-key, found only one of them")
         for option, path in (("--tls-cert", self.tls_cert), ("--tls-key", self.tls_key), ("--keys", self.keys)):

@@ -19,6 +19,8 @@ from serving.contract import Limits
 from serving.server.log import say
 from serving.server.messages import Request
 from serving.server.protocols.base import WireProtocol
+from serving.server.pyfunc.model import CachedPyfunc, PyfuncModel
+from serving.server.pyfunc.places import LanePlaces
 from serving.server.state import ServedVersion
 from serving.server.traffic import ShadowComparison
 
@@ -47,11 +49,20 @@ class Shadow:
     ----------
     limits : of the workers' requests.
     count : called within a second or two, for the metrics.
+    unrecorded : counts rows of challengers that are missing in the prediction log: ``unrecorded(reason, rows)``.
     waiting : maximum size of the requests that wait for the process, in bytes.
     """
 
-    def __init__(self, limits: Limits, *, count: Count, waiting: int = WAITING):
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        count: Count,
+        unrecorded: Callable[[str, int], None] = lambda reason, rows: None,
+        waiting: int = WAITING,
+    ):
         self._limits, self._count, self._waiting = limits, count, waiting
+        self._unrecorded = unrecorded
         self._process: asyncio.subprocess.Process | None = None
         self._starting: asyncio.Task | None = None
         self._due = 0.0
@@ -80,7 +91,7 @@ class Shadow:
             self._drop(pair)
             return
         headers = [header for header in request.headers if header[0] in READ]
-        kept = Request(request.method, request.path, headers=headers, body=request.body)
+        kept = Request(request.method, request.path, raw=b"", headers=headers, body=request.body, id=request.id)
         process.stdin.write(frame(("ask", pair, type(protocol), kept)))
         self._open[pair] += 1
 
@@ -131,6 +142,9 @@ class Shadow:
             self._process = process
             while line := await asyncio.wait_for(process.stdout.readline(), IDLE):
                 counts = json.loads(line)
+                if "unrecorded" in counts:
+                    self._unrecorded(*counts["unrecorded"])
+                    continue
                 pair, comparison = counts.pop("pair"), ShadowComparison(**counts)
                 self._open[pair] -= comparison.requests
                 self._record(pair, comparison)
@@ -176,8 +190,14 @@ def summary(model: str, champion: str, challenger: str, comparison: ShadowCompar
 
 
 def _introduced(number: int, *pair: ServedVersion) -> bytes:
-    both = [(one.model, one.version, one.stage, one.card.dumps()) for one in pair]
+    both = [(one.model, one.version, one.stage, _described(one)) for one in pair]
     return frame(("pair", number, *both))
+
+
+def _described(version: ServedVersion) -> str | tuple[CachedPyfunc, LanePlaces]:
+    """A scorecard's document, or what is needed to ask the lanes of a model without one."""
+    card = version.card
+    return (card.cached, card.places) if isinstance(card, PyfuncModel) else card.dumps()
 
 
 def frame(content: tuple) -> bytes:

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+from serving.contract import Limits, Question, question
 from serving.scorecard import Scorecard
+from serving.server.pyfunc.model import PyfuncModel
+from serving.server.version_facts import UNKNOWN, VersionFacts
+
+#: What answers for a version: its scorecard, or MLflow's pyfunc.
+Card = Scorecard | PyfuncModel
 
 
 @dataclass(frozen=True)
@@ -17,19 +23,39 @@ class ServedVersion:
     model : the registered name, or the one given to a model that is served by its URI.
     version : ``"3"``; ``"0"`` for a path without one.
     stage : ``"Production"``, ``"Staging"``, or ``""`` for a model that is served by its URI.
-    example : one input row, ``{column: value}``, of the model's input example; empty if it has none.
+    card : its scorecard; for a version that has none, what its MLflow signature says.
+    example : one input row, ``{column: value}``, of the model's input example; empty if it has none. For a model that
+        takes no named columns, a request.
+    facts : for the page.
     """
 
     model: str
     version: str
     stage: str
-    card: Scorecard = field(repr=False)
+    card: Card = field(repr=False)
     example: Mapping = field(default_factory=dict, repr=False)
+    facts: VersionFacts = field(default=UNKNOWN, repr=False)
 
     @cached_property
     def label(self) -> str:
         """``diabetes/3``, its name in headers, log and metrics."""
         return f"{self.model}/{self.version}"
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer now."""
+        return not isinstance(self.card, PyfuncModel) or self.card.lanes.ready
+
+    @property
+    def loose(self) -> bool:
+        """Whether it takes other things than named columns of plain types, which MLflow reads."""
+        return isinstance(self.card, PyfuncModel) and self.card.loose
+
+    def question(self, value: object, limits: Limits) -> Question:
+        """Read a parsed body as a request to this version; raises RequestError as ``contract.question`` does."""
+        if isinstance(self.card, PyfuncModel):
+            return self.card.question(value, limits)
+        return question(value, self.card.inputs, limits=limits)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from registry import redaction
+from registry.waiting import how_ended
 from serving.errors import ServingError
 from serving.server.cache import Cache
 from serving.server.follower import direct
@@ -27,6 +29,9 @@ from serving.server.guard.keyring import Keyring
 from serving.server.guard.rates import Rate
 from serving.server.log import say
 from serving.server.memory import KEPT
+from serving.server.pyfunc.keeper import LaneKeeper
+from serving.server.recording import choice
+from serving.server.recording.channel import address
 from serving.server.settings import BACKLOG, CUT, SETTINGS, ServerSettings, cache_folder, reasons
 from serving.server.source import source
 from serving.server.telemetry.shared_folder import shared
@@ -35,9 +40,15 @@ from serving.server.telemetry.shared_folder import shared
 _SOON, _LATEST = 5.0, 10.0
 # After so many such ends in a row, the server gives up.
 _HOPELESS = 5
-_FOLLOWER = "follower"
+_FOLLOWER, _RECORDER = "follower", "recorder"
+# Processes without which requests are answered all the same.
+_ASIDE = (_FOLLOWER, _RECORDER)
 # Seconds that a process may take to end, beyond its grace.
 _MARGIN = 3.0
+# Seconds that the recorder may take to write its last rows.
+_RECORDING = 20.0
+# Seconds between two looks at the lanes of models without a scorecard.
+_TEND = 0.1
 
 
 @dataclass
@@ -75,10 +86,13 @@ def run(settings: ServerSettings) -> int:
         Rate.parse(settings.rate)
     direct.read(settings.uris)
     _see_certificate(settings)
+    choice.check(settings)
     Cache(cache_folder(settings), source(settings)).make()
     with contextlib.closing(bind(settings.host, settings.port)) as listener, shared() as folder:
         _many_files()
-        return _Supervisor(replace(settings, metrics_folder=str(folder)), listener).run()
+        # Port 0 asks for any.
+        port = listener.getsockname()[1]
+        return _Supervisor(replace(settings, port=port, metrics_folder=str(folder)), listener).run()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -122,6 +136,19 @@ class _Supervisor:
         self._asked = 0
         self._children = [Child(_FOLLOWER, self._follower)]
         self._children += [Child(f"worker {number}", self._worker) for number in range(settings.workers)]
+        self._records: socket.socket | None = None
+        if settings.record is not None:
+            # It outlives each recorder: what workers send meanwhile waits in it.
+            self._records = socket.socket(socket.AF_UNIX)
+            self._records.bind(str(address(settings)))
+            self._records.listen(BACKLOG)
+            self._children.append(Child(_RECORDER, self._recorder))
+            # Its end tells the recorder to end: a signal would kill one that is only starting.
+            self._more_records, self._no_more_records = os.pipe()
+        self._lanes: LaneKeeper | None = None
+        if settings.pyfunc:
+            cache = Cache(cache_folder(settings), source(settings))
+            self._lanes = LaneKeeper(settings, cache, self._life)
 
     def run(self) -> int:
         """Keep all processes running until a signal, then stop them."""
@@ -145,11 +172,18 @@ class _Supervisor:
         what = "every model that is in Production" if settings.follows else ", ".join(settings.uris)
         workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
         say(f"serving on http{'s' if settings.tls else ''}://{shown}:{port} with {workers}: {what}")
+        if settings.pyfunc:
+            say("versions without a scorecard are answered by MLflow, which runs their code (--pyfunc)")
         if settings.open and not settings.keyed:
             say("it is open: anybody who reaches this address may send requests")
+        if settings.record is not None:
+            share = f"{settings.record_share:.4g} of the requests" if settings.record_share < 1 else "every request"
+            say(f"recording {share} with its features and answers: {redaction.url(settings.record)}")
 
     def _tend(self) -> None:
         """Restart processes that have ended."""
+        if self._lanes is not None:
+            self._lanes.tend()
         now = time.monotonic()
         for child in self._children:
             if child.finished:
@@ -168,14 +202,13 @@ class _Supervisor:
         if child.name == _FOLLOWER and code == 2 and child.next == 0.0:
             raise ServingError(reasons(self._settings).read_text(encoding="utf-8"))
         child.short = child.short + 1 if now - child.began < _SOON else 0
-        if child.name != _FOLLOWER and child.short >= _HOPELESS:
+        if child.name not in _ASIDE and child.short >= _HOPELESS:
             raise ServingError(f"{child.name} ends as soon as it starts; the lines above say why")
         pause = 0.0 if child.short < 2 else min(_LATEST, 0.25 * 2**child.short)
         child.next = now + pause
         if child.name == _FOLLOWER and code == 2:
             say(reasons(self._settings).read_text(encoding="utf-8"))
-        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        say(f"{child.name} ended {how}; it is restarted{f' in {pause:g} s' if pause else ''}")
+        say(f"{child.name} ended {how_ended(code)}; it is restarted{f' in {pause:g} s' if pause else ''}")
         if not pause:
             self._start(child)
 
@@ -189,7 +222,12 @@ class _Supervisor:
     def _worker(self) -> subprocess.Popen:
         return self._spawn("serving.server.worker", self._listener.fileno())
 
-    def _spawn(self, module: str, *files: int) -> subprocess.Popen:
+    def _recorder(self) -> subprocess.Popen:
+        assert self._records is not None
+        return self._spawn("serving.server.recording.process", self._records.fileno(), life=self._more_records)
+
+    def _spawn(self, module: str, *files: int, life: int | None = None) -> subprocess.Popen:
+        life = self._life if life is None else life
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         environment = {
@@ -208,17 +246,18 @@ class _Supervisor:
             SETTINGS: self._settings.dumps(),
         }
         return subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, files), str(self._life)],
+            [sys.executable, "-m", module, *map(str, files), str(life)],
             env=environment,
             stdin=subprocess.DEVNULL,
-            pass_fds=(*files, self._life),
+            pass_fds=(*files, life),
             # Only the supervisor gets Ctrl-C from the terminal; it stops the others.
             process_group=0,
         )
 
     def _pause(self) -> float:
         due = [child.next for child in self._children if child.process is None and not child.finished]
-        return max(0.0, min([1.0, *(when - time.monotonic() for when in due)]))
+        longest = 1.0 if self._lanes is None else _TEND
+        return max(0.0, min([longest, *(when - time.monotonic() for when in due)]))
 
     def _sleep(self, seconds: float) -> None:
         """Sleep until a signal, including the end of a child."""
@@ -247,11 +286,13 @@ class _Supervisor:
     def _stop(self) -> int:
         """Let the workers finish their requests; after the grace, or a second signal, kill them."""
         running = [child.process for child in self._children if child.process is not None]
-        workers = [child.process for child in self._children if child.process is not None and child.name != _FOLLOWER]
+        workers = [child.process for child in self._children if child.process is not None and child.name not in _ASIDE]
+        recorders = [child.process for child in self._children if child.process is not None and child.name == _RECORDER]
         # No connection is accepted that would not be answered.
         self._listener.close()
         for process in running:
-            _signal(process, signal.SIGTERM)
+            if process not in recorders:
+                _signal(process, signal.SIGTERM)
         say("stopping: finishing requests")
         deadline, asked = time.monotonic() + self._settings.grace + _MARGIN, max(self._asked, 1)
         while any(process.poll() is None for process in workers):
@@ -259,6 +300,10 @@ class _Supervisor:
                 break
             self._sleep(0.2)
         cut = any(process.poll() in (None, CUT) for process in workers)
+        if self._lanes is not None:
+            self._lanes.stop()
+        if self._records is not None and self._asked <= asked:
+            running += self._finish_records(asked)
         # The follower has nothing to finish: it replaces files as a whole.
         for process in running:
             _signal(process, signal.SIGKILL)
@@ -267,6 +312,20 @@ class _Supervisor:
         os.close(self._life)
         say("stopped; unfinished requests were cut off" if cut else "stopped")
         return 1 if cut else 0
+
+    def _finish_records(self, asked: int) -> list[subprocess.Popen]:
+        """Let the recorder write the last requests of the workers, which have ended; its process."""
+        assert self._records is not None
+        (child,) = (child for child in self._children if child.name == _RECORDER)
+        if child.process is None or child.process.poll() is not None:
+            self._start(child)  # what they sent meanwhile waits in the socket
+        assert child.process is not None
+        self._records.close()
+        os.close(self._no_more_records)
+        deadline = time.monotonic() + _RECORDING
+        while child.process.poll() is None and time.monotonic() < deadline and self._asked <= asked:
+            self._sleep(0.1)
+        return [child.process]
 
 
 def _signal(process: subprocess.Popen, number: signal.Signals) -> None:

@@ -1,11 +1,14 @@
 """Routes requests between champion and challenger, and compares their answers."""
 
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from serving.contract import OUTPUTS, RequestError, answers
 from serving.server.messages import Request
+from serving.server.pyfunc.client import ask_idle
+from serving.server.pyfunc.model import PyfuncModel
 from serving.server.state import ServedModel, ServedVersion
 
 NONE, CANARY = "none", "canary"
@@ -13,6 +16,8 @@ NONE, CANARY = "none", "canary"
 KEYS = (b"x-request-key", b"x-session-id")
 #: Maximum relative difference of numbers that count as the same answer.
 SAME = 1e-9
+#: Seconds that a model without a scorecard may take to answer in the shadow.
+IDLE_LIMIT = 30.0
 
 _SPAN = 2.0**64
 
@@ -76,22 +81,43 @@ class ShadowComparison:
         self.largest = max(self.largest, other.largest)
 
 
-def compare(ask, champion: ServedVersion, challenger: ServedVersion, *, few: int | None = None) -> ShadowComparison:
-    """Compare the answers of two versions to one request.
+@dataclass(frozen=True)
+class ShadowAnswer:
+    """What a version answers to one request.
 
     Parameters
     ----------
-    ask : parses the request for a version, and raises RequestError if it is invalid for it.
-    few : as for ``answers``.
+    status : as HTTP would have it.
+    rows : number of rows; 0 if the version refuses the request.
+    found : its predictions.
+    likely : its probabilities; None if it has none.
+    seconds : from the request's text to the answer.
     """
+
+    status: int
+    rows: int = 0
+    found: list = field(default_factory=list)
+    likely: list | None = None
+    seconds: float = 0.0
+
+
+def compare(ask, champion: ServedVersion, challenger: ServedVersion, *, few: int | None = None) -> ShadowComparison:
+    """Compare the answers of two versions to one request; parameters as in ``answer_of``."""
+    return compare_answers(answer_of(ask, champion, few=few), answer_of(ask, challenger, few=few), champion)
+
+
+def compare_answers(first: ShadowAnswer, second: ShadowAnswer, champion: ServedVersion) -> ShadowComparison:
+    """Compare the answers of a champion and its challenger to one request."""
     comparison = ShadowComparison(requests=1)
-    first, second = (_answers(ask, version, few) for version in (champion, challenger))
-    if first is None or second is None:
+    if not first.rows or not second.rows:
         # A request that both refuse is no difference.
-        comparison.failed = int((first is None) != (second is None))
+        comparison.failed = int(bool(first.rows) != bool(second.rows))
         return comparison
-    comparison.rows = len(first[0])
-    for place, (one, other) in enumerate(zip(first[0], second[0], strict=True)):
+    if len(first.found) != len(second.found):  # models without a scorecard answer as they like
+        comparison.failed = 1
+        return comparison
+    comparison.rows = len(first.found)
+    for place, (one, other) in enumerate(zip(first.found, second.found, strict=True)):
         number = _is_number(one) and _is_number(other) and champion.card.classes is None
         if number:
             distance = abs(one - other)
@@ -99,22 +125,35 @@ def compare(ask, champion: ServedVersion, challenger: ServedVersion, *, few: int
         else:
             comparison.different += one != other
             distance = float(one != other)
-            if first[1] is not None and second[1] is not None:
-                distance = _apart(first[1][place], second[1][place])
+            if first.likely is not None and second.likely is not None:
+                distance = _apart(first.likely[place], second.likely[place])
         if math.isfinite(distance):
             comparison.distance += distance
             comparison.largest = max(comparison.largest, distance)
     return comparison
 
 
-def _answers(ask, version: ServedVersion, few: int | None) -> tuple[list, list | None] | None:
-    """Predictions, and probabilities if the model has them; None if the version refuses the request."""
+def answer_of(ask, version: ServedVersion, *, few: int | None = None) -> ShadowAnswer:
+    """What a version answers to a request, with its probabilities.
+
+    Parameters
+    ----------
+    ask : parses the request for a version, and raises RequestError if it is invalid for it.
+    few : as for ``answers``.
+    """
+    began = time.perf_counter()
     try:
-        table = ask(version).table
-        found = answers(version.card, table, OUTPUTS[0], few=few)
-        return found, answers(version.card, table, OUTPUTS[1], few=few) if version.card.has_probabilities else None
-    except RequestError:
-        return None
+        table, card = ask(version).table, version.card
+        if isinstance(card, PyfuncModel):
+            signature = card.signature
+            answer = ask_idle(card.places, table, within=IDLE_LIMIT, known=signature.known, summary=signature.summary)
+            found, likely = answer if isinstance(answer, list) else [answer], None
+        else:
+            found = answers(card, table, OUTPUTS[0], few=few)
+            likely = answers(card, table, OUTPUTS[1], few=few) if card.has_probabilities else None
+    except RequestError as error:
+        return ShadowAnswer(error.status, seconds=time.perf_counter() - began)
+    return ShadowAnswer(200, table.count, found, likely, time.perf_counter() - began)
 
 
 def _apart(one: dict, other: dict) -> float:

@@ -15,16 +15,20 @@ import threading
 import uvloop
 
 import serving.scorecard.tables  # noqa: F401  # imported before the worker measures its own memory
+from registry.troubles import Troubles
 from serving.errors import ServingError
 from serving.server import page
 from serving.server.app import App
-from serving.server.cache import Cache, CacheReader
+from serving.server.cache import Cache
+from serving.server.cache_reader import CacheReader
 from serving.server.guard import certificate
 from serving.server.guard.admission import Admission
 from serving.server.http.limits import Timeouts
 from serving.server.http.listener import Listener
-from serving.server.log import Troubles, say
+from serving.server.log import say
 from serving.server.memory import KEPT, Shares, confine, give_back, taken
+from serving.server.pyfunc.model import CachedPyfunc, PyfuncModel
+from serving.server.recording.channel import RecordChannel
 from serving.server.routes import router
 from serving.server.settings import CUT, SETTINGS, ServerSettings, cache_folder
 from serving.server.shadow import Shadow
@@ -52,7 +56,10 @@ class Worker:
         self._own = self._tidied = confine(settings.max_memory)
         shares = self._shares()
         cache = Cache(cache_folder(settings), source(settings))
-        self._reader, self._troubles = CacheReader(cache, settings.default, most=shares.models), Troubles()
+        lanes = self._pyfunc if settings.pyfunc else None
+        self._reader = CacheReader(cache, settings.default, most=shares.models, pyfunc=lanes)
+        self._troubles = Troubles(say)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._reading = threading.Lock()
         self._read()
         shares = self._shares(self._reader.taken)
@@ -69,7 +76,10 @@ class Worker:
         if settings.metrics:
             self._recorder.add(routes)
         page.add(routes, self._recorder.live, keyed=settings.keyed, tls=settings.tls)
-        self._shadow = Shadow(limits, count=self._recorder.metrics.compared)
+        self._channel = None if settings.record is None else RecordChannel(settings, self._recorder.metrics.unrecorded)
+        self._shadow = Shadow(
+            limits, count=self._recorder.metrics.compared, unrecorded=self._recorder.metrics.unrecorded
+        )
         self.app = App(
             settings,
             self._reader.served,
@@ -79,6 +89,7 @@ class Worker:
             observe=self._recorder.observe,
             new_id=self._recorder.new_id,
             shadow=self._shadow.ask,
+            record=None if self._channel is None else self._channel.record,
             look=self._look,
         )
         self.connections = Listener(
@@ -97,6 +108,7 @@ class Worker:
 
     async def _serve(self, listener: socket.socket, life: int) -> int:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        self._loop = loop
 
         def orphaned() -> None:
             loop.remove_reader(life)
@@ -111,6 +123,8 @@ class Worker:
             certificate.load(tls, settings.tls_cert, settings.tls_key)
         self._admission.start(loop)
         self._recorder.start(lambda: self._admission.inside, lambda: len(self.connections.connections))
+        if self._channel is not None:
+            self._channel.start()
         aside = [loop.create_task(task) for task in (self._follow(), self._refresh(tls))]
         try:
             finished = await self.connections.serve(listener, stop, grace=settings.grace, tls=tls)
@@ -120,6 +134,8 @@ class Worker:
                 task.cancel()
             self._admission.stop()
             await self._shadow.stop()
+            if self._channel is not None:
+                await self._channel.close()
             self._recorder.close()
 
     async def _follow(self) -> None:
@@ -162,6 +178,14 @@ class Worker:
                 self._admission.resize(shares.bodies, shares.work)
                 self.app.limit(self.settings.limits(shares))
                 self._recorder.metrics.swapped(before, self.app.served)
+                for model in self._reader.dropped:
+                    if self._loop is not None:
+                        self._loop.call_soon_threadsafe(model.lanes.close)
+
+    def _pyfunc(self, cached: CachedPyfunc) -> PyfuncModel:
+        settings = self.settings
+        places = cached.places(settings.metrics_folder, settings.pyfunc_processes)
+        return PyfuncModel(cached, places, pending=settings.pyfunc_pending)
 
     def _shares(self, models: int = 0) -> Shares:
         return Shares.of(self.settings.max_memory, own=self._own, models=models)

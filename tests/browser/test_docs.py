@@ -5,6 +5,7 @@ import pytest
 from serving.server.guard.admission import Admission
 from serving.server.guard.keyring import Keyring
 from serving.server.guard.keys import make, write
+from tests.browser.contrast import faint
 from tests.serving.server import cards
 from tests.serving.server.running import Running, running
 
@@ -51,6 +52,19 @@ def test_a_request_is_executed(watched):
         assert watched.hosts == {server.address}
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read_by_day_and_by_night(watched, scheme):
+    watched.page.emulate_media(color_scheme=scheme)
+    with running(SERVED) as server:
+        watched.page.goto(f"{server.url}/docs")
+        watched.page.locator(".opblock").first.wait_for()
+        watched.execute("/models/flowers/invocations", "probabilities")
+        assert faint(watched.page) == []
+        ground = watched.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        assert (ground == "rgb(28, 32, 34)") is (scheme == "dark")
+    assert watched.complaints == []
+
+
 @pytest.fixture
 def keyed() -> tuple[str, Admission]:
     secret, key = make("ann", models=frozenset({"flowers"}))
@@ -63,7 +77,9 @@ def test_a_key_is_asked_for(watched, keyed, monkeypatch):
     with running(SERVED, admission=door) as server:
         page = watched.page
         page.goto(f"{server.url}/docs")
+        page.emulate_media(color_scheme="dark")
         page.locator("#key").fill("not a key")
+        assert faint(page) == []
         page.locator("#ask button").click()
         page.get_by_text("This key is not known here.").wait_for()
         page.locator("#key").fill(secret)

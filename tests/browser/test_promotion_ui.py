@@ -88,7 +88,7 @@ def test_a_version_that_is_promoted_in_the_pages_is_recorded_and_gets_the_alias(
     made.register(registry, "by-stage", GOOD)
     click_stage(page, address, "by-stage", "1", "Production")
     page.locator(".mlflow-stage-transition-dropdown").filter(has_text="Production").wait_for()
-    assert said(log, r"by-stage version 1: .*: adopted", within=60) < SOON
+    assert said(log, r"by-stage version 1: .*: kept", within=60) < SOON
     assert now(registry, "by-stage") == ({"1": "Production"}, {"champion": "1"})
     (entry,) = [entry for entry in book.entries("by-stage") if entry.state == DONE]
     assert (entry.kind, entry.actor, entry.source, entry.target) == ("by-hand", "UI", "None", "Production")
@@ -103,7 +103,7 @@ def test_an_alias_that_is_moved_in_the_pages_moves_the_stage(page, served, regis
         made.register(registry, "by-alias", GOOD)
     champion(registry, book, "by-alias")
     click_alias(page, address, "by-alias", "2", "champion")
-    assert said(log, r"by-alias version 2: alias champion set by hand; .*: adopted", within=60) < SOON
+    assert said(log, r"by-alias version 2: alias champion set by hand; .*: kept", within=60) < SOON
     assert now(registry, "by-alias") == ({"1": "Archived", "2": "Production"}, {"champion": "2"})
     assert [entry.actor for entry in book.entries("by-alias") if entry.state == DONE] == ["ann", "UI"]
     page.reload()

@@ -17,6 +17,7 @@ from registry.gates import GateResult, Verdict
 from registry.ledger import Ledger
 from registry.policy import Hook
 from registry.stages import PRODUCTION, STAGING
+from tests.logged import before_writes
 from tests.registry.registered import passing, take_back
 
 #: Tells when the others have to be ready, in seconds.
@@ -44,21 +45,22 @@ def begin(tracking: str, book: str) -> tuple[MlflowClient, Ledger]:
 def promote(tracking: str, book: str, name: str, place: int) -> None:
     """Promote version 2 to Production, and die before the write of that number."""
     client, own = begin(tracking, book)
-    promotion.promote(
-        client, own, name, "2", stage=PRODUCTION, reason="better", actor="ann", judge=passing, observe=dying(place)
-    )
+    with before_writes(dying(place)):
+        promotion.promote(client, own, name, "2", stage=PRODUCTION, reason="better", actor="ann", judge=passing)
 
 
 def restore(tracking: str, book: str, name: str, place: int) -> None:
     """Take version 2, which came by hand, back to Staging and version 1 to Production, and die likewise."""
     client, own = begin(tracking, book)
-    take_back(client, own, name, "2", [("1", PRODUCTION), ("2", STAGING)], observe=dying(place))
+    with before_writes(dying(place)):
+        take_back(client, own, name, "2", [("1", PRODUCTION), ("2", STAGING)])
 
 
 def recover(tracking: str, book: str, name: str, place: int) -> None:
     """Finish what is open, and die before the write of that number."""
     client, own = begin(tracking, book)
-    transitions.recover(client, own, name, observe=dying(place))
+    with before_writes(dying(place)):
+        transitions.recover(client, own, name)
 
 
 def scores(race: int, versions: list[str]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -50,12 +51,18 @@ def nothing_registered(uri: str) -> bool:
     return not asked(uri, "SELECT name FROM registered_models") and not asked(uri, "SELECT name FROM model_versions")
 
 
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    caught = re.search(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
 # Each moment: what is waited for on standard error, what is waited for in the store, then the seconds, and what is
 # done beside the barest training.
 MOMENTS = {
-    "importing": ("", "", 0.5, ()),
+    "importing": ("", "", 0.0, ()),
     "reading": ("reading", "", 0.0, ()),
-    "connecting": ("task: ", "", 1.0, ()),
+    "connecting": ("task: ", "", 0.1, ()),
     "beginning": ("", "SELECT 1 FROM runs", 0.0, ()),
     "validating": ("", "SELECT 1 FROM runs", 0.6, ("--suite", "auto")),
     "fitting": ("fitting", "", 0.0, ("--folds", "5")),
@@ -79,6 +86,9 @@ def test_a_command_that_is_told_to_stop(moment: str, tracking: str, tmp_path: Pa
             assert training.process.poll() is None, training.done()
             time.sleep(0.01)
         time.sleep(seconds)
+        while not catches(training.process.pid, first):  # an interpreter that begins dies of it without a word
+            assert training.process.poll() is None, training.done()
+            time.sleep(0.01)
         training.signal(first)
         if place % 3 == 1:
             time.sleep(0.05)

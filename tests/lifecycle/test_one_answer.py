@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import mlflow
@@ -18,6 +19,7 @@ import pytest
 
 from pipelines import sources, versions
 from pipelines.dataset import Roles
+from pipelines.evaluation import asking
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry.client import connect
@@ -73,9 +75,12 @@ def test_a_raw_row_gives_one_answer_everywhere(served: Served, tmp_path: Path) -
     text = _csv(raw)
     inputs = [column.name for column in mlflow.models.get_model_info("models:/made/1").signature.inputs]
 
-    version = versions.fetch(connect(), "models:/made/1", tmp_path)
-    frame = version.read(sources.parse(text.encode(), "raw.csv", "raw.csv"))
-    ours = version.predict(frame).tolist()
+    table = sources.parse(text.encode(), "raw.csv", "raw.csv")
+    with ExitStack() as running:
+        registered = versions.fetch(connect(), "models:/made/1", tmp_path)
+        version, _ = asking.beside(registered, table, "outcome", running)
+        frame = version.read(table)
+        ours = version.answer(frame).predictions.tolist()
     loaded = mlflow.pyfunc.load_model("models:/made/1")
     schema = loaded.metadata.get_input_schema()
     typed = pd.read_csv(io.StringIO(text), dtype=dict(zip(schema.input_names(), schema.pandas_types(), strict=True)))

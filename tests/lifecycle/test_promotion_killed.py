@@ -19,6 +19,7 @@ from registry.transitions import recover
 from tests import forked, stores
 from tests.effort import some
 from tests.lifecycle import promoting
+from tests.logged import before_writes
 from tests.registry.registered import assert_mirrored, by_ui, passing, register, staged
 
 # Waits longer than any of these has writes.
@@ -188,7 +189,8 @@ def test_a_registry_that_goes_away_in_between(tmp_path: Path, monkeypatch: pytes
                 began.append(time.monotonic())
 
         began: list[float] = []
-        with pytest.raises(RegistryError, match=r"the tracking server http://\S+ does not answer") as caught:
+        away = pytest.raises(RegistryError, match=r"the tracking server http://\S+ does not answer")
+        with away as caught, before_writes(observe):
             promotion.promote(
                 client,
                 opened,
@@ -198,7 +200,6 @@ def test_a_registry_that_goes_away_in_between(tmp_path: Path, monkeypatch: pytes
                 reason="better",
                 actor="ann",
                 judge=passing,
-                observe=observe,
             )
         assert time.monotonic() - began[0] < clients.PATIENCE
         assert "\n" not in str(caught.value)

@@ -11,6 +11,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 
 from pipelines import sources, versions
 from pipelines.dataset import Roles
+from pipelines.evaluation import asking
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry.client import connect
@@ -152,9 +154,12 @@ def checked(tracking: str, node: Node | None) -> Callable[[File], None]:
             path.write_text(file.text, encoding="utf-8", newline="")
             asked = Settings(str(path), name="law", roles=Roles(target="y"), **QUICK)
             trained = train(replace(asked, options=sources.ReadOptions(missing=WORDS)))
-            version = versions.fetch(connect(), trained.model_uri, Path(folder))
-            frame = version.read(sources.read(str(path)))
-            expected = version.predict(frame)
+            registered = versions.fetch(connect(), trained.model_uri, Path(folder))
+            table = sources.read(str(path))
+            with ExitStack() as running:
+                version, _ = asking.beside(registered, table, "y", running)
+                frame = version.read(table)
+                expected = version.answer(frame).predictions
             loaded = mlflow.pyfunc.load_model(trained.model_uri)
             native = mlflow.sklearn.load_model(trained.model_uri)
         assert version.scorecard is not None

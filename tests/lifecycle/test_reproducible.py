@@ -76,7 +76,7 @@ def trained(client, estimator: str, *, seed: int) -> Made:
 def test_the_same_seed_makes_the_same_model(estimator: str, tracking: str):
     client = registry_client.connect()
     first = trained(client, estimator, seed=7)
-    assert {"rmse_low", "cv_rmse_mean", "training_rmse"} <= first.metrics.keys() or "cv_log_loss_mean" in first.metrics
+    assert {"holdout/rmse_low", "cv/rmse", "training/rmse"} <= first.metrics.keys() or "cv/log_loss" in first.metrics
     assert first == trained(client, estimator, seed=7)
 
 
@@ -84,7 +84,7 @@ def test_another_seed_moves_the_folds_and_the_model_and_not_the_holdout(tracking
     client = registry_client.connect()
     first, other = (trained(client, "mlp-regressor", seed=seed) for seed in (7, 8))
     assert first.scorecard != other.scorecard
-    assert first.metrics["cv_rmse_mean"] != other.metrics["cv_rmse_mean"]
+    assert first.metrics["cv/rmse"] != other.metrics["cv/rmse"]
     assert first.holdout[["key", "target"]].equals(other.holdout[["key", "target"]])
     assert not first.holdout["prediction"].equals(other.holdout["prediction"])
 
@@ -102,7 +102,7 @@ def test_another_seed_of_a_model_that_draws_nothing_moves_the_folds_alone(tracki
     assert first.scorecard == other.scorecard
     assert first.holdout.equals(other.holdout)
     assert first.metrics["rmse"] == other.metrics["rmse"]
-    assert first.metrics["cv_rmse_mean"] != other.metrics["cv_rmse_mean"]
+    assert first.metrics["cv/rmse"] != other.metrics["cv/rmse"]
 
 
 def test_the_same_command_twice(tracking: str, tmp_path: Path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines import profile
 from pipelines.dataset import CLASSIFICATION, REGRESSION, Dataset, Roles, prepare
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, TargetNeeded
 from pipelines.sources import Table, parse, read
 from tests.effort import times
 
@@ -367,6 +367,24 @@ def test_a_target_goes_by_its_usual_names(name):
 def test_without_a_usual_name_a_target_is_asked_for():
     with pytest.raises(PipelineError, match="--target is needed: the column to predict, one of 'x', 'z'"):
         prepare(Table(pa.table({"x": X, "z": Y}), "t", "t", "d"), Roles())
+
+
+@pytest.mark.parametrize(
+    ("columns", "likely"),
+    [
+        ({"churned": Y, "x": X, "z": X}, "churned"),
+        ({"species": Y, "sex": Y}, "species"),
+        ({"a": X, "credit_risk": Y, "z": X}, "credit_risk"),
+        ({"a": X, "z": Y}, "z"),
+        ({"kind": ["u", "v"] * (ROWS // 2), "z": [float(value) + 0.5 for value in range(ROWS)]}, "kind"),
+        ({"a": [float(value) for value in range(ROWS)], "z": [value + 0.5 for value in range(ROWS)]}, "z"),
+        ({"a": [[1]] * ROWS, "z": [[2]] * ROWS}, "z"),
+    ],
+)
+def test_the_likely_target_is_named_in_the_error(columns, likely):
+    with pytest.raises(TargetNeeded, match=f"probably '{likely}'") as needed:
+        prepare(Table(pa.table(columns), "t", "t", "d"), Roles())
+    assert needed.value.likely == likely
 
 
 @pytest.mark.parametrize(

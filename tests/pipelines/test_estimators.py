@@ -56,8 +56,8 @@ def test_names(asked, name):
 @pytest.mark.parametrize(
     ("asked", "hint"),
     [
-        ("rigde", "did you mean ridge?"),
-        ("LogisticRegresion", "did you mean LogisticRegression?"),
+        ("rigde", "did you mean 'ridge'?"),
+        ("LogisticRegresion", "did you mean 'LogisticRegression'?"),
         ("zzz", "one of linear, ridge"),
     ],
 )
@@ -101,7 +101,7 @@ def test_parameters_are_read_as_python_values(name, given, values):
 @pytest.mark.parametrize(
     ("name", "given", "line"),
     [
-        ("ridge", {"alhpa": "1"}, "Ridge has no such parameter; did you mean alpha?"),
+        ("ridge", {"alhpa": "1"}, "Ridge has no such parameter; did you mean 'alpha'?"),
         ("linear", {"zzz": "1"}, "LinearRegression has no such parameter; it has copy_X, fit_intercept"),
         ("ridge", {"alpha": "-1"}, "--param: The 'alpha' parameter of Ridge must be"),
         ("ridge", {"alpha": "much"}, "--param: The 'alpha' parameter of Ridge must be"),

@@ -52,6 +52,15 @@ def test_an_outlier_does_not_empty_the_bins():
     assert min(counts) > 40
 
 
+def test_a_frequent_number_has_a_bin_of_its_own():
+    found = of([0.0] * 700 + list(np.linspace(0.001, 3, 300)))["histogram"]
+    place = found["edges"].index(0.0)
+    assert found["counts"][place] == 700
+    assert found["edges"][place + 1] == np.nextafter(0.0, 1.0)
+    few = of([0.0, 1.0, 2.0, 3.0] * 50)["histogram"]
+    assert [count for count in few["counts"] if count] == [50] * 4
+
+
 def test_many_rows_are_profiled_by_a_sample_spread_over_them():
     found = of(np.arange(250_000.0))
     assert sum(found["histogram"]["counts"]) <= 100_000

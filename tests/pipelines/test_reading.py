@@ -16,7 +16,8 @@ from pipelines.errors import PipelineError
 from pipelines.marks import ENGLISH, EUROPEAN, PLAIN, Marks
 from pipelines.sources import FIND, ReadOptions, Table, parse
 from pipelines.sources.table import checked
-from serving.scorecard.inputs import DECIMALS, NUMBER, THOUSANDS, Cleaning, Input, InputError, number
+from serving.scorecard.inputs import DECIMALS, NUMBER, THOUSANDS, Cleaning, Input, InputError
+from serving.scorecard.scalars import number
 
 CLEANING = Cleaning()
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from pipelines import runs
@@ -109,6 +110,63 @@ def test_a_project_run_is_of_the_experiment_that_is_named(client, monkeypatch, n
     assert (run.info.run_id == project.info.run_id) is adopted
     assert client.get_experiment(run.info.experiment_id).name == named
     assert "MLFLOW_RUN_ID" not in os.environ
+
+
+def kind(client, experiment_id: str) -> str | None:
+    return client.get_experiment(experiment_id).tags.get("mlflow.experimentKind")
+
+
+def test_a_model_has_an_experiment_of_its_own_of_the_machine_learning_kind(client):
+    with runs.run(client, experiment=None, name="one", tags={}, model="a model") as run:
+        pass
+    with runs.run(client, experiment=None, name="two", tags={}, model="a model") as again:
+        pass
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.name == "a model"
+    assert again.info.experiment_id == run.info.experiment_id
+    assert kind(client, run.info.experiment_id) == "custom_model_development"
+
+
+@pytest.mark.parametrize(
+    ("tags", "now"),
+    [
+        ({}, "custom_model_development"),
+        ({"mlflow.experimentKind": "genai_development_inferred"}, "custom_model_development"),
+        ({"mlflow.experimentKind": "genai_development"}, "genai_development"),
+    ],
+)
+def test_an_experiment_that_is_there_is_of_machine_learning_unless_somebody_chose_otherwise(client, tags, now):
+    made = client.create_experiment("there", tags=tags)
+    with runs.run(client, experiment="there", name="one", tags={}, model="a model") as run:
+        pass
+    assert (run.info.experiment_id, kind(client, made)) == (made, now)
+
+
+def test_an_experiment_that_was_chosen_by_mlflows_own_means_holds(client, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "by a variable")
+    for chosen in ("by a variable", "by a call"):
+        with runs.run(client, experiment=None, name="one", tags={}, model="a model") as run:
+            pass
+        assert client.get_experiment(run.info.experiment_id).name == chosen
+        mlflow.set_experiment("by a call")
+    assert client.get_experiment_by_name("a model") is None
+
+
+def test_an_experiment_that_was_deleted_is_refused_with_what_brings_it_back(client):
+    made = client.create_experiment("a model")
+    client.delete_experiment(made)
+    one = runs.run(client, experiment=None, name="one", tags={}, model="a model")
+    with pytest.raises(PipelineError, match=f"mlflow experiments restore --experiment-id {made}"), one:
+        pytest.fail("it began")
+
+
+def test_a_run_that_ended_tells_why_it_failed_and_no_longer_whose_it_was(client):
+    one = runs.run(client, experiment=None, name="one", tags={}, model="a model")
+    with pytest.raises(PipelineError), one as run:
+        raise PipelineError("no column 'a_b'")
+    tags = client.get_run(run.info.run_id).data.tags
+    assert tags["mlflow.note.content"] == r"**Failed:** no column 'a\_b'"
+    assert runs.PROCESS_TAG not in tags
 
 
 ELSEWHERE = """

@@ -33,20 +33,28 @@ def test_a_regression_is_registered_with_all_that_was_measured(tracking: str, tm
     run = client.get_run(trained.run_id)
     assert (trained.name, trained.version, trained.task) == ("diabetes", "1", "regression")
     assert run.info.status == "FINISHED"
-    assert {"mse", "rmse", "r2", "mae", "baseline_rmse", "cv_rmse_mean", "training_rmse"} <= run.data.metrics.keys()
-    assert run.data.metrics["rmse"] < run.data.metrics["baseline_rmse"]
-    assert run.data.metrics["rmse_low"] < run.data.metrics["rmse"] < run.data.metrics["rmse_high"]
+    metrics = run.data.metrics
+    assert {"mse", "rmse", "r2", "mae", "cv/rmse", "cv/rmse_std", "training/rmse"} <= metrics.keys()
+    assert metrics["rmse"] < metrics["baseline/rmse"]
+    assert metrics["holdout/rmse_low"] < metrics["rmse"] < metrics["holdout/rmse_high"]
     assert run.data.metrics["rmse"] == pytest.approx(run.data.metrics["mse"] ** 0.5)
     assert run.data.params["estimator.class"] == "LinearRegression"
     assert run.data.params["estimator.fit_intercept"] == "True"
     assert run.inputs.dataset_inputs[0].dataset.name == "diabetes"
     assert version.run_id == trained.run_id
-    assert "LinearRegression" in version.description
+    assert "LinearRegression predicts `target` from 10 columns of `scikit-learn:diabetes`" in version.description
+    assert f"RMSE {metrics['rmse']:.4g} (baseline {metrics['baseline/rmse']:.4g})" in version.description
+    assert client.get_experiment(run.info.experiment_id).name == "diabetes"
+    assert "Predicts `target` (regression)" in client.get_registered_model("diabetes").description
+    page = run.data.tags["mlflow.note.content"]
+    assert f"| RMSE | {metrics['rmse']:.4g} | {metrics['holdout/rmse_low']:.4g} to " in page
+    assert "MSE, RMSE and R² are better than the baseline's" in page
+    assert re.search(r"gates diabetes 1\n.*promote diabetes 1 --stage Production", page)
 
     files = artifacts(trained, tmp_path)
     document = evidence.read(files / evidence.TRAINING)
     assert version.tags[evidence.DIGEST_TAG] == evidence.digest(files / evidence.TRAINING)
-    assert version.tags["data.digest"] == document.lineage.data.digest
+    assert document.lineage.data.digest.startswith(f"sha256:{version.tags['data.digest']}")
     assert document.suite.success
     assert document.parity.passed
     assert document.cross_validation.folds == 5
@@ -232,8 +240,10 @@ def test_a_suite_that_fails_stops_the_run_before_anything_is_fitted(tracking: st
         train(Settings(str(tables.linear(tmp_path / "made.csv")), suite=str(tmp_path / "strict.json")))
 
     client = mlflow.MlflowClient()
-    (run,) = client.search_runs(["0"])
+    (run,) = client.search_runs([client.get_experiment_by_name("made").experiment_id])
     assert run.info.status == "FAILED"
+    assert "fails 1 critical expectation" in run.data.tags["mlflow.note.content"]
+    assert run.inputs.dataset_inputs[0].dataset.name == "made"
     assert not run.data.metrics
     assert not client.search_registered_models()
     assert {found.path for found in client.list_artifacts(run.info.run_id, "validation")} >= {
@@ -288,7 +298,7 @@ def test_rows_stay_held_out_when_the_table_grows_and_whatever_the_seed(tracking:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"estimator": "ridge", "parameters": {"alfa": "1"}}, "no such parameter; did you mean alpha"),
+        ({"estimator": "ridge", "parameters": {"alfa": "1"}}, "no such parameter; did you mean 'alpha'"),
         ({"estimator": "ridge", "parameters": {"alpha": "-1"}}, "alpha"),
         ({"estimator": "logistic", "roles": Roles(task="regression")}, "is for classification, the task is regression"),
         ({"estimator": "lassoo"}, "did you mean"),
@@ -383,6 +393,18 @@ def test_a_warning_of_the_suite_is_told(tracking: str, tmp_path: Path, steps: py
     train(Settings(str(tables.linear(tmp_path / "n.csv", shift=1.5)), name="made", suite=str(suite)))
 
     assert any(re.match(r"warning: column 'x' .*between.*found .* values unexpected", line) for line in steps.messages)
+
+
+def test_a_model_that_may_be_no_better_than_its_baseline_is_told(
+    tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
+) -> None:
+    draw = np.random.default_rng(0)
+    pd.DataFrame({"x": draw.normal(size=200), "y": draw.normal(size=200)}).to_csv(tmp_path / "noise.csv", index=False)
+    train(Settings(str(tmp_path / "noise.csv"), roles=Roles(target="y"), **{**QUICK, "resamples": 100}))
+    assert "R² reaches the baseline's" in steps.text
+    steps.clear()
+    train(Settings(str(tables.linear(tmp_path / "linear.csv")), **{**QUICK, "resamples": 100}))
+    assert "baseline" not in steps.text
 
 
 def test_numbers_whose_squares_nearly_leave_float64_are_trained_on(tracking: str, tmp_path: Path) -> None:

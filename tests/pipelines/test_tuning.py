@@ -8,8 +8,6 @@ import logging
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,9 +34,9 @@ from pipelines.tuning.search import Tuned, tune
 from pipelines.tuning.search_plan import Search, plan_search
 from pipelines.tuning.spaces import Choices, Range, SearchSpace
 from registry import evidence
+from tests import command
 from tests.pipelines import tables
 
-ROOT = Path(__file__).parents[2]
 TUNABLE = [entry for entry in CATALOGUE if entry.name != "linear"]
 SCALES = [Scale(300), Scale(20, 1e-9, 3e-9), Scale(1_000_000, 4e12, 1e13), Scale(12, 1e90, 1e90)]
 
@@ -65,6 +63,10 @@ def study_of(tuned: Tuned) -> optuna.Study:
 def outcomes(study: optuna.Study) -> list[tuple]:
     """What each trial that counts tried, and what came of it."""
     return [(trial.params, trial.state, trial.value, trial.intermediate_values) for trial in studies.done(study)]
+
+
+def every_run(client: mlflow.MlflowClient) -> list[Run]:
+    return client.search_runs([one.experiment_id for one in client.search_experiments()])
 
 
 def children(run_id: str) -> list[Run]:
@@ -135,7 +137,7 @@ def test_values_with_commas_of_their_own_are_kept_whole() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("alhpa=1:2", r"--search alhpa: ridge has no such parameter; did you mean alpha\?"),
+        ("alhpa=1:2", r"--search alhpa: ridge has no such parameter; did you mean 'alpha'\?"),
         ("lasso.alpha=1:2", "--search lasso.alpha: lasso is not searched; it is one of ridge"),
         ("alpha=2:1", "--search alpha=2:1: expected low < high"),
         ("alpha=0:1:log", "--search alpha=0:1:log: expected low < high, both above 0"),
@@ -184,7 +186,7 @@ def test_what_cannot_be_searched_or_stored_is_refused_before_a_run_begins(
 
     assert "\n" not in str(refused.value)
     assert "secret" not in str(refused.value)
-    assert mlflow.MlflowClient().search_runs(["0"]) == []
+    assert every_run(mlflow.MlflowClient()) == []
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_what_cannot_be_searched_or_stored_is_refused_before_a_run_begins(
     [
         ({"folds": 1}, "expected --folds of 2 or more, found 1"),
         ({"estimator": "ridge,logistic"}, "ridge is for regression, logistic is for classification"),
-        ({"estimator": "ridge,rigde"}, "--estimator rigde is not in the catalogue; did you mean [rR]idge"),
+        ({"estimator": "ridge,rigde"}, "--estimator rigde is not in the catalogue; did you mean '[rR]idge'"),
         ({"estimator": "ridge,poisson"}, "--estimator poisson needs a target of 0 or more"),
         ({"parameters": {"l1_ratio": "0.5"}, "estimator": "ridge"}, "--param l1_ratio: ridge has no such parameter"),
     ],
@@ -222,14 +224,17 @@ def test_the_winner_is_registered_and_every_trial_is_a_run(
     assert {run.info.status for run in [search, trained, *ran]} == {"FINISHED"}
     assert [int(run.data.tags["tuning.trial"]) for run in ran] == list(range(14))
     winner = ran[found.trial]
-    assert winner.data.metrics["cv_rmse_mean"] == found.value
+    assert winner.data.metrics["cv/rmse"] == found.value
     assert winner.data.params["estimator.alpha"] == found.parameters["alpha"] == search.data.params["best.alpha"]
-    assert search.data.metrics["best_value"] == search.data.metrics["cv_rmse_mean"] == found.value
-    assert len(client.get_metric_history(found.run_id, "best_value")) == 14
+    assert search.data.metrics["cv/rmse"] == found.value
+    assert len(client.get_metric_history(found.run_id, "cv/rmse")) == 14
+    assert f"The best is trial {found.trial}: `{found.estimator}`" in search.data.tags["mlflow.note.content"]
+    (logged,) = search.inputs.dataset_inputs
+    assert [tag.value for tag in logged.tags if tag.key == "mlflow.data.context"] == ["tuning"]
 
     # The winner is trained as it was measured, by train's own way.
     assert trained.info.run_id == tuned.trained.run_id
-    assert trained.data.metrics["cv_rmse_mean"] == pytest.approx(found.value, rel=1e-12)
+    assert trained.data.metrics["cv/rmse"] == pytest.approx(found.value, rel=1e-12)
     assert trained.data.params["estimator.alpha"] == found.parameters["alpha"]
     version = client.get_model_version("diabetes", tuned.trained.version)
     assert version.tags["tuning.search_run"] == found.run_id
@@ -331,15 +336,16 @@ def test_features_made_once_a_fold_are_those_of_the_whole_pipeline(tracking: str
         assert np.array_equal(build.predict_proba(once.judged), whole.predict_proba(each.judged))
 
 
-def command(data: Path, *more: str) -> list[str]:
-    words = [sys.executable, "-m", "pipelines", "tune", "--data", str(data), "--folds", "3", "--suite", "none"]
-    return [*words, "--intervals", "0", "--pictures", "no", *more]
+def words(data: Path, *more: str) -> list[str]:
+    """Of a command that searches quickly."""
+    quickly = ["--folds", "3", "--suite", "none", "--intervals", "0", "--pictures", "no"]
+    return ["tune", "--data", str(data), *quickly, *more]
 
 
-def wait_for(trials_done: int, process: subprocess.Popen, storage: str) -> optuna.Study:
-    """The study of a process, once it has done some trials."""
+def wait_for(trials_done: int, running: command.Command, storage: str) -> optuna.Study:
+    """The study of a command, once it has done some trials."""
     until = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < until:
+    while running.process.poll() is None and time.monotonic() < until:
         # Optuna itself would make the tables that the process is about to make.
         with contextlib.suppress(sqlite3.Error):
             path = Path(storage.removeprefix("sqlite:///")).resolve()
@@ -349,21 +355,17 @@ def wait_for(trials_done: int, process: subprocess.Popen, storage: str) -> optun
                 (name,) = optuna.get_all_study_names(storage)
                 return optuna.load_study(study_name=name, storage=storage)
         time.sleep(0.05)
-    raise AssertionError(f"no {trials_done} trials: {process.communicate()[1]}")
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    running.process.kill()
+    raise AssertionError(f"no {trials_done} trials: {running.done()}")
 
 
 def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(
     tracking: str, tmp_path: Path, steps: pytest.LogCaptureFixture
 ) -> None:
     data, settings = labelled(tmp_path / "made.csv"), quick(tmp_path / "made.csv")
-    words = command(data, "--trials", "500")
-    with subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        killed = wait_for(12, process, "sqlite:///tuning.db")
-        process.kill()
+    with command.Command(*words(data, "--trials", "500"), folder=tmp_path) as running:
+        killed = wait_for(12, running, "sqlite:///tuning.db")
+        running.signal(signal.SIGKILL)
     before = outcomes(killed)
     assert 12 <= len(before) < 100
     # Whatever the moment of the end was, here is a trial that was begun and not finished.
@@ -390,39 +392,35 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(
     client = mlflow.MlflowClient()
     earlier = client.get_run(client.get_run(tuned.search.run_id).data.tags["tuning.continues"])
     assert earlier.info.status == "KILLED"
-    assert {run.info.status for run in client.search_runs(["0"])} == {"FINISHED", "KILLED"}
+    assert {run.info.status for run in every_run(client)} == {"FINISHED", "KILLED"}
     assert [version.version for version in client.search_model_versions("name = 'made'")]
 
 
 def test_ctrl_c_ends_a_search_with_one_line_that_says_how_to_go_on(tracking: str, tmp_path: Path) -> None:
-    words = command(labelled(tmp_path / "made.csv"), "--trials", "500", "--json")
-    with subprocess.Popen(
-        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    ) as process:
-        study = wait_for(2, process, "sqlite:///tuning.db")
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+    data = labelled(tmp_path / "made.csv")
+    with command.Command(*words(data, "--trials", "500", "--json"), folder=tmp_path) as running:
+        study = wait_for(2, running, "sqlite:///tuning.db")
+        running.signal(signal.SIGINT)
+        interrupted = running.done()
 
-    assert process.returncode == 2
-    last = told.splitlines()[-1]
+    assert interrupted.code == 2
     done = len(studies.done(study))
-    assert last == (
+    assert interrupted.line == (
         f"error: interrupted after {done} of 500 trials, no version is registered; the same command goes on with "
         f"study {study.study_name} in sqlite:///tuning.db"
     )
-    assert "Traceback" not in told
+    assert "Traceback" not in interrupted.err
     client = mlflow.MlflowClient()
-    (search,) = [run for run in client.search_runs(["0"]) if "mlflow.parentRunId" not in run.data.tags]
+    (search,) = [run for run in every_run(client) if "mlflow.parentRunId" not in run.data.tags]
     assert search.info.status == "KILLED"
-    assert "RUNNING" not in {run.info.status for run in client.search_runs(["0"])}
+    assert "RUNNING" not in {run.info.status for run in every_run(client)}
     assert not study.get_trials(states=[optuna.trial.TrialState.RUNNING])
     assert client.search_registered_models() == []
 
     # The same command, with the trials that there are: the winner, as JSON.
-    words[words.index("500")] = str(done)
-    ended = subprocess.run(words, env=environment(), capture_output=True, text=True, cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    (printed,) = json.loads(ended.stdout)
+    ended = command.run(*words(data, "--trials", str(done), "--json"), folder=tmp_path)
+    assert ended.code == 0, ended.err
+    (printed,) = json.loads(ended.out)
     assert printed["search"]["study"] == study.study_name
     assert printed["search"]["trials"] == done
     assert printed["version"] == "1"
@@ -488,7 +486,7 @@ def test_a_model_that_does_not_converge_is_not_measured(tracking: str, tmp_path:
 
     assert "\n" not in str(refused.value)
     client = mlflow.MlflowClient()
-    assert {run.info.status for run in client.search_runs(["0"])} == {"FAILED"}
+    assert {run.info.status for run in every_run(client)} == {"FAILED"}
     assert client.search_registered_models() == []
 
 
@@ -528,8 +526,8 @@ def test_a_threshold_is_chosen_in_each_trial_as_in_training(tracking: str, tmp_p
     tuned = tune(Search(settings, trials=6, metric="precision"))
 
     trained = mlflow.MlflowClient().get_run(tuned.trained.run_id)
-    assert trained.data.metrics["cv_recall_mean"] >= 0.85
-    assert trained.data.metrics["cv_precision_mean"] == pytest.approx(tuned.search.value, rel=1e-12)
+    assert trained.data.metrics["cv/recall"] >= 0.85
+    assert trained.data.metrics["cv/precision"] == pytest.approx(tuned.search.value, rel=1e-12)
 
 
 def test_a_search_goes_on_in_postgresql(tracking: str, tmp_path: Path, new_database: Callable[[], str]) -> None:

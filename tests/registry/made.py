@@ -117,7 +117,7 @@ def parity(*, passed: bool) -> dict:
         "rows_one_by_one": 60,
         "ill_conditioned": 0,
         "refusals": {"refused": 0, "checked": 0, "missed": 0, "needless": 0, "stricter": 0, "paths_differ": 0},
-        "paths": {"table": {"predict": numbers}},
+        "paths": {"table": {"predict": numbers}, "row": {"predict": numbers}},
         "tolerance": "tau",
         "passed": passed,
     }

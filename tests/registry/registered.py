@@ -9,7 +9,7 @@ from registry.gates import GateResult, Verdict
 from registry.ledger import Ledger
 from registry.promotion import Judge
 from registry.stages import PRODUCTION, STAGING, State
-from registry.transitions import Observer, execute, planned, unobserved
+from registry.transitions import execute, planned
 
 
 def register(client: MlflowClient, name: str, count: int, source: str = "s3://nowhere/model") -> None:
@@ -55,14 +55,12 @@ def take_back(
     name: str,
     version: str,
     calls: Sequence[tuple[str, str]],
-    *,
-    observe: Observer = unobserved,
 ) -> None:
     """Carry out a transition of several calls, which ``watch`` makes of a version that was moved by hand."""
     with book.lock(name) as lock:
         state = stages.read(client, name)
         plan = planned(state, history.REVERT, version, calls, told=True)
-        execute(client, book, lock, state, plan, actor="watch", reason="its gates failed", observe=observe)
+        execute(client, book, lock, state, plan, actor="watch", reason="its gates failed")
 
 
 def staged(state: State) -> dict[str, str]:

@@ -66,7 +66,7 @@ def test_law_what_was_read_is_written_as_it_was(tmp_path_factory, parameters: di
 def test_documents_of_earlier_releases_are_read_whole(path: Path, tmp_path: Path):
     frozen = json.loads(path.read_text())
     written = strict(evidence.write(evidence.read(in_folder(frozen, tmp_path)), tmp_path / "again"))
-    before = {"named": False, "scheme": None, "like": None, "earlier": None, "notes": []}
+    before = {"named": False, "scheme": None, "like": None, "earlier": None, "notes": [], "declared_unseen": None}
     assert written == {**frozen, "holdout": {**before, **frozen["holdout"]}}
 
 

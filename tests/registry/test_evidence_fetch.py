@@ -72,7 +72,9 @@ def test_a_version_that_nobody_judged(mlflow_client: MlflowClient):
 def test_a_version_without_a_run(mlflow_client: MlflowClient):
     mlflow_client.create_registered_model("made")
     mlflow_client.create_model_version("made", "/tmp/model")
-    with pytest.raises(EvidenceError, match="made version 1 has no run to keep evidence in"):
+    with pytest.raises(
+        EvidenceError, match="made version 1 has no evidence: nobody has judged it; run `python -m pipelines evaluate"
+    ):
         fetched(mlflow_client, "1")
 
 

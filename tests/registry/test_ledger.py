@@ -460,9 +460,9 @@ def test_a_ledger_that_is_not_there_reads_as_empty_and_is_not_made(uri: str, tmp
     [
         ("UPDATE lifecycle_ledger_version SET version_num = '9999'", "of schema 9999, this release reads .*: upgrade"),
         ("ALTER TABLE lifecycle_ledger RENAME COLUMN actor TO usr", "tables .* that are no ledger's; set LEDGER_URI"),
-        ("UPDATE lifecycle_ledger_version SET version_num = 'x'", "tampered with: its version is none"),
-        ("DELETE FROM lifecycle_ledger_version", "tampered with: its version is none"),
-        ("DROP TABLE lifecycle_ledger_version", "tampered with: what tells its version is gone"),
+        ("UPDATE lifecycle_ledger_version SET version_num = 'x'", "tampered with: no release wrote its version"),
+        ("DELETE FROM lifecycle_ledger_version", "tampered with: no release wrote its version"),
+        ("DROP TABLE lifecycle_ledger_version", "tampered with: the record of its version is missing"),
         ("DROP TABLE lifecycle_ledger_unanchored", "tampered with: its table lifecycle_ledger_unanchored is gone"),
         ("DROP TABLE lifecycle_leases", "tampered with: its table lifecycle_leases is gone"),
     ],
@@ -506,7 +506,7 @@ def test_a_head_that_is_gone_is_tampering(uri: str, book: Ledger, change: str):
 def test_mlflows_own_file_is_refused(tracking: str):
     with (
         ledger.open(tracking) as book,
-        pytest.raises(RegistryError, match="MLflow's own file; the ledger wants one of"),
+        pytest.raises(RegistryError, match="MLflow's own file; the ledger needs one of"),
     ):
         book.append(INTENDED)
 

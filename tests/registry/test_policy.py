@@ -34,6 +34,32 @@ def test_the_shipped_policy_reads_every_key_and_explains_it():
         assert metric in text
 
 
+def test_a_commit_is_asked_for_in_production_alone():
+    assert "lineage" not in policy.read().default.gates_of("Staging")
+    assert policy.read().default.lineage.commit == "required"
+
+
+def test_a_file_in_the_working_folder_is_found_and_others_overrule_it(written, tmp_path: Path, monkeypatch, caplog):
+    caplog.set_level("INFO", "model_lifecycle")
+    written("by_hand: flag\n")
+    monkeypatch.chdir(tmp_path)
+    assert (policy.read().default.by_hand, policy.read().own_file) == ("flag", tmp_path / "policy.yaml")
+    assert [message for message in caplog.messages if "policy" in message] == ["policy: policy.yaml"]
+
+    named, given = tmp_path / "named.yaml", tmp_path / "given.yaml"
+    named.write_text("poll: 1\n")
+    given.write_text("poll: 2\n")
+    monkeypatch.setenv("LIFECYCLE_POLICY", str(named))
+    assert (policy.read().poll, policy.read().path) == (1, named)
+    assert (policy.read(given).poll, policy.read(given).path) == (2, given)
+
+
+def test_without_a_file_the_shipped_policy_holds_and_says_where_ones_own_belongs(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    read = policy.read()
+    assert (read.path, read.own_file) == (policy.SHIPPED, tmp_path / "policy.yaml")
+
+
 def test_the_default_models_need_no_git_checkout_and_have_bounds():
     read = policy.read()
     assert read.default.lineage.commit == "required"
@@ -106,8 +132,8 @@ WRONG = [
     ("models: {a: 3}", "models.a: expected keys, found 3"),
     ("models: [a]", "models: expected keys, found ['a']"),
     ("metric: {regression: accuracy}", "metric.regression: expected mse, rmse, r2 or mae, found 'accuracy'"),
-    ("metric: acuracy", "recall, f1, roc_auc or log_loss, found 'acuracy'; did you mean accuracy?"),
-    ("suite: requird", "suite: expected required or optional, found 'requird'; did you mean required?"),
+    ("metric: acuracy", "recall, f1, roc_auc or log_loss, found 'acuracy'; did you mean 'accuracy'?"),
+    ("suite: requird", "suite: expected required or optional, found 'requird'; did you mean 'required'?"),
     ("lineage: {commit: yes}", "lineage.commit: expected required, clean or optional, found True"),
     ("champion: {level: 95}", "champion.level: expected a number between 0 and 1, found 95"),
     ("champion: {fewest: 30.5}", "fewest: expected a whole number of at least 2 and at most 10000, found 30.5"),
@@ -115,7 +141,7 @@ WRONG = [
     ("fairness:", "fairness: expected keys (gap, fewest), found None"),
     ("stages: {Prod: []}", "unknown key 'stages.Prod'"),
     ("stages: {Production: [sute]}", "stages.Production.1: expected evidence, suite, "),
-    ("stages: {Production: [suite, suite]}", "stages.Production: something is there twice in ['suite', 'suite']"),
+    ("stages: {Production: [suite, suite]}", "stages.Production: an item is repeated in ['suite', 'suite']"),
     ("by_hand: ignore", "by_hand: expected revert or flag, found 'ignore'"),
     ("serve: {traffic: blue}", "serve.traffic: expected none, shadow or canary, found 'blue'"),
     ("serve: {weight: 10}", "serve.weight: expected a number of at least 0 and at most 1, found 10"),

@@ -14,6 +14,7 @@ from registry.ledger import DONE, INTENT, UNDONE, Ledger
 from registry.promotion import PromotionRefused
 from registry.stages import ARCHIVED, PRODUCTION, STAGING, State
 from registry.transitions import recover
+from tests.logged import before_writes
 from tests.registry.registered import assert_mirrored, by_ui, failing, passing, recording, register, staged, take_back
 
 NAME = "diabetes"
@@ -230,7 +231,7 @@ def test_the_champion_does_not_go_back_to_staging(client: MlflowClient, book: Le
         (NAME, "9", PRODUCTION, "r", "model 'diabetes' has no version '9'; there are: 1, 2, 3, 4"),
         (NAME, "champion", PRODUCTION, "r", "model 'diabetes' has no version 'champion'"),
         (NAME, "1", ARCHIVED, "r", "promoted to Staging or Production, found 'Archived'"),
-        (NAME, "1", PRODUCTION, " \n ", "a reason is wanted"),
+        (NAME, "1", PRODUCTION, " \n ", "expected a reason for the transition"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(
@@ -311,7 +312,8 @@ def test_a_move_by_hand_is_taken_back_the_champion_first(client: MlflowClient, b
     counts = []
     calls = [("1", PRODUCTION), ("2", STAGING)]
     count = lambda step: counts.append(len(read(client).in_stage(PRODUCTION)))  # noqa: E731
-    take_back(client, book, NAME, "2", calls, observe=count)
+    with before_writes(count):
+        take_back(client, book, NAME, "2", calls)
     assert staged(read(client)) == {"1": PRODUCTION, "2": STAGING}
     assert read(client).aliases == {"champion": "1", "challenger": "2"}
     assert 0 not in counts
@@ -348,8 +350,8 @@ def test_where_nothing_is_open_recovery_does_nothing(client: MlflowClient, book:
 def test_one_that_moved_nothing_is_undone_and_one_that_moved_the_stage_is_completed(client: MlflowClient, book: Ledger):
     promote(client, book, "1")
     for place, state, stage in ((3, UNDONE, {"1": PRODUCTION}), (4, DONE, {"1": ARCHIVED, "2": PRODUCTION})):
-        with pytest.raises(Cut):
-            promote(client, book, "2", observe=cut_at(place))
+        with pytest.raises(Cut), before_writes(cut_at(place)):
+            promote(client, book, "2")
         (row,) = recover(client, book)
         assert row.state == state
         assert staged(read(client)) == stage
@@ -358,8 +360,8 @@ def test_one_that_moved_nothing_is_undone_and_one_that_moved_the_stage_is_comple
 
 
 def test_the_next_command_says_what_it_finished(client: MlflowClient, book: Ledger):
-    with pytest.raises(Cut):
-        promote(client, book, "1", observe=cut_at(4))
+    with pytest.raises(Cut), before_writes(cut_at(4)):
+        promote(client, book, "1")
     transition = promote(client, book, "2")
     assert transition.notes == ["promote of version 1 (ledger 1) was cut short: completed"]
     assert staged(read(client)) == {"1": ARCHIVED, "2": PRODUCTION}
@@ -368,8 +370,8 @@ def test_the_next_command_says_what_it_finished(client: MlflowClient, book: Ledg
 
 def test_what_was_moved_by_hand_meanwhile_stays(client: MlflowClient, book: Ledger):
     promote(client, book, "1")
-    with pytest.raises(Cut):
-        promote(client, book, "2", observe=cut_at(4))
+    with pytest.raises(Cut), before_writes(cut_at(4)):
+        promote(client, book, "2")
     by_ui(client, NAME, "3", PRODUCTION, archive=True)
     (row,) = recover(client, book)
     assert row.state == UNDONE
@@ -379,14 +381,14 @@ def test_what_was_moved_by_hand_meanwhile_stays(client: MlflowClient, book: Ledg
 
 def test_what_was_deleted_meanwhile_does_not_stand_in_the_way(client: MlflowClient, book: Ledger):
     promote(client, book, "1")
-    with pytest.raises(Cut):
-        promote(client, book, "2", observe=cut_at(5))
+    with pytest.raises(Cut), before_writes(cut_at(5)):
+        promote(client, book, "2")
     client.delete_model_version(NAME, "2")
     (row,) = recover(client, book)
     assert (row.state, row.details["recovered"]) == (UNDONE, "the version is gone")
 
-    with pytest.raises(Cut):
-        promote(client, book, "3", observe=cut_at(3))
+    with pytest.raises(Cut), before_writes(cut_at(3)):
+        promote(client, book, "3")
     client.delete_registered_model(NAME)
     (row,) = recover(client, book)
     assert (row.state, row.details["recovered"]) == (UNDONE, "the model is gone")
@@ -396,8 +398,8 @@ def test_a_taking_back_that_was_cut_short_in_its_middle_is_completed(client: Mlf
     promote(client, book, "1")
     promote(client, book, "2", STAGING)
     by_ui(client, NAME, "2", PRODUCTION, archive=True)
-    with pytest.raises(Cut):
-        take_back(client, book, NAME, "2", [("1", PRODUCTION), ("2", STAGING)], observe=cut_at(4))
+    with pytest.raises(Cut), before_writes(cut_at(4)):
+        take_back(client, book, NAME, "2", [("1", PRODUCTION), ("2", STAGING)])
     assert staged(read(client)) == {"1": PRODUCTION, "2": ARCHIVED}
     (row,) = recover(client, book)
     assert row.state == DONE

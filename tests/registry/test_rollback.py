@@ -11,11 +11,13 @@ import pytest
 from mlflow import MlflowClient
 
 from registry import client as clients
-from registry import history, ledger, policy, promotion, reconcile, smoke_test, stages
+from registry import evidence, history, ledger, policy, promotion, reconcile, smoke_test, stages
 from registry.errors import RegistryError
+from registry.evidence import adoption
 from registry.ledger import DONE, Ledger
 from registry.stages import ARCHIVED, PRODUCTION, STAGING, State
 from tests.patience import soon
+from tests.registry import made
 from tests.registry.registered import assert_mirrored, by_ui, passing, register, staged, take_back
 
 NAME = "diabetes"
@@ -110,7 +112,7 @@ def test_the_champion_before_comes_back(client: MlflowClient, book: Ledger, prom
 def seen(client: MlflowClient, book: Ledger) -> None:
     """What ``watch`` does about a change by hand."""
     settled = reconcile.settle(client, book, NAME, policy.read().default)
-    assert [one.outcome for one in settled] == ["adopted"]
+    assert [one.outcome for one in settled] == ["kept"]
 
 
 def archived_by_hand_seen(client: MlflowClient, book: Ledger) -> None:
@@ -312,3 +314,16 @@ def test_a_version_without_an_input_example_has_to_load(client: MlflowClient, so
         lines += [] if skipping else [line]
     (source / "MLmodel").write_text("\n".join(lines) + "\n")
     assert smoke_test.run(NAME, "1") == "loads; it has no input example to answer"
+
+
+def test_a_version_with_an_attached_scorecard_answers_by_that_and_its_code_is_not_run(tracking: str):
+    client = clients.connect()
+    number = made.register(client, "made")
+    client.set_model_version_tag("made", number, adoption.SCORECARD_TAG, "sha256:ab")
+    assert smoke_test.tried(client, "made", number) == "has its scorecard", "there is no model to load"
+
+    run = client.get_run(client.get_model_version("made", number).run_id)
+    path = Path(run.info.artifact_uri) / evidence.TRAINING / evidence.DOCUMENT
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(RegistryError, match="version 1 of 'made': its evidence, or its scorecard, was changed"):
+        smoke_test.tried(client, "made", number)

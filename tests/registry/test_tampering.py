@@ -19,6 +19,7 @@ from registry.ledger import DONE, INTENT, NOTED, UNDONE, Anchor, Ledger, LedgerE
 from registry.ledger.entries import COLUMNS
 from registry.stages import ARCHIVED, PRODUCTION, STAGING
 from registry.transitions import recover
+from tests.logged import before_writes
 from tests.registry.forging import Forgery, Row, appended, forge, unguarded
 from tests.registry.registered import assert_mirrored, passing, register, staged
 
@@ -239,8 +240,8 @@ def test_a_crash_before_the_closing_row_is_named_hides_no_other_content(client: 
             raise KeyboardInterrupt
 
     with open_book(moved.parent) as book:
-        with pytest.raises(KeyboardInterrupt):
-            promote(client, book, "3", observe=observe)
+        with pytest.raises(KeyboardInterrupt), before_writes(observe):
+            promote(client, book, "3")
         assert [row.id for row in book.unanchored()] == [8]
         assert book.verify(lambda: annotations.anchors(client)) is None
     for name, value in {"reason": "nobody asked", "actor": "bob", "version": "1"}.items():

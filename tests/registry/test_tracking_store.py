@@ -245,6 +245,7 @@ def test_a_server_keeps_where_its_artifacts_go(tmp_path: Path):
         ("sqlite:///mlflow.db", Path("mlflow.db")),
         ("sqlite:////data/mlflow.db", Path("/data/mlflow.db")),
         ("sqlite+pysqlite:////data/a b.db?timeout=3", Path("/data/a b.db")),
+        ("sqlite:////data/a%20b.db", Path("/data/a b.db")),
         ("sqlite://", None),
         ("sqlite:///:memory:", None),
         ("sqlite:///file:x?mode=memory&uri=true", None),

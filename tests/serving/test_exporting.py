@@ -19,8 +19,9 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from pipelines import sources, versions
+from pipelines import sources
 from pipelines.dataset import Roles
+from pipelines.evaluation import judged_rows
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry.client import connect
@@ -34,6 +35,8 @@ from tests.patience import soon
 from tests.pipelines import tables
 
 QUICK = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False}
+
+RUNNING = "  running the code of {} in a process of its own, to compile a scorecard from it\n"
 
 ASK = """
 import json, sys
@@ -75,8 +78,7 @@ def test_the_python_file_answers_alone_as_the_version_does(store: Path, tmp_path
     assert f"{file.stat().st_size:,} bytes" in done.err
 
     raw = sources.parse((store / "raw.csv").read_bytes(), "raw.csv", "raw.csv")
-    version = versions.fetch(connect(), "models:/made/1", tmp_path)
-    names = [column.name for column in version.inputs]
+    names = [column.name for column in models.find("models:/made/1").portable().inputs]
     rows = pd.read_csv(store / "raw.csv", dtype=str, keep_default_na=False)[names].to_dict("records")
     command_line = [sys.executable, "-S", "-E", "-c", ASK, str(tmp_path)]
     alone = subprocess.run(
@@ -85,13 +87,14 @@ def test_the_python_file_answers_alone_as_the_version_does(store: Path, tmp_path
     )  # fmt: skip
     answers, imported = json.loads(alone.stdout)
 
-    typed = version.read(raw)
+    typed = pd.DataFrame({name: judged_rows.typed(raw, name) for name in names})
+    native = mlflow.sklearn.load_model("models:/made/1")
     loaded = mlflow.pyfunc.load_model("models:/made/1")
-    served = typed[names].astype({"owns.car": bool})
+    served = typed.astype({"owns.car": bool})
     assert imported == ["math"]
     assert answers.pop() == "column 'age': expected a number, found text"
     assert {label for label, _ in answers} == {"yes", "no"}
-    assert [label for label, _ in answers] == version.predict(typed).tolist() == loaded.predict(served).tolist()
+    assert [label for label, _ in answers] == native.predict(typed).tolist() == loaded.predict(served).tolist()
     likely = loaded.predict(served, params={"output": "probabilities"})
     np.testing.assert_allclose([p for _, p in answers], likely, atol=1e-12)
 
@@ -114,9 +117,9 @@ def test_the_sql_answers_in_a_database_as_the_version_does(store: Path, tmp_path
     assert (done.code, done.out) == (0, ""), done.err
 
     loaded = mlflow.pyfunc.load_model("models:/made/1")
-    version = versions.fetch(connect(), "models:/made/1", tmp_path)
     raw = sources.parse((store / "raw.csv").read_bytes(), "raw.csv", "raw.csv")
-    served = version.read(raw)[[column.name for column in version.inputs]].astype({"owns.car": bool})
+    names = [column.name for column in models.find("models:/made/1").portable().inputs]
+    served = pd.DataFrame({name: judged_rows.typed(raw, name) for name in names}).astype({"owns.car": bool})
     for how in ("all_varchar = true", "auto_detect = true"):
         with duckdb.connect() as database:
             database.execute(f"CREATE TABLE raw AS SELECT * FROM read_csv('{store / 'raw.csv'}', header = true, {how})")
@@ -151,7 +154,7 @@ def test_a_model_that_sql_cannot_say_leaves_no_file(tmp_path: Path) -> None:
 
     failed(refused, says="columns 'Age' and 'age' (DuckDB): it takes them for one: rename one of them")
     assert not (tmp_path / "twins.sql").exists()
-    assert (written.code, written.err) == (0, "")
+    assert (written.code, written.err) == (0, RUNNING.format("twins"))
     assert 'raw_row."Age"' in written.out
 
 
@@ -243,7 +246,8 @@ def test_a_model_of_other_means_is_exported_or_refused_by_its_step(tmp_path: Pat
     exported = command("fine", "-o", "fine.json", folder=tmp_path)
     refused = command("trees", "-o", "trees.json", folder=tmp_path)
 
-    assert (exported.code, exported.err) == (0, f"fine.json: {(tmp_path / 'fine.json').stat().st_size:,} bytes\n")
+    size = (tmp_path / "fine.json").stat().st_size
+    assert (exported.code, exported.err) == (0, f"{RUNNING.format('fine')}fine.json: {size:,} bytes\n")
     card = Scorecard.loads((tmp_path / "fine.json").read_text())
     assert {card.predict_row({"a": 9, "b": 0.0}), card.predict_row({"a": 0, "b": 0.0})} == {"up", "down"}
     failed(refused, says="RandomForestClassifier")

@@ -1,5 +1,6 @@
 """``mlflow.pyfunc.spark_udf`` answers as ``python_function`` does, on a real Spark in local mode."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from pipelines import sources, versions
 from pipelines.dataset import Roles
+from pipelines.evaluation import asking
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry.client import connect
@@ -41,7 +43,11 @@ def test_a_classifier_of_a_hostile_table(spark, tracking: str, tmp_path: Path) -
     loaded = mlflow.pyfunc.load_model("models:/made/1")
     names = loaded.metadata.get_input_schema().input_names()
     version = versions.fetch(connect(), "models:/made/1", tmp_path / "version")
-    table = version.read(sources.parse(path.read_bytes(), "raw.csv", "raw.csv"))[names]
+    with contextlib.ExitStack() as running:
+        asked, parsed = asking.beside(
+            version, sources.parse(path.read_bytes(), "raw.csv", "raw.csv"), "outcome", running
+        )
+        table = asked.read(parsed)[names]
     table["owns.car"] = table["owns.car"].astype(bool)
     kinds = {"age": types.IntegerType(), "owns.car": types.BooleanType(), "region": types.StringType()}
     schema = types.StructType([types.StructField(name, kinds.get(name, types.DoubleType())) for name in names])

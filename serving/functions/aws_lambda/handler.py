@@ -40,7 +40,10 @@ class Handler(FunctionRuntime):
             told["errors"] += 1
             self.tell(told, request_id, (perf_counter() - began) * 1000.0)
             raise
-        self.tell(told, request_id, (perf_counter() - began) * 1000.0)
+        latency = (perf_counter() - began) * 1000.0
+        self.tell(told, request_id, latency)
+        if "answer" in told:
+            self.record(told["answer"], request_id, latency)
         return found
 
     def _answer(self, event: "Any", request_id: str, told: "dict[str, Any]") -> "Any":

@@ -15,6 +15,7 @@ def respond(handler: "FunctionRuntime", event: dict, request_id: str, told: dict
     """The response to an HTTP event; whatever goes wrong, there is one."""
     told["source"] = "http"
     headers: dict = {}
+    method = ""
     try:
         method, path = _asked(event, handler.base_path)
         headers = _headers(event)
@@ -27,11 +28,15 @@ def respond(handler: "FunctionRuntime", event: dict, request_id: str, told: dict
         handler.failure(error, request_id)
         found = _failed(internal())
         text = found.text
-    sent = {"Content-Type": "application/json", "X-Model-Version": handler.label, "X-Request-Id": request_id}
+    sent = {"Content-Type": found.media_type, "X-Model-Version": handler.label, "X-Request-Id": request_id}
     if found.allow:
         sent["Allow"] = found.allow
     packed = False
-    if len(text) > _LARGE:
+    if found.content is not None and method != "HEAD":
+        from binascii import b2a_base64
+
+        text, packed = b2a_base64(found.content, newline=False).decode(), True
+    elif len(text) > _LARGE:
         from . import large
 
         # API Gateway's first format passes base64 on as it is, unless it is told to decode it.
@@ -41,10 +46,10 @@ def respond(handler: "FunctionRuntime", event: dict, request_id: str, told: dict
         except RequestError as error:
             found = _failed(error)
             text = found.text
-    if packed:
+    if packed and found.content is None:
         sent["Content-Encoding"], sent["Vary"] = "gzip", "Accept-Encoding"
     told["rows"] = found.rows
-    told["status"] = found.status
+    told["status"], told["answer"] = found.status, found
     if found.status != 200:
         _count(told)
     response = {"statusCode": found.status, "headers": sent, "body": text, "isBase64Encoded": packed}
@@ -60,12 +65,12 @@ def direct(handler: "FunctionRuntime", event: object, request_id: str, told: dic
 
             large.check(found.payload)
     except RequestError as error:
-        found = _failed(error)
+        found = _failed(error, predicts=True)
     except Exception as error:
         handler.failure(error, request_id)
-        found = _failed(internal())
+        found = _failed(internal(), predicts=True)
     told["rows"] = found.rows
-    told["status"] = found.status
+    told["status"], told["answer"] = found.status, found
     if found.status != 200:
         _count(told)
     return found.payload
@@ -99,8 +104,8 @@ _REASONS = {
 }  # fmt: skip
 
 
-def _failed(error: RequestError) -> Answer:
-    return Answer(error.status, error.payload())
+def _failed(error: RequestError, *, predicts: bool = False) -> Answer:
+    return Answer(error.status, error.payload(), predicts=predicts)
 
 
 def _asked(event: dict, base_path: str) -> tuple[str, str]:

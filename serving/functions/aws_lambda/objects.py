@@ -10,8 +10,10 @@ from urllib.parse import unquote_plus
 from ...contract import RequestError, loads
 from ...contract.errors import TOO_LARGE, refusal
 from ...contract.matrix import Matrix
-from ...scorecard.inputs import ABSENT, InputError, aliases, column_name, named
+from ...scorecard.inputs import ABSENT, InputError, named
+from ...scorecard.names import aliases, column_name
 from ..by_row import by_row, probability_names
+from .runtime import EventError
 from .upload import Upload, reading
 
 TYPE_CHECKING = False
@@ -47,7 +49,7 @@ def handle(handler: "FunctionRuntime", records: list, request_id: str, told: dic
     )
     elsewhere = handler.environment.get("OUTPUT_BUCKET", "")
     if output == refused:
-        raise handler.unusable("OUTPUT_PREFIX and REFUSED_PREFIX are the same")
+        raise EventError("OUTPUT_PREFIX and REFUSED_PREFIX are the same")
     done = []
     for record in records:
         source = record["s3"]

@@ -30,6 +30,7 @@ def load(folder: str, environment: "Mapping[str, str]" = os.environ) -> Handler:
         lambda: client,
         rows=int(environment.get("CACHE_ROWS", "1000")),
         seconds=float(environment.get("CACHE_SECONDS", "60")),
+        accept=frozenset(environment.get("ACCEPT", "").split()),
         failed=lambda error: made[0].failure(error, ""),
     )
     made.append(Handler(endpoint, {name: about[name] for name in ("model", "version", "digest")}, environment))

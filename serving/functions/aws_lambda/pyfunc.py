@@ -2,9 +2,13 @@
 
 import json
 import os
+from typing import TYPE_CHECKING, cast
 
 from ..pyfunc import Pyfunc
 from .handler import Handler
+
+if TYPE_CHECKING:
+    from ...contract.answers import AnsweringModel
 
 
 def load(folder: str) -> Handler:
@@ -13,4 +17,5 @@ def load(folder: str) -> Handler:
 
     with open(os.path.join(folder, "about.json"), encoding="utf-8") as file:
         about = json.loads(file.read())
-    return Handler(Pyfunc(mlflow.pyfunc.load_model(os.path.join(folder, "model"))), about)
+    model = Pyfunc(mlflow.pyfunc.load_model(os.path.join(folder, "model")))
+    return Handler(cast("AnsweringModel", model), about)  # ``web.asked`` and ``by_row`` are all that ask it

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...contract.answers import AnsweringModel
+    from ..record import RowLines
+    from ..web import Answer
 
 
 class EventError(Exception):
@@ -46,6 +48,11 @@ class FunctionRuntime:
         self.cold = True
         self._clients: dict[str, Any] = {}
         self._metrics = _metrics(about, environment)
+        self._rows: RowLines | None = None
+        if environment.get("RECORD"):
+            from .. import record
+
+            self._rows = record.RowLines(card, about, environment, self.write)
         card.rows  # noqa: B018  # made ready while Lambda counts it as the function's start
 
     def client(self, service: str) -> "Any":
@@ -68,12 +75,8 @@ class FunctionRuntime:
         """
         value = self.environment.get(name, "")
         if not value:
-            raise self.unusable(f"the function's environment has no {name}, and this event needs it")
+            raise EventError(f"the function's environment has no {name}, and this event needs it")
         return value
-
-    def unusable(self, message: str) -> EventError:
-        """The error for an event that the function's settings do not let it handle."""
-        return EventError(message)
 
     def log(self, level: str, message: str, request_id: str, **more: object) -> None:
         """Write a line to the log; it holds none of the data."""
@@ -87,6 +90,11 @@ class FunctionRuntime:
         more["code"] = (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
         known = {name: value for name, value in more.items() if value}
         self.log("ERROR", type(error).__name__, request_id, at=places(error), **known)
+
+    def record(self, found: "Answer", request_id: str, latency: float) -> None:
+        """Write the rows of a request to the log, if that is asked for; latency is in milliseconds."""
+        if self._rows is not None:
+            self._rows.record(found, request_id, latency)
 
     def tell(self, told: "Mapping[str, Any]", request_id: str, latency: float) -> None:
         """Write the line of metrics of one event to the log."""

@@ -6,6 +6,7 @@ import time
 from ...contract.errors import refusal
 from ...scorecard.inputs import InputError
 from ..by_row import by_row
+from .runtime import EventError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ def handle(handler: "FunctionRuntime", records: list, request_id: str, told: dic
     """
     table = handler.needs("RESULTS_TABLE")
     if f":table/{table}/" in records[0].get("eventSourceARN", ""):
-        raise handler.unusable(f"RESULTS_TABLE is {table}, the table that is watched: each answer would be scored anew")
+        raise EventError(f"RESULTS_TABLE is {table}, the table that is watched: each answer would be scored anew")
     names = (records[0].get("dynamodb") or {}).get("Keys") or {}
     if taken := _ATTRIBUTES.intersection(names):
-        raise handler.unusable(f"a key of the watched table is called as an answer is: {', '.join(sorted(taken))}")
+        raise EventError(f"a key of the watched table is called as an answer is: {', '.join(sorted(taken))}")
     score = by_row(handler.card, handler.environment.get("OUTPUT") or "predictions")
     changes: dict = {}  # by key: of two changes of one item the later counts
     broken = None

@@ -1,11 +1,8 @@
 """The container variant: an image with MLflow's pyfunc, for a model that no scorecard can say."""
 
-import re
-from pathlib import Path
-
 from serving.errors import ServingError
 
-from .. import code
+from .. import code, pyfunc
 from ..model import PackagedModel
 from ..plan import CONTAINER, File, PackagePlan
 from . import settings
@@ -15,7 +12,8 @@ from .zipped import HANDLERS
 
 #: AWS's own image with a Python of Lambda; its tag is the release.
 _BASE = "public.ecr.aws/lambda/python"
-_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?===?[^\s;*]+(\s*;.*)?")
+
+_PYFUNC = ("pyfunc.py", "loaded.py", "signature.py", "columns.py", "aws_lambda/pyfunc.py")
 
 _DOCKERFILE = """\
 FROM {base}:{release}
@@ -51,14 +49,14 @@ def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
     for option in ("snap_start", "bytecode"):
         if getattr(options, option):
             raise ServingError(f"aws-lambda: option {option}: this is of zips alone, and the model wants an image")
-    name, modules = code.lambda_function((*HANDLERS, "pyfunc.py", "aws_lambda/pyfunc.py"), "pyfunc")
+    name, modules = code.lambda_function((*HANDLERS, *_PYFUNC), "pyfunc")
     dockerfile = _DOCKERFILE.format(base=_BASE, release=_release(model), package=name)
     package = [
         File("Dockerfile", dockerfile.encode(), "the image"),
-        File("requirements.txt", _requirements(model), "what the model needs, pinned"),
+        File("requirements.txt", pyfunc.requirements(model), "what the model needs, pinned"),
         File("about.json", code.compact(dict(model.about)), "which version it is"),
         *modules,
-        *(File(f"model/{path}", model.folder / path, "the model") for path in _model_files(model.folder)),
+        *pyfunc.files(model, "model"),
     ]
     return planned(
         model,
@@ -78,10 +76,6 @@ def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
     )
 
 
-def _model_files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
 def _release(model: PackagedModel) -> str:
     """The Python that the model was logged with, if Lambda has it.
 
@@ -90,11 +84,7 @@ def _release(model: PackagedModel) -> str:
     ServingError
         if it has not, or the model does not say.
     """
-    import yaml
-
-    file = model.folder / "python_env.yaml"
-    found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    release = ".".join(str((found or {}).get("python", "")).split(".")[:2])
+    release = pyfunc.release(model)
     if f"python{release}" not in settings.RUNTIMES:
         there = ", ".join(name.removeprefix("python") for name in settings.RUNTIMES)
         raise ServingError(
@@ -102,24 +92,3 @@ def _release(model: PackagedModel) -> str:
             "log it with one of these"
         )
     return release
-
-
-def _requirements(model: PackagedModel) -> bytes:
-    """What the model needs, each at one release.
-
-    Raises
-    ------
-    ServingError
-        if it does not say, or leaves a release open.
-    """
-    file = model.folder / "requirements.txt"
-    if not file.is_file():
-        raise ServingError(f"{model.uri} has no requirements.txt; log it with MLflow's pip_requirements")
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    wanted = [line for line in lines if line and not line.startswith("#")]
-    if loose := [line for line in wanted if not _PINNED.fullmatch(line)]:
-        raise ServingError(
-            f"{model.uri} does not pin {loose[0]!r} in its requirements.txt; log it with pip_requirements "
-            "such as scikit-learn==1.9.1"
-        )
-    return ("\n".join(sorted(wanted, key=str.lower)) + "\n").encode()

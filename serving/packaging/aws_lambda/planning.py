@@ -79,7 +79,6 @@ def planned(
         ),
         archive=archive,
         zipped=weight,
-        unzipped=unpacked,
         limits=(*limits, Limit("variables", len(json.dumps(variables)), settings.VARIABLES)),
         settings=configured,
         permissions=(*iam.permissions(called, key_arn=options.kms_key, vpc=vpc, events=events), *more),

@@ -5,6 +5,7 @@ from typing import Any
 
 from serving.errors import ServingError
 
+from .. import recording
 from ..model import PackagedModel
 from ..naming import named
 from ..options import listed, matching, one_of, option, or_none, some_of, whole, yes_no
@@ -33,46 +34,48 @@ def _days(text: str) -> int:
 class FunctionOptions:
     """Options of any function on AWS Lambda."""
 
-    name: str = option("", "the function's name [default: made of the model's]")
-    runtime: str = option("python3.13", f"of {', '.join(RUNTIMES)}; an image takes the model's own", one_of(*RUNTIMES))
+    name: str = option("", "name of the function [default: after the model]")
+    runtime: str = option(
+        "python3.13", f"{', '.join(RUNTIMES)}; an image has the model's own Python", one_of(*RUNTIMES)
+    )
     architecture: str = option("arm64", "arm64 or x86_64", one_of("arm64", "x86_64"))
-    memory: int | None = option(None, "MB, from 128 to 10,240 [default: 256; of an image 2,048]", whole(128, 10_240))
-    timeout: int | None = option(None, "seconds [default: 29; of an image 60; with events from s3 900]", whole(1, 900))
-    front: str = option(URL, "what HTTP comes through: function-url, http-api or none", one_of(URL, HTTP_API, NO_FRONT))
-    auth: str = option(IAM, "who may ask over HTTP: iam (signed requests) or api-key", one_of(IAM, API_KEY))
+    memory: int | None = option(None, "memory, 128 to 10,240 MB [default: 256; of an image 2,048]", whole(128, 10_240))
+    timeout: int | None = option(
+        None, "timeout, in seconds [default: 29; of an image 60; with events from s3 900]", whole(1, 900)
+    )
+    front: str = option(URL, "HTTP front end: function-url, http-api or none", one_of(URL, HTTP_API, NO_FRONT))
+    auth: str = option(IAM, "authentication over HTTP: iam (signed requests) or api-key", one_of(IAM, API_KEY))
     api_keys: tuple[str, ...] = option(
         (),
-        "SHA-256 of each key that auth=api-key lets in, in hexadecimal, with commas between",
+        "SHA-256 (hexadecimal) of each key that auth=api-key accepts: A,B",
         listed(r"[0-9a-f]{64}", "64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"),
     )
-    events: tuple[str, ...] = option((), "what else it answers: some of sqs, s3, dynamodb", some_of(SQS, S3, DYNAMODB))
-    log_retention: int = option(30, "days that the log is kept", _days)
-    reserved_concurrency: int | None = option(
-        None, "at most so many at once, kept free for this function", whole(0, 100_000)
-    )
-    provisioned_concurrency: int = option(0, "so many that are always started", whole(0, 100_000))
+    events: tuple[str, ...] = option((), "further event sources: sqs, s3, dynamodb", some_of(SQS, S3, DYNAMODB))
+    log_retention: int = option(30, "retention of the log, in days", _days)
+    reserved_concurrency: int | None = option(None, "reserved concurrency of the function", whole(0, 100_000))
+    provisioned_concurrency: int = option(0, "provisioned concurrency: instances kept warm", whole(0, 100_000))
     kms_key: str = option(
         "",
-        "ARN of the key that encrypts variables, log, queues and tables; or none",
+        "ARN of the KMS key that encrypts variables, log, queues and tables; or none",
         or_none(matching(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+", "arn:aws:kms:REGION:ACCOUNT:key/ID"), ""),
     )
     subnets: tuple[str, ...] = option(
         (),
-        "ids of a VPC's subnets, with commas between; or none",
+        "subnets of a VPC: A,B; or none",
         or_none(listed(r"subnet-[0-9a-f]+", "subnet-..."), ()),
     )
     security_groups: tuple[str, ...] = option(
-        (), "ids of security groups in it; or none", or_none(listed(r"sg-[0-9a-f]+", "sg-..."), ())
+        (), "security groups in the VPC: A,B; or none", or_none(listed(r"sg-[0-9a-f]+", "sg-..."), ())
     )
     alarm_topic: str = option(
         "",
-        "ARN of the SNS topic that alarms are sent to",
+        "ARN of the SNS topic for alarms",
         matching(r"arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+", "arn:aws:sns:REGION:ACCOUNT:NAME"),
     )
     bytecode: bool = option(
-        False, "also compiled modules, for faster cold starts; needs the runtime's Python here", yes_no
+        False, "add compiled modules, for faster cold starts; needs the runtime's Python on this machine", yes_no
     )
-    p99: int = option(1000, "milliseconds: an alarm where the 99th percentile is longer", whole(1, 900_000))
+    p99: int = option(1000, "alarm if the 99th percentile of the duration exceeds this, in ms", whole(1, 900_000))
     snap_start: bool = option(False, "start from a snapshot (python3.12 and later, no provisioned concurrency)", yes_no)
 
 
@@ -82,9 +85,13 @@ class LambdaOptions(FunctionOptions):
 
     output: str = option(
         "predictions",
-        "for s3 and dynamodb: predictions, or probabilities beside them",
+        "for s3 and dynamodb: predictions, or predictions with probabilities",
         one_of("predictions", "probabilities"),
     )
+    record: str = recording.record()
+    record_share: float = recording.share()
+    record_columns: tuple[str, ...] = recording.columns()
+    record_hash: tuple[str, ...] = recording.hashes()
 
 
 def name(model: PackagedModel, options: FunctionOptions) -> tuple[str, tuple[str, ...]]:
@@ -103,11 +110,13 @@ def notes(options: FunctionOptions) -> tuple[str, ...]:
     """What else there is to know of these options."""
     found: tuple[str, ...] = ()
     if options.auth == API_KEY and options.front != NO_FRONT:
-        found += ("whoever has the address may ask it, but is answered only with a key: the function checks X-API-Key",)
+        found += ("anyone can call the URL, but only requests with a key are answered: the function checks X-API-Key",)
     if options.kms_key:
-        found += ("the key's policy has to let logs.REGION.amazonaws.com use it, for the log",)
+        found += ("the policy of the KMS key must allow logs.REGION.amazonaws.com to use it, for the log",)
     if options.events:
-        found += ("events may come twice: an answer is then written twice, and is the same",)
+        found += ("events may be delivered twice; the same answer is then written twice",)
+    if isinstance(options, LambdaOptions):
+        found += recording.notes(options)
     return found
 
 
@@ -120,7 +129,7 @@ def check(options: FunctionOptions) -> None:
         saying which.
     """
     if bool(options.subnets) != bool(options.security_groups):
-        raise ServingError("aws-lambda: a VPC wants both subnets and security_groups")
+        raise ServingError("aws-lambda: a VPC needs both subnets and security_groups")
     if options.api_keys and options.auth != API_KEY:
         raise ServingError("aws-lambda: api_keys are for auth=api-key")
     fixed = next((name for name in ("snap_start", "provisioned_concurrency") if getattr(options, name)), None)
@@ -165,4 +174,6 @@ def environment(options: FunctionOptions) -> dict[str, str]:
         found["API_KEYS"] = ",".join(options.api_keys)
     if isinstance(options, LambdaOptions) and {S3, DYNAMODB} & set(options.events):
         found["OUTPUT"] = options.output
+    if isinstance(options, LambdaOptions):
+        found |= recording.variables(options)
     return found

@@ -13,7 +13,7 @@ from .settings import LambdaOptions
 EXAMPLE = "example.json"
 #: The handlers' modules, of ``serving/functions``.
 HANDLERS = (
-    *("web.py", "keys.py", "by_row.py", "failures.py"),
+    *("web.py", "keys.py", "by_row.py", "failures.py", "record.py", "sampling.py"),
     *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "runtime", "http", "large")),
     *(f"aws_lambda/{name}.py" for name in ("queue", "objects", "upload", "stream")),
 )

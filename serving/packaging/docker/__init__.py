@@ -1,7 +1,9 @@
-"""Docker: an image of the server with one version in it; it needs no registry, no MLflow and no place to write."""
+"""Docker: an image of the server with one version in it; it needs no registry and no place to write.
+
+Nor does it need MLflow, unless the version has no scorecard: then a second Python in it has what the model wants.
+"""
 
 import json
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +11,11 @@ from pathlib import Path
 import yaml
 
 from serving.errors import ServingError
-from serving.models.files import META, MLMODEL, SCORECARD
-from serving.server.memory import BESIDE, MAX_MEMORY
+from serving.models import example
+from serving.models.files import META, MLMODEL, SCORECARD, Folder
+from serving.server.memory import BESIDE, MAX_MEMORY, PYFUNC_MEMORY
 
+from .. import pyfunc
 from ..model import PackagedModel
 from ..naming import named
 from ..options import Target, matching, option, some_of, yes_no
@@ -27,17 +31,25 @@ _SWAGGER = "flask-swagger-ui"
 
 #: What the image carries of this project: the server, and what it imports.
 _PARTS = (
-    *(f"registry/{name}.py" for name in ("__init__", "errors", "logs", "redaction")),
+    *(
+        f"registry/{name}.py"
+        for name in ("__init__", "errors", "logs", "policy_file", "redaction", "secret_patterns", "troubles", "waiting")
+    ),
     *(f"registry/cli/{name}.py" for name in ("__init__", "commands", "interrupts", "log_output", "text")),
     *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors")),
-    *("serving/contract", "serving/models", "serving/scorecard", "serving/server"),
+    *("serving/contract", "serving/models", "serving/prediction_log", "serving/scorecard", "serving/server"),
+    *(
+        f"serving/functions/{name}.py"
+        for name in ("__init__", "columns", "failures", "loaded", "sampling", "signature")
+    ),
 )
 #: Of these, what only a server runs that follows a registry, and what only compiling and exporting needs.
 _LEFT_BEHIND = (
-    *(f"serving/models/{name}.py" for name in ("gating", "native")),
+    *(f"serving/models/{name}" for name in ("gating.py", "native")),
+    *(f"serving/prediction_log/{name}.py" for name in ("database", "lines")),
     *(f"serving/scorecard/{name}" for name in ("compiler", "exports", "loader.py", "parity.py")),
-    *(f"serving/server/{name}" for name in ("follower/registry.py", "follower/choice.py", "telemetry/alerts.yaml")),
-    "serving/server/telemetry/dashboard.json",
+    *(f"serving/server/follower/{name}.py" for name in ("registry", "choice", "facts")),
+    *(f"serving/server/telemetry/{name}" for name in ("alerts.yaml", "dashboard.json")),
 )
 
 #: https://docs.docker.com/reference/cli/docker/image/tag, a name with or without its registry; and one with its tag.
@@ -52,17 +64,17 @@ class DockerOptions:
 
     name: str = option(
         "",
-        "the image's name, with its registry if it has one [default: after the model]",
+        "name of the image, with its registry if any [default: after the model]",
         matching(_IMAGE, "an image's name without its tag, such as registry.example/team/diabetes"),
     )
     base: str = option(
         "python:3.13-slim-bookworm",
-        "the image that it is built on: a Python, 3.11 or later",
+        "base image, with Python 3.11 or later",
         matching(rf"(?=.*[:@]){TAGGED}", "an image with its tag or digest, such as python:3.13-slim-bookworm"),
     )
-    open: bool = option(False, "answer without keys: for SageMaker and Vertex AI, which let in whom they know", yes_no)
+    open: bool = option(False, "answer without keys: for SageMaker, which authenticates requests itself", yes_no)
     extras: tuple[str, ...] = option(
-        (DOCS,), "docs: the page /docs (2 MB); parquet: bodies in Parquet (150 MB); or none", some_of(DOCS, PARQUET)
+        (DOCS,), "docs: the page /docs (2 MB); parquet: Parquet requests (150 MB); or none", some_of(DOCS, PARQUET)
     )
 
 
@@ -70,7 +82,7 @@ _DOCKERFILE = """\
 FROM {base}
 
 WORKDIR /app
-COPY requirements.txt ./
+{own}COPY requirements.txt ./
 RUN pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements.txt
 
 COPY registry/ ./registry/
@@ -84,7 +96,7 @@ COPY model/ ./model/
 ENV HOME=/tmp \\
     PYTHONDONTWRITEBYTECODE=1 \\
     SERVING_HOST=0.0.0.0 \\
-    SERVING_MAX_MEMORY={memory}MiB{open}
+    SERVING_MAX_MEMORY={memory}MiB{open}{pyfunc}
 LABEL org.opencontainers.image.title={title} \\
       org.opencontainers.image.version={version} \\
       org.opencontainers.image.revision={digest}
@@ -95,8 +107,17 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["pyt
 ENTRYPOINT ["python", "/app/start.py"]
 CMD ["serve"]
 """
-# Everything but what the Dockerfile copies.
-_IGNORED = "*\n!requirements.txt\n!start.py\n!about.json\n!registry\n!serving\n!model\n**/__pycache__\n"
+# A Python of its own for a model without a scorecard: its releases need not be those of the server.
+_OWN = """\
+COPY model-requirements.txt ./
+RUN python -m venv /opt/model \\
+    && /opt/model/bin/pip install --no-cache-dir -r model-requirements.txt
+"""
+_PYFUNC = """ \\
+    SERVING_PYFUNC=yes \\
+    SERVING_PYFUNC_PYTHON=/opt/model/bin/python"""
+# What the Dockerfile copies.
+_COPIED = ("requirements.txt", "start.py", "about.json", "registry", "serving", "model")
 
 
 def plan(model: PackagedModel, options: DockerOptions) -> PackagePlan:
@@ -105,34 +126,32 @@ def plan(model: PackagedModel, options: DockerOptions) -> PackagePlan:
     Raises
     ------
     ServingError
-        if the model has no scorecard, or an image cannot be called so.
+        if the model has no scorecard and does not pin what it needs, or an image cannot be called so.
     """
-    if model.scorecard is None:
-        raise ServingError(
-            f"{model.uri} has no scorecard ({model.why}), and the server answers from one; "
-            f"`mlflow models build-docker -m {shlex.quote(model.uri)}` makes an image of MLflow's own server"
-        )
     called, notes = _name(model, options.name)
     package = _files(model, options)
-    size = sum(file.size for file in package)
     image = f"{called}:{model.version or model.digest.removeprefix('sha256:')[:12]}"
     if not options.open:
         notes += (
-            "it starts only with keys (SERVING_KEYS, or a file that SERVING_KEYS_FILE names), or with SERVING_OPEN=yes",
-            "SageMaker and Vertex AI bring no keys, and let nobody else in: give open=yes for them",
+            "it starts only with keys (SERVING_KEYS, or the file SERVING_KEYS_FILE) or with SERVING_OPEN=yes",
+            "SageMaker sends no keys, and authenticates requests itself: set open=yes for it",
         )
-    memory = f"--memory {(MAX_MEMORY + BESIDE) // 2**20}m"
+    needed, reason = MAX_MEMORY + BESIDE, "the version has a scorecard, and the server needs no more"
+    if model.scorecard is None:
+        needed += PYFUNC_MEMORY
+        reason = f"MLflow answers in the image, for the version has no scorecard: {model.why}"
+        notes += ("it runs the model's code; MLflow and what the model needs are in a Python of their own",)
+    memory = f"--memory {needed // 2**20}m"
     safe = "--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges"
     keyed = "" if options.open else '-e SERVING_KEYS="$(cat keys.json)" '
     commands = () if options.open else ("python -m serving keys add me",)
     return PackagePlan(
         target="docker",
         variant=CONTAINER,
-        reason="the version has a scorecard, and the server needs no more",
+        reason=reason,
         name=called,
         **model.facts,
         package=package,
-        unzipped=size,
         settings={
             "Image": image,
             "Base": options.base,
@@ -171,6 +190,8 @@ def _files(model: PackagedModel, options: DockerOptions) -> tuple[File, ...]:
         base=options.base,
         memory=MAX_MEMORY // 2**20,
         open=" \\\n    SERVING_OPEN=yes" if options.open else "",
+        own="" if model.scorecard else _OWN,
+        pyfunc="" if model.scorecard else _PYFUNC,
         title=_quoted(title),
         version=_quoted(model.version or "none"),
         digest=_quoted(model.digest),
@@ -180,14 +201,26 @@ def _files(model: PackagedModel, options: DockerOptions) -> tuple[File, ...]:
     about = json.dumps(dict(model.about), separators=(",", ":"), ensure_ascii=False) + "\n"
     found = [
         File("Dockerfile", dockerfile.encode(), "the image"),
-        File(".dockerignore", _IGNORED.encode(), "what does not go to Docker"),
+        File(".dockerignore", _ignored(model).encode(), "what does not go to Docker"),
         File("requirements.txt", requirements(options.extras).encode(), "what the server needs, pinned"),
         File("start.py", _HERE / "start.py", "what the image runs"),
         File("about.json", about.encode(), "which version it is"),
         *(File(path, _ROOT / path, "the server") for path in sources()),
-        *(File(f"model/{title}/{name}", content, "the model") for name, content in _model(model)),
     ]
+    if model.scorecard is None:
+        wanted = File("model-requirements.txt", pyfunc.requirements(model), "what the model needs, pinned")
+        parts = {file.path: file for file in pyfunc.files(model, f"model/{title}")}
+        parts |= {f"model/{title}/{META}": File(f"model/{title}/{META}", meta, "the model") for meta in _meta(model)}
+        found += [wanted, *parts.values()]
+    else:
+        found += [File(f"model/{title}/{name}", content, "the model") for name, content in _model(model)]
     return tuple(sorted(found, key=lambda file: file.path))
+
+
+def _ignored(model: PackagedModel) -> str:
+    """Everything but what the Dockerfile copies."""
+    copied = _COPIED if model.scorecard else (*_COPIED, "model-requirements.txt")
+    return "*\n" + "".join(f"!{name}\n" for name in copied) + "**/__pycache__\n"
 
 
 def sources() -> list[str]:
@@ -220,23 +253,24 @@ def _blocks(name: str) -> Iterator[str]:
             block = ""
 
 
+def _meta(model: PackagedModel) -> Iterator[bytes]:
+    """The file by which the server knows which registered version it is; none for a model that is no version."""
+    if model.version:
+        meta = {"model_name": model.name, "model_version": model.version}
+        yield yaml.safe_dump(meta, allow_unicode=True).encode()
+
+
 def _model(model: PackagedModel) -> Iterator[tuple[str, bytes | Path]]:
     """The files of a model that the server reads: the scorecard, and an example of a row."""
     assert model.scorecard is not None
     yield SCORECARD, model.scorecard.dumps().encode()
-    if model.version:
-        meta = {"model_name": model.name, "model_version": model.version}
-        yield META, yaml.safe_dump(meta, allow_unicode=True).encode()
-    file = model.folder / MLMODEL
-    try:
-        about = yaml.safe_load(file.read_text(encoding="utf-8"))["saved_input_example_info"]
-        example = str(about["artifact_path"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return
-    if Path(example).name == example and (model.folder / example).is_file():
+    for content in _meta(model):
+        yield META, content
+    if found := example.logged(Folder(model.folder)):
+        about, file = found
         # Who logged it, and where, is nobody's business but the registry's.
         yield MLMODEL, yaml.safe_dump({"saved_input_example_info": about}).encode()
-        yield example, model.folder / example
+        yield file.name, file
 
 
 def _quoted(text: str) -> str:
@@ -247,7 +281,7 @@ def _quoted(text: str) -> str:
 
 TARGET = Target(
     "docker",
-    "An image of the HTTP server with this one version in it: for Docker, Kubernetes, SageMaker and Vertex AI.",
+    "An image of the HTTP server with one version in it: for Docker, Kubernetes, SageMaker, Vertex AI and Azure ML.",
     DockerOptions,
     plan,
 )

@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sklearn.exceptions import NotFittedError
+import numpy as np
+from sklearn.isotonic import IsotonicRegression
 from sklearn.utils.validation import check_is_fitted
 
 from ..document import seal
 from ..errors import ScorecardError
 from ..inputs import AS_IS, CATEGORY, NUMBER, Cleaning, Input
-from ..nodes import ClassDecision, Column, Layer, Linear, Network, OneHot, Product, Term
+from ..nodes import Chain, ClassDecision, Column, Ensemble, Layer, Linear, Network, OneHot, Term
 from ..scorecard import Scorecard
 from ..steps import Impute, Lookup
+from . import statsmodels
 from .estimators import CompiledEstimator, estimate
 from .trace import Trace
 from .writing import to_json
@@ -26,7 +28,7 @@ def compile_pipeline(
 
     Parameters
     ----------
-    pipeline : fitted scikit-learn ``Pipeline``, or estimator.
+    pipeline : fitted scikit-learn ``Pipeline``, or estimator; or the fitted result of a linear model of statsmodels.
     inputs : sequence of Input, the raw columns in the order of the signature; those the pipeline does not know are
         carried and never read. Where an input may be missing but the pipeline takes no missing value there, the
         scorecard's input refuses it. By default the columns that the pipeline was fitted on (``x0``, ``x1``, ... for
@@ -42,15 +44,18 @@ def compile_pipeline(
     ScorecardError
         where the inputs are not those of the pipeline.
     """
-    try:
-        check_is_fitted(pipeline)
-    except (NotFittedError, TypeError) as error:
-        raise ScorecardError(f"expected a fitted scikit-learn pipeline: {error}") from None
+    foreign = statsmodels.is_results(pipeline)
+    if not foreign:
+        try:
+            check_is_fitted(pipeline)
+        except Exception as error:  # of an object that is no estimator it may raise anything
+            raise ScorecardError(f"expected a fitted scikit-learn pipeline: {error}") from None
     given = None if inputs is None else list(inputs)
     names = _names(pipeline, given)
     types: dict[str, str | None] = dict.fromkeys(names) if given is None else {item.name: item.type for item in given}
     trace = Trace(types, edges_moved)
-    fitted = estimate(pipeline, [trace.start(name) for name in names], trace, "")
+    convert = statsmodels.estimate_results if foreign else estimate
+    fitted = convert(pipeline, [trace.start(name) for name in names], trace, "")
     model = _model(fitted, trace)
     if given is None:
         given = [Input(name, trace.types[name] or NUMBER) for name in names]
@@ -71,7 +76,7 @@ def _check_cleaning(columns: list[Column], given: Sequence[Input], cleaning: Cle
     """Refuses categories that no cleaned text can be: they say that training read its text otherwise."""
     texts = {item.name for item in given if item.type == CATEGORY}
     for column in columns:
-        if isinstance(column, Product) or column.source.kind != "input" or column.source.name not in texts:
+        if not isinstance(column, (Chain, OneHot)) or column.source.kind != "input" or column.source.name not in texts:
             continue
         filled = {step.fill for step in column.steps if isinstance(step, Impute)}
         keys = [*column.places()] if isinstance(column, OneHot) else []
@@ -86,8 +91,12 @@ def _check_cleaning(columns: list[Column], given: Sequence[Input], cleaning: Cle
 
 def _names(pipeline: Any, given: Sequence[Input] | None) -> list[str]:
     """The names of the columns the pipeline takes, in its order."""
-    known = _first(pipeline, "feature_names_in_")
-    width = _first(pipeline, "n_features_in_")
+    if statsmodels.is_results(pipeline):
+        known, width = statsmodels.names(pipeline, invented=given is None), statsmodels.width(pipeline)
+    else:
+        known, width = _first(pipeline, "feature_names_in_"), _first(pipeline, "n_features_in_")
+    if width is None and hasattr(pipeline, "coef_"):
+        width = np.atleast_1d(pipeline.coef_).shape[-1]  # of a linear model whose weights were put there by hand
     if known is not None:
         names = [str(name) for name in known]
         if given is not None:
@@ -109,6 +118,8 @@ def _first(step: Any, attribute: str) -> Any:
     value = getattr(step, attribute, None)
     if value is not None:
         return value
+    if isinstance(step, IsotonicRegression) and attribute == "n_features_in_":
+        return 1  # it does not say so itself
     inner = [item for _, item in step.steps] if hasattr(step, "steps") else []
     wrapped = (getattr(step, name, None) for name in ("estimator_", "regressor_", "best_estimator_", "estimator"))
     inner += [item for item in wrapped if item is not None]
@@ -138,7 +149,8 @@ def _model(fitted: CompiledEstimator, trace: Trace) -> Linear | Network:
             terms[name] = Term(name, [weights[place] for weights in fitted.weights])
         for name in map(trace.write, trace.checked):
             terms.setdefault(name, Term(name, [0.0] * len(fitted.intercepts)))
-        return Linear(*common, fitted.intercepts, tuple(terms.values()))
+        linear = *common, fitted.intercepts, tuple(terms.values())
+        return Linear(*linear) if fitted.members is None else Ensemble(*linear, fitted.members)
     columns = [trace.write(column) for column in fitted.columns]
     unweighted = [name for name in dict.fromkeys(map(trace.write, trace.checked)) if name not in columns]
     first, *others = fitted.layers

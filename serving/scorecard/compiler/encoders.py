@@ -64,7 +64,8 @@ def ordinal_encoder(step: Any, columns: list[TracedColumn], trace: Trace, path: 
             for other in range(len(columns)):
                 probe[:, other] = step.categories_[other][0]
             probe[:, place] = step.categories_[place]
-            codes = step.transform(_like_fit(step, probe))[:, place]
+            # A table of whatever library that ``set_output`` asked for.
+            codes = np.asarray(step.transform(_like_fit(step, probe)))[:, place]
         values: list[float | None] = [None if code != code else float(code) for code in map(float, codes)]
         otherwise: str | float | None = "refuse"
         if step.handle_unknown == "use_encoded_value":
@@ -72,6 +73,22 @@ def ordinal_encoder(step: Any, columns: list[TracedColumn], trace: Trace, path: 
             otherwise = None if unknown != unknown else finite(unknown, path, step, "unknown_value")
         column = _missing_after(column, categories, values, otherwise, trace)
         found.append(replace(trace.then(column, Lookup(categories, values, otherwise)), kind=NUMBER))
+    return found
+
+
+def target_encoder(step: Any, columns: list[TracedColumn], trace: Trace, path: str) -> list[TracedColumn]:
+    """The means of a fitted ``TargetEncoder``, one a class where there are several; what is unknown has that of all."""
+    means = np.atleast_1d(step.target_mean_)
+    found = []
+    for place, column in enumerate(columns):
+        categories, column = _categories(step.categories_[place], column, trace, path, step)
+        for output, mean in enumerate(means):
+            encoding = step.encodings_[place * len(means) + output]
+            values: list[float | None] = [finite(one, path, step, "encoding") for one in encoding]
+            known = Lookup(categories, values, finite(mean, path, step, "target mean"))
+            label = f"{column.label} by target"
+            label = label if len(means) == 1 else f"{label} {step.classes_[output]}"
+            found.append(replace(trace.then(column, known, label=label, filled=True), kind=NUMBER))
     return found
 
 

@@ -15,8 +15,9 @@ from sklearn.preprocessing import (
 )
 
 from .. import steps as kinds
+from .functions import FUNCTIONS
 from .trace import finite, unsupported
-from .transformers import FUNCTIONS, below
+from .transformers import below
 
 
 def inverse(step: Any, path: str) -> list[kinds.Step]:
@@ -47,10 +48,11 @@ def _function(step: Any, path: str) -> list[kinds.Step]:
     if step.inverse_func is None:
         return []
     try:
-        return [kinds.NumpyFunction(FUNCTIONS[step.inverse_func])]
+        name = FUNCTIONS[step.inverse_func]
     except (KeyError, TypeError):
         name = getattr(step.inverse_func, "__name__", "is unnamed")
         raise unsupported(path, step, f"its inverse function {name!r} is its own") from None
+    return [] if name is None else [kinds.NumpyFunction(name)]
 
 
 def _arithmetic(

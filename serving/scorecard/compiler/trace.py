@@ -1,23 +1,22 @@
 """Columns on their way through a pipeline: what was done to each so far, and what that asks of the inputs."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import Unsupported
+from ..errors import ELSEWHERE, Unsupported
 from ..fields import NUMBER, TEXT
 from ..inputs import BOOLEAN, CATEGORY
 from ..inputs import NUMBER as NUMBER_TYPE
-from ..nodes import Chain, Column, Indicator, OneHot, Product, Source
+from ..nodes import Chain, Column, Combination, Indicator, OneHot, Product, Source
 from ..steps import Bin, Category, Is, Lookup, Step
-
-ELSEWHERE = "serve it with `mlflow models serve`, or package it for the container target"
 
 
 def unsupported(path: str, step: object, reason: str) -> Unsupported:
     """The refusal of a step (or of its class name) at a path, with what to do instead."""
     name = step if isinstance(step, str) else type(step).__name__
-    return Unsupported(path, name, f"{reason}; a scorecard cannot say it exactly: {ELSEWHERE}")
+    return Unsupported(path, name, f"{reason}, so a scorecard cannot express it exactly; {ELSEWHERE}")
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class TracedColumn:
     kind : ``number`` or ``text``; None for an input whose type nothing has shown yet.
     steps : the document's steps done to the source so far.
     missing : inputs that make this column missing where they are.
+    summed : whether its source is a weighted sum, whose last digits depend on the order of adding.
     """
 
     source: Source
@@ -38,16 +38,17 @@ class TracedColumn:
     kind: str | None
     steps: tuple[Step, ...] = ()
     missing: frozenset[str] = frozenset()
+    summed: bool = False
 
     @property
     def rounded(self) -> bool:
-        """Whether the last digits of its values are those of one library's function."""
+        """Whether the last digits of its values are those of one library's function, or of one order of adding."""
         for step in reversed(self.steps):
             if isinstance(step, (Bin, Lookup, Is)):
                 return False
             if step.inexact:
                 return True
-        return False
+        return self.summed
 
 
 @dataclass
@@ -146,6 +147,16 @@ class Trace:
         missing = frozenset[str]().union(*(column.missing for column in columns))
         return TracedColumn(Source("column", name), label, NUMBER, missing=missing)
 
+    def combination(
+        self, columns: list[TracedColumn], weights: Sequence[float], offset: float, label: str
+    ) -> TracedColumn:
+        """The sum of columns, each times its weight, and an offset."""
+        names = tuple(map(self.write, columns))
+        name = self.name(label)
+        self.columns.append(Combination(name, names, list(weights), offset))
+        missing = frozenset[str]().union(*(column.missing for column in columns))
+        return TracedColumn(Source("column", name), label, NUMBER, missing=missing, summed=True)
+
     def one_hot(
         self,
         column: TracedColumn,
@@ -158,6 +169,11 @@ class Trace:
         indicators = tuple(Indicator(name, of) for name, (_, of) in zip(names, groups, strict=True))
         self.columns.append(OneHot(column.source, column.steps, indicators, zero, other))
         return [TracedColumn(Source("column", name), name, NUMBER) for name in names]
+
+
+def is_missing(value: object) -> bool:
+    """Whether a fitted parameter stands for a missing value."""
+    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value)
 
 
 def finite(value: Any, path: str, step: object, what: str) -> float:

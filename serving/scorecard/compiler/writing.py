@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..inputs import Record
-from ..nodes import Estimator, OneHot, Product
+from ..nodes import Combination, Estimator, OneHot, Product
 from ..steps import Step
 
 
@@ -18,6 +18,8 @@ def to_json(node: Any) -> Any:
         return {node.name: next(iter(fields.values())) if len(fields) == 1 else fields}
     if isinstance(node, Product):
         return {"name": node.name, "product": fields["factors"]}
+    if isinstance(node, Combination):
+        return {"name": node.name, "combine": fields["columns"], "weights": node.weights, "offset": node.offset}
     if isinstance(node, Estimator):
         return {"kind": node.kind, **fields}
     if "source" in fields:

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import steps as kinds
+from ..errors import SEVERAL
 from ..handlers import unknown
-from ..inputs import ABSENT, BOOLEAN, CATEGORY, FRACTION, INFINITE, REQUIRED, SEVERAL
-from ..program import ApplySteps, Check, Encode, Indicate, MultiplySources, Operation
+from ..inputs import ABSENT, BOOLEAN, CATEGORY, FRACTION, INFINITE, REQUIRED
+from ..program import ApplySteps, Check, CombineSources, Encode, Indicate, MultiplySources, Operation
 from ..rows import OVERFLOW, UNPREDICTABLE
 from ..scorecard import Scorecard
 from .helpers import Helpers
+from .wording import filled
 
 #: Why a value is refused, by the name that a file calls it.
 REASONS = {
@@ -114,6 +116,7 @@ class Lowering:
     values : for each column of the model the name that holds it.
     columns : for each of them (input to blame, its weight in each score, its own name); an MLP weighs each by 1.
     hot : for each one-hot group of a linear model the name that holds the weights of its chosen place.
+    members : the constant of an ensemble's members, which stands behind the helpers that it names.
     """
 
     def __init__(self, scorecard: Scorecard, language: Language) -> None:
@@ -130,6 +133,7 @@ class Lowering:
         ]
         self.values = [_slot(slot) for _, slot in self.program.columns]
         self.hot: list[str] = []
+        self.members = ""
         self._compute()
 
     def need(self, name: str) -> str:
@@ -176,6 +180,9 @@ class Lowering:
                 return self._call("clip", x, text(low), text(high), text(blame))
             case kinds.Bin(edges=edges):
                 return self._call("bin", self.keep(text(edges), blame), x, text(blame))
+            case kinds.Piecewise(edges=edges, origins=origins, coefficients=coefficients):
+                tables = [self.keep(text(table), blame) for table in (edges, origins, coefficients)]
+                return self._call("piecewise", x, *tables, text(blame))
             case kinds.Lookup():
                 return self._call("find", self.keep(text(step.table()), blame), x, text(step.other()), text(blame))
             case kinds.Power(lmbda=lmbda):
@@ -215,6 +222,13 @@ class Lowering:
         match operation:
             case MultiplySources(sources=sources):
                 value = " * ".join(map(_slot, sources)) or "1.0"
+            case CombineSources(sources=sources, weights=weights, offset=offset):
+                value = self._call(
+                    "combine",
+                    filled("[", list(map(_slot, sources)), "]", indent=language.unit),
+                    self.keep(language.literal(weights), operation.blame),
+                    language.literal(offset),
+                )
             case Indicate(place=place, sources=(source,)):
                 value = language.choose(language.equal(_slot(source), str(place)), "1.0", "0.0")
             case Encode(one_hot=one_hot):

@@ -1,15 +1,17 @@
 """Models that are served by their URI, as they are: read once, and never looked at again."""
 
-import os
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from registry import logs
 from serving.errors import ServingError
 from serving.models import ModelURI
 from serving.models.files import Folder
 from serving.server.cache import Cache, CachedModel, StateDocument
 from serving.server.follower import admission
+from serving.server.source import named
+
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,18 @@ def read(texts: Sequence[str]) -> list[NamedURI]:
     ServingError
         if one is neither a URI nor a path that exists, or two have one name.
     """
-    named = [_read(text) for text in texts]
-    names = [model.name for model in named]
-    for model in named:
+    models = [_read(text) for text in texts]
+    names = [model.name for model in models]
+    for model in models:
         if names.count(model.name) > 1:
             raise ServingError(
                 f"two models would be called {model.name!r}; give each a name of its own: NAME={model.uri}"
             )
-    return named
+    return models
 
 
 def _read(text: str) -> NamedURI:
-    name, equals, uri = text.partition("=")
-    if not equals or os.path.exists(text) or re.match(r"[A-Za-z][\w+.-]*:/", name):
-        name, uri = "", text
+    name, uri = named(text)
     try:
         found = ModelURI.read(uri)
     except ServingError as error:
@@ -54,8 +54,13 @@ def _read(text: str) -> NamedURI:
     return NamedURI(name or found.title, found)
 
 
-def serve(cache: Cache, models: Sequence[NamedURI], say: Callable[[str], object]) -> None:
-    """Read the models, and write them into the cache; one that cannot be served is said and left out.
+def serve(cache: Cache, models: Sequence[NamedURI], *, pyfunc: bool = False, python: str = "") -> None:
+    """Read the models, and write them into the cache; one that cannot be served is logged and left out.
+
+    Parameters
+    ----------
+    pyfunc : whether models without a scorecard are served, too.
+    python : the interpreter that runs them; empty for the server's.
 
     Raises
     ------
@@ -64,14 +69,14 @@ def serve(cache: Cache, models: Sequence[NamedURI], say: Callable[[str], object]
     CacheError
         if the cache cannot be written.
     """
-    news: list[str] = []
-    kept = [_kept(cache, model, news.append) for model in models]
+    found = [_kept(cache, model, pyfunc=pyfunc, python=python) for model in models]
+    kept = tuple(model for model, _ in found)
     before = _before(cache)
-    if before.models != tuple(kept):
-        cache.write(StateDocument(tuple(kept), before.generation + 1))
+    if before.models != kept:
+        cache.write(StateDocument(kept, before.generation + 1))
     cache.touch()
-    for line in news:  # it is true now
-        say(line)
+    for _, line in found:  # it is true now
+        _log.info("%s", line)
 
 
 def _before(cache: Cache) -> StateDocument:
@@ -81,15 +86,21 @@ def _before(cache: Cache) -> StateDocument:
         return StateDocument()
 
 
-def _kept(cache: Cache, named: NamedURI, say: Callable[[str], object]) -> CachedModel:
-    model = named.uri.find()
-    number = model.version or "0"
-    if isinstance(model.files, Folder):
-        number = model.files.version or "0"
+def _kept(cache: Cache, model: NamedURI, *, pyfunc: bool, python: str) -> tuple[CachedModel, str]:
+    """A model in the cache, and the line for the log."""
+    found = model.uri.find()
+    number = found.version or "0"
+    if isinstance(found.files, Folder):
+        number = found.files.version or "0"
     try:
-        entry = admission.admit(cache, model, number, called=named.name)
+        entry = admission.admit(cache, found, number, called=model.name, pyfunc=pyfunc)
     except admission.Unservable as error:
-        say(f"{named.name}: {error}")
-        return CachedModel(named.name, None, refused=str(error))
-    say(f"{named.name}: version {number} is served")
-    return CachedModel(named.name, entry)
+        return CachedModel(model.name, None, refused=str(error)), f"{model.name}: {error}"
+    if found.client is not None:
+        from serving.server.follower import facts
+
+        entry = replace(entry, facts=facts.judged(found.client, found.tags, found.run_id))
+    if entry.pyfunc is not None:
+        entry = replace(entry, pyfunc=replace(entry.pyfunc, python=python))
+        return CachedModel(model.name, entry), f"{model.name}: version {number} is being loaded"
+    return CachedModel(model.name, entry), f"{model.name}: version {number} is served"

@@ -2,9 +2,10 @@
 
 import ssl
 
+from registry.troubles import Troubles
 from serving.errors import ServingError
 from serving.server.files import stamp
-from serving.server.log import Troubles
+from serving.server.log import say
 
 
 class Certificate:
@@ -20,7 +21,7 @@ class Certificate:
 
     def __init__(self, context: ssl.SSLContext, certificate: str, key: str):
         self._context, self._files = context, (certificate, key)
-        self._seen, self._troubles = self._stamps(), Troubles()
+        self._seen, self._troubles = self._stamps(), Troubles(say)
 
     def refresh(self) -> None:
         """Load the files again if they have changed; two system calls if they have not."""

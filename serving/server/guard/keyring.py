@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
+from registry.troubles import Troubles
 from serving.errors import ServingError
 from serving.server.files import replace, stamp
 from serving.server.guard.keys import Key, Keys, distinct, read
-from serving.server.log import Troubles
+from serving.server.log import say
 from serving.server.settings import KEYS, ServerSettings
 
 
@@ -31,7 +32,7 @@ class Keyring:
         self._path, self._memory = path, memory
         self._fixed = read(document, KEYS) if document else ()
         self._seen: tuple | None = None
-        self._troubles = Troubles()
+        self._troubles = Troubles(say)
         try:
             self._keys = self._load()
         except ServingError:

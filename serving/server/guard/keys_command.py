@@ -23,7 +23,12 @@ def keys() -> None:
     """
 
 
-@keys.command()
+@keys.command(
+    examples="""
+    lifecycle keys add ann --models churn,prices --rate 100/s
+    lifecycle keys add prometheus --uses metrics
+    """
+)
 @click.argument("name")
 @option("--file", "path", help="File to add the key to; - prints a document for SERVING_KEYS instead.", **_FILE)
 @option("--models", help="Models that the key may use, separated by commas. [default: all]")
@@ -66,7 +71,12 @@ def add(name: str, path: str, models: str | None, uses: str, rate: str | None, e
     click.echo(f"{path}: {name} added; the line above is its secret, which is not stored anywhere", err=True)
 
 
-@keys.command(name="list")
+@keys.command(
+    name="list",
+    examples="""
+    lifecycle keys list
+    """,
+)
 @option("--file", "path", help="File of keys.", **_FILE)
 def list_(path: str) -> None:
     """List the keys of a file: names, scopes and rate limits."""
@@ -82,7 +92,11 @@ def list_(path: str) -> None:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-@keys.command()
+@keys.command(
+    examples="""
+    lifecycle keys remove ann
+    """
+)
 @click.argument("name")
 @option("--file", "path", help="File of keys.", **_FILE)
 def remove(name: str, path: str) -> None:

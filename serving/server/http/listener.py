@@ -11,10 +11,11 @@ from email.utils import formatdate
 from heapq import nsmallest
 from http import HTTPStatus
 
+from registry.troubles import Troubles
 from serving.server.http.connection import Connection
 from serving.server.http.exchange import Application, HTTPException
 from serving.server.http.limits import Timeouts
-from serving.server.log import Troubles
+from serving.server.log import say
 from serving.server.settings import BACKLOG
 
 #: Seconds between two checks of all connections.
@@ -58,7 +59,7 @@ class Listener:
         self._held = 0
         self._quiet = asyncio.Event()
         self._files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 64
-        self._troubles = Troubles()
+        self._troubles = Troubles(say)
         self._openings: dict[int, bytes] = {}
 
     async def serve(

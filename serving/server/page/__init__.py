@@ -14,7 +14,8 @@ from serving.server.page.figures import Live
 from serving.server.router import GET, Route, Router
 from serving.server.state import Served
 
-_FILES = {"page.css": b"text/css", "page.js": b"text/javascript", "icon.svg": b"image/svg+xml"}
+_SCRIPT = b"text/javascript"
+_FILES = {"page.css": b"text/css", "page.js": _SCRIPT, "sum.js": _SCRIPT, "icon.svg": b"image/svg+xml"}
 _HTML = b"text/html; charset=utf-8"
 #: The answer to clients of KServe's first protocol, which ask for JSON at ``/``.
 _ALIVE = b'{"status":"alive","models":"/models","docs":"/docs"}'

@@ -5,9 +5,10 @@ import shlex
 from urllib.parse import quote
 
 from serving.models.example import categories
-from serving.scorecard import Input, Scorecard
+from serving.scorecard import Input
 from serving.server.page.markup import Markup, join, tag
-from serving.server.state import ServedVersion
+from serving.server.pyfunc.model import PyfuncModel
+from serving.server.state import Card, ServedVersion
 
 #: Maximum number of suggested values of a category.
 SUGGESTED = 200
@@ -25,6 +26,8 @@ def form(version: ServedVersion, *, address: str, keyed: bool) -> Markup:
     keyed : whether requests need a key.
     """
     card, inputs = version.card, version.card.inputs
+    if version.loose:
+        return _command_alone(version, address=address, keyed=keyed)
     values = known(card)
     fields = [_field(item, place, version, values.get(item.name, ())) for place, item in enumerate(inputs)]
     return tag(
@@ -58,6 +61,7 @@ def form(version: ServedVersion, *, address: str, keyed: bool) -> Markup:
                 data_path=f"models/{quote(version.model, safe='')}/invocations",
                 data_explains="yes" if card.kind == "linear" else "no",
                 data_probabilities="yes" if card.has_probabilities else "no",
+                data_target=version.facts.target,
                 aria_labelledby="try-title",
             ),
             tag(
@@ -89,7 +93,8 @@ def command(version: ServedVersion, *, address: str, keyed: bool) -> str:
     """A command for a terminal that asks for the example's prediction."""
     names = [item.name for item in version.card.inputs]
     row = [version.example.get(name) for name in names]
-    body = json.dumps({"dataframe_split": {"columns": names, "data": [row]}}, ensure_ascii=False)
+    request = dict(version.example) if version.loose else {"dataframe_split": {"columns": names, "data": [row]}}
+    body = json.dumps(request, ensure_ascii=False)
     url = f"{address}/models/{quote(version.model, safe='')}/invocations"
     parts = [f"curl -s {shlex.quote(url)}"]
     if keyed:
@@ -98,7 +103,20 @@ def command(version: ServedVersion, *, address: str, keyed: bool) -> str:
     return " \\\n  ".join(parts)
 
 
-def known(card: Scorecard) -> dict[str, list[str]]:
+def _command_alone(version: ServedVersion, *, address: str, keyed: bool) -> Markup:
+    """The section of a model that takes no named columns: a command, and no fields."""
+    said = f"This model takes {version.card.signature.summary}." if isinstance(version.card, PyfuncModel) else ""
+    return tag(
+        "section",
+        tag("h2", "Try a prediction", id="try-title"),
+        tag("p", said, class_="note"),
+        tag("pre", tag("code", command(version, address=address, keyed=keyed)), tabindex="0"),
+        id="try",
+        class_="card",
+    )
+
+
+def known(card: Card) -> dict[str, list[str]]:
     """The known values of each category."""
     return {name: sorted(found)[:SUGGESTED] for name, found in categories(card).items()}
 
@@ -113,8 +131,7 @@ def _find() -> Markup:
 
 
 def _field(item: Input, place: int, version: ServedVersion, values) -> Markup:
-    name, example = f"input-{place}", version.example.get(item.name)
-    said = "" if example is None else example if isinstance(example, str) else json.dumps(example)
+    name, said = f"input-{place}", _typed(version.example.get(item.name))
     facts = {"data_name": item.name, "data_type": item.type, "id": name, "aria_describedby": f"{name}-hint"}
     if item.type == "boolean":
         choice = {"true": "true", "1": "true", "1.0": "true", "false": "false", "0": "false", "0.0": "false"}.get(said)
@@ -122,7 +139,7 @@ def _field(item: Input, place: int, version: ServedVersion, values) -> Markup:
             "select",
             [
                 tag("option", text, value=value, selected=value == (choice or ""))
-                for value, text in (("", "missing"), ("true", "true"), ("false", "false"))
+                for value, text in (("", "empty (null)"), ("true", "true"), ("false", "false"))
             ],
             **facts,
         )
@@ -136,7 +153,7 @@ def _field(item: Input, place: int, version: ServedVersion, values) -> Markup:
                 inputmode=("numeric" if item.integer else "decimal") if number else None,
                 list=f"{name}-known" if values else None,
                 spellcheck="false",
-                placeholder="missing" if item.null else None,
+                placeholder="empty" if item.null else None,
                 required=not item.null and item.name not in version.card.optional,
                 **facts,
             ),
@@ -151,11 +168,22 @@ def _field(item: Input, place: int, version: ServedVersion, values) -> Markup:
     )
 
 
+def _typed(value: object) -> str:
+    """A value as a person types it: ``40`` for 40.0; nothing for a missing one."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def hint(item: Input, *, optional: bool) -> str:
     """The values that a column accepts."""
     kind = (
-        "whole number" if item.integer else {"number": "number", "boolean": "yes or no", "category": "text"}[item.type]
+        "whole number"
+        if item.integer
+        else {"number": "number", "boolean": "true or false", "category": "text"}[item.type]
     )
     if optional:
         return f"{kind}, not used by this version"
-    return f"{kind}, may be missing" if item.null else kind
+    return f"{kind}, may be empty (null)" if item.null else kind

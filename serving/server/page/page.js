@@ -1,6 +1,7 @@
-"use strict";
 // Keeps the numbers of the page alive, and asks for predictions. All text from the server goes into text nodes, or is
 // HTML that the server has escaped and this script only moves into its place.
+
+import { chance, percent, shown, summed } from "./sum.js";
 
 const STORE = "model-server-key";
 const EVERY = 2000; // milliseconds between two looks
@@ -324,22 +325,16 @@ async function predict(form, fields) {
   const chances = form.dataset.probabilities === "yes" ? await request(form, fields, "probabilities") : null;
   const version = first.version ? first.version.slice(first.version.lastIndexOf("/") + 1) : "";
   const prediction = explains ? first.found.prediction : first.found;
+  const sum = explains ? summed(first.found, chances && chances.found) : null;
+  const target = form.dataset.target;
   return [
-    make("p", { className: "said", textContent: shown(prediction) }),
+    ...(target ? [make("p", { className: "note", textContent: `Predicted ${target}` })] : []),
+    // As the sum has it, so that the two are one number.
+    make("p", { className: "said", textContent: sum && sum.answers && !sum.power ? sum.text(sum.total) : shown(prediction) }),
     make("p", { className: "note", textContent: `answered by version ${version} in ${duration(first.took / 1e3)}` }),
     ...(chances ? probabilities(chances.found) : []),
-    ...(explains ? reasons(first.found) : []),
+    ...(explains ? reasons(first.found, sum, fields, chances && chances.found) : []),
   ];
-}
-
-const shown = (value) => (typeof value === "number" ? brief(value) : String(value));
-
-function brief(number) {
-  if (number === 0) return "0";
-  const size = Math.abs(number);
-  if (size >= 1e9 || size < 1e-4) return number.toExponential(4);
-  if (Number.isInteger(number)) return number.toLocaleString("en-US");
-  return number.toLocaleString("en-US", { maximumSignificantDigits: size >= 1e4 ? 8 : 5 });
 }
 
 function bar(share, side = "") {
@@ -354,44 +349,72 @@ function pair(left, right) {
 
 function probabilities(found) {
   const items = Object.entries(found).sort((a, b) => b[1] - a[1]);
-  const line = ([label, p]) => make("li", {}, pair(label, `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 3 : 1)} %`), bar(p));
+  const line = ([label, p]) => make("li", {}, pair(label, percent(p)), bar(p));
   const parts = [make("h3", { textContent: "Probabilities" }), make("ul", {}, ...items.slice(0, 8).map(line))];
   if (items.length > 8) parts.push(make("p", { className: "note", textContent: `and ${items.length - 8} more classes` }));
   return parts;
 }
 
-// What is left of an intercept after rounding is none.
-const rounded = (number, beside) => (Math.abs(number) < 1e-9 * beside ? 0 : number);
-const signed = (number) => `${number >= 0 ? "+" : "−"}${brief(Math.abs(number))}`;
+// ---- The sum that makes an answer ----
 
-function reasons(found) {
-  const most = Math.max(...found.reasons.map((reason) => Math.abs(reason.contribution)), 1e-300);
-  const line = ({ text, contribution }) =>
+const MOST = 12; // inputs that are shown one by one
+
+function reasons(found, sum, fields, chances) {
+  if (!sum.inputs.length) return [make("p", { className: "note", textContent: "No input moves the score." })];
+  const signed = (share) => (share < 0 ? "" : "+") + sum.text(share);
+  const most = Math.max(...sum.inputs.map((one) => Math.abs(one.contribution)), 1e-300);
+  const typed = new Map(fields.map((field) => [field.dataset.name, field.value.trim()]));
+  const told = new Map(
+    found.reasons.map((reason) => [JSON.stringify(reason.inputs), reason.text.replace(/ (raises|lowers) the score by \S+$/, "")]),
+  );
+  const named = (one) => one.inputs.map((name) => `${name} is ${typed.get(name) || "missing"}`).join(" and ") || "constant terms";
+  const line = (one) =>
     make(
       "li",
       {},
-      pair(text.replace(/ (raises|lowers) the score by \S+$/, ""), signed(contribution)),
-      bar(contribution / most, contribution >= 0 ? "up" : "down"),
+      pair(told.get(JSON.stringify(one.inputs)) || named(one), signed(one.share)),
+      bar(one.contribution / most, one.contribution >= 0 ? "up" : "down"),
     );
-  const about = found.class === null ? "" : ` for ${shown(found.class)}`;
-  const sum = make("p", {
-    className: "note",
-    textContent: `Shares of the ${found.scale}${about}: ${brief(found.score)} in all, ${brief(rounded(found.baseline, most))} to begin with.`,
-  });
-  const terms = [...found.terms].sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution));
-  const every = make(
-    "details",
-    {},
-    make("summary", { textContent: `All ${terms.length} terms` }),
-    make("ul", {}, ...terms.map((term) => make("li", {}, pair(term.term, signed(term.contribution))))),
-  );
-  if (!found.reasons.length) return [make("p", { className: "note", textContent: "No input moves the score." })];
+  const shownOnes = sum.inputs.length > MOST ? sum.inputs.slice(0, MOST - 2) : sum.inputs;
+  const rest = sum.inputs.slice(shownOnes.length);
+  const together = rest.reduce((total, one) => total + one.share, 0);
+  const about = found.class === null ? "" : ` of ${shown(found.class)}`;
+  const title = sum.answers ? "the answer" : `${found.scale}${about}`;
+  const terms = sum.inputs.flatMap((one) => one.terms).sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution));
+  const every = () =>
+    make(
+      "details",
+      {},
+      make("summary", { textContent: `All ${terms.length} terms` }),
+      make("ul", {}, ...terms.map((term) => make("li", {}, pair(term.term, signed(term.share))))),
+    );
   return [
     make("h3", { textContent: "Reasons, strongest first" }),
-    make("ol", {}, ...found.reasons.map(line)),
-    sum,
-    ...(terms.length ? [every] : []),
+    make(
+      "ol",
+      { className: "sum" },
+      make("li", {}, pair("Baseline (intercept)", sum.text(sum.baseline))),
+      ...shownOnes.map(line),
+      ...(rest.length ? [make("li", {}, pair(`${rest.length} other inputs together`, signed(together)))] : []),
+      make("li", { className: "total" }, pair(`= ${title}`, sum.text(sum.total))),
+    ),
+    ...meaning(found, sum, chances).map((parts) => make("p", { className: "note" }, ...[parts].flat())),
+    // Where each input that is shown is one term, they would say it twice.
+    ...(terms.length > shownOnes.length ? [every()] : []),
   ];
+}
+
+// What the sum has to do with the answer: a paragraph each, as texts and elements.
+function meaning(found, sum, chances) {
+  const told = sum.power ? [`The numbers are in units of 1e${sum.power}.`] : [];
+  const total = sum.power ? "score" : sum.text(sum.total);
+  const p = chance(found, chances);
+  if (p !== null) told.push(["Probability: 1 / (1 + e", make("sup", { textContent: sum.power ? "−score" : sum.text(-sum.total) }), `) = ${percent(p)}`]);
+  else if (chances) told.push("The probabilities above are computed from the scores of all classes.");
+  else if (found.scale === "log of the target") told.push(["Answer: e", make("sup", { textContent: total }), ` = ${shown(found.prediction)}`]);
+  else if (found.class === null && !sum.answers)
+    told.push(`The model turns ${total} back into the answer, ${shown(found.prediction)}.`);
+  return told;
 }
 
 function fault(form, fields, told) {

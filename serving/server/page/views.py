@@ -2,14 +2,19 @@
 
 from urllib.parse import quote
 
-from serving.server.page import numbers
+from serving.server.page import facts, numbers
 from serving.server.page.figures import Figures, Live
 from serving.server.page.form import form
 from serving.server.page.markup import Markup, join, tag
+from serving.server.pyfunc.model import PyfuncModel
 from serving.server.state import Served, ServedModel, ServedVersion
 
 _LOGO = tag("img", src="page/icon.svg", alt="", width="22", height="22")
 _PROMOTE = 'python -m registry promote NAME VERSION --stage Production --reason "..."'
+# What a model is called, by its kind.
+_KINDS = {"mlp": "multi-layer perceptron", "pyfunc": "MLflow"}
+#: So many classes are named.
+_CLASSES = 6
 _NUMBERS = (("requests", "Requests"), ("p50", "Median latency"), ("p99", "99th percentile"), ("failed", "Errors"))
 
 
@@ -29,7 +34,7 @@ def document(title: str, main: Markup, *, keyed: bool, ask: bool = False) -> byt
         tag("title", title),
         tag("link", rel="icon", href="page/icon.svg", type="image/svg+xml"),
         tag("link", rel="stylesheet", href="page/page.css"),
-        tag("script", src="page/page.js", defer=True),
+        tag("script", src="page/page.js", type="module"),
     )
     header = tag(
         "header",
@@ -127,24 +132,32 @@ def detail(model: ServedModel, live: Live, *, address: str, keyed: bool, alone: 
     alone : whether it is the only one.
     """
     figures = live.models[model.name]
-    card = model.champion.card
-    said = ", ".join(
-        (
-            {"linear": "linear", "mlp": "multi-layer perceptron"}[card.kind] + f" {card.task}",
-            _counted(len(card.inputs), "input column"),
-            *((_counted(len(card.classes), "class", "classes"),) if card.classes else ()),
-        )
-    )
     return join(
         None if alone else tag("p", tag("a", "← All models", href="./"), class_="back"),
         tag("h1", model.name or "(no name)"),
-        tag("p", said[0].upper() + said[1:], class_="lead"),
+        tag("p", _summary(model.champion), class_="lead"),
         tag("p", model.refused, class_="warning card", role="note") if model.refused else None,
         _tiles(figures, live, name=model.name),
         _versions(model, figures),
+        facts.cards([(version, _version(version, "Version")) for version in _both(model)]),
         form(model.champion, address=address, keyed=keyed),
         _foot(live),
     )
+
+
+def _summary(version: ServedVersion) -> str:
+    """The kind of a model, what it predicts and from what, in one line."""
+    card, target = version.card, version.facts.target
+    classes = card.classes or ()
+    named = ", ".join(str(label) for label in classes) if 0 < len(classes) <= _CLASSES else ""
+    said = (
+        f"{_KINDS.get(card.kind, card.kind)} {card.task}"
+        + (f" of {target}" if target else "")
+        + (f" from {_counted(len(card.inputs), 'input column')}" if card.inputs else "")
+        + (f", {_counted(len(classes), 'class', 'classes')}" if classes else "")
+        + (f": {named}" if named else "")
+    )
+    return said[0].upper() + said[1:]
 
 
 def missing(name: str) -> Markup:
@@ -164,14 +177,17 @@ def _row(model: ServedModel, figures: Figures, *, default: bool) -> Markup:
         "tr",
         tag("th", link, badge, scope="row", role="rowheader"),
         _cell("Champion", _version(model.champion)),
-        _cell("Challenger", join(_version(challenger), " ", _traffic(model)) if challenger else "–"),
+        _cell(
+            "Challenger",
+            join(_version(challenger), " ", tag("span", _traffic(model), class_="beneath")) if challenger else "–",
+        ),
         [
             _cell(titles[figure], text, class_="number", data_model=model.name, data_figure=figure)
             for figure, text in _figures(figures).items()
         ],
         role="row",
     )
-    return join(row, _why(model.refused) if model.refused else None)
+    return join(row, facts.row(model.champion.facts, columns=7), _why(model.refused) if model.refused else None)
 
 
 def _why(text: str) -> Markup:
@@ -204,6 +220,10 @@ def _table(title: str, heads, rows, **attributes) -> Markup:
     )
 
 
+def _both(model: ServedModel) -> list[ServedVersion]:
+    return [version for version in (model.champion, model.challenger) if version]
+
+
 def _versions(model: ServedModel, figures: Figures) -> Markup:
     rows = []
     for role, version in (("Champion", model.champion), ("Challenger", model.challenger)):
@@ -217,11 +237,11 @@ def _versions(model: ServedModel, figures: Figures) -> Markup:
                 _cell("Version", _version(version)),
                 _cell("Traffic", _traffic(model) if role == "Challenger" else _rest(model)),
                 _cell("Requests", requests, class_="number", data_model=model.name, data_version=version.version),
-                _cell("Scorecard", tag("code", version.card.digest[:19], title=version.card.digest)),
+                _cell("Answered by", _answering(version)),
                 role="row",
             )
         )
-    return _table("Versions", ("Role", "Version", "Traffic", "Requests", "Scorecard"), rows, id="versions")
+    return _table("Versions", ("Role", "Version", "Traffic", "Requests", "Answered by"), rows, id="versions")
 
 
 def _tiles(figures: Figures, live: Live, *, name: str | None) -> Markup:
@@ -262,9 +282,17 @@ def _figures(figures: Figures) -> dict[str, str]:
     }
 
 
-def _version(version: ServedVersion) -> Markup:
+def _version(version: ServedVersion, word: str = "version") -> Markup:
     stage = tag("span", version.stage, class_=f"badge {version.stage.lower()}") if version.stage else None
-    return join(tag("span", f"version {version.version}", class_="version"), " ", stage)
+    return join(tag("span", f"{word} {version.version}", class_="version"), " ", stage)
+
+
+def _answering(version: ServedVersion) -> Markup:
+    """What answers for a version: its scorecard or MLflow, and whether that is loaded."""
+    code = tag("code", version.card.digest[:19], title=version.card.digest)
+    if not isinstance(version.card, PyfuncModel):
+        return join("scorecard ", code)
+    return join("MLflow ", code, "" if version.ready else f" {version.card.lanes.trouble()}")
 
 
 def _traffic(model: ServedModel) -> str:

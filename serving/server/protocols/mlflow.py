@@ -2,7 +2,7 @@
 
 import msgspec
 
-from serving.contract import Limits, Question, RequestError, question, read
+from serving.contract import Limits, Question, RequestError, read
 from serving.server.messages import Request, Response
 from serving.server.model_lookup import version_header
 from serving.server.protocols import parquet
@@ -25,7 +25,7 @@ class MLflow(WireProtocol):
             value = parquet.columns(request.body, encoding, version.card.inputs, limits)
         else:
             value = read(request.body, kind, encoding=encoding, limits=limits, parse=parse)
-        return question(value, version.card.inputs, limits=limits)
+        return version.question(value, limits)
 
     def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         return Response(
@@ -34,7 +34,7 @@ class MLflow(WireProtocol):
             headers=((b"x-model-version", version_header(version.label)),),
             model=version.model,
             version=version.version,
-            rows=len(found),
+            rows=question.table.count,
         )
 
     def refuse(self, error: RequestError) -> Response:

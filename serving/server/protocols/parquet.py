@@ -8,12 +8,14 @@ the limit of a body.
 from collections.abc import Iterable
 
 from serving.contract import Limits, RequestError
+from serving.contract.columnlists import ColumnLists
 from serving.contract.compression import decompressed
 from serving.contract.errors import UNREADABLE, refusal
 from serving.contract.json_text import JSON
 from serving.contract.limits import too_large
-from serving.contract.tables import ColumnLists, shown
-from serving.scorecard.inputs import InputError, aliases
+from serving.contract.tables import shown
+from serving.scorecard.inputs import InputError
+from serving.scorecard.names import aliases
 from serving.server.protocols import parquetpages
 
 #: The media types, the registered one first.

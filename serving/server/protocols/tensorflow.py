@@ -3,10 +3,10 @@
 import base64
 import binascii
 
-from serving.contract import OUTPUTS, Limits, Question, RequestError, question
+from serving.contract import OUTPUTS, Limits, Question, RequestError
 from serving.contract.questions import chosen
 from serving.contract.tables import Records, shown
-from serving.scorecard.inputs import kind
+from serving.scorecard.errors import kind
 from serving.server.messages import Request, Response
 from serving.server.protocols import tensors
 from serving.server.protocols.base import WireProtocol
@@ -46,19 +46,17 @@ class Predict(WireProtocol):
         if len(forms) != 1:
             raise RequestError(f"expected instances or inputs, found {'both' if forms else 'neither'}")
         (form,) = forms
-        read = _instances if form == "instances" else _inputs
-        asked = question({form: read(said[form]), "params": said.get("params")}, version.card.inputs, limits=limits)
+        asked = version.question({form: _read(said[form], form, version), "params": said.get("params")}, limits)
         return Values(asked.table, _signature(said) or asked.output, by_column=form == "inputs")
 
     def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         assert isinstance(question, Values)
         if not question.by_column:
-            return answered(written({"predictions": found}), version, len(found))
+            return answered(written({"predictions": found}), version, question.table.count)
         if question.output == PROBABILITIES:  # several named outputs are an object of columns
-            return answered(
-                written({"outputs": {label: [row[label] for row in found] for label in found[0]}}), version, len(found)
-            )
-        return answered(written({"outputs": found}), version, len(found))
+            columns = {label: [row[label] for row in found] for label in found[0]}
+            return answered(written({"outputs": columns}), version, question.table.count)
+        return answered(written({"outputs": found}), version, question.table.count)
 
     def refuse(self, error: RequestError) -> Response:
         return refused(error)
@@ -71,11 +69,11 @@ class Explain(Predict):
         said = _object(body(request, limits))
         if "instances" not in said:
             raise RequestError("expected instances, found none")
-        asked = question({"instances": _instances(said["instances"])}, version.card.inputs, limits=limits)
+        asked = version.question({"instances": _read(said["instances"], "instances", version)}, limits)
         return Values(asked.table, EXPLAIN)
 
     def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
-        return answered(written({"explanations": found}), version, len(found))
+        return answered(written({"explanations": found}), version, question.table.count)
 
 
 class _Examples(Predict):
@@ -92,7 +90,7 @@ class _Examples(Predict):
         rows = _instances(examples)
         if context:
             rows = _with_context(rows, _instances([context])[0])
-        return Values(question(Records(rows, fill=False), version.card.inputs, limits=limits).table, output)
+        return Values(version.question(Records(rows, fill=False), limits).table, output)
 
 
 class Classes(Values):
@@ -112,9 +110,8 @@ class Classify(_Examples):
         return Classes(self._asked(request, version, limits, PROBABILITIES).table, PROBABILITIES)
 
     def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
-        return answered(
-            written({"results": [[[label, row[label]] for label in row] for row in found]}), version, len(found)
-        )
+        results = [[[label, row[label]] for label in row] for row in found]
+        return answered(written({"results": results}), version, question.table.count)
 
 
 class Regress(_Examples):
@@ -122,11 +119,12 @@ class Regress(_Examples):
 
     def ask(self, request: Request, version: ServedVersion, limits: Limits) -> Question:
         if version.card.task != "regression":
-            raise RequestError("this model is a classification: ask it with :classify or :predict")
+            what = "is a classification" if version.card.classes is not None else "may answer with other than numbers"
+            raise RequestError(f"this model {what}: ask it with :classify or :predict")
         return self._asked(request, version, limits, PREDICTIONS)
 
     def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
-        return answered(written({"results": found}), version, len(found))
+        return answered(written({"results": found}), version, question.table.count)
 
 
 #: The protocol of each verb, which follows the colon of a path. Labels of a path are ``champion`` and ``challenger``.
@@ -209,6 +207,12 @@ def _signature(said: dict) -> str | None:
         raise RequestError(f"signature_name: expected one of serving_default, {', '.join(OUTPUTS)}, found another")
     output = _SIGNATURES[name]
     return None if output is None else chosen(output)
+
+
+def _read(rows, form: str, version: ServedVersion):
+    if version.loose:
+        return rows
+    return _instances(rows) if form == "instances" else _inputs(rows)
 
 
 def _instances(rows):

@@ -5,7 +5,8 @@ import struct
 
 from serving.contract import Limits, RequestError, costs
 from serving.contract.tables import shown
-from serving.scorecard.inputs import BOOLEAN, NUMBER, Input, kind
+from serving.scorecard.errors import kind
+from serving.scorecard.inputs import BOOLEAN, NUMBER, Input
 
 TEXT = "BYTES"
 TRUTH = "BOOL"
@@ -26,20 +27,21 @@ _DEEPEST = 2
 class Tensor:
     """An input tensor: ``values`` row by row, ``rows`` rows of ``width`` values; ``flat`` if its shape is [rows]."""
 
-    __slots__ = ("flat", "name", "rows", "values", "width")
+    __slots__ = ("flat", "name", "rows", "shape", "values", "width")
 
     def __init__(self, name: str, shape: list, values: list):
-        self.name, self.values = name, values
+        self.name, self.shape, self.values = name, shape, values
         self.rows, self.width, self.flat = shape[0], (shape[1] if len(shape) > 1 else 1), len(shape) == 1
 
 
-def read(item, raw: memoryview | None, limits: Limits) -> tuple[Tensor, int]:
+def read(item, raw: memoryview | None, limits: Limits, *, deepest: int = _DEEPEST) -> tuple[Tensor, int]:
     """Read a tensor of a request; also return its number of bytes in the binary part.
 
     Parameters
     ----------
     item : the tensor's JSON.
     raw : the rest of the binary part; None if the request has none.
+    deepest : maximum number of dimensions.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def read(item, raw: memoryview | None, limits: Limits) -> tuple[Tensor, int]:
         raise RequestError(
             f"{where}: datatype is one of {', '.join(DATATYPES)}, found {'none' if datatype is None else 'another'}"
         )
-    shape = _shape(item.get("shape"), where)
+    shape = _shape(item.get("shape"), where, deepest)
     size = math.prod(shape)
     parameters = item.get("parameters") or {}
     if not isinstance(parameters, dict):
@@ -104,9 +106,10 @@ def written(values: list, datatype: str) -> bytes:
     return b"".join(part for text in texts for part in (struct.pack("<I", len(text)), text))
 
 
-def _shape(shape, where: str) -> list:
-    if not isinstance(shape, list) or not 1 <= len(shape) <= _DEEPEST:
-        raise RequestError(f"{where}: expected a shape of [rows] or [rows, columns], found another")
+def _shape(shape, where: str, deepest: int) -> list:
+    if not isinstance(shape, list) or not 1 <= len(shape) <= deepest:
+        wanted = "[rows] or [rows, columns]" if deepest == _DEEPEST else f"1 to {deepest} dimensions"
+        raise RequestError(f"{where}: expected a shape of {wanted}, found another")
     if any(type(size) is not int or size < 0 for size in shape) or 0 in shape[1:]:
         raise RequestError(f"{where}: expected a shape of whole numbers, found another")
     return shape
@@ -115,7 +118,11 @@ def _shape(shape, where: str) -> list:
 def _of_json(data, datatype: str, shape: list, size: int, where: str) -> list:
     if not isinstance(data, list):
         raise RequestError(f"{where}: expected data to be a list, found {found(data)}")
-    if len(shape) > 1 and data and isinstance(data[0], list):
+    if len(shape) > _DEEPEST:
+        for _ in shape[1:]:
+            if data and all(isinstance(values, list) for values in data):
+                data = [value for values in data for value in values]
+    elif len(shape) > 1 and data and isinstance(data[0], list):
         for row, values in enumerate(data):
             if not isinstance(values, list) or len(values) != shape[1]:
                 raise RequestError(f"{where}, row {row}: expected a list of {shape[1]} values, as its shape says")
@@ -180,9 +187,8 @@ def _texts(raw: memoryview, size: int, where: str, limits: Limits) -> list:
 
 
 def _place(place: int, shape: list) -> str:
-    if len(shape) == 1 or shape[1] == 1:
-        return f"row {place}"
-    return f"row {place // shape[1]}, value {place % shape[1]}"
+    width = math.prod(shape[1:])
+    return f"row {place}" if width == 1 else f"row {place // width}, value {place % width}"
 
 
 def _said(datatype: str) -> str:

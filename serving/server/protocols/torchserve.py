@@ -1,6 +1,6 @@
 """TorchServe's inference API: predictions and explanations."""
 
-from serving.contract import OUTPUTS, Limits, Question, RequestError, costs, question, read
+from serving.contract import OUTPUTS, Limits, Question, RequestError, costs, read
 from serving.contract.compression import decompressed
 from serving.contract.json_text import parsed, text
 from serving.contract.limits import too_large
@@ -51,8 +51,8 @@ class Predictions(WireProtocol):
 
     def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         if not question.short:
-            return answered(written({"predictions": found}), version, len(found))
-        return answered(written(found[0] if question.one else found), version, len(found))
+            return answered(written({"predictions": found}), version, question.table.count)
+        return answered(written(question.single(found)), version, question.table.count)
 
     def refuse(self, error: RequestError) -> Response:
         return Response(error.status, written({"code": error.status, "type": _type(error), "message": error.message}))
@@ -140,7 +140,7 @@ def _asked(value, version: ServedVersion, limits: Limits) -> Question:
         value = {"params": params, **value}
         if isinstance(value.get("instances"), list):
             value["instances"] = [_unwrapped(row) for row in value["instances"]]
-    asked = question(value, version.card.inputs, limits=limits)
+    asked = version.question(value, limits)
     if not isinstance(value, dict):  # CSV and lines are answered by a list
         asked.short = True
     return asked

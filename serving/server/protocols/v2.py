@@ -1,44 +1,30 @@
 """The Open Inference Protocol, version 2: tensors as JSON or in a binary part."""
 
-import json
-
-from serving.contract import OUTPUTS, Limits, Question, RequestError, answers, question
+from serving.contract import OUTPUTS, Limits, Question, RequestError, answers
+from serving.contract.columnlists import ColumnLists
 from serving.contract.compression import decompressed
 from serving.contract.json_text import parsed
 from serving.contract.limits import too_large
 from serving.contract.matrix import Matrix
-from serving.contract.questions import chosen
-from serving.contract.tables import ColumnLists, shown
-from serving.scorecard import Scorecard
-from serving.scorecard.inputs import kind
+from serving.contract.tables import shown
+from serving.scorecard.errors import kind
 from serving.server.guard.admission import OPEN
 from serving.server.messages import Request, Response
-from serving.server.protocols import tensors
+from serving.server.protocols import tensors, v2_outputs, v2_pyfunc
 from serving.server.protocols.base import FEW, WireProtocol
 from serving.server.protocols.lenient import answered, body, loaded, named, refused, release, wants_json
 from serving.server.protocols.mlflow import parse, written
+from serving.server.pyfunc.model import PyfuncModel
 from serving.server.router import GET, POST, Route, Router, versioned
 from serving.server.settings import ServerSettings
 from serving.server.state import Served, ServedVersion
 
 PREDICTIONS, PROBABILITIES, EXPLAIN = OUTPUTS
-#: Names of output tensors, and their outputs. ``predict_proba`` is MLServer's name.
-NAMES = {
-    **{"predict": PREDICTIONS, "predictions": PREDICTIONS, "probabilities": PROBABILITIES},
-    **{"predict_proba": PROBABILITIES, "explain": EXPLAIN},
-}
-_DEFAULT = {PREDICTIONS: "predict", PROBABILITIES: "probabilities", EXPLAIN: "explain"}
-_PLATFORM = "mlflow_scorecard"
+_STATES = {True: "READY", False: "LOADING"}
+_PLATFORM, _PYFUNC = "mlflow_scorecard", "mlflow_pyfunc"
+#: Maximum number of dimensions of a tensor.
+_DEEPEST = 8
 _HEADER = b"inference-header-content-length"
-
-
-class RequestedOutput:
-    """A requested output tensor; ``classes``: return this many of the likeliest classes as text, or 0 for values."""
-
-    __slots__ = ("binary", "classes", "name", "output")
-
-    def __init__(self, name: str, output: str, *, binary: bool, classes: int = 0):
-        self.name, self.output, self.binary, self.classes = name, output, binary, classes
 
 
 class Tensors(Question):
@@ -46,7 +32,7 @@ class Tensors(Question):
 
     __slots__ = ("id", "wanted")
 
-    def __init__(self, table, wanted: list[RequestedOutput], id: str | None):
+    def __init__(self, table, wanted: list[v2_outputs.RequestedOutput], id: str | None):
         # The most expensive output decides where the request is processed.
         explained = any(one.output == EXPLAIN for one in wanted)
         super().__init__(table, EXPLAIN if explained else wanted[0].output)
@@ -74,38 +60,53 @@ class V2(WireProtocol):
         id = said.get("id")
         if id is not None and not isinstance(id, str):
             raise RequestError(f"id: expected text, found {kind(id)}")
-        parameters = _parameters(said, "parameters")
+        parameters = v2_outputs.parameters(said, "parameters")
         if parameters.get("content_type") not in (None, "np", "pd", "str"):
             raise RequestError("parameters: content_type is one of np, pd and str, found another")
-        wanted = _wanted(said.get("outputs"), parameters)
-        table = _table(_read(said.get("inputs"), raw, limits), version.card.inputs, limits)
-        return Tensors(question(table, version.card.inputs, limits=limits).table, wanted, id)
+        wanted = v2_outputs.wanted(said.get("outputs"), parameters)
+        card = version.card
+        if not isinstance(card, PyfuncModel):
+            table = _table(_read(said.get("inputs"), raw, limits), card.inputs, limits)
+            return Tensors(version.question(table, limits).table, wanted, id)
+        params = {name: parameters[name] for name in card.signature.params if name in parameters}
+        found = _read(said.get("inputs"), raw, limits, deepest=_DEEPEST)
+        if card.loose:
+            alone = not card.signature.given or card.signature.given[0].get("name") is None
+            value = v2_pyfunc.request(found, alone=alone)
+        else:
+            value = {"inputs": _columns(_table(found, card.inputs, limits), card)}
+        return Tensors(version.question({**value, "params": params}, limits).table, wanted, id)
 
     def answer(self, question: Question, found: list, version: ServedVersion, request: Request) -> Response:
         assert isinstance(question, Tensors)
         outputs, binary = [], []
+        card = version.card
         known = {question.output: found}
         for wanted in question.wanted:
-            if wanted.output not in known:
-                known[wanted.output] = answers(version.card, question.table, wanted.output, few=FEW)
-            tensor, values = _tensor(wanted, known[wanted.output], version.card)
-            if wanted.binary:
-                part = tensors.written(values, tensor["datatype"])
-                tensor.setdefault("parameters", {})["binary_data_size"] = len(part)
-                binary.append(part)
+            if isinstance(card, PyfuncModel):
+                made = v2_pyfunc.outputs(found)
             else:
-                tensor["data"] = values
-            outputs.append(tensor)
+                if wanted.output not in known:
+                    known[wanted.output] = answers(card, question.table, wanted.output, few=FEW)
+                made = [v2_outputs.tensor(wanted, known[wanted.output], card)]
+            for tensor, values in made:
+                if wanted.binary:
+                    part = tensors.written(values, tensor["datatype"])
+                    tensor.setdefault("parameters", {})["binary_data_size"] = len(part)
+                    binary.append(part)
+                else:
+                    tensor["data"] = values
+                outputs.append(tensor)
         said = {"model_name": version.model, "model_version": version.version, "outputs": outputs}
         if question.id is not None:
             said["id"] = question.id
         head = written(said)
         if not binary:
-            return answered(head, version, len(found))
+            return answered(head, version, question.table.count)
         return answered(
             b"".join((head, *binary)),
             version,
-            len(found),
+            question.table.count,
             media_type=b"application/octet-stream",
             headers=((_HEADER, str(len(head)).encode()),),
         )
@@ -156,14 +157,20 @@ def live(request: Request, served: Served, route: Route) -> Response:
 
 def ready(request: Request, served: Served, route: Route) -> Response:
     """``GET /v2/health/ready``: whether a model is served."""
-    return _said({"ready": bool(served.models)}, status=200 if served.models else 503)
+    ready = any(found.champion.ready for found in served.models.values())
+    return _said({"ready": ready}, status=200 if ready else 503)
 
 
 def index(request: Request, served: Served, route: Route) -> Response:
     """``POST /v2/repository/index``: all served versions."""
     return _said(
         [
-            {"name": name, "version": version.version, "state": "READY", "reason": found.refused}
+            {
+                "name": name,
+                "version": version.version,
+                "state": _STATES[version.ready],
+                "reason": found.refused,
+            }
             for name, found in served.models.items()
             for version in loaded(found)
         ]
@@ -187,23 +194,25 @@ def control(request: Request, served: Served, route: Route) -> Response:
 def model_ready(request: Request, served: Served, route: Route) -> Response:
     """``GET /v2/models/NAME[/versions/VERSION]/ready``."""
     found, version = named(served, route)
-    return _said({"name": found.name, "ready": True}, version=version)
+    return _said({"name": found.name, "ready": version.ready}, version=version)
 
 
 def model_metadata(request: Request, served: Served, route: Route) -> Response:
     """``GET /v2/models/NAME[/versions/VERSION]``: the tensors of a model."""
     found, version = named(served, route)
     card = version.card
-    outputs = [_output("predict", PREDICTIONS, card)]
+    outputs = [v2_outputs.described("predict", PREDICTIONS, card.classes)]
     if card.has_probabilities:
-        outputs.append(_output("probabilities", PROBABILITIES, card))
+        outputs.append(v2_outputs.described("probabilities", PROBABILITIES, card.classes))
     if card.kind == "linear":
-        outputs.append(_output("explain", EXPLAIN, card))
+        outputs.append(v2_outputs.described("explain", EXPLAIN, card.classes))
     content = {
         "name": found.name,
         "versions": [version.version] if route.version else [item.version for item in loaded(found)],
-        "platform": _PLATFORM,
-        "inputs": [{"name": item.name, "datatype": tensors.datatype(item), "shape": [-1]} for item in card.inputs],
+        "platform": _PYFUNC if isinstance(card, PyfuncModel) else _PLATFORM,
+        "inputs": v2_pyfunc.described(card.signature.given)
+        if isinstance(card, PyfuncModel) and card.loose
+        else [{"name": item.name, "datatype": tensors.datatype(item), "shape": [-1]} for item in card.inputs],
         "outputs": outputs,
     }
     return _said(content, version=version)
@@ -230,14 +239,18 @@ def _parts(request: Request, limits: Limits):
     return parsed(whole[:length], limits, parse), raw[length:]
 
 
-def _read(inputs, raw: memoryview | None, limits: Limits) -> list[tensors.Tensor]:
+def _columns(table: Matrix | ColumnLists, card: PyfuncModel) -> dict[str, list]:
+    return dict(table.positional(card.inputs).columns(card.inputs) or {})
+
+
+def _read(inputs, raw: memoryview | None, limits: Limits, *, deepest: int = 2) -> list[tensors.Tensor]:
     if not isinstance(inputs, list):
         raise RequestError(f"inputs: expected a list of tensors, found {'none' if inputs is None else kind(inputs)}")
     if not inputs:
         raise RequestError("inputs: expected at least one tensor, found none")
     found = []
     for item in inputs:
-        tensor, length = tensors.read(item, raw, limits)
+        tensor, length = tensors.read(item, raw, limits, deepest=deepest)
         found.append(tensor)
         if raw is not None:
             raw = raw[length:]
@@ -264,81 +277,3 @@ def _table(found: list[tensors.Tensor], inputs, limits: Limits) -> Matrix | Colu
             )
         columns[tensor.name] = tensor.values
     return ColumnLists(columns)
-
-
-def _wanted(outputs, parameters: dict) -> list[RequestedOutput]:
-    binary = _flag(parameters, "binary_data_output", default=False)
-    if outputs is None or outputs == []:
-        output = chosen(parameters.get("output", PREDICTIONS))
-        return [RequestedOutput(_DEFAULT[output], output, binary=binary)]
-    if not isinstance(outputs, list):
-        raise RequestError(f"outputs: expected a list, found {kind(outputs)}")
-    found: dict[str, RequestedOutput] = {}
-    for item in outputs:
-        name = item.get("name") if isinstance(item, dict) else None
-        if not isinstance(name, str) or name not in NAMES:
-            raise RequestError(f"outputs: expected objects with a name, one of {', '.join(NAMES)}, found another")
-        if name in found:
-            raise RequestError(f"outputs: expected each once, found {name} again")
-        own = _parameters(item, f"output {name}: parameters")
-        if "shared_memory_region" in own:
-            raise RequestError(f"output {name}: this server shares no memory")
-        classes = own.get("classification", 0)
-        if type(classes) is not int or classes < 0:
-            raise RequestError(f"output {name}: expected classification to be how many classes, found another")
-        if classes and NAMES[name] != PROBABILITIES:
-            raise RequestError(f"output {name}: classification is asked of probabilities")
-        found[name] = RequestedOutput(
-            name, NAMES[name], binary=_flag(own, "binary_data", default=binary), classes=classes
-        )
-    return list(found.values())
-
-
-def _parameters(said: dict, where: str) -> dict:
-    found = said.get("parameters")
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise RequestError(f"{where}: expected an object, found {kind(found)}")
-    return found
-
-
-def _flag(parameters: dict, name: str, *, default: bool) -> bool:
-    found = parameters.get(name, default)
-    if not isinstance(found, bool):
-        raise RequestError(f"parameters: expected {name} to be true or false, found {kind(found)}")
-    return found
-
-
-def _output(name: str, output: str, card: Scorecard) -> dict:
-    """An output tensor without data; its first dimension is to be set."""
-    if output == EXPLAIN:
-        return {"name": name, "datatype": "BYTES", "shape": [-1]}
-    classes = card.classes
-    if output == PROBABILITIES:
-        labels = [] if classes is None else [str(label) for label in classes]
-        # The protocol has no lists as parameters, only text, numbers and booleans.
-        labelled = {"labels": json.dumps(labels, ensure_ascii=False)}
-        return {"name": name, "datatype": "FP64", "shape": [-1, len(labels)], "parameters": labelled}
-    return {"name": name, "datatype": tensors.label_datatype(classes), "shape": [-1]}
-
-
-def _tensor(wanted: RequestedOutput, found: list, card: Scorecard) -> tuple[dict, list]:
-    """An output tensor without data, and its values row by row."""
-    tensor = _output(wanted.name, wanted.output, card)
-    tensor["shape"][0] = len(found)
-    if wanted.output == EXPLAIN:
-        return tensor, [written(item).decode() for item in found]
-    if wanted.output == PREDICTIONS:
-        return tensor, [str(value) for value in found] if tensor["datatype"] == "BYTES" else found
-    if wanted.classes:
-        most = min(wanted.classes, tensor["shape"][1])
-        tensor = {"name": wanted.name, "datatype": "BYTES", "shape": [len(found), most]}
-        return tensor, [text for row in found for text in _likeliest(row, most)]
-    return tensor, [value for row in found for value in row.values()]
-
-
-def _likeliest(row: dict, most: int) -> list[str]:
-    """``probability:index:label`` of the likeliest classes, likeliest first."""
-    places = sorted(enumerate(row.items()), key=lambda item: (-item[1][1], item[0]))
-    return [f"{value!r}:{place}:{label}" for place, (label, value) in places[:most]]

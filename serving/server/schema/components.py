@@ -6,14 +6,17 @@ from typing import Any
 
 from serving.contract import OUTPUTS
 from serving.models.example import levels
-from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
 from serving.server.protocols.tensors import DATATYPES
+from serving.server.pyfunc.model import PyfuncModel
 from serving.server.schema.examples import row
-from serving.server.state import ServedVersion
+from serving.server.state import Card, ServedVersion
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _MOST_LEVELS = 50
+# The schemas of a model that requests and answers refer to.
+_REQUESTS = ("Row", "Invocation", "Short", "Inference", "Instances", "Examples")
+_ANSWERS = ("Prediction", "Answer", "Predictions", "ShortAnswer", "InstancesAnswer")
 
 #: Schemas of errors, by their form.
 ERRORS: dict[str, dict] = {
@@ -99,6 +102,10 @@ def ref(name: str) -> dict:
 def of_model(key: str, version: ServedVersion) -> dict[str, dict]:
     """The schemas of a model, by names that begin with ``key``."""
     card = version.card
+    if isinstance(card, PyfuncModel) and card.loose:
+        # MLflow reads what it is sent: there is nothing to say of it but the signature.
+        takes = {"description": f"Expected {card.signature.summary}."}
+        return {f"{key}.{name}": takes for name in _REQUESTS} | {f"{key}.{name}": {} for name in _ANSWERS}
     a_row, answer = ref(f"{key}.Row"), ref(f"{key}.Answer")
     values: dict[str, Any] = {"type": "array", "description": "One row, in the order of the columns.", "items": {}}
     values |= {"minItems": len(card.inputs), "maxItems": len(card.inputs)}
@@ -170,7 +177,7 @@ def of_model(key: str, version: ServedVersion) -> dict[str, dict]:
     }
 
 
-def column(item: Input, card: Scorecard) -> dict:
+def column(item: Input, card: Card) -> dict:
     """One raw value of an input column."""
     said: dict[str, Any] = {}
     if item.type == CATEGORY:
@@ -188,12 +195,14 @@ def column(item: Input, card: Scorecard) -> dict:
     return {"type": [type, "null"] if item.null else type, **said}
 
 
-def prediction(card: Scorecard) -> dict:
+def prediction(card: Card) -> dict:
     """One prediction."""
+    if isinstance(card, PyfuncModel):
+        return {"description": "What the model answers for a row."}
     return {"type": "number"} if card.classes is None else {"enum": card.classes}
 
 
-def _answer(key: str, card: Scorecard) -> dict:
+def _answer(key: str, card: Card) -> dict:
     each = [ref(f"{key}.Prediction")]
     if card.has_probabilities:
         labels = [str(label) for label in card.classes or ()]
@@ -216,7 +225,7 @@ def _answers(name: str, content: dict) -> dict:
     return {"type": "object", "required": [name], "properties": {name: content}, "additionalProperties": False}
 
 
-def _required(card: Scorecard) -> list[str]:
+def _required(card: Card) -> list[str]:
     return [item.name for item in card.inputs if item.name not in card.optional]
 
 
@@ -233,7 +242,7 @@ def _signature() -> dict[str, dict]:
     return {"signature_name": {"enum": names, "description": "What is answered."}, "params": ref("Params")}
 
 
-def _inference(card: Scorecard) -> dict:
+def _inference(card: Card) -> dict:
     tensor = {
         "type": "object",
         "required": ["name", "datatype", "shape"],

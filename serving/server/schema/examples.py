@@ -6,16 +6,20 @@ from serving.models import example
 from serving.scorecard import Scorecard
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER, Input
 from serving.server.protocols.tensors import datatype
-from serving.server.state import ServedVersion
+from serving.server.state import Card, ServedVersion
 
 
 def row(version: ServedVersion) -> dict[str, Any]:
     """The model's example row, in the order of the signature."""
-    return example.complete(version.card, version.example)
+    if isinstance(version.card, Scorecard):
+        return example.complete(version.card, version.example)
+    return dict(version.example)
 
 
 def mlflow(version: ServedVersion) -> dict[str, Any]:
     """Bodies for ``/invocations``, by name."""
+    if version.loose:
+        return _loose(version)
     one = row(version)
     names, values = list(one), list(one.values())
     found: dict[str, Any] = {
@@ -32,6 +36,8 @@ def mlflow(version: ServedVersion) -> dict[str, Any]:
 
 def short(version: ServedVersion) -> dict[str, Any]:
     """Bodies for ``/predict``, by name."""
+    if version.loose:
+        return _loose(version)
     one = row(version)
     return {
         "features": {"features": one},
@@ -42,6 +48,8 @@ def short(version: ServedVersion) -> dict[str, Any]:
 
 def v2(version: ServedVersion) -> dict[str, Any]:
     """Bodies for ``/v2/models/NAME/infer``, by name."""
+    if version.loose:
+        return {}
     one, inputs = row(version), version.card.inputs
     tensors = [
         {"name": item.name, "datatype": datatype(item), "shape": [1], "data": [_said(item, one[item.name])]}
@@ -58,6 +66,8 @@ def v2(version: ServedVersion) -> dict[str, Any]:
 
 def tensorflow(version: ServedVersion, verb: str) -> dict[str, Any]:
     """Bodies for ``/v1/models/NAME:VERB``, by name."""
+    if version.loose:
+        return _loose(version, "instances", "inputs")
     one = row(version)
     if verb in ("classify", "regress"):
         return {"examples": {"examples": [one]}}
@@ -74,11 +84,19 @@ def tensorflow(version: ServedVersion, verb: str) -> dict[str, Any]:
 
 def torchserve(version: ServedVersion) -> dict[str, Any]:
     """Bodies for ``/predictions/NAME``, by name."""
+    if version.loose:
+        return _loose(version)
     one = row(version)
     return {"one row": one, "data": {"data": [list(one.values())]}, "instances": {"instances": [one]}}
 
 
-def _outputs(card: Scorecard) -> list[str]:
+def _loose(version: ServedVersion, *forms: str) -> dict[str, Any]:
+    """The request that was logged with a model that takes no named columns, if it has one of the forms."""
+    request = dict(version.example)
+    return {"example": request} if request and (not forms or any(form in request for form in forms)) else {}
+
+
+def _outputs(card: Card) -> list[str]:
     return ["probabilities"] * card.has_probabilities + ["explain"] * (card.kind == "linear")
 
 

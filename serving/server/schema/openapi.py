@@ -11,20 +11,23 @@ from serving.server.settings import ServerSettings
 from serving.server.state import Served, ServedModel
 
 _JSON = "application/json"
-_REFUSED = {
-    400: "Malformed, or a value cannot be taken: the message names row and column.",
-    404: "No such model, or version.",
+#: What the statuses of errors mean.
+REFUSED = {
+    400: "The request is malformed, or a value is not accepted: the message names row and column.",
+    404: "There is no such model or version.",
     408: "The request did not arrive in time.",
-    413: "Too large, or too many rows.",
-    415: "Of a type, or an encoding, that is not read.",
-    429: "More requests than the rate allows; Retry-After says when to come again.",
-    500: "The fault is the server's; it may be tried again.",
-    503: "Too busy (Retry-After says when to come again), or no model is served yet.",
-    504: "It took too long: ask for fewer rows at a time.",
+    413: "The request is too large, or has too many rows.",
+    415: "The media type or the encoding is not supported.",
+    429: "The rate limit is reached; Retry-After says when to try again.",
+    500: "An error of the server; the request may be repeated.",
+    503: "The server is too busy (Retry-After says when to try again), or serves no model yet.",
+    504: "The answer took too long: send fewer rows at a time.",
 }
-_KEYED = {401: "No key, or one that is not known.", 403: "The key is not for this."}
+_KEYED = {401: "The key is missing or unknown.", 403: "The key does not allow this."}
 _FORMS = {"mlflow": "mlflow", "v2": "plain", "tensorflow": "plain", "torchserve": "torchserve"}
-_ANSWERED = {"X-Model-Version": {"description": "Who answered, NAME/VERSION.", "schema": {"type": "string"}}}
+_ANSWERED = {
+    "X-Model-Version": {"description": "The version that answered, NAME/VERSION.", "schema": {"type": "string"}}
+}
 
 
 def build(served: Served, settings: ServerSettings) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def _of_model(model: ServedModel, key: str) -> dict:
         found[f"/models/{name}{suffix}/predict"] = {"post": _predict(model, key, f"{key}.predict{id}")}
         v2 = f"/v2/models/{name}{suffix}"
         found[v2] = {"get": _look(model, f"{key}.v2{id}", "Tensors of inputs and outputs", "v2")}
-        found[f"{v2}/ready"] = {"get": _look(model, f"{key}.v2.ready{id}", "Whether it can be asked", "v2")}
+        found[f"{v2}/ready"] = {"get": _look(model, f"{key}.v2.ready{id}", "Whether the model is ready", "v2")}
         found[f"{v2}/infer"] = {"post": _infer(model, key, f"{key}.v2.infer{id}")}
         _with(found, parameters, suffix)
     for suffix, parameters, id in (
@@ -133,12 +136,12 @@ def _verbs(model: ServedModel) -> list[str]:
 
 def _of_server(settings: ServerSettings) -> dict:
     probes = {
-        "/ping": "Whether there is a model to ask, as SageMaker, Google and TorchServe want to know",
-        "/health": "The same, as MLflow calls it",
-        "/live": "Whether the process lives",
-        "/ready": "Whether there is a model to ask",
-        "/v2/health/live": "Whether the process lives",
-        "/v2/health/ready": "Whether there is a model to ask",
+        "/ping": "Whether the server is ready, for SageMaker, Google and TorchServe",
+        "/health": "The same, by MLflow's name",
+        "/live": "Whether the process is alive",
+        "/ready": "Whether the server is ready",
+        "/v2/health/live": "Whether the process is alive",
+        "/v2/health/ready": "Whether the server is ready",
     }
     if settings.health_route:
         probes[settings.health_route] = probes["/ping"]
@@ -205,15 +208,14 @@ def _ask(model: ServedModel, id: str, what: str, form: str, content: dict, answe
         "operationId": id,
         "summary": what,
         "requestBody": {"required": True, "content": content},
-        "responses": {"200": said, **_errors(form, _REFUSED)},
+        "responses": {"200": said, **_errors(form, REFUSED)},
     }
 
 
 def _invoke(model: ServedModel, key: str, id: str) -> dict:
-    content = {
-        **_body(f"{key}.Invocation", examples.mlflow(model.champion)),
-        "text/csv": {"schema": {"type": "string"}, "example": _csv(examples.row(model.champion))},
-    }
+    content: dict[str, dict] = _body(f"{key}.Invocation", examples.mlflow(model.champion))
+    if not model.champion.loose:
+        content["text/csv"] = {"schema": {"type": "string"}, "example": _csv(examples.row(model.champion))}
     return _ask(model, id, "MLflow's scoring protocol", "mlflow", content, _json(f"{key}.Predictions"))
 
 
@@ -275,5 +277,5 @@ def _responses(*, keyed: bool) -> dict:
     return {
         f"{form}.{status}": {"description": what, "content": _json(f"Error.{form}")}
         for form in ERRORS
-        for status, what in (_REFUSED | _KEYED).items()
+        for status, what in (REFUSED | _KEYED).items()
     }

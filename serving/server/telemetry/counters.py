@@ -29,6 +29,12 @@ _FIRST = 2
 MOST = 10_000
 OTHER = "(other)"
 
+#: Names of processes that count: the workers, and the recorder of the prediction log.
+WORKER, RECORDER = "worker", "recorder"
+
+#: The recorder's gauge.
+UP = "serving_record_up"
+
 #: A worker that has not written its counts for so many seconds has ended.
 GONE = 10.0
 
@@ -92,9 +98,10 @@ class WorkerCounts:
     Parameters
     ----------
     folder : shared by all workers, preferably in memory such as ``/dev/shm``; None to count for this process only.
+    name : ``worker`` or ``recorder``.
     """
 
-    def __init__(self, folder: Path | None = None):
+    def __init__(self, folder: Path | None = None, name: str = WORKER):
         self.counts = Counts()
         #: Present values, which the caller sets.
         self.gauges: dict[str, float] = {}
@@ -102,11 +109,11 @@ class WorkerCounts:
         self.fresh = True
         #: When the server started, in seconds since 1970.
         self.since = time.time()
-        self._folder, self._lock, self.slot = folder, -1, 0
+        self._folder, self._lock, self.slot, self._process = folder, -1, 0, name
         if folder is not None:
             self.since = _since(folder)
-            self.slot, self._lock = _claim(folder)
-            if (before := _read(folder / _name(self.slot))) is not None:
+            self.slot, self._lock = _claim(folder, name)
+            if (before := _read(folder / _name(self.slot, name))) is not None:
                 self.counts = before.counts
 
     def observe(self, protocol: str, model: str, version: str, status: int, seconds: float, rows: int = 0) -> None:
@@ -143,7 +150,7 @@ class WorkerCounts:
         if self._folder is None:
             return
         self.fresh = False
-        path = self._folder / _name(self.slot)
+        path = self._folder / _name(self.slot, self._process)
         counts = self.counts.copy()
         answers = [(*key, found) for key, found in counts.answers.items()]
         replace(path, _ENCODER.encode((time.time(), answers, list(counts.events.items()), self.gauges)))
@@ -162,6 +169,11 @@ class WorkerCounts:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def recorder(folder: Path | None) -> WorkerSnapshot | None:
+    """The latest snapshot of the recorder; None if there is none."""
+    return None if folder is None else next(_each(folder, RECORDER), None)
 
 
 def total(snapshots: list[WorkerSnapshot]) -> Counts:
@@ -197,8 +209,8 @@ def _sane(labels: str) -> bool:
     return True
 
 
-def _name(slot: int) -> str:
-    return f"worker-{slot}.counts"
+def _name(slot: int, name: str) -> str:
+    return f"{name}-{slot}.counts"
 
 
 def _since(folder: Path) -> float:
@@ -209,11 +221,11 @@ def _since(folder: Path) -> float:
     return path.stat().st_mtime
 
 
-def _claim(folder: Path) -> tuple[int, int]:
-    """The first slot that no running worker holds, and the lock that holds it."""
+def _claim(folder: Path, name: str) -> tuple[int, int]:
+    """The first slot that no running process of this name holds, and the lock that holds it."""
     slot = 0
     while True:
-        lock = os.open(folder / f"worker-{slot}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / f"{name}-{slot}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -223,8 +235,8 @@ def _claim(folder: Path) -> tuple[int, int]:
             return slot, lock
 
 
-def _each(folder: Path) -> Iterator[WorkerSnapshot]:
-    for path in folder.glob("worker-*.counts"):
+def _each(folder: Path, name: str = WORKER) -> Iterator[WorkerSnapshot]:
+    for path in folder.glob(f"{name}-*.counts"):
         if (snapshot := _read(path)) is not None:
             yield snapshot
 

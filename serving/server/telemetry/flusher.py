@@ -2,12 +2,16 @@
 
 import threading
 
-from serving.server.log import Troubles
+from registry.troubles import Troubles
+from serving.server.log import say
 from serving.server.telemetry.access_log import AccessLog
 from serving.server.telemetry.metrics import Metrics
 
 #: Seconds between two writes; a worker that is killed loses its counts and log lines since the last one.
 EVERY = 0.2
+
+# Seconds that the last write may take.
+_PATIENCE = 2.0
 
 #: An idle worker publishes its counts in every so many intervals, which shows that it is running.
 IDLE = 10
@@ -28,7 +32,7 @@ class Flusher:
         self._over = threading.Event()
         self._idle = 0
         self._dropped = 0
-        self._troubles = Troubles()
+        self._troubles = Troubles(say)
         # Two threads: a log that nobody reads must not stop the metrics, which show that.
         self._threads = [
             threading.Thread(target=self._run, args=(step,), daemon=True, name=f"serving-{name}")
@@ -37,11 +41,11 @@ class Flusher:
         for thread in self._threads:
             thread.start()
 
-    def close(self, *, patience: float = 2.0) -> None:
-        """Write the rest and stop; wait at most ``patience`` seconds for the reader of the log."""
+    def close(self) -> None:
+        """Write the rest and stop; the reader of the log is not waited for long."""
         self._over.set()
         for thread in self._threads:
-            thread.join(patience)
+            thread.join(_PATIENCE)
         self._metrics.counts.close()
 
     def _run(self, step) -> None:

@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serving.server.memory import taken
+from serving.server.pyfunc.model import PyfuncModel
 from serving.server.state import Served
-from serving.server.telemetry.counters import BOUNDS, Counts, WorkerCounts, WorkerSnapshot, buckets, total
+from serving.server.telemetry.counters import (
+    BOUNDS,
+    UP,
+    Counts,
+    WorkerCounts,
+    WorkerSnapshot,
+    buckets,
+    recorder,
+    total,
+)
 from serving.server.traffic import ShadowComparison
 
 #: Statuses of requests that were turned away, which would make the latency look better than it is.
@@ -17,27 +27,33 @@ QUICK = frozenset({401, 403, 404, 405, 408, 429, 503})
 EVENTS = {
     "serving_refused": (
         ("reason", "key"),
-        "Requests turned away before their body was read: unauthenticated, denied, limited (by rate), busy (shed).",
+        "Requests refused before their body was read: unauthenticated, denied, limited (by rate), busy (shed).",
     ),
-    "serving_swaps": (("model", "worker"), "Times that a worker began to serve another version of a model."),
+    "serving_swaps": (("model", "worker"), "How often a worker switched to another version of a model."),
     "serving_compared": (
         ("model", "champion", "challenger", "outcome"),
-        "Rows that a challenger was asked in the shadow, by what came of it.",
+        "Rows that a challenger in shadow was asked, by outcome.",
     ),
     "serving_connections_closed": (
         ("reason",),
         "Connections that the server closed: idle (too long without a request), crowded (to make room for others), "
-        "slow, malformed, unread (answers that the client does not read).",
+        "slow, malformed, unread (the client does not read its answers).",
     ),
-    "serving_log_lines_dropped": (("worker",), "Access log lines that nobody read in time."),
+    "serving_log_lines_dropped": (("worker",), "Access log lines that were dropped because nobody read them in time."),
+    "serving_record_rows": (("model", "version", "role"), "Rows written to the prediction log."),
+    "serving_record_dropped": (
+        ("reason",),
+        "Rows missing in the prediction log: busy (the recorder did not keep up), lost (it ended), unreadable, "
+        "unwritable (a full disk, a database that is away).",
+    ),
 }
 
 #: Gauges of each worker: name, help.
 GAUGES = {
-    "serving_worker_in_flight": "Requests that a worker has begun and not answered.",
-    "serving_worker_connections": "Connections that a worker has open.",
-    "serving_worker_generation": "The state document that a worker serves; all serve the same one but for a moment.",
-    "serving_worker_resident_bytes": "A worker's memory.",
+    "serving_worker_in_flight": "Requests that a worker is answering.",
+    "serving_worker_connections": "Open connections of a worker.",
+    "serving_worker_generation": "Number of the state document that a worker serves; workers differ only for a moment.",
+    "serving_worker_resident_bytes": "Resident memory of a worker.",
 }
 
 _NONE = "none"
@@ -53,7 +69,7 @@ class Metrics:
     """
 
     def __init__(self, folder: Path | None = None):
-        self.counts = WorkerCounts(folder)
+        self.counts, self._folder = WorkerCounts(folder), folder
 
     def refused(self, reason: str, key: str) -> None:
         """Count a request that was not admitted."""
@@ -80,6 +96,10 @@ class Metrics:
             if rows:
                 self.counts.count("serving_compared", model, champion, challenger, outcome, by=rows)
 
+    def unrecorded(self, reason: str, rows: int) -> None:
+        """Count rows that are missing in the prediction log."""
+        self.counts.count("serving_record_dropped", reason, by=rows)
+
     def publish(self, *, in_flight: int = 0, connections: int = 0) -> None:
         """Share the counts and gauges with the other workers."""
         self.counts.gauges["serving_worker_in_flight"] = in_flight
@@ -103,28 +123,38 @@ class Metrics:
             encode, kind = choose_encoder(accept if accept and _ACCEPT.fullmatch(accept) else "")
         except (TypeError, ValueError):  # an invalid version
             encode, kind = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
-        families = _Families(self.counts.all(), served, age, self.counts.since)
+        families = _Families(self.counts.all(), served, age, self.counts.since, recorder(self._folder))
         return encode(families), kind.encode()
 
 
 class _Families:
     """A collector for ``prometheus_client``."""
 
-    def __init__(self, snapshots: list[WorkerSnapshot], served: Served, age: float | None, since: float):
+    def __init__(
+        self,
+        snapshots: list[WorkerSnapshot],
+        served: Served,
+        age: float | None,
+        since: float,
+        recorder: WorkerSnapshot | None,
+    ):
         self._snapshots, self._served, self._age, self._since = snapshots, served, age, since
+        self._recorder = recorder
 
     def collect(self) -> Iterator:
-        counts = total(self._snapshots)
+        recording = [self._recorder] if self._recorder is not None else []
+        counts = total([*self._snapshots, *recording])
         yield from _answers(counts)
         yield from _events(counts)
         yield from _models(self._served)
+        yield from _lanes(self._served)
         yield from self._process()
 
     def _process(self) -> Iterator:
         from prometheus_client.core import GaugeMetricFamily
 
         running = [snapshot for snapshot in self._snapshots if snapshot.lives]
-        yield GaugeMetricFamily("serving_workers", "Workers that are there.", value=len(running))
+        yield GaugeMetricFamily("serving_workers", "Running workers.", value=len(running))
         for name, what in GAUGES.items():
             family = GaugeMetricFamily(name, what, labels=("worker",))
             for snapshot in running:
@@ -132,17 +162,21 @@ class _Families:
                     family.add_metric((str(snapshot.slot),), snapshot.gauges[name])
             yield family
         yield GaugeMetricFamily(
-            "serving_start_time_seconds", "When the server began, in seconds since 1970.", value=self._since
+            "serving_start_time_seconds", "Start of the server, in seconds since 1970.", value=self._since
         )
+        up = GaugeMetricFamily(UP, "1 while the recorder runs and can write the prediction log.")
+        if self._recorder is not None:
+            up.add_metric((), 1.0 if self._recorder.lives and self._recorder.gauges.get(UP, 1.0) else 0.0)
+        yield up
         if self._age is not None:
             yield GaugeMetricFamily(
                 "serving_registry_age_seconds",
-                "How long ago the registry was last seen: how far what is served may be behind.",
+                "Seconds since the registry last answered: how outdated the served versions may be.",
                 value=self._age,
             )
             yield GaugeMetricFamily(
                 "serving_registry_success_time_seconds",
-                "When the registry was last seen, in seconds since 1970.",
+                "Time of the registry's last answer, in seconds since 1970.",
                 value=time.time() - self._age,
             )
 
@@ -152,14 +186,14 @@ def _answers(counts: Counts) -> Iterator:
 
     requests = CounterMetricFamily(
         "serving_requests",
-        "Requests that were answered, by the version that answered and the status.",
+        "Answered requests, by version and status.",
         labels=("protocol", "model", "version", "status"),
     )
-    rows = CounterMetricFamily("serving_rows", "Rows that were scored.", labels=("model", "version"))
+    rows = CounterMetricFamily("serving_rows", "Scored rows.", labels=("model", "version"))
     latency = HistogramMetricFamily(
         "serving_request_seconds",
-        "Time from when a request was taken up (a small one once it had come whole) until its answer was made; "
-        "without those that were turned away.",
+        "Time to answer a request, from when it was taken up (a small one: from when it had arrived completely); "
+        "refused requests are not counted.",
         labels=("protocol", "model"),
     )
     scored: dict[tuple[str, str], float] = {}
@@ -192,19 +226,40 @@ def _events(counts: Counts) -> Iterator:
     yield from families.values()
 
 
+def _lanes(served: Served) -> Iterator:
+    """The processes of versions without a scorecard."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    labels = ("model", "version", "lane")
+    what = "1 while a lane (a process for a version without a scorecard) is running."
+    up = GaugeMetricFamily("serving_lane_up", what, labels=labels)
+    memory = GaugeMetricFamily("serving_lane_resident_bytes", "Resident memory of a lane.", labels=labels)
+    starts = CounterMetricFamily("serving_lane_starts", "How often a lane was started.", labels=labels)
+    for name, model in served.models.items():
+        for version in (model.champion, model.challenger):
+            if version is None or not isinstance(version.card, PyfuncModel):
+                continue
+            for lane in version.card.places.states():
+                values = (name, version.version, str(lane.number))
+                up.add_metric(values, 1 if lane.up else 0)
+                memory.add_metric(values, lane.memory)
+                starts.add_metric(values, lane.starts)
+    yield from (up, memory, starts)
+
+
 def _models(served: Served) -> Iterator:
     from prometheus_client.core import GaugeMetricFamily
 
     info = GaugeMetricFamily(
         "serving_model_info",
-        "1 for each version that is served, as champion or challenger.",
+        "1 for each served version, champion or challenger.",
         labels=("model", "version", "stage", "role", "mode"),
     )
     weight = GaugeMetricFamily(
-        "serving_challenger_weight", "The share of requests that the challenger gets to see.", labels=("model", "mode")
+        "serving_challenger_weight", "Share of the requests that the challenger receives.", labels=("model", "mode")
     )
     refused = GaugeMetricFamily(
-        "serving_model_refused", "1 where a newer version, or the model, is not served.", labels=("model",)
+        "serving_model_refused", "1 if the model, or its newest version, is not served.", labels=("model",)
     )
     for name, model in served.models.items():
         for role, version in (("champion", model.champion), ("challenger", model.challenger)):

@@ -1,4 +1,4 @@
-"""Evaluation of registered versions: rows, evidence, the champion beside, versions logged by other means."""
+"""Evaluation of registered versions: rows, evidence, the champion beside."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
@@ -61,28 +60,6 @@ def test_another_table_is_judged_whole_and_the_champion_beside(tracking: str, tm
     assert verdict.other_metrics["mse"] == pytest.approx(float(np.mean((target["target"] - said) ** 2)))
 
 
-def test_a_version_logged_by_other_means_gets_training_evidence(tracking: str, tmp_path: Path) -> None:
-    draw = np.random.default_rng(0)
-    table = pd.DataFrame(draw.normal(size=(200, 2)), columns=["a", "b"]).assign(n=draw.integers(0, 9, 200))
-    table["label"] = np.where(table["a"] + table["n"] > 4, "up", "down")
-    model = LogisticRegression().fit(table[["a", "b", "n"]], table["label"])
-    with mlflow.start_run() as run:
-        signature = mlflow.models.infer_signature(table[["a", "b", "n"]], model.predict(table[["a", "b", "n"]]))
-        mlflow.sklearn.log_model(
-            model, name="model", signature=signature, registered_model_name="plain", pip_requirements=["scikit-learn"]
-        )
-    table.to_csv(tmp_path / "t.csv", index=False)
-
-    verdict = evaluate(EvaluationRequest("models:/plain/1", str(tmp_path / "t.csv"), target="label"))
-
-    assert verdict.metrics["accuracy"].value == pytest.approx(model.score(table[["a", "b", "n"]], table["label"]))
-    kept = Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path=evidence.TRAINING))
-    document = evidence.read(kept)
-    assert document.holdout.by == "given"
-    tags = mlflow.MlflowClient().get_model_version("plain", "1").tags
-    assert tags[evidence.DIGEST_TAG] == evidence.digest(kept)
-
-
 @pytest.mark.parametrize(
     ("change", "question", "message"),
     [
@@ -97,6 +74,7 @@ def test_a_version_logged_by_other_means_gets_training_evidence(tracking: str, t
         (lambda table: table, {"target": "nothere"}, "no column 'nothere'"),
         (lambda table: table, {"sensitive": ["nothere"]}, "no column 'nothere'"),
         (lambda table: table, {"against": "models:/made/1"}, "is the version itself"),
+        (lambda table: table, {"unseen": True}, "of made version 1 it is known which rows were held out; leave it out"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(change, question: dict, message: str, tracking: str, tmp_path: Path) -> None:
@@ -136,20 +114,6 @@ def test_labels_that_look_like_numbers_are_known_where_the_others_are_not_there(
 
     assert verdict.rows == (table["target"] != "3+").sum()
     assert verdict.metrics["accuracy"].value > 0.8
-
-
-def test_a_regression_without_evidence_is_judged_by_its_pyfunc(tracking: str, tmp_path: Path) -> None:
-    table = pd.read_csv(tables.linear(tmp_path / "t.csv"))
-    model = LinearRegression().fit(table[["x"]], table["target"])
-    with mlflow.start_run():
-        signature = mlflow.models.infer_signature(table[["x"]], table["target"])
-        mlflow.sklearn.log_model(
-            model, name="model", signature=signature, registered_model_name="plain", pip_requirements=["scikit-learn"]
-        )
-
-    verdict = evaluate(EvaluationRequest("plain", str(tmp_path / "t.csv")))
-
-    assert verdict.metrics["r2"].value == pytest.approx(model.score(table[["x"]], table["target"]))
 
 
 def german(path: Path, rows: int, *, fractions: bool = True, seed: int = 0) -> Path:

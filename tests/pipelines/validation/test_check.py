@@ -48,7 +48,9 @@ def test_an_edited_suite_decides(tracking: str, tmp_path: Path) -> None:
         check(str(path), suite=str(suite))
     assert [finding.column for finding in failure.value.checked.result.failures] == ["colour"]
 
-    (failed,) = mlflow.search_runs(filter_string="attributes.status = 'FAILED'", output_format="list")
+    (failed,) = mlflow.search_runs(
+        experiment_names=["t"], filter_string="attributes.status = 'FAILED'", output_format="list"
+    )
     assert "validate t" in failed.info.run_name
 
 

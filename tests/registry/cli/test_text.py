@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.cli.text import aligned, as_json, closest, escaped, figure, listed, one_line, parts, unquoted, width
+from registry.cli.text import (
+    aligned,
+    as_json,
+    did_you_mean,
+    escaped,
+    figure,
+    fitted,
+    listed,
+    one_line,
+    parts,
+    unquoted,
+    width,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +46,8 @@ def test_names_are_quoted_and_the_first_few():
 
 
 def test_the_name_that_was_meant():
-    assert closest("Acuracy", ["rmse", "accuracy"]) == "accuracy"
-    assert closest("xyzzy", ["rmse", "accuracy"]) is None
+    assert did_you_mean("Acuracy", ["rmse", "accuracy"]) == "did you mean 'accuracy'?"
+    assert did_you_mean("xyzzy", ["rmse", "accuracy"], otherwise="no such word") == "no such word"
 
 
 @given(text=st.text(max_size=50), most=st.integers(1, 20))
@@ -52,6 +64,57 @@ def test_a_table_has_a_rule_and_columns():
         "rmse  53.1",
         "r",
     ]
+
+
+#: A verdict, as the gates print it.
+GATES = [
+    ("gate", "", "reason"),
+    ("bound", "pass", "rmse 1 is within 10"),
+    ("schema", "FAIL", ("breaks with version 1: column 'a' is gone;", "required column 'b' is new")),
+]
+
+
+def test_a_table_is_wrapped_to_the_terminal():
+    assert fitted(GATES, 45) == [
+        "gate          reason",
+        "------  ----  -------------------------------",
+        "bound   pass  rmse 1 is within 10",
+        "schema  FAIL  breaks with version 1: column",
+        "              'a' is gone;",
+        "              required column 'b' is new",
+    ]
+    # Without a terminal a row is a line, to be searched.
+    assert fitted(GATES, None)[-1] == (
+        "schema  FAIL  breaks with version 1: column 'a' is gone; required column 'b' is new"
+    )
+
+
+def test_columns_without_a_place_go_below_the_others():
+    rows = [("id", "time", "to", "reason"), ("7", "2026-03-01 12:30:05", "Production", "better\nlog loss, see 12")]
+    assert fitted(rows, 40) == [
+        "id  time                 to",
+        "    reason",
+        "-----------------------------------",
+        "7   2026-03-01 12:30:05  Production",
+        "    better log loss, see 12",
+    ]
+
+
+@given(
+    rows=st.integers(1, 6).flatmap(
+        lambda n: st.lists(st.lists(st.text(max_size=60), min_size=n, max_size=n), min_size=1, max_size=4)
+    ),
+    room=st.integers(10, 120),
+)
+def test_a_wrapped_table_keeps_every_word_and_its_width(rows: list[list[str]], room: int):
+    lines = fitted(rows, room)
+    words = [word for row in rows for cell in row for word in escaped(" ".join(cell.split())).split(" ") if word]
+    there = [word for line in lines for word in line.split(" ") if word and set(word) != {"-"}]
+    assert sorted(there) == sorted(word for word in words if set(word) != {"-"})
+    # The longest word may be wider than any column, and the first column is never wrapped.
+    first = max(width(escaped(" ".join(row[0].split()))) for row in rows)
+    longest = max(map(width, words), default=0)
+    assert max(map(width, lines)) <= max(room, first + 2 + longest)
 
 
 def test_signs_that_are_wide_or_nothing_do_not_shift_a_column():

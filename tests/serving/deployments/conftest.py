@@ -3,14 +3,13 @@
 import logging
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from serving.deployments.aws import Cloud, connect
+from serving.deployments.aws import connect
 from tests.pipelines import tables
-from tests.serving.deployments.made import Time
+from tests.serving.deployments.made import ObservedCloud, Time
 from tests.serving.deployments.simulated import REGION, Simulated, running
 
 
@@ -69,6 +68,7 @@ def clients() -> dict:
 
 
 @pytest.fixture
-def cloud(aws: Simulated, passing: Time, clients: dict) -> Cloud:
+def cloud(aws: Simulated, passing: Time, clients: dict) -> ObservedCloud:
     """The simulated cloud's region, as the plugin sees it."""
-    return replace(connect(REGION), clock=passing.clock, sleep=passing.sleep, _clients=clients)
+    found = connect(REGION)
+    return ObservedCloud(found.region, found.session, passing.clock, passing.sleep, clients)

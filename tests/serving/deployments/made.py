@@ -5,11 +5,14 @@ import io
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 
 from serving.deployments import metrics
+from serving.deployments.aws import Cloud
 from serving.deployments.function import Code
 from serving.deployments.packages import Package
 from tests.serving.deployments.simulated import REGION
@@ -45,6 +48,17 @@ def package(number: int, *, settings: dict | None = None, **more) -> Package:
         chosen=frozenset(settings),
         **more,
     )
+
+
+@dataclass
+class ObservedCloud(Cloud):
+    """A cloud that tells the service of each call before it is made; who is told may raise, as if the process died."""
+
+    observe: Callable[[str], None] = lambda call: None
+
+    def client(self, service: str) -> Any:
+        self.observe(service)
+        return super().client(service)
 
 
 class Time:

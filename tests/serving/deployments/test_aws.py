@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from serving.deployments import deploying, function
-from serving.deployments.aws import PATIENCE, TRIES, CallRefused, Cloud, connect, region
+from serving.deployments import deploying, describing, function
+from serving.deployments.aws import PATIENCE, TRIES, Cloud, connect, region
+from serving.deployments.awserrors import CallRefused
 from serving.deployments.errors import DeploymentError
 from serving.deployments.settings import DeploymentOptions
 from serving.deployments.shifting import Trial
@@ -15,10 +16,6 @@ from tests.serving.deployments.made import NAME, Time, package
 from tests.serving.deployments.simulated import REGION, Cut, Simulated
 
 FIRST = DeploymentOptions(create_role=True, url=True)
-
-
-def say(words: str) -> None:
-    pass
 
 
 def test_a_region_is_the_targets_else_the_environments(monkeypatch: pytest.MonkeyPatch):
@@ -32,7 +29,7 @@ def test_a_region_is_the_targets_else_the_environments(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("name", "near"), [("eu-centrl-1", "eu-central-1"), ("us-east1", "us-east-1")])
 def test_an_unknown_region_is_refused_with_the_one_that_was_meant(name: str, near: str):
-    with pytest.raises(DeploymentError, match=f"unknown AWS region '{name}'; did you mean {near}?"):
+    with pytest.raises(DeploymentError, match=f"unknown AWS region '{name}'; did you mean '{near}'?"):
         region(name)
 
 
@@ -68,9 +65,9 @@ def cut():
 @pytest.mark.parametrize("fault", [lambda: 429, lambda: 500, lambda: 503, cut], ids=["429", "500", "503", "cut"])
 def test_throttling_failures_and_lost_connections_are_tried_again(aws: Simulated, cloud: Cloud, fault):
     aws.before = once_each(fault)
-    deploying.create(cloud, NAME, package(1), FIRST, say=say)
-    deploying.update(cloud, NAME, package(2), DeploymentOptions(), say=say)
-    assert deploying.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
+    deploying.create(cloud, NAME, package(1), FIRST)
+    deploying.update(cloud, NAME, package(2), DeploymentOptions())
+    assert describing.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
 
 
 @pytest.mark.parametrize(
@@ -91,20 +88,20 @@ def test_what_goes_on_failing_is_told_with_what_was_made_and_finished_later(
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.0)
     aws.before = lambda call: status if call.action.endswith("/versions") and call.writes else None
     with pytest.raises(DeploymentError, match=says) as refused:
-        deploying.create(cloud, NAME, package(1), FIRST, say=say)
+        deploying.create(cloud, NAME, package(1), FIRST)
     assert refused.value.error_code == code
     done = refused.value.message.partition("done so far: ")[2]
     assert "role arn:" in done
     assert f"function {NAME}" in done
-    assert done.endswith("the same command again goes on from there")
+    assert done.endswith("run the same command again to resume")
     assert "\n" not in refused.value.message
     aws.before = lambda call: None
-    deploying.create(cloud, NAME, package(1), FIRST, say=say)
-    assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
+    deploying.create(cloud, NAME, package(1), FIRST)
+    assert describing.describe(cloud, NAME)["traffic"] == "version 1"
 
 
 def test_a_change_that_is_under_way_is_waited_for(aws: Simulated, cloud: Cloud, passing: Time):
-    deploying.create(cloud, NAME, package(1), FIRST, say=say)
+    deploying.create(cloud, NAME, package(1), FIRST)
     left = itertools.count()
     busy = "The operation cannot be performed at this time. An update is in progress for resource"
 
@@ -115,18 +112,18 @@ def test_a_change_that_is_under_way_is_waited_for(aws: Simulated, cloud: Cloud, 
 
     aws.before = before
     began = passing.now
-    deploying.update(cloud, NAME, package(2), DeploymentOptions(), say=say)
+    deploying.update(cloud, NAME, package(2), DeploymentOptions())
     assert passing.now - began == 0.5 + 1 + 2 + 4
-    assert deploying.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
+    assert describing.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
 
 
 def test_a_change_that_never_ends_is_given_up(aws: Simulated, cloud: Cloud, passing: Time):
-    deploying.create(cloud, NAME, package(1), FIRST, say=say)
+    deploying.create(cloud, NAME, package(1), FIRST)
     busy = "An update is in progress for resource"
     aws.before = lambda call: (409, "ResourceConflictException", busy) if call.action.endswith("/code") else None
     began = passing.now
     with pytest.raises(DeploymentError, match="An update is in progress") as refused:
-        deploying.update(cloud, NAME, package(2), DeploymentOptions(), say=say)
+        deploying.update(cloud, NAME, package(2), DeploymentOptions())
     assert refused.value.error_code == "RESOURCE_CONFLICT"
     assert PATIENCE - 10 < passing.now - began <= PATIENCE
 
@@ -144,7 +141,7 @@ def test_a_role_that_was_made_just_now_is_waited_for(aws: Simulated, cloud: Clou
         return None
 
     aws.before = before
-    deploying.create(cloud, NAME, package(1), FIRST, say=say)
+    deploying.create(cloud, NAME, package(1), FIRST)
     assert passing.slept == [0.5, 1.0, 2.0]
     # One that a person names is old enough: it is wrong.
     aws.reset()
@@ -152,14 +149,12 @@ def test_a_role_that_was_made_just_now_is_waited_for(aws: Simulated, cloud: Clou
     aws.before = before
     role = "arn:aws:iam::123456789012:role/mine"
     with pytest.raises(DeploymentError, match="cannot be assumed by Lambda"):
-        deploying.create(cloud, NAME, package(1), DeploymentOptions(role=role), say=say)
+        deploying.create(cloud, NAME, package(1), DeploymentOptions(role=role))
 
 
 def test_a_role_that_is_not_there_is_told(aws: Simulated, cloud: Cloud):
     with pytest.raises(DeploymentError, match="cannot be assumed by Lambda"):
-        deploying.create(
-            cloud, NAME, package(1), DeploymentOptions(role="arn:aws:iam::123456789012:role/none"), say=say
-        )
+        deploying.create(cloud, NAME, package(1), DeploymentOptions(role="arn:aws:iam::123456789012:role/none"))
 
 
 @pytest.mark.parametrize(
@@ -188,15 +183,15 @@ def test_a_cloud_that_is_away_is_told(aws: Simulated, passing: Time, monkeypatch
 
 
 def test_a_cloud_that_is_away_for_a_while_costs_no_trial(aws: Simulated, cloud: Cloud, passing: Time):
-    deploying.create(cloud, NAME, package(1), FIRST, say=say)
+    deploying.create(cloud, NAME, package(1), FIRST)
     began = passing.now
 
     def before(call):
         return 500 if 60 <= passing.now - began < 70 else None
 
     aws.before = before
-    deploying.update(cloud, NAME, package(2), DeploymentOptions(trial=Trial(0.1, 120)), say=say)
-    assert deploying.describe(cloud, NAME)["traffic"] == "version 2"
+    deploying.update(cloud, NAME, package(2), DeploymentOptions(trial=Trial(0.1, 120)))
+    assert describing.describe(cloud, NAME)["traffic"] == "version 2"
     assert {1.0, 2.0} < set(passing.slept)
 
 
@@ -205,10 +200,10 @@ def test_credentials_that_expire_while_something_is_waited_for_are_told(aws: Sim
     waiting = f"/2015-03-31/functions/{NAME}"
     aws.before = lambda call: expired if made(aws) and call.action.startswith(waiting) else None
     with pytest.raises(DeploymentError, match="credentials are wrong or have expired") as refused:
-        deploying.create(cloud, NAME, package(1), FIRST, say=say)
+        deploying.create(cloud, NAME, package(1), FIRST)
     assert refused.value.error_code == "PERMISSION_DENIED"
     aws.before = lambda call: None
-    deploying.create(cloud, NAME, package(1), FIRST, say=say)
+    deploying.create(cloud, NAME, package(1), FIRST)
 
 
 def made(aws: Simulated) -> bool:
@@ -225,7 +220,7 @@ def made(aws: Simulated) -> bool:
 def test_a_function_that_never_starts_is_told(aws: Simulated, cloud: Cloud, state: dict, says: str):
     aws.deployment_errors = lambda configuration: configuration.update(state)
     with pytest.raises(DeploymentError, match=says):
-        deploying.create(cloud, NAME, package(1), FIRST, say=say)
+        deploying.create(cloud, NAME, package(1), FIRST)
     aws.deployment_errors = lambda configuration: None
-    deploying.create(cloud, NAME, package(1), FIRST, say=say)
-    assert deploying.describe(cloud, NAME)["traffic"] == "version 1"
+    deploying.create(cloud, NAME, package(1), FIRST)
+    assert describing.describe(cloud, NAME)["traffic"] == "version 1"

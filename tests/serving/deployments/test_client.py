@@ -27,6 +27,7 @@ from sklearn.ensemble import RandomForestRegressor
 from serving.functions.aws_lambda.handler import Handler
 from serving.models import find
 from tests.command import Command
+from tests.logged import logged
 from tests.serving.deployments.simulated import REGION, Cut, Simulated
 
 TARGET = f"aws-lambda:/{REGION}"
@@ -43,6 +44,7 @@ def deployed(aws: Simulated, models: Path) -> Simulated:
     aws.answers = lambda body: json.dumps(handler(json.loads(body), None)).encode()
     done = mlflow("create", "-m", "models:/linear/1", *NEW)
     assert done.exit_code == 0, done.output
+    assert "  all requests go to version 1\n" in done.stderr
     return aws
 
 
@@ -61,6 +63,14 @@ def test_create_deploys_the_package_and_says_so(deployed: Simulated):
     (sent,) = [call.body for call in deployed.calls if call.action == "/2015-03-31/functions" and call.writes]
     code = BytesIO(base64.b64decode(json.loads(sent)["Code"]["ZipFile"]))
     assert "lambda_function.py" in zipfile.ZipFile(code).namelist()
+
+
+def test_a_program_sees_the_steps_by_its_own_logging(aws: Simulated, models: Path, capsys: pytest.CaptureFixture[str]):
+    config = {"create_role": True, "allow_ungated": True}
+    with logged("serving.deployments") as steps:
+        get_deploy_client(TARGET).create_deployment("scores", "models:/linear/1", config=config)
+    assert steps[-1] == "all requests go to version 1"
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -235,11 +245,11 @@ class TestBeforeTheFirstCall:
     @pytest.mark.parametrize(
         ("words", "says"),
         [
-            (["-C", "allow_ungated=true"], "no role for the function to run as"),
+            (["-C", "allow_ungated=true"], "no role for the function"),
             (["-C", "create_role=true"], "version 1 of 'linear' does not pass its gates"),
-            ([*NEW, "-C", "memry=1"], "did you mean memory?"),
+            ([*NEW, "-C", "memry=1"], "did you mean 'memory'?"),
             ([*NEW, "-C", "memory=1"], "option memory: expected a whole number from 128 to 10,240"),
-            ([*NEW, "-C", "subnets=subnet-1"], "a VPC wants both subnets and security_groups"),
+            ([*NEW, "-C", "subnets=subnet-1"], "a VPC needs both subnets and security_groups"),
             ([*NEW, "--flavor", "sklearn"], "a model is deployed by its flavor python_function"),
             ([*NEW, "--endpoint", "prod"], "aws-lambda has no endpoints"),
             ([*NEW, "-C", f"environment=LONG={'x' * 5000}"], "the environment's variables are of"),
@@ -259,7 +269,7 @@ class TestBeforeTheFirstCall:
         done = mlflow("create", "-m", "models:/linear/1", *NEW, name="linear model")
         assert "1 to 64 letters, digits, - and _" in done.stderr
         done = CliRunner().invoke(commands, ["list", "-t", "aws-lambda:/eu-centrl-1"])
-        assert "did you mean eu-central-1?" in done.stderr
+        assert "did you mean 'eu-central-1'?" in done.stderr
 
     def test_no_credentials(self, models: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -268,7 +278,7 @@ class TestBeforeTheFirstCall:
         assert done.exit_code == 1
 
     def test_programs_get_mlflows_exception(self, models: Path):
-        with pytest.raises(MlflowException, match="did you mean memory") as refused:
+        with pytest.raises(MlflowException, match="did you mean 'memory'") as refused:
             get_deploy_client(TARGET).create_deployment("scores", "models:/linear/1", config={"memry": "1"})
         assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
 
@@ -289,7 +299,7 @@ class TestImage:
     def test_without_an_image_it_is_told_how_to_make_one(self, aws: Simulated, tree: str):
         done = mlflow("create", "-m", tree, *NEW)
         assert done.exit_code == 1
-        assert re.search("wants an image .*python -m serving package .*push it to ECR, and give -C image=", done.stderr)
+        assert re.search("needs an image .*python -m serving package .*push it to ECR, and give -C image=", done.stderr)
         assert aws.calls == []
 
     def test_an_image_is_deployed_updated_and_found_again(self, aws: Simulated, tree: str):

@@ -4,7 +4,6 @@ Real are the registry, its watch as a process, the policy file, the ledger, and 
 its own for every transition; the cloud is moto's server.
 """
 
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from registry import ledger, policy, promotion, stages
 from registry.judging import StageJudge
 from registry.policy import Policies
 from registry.stages import PRODUCTION
-from serving.deployments import deploying
+from serving.deployments import describing
 from serving.deployments.aws import connect
 from tests.command import ROOT
 from tests.registry.watching import program, said
@@ -45,14 +44,14 @@ follow:
 
 
 @pytest.fixture
-def policies(models: Path, aws: Simulated, monkeypatch: pytest.MonkeyPatch) -> Policies:
+def policies(models: Path, aws: Simulated, warm_python: Path, monkeypatch: pytest.MonkeyPatch) -> Policies:
     """A policy that redeploys ``linear`` after every transition to Production."""
-    return written(models, monkeypatch, bake=1)
+    return written(models, warm_python, monkeypatch, bake=1)
 
 
-def written(models: Path, monkeypatch: pytest.MonkeyPatch, *, bake: int) -> Policies:
+def written(models: Path, warm_python: Path, monkeypatch: pytest.MonkeyPatch, *, bake: int) -> Policies:
     file = models / "policy.yaml"
-    file.write_text(POLICY.format(python=sys.executable, target=TARGET, bake=bake))
+    file.write_text(POLICY.format(python=warm_python / "python", target=TARGET, bake=bake))
     monkeypatch.setenv("LIFECYCLE_POLICY", str(file))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return policy.read()
@@ -73,7 +72,7 @@ def none_in_a_stage(models: Path) -> None:
 
 def answers_with() -> tuple[str, str]:
     """The model that the deployment answers with, and where its requests go."""
-    found = deploying.describe(connect(REGION), "scores")
+    found = describing.describe(connect(REGION), "scores")
     return found["model_uri"], found["traffic"]
 
 
@@ -142,8 +141,10 @@ def test_a_promotion_in_the_ui_redeploys(policies: Policies, models: Path):
     assert stages.read(clients.connect(), "linear").aliases == {"champion": "2"}
 
 
-def test_a_rollback_in_the_registry_ends_a_trial(models: Path, aws: Simulated, monkeypatch: pytest.MonkeyPatch):
-    policies = written(models, monkeypatch, bake=3600)
+def test_a_rollback_in_the_registry_ends_a_trial(
+    models: Path, aws: Simulated, warm_python: Path, monkeypatch: pytest.MonkeyPatch
+):
+    policies = written(models, warm_python, monkeypatch, bake=3600)
     promote("1", policies, followed=False)
     deployed()
     with ThreadPoolExecutor(1) as beside:

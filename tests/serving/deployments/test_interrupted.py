@@ -8,12 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from serving.deployments import deploying
-from serving.deployments.aws import Cloud
 from serving.deployments.errors import DeploymentError
 from serving.deployments.settings import DeploymentOptions
 from serving.deployments.shifting import Trial
 from tests.effort import some
-from tests.serving.deployments.made import NAME, Time, measured, package
+from tests.serving.deployments.made import NAME, ObservedCloud, Time, measured, package
 from tests.serving.deployments.simulated import Cut, Simulated
 
 FIRST = DeploymentOptions(create_role=True, url=True, tags={"team": "credit"})
@@ -24,27 +23,23 @@ class Died(BaseException):
     """The process is gone."""
 
 
-def say(words: str) -> None:
-    pass
+def create(cloud: ObservedCloud) -> None:
+    deploying.create(cloud, NAME, package(1, reserved=5, provisioned=2), FIRST)
 
 
-def create(cloud: Cloud) -> None:
-    deploying.create(cloud, NAME, package(1, reserved=5, provisioned=2), FIRST, say=say)
+def update(cloud: ObservedCloud) -> None:
+    deploying.update(cloud, NAME, package(2, settings={"MemorySize": 512}), TRIED)
 
 
-def update(cloud: Cloud) -> None:
-    deploying.update(cloud, NAME, package(2, settings={"MemorySize": 512}), TRIED, say=say)
+def roll_back(cloud: ObservedCloud) -> None:
+    deploying.roll_back(cloud, NAME)
 
 
-def roll_back(cloud: Cloud) -> None:
-    deploying.roll_back(cloud, NAME, say=say)
+def delete(cloud: ObservedCloud) -> None:
+    deploying.delete(cloud, NAME, DeploymentOptions(delete_logs=True))
 
 
-def delete(cloud: Cloud) -> None:
-    deploying.delete(cloud, NAME, DeploymentOptions(delete_logs=True), say=say)
-
-
-Command = Callable[[Cloud], None]
+Command = Callable[[ObservedCloud], None]
 #: Each command, and those before it.
 COMMANDS: dict[str, tuple[Command, tuple[Command, ...]]] = {
     "create": (create, ()),
@@ -54,14 +49,14 @@ COMMANDS: dict[str, tuple[Command, tuple[Command, ...]]] = {
 }
 
 
-def prepare(aws: Simulated, cloud: Cloud, before: tuple[Command, ...]) -> None:
+def prepare(aws: Simulated, cloud: ObservedCloud, before: tuple[Command, ...]) -> None:
     aws.reset()
     for command in before:
         command(cloud)
     aws.calls.clear()
 
 
-def undisturbed(aws: Simulated, cloud: Cloud, name: str) -> tuple[dict, int]:
+def undisturbed(aws: Simulated, cloud: ObservedCloud, name: str) -> tuple[dict, int]:
     """What a command leaves that nothing disturbs, and how many calls it makes."""
     command, before = COMMANDS[name]
     prepare(aws, cloud, before)
@@ -73,7 +68,9 @@ def undisturbed(aws: Simulated, cloud: Cloud, name: str) -> tuple[dict, int]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_that_dies_before_any_call_is_finished_by_the_same_again(aws: Simulated, cloud: Cloud, name: str):
+def test_a_command_that_dies_before_any_call_is_finished_by_the_same_again(
+    aws: Simulated, cloud: ObservedCloud, name: str
+):
     command, before = COMMANDS[name]
     expected, count = undisturbed(aws, cloud, name)
     assert count > 5
@@ -95,7 +92,7 @@ def test_a_command_that_dies_before_any_call_is_finished_by_the_same_again(aws: 
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_an_answer_that_is_lost_is_asked_for_again(aws: Simulated, cloud: Cloud, name: str):
+def test_an_answer_that_is_lost_is_asked_for_again(aws: Simulated, cloud: ObservedCloud, name: str):
     command, before = COMMANDS[name]
     expected, _ = undisturbed(aws, cloud, name)
     count = len([call for call in aws.calls if call.writes])
@@ -115,7 +112,7 @@ def test_an_answer_that_is_lost_is_asked_for_again(aws: Simulated, cloud: Cloud,
         assert aws.state() == expected, f"the answer to write {place} of {count} was lost"
 
 
-def test_a_trial_that_dies_while_it_is_taken_back_stays_taken_back(aws: Simulated, cloud: Cloud, passing: Time):
+def test_a_trial_that_dies_while_it_is_taken_back_stays_taken_back(aws: Simulated, cloud: ObservedCloud, passing: Time):
     passing.meanwhile = lambda: measured(aws.address, "2", now=passing.now, requests=20, errors=20)
     prepare(aws, cloud, (create,))
     seen: list[str] = []

@@ -75,7 +75,7 @@ def test_numbers_are_kept_to_the_last_digit():
         (None, "found NoneType"),
         ("{'x': 1}", "the request: the body is not JSON"),
         ([float("inf")], "the request cannot be JSON"),
-        (["x" * (6 * 1024 * 1024)], "Lambda takes 6,291,456: ask in several"),
+        (["x" * (6 * 1024 * 1024)], "Lambda takes 6,291,456: split it into several"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(inputs, says: str):
@@ -100,7 +100,7 @@ class TestAnswers:
 
     @pytest.fixture(autouse=True)
     def deployed(self, aws: Simulated, cloud: Cloud) -> None:
-        deploying.create(cloud, NAME, package(1), DeploymentOptions(create_role=True), say=lambda words: None)
+        deploying.create(cloud, NAME, package(1), DeploymentOptions(create_role=True))
 
     @pytest.mark.parametrize("answer", [{"predictions": [1.5]}, {"prediction": "red"}])
     def test_an_answer_is_given_as_it_is(self, aws: Simulated, cloud: Cloud, answer: dict):
@@ -113,8 +113,8 @@ class TestAnswers:
         [
             (b'{"error_code": "BAD_REQUEST", "message": "row 0: no x"}', "'diabetes' refuses the request: row 0: no x"),
             (b"<html>", "'diabetes' answers 6 bytes that are not JSON"),
-            (b'{"statusCode": 200}', "'diabetes' answers, but not as the contract does"),
-            (b"[1]", "'diabetes' answers, but not as the contract does"),
+            (b'{"statusCode": 200}', "'diabetes' answers, but not in the expected form"),
+            (b"[1]", "'diabetes' answers, but not in the expected form"),
         ],
     )
     def test_any_other_answer_is_an_error_of_one_line(self, aws: Simulated, cloud: Cloud, answer: bytes, says: str):

@@ -3,27 +3,23 @@
 import re
 from collections.abc import Callable
 
-from serving.deployments import deploying
-from serving.deployments.aws import Cloud
+from serving.deployments import deploying, describing
 from serving.deployments.errors import DeploymentError
 from serving.deployments.settings import DeploymentOptions
-from tests.serving.deployments.made import NAME, code, package
+from tests.effort import some
+from tests.serving.deployments.made import NAME, ObservedCloud, code, package
 from tests.serving.deployments.simulated import Simulated
 
 
-def say(words: str) -> None:
-    pass
+def update(cloud: ObservedCloud, number: int) -> None:
+    deploying.update(cloud, NAME, package(number), DeploymentOptions())
 
 
-def update(cloud: Cloud, number: int) -> None:
-    deploying.update(cloud, NAME, package(number), DeploymentOptions(), say=say)
+def create(cloud: ObservedCloud, number: int = 1) -> None:
+    deploying.create(cloud, NAME, package(number), DeploymentOptions(create_role=True))
 
 
-def create(cloud: Cloud, number: int = 1) -> None:
-    deploying.create(cloud, NAME, package(number), DeploymentOptions(create_role=True), say=say)
-
-
-def between(cloud: Cloud, place: int, other) -> list[str]:
+def between(cloud: ObservedCloud, place: int, other) -> list[str]:
     """Let something else happen just before the call of that number; the calls so far."""
     seen: list[str] = []
 
@@ -55,12 +51,13 @@ def assert_whole(aws: Simulated) -> None:
             assert one["CodeSha256"] == code(number).digest, one
 
 
-def test_an_update_between_any_two_calls_of_another_is_never_mixed_with_it(aws: Simulated, cloud: Cloud):
+def test_an_update_between_any_two_calls_of_another_is_never_mixed_with_it(aws: Simulated, cloud: ObservedCloud):
     create(cloud)
     seen = between(cloud, 0, None)
     update(cloud, 2)
     count, outcomes = len(seen), []
-    for place in range(1, count + 1):
+    # In the middle, between what it reads and what it writes, an update is lost.
+    for place in sorted({*some(range(1, count + 1)), count // 2}):
         cloud.observe = lambda call: None
         aws.reset()
         create(cloud)
@@ -70,23 +67,23 @@ def test_an_update_between_any_two_calls_of_another_is_never_mixed_with_it(aws: 
         lost = refused is not None
         cloud.observe = lambda call: None
         assert_whole(aws)
-        found = deploying.describe(cloud, NAME)["model_uri"]
+        found = describing.describe(cloud, NAME)["model_uri"]
         # Whoever ends without an error has had its way, unless the other came after it.
         assert found == "models:/diabetes/3" if lost else found in ("models:/diabetes/2", "models:/diabetes/3")
         outcomes.append(lost)
         update(cloud, 2)
-        assert deploying.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
+        assert describing.describe(cloud, NAME)["model_uri"] == "models:/diabetes/2"
         assert_whole(aws)
     assert any(outcomes)
     assert not all(outcomes)
 
 
-def test_a_create_between_any_two_calls_of_the_same_create_is_no_harm(aws: Simulated, cloud: Cloud):
+def test_a_create_between_any_two_calls_of_the_same_create_is_no_harm(aws: Simulated, cloud: ObservedCloud):
     seen = between(cloud, 0, None)
     create(cloud)
     cloud.observe = lambda call: None
     expected = aws.state()
-    for place in range(1, len(seen) + 1):
+    for place in some(range(1, len(seen) + 1)):
         cloud.observe = lambda call: None
         aws.reset()
         between(cloud, place, lambda: create(cloud))
@@ -95,35 +92,35 @@ def test_a_create_between_any_two_calls_of_the_same_create_is_no_harm(aws: Simul
         assert aws.state() == expected, f"between calls {place - 1} and {place}"
 
 
-def test_of_two_creates_of_different_models_one_is_refused(aws: Simulated, cloud: Cloud):
+def test_of_two_creates_of_different_models_one_is_refused(aws: Simulated, cloud: ObservedCloud):
     seen = between(cloud, 0, None)
     create(cloud)
-    for place in range(2, len(seen) + 1):
+    for place in some(range(2, len(seen) + 1)):
         cloud.observe = lambda call: None
         aws.reset()
         between(cloud, place, lambda: create(cloud, 2))
         refused = refusal(lambda: create(cloud))
-        assert refused is None or re.search("somebody else|is there already", refused.message), refused
+        assert refused is None or re.search("somebody else|exists already", refused.message), refused
         cloud.observe = lambda call: None
         assert_whole(aws)
-        assert deploying.describe(cloud, NAME)["version"] in ("1", "2")
+        assert describing.describe(cloud, NAME)["version"] in ("1", "2")
 
 
-def test_a_rollback_between_any_two_calls_of_an_update_wins_or_is_told(aws: Simulated, cloud: Cloud):
+def test_a_rollback_between_any_two_calls_of_an_update_wins_or_is_told(aws: Simulated, cloud: ObservedCloud):
     create(cloud)
     update(cloud, 2)
     seen = between(cloud, 0, None)
     update(cloud, 3)
-    for place in range(1, len(seen) + 1):
+    for place in some(range(1, len(seen) + 1)):
         cloud.observe = lambda call: None
         aws.reset()
         create(cloud)
         update(cloud, 2)
-        between(cloud, place, lambda: deploying.roll_back(cloud, NAME, say=say))
+        between(cloud, place, lambda: deploying.roll_back(cloud, NAME))
         refused = refusal(lambda: update(cloud, 3))
         assert refused is None or "somebody else moved the traffic" in refused.message, refused
         expected = "models:/diabetes/1" if refused else "models:/diabetes/3"
         cloud.observe = lambda call: None
-        found = deploying.describe(cloud, NAME)["model_uri"]
+        found = describing.describe(cloud, NAME)["model_uri"]
         # A rollback after the last move of the update goes back from it.
         assert found == expected or (place > len(seen) - 3 and found == "models:/diabetes/2"), place

@@ -15,19 +15,19 @@ IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/trees@sha256:{'0'
 @pytest.mark.parametrize(
     ("command", "config", "says"),
     [
-        (CREATE, {"memry": "512"}, "`create` has no option 'memry'; did you mean memory?"),
-        (UPDATE, {"Canary": "0.1"}, "`update` has no option 'Canary'; did you mean canary?"),
+        (CREATE, {"memry": "512"}, "`create` has no option 'memry'; did you mean 'memory'?"),
+        (UPDATE, {"Canary": "0.1"}, "`update` has no option 'Canary'; did you mean 'canary'?"),
         (CREATE, {"canary": "0.1"}, "`create` has no option 'canary'"),
         (DELETE, {"memory": "512"}, "there are: delete_logs, dry_run"),
         (CREATE, {"alarm_topic": "x"}, "alarm_topic is an option of the templates"),
         (CREATE, {"role": "admin"}, "option role: expected a role's ARN, arn:aws:iam::123456789012:role/NAME"),
-        (CREATE, {}, "no role for the function to run as: give -C role=ARN, set AWS_LAMBDA_ROLE"),
+        (CREATE, {}, "no role for the function: give -C role=ARN, set AWS_LAMBDA_ROLE"),
         (CREATE, {"role": ROLE, "create_role": "true"}, "expected role or create_role, found both"),
         (UPDATE, {"canary": "10%"}, "option canary: expected a share between 0 and 1, such as 0.1, found '10%'"),
         (UPDATE, {"canary": "1"}, "expected a share between 0 and 1"),
         (UPDATE, {"canary": "nan"}, "expected a share between 0 and 1"),
         (UPDATE, {"canary": "0.1", "bake": "0"}, "option bake: expected a whole number from 1 to 86,400, found '0'"),
-        (UPDATE, {"bake": "60"}, "bake: of a trial, which canary asks for"),
+        (UPDATE, {"bake": "60"}, "bake: options of a trial; give -C canary"),
         (UPDATE, {"canary": "0.1", "max_p99": "-1"}, "option max_p99: expected a number of at least 0"),
         (UPDATE, {"rollback": "true", "memory": "512"}, "as it was; it takes no memory"),
         (UPDATE, {"rollback": "perhaps"}, "option rollback: expected yes or no, found 'perhaps'"),
@@ -53,14 +53,14 @@ def test_every_command_is_read():
         {"role": ROLE, "url": "true", "memory": "512", "tags": "team=credit, stage=live", "image": IMAGE,
          "environment": "LEVEL=a,b,OTHER=", "reserved_concurrency": "5"},
     )  # fmt: skip
-    assert (created.role, created.url, created.image, created.reserved) == (ROLE, True, IMAGE, 5)
+    assert (created.role, created.url, created.image, created.reserved_concurrency) == (ROLE, True, IMAGE, 5)
     assert created.tags == {"team": "credit", "stage": "live"}
     assert created.environment == {"LEVEL": "a,b", "OTHER": ""}
     assert created.package == {"memory": "512"}
     updated = settings.read(UPDATE, {"canary": "0.1", "max_errors": "0.05", "min_requests": "100", "again": "yes"})
     assert updated.trial == Trial(0.1, 600, Bounds(0.05, None, 100), again=True)
     assert settings.read(UPDATE, None).trial is None
-    assert settings.read(UPDATE, {"reserved_concurrency": "none"}).reserved < 0
+    assert settings.read(UPDATE, {"reserved_concurrency": "none"}).reserved_concurrency < 0
     assert settings.read(DELETE, {"delete_logs": "true"}).delete_logs
     assert settings.read(RUN, {"port": "0"}).port == 0
 

@@ -22,11 +22,15 @@ class Simulated:
     turns : what the next calls are answered with, in place of the model: a status, a body and the type of AWS's error
         (``ThrottlingException``), or of none.
     asked : the bodies that came, as JSON.
+    raw : other bodies that came, with their type and what they accept.
+    kind : the type of the model's answers.
     """
 
     card: Scorecard
     turns: list[tuple[int, bytes, str | None]] = field(default_factory=list)
     asked: list[dict] = field(default_factory=list)
+    raw: list[tuple[str, str, bytes]] = field(default_factory=list)
+    kind: str = "application/json"
     address: str = ""
 
     @property
@@ -50,12 +54,15 @@ class Simulated:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.turns.append((200, content, None))
 
-    def reply(self, path: str, kind: str, body: bytes) -> tuple[int, bytes, str | None]:
+    def reply(self, path: str, kind: str, body: bytes, accept: str = "") -> tuple[int, bytes, str | None]:
         """What a call is answered with: status, body, type of the error."""
         if path != f"/endpoints/{NAME}/invocations":
             said = {"Message": f"Endpoint {path} of account 123456789012 not found."}
             return 400, json.dumps(said).encode(), "ValidationError"
-        self.asked.append(json.loads(body))
+        if kind == "application/json":
+            self.asked.append(json.loads(body))
+        else:
+            self.raw.append((kind, accept, body))
         if self.turns:
             return self.turns.pop(0)
         status, payload = reply(self.card, body, kind)
@@ -75,9 +82,11 @@ def simulated(card: Scorecard) -> Iterator[Simulated]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, content, error = endpoint.reply(self.path, self.headers["Content-Type"], body)
+            status, content, error = endpoint.reply(
+                self.path, self.headers["Content-Type"], body, self.headers.get("Accept", "")
+            )
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "application/json" if error else endpoint.kind)
             self.send_header("Content-Length", str(len(content)))
             if error:
                 self.send_header("x-amzn-errortype", error)

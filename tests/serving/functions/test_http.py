@@ -260,11 +260,14 @@ class TestMetrics:
 
 
 class TestLargeAnswers:
+    ROWS = 7_000
+
     @pytest.fixture(scope="class")
     def many(self) -> bytes:
         card: Scorecard = cases.scorecard("labels")
         row = [True if item.type == BOOLEAN else "a" if item.type == "category" else 30 for item in card.inputs]
-        return json.dumps({"instances": [row] * 30_000, "params": {"output": "explain"}}).encode()
+        # A kilobyte of answer each; Lambda sends six megabytes.
+        return json.dumps({"instances": [row] * self.ROWS, "params": {"output": "explain"}}).encode()
 
     def test_what_lambda_does_not_send_is_refused_by_its_size(self, called: Called, many: bytes) -> None:
         for event in (second, balanced, first):
@@ -278,7 +281,7 @@ class TestLargeAnswers:
         assert (found["statusCode"], found["isBase64Encoded"]) == (200, True)
         assert found["headers"]["Content-Encoding"] == "gzip"
         answer = json.loads(gzip.decompress(base64.b64decode(found["body"])))
-        assert len(answer["predictions"]) == 30_000
+        assert len(answer["predictions"]) == self.ROWS
         plain = called(first(many, content_type="application/json", accept_encoding="gzip"))
         assert plain["statusCode"] == 413  # a REST API passes base64 on as it is
 

@@ -2,7 +2,9 @@
 
 import json
 import socket
+import sys
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +38,8 @@ def live(running: Simulated) -> Simulated:
     """The endpoint, with nothing asked yet."""
     running.turns.clear()
     running.asked.clear()
+    running.raw.clear()
+    running.kind = KIND
     return running
 
 
@@ -111,10 +115,13 @@ def test_answers_are_kept_by_row_and_by_output(live: Simulated, ask: Called) -> 
     assert len(live.asked) == 3
 
 
-def test_what_is_kept_runs_out_and_is_never_more_than_it_may_be(live: Simulated, tmp_path: Path) -> None:
+def test_what_is_kept_runs_out_and_is_never_more_than_it_may_be(
+    live: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ask = Called(tmp_path, {**live.variables, "CACHE_ROWS": "2", "CACHE_SECONDS": "50"})
     now = [0.0]
-    ask.handler.card._clock = lambda: now[0]
+    module = sys.modules[type(ask.handler.card._kept).__module__]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
     ask({"instances": ROWS[:1]})
     now[0] = 49.0
     ask({"instances": ROWS[:1]})
@@ -229,3 +236,56 @@ def test_direct_requests_and_queues_ask_it_too(live: Simulated, ask: Called) -> 
     ask.handler.environment = {**ask.handler.environment, "RESULTS_QUEUE_URL": "http://127.0.0.1:9/queue"}
     found = ask.handler(lambdas.queued({"instances": ROWS[2:3]}), Context)
     assert found == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+
+
+IMAGE = b"\xff\xd8\xff\xe0 no text \x00"
+
+
+@pytest.fixture
+def passing(live: Simulated, tmp_path: Path) -> Called:
+    return Called(tmp_path, {**live.variables, "ACCEPT": "image/jpeg application/x-npy"})
+
+
+def passed(called: Called, body: bytes, **headers: str) -> tuple[int, dict, bytes]:
+    """The status, the headers and the decoded body of an answer."""
+    found = called.handler(second(body, **{"content_type": "image/jpeg", **headers}), Context)
+    content = found["body"].encode()
+    return found["statusCode"], found["headers"], b64decode(content) if found["isBase64Encoded"] else content
+
+
+def test_an_image_goes_to_the_endpoint_and_its_answer_back_as_they_are(live: Simulated, passing: Called) -> None:
+    live.answer(b"\x89PNG \xff")
+    live.kind = "image/png"
+    status, headers, content = passed(passing, IMAGE, accept="image/png")
+    assert (status, headers["Content-Type"], content) == (200, "image/png", b"\x89PNG \xff")
+    assert live.raw == [("image/jpeg", "image/png", IMAGE)]
+    assert "Content-Encoding" not in headers
+
+
+def test_an_image_that_was_asked_before_is_answered_from_the_cache(live: Simulated, passing: Called) -> None:
+    live.answer(b'{"label": 1}')
+    first = passed(passing, IMAGE)
+    assert passed(passing, IMAGE) == first
+    assert len(live.raw) == 1
+    live.answer(b'{"label": 2}')
+    assert passed(passing, IMAGE + b".")[2] == b'{"label": 2}'
+    live.answer(b'{"label": 3}')
+    assert passed(passing, IMAGE, content_type="application/x-npy")[2] == b'{"label": 3}'
+
+
+def test_images_that_are_refused_or_fail_are_told_as_rows_are(live: Simulated, passing: Called) -> None:
+    assert passed(passing, b"")[0] == 400
+    assert passed(passing, b"x" * 4_500_001)[0] == 413
+    assert passed(passing, IMAGE, content_type="image/gif")[0] == 415
+    assert live.raw == []
+    live.error("ModelError", 424, OriginalStatusCode=400)
+    assert passed(passing, IMAGE)[0] == 400
+    for _ in range(3):
+        live.error("ServiceUnavailable", 503)
+    status, headers, content = passed(passing, IMAGE)
+    assert (status, headers["Content-Type"]) == (503, KIND)
+    assert json.loads(content)["error_code"] == "TEMPORARILY_UNAVAILABLE"
+
+
+def test_without_the_setting_an_image_is_refused(live: Simulated, ask: Called) -> None:
+    assert passed(ask, IMAGE)[0] == 415

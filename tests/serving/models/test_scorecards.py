@@ -7,9 +7,11 @@ import tempfile
 from pathlib import Path
 
 import mlflow
+import mlflow.statsmodels
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.formula.api
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import RandomForestClassifier
@@ -128,6 +130,18 @@ def test_a_step_that_cannot_be_said_is_named_with_what_to_do_instead(tmp_path: P
     assert str(caught.value).count("mlflow models serve") == 1
 
 
+def test_a_model_of_statsmodels_has_one(tmp_path: Path) -> None:
+    table = NUMBERS.astype(float).assign(target=np.arange(len(NUMBERS)) * 1.5)
+    results = statsmodels.formula.api.ols('target ~ age + np.log1p(Q("income, monthly") ** 2)', table).fit()
+    uri = str(tmp_path / "model")
+    signature = infer_signature(table[list(NUMBERS)], results.predict(table))
+    mlflow.statsmodels.save_model(results, uri, signature=signature, pip_requirements=["mlflow", "statsmodels"])
+
+    card = models.find(uri).portable()
+
+    assert card.predict(table) == pytest.approx(mlflow.pyfunc.load_model(uri).predict(table[list(NUMBERS)]), rel=1e-9)
+
+
 def test_a_model_of_another_library_is_refused(tmp_path: Path) -> None:
     class Doubles(mlflow.pyfunc.PythonModel):
         def predict(self, context, model_input: list[float], params=None) -> list[float]:
@@ -136,7 +150,9 @@ def test_a_model_of_another_library_is_refused(tmp_path: Path) -> None:
     uri = str(tmp_path / "model")
     mlflow.pyfunc.save_model(uri, python_model=Doubles(), pip_requirements=["mlflow"])
 
-    with pytest.raises(ServingError, match="no sklearn flavor to make one of; serve it with `mlflow models serve`"):
+    with pytest.raises(
+        ServingError, match="no sklearn or statsmodels flavor to make one of; serve it with `serve --pyfunc yes`"
+    ):
         models.find(uri).portable()
 
 
@@ -187,14 +203,16 @@ class Gone:
 
 
 def _away():
-    raise ModuleNotFoundError("No module named 'gone'")
+    raise ModuleNotFoundError("No module named 'gone'", name="gone")
 
 
 def test_a_model_that_does_not_load_here_says_what_to_install(tmp_path: Path) -> None:
     fitted, table = LOGGED["a bare estimator"]
     uri = save(tmp_path / "model", fitted, table, serialization="pickle")
     (tmp_path / "model" / "model.pkl").write_bytes(pickle.dumps(Gone()))
-    with pytest.raises(ServingError, match=r"cannot be loaded \(\w+: .*; install what its requirements.txt lists"):
+    with pytest.raises(
+        ServingError, match=r"cannot be loaded: it needs the module 'gone', which is not here, and its "
+    ):
         models.find(uri).portable()
 
     (tmp_path / "model" / "MLmodel").write_text("flavors: [\n")
@@ -235,7 +253,7 @@ def test_every_command_has_the_same_answer(tracking: str, tmp_path: Path) -> Non
 
     def kept(uri: str) -> Scorecard | None:
         """What evaluation says the version has."""
-        return versions.fetch(connect(), uri, tmp_path / uri.replace("/", "_")).scorecard
+        return versions.fetch(connect(), uri, tmp_path / uri.replace("/", "_")).model.scorecard
 
     assert portable("models:/ours/1") == {card.digest}
     assert admission.admit(cache, models.find("models:/ours/1"), "1", called="version 1").card == card.digest
@@ -244,7 +262,10 @@ def test_every_command_has_the_same_answer(tracking: str, tmp_path: Path) -> Non
     assert len(portable("models:/theirs/1")) == 1
     assert models.find("models:/theirs/1").scorecard is None
     assert kept("models:/theirs/1") is None
-    with pytest.raises(admission.Unservable, match=r"^version 1 has no scorecard; .* -m models:/theirs/1`$"):
+    with pytest.raises(
+        admission.Unservable,
+        match=r"^version 1 has no scorecard; .* evaluate --model models:/theirs/1 .* -m models:/theirs/1`$",
+    ):
         admission.admit(cache, models.find("models:/theirs/1"), "1", called="version 1")
 
 

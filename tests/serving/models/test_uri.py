@@ -195,10 +195,15 @@ def test_an_object_store_is_asked_without_a_registry(
     }
     with pytest.raises(RegistryError, match=r"^s3://uris/nothing cannot be fetched: there is no file"):
         _ = models.find("s3://uris/nothing").scorecard
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    s3_artifact_repo._cached_get_s3_client.cache_clear()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with pytest.raises(RegistryError, match=r"^s3://uris/a/model cannot be fetched: the artifact store refused: "):
+        _ = models.find("s3://uris/a/model").scorecard
 
 
 def test_one_name_means_another_model_in_another_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with stores.tracking_server(tmp_path, options=["--enable-workspaces"]) as address:
+    with stores.tracking_server(tmp_path, env={"MLFLOW_ENABLE_WORKSPACES": "true"}) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         logged: dict[str, Logged] = {}
         for number, workspace in enumerate(("red", "white")):

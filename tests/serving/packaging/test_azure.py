@@ -58,8 +58,8 @@ def test_keys_are_settings_of_the_app_and_an_open_app_is_told(tmp_path: Path) ->
     keyed = made.plan(model, TARGET, auth="anonymous", api_keys=made.KEY_DIGEST)
     assert keyed.environment["API_KEYS"] == made.KEY_DIGEST
     assert any(f"API_KEYS={made.KEY_DIGEST}" in command for command in keyed.commands)
-    assert not any("whoever has the address" in note for note in keyed.notes)
-    assert any("whoever has the address" in note for note in made.plan(model, TARGET, auth="anonymous").notes)
+    assert not any("anyone with the URL" in note for note in keyed.notes)
+    assert any("anyone with the URL" in note for note in made.plan(model, TARGET, auth="anonymous").notes)
     with pytest.raises(ServingError, match="64 hexadecimal digits"):
         made.plan(model, TARGET, api_keys=made.KEY)
 

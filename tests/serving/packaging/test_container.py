@@ -9,10 +9,11 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import ColSpec, Schema
 
 from serving import packaging
+from serving.contract import RequestError
 from serving.errors import ServingError
 from serving.functions.pyfunc import Pyfunc
 from serving.packaging import emulator
@@ -88,8 +89,8 @@ def test_the_image_answers_by_the_contract(function: emulator.RunningFunction) -
         ({"dataframe_records": [{"age": 20.0, "visits": 1}, {"age": "x", "visits": 1}]}, "row 1, column 'age'"),
         ({"dataframe_records": [{"age": 20.0, "visits": 1.5}]}, "expected a whole number"),
         ({"dataframe_records": [{"age": 20.0, "visits": None}]}, "a value is required"),
-        ({"dataframe_records": [{"age": 1.0, "visits": 1}], "params": {"output": "probabilities"}}, "no probabilities"),
-        ({"dataframe_records": [{"age": 1.0, "visits": 1}], "params": {"output": "explain"}}, "no explanation"),
+        ({"X": [1.0, 1], "params": {"output": "probabilities"}}, "predictions alone"),
+        ({"X": [1.0, 1], "params": {"output": "explain"}}, "predictions alone"),
         ({"nothing": 1}, "expected one of the keys"),
     ],
 )
@@ -109,36 +110,64 @@ class Doubled(mlflow.pyfunc.PythonModel):
         return self.form(model_input["x"] * 2)
 
 
+ROWS = [{"y": 3.0}, {"y": 4.0}]
+
+
 @pytest.mark.parametrize(
-    "form", [np.asarray, pd.Series, list, lambda x: pd.DataFrame({"y": x}), lambda x: np.asarray(x).reshape(-1, 1)]
+    ("form", "answers"),
+    [
+        (np.asarray, [3.0, 4.0]),
+        (pd.Series, [{"x": 3.0}, {"x": 4.0}]),
+        (list, [3.0, 4.0]),
+        (lambda x: pd.DataFrame({"y": x}), ROWS),
+        (lambda x: np.asarray(x).reshape(-1, 1), [[3.0], [4.0]]),
+    ],
 )
-def test_any_form_of_answer_is_a_list(form, tmp_path: Path) -> None:
-    mlflow.pyfunc.save_model(
-        tmp_path / "m",
-        python_model=Doubled(form),
-        signature=infer_signature(pd.DataFrame({"x": [1.0]})),
-        pip_requirements=[],
-    )
-    called = Called(Pyfunc(mlflow.pyfunc.load_model(str(tmp_path / "m"))))
-    assert called({"X": [[1.5], [2.0]]}) == {"prediction": [3.0, 4.0]}
-    assert called({"X": [1.5]}) == {"prediction": 3.0}
+def test_any_form_of_answer_is_what_mlflow_makes_of_it(form, answers: list, tmp_path: Path) -> None:
+    called = function_of(Doubled(form), tmp_path, pd.DataFrame({"x": [1.0]}))
+    assert called({"X": [[1.5], [2.0]]}) == {"prediction": answers}
+    assert called({"X": [1.5]}) == {"prediction": answers[0]}
+    assert called({"dataframe_records": [{"x": 1.5}, {"x": 2.0}]}) == {"predictions": answers}
 
 
-def test_optional_columns_and_types() -> None:
-    class Model:
-        class metadata:
-            @staticmethod
-            def get_input_schema():
-                return Schema([ColSpec("string", "s"), ColSpec("boolean", "b"), ColSpec("float", "f", required=False)])
+class Described(mlflow.pyfunc.PythonModel):
+    """Answers with the values that it is given, and their types."""
 
-        @staticmethod
-        def predict(table):
-            assert table["b"].dtype == bool
-            return ["/".join(map(str, row)) for row in table.to_numpy().tolist()]
+    def predict(self, context, model_input, params=None):
+        assert model_input["b"].dtype == bool
+        return ["/".join(map(str, row)) for row in model_input.to_numpy().tolist()]
 
-    called = Called(Pyfunc(Model))
+
+def test_optional_columns_and_types(tmp_path: Path) -> None:
+    inputs = Schema([ColSpec("string", "s"), ColSpec("boolean", "b"), ColSpec("float", "f", required=False)])
+    called = function_of(Described(), tmp_path, ModelSignature(inputs))
     assert called({"inputs": {"s": ["a"], "b": [1]}}) == {"predictions": ["a/True"]}
     assert called({"inputs": {"s": ["a"], "b": [False], "f": [1.5]}}) == {"predictions": ["a/False/1.5"]}
+    assert called.handler.card.predict_row({"s": "a", "b": "true"}) == "a/True"
+
+
+class Summed(mlflow.pyfunc.PythonModel):
+    """Sums each row of an array, or fails."""
+
+    def predict(self, context, model_input, params=None):
+        return np.asarray(model_input, dtype=float).sum(axis=1)
+
+
+@pytest.mark.parametrize("example", [np.array([[1.0, 2.0]]), None])
+def test_tensors_and_models_without_a_signature(example, tmp_path: Path) -> None:
+    called = function_of(Summed(), tmp_path, example)
+    assert called({"instances": [[1.0, 2.0], [3.0, 4.5]]}) == {"predictions": [3.0, 7.5]}
+    found = called({"instances": [["x", 2.0]]})
+    assert found["error_code"] == ("INTERNAL_ERROR" if example is None else "INVALID_PARAMETER_VALUE")
+    with pytest.raises(RequestError, match="found rows of named columns"):
+        called.handler.card.predict_row({"x": 1.0})
+
+
+def function_of(model: mlflow.pyfunc.PythonModel, folder: Path, given) -> Called:
+    """The function of a model with a signature, an example to infer one from, or none."""
+    signature = given if given is None or isinstance(given, ModelSignature) else infer_signature(given)
+    mlflow.pyfunc.save_model(folder / "m", python_model=model, signature=signature, pip_requirements=[])
+    return Called(Pyfunc(mlflow.pyfunc.load_model(str(folder / "m"))))
 
 
 class TestRefused:

@@ -256,7 +256,7 @@ def test_what_it_installs_is_what_is_tested_here_each_with_its_hashes() -> None:
 def test_it_carries_the_server_and_no_more(context: Path) -> None:
     carried = {str(path.relative_to(context)) for path in context.rglob("*.py")}
     assert {"serving/server/worker.py", "serving/scorecard/tables.py", "registry/cli/commands.py"} <= carried
-    for part in ("compiler", "exports", "packaging", "deployments", "functions", "ledger"):
+    for part in ("compiler", "exports", "packaging", "deployments", "aws_lambda", "ledger"):
         assert not any(part in Path(name).parts for name in carried), part
     assert not any(path.name == "__pycache__" for path in context.rglob("*"))
     about = (context / "model" / "made" / "MLmodel").read_text()

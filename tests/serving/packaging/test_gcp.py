@@ -55,14 +55,14 @@ def test_the_command_is_googles_own_and_says_all_settings(tmp_path: Path) -> Non
     script = f"gcloud() {{ printf '%s\\n' \"$@\"; }}; {command}"
     said = subprocess.run(["sh", "-c", script], capture_output=True, text=True)
     assert said.stdout.splitlines() == words[1:]
-    assert not any("whoever has the address" in note for note in plan.notes)
+    assert not any("anyone with the URL" in note for note in plan.notes)
 
 
 def test_by_default_google_asks_who_it_is(tmp_path: Path) -> None:
     plan = made.plan(made.model(tmp_path), TARGET)
     assert "--no-allow-unauthenticated" in plan.commands[0]
     assert any("without roles" in note for note in plan.notes)
-    assert any("whoever has the address" in note for note in made.plan(made.model(tmp_path), TARGET, open="yes").notes)
+    assert any("anyone with the URL" in note for note in made.plan(made.model(tmp_path), TARGET, open="yes").notes)
 
 
 def test_no_more_instances_are_started_than_there_may_be(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_keys_are_a_secrets(tmp_path: Path) -> None:
     assert {"name": "SERVING_OPEN", "value": "yes"} in container["env"]
     assert [one["name"] for one in pod(opened)["volumes"]] == ["tmp"]
     assert not any("secret" in command for command in plan.commands)
-    assert any("whoever reaches the Service" in note for note in plan.notes)
+    assert any("anyone who reaches the Service" in note for note in plan.notes)
 
 
 def test_further_namespaces_may_ask(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_the_worker_has_what_the_pod_has_but_for_what_is_beside_it(
 def test_an_image_that_may_change_is_told(tmp_path: Path) -> None:
     for image, told in ((IMAGE, False), ("made", True), ("host:5000/made", True), ("made:latest", True)):
         plan, _ = planned(tmp_path, image=image)
-        assert any("no tag that stays" in note for note in plan.notes) == told
+        assert any("no fixed tag" in note for note in plan.notes) == told
     digest = "made@sha256:" + "ab" * 32
     assert not any("no tag" in note for note in planned(tmp_path, image=digest)[0].notes)
 

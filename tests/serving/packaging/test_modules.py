@@ -26,7 +26,7 @@ from tests.serving.scorecard import generated
 
 REQUESTS = [*cases.good(), *cases.bad()]
 #: What Python compiles of a package before its first answer: 1,000 lines of code take about 8 ms.
-MOST_LINES, MOST_MODULES = 1_750, 23
+MOST_LINES, MOST_MODULES = 1_775, 24
 OWN = "{}.{}".format(*sys.version_info)
 
 
@@ -125,7 +125,8 @@ def statements(source: str) -> list[tuple[int, str]]:
 
 
 def test_a_stripped_module_means_the_same_on_the_same_lines() -> None:
-    sources = sorted(Path(serving.__file__).parent.rglob("*.py"))
+    parts = ("contract", "functions", "scorecard")
+    sources = [file for part in parts for file in sorted((Path(serving.__file__).parent / part).rglob("*.py"))]
     assert len(sources) > 50
     for file in sources:
         source = file.read_text(encoding="utf-8")

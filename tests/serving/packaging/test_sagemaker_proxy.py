@@ -125,7 +125,7 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, options: dict[str,
 def test_the_function_waits_longer_than_all_tries(tmp_path: Path) -> None:
     plan = made.plan(made.model(tmp_path), TARGET, endpoint="live", endpoint_timeout="30", front="http-api")
     assert plan.settings["Timeout"] == 96
-    assert any("HTTP API waits for 30 s" in note for note in plan.notes)
+    assert any("HTTP API times out after 30 s" in note for note in plan.notes)
     assert made.plan(made.model(tmp_path), TARGET, endpoint="live").settings["Timeout"] == 29
 
 
@@ -168,5 +168,5 @@ def test_a_model_that_does_not_say_its_columns_is_refused(tmp_path: Path) -> Non
     folder = tmp_path / "model"
     model = RandomForestRegressor(n_estimators=1).fit([[0.0], [1.0]], [0.0, 1.0])
     mlflow.sklearn.save_model(model, folder, **SAVED)
-    with pytest.raises(ServingError, match="cannot be proxied: the model has no signature of named columns"):
+    with pytest.raises(ServingError, match="cannot be proxied: its signature has no named columns"):
         sagemaker_proxy.contract(made.unsaid(folder))

@@ -13,7 +13,12 @@ from tests.serving.packaging import made
 from tests.serving.server import servers
 
 #: What each has to be told.
-NEEDED = {"sagemaker-proxy": {"endpoint": "live"}, "kubernetes": {"image": "registry.example/made:3"}}
+NEEDED = {
+    "sagemaker-proxy": {"endpoint": "live"},
+    "kubernetes": {"image": "registry.example/made:3"},
+    "azure-ml": {"image": "team.azurecr.io/made:3"},
+    "vertex-ai": {"image": "europe-west1-docker.pkg.dev/our-project/models/made:3"},
+}
 OTHERS = [name for name in TARGETS if name != "aws-lambda"]
 
 
@@ -67,11 +72,11 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(target: str, folder: Path, 
 
 @pytest.mark.parametrize("target", OTHERS)
 def test_an_unknown_option_is_told_which_there_are(target: str, folder: Path) -> None:
-    with pytest.raises(ServingError, match=rf"{target} has no option 'nmae'; did you mean name\?"):
+    with pytest.raises(ServingError, match=rf"{target} has no option 'nmae'; did you mean 'name'\?"):
         made.plan(made.model(folder), target, nmae="x")
 
 
-@pytest.mark.parametrize("target", [name for name in OTHERS if name != "sagemaker-proxy"])
+@pytest.mark.parametrize("target", ["azure-functions", "gcp-functions", "kubernetes"])
 def test_a_model_without_a_scorecard_is_refused_with_what_to_do(target: str, folder: Path) -> None:
     with pytest.raises(ServingError, match=r"models:/forest/1 has no scorecard \(it is a forest\)"):
         made.plan(made.unsaid(folder), target, **NEEDED.get(target, {}))

@@ -16,7 +16,8 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[str], databases
 
         def get(dialect: str) -> databases.Database:
             if dialect not in found:
-                url = request.getfixturevalue("postgresql") if dialect == "postgres" else ""
+                server = {"postgres": "postgresql", "mariadb": "mariadb"}.get(dialect)
+                url = request.getfixturevalue(server) if server else ""
                 found[dialect] = stack.enter_context(databases.opened(dialect, url))
             return found[dialect]
 

@@ -8,21 +8,27 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 import psycopg
+import pymysql
 import sqlglot
+from sqlalchemy.engine import make_url
 from sqlglot import exp
 
 from serving.scorecard import InputError, Scorecard, document, exports
+from serving.scorecard.exports import sql
 
 #: What a column of an input's type is declared as.
 TYPES = {
     "duckdb": {"number": "DOUBLE", "category": "VARCHAR", "boolean": "BOOLEAN"},
     "postgres": {"number": "DOUBLE PRECISION", "category": "TEXT", "boolean": "BOOLEAN"},
     "sqlite": {"number": "REAL", "category": "TEXT", "boolean": "INTEGER"},
+    "mariadb": {"number": "DOUBLE", "category": "TEXT", "boolean": "DOUBLE"},
 }
+#: Dialects that sqlglot knows under another name.
+GRAMMARS = {"mariadb": "mysql"}
 
 
 def quoted(name: str, dialect: str) -> str:
-    return exp.to_identifier(name, quoted=True).sql(dialect=dialect)
+    return exp.to_identifier(name, quoted=True).sql(dialect=GRAMMARS.get(dialect, dialect))
 
 
 class Database:
@@ -38,6 +44,10 @@ class Database:
             # Without parameters psycopg takes the text as it is, with its per cent signs.
             cursor.executemany(text, rows) if rows else cursor.execute(text.encode())
             return cursor.fetchall() if cursor.description else []
+        if self.dialect == "mariadb":
+            with self.connection.cursor() as cursor:
+                cursor.executemany(text.replace("%", "%%").replace("%%s", "%s"), rows) if rows else cursor.execute(text)
+                return list(cursor.fetchall())
         if rows is not None:
             if rows:
                 self.connection.executemany(text, rows)
@@ -50,17 +60,24 @@ class Database:
         self.run(f"DROP TABLE IF EXISTS {quoted(name, self.dialect)}")
         self.run(f"CREATE TABLE {quoted(name, self.dialect)} ({listed})")
         postgres = self.dialect == "postgres"
-        marks = ", ".join(f"CAST(%s AS {kind})" if postgres else "?" for kind in columns.values())
+        mark = "%s" if self.dialect == "mariadb" else "?"
+        marks = ", ".join(f"CAST(%s AS {kind})" if postgres else mark for kind in columns.values())
         self.run(f"INSERT INTO {quoted(name, self.dialect)} VALUES ({marks})", rows)
 
 
 @contextlib.contextmanager
 def opened(dialect: str, url: str = "") -> Iterator[Database]:
-    """A database of its own; ``url`` is that of PostgreSQL's."""
+    """A database of its own; ``url`` is that of PostgreSQL's or MariaDB's."""
     if dialect == "duckdb":
         connection = duckdb.connect(config={"threads": 1})
     elif dialect == "sqlite":
         connection = sqlite3.connect(":memory:")
+    elif dialect == "mariadb":
+        given = make_url(url)
+        connection = pymysql.connect(
+            host=given.host, port=given.port or 0, user=given.username, password=given.password or "",
+            database=given.database, charset="utf8mb4", autocommit=True,
+        )  # fmt: skip
     else:
         connection = psycopg.connect(url, autocommit=True)
     with contextlib.closing(connection):
@@ -84,8 +101,13 @@ def answers(card: Scorecard, database: Database, rows: Sequence[dict], types: di
     values = [(number, *(_cell(row.get(item.name), item) for item in card.inputs)) for number, row in enumerate(rows)]
     database.table("rows", columns, values)
     text = exports.write(card, "sql", dialect=database.dialect, table="rows", keep=[place])
-    assert sqlglot.parse_one(text, dialect=database.dialect)
+    assert sqlglot.parse_one(text, dialect=GRAMMARS.get(database.dialect, database.dialect))
     found = sorted(database.run(text))
+    if database.dialect == "duckdb":
+        # Of a table whose types are known, another SELECT is written: it says the same.
+        known = {name: kind for name, kind, *_ in database.run("DESCRIBE rows")}
+        text = sql.write(card, dialect="duckdb", table="rows", keep=[place], types=known)
+        assert sorted(database.run(text)) == found
     assert [row[0] for row in found] == list(range(len(rows)))
     return [read(card, row[1:]) for row in found]
 

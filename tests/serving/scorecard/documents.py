@@ -1,6 +1,7 @@
 """Scorecards that no pipeline gave, drawn by hypothesis: every step in every place where a document may have it."""
 
 import math
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -80,14 +81,20 @@ def rows(scorecard: Scorecard):
 
 
 def _column(draw, name, inputs, kinds, columns) -> None:
-    choice = draw(st.integers(0, 9))
+    choice = draw(st.integers(0, 10))
     numeric = [other for other, kind in kinds.items() if kind == "number"]
     if choice == 0 and numeric:
         columns.append({"name": name, "product": draw(st.lists(st.sampled_from(numeric), max_size=3))})
         kinds[name] = "number"
         return
+    if choice == 1 and numeric:
+        summed = draw(st.lists(st.sampled_from(numeric), max_size=4))
+        weights = [draw(CONSTANTS) for _ in summed]
+        columns.append({"name": name, "combine": summed, "weights": weights, "offset": draw(CONSTANTS)})
+        kinds[name] = "number"
+        return
     item: dict
-    if choice <= 3 and kinds:
+    if choice <= 4 and kinds:
         source = draw(st.sampled_from(sorted(kinds)))
         item, kind = {"column": source}, kinds[source]
     else:
@@ -126,7 +133,7 @@ def _step(draw, kind) -> tuple[dict, str]:
     name = draw(
         st.sampled_from(
             ("impute", "impute", "replace", "is", "add", "subtract", "multiply", "divide", "clip", "function", "bin")
-            + ("function", "box_cox", "yeo_johnson", "inverse_box_cox", "inverse_yeo_johnson", "lookup")
+            + ("function", "box_cox", "yeo_johnson", "inverse_box_cox", "inverse_yeo_johnson", "lookup", "piecewise")
         )
     )
     if name in ("impute", "add", "subtract", "multiply", "divide"):
@@ -143,6 +150,10 @@ def _step(draw, kind) -> tuple[dict, str]:
         return {name: sorted(draw(st.lists(CONSTANTS, max_size=4)))}, kind
     if name == "lookup":
         return {name: _lookup(draw, (None, 0.0, 1.0, 2.0, -1.0, 7.0))}, kind
+    if name == "piecewise":
+        edges = sorted(draw(st.lists(CONSTANTS, max_size=3)))
+        rows = [draw(st.lists(CONSTANTS, max_size=4)) for _ in range(len(edges) + 1)]
+        return {name: {"edges": edges, "origins": [draw(CONSTANTS) for _ in rows], "coefficients": rows}}, kind
     return {name: draw(st.sampled_from((0.0, 2.0, 0.5, -0.7, 1e-20)))}, kind
 
 
@@ -158,12 +169,10 @@ def _model(draw, numeric) -> tuple[dict, dict | None, str]:
     links = nodes.LINKS[task]
     link = draw(st.sampled_from(links))
     several = task == "classification" and (
-        link in ("softmax", "one-vs-rest") or (link == "none" and draw(st.booleans()))
+        link in ("softmax", "one-vs-rest") or (link in ("none", "isotonic", "clipped") and draw(st.booleans()))
     )
     outputs = draw(st.integers(2, 3)) if several else 1
-    calibration = None
-    if link in ("logistic", "one-vs-rest") and draw(st.booleans()):
-        calibration = [{"slope": draw(CONSTANTS), "offset": draw(CONSTANTS)} for _ in range(outputs)]
+    calibration = _calibration(draw, link, outputs)
     target = []
     if task == "regression":
         for _ in range(draw(st.integers(0, 2))):
@@ -171,6 +180,8 @@ def _model(draw, numeric) -> tuple[dict, dict | None, str]:
             target += [step] if steps.STEPS[next(iter(step))] in steps.TARGET_STEPS else []
     model = {"link": link, "calibration": calibration, "target": target}
     weights = st.sampled_from((0.0, 0.5, -1.0, 2.5))
+    if task == "classification" and draw(st.integers(0, 3)) == 0:
+        return _ensemble(draw, chosen, target)
     if draw(st.integers(0, 4)) == 0 and chosen:
         units = draw(st.integers(1, 3))
         layers = []
@@ -183,6 +194,49 @@ def _model(draw, numeric) -> tuple[dict, dict | None, str]:
         terms = [{"column": name, "weights": [draw(weights) for _ in range(outputs)]} for name in chosen]
         model = {"kind": "linear", **model, "intercepts": [draw(CONSTANTS) for _ in range(outputs)], "terms": terms}
     return model, _decision(draw, task, outputs, link), task
+
+
+def _calibration(draw, link, outputs) -> list | None:
+    if link == "isotonic":
+        return [{"piecewise": _curve(draw)} for _ in range(outputs)]
+    if link in ("logistic", "one-vs-rest") and draw(st.booleans()):
+        return [{"slope": draw(CONSTANTS), "offset": draw(CONSTANTS)} for _ in range(outputs)]
+    return None
+
+
+def _curve(draw) -> dict:
+    edges = sorted(draw(st.sets(CONSTANTS, max_size=3)))
+    levels = st.sampled_from((0.0, 0.25, 0.5, 1.0))
+    lines = []
+    for low, high in pairwise(edges):
+        first, last = draw(levels), draw(levels)
+        lines.append([first, (last - first) / (high - low)])
+    ends = [[draw(levels)] for _ in range(2 if edges else 1)]
+    origins = [0.0, *edges[:-1], 0.0] if edges else [0.0]
+    return {"edges": edges, "origins": origins, "coefficients": [ends[0], *lines, *ends[1:]]}
+
+
+def _ensemble(draw, chosen, target) -> tuple[dict, dict | None, str]:
+    classes = draw(st.integers(2, 3))
+    links = ("softmax", "isotonic", "clipped", "logistic" if classes == 2 else "one-vs-rest")
+    members, outputs = [], 0
+    for _ in range(draw(st.integers(1, 3))):
+        link = draw(st.sampled_from(links))
+        scores = 1 if classes == 2 and link != "softmax" else classes
+        calibration = _calibration(draw, link, scores)
+        members.append(
+            {"link": link, "calibration": calibration, "weight": draw(st.sampled_from((1.0, 1.0, 0.5, 3.0)))}
+        )
+        outputs += scores
+    weights = st.sampled_from((0.0, 0.5, -1.0, 2.5))
+    terms = [{"column": name, "weights": [draw(weights) for _ in range(outputs)]} for name in chosen]
+    intercepts = [draw(CONSTANTS) for _ in range(outputs)]
+    model = {"kind": "ensemble", "link": "mean", "calibration": None, "target": target}
+    model |= {"intercepts": intercepts, "terms": terms, "members": members}
+    decision = _decision(draw, "classification", classes if classes > 2 else 1, "mean")
+    if decision and decision["threshold"]:
+        decision["threshold"]["on"] = "probability"
+    return model, decision, "classification"
 
 
 def _decision(draw, task, outputs, link) -> dict | None:

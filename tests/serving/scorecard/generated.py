@@ -7,6 +7,9 @@ import pandas as pd
 from hypothesis import strategies as st
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
     ElasticNet,
@@ -15,12 +18,15 @@ from sklearn.linear_model import (
     Lasso,
     LinearRegression,
     LogisticRegression,
+    PassiveAggressiveClassifier,
+    PassiveAggressiveRegressor,
     PoissonRegressor,
     Ridge,
+    RidgeClassifier,
     SGDClassifier,
     TweedieRegressor,
 )
-from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
@@ -33,10 +39,13 @@ from sklearn.preprocessing import (
     OrdinalEncoder,
     PolynomialFeatures,
     PowerTransformer,
+    QuantileTransformer,
     RobustScaler,
+    SplineTransformer,
     StandardScaler,
+    TargetEncoder,
 )
-from sklearn.svm import LinearSVC, LinearSVR
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 NAMES = (
     *("age", "a b", "x.y", "it's", 'quo"te', "été", "new\nline", "a = b", "1", "age (2)", "__class__", "{x}"),
@@ -74,6 +83,12 @@ def number_steps(draw) -> list:
                 Pipeline([("positive", FunctionTransformer(np.abs)), ("log", FunctionTransformer(np.log1p))]),
                 KBinsDiscretizer(3, encode="onehot-dense", quantile_method="averaged_inverted_cdf"),
                 KBinsDiscretizer(4, encode="ordinal", strategy="uniform"),
+                SplineTransformer(4, extrapolation="linear"),
+                SplineTransformer(3, degree=2, knots="quantile", extrapolation="continue", include_bias=False),
+                SplineTransformer(degree=1, extrapolation="error"),
+                QuantileTransformer(n_quantiles=10, subsample=None),
+                PCA(whiten=True, svd_solver="full"),
+                TruncatedSVD(1, random_state=0),
             )
         )
     )
@@ -112,6 +127,9 @@ def category_steps(draw) -> list:
             )
         )
         return steps
+    if draw(st.integers(0, 3)) == 0:
+        steps.append(("encode", TargetEncoder(target_type="continuous", random_state=0)))
+        return steps
     rare = draw(st.sampled_from(({}, {"min_frequency": 0.1}, {"max_categories": 3}, {"min_frequency": 4})))
     unknown = draw(st.sampled_from(("ignore", "error", "infrequent_if_exist")))
     drop = draw(st.sampled_from((None, "first", "if_binary")))
@@ -134,6 +152,10 @@ REGRESSORS = (
     GammaRegressor(),
     TweedieRegressor(power=1.5),
     TweedieRegressor(power=0),
+    TweedieRegressor(power=1.5, link="identity"),
+    PassiveAggressiveRegressor(max_iter=50, random_state=0),
+    SVR(kernel="linear", max_iter=500),
+    VotingRegressor([("ridge", Ridge()), ("lasso", Lasso())], weights=[1, 3]),
     MLPRegressor(hidden_layer_sizes=(4,), max_iter=15, random_state=0),
     MLPRegressor(hidden_layer_sizes=(3, 2), activation="tanh", max_iter=15, random_state=0),
     MLPRegressor(loss="poisson", hidden_layer_sizes=(3,), max_iter=15, random_state=0),
@@ -151,6 +173,19 @@ CLASSIFIERS = (
     MLPClassifier(hidden_layer_sizes=(3, 3), activation="logistic", max_iter=15, random_state=0),
     SGDClassifier(loss="log_loss", random_state=0, max_iter=50),
     OneVsRestClassifier(LogisticRegression(solver="liblinear")),
+    CalibratedClassifierCV(Pipeline([("s", StandardScaler()), ("m", LinearSVC(max_iter=200, random_state=0))]), cv=2),
+    CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2),
+    CalibratedClassifierCV(LogisticRegression(), method="isotonic", ensemble=False, cv=2),
+    CalibratedClassifierCV(LogisticRegression(), method="temperature", cv=2),
+    SGDClassifier(loss="modified_huber", random_state=0, max_iter=50),
+    PassiveAggressiveClassifier(max_iter=50, random_state=0),
+    LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5),
+    RidgeClassifier(),
+    VotingClassifier(
+        [("a", LogisticRegression()), ("b", SGDClassifier(loss="modified_huber", random_state=0, max_iter=50))],
+        voting="soft",
+        weights=[2, 1],
+    ),
 )
 BINARY = (
     FixedThresholdClassifier(LogisticRegression(), threshold=0.3),
@@ -158,6 +193,9 @@ BINARY = (
     FixedThresholdClassifier(
         CalibratedClassifierCV(LinearSVC(max_iter=200, random_state=0), ensemble=False, cv=2), threshold=0.6
     ),
+    FixedThresholdClassifier(CalibratedClassifierCV(LinearSVC(max_iter=200, random_state=0), cv=2), threshold=0.3),
+    TunedThresholdClassifierCV(LogisticRegression(), response_method="decision_function", cv=2, thresholds=5),
+    SVC(kernel="linear", max_iter=500),
 )
 LABELS = (("no", "yes", "perhaps"), (0, 1, 2), (3, -1, 7), (False, True), (0.0, 1.0, 2.0))
 
@@ -217,6 +255,9 @@ def problems(draw):
     fitted = pipeline["features"].named_transformers_["numbers"]
     if any(np.asarray(step.lambdas_).dtype != np.float64 for _, step in fitted.steps if hasattr(step, "lambdas_")):
         return None  # in single precision, which a scorecard refuses
+    splines = [spline for _, step in fitted.steps for spline in getattr(step, "bsplines_", ())]
+    if any((np.diff(spline.t[spline.k : -spline.k]) == 0.0).any() for spline in splines):
+        return None  # between knots that coincide, which a scorecard refuses
     return pipeline, hard
 
 

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.decomposition import PCA
+from sklearn.ensemble import VotingClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, PoissonRegressor, Ridge, SGDClassifier
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -17,10 +19,13 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
     MinMaxScaler,
+    Normalizer,
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
     PowerTransformer,
+    QuantileTransformer,
+    SplineTransformer,
     StandardScaler,
 )
 from sklearn.svm import LinearSVC
@@ -91,17 +96,62 @@ def features():
     )
 
 
+def between_edges():
+    """Splines, quantiles and norms of the columns of ``features``: 2 is the amount, 4 the rooms, both scaled."""
+    return ColumnTransformer(
+        [
+            ("a", SplineTransformer(3, degree=2, knots="quantile", extrapolation="continue", include_bias=False), [2]),
+            ("b", SplineTransformer(5, extrapolation="error"), [4]),
+            ("c", SplineTransformer(4, extrapolation="linear"), [0, 2]),
+            ("d", QuantileTransformer(n_quantiles=9, subsample=None), [2, 5]),
+            ("e", make_pipeline(FunctionTransformer(np.reciprocal), MinMaxScaler(clip=True)), [4]),
+            ("f", Normalizer(), [0, 2, 9]),
+            ("g", make_pipeline(SplineTransformer(degree=1), PCA(4, svd_solver="full")), [0, 2]),
+        ],
+        remainder="passthrough",
+    )
+
+
 MODELS = {
     "regression": (Ridge(), SIGNAL),
     "sparse": (Lasso(alpha=0.4), SIGNAL),
     "log link": (PoissonRegressor(), SIGNAL),
     "power target": (TransformedTargetRegressor(Ridge(), transformer=PowerTransformer()), SIGNAL),
     "logarithmic target": (TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1), SIGNAL),
+    "components": (make_pipeline(PCA(5, whiten=True, svd_solver="full"), StandardScaler(), Ridge()), SIGNAL),
+    "splines": (make_pipeline(between_edges(), Ridge()), SIGNAL),
+    "splines softmax": (make_pipeline(between_edges(), LogisticRegression()), SEVERAL),
     "binary": (LogisticRegression(), SIGNAL > 13),
     "softmax": (LogisticRegression(), SEVERAL),
     "one-vs-rest": (OneVsRestClassifier(LogisticRegression()), SEVERAL),
     "calibrated": (CalibratedClassifierCV(LinearSVC(random_state=0), ensemble=False, cv=2), SEVERAL),
     "calibrated binary": (CalibratedClassifierCV(LinearSVC(random_state=0), ensemble=False, cv=2), SIGNAL > 13),
+    "isotonic": (CalibratedClassifierCV(LinearSVC(random_state=0), method="isotonic", ensemble=False, cv=2), SEVERAL),
+    "isotonic binary": (
+        CalibratedClassifierCV(LinearSVC(random_state=0), method="isotonic", ensemble=False, cv=2),
+        SIGNAL > 13,
+    ),
+    "clipped": (SGDClassifier(loss="modified_huber", alpha=0.1, random_state=0), SEVERAL),
+    "clipped binary": (SGDClassifier(loss="modified_huber", alpha=0.1, random_state=0), (SIGNAL > 13) + 3),
+    "ensemble": (CalibratedClassifierCV(make_pipeline(StandardScaler(), LinearSVC(random_state=0)), cv=2), SEVERAL),
+    "isotonic ensemble": (
+        FixedThresholdClassifier(
+            CalibratedClassifierCV(LinearSVC(random_state=0), method="isotonic", cv=3), threshold=0.3
+        ),
+        SIGNAL > 13,
+    ),
+    "voting": (
+        VotingClassifier(
+            [
+                ("softmax", LogisticRegression()),
+                ("clipped", SGDClassifier(loss="modified_huber", random_state=0)),
+                ("lines", CalibratedClassifierCV(LinearSVC(random_state=0), ensemble=False, cv=2)),
+            ],
+            voting="soft",
+            weights=[2, 1, 0.5],
+        ),
+        SEVERAL,
+    ),
     "threshold": (FixedThresholdClassifier(LogisticRegression(), threshold=0.7, pos_label=False), SIGNAL > 13),
     "score threshold": (
         FixedThresholdClassifier(LinearSVC(random_state=0), threshold=0.4, pos_label=3),
@@ -216,7 +266,7 @@ def without_weight() -> Scorecard:
 
 
 NAMES = ("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "cbrt", "square", "abs")
-NAMES += ("sin", "cos", "tanh", "arcsinh", "sign", "negative")
+NAMES += ("sin", "cos", "tanh", "arcsinh", "sign", "negative", "reciprocal")
 #: Numbers at the edges of functions.
 EDGES = (
     *(0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 1e-20, -1e-20, 1e-9, -1e-9, 1e-5, 1.0000001, 0.9999999, 3.0, 27.0, -8.0),

@@ -37,7 +37,9 @@ from tests.effort import times
 # What is fitted here need not be a good model.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-SCHEMA = json.loads((Path(document.__file__).parent / "schema.json").read_text(encoding="utf-8"))
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads((Path(document.__file__).parent / "schema.json").read_text(encoding="utf-8"))
+)
 FROZEN = Path(__file__).parent / "frozen"
 
 
@@ -108,8 +110,8 @@ def test_a_document_is_read_as_it_was_written(kind):
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
 def test_the_published_schema_says_the_same(kind):
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    jsonschema.validate(DOCUMENTS[kind], SCHEMA)
+    SCHEMA.check_schema(SCHEMA.schema)
+    SCHEMA.validate(DOCUMENTS[kind])
 
 
 def test_white_space_and_the_order_of_keys_do_not_matter():
@@ -128,7 +130,7 @@ def test_any_key_that_is_missing_or_too_many_is_refused(kind):
         with pytest.raises(ScorecardError, match=r"surprise|one key|found another"):
             Scorecard.loads(sealed(more))
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(more, SCHEMA)
+            SCHEMA.validate(more)
         for key in at(DOCUMENTS[kind], path):
             fewer = copy.deepcopy(DOCUMENTS[kind])
             del at(fewer, path)[key]
@@ -156,7 +158,7 @@ def test_a_value_of_another_type_is_refused(kind):
             except ScorecardError:
                 continue
             # What is left is another document that says something: a missing category, say.
-            jsonschema.validate(found.document.content, SCHEMA)
+            SCHEMA.validate(found.document.content)
 
 
 @settings(max_examples=times(300))
@@ -256,6 +258,17 @@ def change(path, value):
     return sealed(changed)
 
 
+def pieces(**changed):
+    """A step of polynomials."""
+    return {"piecewise": {"edges": [1.0, 2.0], "origins": [0.0] * 3, "coefficients": [[], [1.0], []], **changed}}
+
+
+def combined(**changed):
+    """A weighted sum of the first column in the place of ``age``."""
+    first = LINEAR.document.content["columns"][0].get("name", "")
+    return {"name": "age", "combine": [first], "weights": [2.0], "offset": 0.5, **changed}
+
+
 AGE = next(place for place, item in enumerate(LINEAR.document.content["columns"]) if item.get("name") == "age")
 
 
@@ -276,6 +289,18 @@ AGE = next(place for place, item in enumerate(LINEAR.document.content["columns"]
         (("columns", AGE, "steps"), [{"divide": 0.0}], "other than zero"),
         (("columns", AGE, "steps"), [{"clip": [2.0, 1.0]}], "lower limit first"),
         (("columns", AGE, "steps"), [{"bin": [2.0, 1.0]}], "rising edges"),
+        (("columns", AGE, "steps"), [pieces(edges=[2.0, 1.0])], "rising edges"),
+        (("columns", AGE, "steps"), [pieces(origins=[0.0])], "origins: expected 3 numbers"),
+        (("columns", AGE, "steps"), [pieces(coefficients=[[], []])], "coefficients: expected 3 lists, one an interval"),
+        (
+            ("columns", AGE, "steps"),
+            [pieces(coefficients=[[], ["1"], []])],
+            r"\[1\]\[0\]: expected a finite",
+        ),
+        (("columns", AGE), combined(combine=["later"]), "no 'later' above"),
+        (("columns", AGE), combined(weights=[]), "weights: expected 1 numbers"),
+        (("columns", AGE), combined(offset=None), "offset: expected a finite number"),
+        (("columns", AGE), combined(note=""), "expected only name, combine, weights, offset, found 'note' too"),
         (("columns", AGE, "steps"), [{"function": "system"}], "function: expected one of log"),
         (("columns", AGE, "steps"), [{"lookup": {"keys": [1.0], "values": [], "otherwise": 0.0}}], "expected 1 values"),
         (("columns", AGE, "steps"), [{"lookup": {"keys": [1, 1.0], "values": [1, 2], "otherwise": 0.0}}], "twice"),
@@ -366,7 +391,7 @@ def test_an_interpreter_without_accelerators_reads_the_same(tmp_path):
 @pytest.mark.parametrize("path", sorted(FROZEN.glob("*.json")), ids=lambda path: path.stem)
 def test_a_document_of_an_earlier_day_still_gives_the_same_answers(path):
     frozen = json.loads(path.read_text(encoding="utf-8"))
-    jsonschema.validate(frozen["document"], SCHEMA)
+    SCHEMA.validate(frozen["document"])
     scorecard = Scorecard.loads(json.dumps(frozen["document"]))
     for row, answer in zip(frozen["rows"], frozen["answers"], strict=True):
         assert scorecard.predict_row(row) == near(answer["predict"])

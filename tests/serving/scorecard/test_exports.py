@@ -70,6 +70,8 @@ MODELS = {
     "target": (TransformedTargetRegressor(Ridge(), transformer=PowerTransformer()), TARGET),
     "softmax": (LogisticRegression(), LABELS),
     "calibrated": (CalibratedClassifierCV(LinearSVC(random_state=0), ensemble=False, cv=2), LABELS),
+    "isotonic": (CalibratedClassifierCV(LinearSVC(random_state=0), method="isotonic", ensemble=False, cv=2), LABELS),
+    "ensemble": (CalibratedClassifierCV(LinearSVC(random_state=0), cv=2), LABELS),
     "mlp": (MLPClassifier((3,), max_iter=5, random_state=0), LABELS),
     "threshold": (FixedThresholdClassifier(LogisticRegression(), threshold=0.4, pos_label=False), TARGET > 13),
     "margin": (LinearSVC(random_state=0), TARGET > 13),

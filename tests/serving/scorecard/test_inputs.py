@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.scorecard import AS_IS, Cleaning, Input, InputError
-from serving.scorecard.inputs import DECIMALS, MISSING_TEXT, THOUSANDS, number, scalar_text
+from serving.scorecard.inputs import DECIMALS, MISSING_TEXT, THOUSANDS
+from serving.scorecard.scalars import number, scalar_text
 
 NUMBER, WHOLE = Input("n", "number"), Input("n", "number", integer=True)
 FLAG, WORD = Input("b", "boolean"), Input("c", "category")

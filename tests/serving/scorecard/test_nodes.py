@@ -28,7 +28,9 @@ STEP_ARGUMENTS = {
     **{"box_cox": 0.5, "yeo_johnson": 0.5, "inverse_box_cox": 0.5, "inverse_yeo_johnson": 0.5},
     **{"replace": {"value": 1.0, "by": 2.0}, "clip": [0.0, 2.0], "bin": [0.5, 1.5]},
     "lookup": {"keys": [1.0, None], "values": [3.0, 4.0], "otherwise": 5.0},
+    "piecewise": {"edges": [0.0, 2.0], "origins": [0.0, 1.0, 2.0], "coefficients": [[], [0.5, -1.5, 2.0], [7.0]]},
 }
+CURVE = {"edges": [-1.0, 2.0], "origins": [0.0, -1.0, 0.0], "coefficients": [[0.0], [0.0, 0.25], [0.75]]}
 #: The model of each kind over the column ``c``; a new kind needs one here.
 MODELS = {
     "linear": {"intercepts": [0.25], "terms": [{"column": "c", "weights": [0.5]}]},
@@ -40,16 +42,27 @@ MODELS = {
             {"weights": [[1.0, 2.0]], "intercepts": [0.5]},
         ],
     },
+    "ensemble": {
+        "intercepts": [0.25, -0.5],
+        "terms": [{"column": "c", "weights": [0.5, 1.0]}],
+        "members": [
+            {"link": "logistic", "calibration": [{"slope": 2.0, "offset": 0.5}], "weight": 1.0},
+            {"link": "isotonic", "calibration": [{"piecewise": CURVE}], "weight": 3.0},
+        ],
+    },
 }
 NUMBERS = (0.0, 1.0, 3.0, -0.5)
 
 
 def sealed(columns: list, *, kind: str = "linear", target: tuple = ()) -> nodes.Document:
     inputs = [Input("x", "number").to_dict(), Input("t", "category").to_dict()]
-    model = {"kind": kind, "link": "identity", "calibration": None, "target": list(target), **MODELS[kind]}
+    task, link, decision = "regression", "identity", None
+    if kind == "ensemble":
+        task, link, decision = "classification", "mean", {"classes": [0, 1], "threshold": None}
+    model = {"kind": kind, "link": link, "calibration": None, "target": list(target), **MODELS[kind]}
     cleaning = {"trim": True, "missing": [""]}
-    body = {"task": "regression", "inputs": inputs, "cleaning": cleaning, "columns": columns, "model": model}
-    return document.seal({**body, "decision": None})
+    body = {"task": task, "inputs": inputs, "cleaning": cleaning, "columns": columns, "model": model}
+    return document.seal({**body, "decision": decision})
 
 
 def cards() -> dict[str, Scorecard]:
@@ -62,6 +75,13 @@ def cards() -> dict[str, Scorecard]:
         found[f"target {step.name}"] = sealed([{"name": "c", "input": "x", "steps": []}], target=target)
     found["product"] = sealed(
         [{"name": "a", "input": "x", "steps": [{"impute": 3.0}]}, {"name": "c", "product": ["a", "a"]}]
+    )
+    found["combination"] = sealed(
+        [
+            {"name": "a", "input": "x", "steps": [{"impute": 3.0}]},
+            {"name": "b", "column": "a", "steps": [{"function": "abs"}]},
+            {"name": "c", "combine": ["a", "b"], "weights": [1.5, -0.25], "offset": 4.0},
+        ]
     )
     for source, of in (("x", [1.0]), ("t", ["red"])):
         one_hot = [{"name": "c", "of": of}]

@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, document, exports
-from serving.scorecard.inputs import DECIMALS, THOUSANDS, scalar_text
+from serving.scorecard.inputs import DECIMALS, THOUSANDS
 from serving.scorecard.loader import FEW, ScorecardModel
+from serving.scorecard.scalars import scalar_text
 from tests.effort import times
 from tests.serving.scorecard.node import Node
 from tests.system import need

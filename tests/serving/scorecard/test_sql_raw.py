@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serving.scorecard import Cleaning, Input, InputError, Scorecard, Unsupported, document, exports
-from serving.scorecard.inputs import scalar_text
+from serving.scorecard.scalars import scalar_text
 from tests.effort import times
 from tests.serving.scorecard import databases
 

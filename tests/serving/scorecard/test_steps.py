@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from sklearn.preprocessing import PowerTransformer
 
-from serving.scorecard import InputError, arraysteps, document, numeric, steps
+from serving.scorecard import InputError, arraysteps, numeric, stepcheck, steps
 
 # What is fitted here need not be a good model.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -108,7 +108,7 @@ STEPS = st.one_of(
 
 @given(st.lists(STEPS, min_size=1, max_size=5), NUMBERS)
 def test_a_chain_does_to_one_number_what_it_does_to_many(chain, x):
-    document.steps(chain, "steps", "number")
+    stepcheck.steps(chain, "steps", "number")
     chain = steps.read(chain)
     block = np.array([x, 1.0, np.nan])
     before = block.copy()

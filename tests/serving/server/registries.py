@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from registry import ledger, promotion, stages
 from serving.scorecard import Scorecard
+from tests.logged import before_writes
 from tests.registry import made, registered
 from tests.serving.server import servers
 
@@ -38,12 +39,19 @@ class Registry:
     def ledger(self) -> ledger.Ledger:
         return ledger.open(self.env["LEDGER_URI"])
 
-    def version(self, name: str, card: Scorecard | None, example: dict | None = None, **evidence) -> str:
-        """Register a version with evidence that passes all gates, unless said otherwise; its number."""
+    def version(
+        self, name: str, card: Scorecard | None, example: dict | None = None, *, model: Path | None = None, **evidence
+    ) -> str:
+        """Register a version with evidence that passes all gates, unless said otherwise; its number.
+
+        Parameters
+        ----------
+        model : the folder of the model, in place of one with the scorecard.
+        """
         number = made.register(self.client, name, **evidence)
         run = self.client.get_model_version(name, number).run_id
         folder = servers.model(self.folder / "made" / name / number, card, example)
-        self.client.log_artifacts(run, str(folder), "model")
+        self.client.log_artifacts(run, str(model or folder), "model")
         shutil.rmtree(folder)
         return number
 
@@ -56,7 +64,7 @@ class Registry:
         self, name: str, number: str, stage: str = "Production", *, observe: Callable[[str], None] = lambda step: None
     ) -> None:
         """Promote a version, as the command does where its gates are passed; ``observe`` is told of each step."""
-        with self.ledger as book:
+        with self.ledger as book, before_writes(observe):
             promotion.promote(
                 self.client,
                 book,
@@ -66,7 +74,6 @@ class Registry:
                 reason="test",
                 actor="ann",
                 judge=_passing(stage),
-                observe=observe,
             )
 
     def rollback(self, name: str) -> None:

@@ -204,16 +204,20 @@ def test_none_is_lost_between_writer_and_thread(reader):
     over = threading.Event()
     content: list[bytes] = []
 
-    def drain() -> None:
+    def flush() -> None:
         while not over.is_set():
             log.flush()
+
+    def read() -> None:  # beside it, for a flush waits while the pipe is full
+        while not over.is_set():
             try:
                 content.append(os.read(reader.end, 1 << 20))
             except BlockingIOError:
                 time.sleep(0.001)
 
-    thread = threading.Thread(target=drain)
-    thread.start()
+    threads = [threading.Thread(target=flush), threading.Thread(target=read)]
+    for thread in threads:
+        thread.start()
     for number in range(10_000):
         log.write(method="GET", path="/", seconds=0, id=str(number), status=200)
         if number % 50 == 0:
@@ -222,7 +226,8 @@ def test_none_is_lost_between_writer_and_thread(reader):
     while b"".join(content).count(b"\n") + log.dropped < 10_000 and time.monotonic() < deadline:
         time.sleep(0.01)
     over.set()
-    thread.join()
+    for thread in threads:
+        thread.join()
     found = [json.loads(line)["id"] for line in b"".join(content).splitlines()]
     assert len(found) + log.dropped == 10_000
     assert found == sorted(found, key=int)

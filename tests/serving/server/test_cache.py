@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.server.cache import KEPT, Cache, CachedModel, CachedVersion, CacheError, CacheReader, StateDocument
+from serving.server.cache import KEPT, Cache, CachedModel, CachedVersion, CacheError, StateDocument
+from serving.server.cache_reader import CacheReader
 from serving.server.settings import ServerSettings
 from serving.server.source import source
 from serving.server.state import TrafficSplit

@@ -1,16 +1,26 @@
 """The follower: what the registry, the ledger and the policy say is what the cache says, and nothing else ever."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from registry import policy
+from registry.evidence import adoption
 from registry.watch import Watch
-from serving.server.cache import Cache, CachedModel, CacheError, CacheReader
+from serving.scorecard import Scorecard
+from serving.server.cache import Cache, CachedModel, CacheError
+from serving.server.cache_reader import CacheReader
 from serving.server.follower import direct
+from serving.server.follower.lanes import FollowerLanes
 from serving.server.follower.registry import RegistryFollower
-from tests.serving.server import registries, servers
+from serving.server.pyfunc import places
+from serving.server.settings import ServerSettings
+from tests.logged import logged
+from tests.registry import made
+from tests.serving.server import pyfuncs, registries, servers
 from tests.serving.server.registries import Registry
 
 ONE, TWO, THREE = (servers.regression(answer) for answer in (1, 2, 3))
@@ -30,22 +40,21 @@ class Follower:
 
     Parameters
     ----------
-    said : what it has said.
+    said : what it has logged.
     """
 
-    def __init__(self, registry: Registry, folder: Path):
+    def __init__(self, registry: Registry, folder: Path, said: list[str]):
         self.cache = Cache(folder / "cache", registry.uri)
         self.cache.make()
-        self.said: list[str] = []
         self.policy = folder / "policy.yaml"
         self.policy.write_text("lineage: {commit: optional}\n")
-        self._registry = registry
+        self._registry, self.said = registry, said
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, *, lanes: FollowerLanes | None = None) -> None:
         """As after a restart."""
         self.following = RegistryFollower(
-            self._registry.client, self._registry.ledger, self.cache, lambda: policy.read(self.policy), self.said.append
+            self._registry.client, self._registry.ledger, self.cache, lambda: policy.read(self.policy), lanes=lanes
         )
 
     def look(self) -> dict[str, str | None]:
@@ -64,8 +73,9 @@ class Follower:
 
 
 @pytest.fixture
-def follower(registry: Registry, tmp_path: Path) -> Follower:
-    return Follower(registry, tmp_path)
+def follower(registry: Registry, tmp_path: Path) -> Iterator[Follower]:
+    with logged("serving.server") as said:
+        yield Follower(registry, tmp_path, said)
 
 
 def test_promotions_and_rollbacks_are_followed(registry: Registry, follower: Follower) -> None:
@@ -86,6 +96,105 @@ def test_promotions_and_rollbacks_are_followed(registry: Registry, follower: Fol
         "wine: version 2 is served, no longer 1",
         "wine: version 1 is served, no longer 2",
     ]
+
+
+def test_the_metrics_and_the_promotion_of_a_version_are_kept(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    follower.look()
+    facts = follower.kept().champion.facts
+    assert facts.arrival is not None
+    assert (facts.arrival.kind, facts.arrival.actor, facts.arrival.reason) == ("promote", "ann", "test")
+    assert (facts.target, facts.rows, facts.metric, facts.caveat) == ("progression", made.ROWS, "rmse", "")
+    assert [(one.name, one.value, one.baseline) for one in facts.ordered] == [("rmse", 1.0, 50.0), ("mae", 1.0, None)]
+    # It was read once: another policy, or a registry without it, changes nothing else.
+    run = registry.client.get_model_version("wine", "1").run_id
+    shutil.rmtree(registry.artifact("wine", "1").parents[1] / "evidence")
+    follower.policy.write_text("metric: mae\n")
+    follower.look()
+    assert follower.kept().champion.facts == replace(facts, metric="mae")
+    assert registry.client.list_artifacts(run, "evidence") == []
+
+
+def test_a_version_whose_evidence_is_gone_is_served_without_metrics(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE)
+    registry.promote("wine", "1")
+    number = registry.version("wine", TWO)
+    shutil.rmtree(registry.artifact("wine", number).parents[1] / "evidence")
+    registry.promote("wine", number)
+    assert follower.look() == {"wine": number}
+    facts = follower.kept().champion.facts
+    assert facts.metrics == ()
+    assert facts.arrival is not None
+    registry.rollback("wine")
+    follower.look()
+    facts = follower.kept().champion.facts
+    assert facts.arrival.kind == "rollback"
+    assert facts.metric == "rmse"
+
+
+def test_the_caveat_of_an_adopted_version_is_kept(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", ONE, holdout={"by": "given", "key_columns": ["age"], "rows": 60})
+    registry.promote("wine", "1")
+    follower.look()
+    assert follower.kept().champion.facts.caveat == (
+        "logged without this platform; judged on rows that it may have been trained on"
+    )
+
+
+def test_a_version_is_said_to_be_served_once_a_lane_answers(
+    registry: Registry, follower: Follower, tmp_path: Path
+) -> None:
+    settings = ServerSettings(pyfunc=True, metrics_folder=str(tmp_path / "shared"))
+    (tmp_path / "shared" / places.FOLDER).mkdir(parents=True)
+    follower.begin(lanes=FollowerLanes(settings, follower.cache))
+    registry.version("wine", None, model=pyfuncs.unruly(tmp_path / "model"))
+    registry.promote("wine", "1")
+    for _ in range(2):
+        assert follower.look() == {"wine": "1"}
+        assert follower.following.waiting
+        assert follower.said == ["wine: version 1 is being loaded"]
+    champion = follower.kept().champion
+    assert champion is not None
+    assert champion.pyfunc is not None
+    champion.pyfunc.places(settings.metrics_folder, settings.pyfunc_processes).socket(0).touch()
+    for _ in range(2):
+        assert follower.look() == {"wine": "1"}
+        assert not follower.following.waiting
+        assert follower.said == ["wine: version 1 is being loaded", "wine: version 1 is served"]
+
+
+def attach(registry: Registry, number: str, card: Scorecard) -> None:
+    """Attach a scorecard to a version, as an evaluation does."""
+    run = registry.client.create_run("0").info.run_id
+    registry.client.log_text(run, card.dumps(), "evidence/adoption/scorecard.json")
+    tags = {adoption.URI_TAG: f"runs:/{run}/evidence/adoption", adoption.SCORECARD_TAG: card.digest}
+    for name, value in tags.items():
+        registry.client.set_model_version_tag("wine", number, name, value)
+
+
+def test_an_attached_scorecard_is_served_and_the_next_one_in_its_place(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", None)
+    registry.promote("wine", "1")
+    assert follower.look() == {"wine": None}
+    for card in (ONE, TWO):
+        attach(registry, "1", card)
+        assert follower.look() == {"wine": "1"}
+        champion = follower.kept().champion
+        assert champion is not None
+        assert champion.card == card.digest
+    assert follower.said[-1] == "wine: version 1 is served by the scorecard of its newest evaluation"
+    follower.begin()
+    assert follower.look() == {"wine": "1"}
+
+
+def test_an_attached_scorecard_that_is_not_that_of_the_tag_is_refused(registry: Registry, follower: Follower) -> None:
+    registry.version("wine", None)
+    registry.promote("wine", "1")
+    attach(registry, "1", ONE)
+    registry.client.set_model_version_tag("wine", "1", adoption.SCORECARD_TAG, TWO.digest)
+    assert follower.look() == {"wine": None}
+    assert "is another than the version's tag names; evaluate the version anew" in follower.kept().refused
 
 
 def test_what_does_not_change_is_not_written_again(registry: Registry, follower: Follower) -> None:
@@ -168,7 +277,7 @@ def test_with_an_empty_cache_the_one_before_a_move_by_hand_is_fetched(registry: 
     [
         (
             lambda path: path.unlink(),
-            "version 2 has no scorecard; serve it with `mlflow models serve -m models:/wine/2`",
+            "version 2 has no scorecard; start the server with `--pyfunc yes`",
         ),
         (lambda path: path.write_text("{"), "version 2: its scorecard.json is refused: "),
         (lambda path: path.write_bytes(b"\xff\xfe"), "version 2: its scorecard.json is refused: it is no text"),
@@ -275,7 +384,7 @@ def test_the_challenger_and_its_traffic(registry: Registry, follower: Follower) 
     follower.policy.write_text("models: {wine: {serve: {traffic: all}}}\n")
     follower.look()
     assert follower.kept().traffic.mode == "canary"
-    assert follower.said[-1].endswith("; the policy of before goes on to hold")
+    assert follower.said[-1].endswith("; the previous policy stays in use")
     registry.promote("wine", "2")
     follower.look()
     assert (follower.kept().champion.version, follower.kept().challenger) == ("2", None)
@@ -329,14 +438,15 @@ def test_what_cannot_be_written_is_not_said_to_be_served(registry: Registry, fol
 
 
 def test_a_path_that_cannot_be_written_is_not_said_to_be_served(tmp_path: Path) -> None:
-    cache, said = Cache(tmp_path / "cache", "wine"), []
+    cache = Cache(tmp_path / "cache", "wine")
     cache.make()
     models = direct.read([f"wine={servers.model(tmp_path / 'model', ONE)}"])
-    direct.serve(cache, models, said.append)
+    with logged() as said:
+        direct.serve(cache, models)
     assert said == ["wine: version 0 is served"]
     (path,) = cache.folder.glob("state-*")
     path.unlink()
     path.mkdir()
-    with pytest.raises(CacheError, match="cannot be written"):
-        direct.serve(cache, models, said.append)
-    assert len(said) == 1
+    with logged() as said, pytest.raises(CacheError, match="cannot be written"):
+        direct.serve(cache, models)
+    assert not said

@@ -24,7 +24,8 @@ from sklearn.linear_model import LogisticRegression
 from serving.contract import Limits, RequestError
 from serving.scorecard import Input
 from serving.scorecard import compile as compile_pipeline
-from serving.server.cache import Cache, CachedModel, CachedVersion, CacheReader, StateDocument
+from serving.server.cache import Cache, CachedModel, CachedVersion, StateDocument
+from serving.server.cache_reader import CacheReader
 from serving.server.guard.admission import Admission
 from serving.server.memory import LEAST, RESERVED, Pool, Shares, parse_size
 from serving.server.settings import ServerSettings

@@ -90,7 +90,7 @@ def test_where_the_ledger_is_has_to_be_said(tmp_path: Path) -> None:
 def test_a_model_without_a_scorecard_is_told_how_to_serve_it(tmp_path: Path) -> None:
     plain = servers.model(tmp_path / "plain", None)
     with Server([str(plain)], tmp_path) as server:
-        server.says("plain has no scorecard; serve it with `mlflow models serve -m ")
+        server.says("plain has no scorecard; start the server with `--pyfunc yes` ")
         wait(lambda: "plain" in server.get("/models").json["refused"])
         assert server.get("/ready").status == 503
         assert server.get("/ping").status == 503
@@ -348,7 +348,9 @@ print(worker.app.handle_now(request)[0], *sys.modules)
         done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     status, *modules = done.stdout.split()
-    tops = {name.split(".")[0] for name in modules}
+    # Parts of the registry that need the standard library alone.
+    small = {"registry", "registry.troubles", "registry.policy_file", "registry.cli", "registry.cli.text"}
+    tops = {name.split(".")[0] for name in set(modules) - small}
     assert status == "200"
     assert not tops & {"mlflow", "pandas", "sqlalchemy", "sklearn", "registry", "pyarrow", "scipy", "requests"}
 

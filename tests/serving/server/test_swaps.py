@@ -174,7 +174,7 @@ def test_a_registry_that_is_killed_costs_nothing(registry: Registry, followed: S
         load.more()
         tracking.kill()
         try:
-            followed.says("does not answer.*; what is served goes on to be")
+            followed.says("does not answer.*; it is tried again, and what is served stays")
             load.more(200)
         finally:
             tracking.start()

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import promql_parser
@@ -16,7 +17,7 @@ from serving.server import telemetry
 from serving.server.guard.admission import Admission
 from serving.server.page.figures import by_model, quantile
 from serving.server.state import Served, ServedModel
-from serving.server.telemetry.counters import BOUNDS, WorkerCounts, total
+from serving.server.telemetry.counters import BOUNDS, RECORDER, WorkerCounts, total
 from serving.server.telemetry.metrics import Metrics
 from serving.server.traffic import ShadowComparison
 from tests.serving.server import cards
@@ -42,9 +43,18 @@ def samples(
     }
 
 
+#: Where processes share their counts.
+SHARED = tempfile.TemporaryDirectory()
+
+
 def everything() -> tuple[Metrics, Served]:
     """Metrics in which everything that can happen has happened, and what is served."""
-    metrics = Metrics()
+    folder = Path(tempfile.mkdtemp(dir=SHARED.name))
+    metrics = Metrics(folder)
+    recorder = WorkerCounts(folder, RECORDER)
+    recorder.count("serving_record_rows", "line", "3", "champion", by=7)
+    recorder.close()
+    metrics.unrecorded("busy", 2)
     before = served(cards.model("line", cards.line()))
     after = served(cards.model("line", cards.line(3.0), challenger=cards.line(), mode="canary", weight=0.25))
     metrics.swapped(before, after)

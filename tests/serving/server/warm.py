@@ -43,4 +43,5 @@ def _kept(model: ServedModel, cache: Cache) -> CachedModel:
 
 def _entry(version: ServedVersion, cache: Cache) -> CachedVersion:
     cache.add(version.card)
-    return CachedVersion(version.version, version.stage, version.card.digest, dict(version.example))
+    example = dict(version.example)
+    return CachedVersion(version.version, version.stage, version.card.digest, example, facts=version.facts)

@@ -13,10 +13,9 @@ from ...nodes import ClassDecision, decision_rule
 from ...scorecard import Scorecard
 from ..about import About
 from ..helpers import Helpers
-from ..module import LINKS
 from ..wording import example, filled, put, shown, title
-from . import names, templates
-from .calculations import Pools, calculation
+from . import names, responses, templates
+from .calculations import calculation
 from .compute import REASONS, ComputeFunction
 from .layout import VectorLayout
 from .tables import slots
@@ -62,7 +61,7 @@ class CFile:
                 self._declarations(),
                 f"\n#ifndef {self.capitals}_HEADER\n",
                 templates.INCLUDES,
-                *self._spaced(self.code.pools),
+                *self._spaced([*self.code.pools, *self.code.pool_tables()]),
                 words,
                 public,
                 put(templates.REASONS, **told),
@@ -236,15 +235,11 @@ class CFile:
         """The functions of a classifier."""
         found: list[str] = []
         count, outputs = len(decision.classes), self.code.outputs
-        calibrated = self._calibrated(found)
         rule = decision_rule(self.model, decision)
-        linked = []
-        if self.scorecard.has_probabilities:
-            link = LINKS[self.model.link]
-            self.code.helpers.add(link)
-            linked = [f"{link}(scores, probabilities{'' if link == 'binary' else f', {count}'});"]
+        margins = responses.margins(self.code, self.model, found) if rule.of == "margins" else []
+        likely = responses.probabilities(self.code, count, found) if self.scorecard.has_probabilities else []
         values = {"scores": "scores", "margins": "scores", "probabilities": "probabilities"}[rule.of]
-        lines = [*(calibrated if rule.of != "scores" else []), *(linked if rule.of == "probabilities" else [])]
+        lines = [*(likely if rule.of == "probabilities" else margins)]
         if rule.place is None:
             self.code.helpers.add("place_of_largest")
             lines.append(f"*label = place_of_largest({values}, {count});")
@@ -255,24 +250,15 @@ class CFile:
         more = f", probabilities[{count}]" if rule.of == "probabilities" else ""
         found.append(function("predict", "int *label", lines, more))
         if self.scorecard.has_probabilities:
-            found.append(function("probabilities", "double *probabilities", [*calibrated, *linked]))
+            found.append(function("probabilities", "double *probabilities", likely))
         if self.scorecard.has_decision:
             copied = f"for (int k = 0; k < {outputs}; k++) decision[k] = scores[k];" if outputs > 1 else ""
             found.append(function("decision", "double *decision", [copied or "*decision = scores[0];"]))
         return "".join(found)
 
-    def _calibrated(self, found: list[str]) -> list[str]:
-        pairs = self.model.calibration
-        if not pairs:
-            return []
-        slopes = filled("static const double SLOPES[] = {", [names.number(item.slope) for item in pairs], "};")
-        offsets = filled("static const double OFFSETS[] = {", [names.number(item.offset) for item in pairs], "};")
-        found.append(f"\n/* Calibration of each score. */\n{slopes}\n{offsets}\n")
-        return [f"for (int k = 0; k < {len(pairs)}; k++) scores[k] = SLOPES[k] * scores[k] + OFFSETS[k];"]
-
     def _predicted(self) -> list[str]:
         """Lines from the score to the prediction of a regression."""
-        target, _ = calculation(self.model.after_score, Pools(), given=False)
+        target, _ = calculation(self.model.after_score, self.layout.pools, given=False)
         self.code.helpers |= target.helpers
         lines = ["double x = scores[0];"]
         lines += [line.format(*target.numbers) for line in target.lines]

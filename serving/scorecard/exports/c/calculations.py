@@ -1,17 +1,18 @@
 """Steps as lines of C on one double ``x``, with the numbers they take left open, so that many columns share a loop."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...handlers import unknown
-from ...steps import Arithmetic, Bin, Category, Clip, Impute, Is, Lookup, NumpyFunction, Power, Replace, Step
+from ...steps import Arithmetic, Bin, Category, Clip, Impute, Is, Lookup, NumpyFunction, Piecewise, Power, Replace, Step
 from ..lowering import OPERATORS
 from .names import number
 
 _FUNCTIONS = {
     **{name: f"{name}(x)" for name in ("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "cbrt")},
     **{"sin": "sin(x)", "cos": "cos(x)", "tanh": "tanh(x)", "arcsinh": "asinh(x)", "abs": "fabs(x)"},
-    **{"square": "x * x", "negative": "-x", "sign": "sign(x)"},
+    **{"square": "x * x", "negative": "-x", "sign": "sign(x)", "reciprocal": "1.0 / x"},
 }
 _NOTE = "note(&fault, {{turn}}, {{input}}, {reason});"
 
@@ -24,11 +25,13 @@ class Pools:
     ----------
     edges : of all bins, one column after another.
     keys, results : of all lookups; the keys of one rise.
+    pieces : of all polynomials: each an origin and as many coefficients as the longest of its column has.
     """
 
     edges: list[float] = field(default_factory=list)
     keys: list[float] = field(default_factory=list)
     results: list[float] = field(default_factory=list)
+    pieces: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -118,6 +121,29 @@ def look_up(
     found.lines.append(f"x = isnan(x) ? {missing} : look_up({start}, {count}, x, {others});")
 
 
+def _piecewise(found: Calculation, step: Piecewise, pools: Pools, *, given: bool) -> None:
+    """Adds polynomials; the coefficients of those that refuse x are NaN."""
+    if not given:
+        found.refuse("isinf(x)")
+    width = max(1, *map(len, step.coefficients))
+    start = found.take("start", str(len(pools.edges)), "int")
+    count = found.take("count", str(len(step.edges)), "int")
+    pieces = found.take("pieces", str(len(pools.pieces)), "int")
+    size = found.take("width", str(width + 1), "int")
+    call = f"piecewise(EDGES + {start}, {count}, PIECES + {pieces}, {size}, x)"
+    pools.edges += step.edges
+    for origin, row in zip(step.origins, step.coefficients, strict=True):
+        rest = [0.0] * (width - len(row)) if row else [math.nan] * width
+        pools.pieces += [origin, *row, *rest]
+    found.helpers.add("piecewise")
+    if all(step.coefficients):
+        found.lines.append(f"x = isnan(x) ? x : {call};")
+        return
+    found.lines.append(f"const double y = isnan(x) ? x : {call};")
+    found.refuse("isnan(y) && !isnan(x)")
+    found.lines.append("x = y;")
+
+
 def _step(found: Calculation, step: Step, pools: Pools, given: bool) -> bool:
     """Adds one step; whether the value is known not to be infinite after it."""
     match step:
@@ -152,6 +178,9 @@ def _step(found: Calculation, step: Step, pools: Pools, given: bool) -> bool:
             pools.edges += edges
             found.lines.append(f"x = bin(EDGES + {start}, {count}, x);")
             return True
+        case Piecewise():
+            _piecewise(found, step, pools, given=given)
+            return all(len(row) < 2 for row in step.coefficients)
         case Clip(limits=[low, high]):
             if not given:
                 found.refuse("isinf(x)")

@@ -9,7 +9,7 @@ from ..wording import filled
 from . import names, scoring
 from .file import FileParts
 from .layout import Loop, Member, VectorLayout
-from .tables import doubles, remark, slots
+from .tables import doubles, integers, remark, slots
 
 #: Why a row is refused, by its name in the file.
 REASONS = {
@@ -33,9 +33,15 @@ class ComputeFunction(FileParts):
         super().__init__(layout)
         self._taken: set[str] = set()
         self.function = scoring.refused(self) + self._compute()
-        pools = layout.pools
-        used = (("EDGES", pools.edges, "bin"), ("KEYS", pools.keys, "look_up"), ("RESULTS", pools.results, "look_up"))
-        self.pools += [doubles(name, values) for name, values, helper in used if helper in self.helpers]
+
+    def pool_tables(self) -> list[str]:
+        """The tables of numbers that steps of any length take, once all is written that uses them."""
+        pools = self.layout.pools
+        used = (
+            *(("EDGES", pools.edges, {"bin", "piecewise"}), ("PIECES", pools.pieces, {"piecewise"})),
+            *(("KEYS", pools.keys, {"look_up"}), ("RESULTS", pools.results, {"look_up"})),
+        )
+        return [doubles(name, values) for name, values, helpers in used if helpers & self.helpers]
 
     def string(self, value: str) -> str:
         """An expression for a text; one that is too long for a literal gets a table."""
@@ -144,6 +150,8 @@ class ComputeFunction(FileParts):
     def _loop(self, loop: Loop) -> list[str]:
         """A loop over columns that are computed alike; no loop where there is only one."""
         layout, found = self.layout, loop.calculation
+        if loop.reads == "combined":
+            return self._combined(loop)
         if loop.reads == "words" and not any(name == "VALUES" for name in self._taken):
             self._taken.add("VALUES")
             self.tables.append(doubles("VALUES", layout.values, "What is computed from each text, by its word."))
@@ -176,6 +184,39 @@ class ComputeFunction(FileParts):
             return lines if len(lines) == 1 else ["{", *(f"    {line}" for line in lines), "}"]
         return [f"for (int i = 0; i < {count}; i++) {{", *(f"    {line}" for line in lines), "}"]
 
+    def _combined(self, loop: Loop) -> list[str]:
+        """Lines that add up the same columns with the weights of each member."""
+        sources = [self.layout.at[slot] for slot in loop.members[0].sources]
+        number, count, width = self._fresh("COMBINED"), len(loop.members), len(sources)
+        rows = "".join(f"    {', '.join(member.numbers)},{remark(member.name)}\n" for member in loop.members)
+        self.tables.append(
+            f"/* The weight of each column in each sum, and what is added to it. */\n"
+            f"static const double {number}[] = {{\n{rows}}};\n"
+        )
+        if not sources:
+            return [f"for (int i = 0; i < {count}; i++) v[{loop.start} + i] = {number}[i];"]
+        self.tables.append(integers(f"{number}_FROM", sources, "Where the columns of these sums are in v."))
+        self.helpers.add("weighted")
+        self.stack += 8 * width
+        row = f"{number} + i * {width + 1}"
+        return [
+            "{",
+            f"    double x[{width}];",
+            f"    for (int i = 0; i < {width}; i++) x[i] = v[{number}_FROM[i]];",
+            f"    for (int i = 0; i < {count}; i++)",
+            f"        v[{loop.start} + i] = weighted(x, {row}, {width}, 1) + {number}[i * {width + 1} + {width}];",
+            "}",
+        ]
+
+    def _fresh(self, base: str) -> str:
+        """A name for a table that is not taken yet."""
+        name, number = base, 1
+        while name in self._taken:
+            number += 1
+            name = f"{base}_{number}"
+        self._taken.add(name)
+        return name
+
     def _statements(self, loop: Loop, values: dict[str, str], width: int, place: str) -> list[str]:
         found = loop.calculation
         if found is None:
@@ -200,11 +241,7 @@ class ComputeFunction(FileParts):
         """A table with a line for each column of a loop; its name."""
         found = loop.calculation
         base = "_".join(found.steps if found else ["product"]).upper()[:48].strip("_") or f"FROM_{loop.reads.upper()}"
-        name, number = base, 1
-        while name in self._taken:
-            number += 1
-            name = f"{base}_{number}"
-        self._taken.add(name)
+        name = self._fresh(base)
         declared: list[tuple[str, list[str]]] = []
         for field, kind in fields:
             if declared and declared[-1][0] == kind:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...inputs import BOOLEAN, CATEGORY
-from ...program import ApplySteps, Encode, Indicate, MultiplySources, Operation, WeightedGroup
+from ...program import ApplySteps, CombineSources, Encode, Indicate, MultiplySources, Operation, WeightedGroup
 from ...scorecard import Scorecard
 from .. import vocabulary
 from ..vocabulary import RefusedText
@@ -45,8 +45,9 @@ class Loop:
 
     Parameters
     ----------
-    reads : ``numbers`` (of the row), ``v``, or ``words`` (a table by the word that a text is).
-    calculation : of one of them; None for a product.
+    reads : ``numbers`` (of the row), ``v``, ``words`` (a table by the word that a text is), or ``combined`` (weighted
+        sums of the same columns in ``v``).
+    calculation : of one of them; None for a product, and for a weighted sum.
     start : place of the first in ``v``.
     """
 
@@ -225,7 +226,7 @@ class VectorLayout:
         for operation in reversed(list(self._operations.values())):
             if operation.slot in wanted and operation.slot not in self._word:
                 wanted |= set(operation.sources)
-                if isinstance(operation, MultiplySources):
+                if isinstance(operation, (MultiplySources, CombineSources)):
                     copied |= self._number.keys() & set(operation.sources)
         levels = dict.fromkeys(copied, 1)
         todo: dict[int, dict[tuple, Loop]] = {}
@@ -254,6 +255,8 @@ class VectorLayout:
             self._add(loops, operation.slot, found, "words", (self._word[operation.slot],))
         elif isinstance(operation, MultiplySources):
             self._add(loops, operation.slot, None, "v", operation.sources)
+        elif isinstance(operation, CombineSources):
+            self._combine(loops, operation)
         elif isinstance(operation, Indicate):
             found = Calculation()
             found.lines.append(f"x = x == {found.take('place', number(float(operation.place)))} ? 1.0 : 0.0;")
@@ -264,6 +267,13 @@ class VectorLayout:
             if isinstance(operation, Encode):
                 self._encode(found, operation, given=given)
             self._add(loops, operation.slot, found, "numbers" if of_row else "v", operation.sources)
+
+    def _combine(self, loops: dict[tuple, Loop], operation: CombineSources) -> None:
+        """Combinations of the same columns share a loop."""
+        loop = loops.setdefault(("combined", operation.sources), Loop("combined", None))
+        numbers = tuple(map(number, (*operation.weights, operation.offset)))
+        name, blame = self._named.get(operation.slot, ""), self.input(operation.blame)
+        loop.members.append(Member(operation.slot, operation.sources, numbers, 0, blame, name))
 
     def _encode(self, found: Calculation, operation: Encode, *, given: bool) -> None:
         other, none = operation.one_hot.other, len(operation.one_hot.indicators)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...handlers import handler
-from ...nodes import Estimator, Linear, Network
+from ...nodes import Ensemble, Estimator, Linear, Network
 from ..wording import filled, shown
 from . import names
 from .file import FileParts
@@ -77,7 +77,11 @@ def _network(code: FileParts, model: Network) -> list[str]:
     return lines
 
 
-_LINES: dict[type[Estimator], Callable[[FileParts, Any], list[str]]] = {Linear: _linear, Network: _network}
+_LINES: dict[type[Estimator], Callable[[FileParts, Any], list[str]]] = {
+    Linear: _linear,
+    Network: _network,
+    Ensemble: _linear,
+}
 
 
 def refused(code: FileParts) -> str:

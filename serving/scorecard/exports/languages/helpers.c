@@ -17,7 +17,7 @@ enum { TRIM = 1, MISSING_MASK = 0, REASON_COUNT = 8 };
 
 enum reason { REQUIRED, INFINITE, FRACTION, NO_TRUTH, UNKNOWN, UNUSABLE, TOO_LARGE, UNPREDICTABLE };
 
-extern const double EDGES[], KEYS[], RESULTS[];
+extern const double EDGES[], KEYS[], RESULTS[], PIECES[];
 extern const struct word MISSING[];
 extern const slot MISSING_SLOTS[];
 int status_of(int input, enum reason reason);
@@ -157,6 +157,15 @@ static double bin(const double *edges, int count, double x)
     return low;
 }
 
+/* A polynomial of each interval between edges: its origin, then its coefficients, those of low powers first. */
+static double piecewise(const double *edges, int count, const double *pieces, int width, double x)
+{
+    const double *piece = pieces + (size_t)bin(edges, count, x) * (size_t)width;
+    double found = 0.0;
+    for (int i = width - 1; i > 0; i--) found = found * (x - piece[0]) + piece[i];
+    return found;
+}
+
 static double sign(double x)
 {
     return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : x;
@@ -253,6 +262,19 @@ static void softmax(const double *scores, double *probabilities, int count)
     double total = 0.0;
     for (int k = 0; k < count; k++) total += probabilities[k] = exp(scores[k] - top);
     for (int k = 0; k < count; k++) probabilities[k] /= total;
+}
+
+static void complement(const double *found, double *probabilities)
+{
+    probabilities[1] = found[0];
+    probabilities[0] = 1.0 - found[0];
+}
+
+static void shares(const double *found, double *probabilities, int count)
+{
+    double total = 0.0;
+    for (int k = 0; k < count; k++) total += found[k];
+    for (int k = 0; k < count; k++) probabilities[k] = total > 0.0 ? found[k] / total : 1.0 / count;
 }
 
 static void normalised(const double *scores, double *probabilities, int count)

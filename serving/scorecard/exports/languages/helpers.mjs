@@ -182,6 +182,14 @@ function bin(edges, x, column) {
   return low;
 }
 
+function piecewise(x, edges, origins, coefficients, column) {
+  if (Number.isNaN(x)) return x;
+  const place = bin(edges, x, column);
+  if (coefficients[place].length === 0) throw new InputError(column, UNUSABLE);
+  const distance = x - origins[place];
+  return coefficients[place].reduceRight((total, coefficient) => total * distance + coefficient, 0);
+}
+
 function placeOfLargest(values) {
   return values.reduce((best, value, place) => (value > values[best] ? place : best), 0);
 }
@@ -200,7 +208,7 @@ function refused(values) {
 }
 
 // Neumaier's sum: what each addition loses is kept, and added in the end.
-function sum(terms, values) {
+function added(terms) {
   let total = 0;
   let lost = 0;
   for (const term of terms) {
@@ -208,7 +216,16 @@ function sum(terms, values) {
     lost += Math.abs(total) >= Math.abs(term) ? total - next + term : term - next + total;
     total = next;
   }
-  total += lost;
+  return total + lost;
+}
+
+function combine(values, weights, offset) {
+  const total = added([offset, ...values.map((value, place) => value * weights[place])]);
+  return Number.isNaN(total) && !values.some(Number.isNaN) ? Infinity : total;
+}
+
+function sum(terms, values) {
+  const total = added(terms);
   if (!Number.isFinite(total)) throw refused(values);
   return total;
 }
@@ -239,6 +256,10 @@ function negative(x) {
   return -x;
 }
 
+function reciprocal(x) {
+  return 1 / x;
+}
+
 function binary([margin]) {
   const p = logistic(margin);
   return [1 - p, p];
@@ -252,10 +273,30 @@ function softmax(scores) {
   return powers.map((power) => power / total);
 }
 
-function normalised(scores) {
-  const found = scores.map(logistic);
+function shares(found) {
   const total = found.reduce((all, p) => all + p);
   return found.map((p) => (total > 0 ? p / total : 1 / found.length));
+}
+
+function complement([p]) {
+  return [1 - p, p];
+}
+
+function normalised(scores) {
+  return shares(scores.map(logistic));
+}
+
+// The mean of the probabilities of several models, each with its part of the scores.
+function mean(members, scores) {
+  const found = CLASSES.map(() => 0);
+  let total = 0;
+  for (const [weight, first, last, link, adjust, calibration] of members) {
+    total += weight;
+    link(adjust(scores.slice(first, last), calibration)).forEach((p, place) => {
+      found[place] += weight * p;
+    });
+  }
+  return found.map((p) => p / total);
 }
 
 function yeoJohnson(x, lambda) {
@@ -288,8 +329,16 @@ function inverseBoxCox(x, lambda) {
   return lambda === 0 ? Math.exp(x) : Math.exp(Math.log1p(lambda * x) / lambda);
 }
 
-function margins(scores) {
-  return scores.map((score, place) => CALIBRATION[place][0] * score + CALIBRATION[place][1]);
+function unchanged(scores) {
+  return scores;
+}
+
+function margins(scores, lines) {
+  return scores.map((score, place) => lines[place][0] * score + lines[place][1]);
+}
+
+function points(scores, curves) {
+  return scores.map((score, place) => piecewise(score, ...curves[place], ANYBODY));
 }
 
 function linearScores(values, hot) {

@@ -6,7 +6,7 @@ An exported file runs on any Python 3 and imports nothing but math.
 import math
 
 # What an exported file defines for its model.
-INPUTS, COLUMNS, LAYERS, INTERCEPTS, CALIBRATION = [], [], [], [], []
+INPUTS, COLUMNS, LAYERS, INTERCEPTS, CLASSES = [], [], [], [], []
 TRIM, MISSING, ANYBODY = True, frozenset(), ""
 ABSENT = SEVERAL = REQUIRED = INFINITE = FRACTION = UNKNOWN = UNUSABLE = OVERFLOW = UNPREDICTABLE = ""
 
@@ -190,6 +190,27 @@ def _bin(edges, x, name):
     return float(low)
 
 
+def _piecewise(x, edges, origins, coefficients, name):
+    if x != x:
+        return x
+    place = int(_bin(edges, x, name))
+    if not coefficients[place]:
+        raise InputError(name, UNUSABLE)
+    distance, total = x - origins[place], 0.0
+    for coefficient in reversed(coefficients[place]):
+        total = total * distance + coefficient
+    return total
+
+
+def _combine(values, weights, offset):
+    terms = [value * weight for value, weight in zip(values, weights)]
+    terms.append(offset)
+    try:
+        return math.fsum(terms)
+    except (OverflowError, ValueError):
+        return math.inf
+
+
 def _largest(values):
     sizes = [abs(value) * max(map(abs, weights)) for value, (_, weights) in zip(values, COLUMNS)]
     return COLUMNS[sizes.index(max(sizes))][0] if sizes else ANYBODY
@@ -243,10 +264,26 @@ def _softmax(margins):
     return [power / total for power in powers]
 
 
-def _normalised(margins):
-    found = [_logistic(z) for z in margins]
+def _shares(found):
     total = sum(found)
     return [p / total for p in found] if total > 0.0 else [1.0 / len(found)] * len(found)
+
+
+def _complement(found):
+    return [1.0 - found[0], found[0]]
+
+
+def _normalised(margins):
+    return _shares([_logistic(z) for z in margins])
+
+
+def _mean(members, scores):
+    found = [0.0] * len(CLASSES)
+    for weight, first, last, link, adjust, calibration in members:
+        for place, p in enumerate(link(adjust(scores[first:last], calibration))):
+            found[place] += weight * p
+    total = sum([member[0] for member in members])
+    return [p / total for p in found]
 
 
 def _log(x):
@@ -338,6 +375,10 @@ def _negative(x):
     return -x
 
 
+def _reciprocal(x):
+    return 1.0 / x if x else math.copysign(math.inf, x)
+
+
 def _yeo_johnson(x, lmbda):
     if x - x != 0.0:
         return x
@@ -382,8 +423,16 @@ def _inverse_box_cox(x, lmbda):
     return _exp(x) if lmbda == 0.0 else _exp(_log1p(lmbda * x) / lmbda)
 
 
-def _margins(scores):
-    return [slope * score + offset for (slope, offset), score in zip(CALIBRATION, scores)]
+def _unchanged(scores, calibration):
+    return scores
+
+
+def _margins(scores, lines):
+    return [slope * score + offset for (slope, offset), score in zip(lines, scores)]
+
+
+def _points(scores, curves):
+    return [_piecewise(score, *curve, ANYBODY) for curve, score in zip(curves, scores)]
 
 
 def _linear_scores(values, hot):

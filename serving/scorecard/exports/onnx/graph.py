@@ -187,4 +187,5 @@ FUNCTIONS: dict[str, Callable[[Graph, str], str]] = {
     "arcsinh": _arcsinh,
     "sign": _plain("Sign"),
     "negative": _plain("Neg"),
+    "reciprocal": lambda graph, x: graph.put("Div", graph.constant(1.0), x),
 }

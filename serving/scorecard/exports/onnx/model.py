@@ -10,11 +10,11 @@ from onnx import TensorProto
 
 from ...handlers import handler
 from ...inputs import BOOLEAN, CATEGORY
-from ...nodes import ClassDecision, Estimator, Label, Linear, Network, decision_rule
-from ...program import ApplySteps, Encode, Indicate, MultiplySources, Operation
+from ...nodes import ClassDecision, DecisionRule, Ensemble, Estimator, Label, Linear, Network, decision_rule
+from ...program import ApplySteps, CombineSources, Encode, Indicate, MultiplySources, Operation
 from ...scorecard import Scorecard
 from .. import vocabulary
-from . import quantization, steps, text
+from . import quantization, responses, steps, text
 from .graph import Graph, logistic
 
 #: Stands for the label of a row that is not valid, where labels are whole numbers.
@@ -145,7 +145,7 @@ class OnnxModel:
                 alike = steps.signature(one.steps)
             elif isinstance(one, MultiplySources):
                 alike = len(one.sources)
-            elif isinstance(one, Indicate):
+            elif isinstance(one, (Indicate, CombineSources)):
                 alike = one.sources
             groups.setdefault((depth[one.slot], type(one), alike), []).append(one)
         for key in sorted(groups, key=lambda key: key[0]):
@@ -168,6 +168,16 @@ class OnnxModel:
         for factor in factors[1:]:
             found = self.graph.put("Mul", found, factor)
         self._put(found, [one.slot for one in operations], bounded=False)
+
+    def _combine(self, operations: Sequence[CombineSources]) -> None:
+        sources, slots = list(operations[0].sources), [one.slot for one in operations]
+        offsets = self.graph.constant([[one.offset for one in operations]])
+        if sources:
+            weights = np.array([one.weights for one in operations], dtype=np.float64).T
+            found = self.graph.weighted(self._matrix(sources), weights, offsets)
+        else:
+            found = self.graph.put("Mul", self.graph.filled(self._like, 1.0), offsets)
+        self._put(found, slots, bounded=False)
 
     def _encode(self, operations: Sequence[Encode]) -> None:
         """Places in a one-hot group of numbers."""
@@ -234,36 +244,27 @@ class OnnxModel:
 
     def _classification(self, scores: str, decision: ClassDecision) -> dict[str, str]:
         """The place of the label (rows, 1), the probabilities and the decision, where there are any."""
-        graph, margins = self.graph, scores
-        calibration = self.model.calibration
-        if calibration is not None:
-            slopes, offsets = [[item.slope for item in calibration]], [[item.offset for item in calibration]]
-            margins = graph.put("Add", graph.put("Mul", scores, graph.constant(slopes)), graph.constant(offsets))
-        likely = self._probabilities(margins, len(decision.classes)) if self.scorecard.has_probabilities else ""
-        found = {"label": self._place(decision, {"scores": scores, "margins": margins, "probabilities": likely})}
+        graph, likely = self.graph, ""
+        if self.scorecard.has_probabilities:
+            likely = responses.probabilities(graph, self.model, len(decision.classes), scores)
+        rule = decision_rule(self.model, decision)
+        if rule.of == "margins":
+            numbers = responses.margins(graph, self.model, scores)
+        else:
+            numbers = scores if rule.of == "scores" else likely
+        found = {"label": self._place(rule, numbers)}
         if likely:
             found["probabilities"] = likely
         if self.scorecard.has_decision:
             found["decision"] = scores
         return found
 
-    def _probabilities(self, margins: str, classes: int) -> str:
-        graph, link = self.graph, self.model.link
-        if link == "softmax":
-            return graph.put("Softmax", margins, axis=1)
-        p = logistic(graph, margins)
-        if link == "logistic":
-            return graph.beside([graph.put("Sub", graph.constant(1.0), p), p])
-        total = graph.put("ReduceSum", p, graph.constant([1], np.int64), keepdims=1)
-        some = graph.put("Greater", total, graph.constant(0.0))
-        return graph.where(some, graph.put("Div", p, total), graph.constant(1.0 / classes))
-
-    def _place(self, decision: ClassDecision, numbers: dict[str, str]) -> str:
-        """The place of the label, by what is looked at: scores, margins or probabilities."""
-        graph, rule = self.graph, decision_rule(self.model, decision)
+    def _place(self, rule: DecisionRule, numbers: str) -> str:
+        """The place of the label, by the scores, margins or probabilities that its rule looks at."""
+        graph = self.graph
         if rule.place is None:
-            return graph.put("ArgMax", numbers[rule.of], axis=1, keepdims=1)
-        value = graph.columns(numbers[rule.of], [rule.place])
+            return graph.put("ArgMax", numbers, axis=1, keepdims=1)
+        value = graph.columns(numbers, [rule.place])
         value = graph.put("Neg", value) if rule.negative else value
         operator, least = ("Greater", 0.0) if rule.least is None else ("GreaterOrEqual", rule.least)
         reached = graph.put(operator, value, graph.constant(least))
@@ -288,12 +289,14 @@ class OnnxModel:
 _OPERATIONS: dict[type[Operation], Callable[[OnnxModel, Any], None]] = {
     ApplySteps: OnnxModel._apply,
     MultiplySources: OnnxModel._product,
+    CombineSources: OnnxModel._combine,
     Encode: OnnxModel._encode,
     Indicate: OnnxModel._indicate,
 }
 _SCORES: dict[type[Estimator], Callable[[OnnxModel, Any, str | None], str]] = {
     Linear: OnnxModel._linear,
     Network: OnnxModel._network,
+    Ensemble: OnnxModel._linear,
 }
 
 

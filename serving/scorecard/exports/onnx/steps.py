@@ -48,7 +48,7 @@ def chain(graph: Graph, items: Sequence[Sequence[Step]], x: str, *, bounded: boo
     """
     for alike in zip(*items, strict=True):
         kind = type(alike[0])
-        if issubclass(kind, (steps.Is, steps.Clip, steps.Lookup)) and not bounded:
+        if issubclass(kind, (steps.Is, steps.Clip, steps.Lookup, steps.Piecewise)) and not bounded:
             fine.append(graph.put("Not", graph.put("IsInf", x)))
         x = handler(_STEPS, alike[0], "ONNX")(graph, x, alike, fine)
         bounded = issubclass(kind, _BOUNDED) or (bounded and issubclass(kind, (steps.Impute, steps.Replace)))
@@ -123,9 +123,30 @@ def _function(graph: Graph, x: str, alike: Sequence[steps.NumpyFunction], fine: 
 
 def _bin(graph: Graph, x: str, alike: Sequence[steps.Bin], fine: list[str]) -> str:
     fine.append(graph.finite(x))
-    edges = [[[edge] for edge in alike[0].edges] or [[math.inf]]]  # (1, edges, 1): no edge, no bin but the first
-    above = graph.cast(graph.put("GreaterOrEqual", graph.put("Unsqueeze", x, _axis(graph)), graph.constant(edges)))
+    return _places(graph, x, alike[0].edges)
+
+
+def _places(graph: Graph, x: str, edges: Sequence[float]) -> str:
+    """How many of the edges are at or below each number; 0 for a missing one."""
+    known = [[[edge] for edge in edges] or [[math.nan]]]  # (1, edges, 1): nothing, infinity neither, is beyond NaN
+    above = graph.cast(graph.put("GreaterOrEqual", graph.put("Unsqueeze", x, _axis(graph)), graph.constant(known)))
     return graph.put("ReduceSum", above, _axis(graph), keepdims=0)
+
+
+def _piecewise(graph: Graph, x: str, alike: Sequence[steps.Piecewise], fine: list[str]) -> str:
+    step = alike[0]
+    places = graph.cast(_places(graph, x, step.edges), TensorProto.INT64)
+    if not all(step.coefficients):
+        known = graph.constant([bool(row) for row in step.coefficients], bool)
+        allowed = graph.put("Gather", known, places, axis=0)
+        fine.append(graph.put("Or", allowed, graph.put("IsNaN", x)))
+    width = max(1, *map(len, step.coefficients))
+    powers = [[row[power] if power < len(row) else 0.0 for row in step.coefficients] for power in range(width)]
+    total = pick(graph, places, powers.pop())
+    distance = graph.put("Sub", x, pick(graph, places, step.origins)) if powers else ""
+    while powers:
+        total = graph.put("Add", graph.put("Mul", total, distance), pick(graph, places, powers.pop()))
+    return graph.where(graph.put("IsNaN", x), x, total)
 
 
 def _axis(graph: Graph) -> str:
@@ -206,4 +227,5 @@ _STEPS: dict[type[Step], StepFunction] = {
     steps.InverseYeoJohnson: _inverse_yeo_johnson,
     steps.Bin: _bin,
     steps.Lookup: _lookup,
+    steps.Piecewise: _piecewise,
 }

@@ -5,11 +5,11 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from ...inputs import BOOLEAN, CATEGORY
-from ...program import ApplySteps, Encode, Indicate, MultiplySources, Operation
+from ...program import ApplySteps, CombineSources, Encode, Indicate, MultiplySources, Operation
 from ...scorecard import Scorecard
 from .. import vocabulary
 from ..vocabulary import RefusedText, Vocabulary
-from .expressions import LARGEST, FieldList, Value, apply, constant, given, reference, unique, within
+from .expressions import LARGEST, FieldList, Value, apply, constant, given, reference, total, unique, within
 from .steps import StepFields, limits, mapped
 
 #: From here on each float64 is a whole number; added to a smaller one, it leaves no place for a fraction.
@@ -161,6 +161,15 @@ class ColumnFields:
         present = all(self._values[source].present for source in operation.sources)
         self._keep(operation.slot, Value(found, present, not operation.sources), self._title(operation), limited=True)
 
+    def _combine(self, operation: CombineSources) -> None:
+        terms = [
+            apply("*", reference(self.names[source]), weight)
+            for source, weight in zip(operation.sources, operation.weights, strict=True)
+        ]
+        present = all(self._values[source].present for source in operation.sources)
+        found = Value(total([*terms, constant(operation.offset)]), present, not terms)
+        self._keep(operation.slot, found, self._title(operation), limited=True)
+
     def _encode(self, operation: Encode) -> None:
         """The name of a one-hot column for each number."""
         chain = StepFields(self.fields, operation.blame, self.fine)
@@ -189,6 +198,7 @@ _OPERATIONS: dict[type[Operation], Callable[[ColumnFields, Any], None]] = {
     Encode: ColumnFields._encode,
     Indicate: ColumnFields._indicate,
     MultiplySources: ColumnFields._product,
+    CombineSources: ColumnFields._combine,
 }
 
 

@@ -96,6 +96,14 @@ def apply(function: str, *arguments: Any, **attributes: str) -> Element:
     return element
 
 
+def total(terms: list[Element]) -> Element:
+    """The sum of terms, as a tree that is no deeper than need be."""
+    if len(terms) == 1:
+        return terms[0]
+    half = len(terms) // 2
+    return apply("+", total(terms[:half]), total(terms[half:]))
+
+
 def both(conditions: list[Element]) -> Element:
     """The condition that all of the conditions hold."""
     return conditions[0] if len(conditions) == 1 else apply("and", *conditions)

@@ -6,13 +6,16 @@ from xml.etree.ElementTree import Element, SubElement
 
 from ...handlers import unknown
 from ...inputs import Input
-from ...nodes import DecisionRule, Label, Linear, Network, decision_rule
+from ...nodes import DecisionRule, Ensemble, Label, Linear, Network, decision_rule
 from ...scorecard import Scorecard
 from .. import vocabulary
 from .columns import ColumnFields, limit
 from .expressions import LARGEST, FieldList, Value, apply, both, number, reference, unique, within
+from .responses import probabilities
 from .steps import StepFields
 
+#: Links of which the standard has no function of its own.
+_CHAINED = ("one-vs-rest", "isotonic", "clipped", "mean")
 _ACTIVATIONS = {"identity": "identity", "logistic": "logistic", "tanh": "tanh", "relu": "rectifier"}
 KINDS = {str: "string", bool: "boolean", int: "integer", float: "double"}
 
@@ -61,7 +64,7 @@ class PmmlModel:
             found = self._network(self.model)
         elif not isinstance(self.model, Linear):
             raise unknown(self.model, "PMML")
-        elif self.model.link in ("one-vs-rest", "none") and self.model.outputs > 1:
+        elif self.model.link in _CHAINED or (self.model.link == "none" and self.model.outputs > 1):
             found = self._chain(self.model)
         elif self.decision and self.rule.of == "scores" and not self.by_score:
             found = self._scored(self.model)
@@ -79,7 +82,8 @@ class PmmlModel:
             limits = dict.fromkeys((name for name, _ in wide), self._network_limit(self.model))
         else:
             terms = len(program.columns) + len(program.groups) + 1
-            slopes = [abs(item.slope) for item in self.model.calibration or ()]
+            members = self.model.members if isinstance(self.model, Ensemble) else (self.model,)
+            slopes = [abs(line.slope) for one in members for line in one.lines()]
             factor = max([1.0, *slopes])
             sizes = dict(zip((name for name, _ in program.columns), program.magnitudes(), strict=True))
             limits = {name: limit(terms, sizes[name] * factor) for name, _ in wide}
@@ -116,8 +120,8 @@ class PmmlModel:
 
     def _slope(self, place: int) -> tuple[float, float]:
         """Slope and offset of the calibration of a score."""
-        calibration = self.model.calibration
-        return (1.0, 0.0) if calibration is None else (calibration[place].slope, calibration[place].offset)
+        lines = self.model.lines()
+        return (lines[place].slope, lines[place].offset) if lines else (1.0, 0.0)
 
     def _table(
         self, parent: Element, model: Linear, place: int, *, category: Label | None = None, raw: bool = False
@@ -211,19 +215,17 @@ class PmmlModel:
         A model without probabilities has them inside only: what the standard calls classification without
         normalisation takes the last score from the others.
         """
-        margins = [unique(f"margin of {item}", self._names) for item in self.classes]
-        found, model = self._chained(linear, margins, "simplemax")
-        self._answers(margins)
+        names = [f"margin of {item}" for item in self.classes]
+        if linear.outputs != len(names) or isinstance(linear, Ensemble):
+            names = [f"score {place + 1}" for place in range(linear.outputs)]
+        scores = [unique(name, self._names) for name in names]
+        found, model = self._chained(linear, scores, "simplemax", raw=True)
+        self._answers(scores)
         self._output(model)
         local = FieldList(self._names)
-        shares = [local.add(_logistic(name), f"share of {name[10:]}") for name in margins]
-        total = local.add(apply("sum", *map(reference, shares)), "total of shares")
-        some = [
-            local.add(apply("if", apply("greaterThan", reference(total), 0.0), reference(share), 1.0), share)
-            for share in shares
-        ]
+        shares = scores if linear.link == "none" else probabilities(local, linear, len(self.classes), scores)
         SubElement(model, "LocalTransformations").extend(local.elements)
-        for name, category in zip(some, self.classes, strict=True):
+        for name, category in zip(shares, self.classes, strict=True):
             table = SubElement(model, "RegressionTable", {"intercept": "0.0", "targetCategory": label(category)})
             SubElement(table, "NumericPredictor", {"name": name, "coefficient": "1.0"})
         return found
@@ -294,8 +296,12 @@ class PmmlModel:
         if self.scorecard.threshold is not None:
             looked_at = {"scores": margins or [], "probabilities": self.probabilities}[self.rule.of]
             self._label_by(reference(looked_at[self.rule.place or 0]))
-        elif margins is not None and self.model.calibration is None:
+        elif margins is not None and self.rule.place is not None:
+            self._label_by(reference(margins[self.rule.place]))
+        elif margins is not None and self.rule.of == "margins":
             self._largest(margins)
+        elif self.model.link in ("isotonic", "mean"):
+            self._largest(self.probabilities)
         else:
             self._feature("predictedValue", "label", KINDS[type(classes[0])], final=True)
 
@@ -367,8 +373,3 @@ def _layer(
         for source, weight in zip(below, row, strict=True):
             SubElement(neuron, "Con", {"from": source, "weight": number(weight)})
     return found
-
-
-def _logistic(name: str) -> Element:
-    """1 / (1 + exp(-x)): where exp overflows it is 0, as it should be."""
-    return apply("/", 1.0, apply("+", 1.0, apply("exp", apply("-", 0.0, reference(name)))))

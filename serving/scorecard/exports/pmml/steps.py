@@ -102,19 +102,24 @@ class StepFields:
 
     def _bin(self, value: Value, step: steps.Bin) -> Value:
         value = self.usable(value)
-        edges = sorted(set(step.edges))
-        if not edges:
-            # Asks for the field, since an engine refuses an invalid value only where it is asked for.
-            return Value(given(self._held(value), constant(0.0)), True, True)
-        element = Element("Discretize", {"field": self._held(value), "dataType": "double"})
-        for low, high in zip([None, *edges], [*edges, None], strict=True):
-            count = 0 if low is None else sum(edge <= low for edge in step.edges)
-            bin = SubElement(element, "DiscretizeBin", {"binValue": number(count)})
-            limits = {} if low is None else {"leftMargin": number(low)}
-            limits |= {} if high is None else {"rightMargin": number(high)}
-            closure = "openOpen" if low is None else "closedOpen"
-            SubElement(bin, "Interval", {"closure": closure, **limits})
-        return Value(element, True, True)
+        places = [float(place) for place in range(len(step.edges) + 1)]
+        return Value(_of_interval(self._held(value), step.edges, places), True, True)
+
+    def _piecewise(self, value: Value, step: steps.Piecewise) -> Value:
+        value = self.finite(value)
+        held, edges = self._held(value), step.edges
+        if not all(step.coefficients):
+            fine = apply("equal", _of_interval(held, edges, [float(bool(row)) for row in step.coefficients]), 1.0)
+            self.fine.append(fine if value.present else apply("if", apply("isMissing", reference(held)), True, fine))
+        width = max(1, *map(len, step.coefficients))
+        powers = [[row[power] if power < len(row) else 0.0 for row in step.coefficients] for power in range(width)]
+        found = _of_interval(held, edges, powers.pop())
+        if powers:
+            origin = _of_interval(held, edges, step.origins)
+            distance = self.fields.add(given(held, apply("-", reference(held), origin)), self.name)
+        while powers:
+            found = apply("+", apply("*", found, reference(distance)), _of_interval(held, edges, powers.pop()))
+        return Value(found if value.present else given(held, found), value.present, width == 1)
 
     def _lookup(self, value: Value, step: steps.Lookup) -> Value:
         value = self.finite(value)
@@ -202,6 +207,7 @@ _STEPS: dict[type[Step], Callable[[StepFields, Value, Any], Value]] = {
     **dict.fromkeys(OPERATORS, StepFields._arithmetic),
     steps.Clip: StepFields._clip,
     steps.Bin: StepFields._bin,
+    steps.Piecewise: StepFields._piecewise,
     steps.Lookup: StepFields._lookup,
     steps.NumpyFunction: StepFields._function,
     steps.BoxCox: StepFields._box_cox,
@@ -209,6 +215,23 @@ _STEPS: dict[type[Step], Callable[[StepFields, Value, Any], Value]] = {
     steps.InverseBoxCox: StepFields._inverse_box_cox,
     steps.InverseYeoJohnson: StepFields._inverse_yeo_johnson,
 }
+
+
+def _of_interval(name: str, edges: Sequence[float], values: Sequence[float]) -> Element:
+    """The number that stands for the interval a field is in, between rising edges; missing where the field is."""
+    if not edges:
+        # Asks for the field, since an engine refuses an invalid value only where it is asked for.
+        return given(name, constant(values[0]))
+    element = Element("Discretize", {"field": name, "dataType": "double"})
+    for low, high, value in zip([None, *edges], [*edges, None], values, strict=True):
+        if low is not None and low == high:
+            continue
+        bin = SubElement(element, "DiscretizeBin", {"binValue": number(value)})
+        limits = {} if low is None else {"leftMargin": number(low)}
+        limits |= {} if high is None else {"rightMargin": number(high)}
+        closure = "openOpen" if low is None else "closedOpen"
+        SubElement(bin, "Interval", {"closure": closure, **limits})
+    return element
 
 
 def limits(items: Sequence[Step]) -> bool:
@@ -296,6 +319,11 @@ def _arcsinh(name: str) -> Element:
     return _signed(name, apply("if", large_enough, large, small))
 
 
+def _reciprocal(name: str) -> Element:
+    """1 / x, infinite where x is 0: engines may raise there."""
+    return apply("if", apply("equal", reference(name), 0.0), math.inf, apply("/", 1.0, reference(name)))
+
+
 def _divided(function: str, by: float) -> MakeOf:
     return lambda name: apply("/", _maybe(function, reference(name)), by)
 
@@ -319,4 +347,5 @@ FUNCTIONS: dict[str, tuple[MakeOf, bool, bool]] = {
     "arcsinh": (_arcsinh, True, True),
     "sign": (_sign, True, True),
     "negative": (lambda name: apply("-", 0.0, reference(name)), True, True),
+    "reciprocal": (_reciprocal, True, False),
 }

@@ -1,11 +1,10 @@
 """The scorecard as one SELECT for a database: subquery upon subquery, from the raw columns up to the answers.
 
 A row that cannot be scored has NULL, and never fails the query: a value that is refused is read as infinity, or adds
-NULL to the score, and a score that is not a finite number has no answer. Names and texts are quoted by sqlglot.
+NULL to the score, and a score that is not a finite number has no answer. Names and texts are quoted by ``names``.
 """
 
-from collections.abc import Iterable
-from importlib.util import find_spec
+from collections.abc import Iterable, Mapping
 
 from ...errors import ScorecardError, Unsupported
 from ...inputs import Input
@@ -14,7 +13,6 @@ from .. import vocabulary
 from ..about import About
 from . import names
 from .answers import AnswerColumns
-from .columns import SqlColumns
 from .engine import Engine
 from .engines import ENGINES
 from .layers import Layers, Sql
@@ -34,6 +32,7 @@ def write(
     dialect: str = "duckdb",
     table: str | None = None,
     keep: Iterable[str] = (),
+    types: Mapping[str, str] | None = None,
 ) -> str:
     """The SELECT, under a comment that says what it is of and how to use it.
 
@@ -43,19 +42,23 @@ def write(
     dialect : one of ``DIALECTS``.
     table : where the raw rows are, with qualifiers and quotes as the dialect has them; ``data`` by default.
     keep : columns of the table to give beside the answers.
+    types : of the table's columns, as DESCRIBE names them, for DuckDB alone: the SELECT then asks no column for its
+        type, and is right for a table of these types only. Without them it is for columns of any type.
 
     Raises
     ------
     ScorecardError
-        where there is no such dialect, or the table or a column to keep cannot be called so.
+        where there is no such dialect, the table or a column to keep cannot be called so, or types are given for a
+        dialect that is not DuckDB.
     Unsupported
         where the dialect cannot say the model.
     """
-    if find_spec("sqlglot") is None:
-        raise ScorecardError("format sql: expected the package sqlglot, found none; install it: pip install sqlglot")
     if dialect not in ENGINES:
         raise ScorecardError(f"dialect: expected one of {', '.join(DIALECTS)}, found {dialect!r}")
-    engine = ENGINES[dialect](lambda value: names.text(value, dialect))
+    grammar = ENGINES[dialect].grammar or dialect
+    engine = ENGINES[dialect](lambda value: names.text(value, grammar))
+    if types is not None and dialect != "duckdb":
+        raise ScorecardError(f"types: expected the dialect duckdb, found {dialect}; leave the types out")
     answers = AnswerColumns(scorecard)
     source = names.table(table or TABLE, engine)
     kept = names.kept(keep, engine, taken=answers.names)
@@ -69,9 +72,10 @@ def write(
     def raw(name: str) -> Sql:
         return Sql(f"{_INSIDE}.{names.identifier(name, engine)}")
 
+    engine.types = {raw(item.name).text: types[item.name] for item in read if item.name in types} if types else {}
     writer = Writer(engine, layers)
     outputs = [(layers.let(raw(name)), names.identifier(name, engine)) for name in kept]
-    found = scores(scorecard, SqlColumns(scorecard, writer, raw), writer)
+    found = scores(scorecard, raw, writer)
     outputs += [(column, names.identifier(name, engine)) for column, name in answers.write(found, writer)]
     try:
         select = layers.select(outputs)
@@ -91,7 +95,7 @@ def _comment(
         f"Scorecard {scorecard.digest}.",
         "It has no semicolon: run it as it is, or put CREATE VIEW, CREATE TABLE or INSERT INTO before it.",
         "A row that cannot be scored has NULL for an answer. To score some rows only, let the table be a view of them.",
-        f"Columns it reads: {', '.join(kinds) or 'none'}.",
+        f"Columns it reads: {', '.join(kinds) or 'none'}{', of the types that the table had' if engine.types else ''}.",
         f"Columns it gives: {', '.join(answers.told)}.",
     ]
     if not engine.tested:

@@ -2,15 +2,10 @@
 
 from ...nodes import ClassDecision, decision_rule
 from ...scorecard import Scorecard
-from . import names
-from .functions import CLAMP
-from .layers import Sql, joined, sql, total
-from .scores import logistic
+from . import names, responses
+from .layers import Sql, joined, sql
 from .transforms import Transforms
 from .values import Number, Writer
-
-#: How many arguments a call has at most.
-_ARGUMENTS = 50
 
 
 class AnswerColumns:
@@ -34,8 +29,10 @@ class AnswerColumns:
         """Each answer, and its name."""
         if self._decision is None:
             return [(self._predicted(scores[0], writer), names.PREDICTION)]
-        margins = self._margins(scores, writer)
-        likely = self._probabilities(margins, writer) if self._scorecard.has_probabilities else []
+        margins = responses.margins(self._model, scores, writer)
+        likely = []
+        if self._scorecard.has_probabilities:
+            likely = responses.probabilities(self._model, len(self._decision.classes), scores, writer)
         label = self._label(self._decision, scores, margins, likely, writer)
         return list(zip([label, *likely], self.names, strict=True))
 
@@ -51,46 +48,6 @@ class AnswerColumns:
         zeros = [sql(" + {}", one) for one in writer.guards if one.level > score.level]
         return sql("CASE WHEN {} THEN {}{} END", writer.finite(found), found, joined("", zeros))
 
-    def _margins(self, scores: list[Sql], writer: Writer) -> list[Sql]:
-        calibration = self._model.calibration
-        if calibration is None:
-            return scores
-        found = []
-        for item, score in zip(calibration, scores, strict=True):
-            number = Number(score, infinite=False)
-            if item.slope:
-                number = writer.plus(writer.times(number, item.slope), item.offset)
-                found.append(writer.layers.let(number.sql))
-            else:
-                offset = writer.literal(item.offset)
-                found.append(writer.layers.let(sql("CASE WHEN {} IS NOT NULL THEN {} END", score, offset)))
-        return found
-
-    def _probabilities(self, margins: list[Sql], writer: Writer) -> list[Sql]:
-        layers, link = writer.layers, self._model.link
-        if link == "logistic":
-            second = layers.let(logistic(margins[0], writer))
-            return [layers.let(sql("({} - {})", writer.literal(1.0), second)), second]
-        if link == "softmax":
-            # Shifted by the largest, so that none overflows.
-            largest = self._largest(margins, writer)
-            least = sql("{} - {}", largest, writer.literal(CLAMP))
-            template = "CASE WHEN {0} < {1} THEN {2} ELSE EXP({0} - {3}) END"
-            powers = [layers.let(sql(template, one, least, writer.literal(0.0), largest)) for one in margins]
-            whole = layers.let(total(powers))
-            return [layers.let(sql("({} / {})", power, whole)) for power in powers]
-        zero, least = writer.literal(0.0), writer.literal(-CLAMP)
-        powers = [
-            layers.let(sql("CASE WHEN {0} < {1} THEN {2} ELSE {3} END", margin, least, zero, logistic(margin, writer)))
-            for margin in margins
-        ]
-        whole = layers.let(total(powers))
-        even = writer.literal(1.0 / len(powers))
-        return [
-            layers.let(sql("CASE WHEN {0} > {1} THEN {2} / {0} WHEN {0} = {1} THEN {3} END", whole, zero, power, even))
-            for power in powers
-        ]
-
     def _label(
         self, decision: ClassDecision, scores: list[Sql], margins: list[Sql], likely: list[Sql], writer: Writer
     ) -> Sql:
@@ -104,17 +61,8 @@ class AnswerColumns:
             template = f"CASE WHEN {{0}} {above} {{1}} THEN {{2}} WHEN {{0}} {below} {{1}} THEN {{3}} END"
             least = writer.literal(rule.least or 0.0)
             return sql(template, value, least, labels[rule.yes], labels[rule.no])
-        largest = self._largest(numbers, writer)
+        largest = responses.largest(numbers, writer)
         whens = [
             sql("WHEN {} = {} THEN {}", value, largest, label) for value, label in zip(numbers, labels, strict=True)
         ]
         return sql("CASE {} END", joined(" ", whens))
-
-    def _largest(self, values: list[Sql], writer: Writer) -> Sql:
-        """The largest of several numbers, none of which is NULL unless all are."""
-        while len(values) > 1:
-            parts = [values[place : place + _ARGUMENTS] for place in range(0, len(values), _ARGUMENTS)]
-            values = [
-                sql(writer.engine.greatest + "({})", joined(", ", part)) if len(part) > 1 else part[0] for part in parts
-            ]
-        return writer.layers.let(values[0])

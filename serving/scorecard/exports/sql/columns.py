@@ -2,23 +2,34 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ...inputs import CATEGORY
-from ...program import ApplySteps, Encode, Indicate, MultiplySources, Operation
+from ...program import ApplySteps, CombineSources, Encode, Indicate, MultiplySources, Operation
 from ...scorecard import Scorecard
 from ...steps import Divide, Is, Lookup, Replace
 from .. import vocabulary
 from . import reading
 from .layers import Sql
+from .sums import weighted_sums
 from .transforms import ABSORBING, Transforms
-from .values import Cases, Number, Partition, Text, Value, Writer
+from .values import Cases, Number, Partition, Positions, Text, Value, Writer
 
 
 class SqlColumns:
     """What is in the slots of a program, written when it is asked for."""
 
-    def __init__(self, scorecard: Scorecard, writer: Writer, raw: Callable[[str], Sql]) -> None:
-        """``raw`` gives the expression of a table's column."""
+    def __init__(
+        self, scorecard: Scorecard, writer: Writer, raw: Callable[[str], Sql], trusted: frozenset[int] = frozenset()
+    ) -> None:
+        """What is in the slots of a program.
+
+        Parameters
+        ----------
+        raw : gives the expression of a table's column.
+        trusted : places of the inputs whose numbers are taken to be finite, or NULL, as ``trust`` gives them.
+        """
+        self._trusted = trusted
         self._program, self._writer, self._raw = scorecard.program, writer, raw
         self._operations = {one.slot: one for one in vocabulary.operations(self._program)}
         self._users: dict[int, list[Operation]] = {}
@@ -26,6 +37,9 @@ class SqlColumns:
             for source in operation.sources:
                 self._users.setdefault(source, []).append(operation)
         self._transforms = Transforms(writer, self._refuse)
+        self._vocabularies = vocabulary.vocabularies(self._program) if writer.engine.looks_up else []
+        self._words = {slot: one for one in self._vocabularies for slot in one.values}
+        self._positions: dict[int, Positions] = {}
         self._values: dict[int, Value] = {}
         self._refused: set[int] = set()
         self._coded: set[int] = set()
@@ -33,9 +47,12 @@ class SqlColumns:
     def value(self, slot: int) -> Value:
         """What is in a slot."""
         if slot not in self._values:
-            self._values[slot] = (
-                self._input(slot) if slot < len(self._program.inputs) else self._made(self._operations[slot])
-            )
+            if slot in self._words:
+                self._values[slot] = self._of_words(self._words[slot], slot)
+            elif slot < len(self._program.inputs):
+                self._values[slot] = self._input(slot)
+            else:
+                self._values[slot] = self._made(self._operations[slot])
         return self._values[slot]
 
     def number(self, slot: int) -> Number:
@@ -75,9 +92,22 @@ class SqlColumns:
             value.partition.number(self._writer.layers)
         return value
 
+    def _of_words(self, known: vocabulary.Vocabulary, slot: int) -> Cases:
+        """What the model makes of a text, by its position among the words that it knows."""
+        place, program = known.place, self._program
+        if place not in self._positions:
+            item = program.inputs[place]
+            self._positions[place] = reading.positions(
+                self._raw(item.name), item, program.cleaning, self._writer, known.words
+            )
+        outcomes = (None if isinstance(one, vocabulary.RefusedText) else one for one in known.values[slot])
+        return Cases(self._positions[place], tuple(outcomes))
+
     def _made(self, operation: Operation) -> Value:
         if isinstance(operation, MultiplySources):
             return self._product(operation)
+        if isinstance(operation, CombineSources):
+            return self._combination(operation)
         (source,) = operation.sources
         if isinstance(operation, Indicate):
             code = self.cases(source, often=True)
@@ -103,6 +133,15 @@ class SqlColumns:
                 self._refuse(place)
         return self._writer.let(found)
 
+    def _combination(self, operation: CombineSources) -> Number:
+        numbers = [self.number(source) for source in operation.sources]
+        reads = frozenset[int]().union(*(number.reads for number in numbers))
+        if self._absorbed(operation.slot):
+            for place in sorted(reads):
+                self._refuse(place)
+        (found,) = weighted_sums(numbers, [operation.weights], [[]], [operation.offset], self._writer, last=False)
+        return replace(found, missing=any(number.missing for number in numbers), reads=reads)
+
     def _encoded(self, operation: Encode, value: Value) -> Cases:
         table, other = operation.one_hot.places(), operation.one_hot.other
         if not isinstance(value, Cases):
@@ -123,7 +162,8 @@ class SqlColumns:
             known = {key for user in users for key in _compared(user) if cleaning.text(key) == key}
             return reading.category(raw, item, cleaning, self._writer, known)
         absorbed = self._absorbed(place)
-        return reading.number(raw, item, cleaning, self._writer, absorbed=absorbed, place=place)
+        trusted = place in self._trusted
+        return reading.number(raw, item, cleaning, self._writer, absorbed=absorbed, place=place, trusted=trusted)
 
     def _refuse(self, place: int) -> None:
         """Refuse the rows in which an input is not finite: for what may come out finite."""

@@ -4,12 +4,14 @@ Every method takes and gives the text of an operand.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ...nodes import Label
 
 MAX = 1.7976931348623157e308
-#: A decimal number as ``inputs.number`` takes it.
+#: What is known of a column's type before the query runs.
+YES, NO = "TRUE", "FALSE"
+#: A decimal number as ``scalars.number`` takes it.
 NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
 #: What ``str.strip`` takes away.
 WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
@@ -23,7 +25,8 @@ class Engine(ABC):
 
     Attributes
     ----------
-    name, title : as sqlglot calls it, and as people do.
+    name, title : of the dialect, as users write it and as people call it.
+    grammar : the dialect as sqlglot calls it, where that is not the name.
     tested : whether the project's tests run what is written for it.
     raises : whether arithmetic that leaves the range of float64, or loses all of a number's digits, fails the query.
     infinity : a literal; empty where the engine has none, and then the largest number stands in its place.
@@ -34,9 +37,12 @@ class Engine(ABC):
     greatest, whole : its functions for the largest of several numbers, and for a number without its fraction.
     note : what else a user has to know.
     functions : the engine's own for those of ``steps.FUNCTIONS`` that it has.
+    looks_up : whether it has ``position``, and lists that are indexed from 1: a text is looked up once for all columns.
+    few : the most words that it looks a text up in by reading them one by one.
+    branches : whether a CASE computes, for each row, only the branch that the row takes, whatever the branches are.
     """
 
-    name = title = ""
+    name = title = grammar = ""
     tested = True
     raises = False
     infinity = "CAST('Infinity' AS DOUBLE)"
@@ -47,6 +53,9 @@ class Engine(ABC):
     greatest = "GREATEST"
     whole = "FLOOR"
     note = ""
+    looks_up = False
+    few = 32
+    branches = False
     functions = {
         "log": "LN({})",
         "log2": "LOG2({})",
@@ -64,6 +73,13 @@ class Engine(ABC):
     def __init__(self, quote: Callable[[str], str]) -> None:
         """``quote`` makes a literal of a text."""
         self.quote = quote
+        #: Of a table's columns, by their expressions, the types that are known before the query runs.
+        self.types: dict[str, str] = {}
+
+    @property
+    def sqlglot(self) -> str:
+        """The dialect as sqlglot calls it."""
+        return self.grammar or self.name
 
     # Names
 
@@ -111,6 +127,15 @@ class Engine(ABC):
         """Whether a text is one of several."""
         return self.among(text, map(self.quote, sorted(words)))
 
+    def position(self, text: str, words: Sequence[str]) -> str:
+        """The position of a text among words, from 1; NULL where it is none of them. For an engine that ``looks_up``.
+
+        Parameters
+        ----------
+        words : at least one.
+        """
+        raise NotImplementedError
+
     def finite(self, value: str) -> str:
         """Whether a number is finite: not true for NULL and NaN, whose order differs between engines."""
         return f"ABS({value}) <= {self.literal(MAX)}"
@@ -118,6 +143,10 @@ class Engine(ABC):
     def infinite(self, value: str) -> str:
         """Whether a number that is not NaN is infinite."""
         return f"ABS({value}) > {self.literal(MAX)}"
+
+    def zero(self, value: str) -> str:
+        """0 where a number is finite; not a finite number, or NULL, where it is not."""
+        return f"CASE WHEN {self.finite(value)} THEN {self.literal(0.0)} END"
 
     def missing(self, value: str) -> str:
         """Whether a number is NULL or NaN."""
@@ -134,15 +163,27 @@ class Engine(ABC):
         return f"NULLIF({value}, {self.nan})" if self.nan else value
 
     def has_numbers(self, raw: str) -> str:
-        """Whether a column is of a type of numbers; empty where SQL cannot ask."""
+        """Whether a column is of a type of numbers: ``YES`` or ``NO`` if that is known; empty where SQL cannot ask."""
         return ""
 
+    def has_booleans(self, raw: str) -> bool:
+        """Whether a column is known to be of booleans."""
+        return False
+
+    def has_whole_numbers(self, raw: str) -> bool:
+        """Whether a column is known to be of a type of whole numbers."""
+        return False
+
+    def has_finite_numbers(self, raw: str) -> bool:
+        """Whether a column is known to be of a type of numbers that has neither NaN nor infinities."""
+        return False
+
     def has_fractions(self, raw: str) -> str:
-        """Whether a column is of a type of numbers that may have a fraction; empty where SQL cannot ask."""
+        """Whether a column is of a type of numbers that may have a fraction, answered as by ``has_numbers``."""
         return ""
 
     def has_no_scalar(self, raw: str) -> str:
-        """Whether a column is of a type that is no text, number or boolean; empty where SQL cannot ask."""
+        """Whether a column is of a type that is no text, number or boolean, answered as by ``has_numbers``."""
         return ""
 
     # Raw values
@@ -174,6 +215,8 @@ class Engine(ABC):
     def written(self, raw: str, *, trim: bool) -> str:
         """The text in a column that has no numbers, where a number may be written; NULL where it has numbers."""
         text = self.trimmed(self.text(raw)) if trim else self.text(raw)
+        if self.has_numbers(raw) == NO:
+            return text
         return f"CASE WHEN NOT ({self.has_numbers(raw)}) THEN {text} END" if self.has_numbers(raw) else text
 
     @abstractmethod
@@ -182,7 +225,7 @@ class Engine(ABC):
 
     @abstractmethod
     def is_grouped(self, text: str, decimal: str, thousands: str) -> str:
-        """Whether a text is a number whose digits are grouped, as ``inputs.number`` takes it."""
+        """Whether a text is a number whose digits are grouped, as ``scalars.number`` takes it."""
 
     def plain(self, raw: str, text: str, decimal: str, thousands: str) -> str:
         """The text of a number with a decimal point and no grouping; no number where it is not written by its marks."""

@@ -1,17 +1,19 @@
 """The databases that a model is written for."""
 
 import math
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ...nodes import Label
-from .engine import AROUND, MAX, WHITE, Engine, Matching, lowered
+from .engine import AROUND, MAX, NO, WHITE, YES, Engine, Matching, lowered
 
 
 class DuckDB(Matching):
     """What a column's type decides is decided before the query runs: ``typeof`` of a column is a constant."""
 
     name, title = "duckdb", "DuckDB"
+    looks_up = branches = True
     in_place = True
 
     def text(self, raw: str) -> str:
@@ -19,17 +21,47 @@ class DuckDB(Matching):
         return f'(CAST({raw} AS VARCHAR) COLLATE "binary")'
 
     def has_numbers(self, raw: str) -> str:
-        return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_NUMBERS}')"
+        return self._is_of(raw, _DUCKDB_NUMBERS)
 
     def has_fractions(self, raw: str) -> str:
-        return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_FRACTIONS}')"
+        return self._is_of(raw, _DUCKDB_FRACTIONS)
 
     def has_no_scalar(self, raw: str) -> str:
-        return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{_DUCKDB_OTHERS}')"
+        return self._is_of(raw, _DUCKDB_OTHERS)
+
+    def has_booleans(self, raw: str) -> bool:
+        return self._is_of(raw, "BOOLEAN") == YES
+
+    def has_whole_numbers(self, raw: str) -> bool:
+        return self._is_of(raw, _DUCKDB_WHOLE) == YES
+
+    def has_finite_numbers(self, raw: str) -> bool:
+        return self._is_of(raw, f"{_DUCKDB_WHOLE}|{_DUCKDB_DECIMALS}") == YES
+
+    def _is_of(self, raw: str, types: str) -> str:
+        """Whether a column is of one of some types."""
+        known = self.types.get(raw)
+        if known is None:
+            return f"REGEXP_FULL_MATCH(TYPEOF({raw}), '{types}')"
+        return YES if re.fullmatch(types, known, re.DOTALL) else NO
+
+    def figure(self, raw: str) -> str:
+        return raw if self.types.get(raw) == "DOUBLE" else super().figure(raw)
 
     def among(self, value: str, literals: Iterable[str]) -> str:
         # It makes a join of a long IN: that mixes the rows, and computes the value for those that need none of it.
         return f"LIST_POSITION([{', '.join(literals)}], {value}) > 0"
+
+    def zero(self, value: str) -> str:
+        return f"({value} * {self.literal(0.0)})"  # a CASE takes thrice as long
+
+    def position(self, text: str, words: Sequence[str]) -> str:
+        # A function of a column and constants is computed once a word of a file's dictionary, not once a row.
+        literals = ", ".join(map(self.quote, words))
+        if len(words) <= self.few:
+            return f"LIST_POSITION([{literals}], {text})"
+        # A list is read through word by word, and an enumeration hashed.
+        return f"CAST(ENUM_CODE(TRY_CAST({text} AS ENUM({literals}))) AS INTEGER) + 1"
 
     def trimmed(self, text: str) -> str:
         # TRIM with a list of characters takes ten times as long.
@@ -136,13 +168,11 @@ class SQLite(Engine):
     functions = {name: template for name, template in Engine.functions.items() if name != "cbrt"}
 
     def literal(self, value: float) -> str:
+        # Some releases read a long decimal literal one bit off, which a difference of large numbers makes a visible
+        # error. Whole numbers, and powers of two of them, are exact.
         found = repr(float(value))
-        return f"({found})" if found[0] == "-" else found
-
-    def exact(self, value: float) -> str:
-        # Some releases read a long decimal literal one bit off. Whole numbers, and powers of two of them, are exact.
-        if len(repr(value)) <= 16 and "e" not in repr(value):
-            return self.literal(value)
+        if len(found) <= 16 and "e" not in found:
+            return f"({found})" if found[0] == "-" else found
         mantissa, exponent = math.frexp(value)
         found, exponent = f"CAST({int(mantissa * 2**53)} AS REAL)", exponent - 53
         while exponent:
@@ -202,6 +232,8 @@ class Spark(Matching):
 
     name, title = "spark", "Spark"
     in_place = True
+    # FLOOR gives a BIGINT, and fails the query where a number does not fit into one.
+    whole = "RINT"
     note = "Where it reads a number the column is of numbers, booleans or text: of dates or arrays Spark runs no query."
     # Its own ASINH loses the digits of small numbers.
     functions = {name: template for name, template in Engine.functions.items() if name != "arcsinh"} | {
@@ -332,6 +364,8 @@ class MySQL(Matching):
     def refuses(self, name: str) -> str:
         if len(name) > 64 or name.endswith(" "):
             return "its names are of up to 64 characters and do not end with a blank"
+        if any(ord(letter) > 0xFFFF for letter in name):
+            return "its names have no character beyond U+FFFF"
         return super().refuses(name)
 
     def finite(self, value: str) -> str:
@@ -353,12 +387,28 @@ class MySQL(Matching):
         return f"CAST({text} AS DOUBLE)"
 
 
+class MariaDB(MySQL):
+    """10.5 or newer. Other collations than MySQL's, and other regular expressions."""
+
+    name, title = "mariadb", "MariaDB"
+    grammar = "mysql"
+    tested = True
+
+    def text(self, raw: str) -> str:
+        return f"(CONVERT({raw} USING utf8mb4) COLLATE utf8mb4_nopad_bin)"
+
+    def matches(self, text: str, pattern: str) -> str:
+        return f"({text} REGEXP {self.quote(f'^(?:{pattern})' + chr(92) + 'z')})"
+
+
 ENGINES: dict[str, type[Engine]] = {
-    engine.name: engine for engine in (DuckDB, Postgres, SQLite, Spark, BigQuery, Snowflake, MySQL)
+    engine.name: engine for engine in (DuckDB, Postgres, SQLite, Spark, BigQuery, Snowflake, MySQL, MariaDB)
 }
 
-_DUCKDB_FRACTIONS = "DOUBLE|FLOAT|DECIMAL[(][0-9,]+[)]"
-_DUCKDB_NUMBERS = f"{_DUCKDB_FRACTIONS}|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER"
+_DUCKDB_DECIMALS = "DECIMAL[(][0-9,]+[)]"
+_DUCKDB_FRACTIONS = f"DOUBLE|FLOAT|{_DUCKDB_DECIMALS}"
+_DUCKDB_WHOLE = "U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER"
+_DUCKDB_NUMBERS = f"{_DUCKDB_FRACTIONS}|{_DUCKDB_WHOLE}"
 _DUCKDB_OTHERS = "DATE|TIME.*|INTERVAL|BLOB|UUID|BIGNUM|(STRUCT|TUPLE|MAP|UNION)[(].*|.*[]]"
 _NUMBERS = ("float8", "float4", "int8", "int4", "int2")
 _FRACTIONS = ("float8", "float4", "numeric")

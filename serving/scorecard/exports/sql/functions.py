@@ -7,6 +7,7 @@ from typing import Any
 from ...handlers import handler
 from ...numeric import SMALLEST_LAMBDA, SPACING
 from ...steps import BoxCox, InverseBoxCox, InverseYeoJohnson, Power, YeoJohnson
+from .engine import MAX
 from .layers import Sql, joined, sql
 from .values import SMALLEST, Number, Writer
 
@@ -74,6 +75,13 @@ class Functions:
             *(value.sql, self._zero, self._one, self._literal(-1.0)),
         )
         return replace(value, sql=found, infinite=False, low=1.0, high=1.0)
+
+    def _reciprocal(self, value: Number) -> Number:
+        smallest = self._literal(1.0 / MAX)
+        infinity = self._writer.beyond(sql("ABS({}) < {}", value.sql, smallest))
+        found = sql("CASE WHEN ABS({0}) < {1} THEN {2} ELSE {3} / {0} END", value.sql, smallest, infinity, self._one)
+        infinite = bool(self._engine.infinity)
+        return replace(value, sql=found, infinite=infinite, low=1.0 / value.high, high=min(MAX, 1.0 / value.low))
 
     def _log1p(self, value: Number) -> Number:
         """log(1 + x) by Kahan's identity (HP-15C Advanced Functions Handbook, 1982) where the engine has none."""

@@ -5,7 +5,11 @@ twice. The subqueries stand one after another in a WITH, where nested ones would
 names of the model reach an expression through ``engines`` and ``names``, already quoted.
 """
 
+import re
 from collections.abc import Iterable
+
+#: What stands between names of columns of layers: quoted names and texts, in which nothing else is one.
+_TOKENS = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*'|\bv[0-9]+\b)""")
 
 
 class Sql:
@@ -90,6 +94,47 @@ class Layers:
             self._defined[name] = (level, expression)
             self._known[expression.text] = Sql(name, frozenset((name,)), level)
         return self._known[expression.text]
+
+    def inlined(self, expression: Sql, beside: Sql, most: int) -> Sql | None:
+        """An expression without columns of layers but those that another computes as well.
+
+        So it can stand in a branch of a CASE, and costs nothing in rows that do not take it. Only for an engine that
+        quotes as the SQL standard has it.
+
+        Parameters
+        ----------
+        most : None is given where the expression would be longer than this, in characters.
+        """
+        there: set[str] = set()
+        above = list(beside.names)
+        while above:
+            name = above.pop()
+            if name not in there:
+                there.add(name)
+                above.extend(self._defined[name][1].names)
+        known: dict[str, Sql] = {}
+
+        def written(found: Sql) -> Sql:
+            names: frozenset[str] = frozenset()
+            level, size, texts = 0, 0, []
+            for part in _TOKENS.split(found.text):
+                one = Sql(part)
+                if part in found.names:
+                    if part in there:
+                        one = Sql(part, frozenset((part,)), self._defined[part][0])
+                    else:
+                        one = known[part] = known.get(part) or written(self._defined[part][1])
+                size += len(one.text)
+                if size > most:
+                    raise OverflowError
+                names, level = names | one.names, max(level, one.level)
+                texts.append(one.text)
+            return Sql("".join(texts), names, level)
+
+        try:
+            return written(expression)
+        except OverflowError:
+            return None
 
     def select(self, outputs: list[tuple[Sql, str]]) -> str:
         """The whole SELECT: expressions, each with its quoted name.

@@ -1,14 +1,23 @@
-"""Names and texts of the model in SQL: all of them are quoted by sqlglot, and none can become anything else."""
+"""Names and texts of the model in SQL: all of them are quoted, and none can become anything else.
+
+Where the SQL standard says how, they are quoted here, else by sqlglot, which takes as long to import as DuckDB does.
+"""
 
 import contextlib
+import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 from ...errors import ScorecardError, Unsupported
 from .engine import Engine
 
 #: What the answer is called.
 PREDICTION = "prediction"
+#: Names of tables that are read without a parser: no word of SQL's own is like them.
+_PLAIN = "data|[a-z]+_[a-z_]+"
+#: The dialects that quote names and texts by doubling the mark in them, and by nothing else.
+_DOUBLING = ("duckdb", "postgres", "sqlite")
 _LONGEST = 63  # bytes of a name in PostgreSQL, the shortest of the limits
 
 
@@ -20,12 +29,33 @@ def identifier(name: str, engine: Engine) -> str:
     Unsupported
         where the engine can have no column of that name.
     """
-    from sqlglot import exp
-
     reason = unusable(name) or engine.refuses(name)
     if reason:
         raise Unsupported(f"column {name!r}", engine.title, reason)
-    return exp.to_identifier(name, quoted=True).sql(dialect=engine.name)
+    if engine.name in _DOUBLING:
+        return doubled(name, '"')
+    return _sqlglot().to_identifier(name, quoted=True).sql(dialect=engine.sqlglot)
+
+
+def doubled(value: str, mark: str) -> str:
+    """A name or a text between marks, as the SQL standard quotes it."""
+    return mark + value.replace(mark, 2 * mark) + mark
+
+
+def _sqlglot() -> Any:
+    """The part of sqlglot that makes expressions.
+
+    Raises
+    ------
+    ScorecardError
+        where it is not installed.
+    """
+    try:
+        from sqlglot import exp
+    except ModuleNotFoundError:
+        reason = "expected the package sqlglot, found none; install it: pip install sqlglot"
+        raise ScorecardError(f"format sql: {reason}") from None
+    return exp
 
 
 def text(value: str, dialect: str) -> str:
@@ -36,11 +66,9 @@ def text(value: str, dialect: str) -> str:
     Unsupported
         where no database can hold it.
     """
-    from sqlglot import exp
-
     if reason := unusable(value):
         raise Unsupported(f"category {value!r}", "SQL", reason)
-    return exp.Literal.string(value).sql(dialect=dialect)
+    return doubled(value, "'") if dialect in _DOUBLING else _sqlglot().Literal.string(value).sql(dialect=dialect)
 
 
 def unusable(value: str) -> str:
@@ -62,12 +90,15 @@ def table(name: str, engine: Engine) -> str:
     ScorecardError
         where it is anything but a name with at most two qualifiers.
     """
-    from sqlglot import exp, parse_one
+    if re.fullmatch(_PLAIN, name):
+        return identifier(engine.unquoted(name), engine)
+    exp = _sqlglot()
+    from sqlglot import parse_one
     from sqlglot.errors import SqlglotError
 
     found = None
     with contextlib.suppress(SqlglotError):
-        found = parse_one(name, into=exp.Table, dialect=engine.name)
+        found = parse_one(name, into=exp.Table, dialect=engine.sqlglot)
     parts = found.args if isinstance(found, exp.Table) else {}
     given = [parts[key] for key in ("catalog", "db", "this") if parts.get(key) is not None]
     if not given or not all(isinstance(part, exp.Identifier) and part.this for part in given):

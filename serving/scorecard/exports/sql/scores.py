@@ -1,32 +1,59 @@
 """The scores of a model in SQL: sums of its columns, layer by layer."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ...handlers import handler
-from ...nodes import Estimator, Linear, Network
+from ...nodes import Ensemble, Estimator, Linear, Network
 from ...program import Program
 from ...scorecard import Scorecard
+from . import trust
 from .columns import SqlColumns
 from .engine import MAX
 from .functions import CLAMP, Functions
-from .layers import Sql, joined, sql, total
-from .values import NORMAL, SMALLEST, Cases, Number, Writer
+from .layers import Sql, joined, sql
+from .sums import weighted_sums
+from .values import Cases, Number, Writer
 
-#: A weight below this has its products guarded on their own: a bound for all weights would lose digits.
-_TINY = 1e-150
+#: The longest score, in characters, that is written once more for the rows that need every check.
+_LONGEST = 50_000
 
 
-def scores(scorecard: Scorecard, columns: SqlColumns, writer: Writer) -> list[Sql]:
-    """The model's scores, each in a column; all of them are NULL in a row that is refused."""
+def scores(scorecard: Scorecard, raw: Callable[[str], Sql], writer: Writer) -> list[Sql]:
+    """The model's scores, each in a column; all of them are NULL in a row that is refused.
+
+    Parameters
+    ----------
+    raw : gives the expression of a table's column.
+    """
+    units = _units(scorecard, SqlColumns(scorecard, writer, raw), writer)
+    trusted = trust.trusted(scorecard.program) if writer.engine.branches and len(units) == 1 else frozenset()
+    if not trusted:
+        return _finished(units, writer)
+    checking, guards = units[0].sql, writer.guards
+    writer.guards = []
+    (unit,) = _units(scorecard, SqlColumns(scorecard, writer, raw, trusted), writer)
+    if unit.sql.text != checking.text:
+        checked = sql("CASE WHEN {} THEN {} END", writer.finite(checking), checking)
+        otherwise = writer.layers.inlined(checked, unit.sql, _LONGEST)
+        if otherwise is not None:
+            return [
+                writer.layers.let(sql("CASE WHEN {} THEN {} ELSE {} END", writer.finite(unit.sql), unit.sql, otherwise))
+            ]
+    writer.guards = guards
+    return _finished(units, writer)
+
+
+def _units(scorecard: Scorecard, columns: SqlColumns, writer: Writer) -> list[Number]:
+    """The scores before anything is refused."""
     program, model = scorecard.program, scorecard.document.model
     for check in program.checks:
         value = columns.value(check.slot)
         if not (isinstance(value, Cases) and value.certain):
             writer.needs(columns.number(check.slot).sql)
-    return _finished(handler(_UNITS, model, "SQL")(model, program, columns, writer), writer)
+    found: list[Number] = handler(_UNITS, model, "SQL")(model, program, columns, writer)
+    return found
 
 
 def _linear(model: Linear, program: Program, columns: SqlColumns, writer: Writer) -> list[Number]:
@@ -47,21 +74,22 @@ def _linear(model: Linear, program: Program, columns: SqlColumns, writer: Writer
             values.append(columns.number(slot) if divisor == 1.0 else value)
             for k, row in enumerate(rows):
                 row.append(weights[k][place] / divisor)
-    return _units(values, rows, hot, model.intercepts, writer, last=True)
+    return weighted_sums(values, rows, hot, model.intercepts, writer, last=True)
 
 
 def _network(model: Network, program: Program, columns: SqlColumns, writer: Writer) -> list[Number]:
     values = [columns.number(slot) for _, slot in program.columns]
     for layer in model.layers[:-1]:
-        units = _units(values, layer.weights, [[] for _ in layer.weights], layer.intercepts, writer, last=False)
+        units = weighted_sums(values, layer.weights, [[] for _ in layer.weights], layer.intercepts, writer, last=False)
         values = [_activated(unit, model.activation, writer) for unit in units]
     layer = model.layers[-1]
-    return _units(values, layer.weights, [[] for _ in layer.weights], layer.intercepts, writer, last=True)
+    return weighted_sums(values, layer.weights, [[] for _ in layer.weights], layer.intercepts, writer, last=True)
 
 
 _UNITS: dict[type[Estimator], Callable[[Any, Program, SqlColumns, Writer], list[Number]]] = {
     Linear: _linear,
     Network: _network,
+    Ensemble: _linear,
 }
 
 
@@ -76,76 +104,6 @@ def logistic(value: Sql, writer: Writer) -> Sql:
 def _weights(code: Cases, table: Sequence[float]) -> Cases:
     """The weights of a one-hot group by the places of its columns; -1 is the last of them, where all are zero."""
     return Cases(code.partition, tuple(None if place is None else table[int(place)] for place in code.outcomes))
-
-
-def _units(
-    values: list[Number],
-    weights: Sequence[Sequence[float]],
-    hot: list[list[Cases]],
-    intercepts: Sequence[float],
-    writer: Writer,
-    *,
-    last: bool,
-) -> list[Number]:
-    """Weighted sums of numbers; not finite, or NULL, where a number is not finite or a sum is too large.
-
-    Where arithmetic raises, the terms are added at a smaller scale, a power of two, so that no sum on the way
-    overflows but the last, which is looked at before it is scaled up.
-    """
-    columns = [[row[place] for row in weights] for place in range(len(values))]
-    for value, column in zip(values, columns, strict=True):
-        if not any(column):
-            writer.needs(value.sql)
-    count = len(values) + max(map(len, hot)) + 1 + len(writer.guards)
-    heights = [
-        sum(value.high * abs(column[k]) for value, column in zip(values, columns, strict=True)) + abs(intercept)
-        for k, intercept in enumerate(intercepts)
-    ]
-    heights = [
-        height + sum(max((abs(one) for one in cases.outcomes if one is not None), default=0.0) for cases in found)
-        for height, found in zip(heights, hot, strict=True)
-    ]
-    overflows = count > 2 or any(intercepts) or not max(heights) <= MAX
-    shift = math.ceil(math.log2(count + 1)) if writer.engine.raises and overflows and max(heights) > MAX / 2.0 else 0
-    scale = 2.0**-shift
-    if writer.engine.raises:
-        values = [_bounded(value, column, scale, writer) for value, column in zip(values, columns, strict=True)]
-    found = []
-    for k, intercept in enumerate(intercepts):
-        used = [(value, column[k]) for value, column in zip(values, columns, strict=True) if column[k]]
-        terms = [_term(value, weight, scale, writer) for value, weight in used]
-        terms += [writer.chosen(cases.times(scale)) for cases in hot[k]]
-        if intercept or not terms:
-            terms.append(writer.literal(intercept * scale))
-        if last and k == 0:
-            terms += writer.guards
-        added = total(terms)
-        if shift:
-            added = writer.layers.let(added)
-            added = sql(
-                "CASE WHEN ABS({0}) <= {1} THEN {0} * {2} END",
-                added, writer.literal(MAX * scale), writer.literal(2.0**shift),
-            )  # fmt: skip
-        found.append(Number(writer.layers.let(added), infinite=not shift, high=min(MAX, heights[k])))
-    return found
-
-
-def _term(value: Number, weight: float, scale: float, writer: Writer) -> Sql:
-    """A number times a weight, at a scale."""
-    if writer.engine.raises and abs(weight * scale) <= _TINY:
-        # One after the other: of the smallest weights the scale leaves nothing.
-        return writer.times(writer.times(value, weight), scale).sql
-    scaled = weight * scale
-    return value.sql if scaled == 1.0 else sql("({} * {})", value.sql, writer.literal(scaled))
-
-
-def _bounded(value: Number, weights: list[float], scale: float, writer: Writer) -> Number:
-    """A number whose products with weights neither overflow nor vanish."""
-    sizes = [abs(weight) for weight in weights if abs(weight) > _TINY]
-    if not sizes:
-        return value
-    low = NORMAL / (min(sizes) * scale) if min(sizes) * scale < 1.0 else SMALLEST
-    return writer.let(writer.bounded(value, low, min(MAX, MAX / max(1.0, *sizes))))
 
 
 def _activated(unit: Number, activation: str, writer: Writer) -> Number:

@@ -9,6 +9,7 @@ from ...handlers import unknown
 from .engine import MAX
 from .functions import Functions
 from .layers import Sql, joined, sql
+from .pieces import piecewise
 from .values import Cases, Number, Partition, Text, Value, Writer
 
 #: Steps that give a missing value an answer.
@@ -58,7 +59,7 @@ class Transforms:
         return Cases(Partition(conditions, disjoint=True), (*outcomes, other))
 
     def _literal(self, key: float | str) -> Sql:
-        return Sql(self._engine.quote(key) if isinstance(key, str) else self._engine.exact(key))
+        return Sql(self._engine.quote(key)) if isinstance(key, str) else self._writer.exact(key)
 
     def _asked(self, value: Text | Number, step: steps.Is | steps.Lookup) -> Cases:
         if isinstance(step, steps.Lookup):
@@ -95,6 +96,8 @@ class Transforms:
                 return self._asked(value, step)
             case steps.Bin(edges=edges):
                 return self._bin(value, edges)
+            case steps.Piecewise():
+                return piecewise(value, step, writer)
             case steps.Clip(limits=[low, high]):
                 return self._clip(value, low, high)
             case steps.Add(operand=operand):

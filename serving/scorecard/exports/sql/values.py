@@ -1,6 +1,7 @@
 """The values of a model's columns as SQL, and what is known of them before the query runs."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -65,6 +66,26 @@ class Partition:
         return self.place
 
 
+class Positions(Partition):
+    """What a text is: one of several words, by its position from 1, then missing, then unknown.
+
+    Parameters
+    ----------
+    known : the position of a text that is such a word as it stands; NULL of any other.
+    other : that of any other, which is computed for those rows only.
+    few : whether the words are so few that what is looked up by them may be written twice.
+    """
+
+    def __init__(self, known: Sql, other: Sql, *, few: bool) -> None:
+        super().__init__([], disjoint=True)
+        self.known, self.other, self.few = known, other, few
+
+    def number(self, layers: Layers) -> Sql:
+        if self.place is None:
+            self.place = layers.let(sql("COALESCE({}, {})", self.known, self.other))
+        return self.place
+
+
 @dataclass(frozen=True)
 class Cases:
     """One of a few numbers, computed here and now; None where the row is refused, NaN where it is missing."""
@@ -116,6 +137,10 @@ class Writer:
         """A float64; NULL where it is not finite."""
         return Sql(self.engine.literal(value) if math.isfinite(value) else "NULL")
 
+    def exact(self, value: float) -> Sql:
+        """A float64 to compare with, or to put in, to the last bit."""
+        return Sql(self.engine.exact(value))
+
     def infinity(self, sign: float = 1.0) -> Sql:
         """An infinity, NULL where the engine has none."""
         found = self.engine.infinity
@@ -145,7 +170,7 @@ class Writer:
 
     def needs(self, value: Sql) -> None:
         """Refuse rows for which a number is not finite, or missing."""
-        self.guards.append(self.layers.let(sql("CASE WHEN {} THEN {} END", self.finite(value), self.literal(0.0))))
+        self.guards.append(self.layers.let(Sql(self.engine.zero(value.text), value.names, value.level)))
 
     def without_nan(self, number: Number) -> Number:
         """A number of which NULL is the only way to be missing."""
@@ -269,6 +294,8 @@ class Writer:
         keys = [value if usable(value) else None for value in outcomes]
         if len(set(keys)) == 1:
             return self.literal(keys[0]) if keys[0] is not None else Sql("NULL")
+        if isinstance(partition, Positions):
+            return self._looked_up(partition, keys)
         whens = []
         for place, condition in enumerate(partition.conditions):
             if keys[place] == keys[-1] and (partition.disjoint or partition.place is not None):
@@ -277,6 +304,20 @@ class Writer:
                 condition = sql("{} = " + str(place), partition.place)
             whens.append(sql("WHEN {} THEN {}", condition, self._outcome(keys[place])))
         return sql("CASE {} ELSE {} END", joined(" ", whens), self._outcome(keys[-1]))
+
+    def _looked_up(self, partition: Positions, keys: Sequence[float | None]) -> Sql:
+        """The outcome that a row has by the position of its text."""
+        listed = f"[{', '.join(self._outcome(key).text for key in keys)}]"
+        if partition.few:
+            template = "CASE WHEN {0} > 0 THEN {2}[{0}] ELSE {2}[{1}] END"
+            return self.layers.let(sql(template, partition.known, partition.other, listed))
+        place = partition.number(self.layers)
+        ((usual, _),) = Counter(keys).most_common(1)
+        others = [position for position, key in enumerate(keys) if key != usual]
+        if len(others) > 2:
+            return sql("{}[{}]", listed, place)
+        whens = [sql(f"WHEN {{}} = {one + 1} THEN {{}}", place, self._outcome(keys[one])) for one in others]
+        return sql("CASE {} ELSE {} END", joined(" ", whens), self._outcome(usual))
 
     def _outcome(self, value: float | None) -> Sql:
         return Sql("NULL") if value is None else self.literal(value)

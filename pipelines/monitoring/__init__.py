@@ -1,0 +1,1 @@
+"""Monitoring: what a version meets and answers now, against the evidence of its training."""

@@ -1,0 +1,243 @@
+"""What a version answers: the distribution of its predictions, and how accurate it expects to be itself."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import profile
+from pipelines.evaluation.metrics import Answers
+from pipelines.monitoring import statistics
+from pipelines.monitoring.checks import WindowCheck
+from pipelines.monitoring.column_checks import distribution
+from pipelines.monitoring.counts import CategoryCounts, NumberCounts
+from pipelines.monitoring.reference import Reference
+from pipelines.monitoring.statistics import Sample
+from registry.evidence.document import CategoryProfile, NumberProfile
+from registry.policy import MonitorRules
+from serving.prediction_log.schema import PREDICTION, PROBABILITY
+from serving.scorecard import Scorecard
+from serving.scorecard.inputs import CATEGORY, NUMBER, Cleaning, Input
+
+#: A probability is near the decision threshold if it is at most so far from it.
+NEAR = 0.05
+#: Of an accuracy that probabilities promise on the held-out rows, and the true one there: so many standard errors apart
+#: the probabilities are taken to be calibrated.
+_CALIBRATED = 3.3
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The accuracy that a classifier expects of itself: the mean probability of what it answers.
+
+    Parameters
+    ----------
+    value : of the live rows; ``low`` and ``high`` the ends of its 95 % interval.
+    reference : the same of the held-out rows.
+    """
+
+    value: float
+    low: float
+    high: float
+    reference: float
+
+
+class AnswerCounts:
+    """What is counted of the answers in one window, beside those of the held-out rows."""
+
+    def __init__(self, reference: Reference) -> None:
+        answers, self._model = reference.answers, reference.document.model
+        self.rows = self.refused = 0
+        self.numbers: NumberCounts | None = None
+        self.classes: CategoryCounts | None = None
+        self._sure = _Sums()
+        self._near = 0
+        numbers = answers.predicted if not answers.classes else self._likely(answers)
+        if numbers is not None:
+            known = profile.of(pd.DataFrame({PREDICTION: numbers.astype("float64")}))[PREDICTION]
+            assert isinstance(known, NumberProfile)
+            self.numbers = NumberCounts(Input(PREDICTION, NUMBER), known)
+        if answers.classes:
+            found = pd.Series(answers.predicted).map(str).value_counts()
+            top = {str(label): int(found.get(str(label), 0)) for label in answers.classes}
+            whole = CategoryProfile(len(answers), 0, len(top), top)
+            self.classes = CategoryCounts(Input(PREDICTION, CATEGORY), whole)
+
+    @property
+    def subject(self) -> str:
+        """What the distribution is of."""
+        return "prediction" if not self._model.classes else f"probability of {self._model.called(self._model.positive)}"
+
+    def add(self, answers: Answers, answered: np.ndarray) -> None:
+        """Add the answers to some rows, whose truth is not looked at.
+
+        Parameters
+        ----------
+        answered : shape (n_rows,), which of them have an answer.
+        """
+        self.rows += len(answered)
+        self.refused += len(answered) - len(answers)
+        numbers = answers.predicted if not answers.classes else self._likely(answers)
+        if self.numbers is not None and numbers is not None:
+            self.numbers.add(numbers.astype("float64"), Cleaning())
+        if self.classes is not None:
+            self.classes.add_counts(pd.Series(answers.predicted).value_counts().to_dict())
+            self._sure.add(sureness(answers))
+        if self._model.positive is not None and numbers is not None:
+            self._near += int((np.abs(numbers - self._threshold) <= NEAR).sum())
+
+    @property
+    def near(self) -> float | None:
+        """The share of rows whose probability is near the decision threshold; None where there is none."""
+        answered = self.rows - self.refused
+        return self._near / answered if self._model.positive is not None and answered else None
+
+    def expected(self, reference: Reference) -> Expected | None:
+        """The expected accuracy; None of a regression, and if the probabilities do not hold on the held-out rows."""
+        held = calibrated(reference.answers)
+        if held is None or not self._sure.rows:
+            return None
+        value = self._sure.mean
+        error = 1.96 * math.sqrt(self._sure.error**2 + held.error**2)
+        return Expected(value, max(value - error, 0.0), min(value + error, 1.0), held.mean)
+
+    def checks(self, window: str, reference: Reference, rules: MonitorRules, alpha: float) -> Iterator[WindowCheck]:
+        """The checks of the answers in one window."""
+        for counts, subject in ((self.numbers, self.subject), (self.classes, "prediction")):
+            if counts is not None and counts.known >= rules.fewest:
+                yield distribution(window, subject, counts, least=rules.psi, alpha=alpha)
+        expected = self.expected(reference)
+        if expected is not None:
+            held = calibrated(reference.answers)
+            assert held is not None
+            yield WindowCheck(
+                window=window,
+                kind="expected accuracy",
+                subject="prediction",
+                reference=expected.reference,
+                live=expected.value,
+                effect=max(expected.reference - expected.value, 0.0),
+                least=rules.metric,
+                probability=statistics.means(held.sample, self._sure.sample),
+                rows=self._sure.rows,
+                unit="points",
+                enough=self._sure.rows >= rules.fewest,
+            )
+
+    @property
+    def _threshold(self) -> float:
+        return 0.5 if self._model.threshold is None else self._model.threshold
+
+    def _likely(self, answers: Answers) -> np.ndarray | None:
+        """The probabilities of the positive class; None if there are more than two classes, or no probabilities."""
+        if answers.probabilities is None or self._model.positive is None or len(answers.classes) != 2:
+            return None
+        found = answers.probabilities[:, answers.classes.index(self._model.positive)]
+        return None if np.isnan(found).all() else found
+
+
+class _Sums:
+    """Of the probabilities of what was answered: their mean, and the standard error of the accuracy they promise."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._sum = self._squares = self._variance = 0.0
+
+    def add(self, sure: np.ndarray) -> None:
+        known = sure[~np.isnan(sure)]
+        self.rows += len(known)
+        self._sum += float(known.sum())
+        self._squares += float(np.dot(known, known))
+        self._variance += float((known * (1 - known)).sum())
+
+    @property
+    def mean(self) -> float:
+        return self._sum / self.rows
+
+    @property
+    def error(self) -> float:
+        return math.sqrt(max(self._variance, 0.0)) / self.rows
+
+    @property
+    def sample(self) -> Sample:
+        return Sample(self.rows, self.mean, max(self._squares / self.rows - self.mean**2, 0.0))
+
+
+def sureness(answers: Answers) -> np.ndarray:
+    """The probability of what was answered, for each row; NaN without probabilities.
+
+    Its mean is the accuracy, if the probabilities are calibrated (confidence-based performance estimation). It does not
+    see a change of the relation between columns and target.
+    """
+    if answers.probabilities is None or not answers.classes:
+        return np.full(len(answers), np.nan)
+    places = pd.Index(list(answers.classes)).get_indexer(pd.Index(answers.predicted))
+    return np.clip(answers.probabilities[np.arange(len(answers)), places], 0.0, 1.0)
+
+
+def calibrated(answers: Answers) -> _Sums | None:
+    """The expected accuracy of held-out rows; None without probabilities, and if the true one is surely another."""
+    if not answers.classes:
+        return None
+    sums = _Sums()
+    sums.add(sureness(answers))
+    if not sums.rows:
+        return None
+    right = float(np.mean(answers.target == answers.predicted))
+    return sums if abs(right - sums.mean) <= _CALIBRATED * max(sums.error, 1 / len(answers)) else None
+
+
+def logged(reference: Reference, table: pa.Table) -> tuple[Answers, np.ndarray]:
+    """The answers that a log or a scored table holds, and which rows have one."""
+    classes = reference.classes
+    valid = pc.is_valid(table[PREDICTION])
+    if not classes:
+        numbers = table[PREDICTION].filter(valid).cast(pa.float64()).to_numpy()
+        return Answers(numbers, numbers), _array(valid)
+    valid = pc.and_(valid, pa.array([label is not None for label in labels_of(table[PREDICTION], classes).tolist()]))
+    held = table.filter(valid)
+    labels = labels_of(held[PREDICTION], classes)
+    names = [f"{PROBABILITY}{label}" for label in classes]
+    if set(names) <= set(held.column_names):
+        likely = np.column_stack([held[name].cast(pa.float64()).to_numpy() for name in names])
+    else:
+        likely = np.full((len(held), len(classes)), np.nan)
+    return Answers(labels, labels, likely, classes, reference.document.model.positive), _array(valid)
+
+
+def _array(valid: pa.ChunkedArray) -> np.ndarray:
+    return valid.to_numpy().astype(bool)
+
+
+def labels_of(column: pa.ChunkedArray, classes: tuple) -> np.ndarray:
+    """A column of labels in the classes' own type, whatever way they are written; None where it is none of them."""
+    known = {str(label): label for label in classes}
+    known |= {str(label).lower(): label for label in classes if isinstance(label, bool)}
+    known |= {str(float(label)): label for label in classes if isinstance(label, (int, float))}
+    encoded = column.combine_chunks().dictionary_encode()
+    values = [known.get(str(value).strip()) for value in encoded.dictionary.to_pylist()]
+    codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+    if None not in values and (codes < len(values)).all() and not isinstance(classes[0], str):
+        return np.array(values)[codes]
+    return np.array([*values, None], dtype=object)[codes]
+
+
+def scored(reference: Reference, card: Scorecard, table: pa.Table) -> tuple[Answers, np.ndarray]:
+    """The answers of the scorecard to raw rows, and which rows it does not refuse."""
+    scores, refusals = card.tables.scores(table)
+    taken = np.ones(len(table), dtype=bool)
+    taken[refusals.rows()] = False
+    scores = np.ascontiguousarray(scores[:, taken])
+    if not reference.classes:
+        numbers = card.tables.predicted(scores)
+        return Answers(numbers, numbers), taken
+    labels = card.tables.labels(scores)
+    if card.has_probabilities:
+        likely = card.tables.likelihoods(scores)
+    else:
+        likely = np.full((len(labels), len(reference.classes)), np.nan)
+    return Answers(labels, labels, likely, reference.classes, reference.document.model.positive), taken

@@ -1,0 +1,104 @@
+"""One test of a report, and the verdict on it: certain, and large enough to matter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pipelines.monitoring.statistics import holm
+
+#: Verdicts. ``SMALL`` is certain and below the stated effect; ``HARMLESS`` is large and does not move the score.
+OK, SMALL, HARMLESS, TOO_FEW, ALERT = "ok", "small", "harmless", "too few rows", "alert"
+
+
+@dataclass(frozen=True)
+class WindowCheck:
+    """A comparison of one window with the reference.
+
+    Parameters
+    ----------
+    window : the window's name.
+    kind : what is compared: ``distribution``, ``missing``, ``unknown``, ``unreadable``, ``expected_accuracy``, ...
+    subject : the column, or ``prediction``.
+    reference, live : the two values; None for a whole distribution.
+    effect, least : how large the change is, and how large it has to be: a PSI, a difference of shares.
+    probability : of such a change by chance.
+    rows : how many live rows it is of.
+    unit : of the effect: ``PSI``, ``points``, ``share``.
+    detectable : the smallest PSI that so few rows could show; None if that was not computed.
+    moved, least_moved : how far the column moves the score, and how far it has to, as a share of the score's standard
+        deviation in the reference; None if the check does not ask.
+    verdict : see this module.
+    """
+
+    window: str
+    kind: str
+    subject: str
+    reference: float | None
+    live: float | None
+    effect: float
+    least: float
+    probability: float
+    rows: int
+    unit: str
+    detectable: float | None = None
+    moved: float | None = None
+    least_moved: float | None = None
+    enough: bool = True
+    certain: bool = False
+    verdict: str = OK
+
+    @property
+    def large(self) -> bool:
+        """Whether the change is at least as large as the effect that matters."""
+        return self.effect >= self.least
+
+    def with_score(self, moved: float | None, least: float) -> "WindowCheck":
+        """The check of a column that moves the score so far; ``moved`` is None if it is not to be asked."""
+        return self if moved is None else replace(self, moved=moved, least_moved=least)
+
+
+def judged(checks: Sequence[WindowCheck], rate: float) -> list[WindowCheck]:
+    """The checks with their verdicts.
+
+    Parameters
+    ----------
+    checks : all of a report.
+    rate : the probability that a report has a false alarm at all (by Holm's procedure).
+    """
+    tested = [check for check in checks if check.enough]
+    certain = dict(zip(map(id, tested), holm([check.probability for check in tested], rate), strict=True))
+    return [_judged(check, certain.get(id(check), False)) for check in checks]
+
+
+def _judged(check: WindowCheck, certain: bool) -> WindowCheck:
+    if not check.enough:
+        return replace(check, verdict=TOO_FEW)
+    verdict = OK
+    if certain:
+        verdict = ALERT if check.large else SMALL if check.effect > 0 else OK
+        if verdict == ALERT and check.moved is not None and check.least_moved is not None:
+            verdict = ALERT if check.moved >= check.least_moved else HARMLESS
+    return replace(check, certain=certain, verdict=verdict)
+
+
+def persisting(checks: Sequence[WindowCheck], windows: Sequence[str], k: int, n: int) -> list[WindowCheck]:
+    """The alerts of those comparisons that alert in at least ``k`` of ``n`` windows in a row.
+
+    Parameters
+    ----------
+    windows : the names of all windows with rows, in order.
+    """
+    if k <= 1:
+        return [check for check in checks if check.verdict == ALERT]
+    places = {name: place for place, name in enumerate(windows)}
+    of: dict[tuple[str, str], list[WindowCheck]] = {}
+    for check in checks:
+        if check.verdict == ALERT:
+            of.setdefault((check.kind, check.subject), []).append(check)
+    found = []
+    for alerts in of.values():
+        numbers = [places[check.window] for check in alerts]
+        for check, number in zip(alerts, numbers, strict=True):
+            starts = range(number - n + 1, number + 1)
+            if any(sum(start <= other < start + n for other in numbers) >= k for start in starts):
+                found.append(check)
+    return found

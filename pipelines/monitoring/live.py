@@ -1,0 +1,312 @@
+"""The rows that a version met: a prediction log, or any table, as one relation of DuckDB in bounded memory."""
+
+import contextlib
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipelines.errors import PipelineError
+from pipelines.monitoring.windows import Period
+from pipelines.sources import FIND, ReadOptions, read
+from registry.cli.text import listed
+from registry.redaction import url
+from serving.batch import database
+from serving.batch.quoting import identifier, path_of, text
+from serving.prediction_log.schema import FEATURE, PREDICTION, PROBABILITY
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+#: What every prediction log has.
+_OF_LOGS = frozenset({"request_id", "time", "model", "version", "status"})
+# All rows, those of a log that are of the version, and those that are answered.
+_SOURCE, _LOG, _ROWS = "live_source", "live_log", "live_rows"
+_WINDOW, _MICROS = "live_window", "live_time"
+_PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class LiveRows:
+    """The answered rows of one version.
+
+    Parameters
+    ----------
+    source : what messages call the data, without secrets.
+    is_log : whether it is a prediction log.
+    features : raw column -> its name in the relation.
+    prediction : whether answers are there.
+    labels : the texts of the classes whose probabilities are there.
+    timed : whether the rows have times.
+    notes : what a person should know, a sentence each.
+    """
+
+    connection: "DuckDBPyConnection"
+    source: str
+    is_log: bool
+    features: dict[str, str]
+    prediction: bool
+    labels: tuple[str, ...]
+    timed: bool
+    notes: tuple[str, ...]
+
+    def span(self, period: Period) -> tuple[int, int] | None:
+        """The first and the last time of the rows of a period, in microseconds since 1970; None without any."""
+        with database.speaking(url(self.source)):
+            found = self.connection.execute(
+                f"SELECT min({_MICROS}), max({_MICROS}) FROM {_ROWS}{self._where(period)}"
+            ).fetchone()
+        return None if found is None or found[0] is None else (int(found[0]), int(found[1]))
+
+    def batches(self, period: Period, columns: Sequence[str], rows: int) -> Iterator[tuple[int, pa.Table]]:
+        """The rows of a period in parts, each of one window, with the number of the window.
+
+        Parameters
+        ----------
+        columns : names in the relation.
+        rows : at most so many at a time.
+        """
+        names = ", ".join(["", *(f"{self._plain(name)} AS {identifier(name)}" for name in columns)])
+        query = f"SELECT {self._window(period)} AS {_WINDOW}{names} FROM {_ROWS}{self._where(period)}"
+        with database.speaking(url(self.source)):
+            for batch in self.connection.sql(query).to_arrow_reader(rows):
+                table = pa.table(batch)
+                window = table[_WINDOW].to_numpy()
+                table = table.drop_columns([_WINDOW])
+                first = int(window[0]) if len(window) else 0
+                if (window == first).all():
+                    if len(window):
+                        yield first, table
+                    continue
+                for number in sorted(set(window.tolist())):
+                    yield int(number), table.filter(pa.array(window == number))
+
+    def joined(self, period: Period, outcomes: pa.Table, on: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """The rows of a period that have an outcome, with ``outcome_window`` and the columns of both tables.
+
+        Parameters
+        ----------
+        outcomes : has the columns ``key_0``, ``key_1``, ... of text, and ``outcome``.
+        on : the names in the relation of the columns that are the keys.
+        """
+        names = ", ".join(["", *(f"{self._plain(name)} AS {identifier(name)}" for name in columns)])
+        keys = " AND ".join(f"{self._key(name)} = outcomes.key_{place}" for place, name in enumerate(on))
+        self.connection.register("outcomes", outcomes)
+        query = (
+            f"SELECT {self._window(period)} AS outcome_window, outcomes.* EXCLUDE "
+            f"({', '.join(f'key_{place}' for place in range(len(on)))}){names} "
+            f"FROM {_ROWS} AS live JOIN outcomes ON {keys}{self._where(period)}"
+        )
+        with database.speaking(url(self.source)):
+            return self.connection.sql(query).to_arrow_table()
+
+    def service(self, period: Period) -> dict[str, float] | None:
+        """What a log tells of the service: requests, refused and failed ones, latencies; None of other tables."""
+        if not self.is_log:
+            return None
+        query = (
+            "SELECT count(DISTINCT request_id), count(DISTINCT request_id) FILTER (status BETWEEN 400 AND 499), "
+            "count(DISTINCT request_id) FILTER (status >= 500), approx_quantile(latency_ms, 0.5), "
+            f"approx_quantile(latency_ms, 0.99) FROM {_LOG}{self._where(period)}"
+        )
+        names = ("requests", "refused", "failed", "latency_ms_p50", "latency_ms_p99")
+        with database.speaking(url(self.source)):
+            found = self.connection.execute(query).fetchone() or ()
+        return {name: float(value) for name, value in zip(names, found, strict=False) if value is not None}
+
+    def name_of(self, column: str) -> str | None:
+        """What the relation calls a column of the data; None if it has none of that name."""
+        if self.is_log and column in ("request_id", "row"):
+            return column
+        return self.features.get(column)
+
+    def _where(self, period: Period) -> str:
+        bounds = []
+        if self.timed:
+            bounds = [f"{_MICROS} IS NOT NULL"]
+            bounds += [] if period.since is None else [f"{_MICROS} >= {period.since}"]
+            bounds += [] if period.until is None else [f"{_MICROS} < {period.until}"]
+        return f" WHERE {' AND '.join(bounds)}" if bounds else ""
+
+    def _window(self, period: Period) -> str:
+        if not self.timed or period.window is None:
+            return "CAST(0 AS BIGINT)"
+        return f"CAST(floor({_MICROS} / {period.window}) AS BIGINT)"
+
+    def _plain(self, name: str) -> str:
+        """A column as a type that the scorecard reads: a decimal as a double, a moment or a word of a list as text."""
+        kind = self._kinds()[name]
+        if kind.startswith("DECIMAL") or kind == "HUGEINT":
+            return f"CAST({identifier(name)} AS DOUBLE)"
+        if kind in ("DOUBLE", "FLOAT", "BOOLEAN", "VARCHAR") or "INT" in kind:
+            return identifier(name)
+        return f"CAST({identifier(name)} AS VARCHAR)"
+
+    def _key(self, name: str) -> str:
+        """A column as the text that an outcome's key has: a whole number without decimals."""
+        column = f"live.{identifier(name)}"
+        if self._kinds()[name] in ("DOUBLE", "FLOAT") or self._kinds()[name].startswith("DECIMAL"):
+            whole = f"{column} = floor({column}) AND abs({column}) < 9e15"
+            return (
+                f"CASE WHEN {whole} THEN CAST(CAST({column} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
+            )
+        return f"trim(CAST({column} AS VARCHAR))"
+
+    def _kinds(self) -> dict[str, str]:
+        return database.columns(self.connection, _ROWS)
+
+
+@contextlib.contextmanager
+def opened(
+    data: str,
+    *,
+    model: str,
+    version: str,
+    period: Period,
+    memory: int,
+    time: str | None = None,
+    query: str | None = None,
+    options: ReadOptions = FIND,
+) -> Iterator[LiveRows]:
+    """Open a prediction log or a table, while the block runs.
+
+    Parameters
+    ----------
+    data : the folder of a log, a Parquet file, a folder or a pattern of them, or what ``pipelines.sources.read`` takes.
+    model, version : whose rows are wanted of a log.
+    memory : of DuckDB, in bytes.
+    time : of a table, the column of times.
+
+    Raises
+    ------
+    PipelineError, ServingError
+        if there is nothing to read, or no row is of the version.
+    """
+    with database.connected(memory) as connection:
+        connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+        source = _relation(connection, data, query, options)
+        with database.speaking(url(source)):
+            names = list(database.columns(connection, _SOURCE))
+            logged = names_of_log(names)
+            make = _log if logged else _table
+            yield make(connection, source, names, model=model, version=version, time=time, period=period)
+
+
+def names_of_log(names: Sequence[str]) -> bool:
+    """Whether a table of such columns is a prediction log."""
+    return set(names) >= _OF_LOGS
+
+
+def _relation(connection: "DuckDBPyConnection", data: str, query: str | None, options: ReadOptions) -> str:
+    """Make the view of all rows; what messages call it."""
+    files = _files(data)
+    if files is None:
+        table = read(data, query=query, options=options)
+        connection.register("live_table", table.columns)
+        connection.execute(f"CREATE VIEW {_SOURCE} AS SELECT * FROM live_table")
+        return table.source
+    if not files:
+        raise PipelineError(f"--data {data}: expected Parquet files, found none; is something logged already?")
+    options.refuse_for("Parquet")
+    listing = ", ".join(path_of(Path(file)) for file in files)
+    with database.speaking(data):
+        connection.execute(
+            f"CREATE VIEW {_SOURCE} AS SELECT * FROM read_parquet([{listing}], union_by_name = true, "
+            "hive_partitioning = true, hive_types_autocast = false)"
+        )
+    return data
+
+
+def _files(data: str) -> list[str] | None:
+    """The Parquet files that a path, a folder or a pattern means; None if it means something else."""
+    if "://" in data:
+        return None
+    path = Path(os.path.expanduser(data))
+    if path.is_dir():
+        found = (file.relative_to(path) for file in path.rglob("*") if file.suffix in _PARQUET)
+        return sorted(str(path / file) for file in found if not any(part[0] in "._" for part in file.parts))
+    if path.suffix in _PARQUET and any(sign in data for sign in "*?["):
+        return sorted(glob.glob(str(path), recursive=True))
+    return [str(path)] if path.suffix in _PARQUET and path.is_file() else None
+
+
+def _log(
+    connection: "DuckDBPyConnection",
+    source: str,
+    names: Sequence[str],
+    *,
+    model: str,
+    version: str,
+    time: str | None,
+    period: Period,
+) -> LiveRows:
+    if time is not None:
+        raise PipelineError("--time goes with a plain table: a prediction log has its own times; leave it out")
+    of_version = f"model = {text(model)} AND CAST(version AS VARCHAR) = {text(version)}"
+    # The folders of a log are days: those outside of the period are not read.
+    days = period.days() if "date" in names else ()
+    here = " AND ".join([of_version, *(f"CAST(date AS VARCHAR) {sign} {text(day)}" for sign, day in days)])
+    _replace(connection, _LOG, f"SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE} WHERE {here}")
+    _replace(connection, _ROWS, f"SELECT * FROM {_LOG} WHERE status < 400")
+    others = connection.execute(
+        f"SELECT model, CAST(version AS VARCHAR), count(*) FROM {_SOURCE} WHERE NOT ({of_version}) "
+        "GROUP BY ALL ORDER BY ALL LIMIT 6"
+    ).fetchall()
+    told = [f"{name} version {number} ({count:,} rows)" for name, number, count in others]
+    if not _any(connection, _ROWS):
+        there = f"it has {listed(told)}" if told else "it is empty"
+        raise PipelineError(f"{url(source)}: no answered row of {model} version {version} in that period; {there}")
+    notes = [f"rows of others are left out: {listed(told)}"] if told else []
+    later = connection.execute(
+        f"SELECT count(*) FROM {_ROWS} WHERE {_MICROS} > epoch_us(now()) + 3600000000"
+    ).fetchone()
+    if later and later[0]:
+        notes.append(f"{later[0]:,} rows are of the future: a clock was wrong")
+    features = {name.removeprefix(FEATURE): name for name in names if name.startswith(FEATURE)}
+    labels = tuple(name.removeprefix(PROBABILITY) for name in names if name.startswith(PROBABILITY))
+    return LiveRows(connection, source, True, features, PREDICTION in names, labels, timed=True, notes=tuple(notes))
+
+
+def _table(
+    connection: "DuckDBPyConnection",
+    source: str,
+    names: Sequence[str],
+    *,
+    model: str,
+    version: str,
+    time: str | None,
+    period: Period,
+) -> LiveRows:
+    if time is None and (period.window or period.since is not None or period.until is not None):
+        raise PipelineError(
+            f"--since, --until and --window need times: name the column by --time; found {listed(names)}"
+        )
+    if time is not None and time not in names:
+        raise PipelineError(f"--time: no column {time!r}; the table has {listed(names)}")
+    moment = "NULL" if time is None else f"epoch_us(TRY_CAST({identifier(time)} AS TIMESTAMPTZ))"
+    _replace(connection, _ROWS, f"SELECT *, {moment} AS {_MICROS} FROM {_SOURCE}")
+    if not _any(connection, _ROWS):
+        raise PipelineError(f"expected rows, found an empty table: {url(source)}")
+    notes = []
+    if time is not None:
+        found = connection.execute(f"SELECT count(*), count({_MICROS}) FROM {_ROWS}").fetchone()
+        rows, timed = found or (0, 0)
+        if not timed:
+            raise PipelineError(f"--time {time}: expected times such as 2026-11-30 or 2026-11-30T12:00:00Z, found none")
+        if timed < rows:
+            notes.append(f"{rows - timed:,} of {rows:,} rows have no time and are left out")
+    labels = tuple(name.removeprefix(PROBABILITY) for name in names if name.startswith(PROBABILITY))
+    features = {name: name for name in names}
+    return LiveRows(connection, source, False, features, PREDICTION in names, labels, time is not None, tuple(notes))
+
+
+def _replace(connection: "DuckDBPyConnection", name: str, query: str) -> None:
+    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+
+
+def _any(connection: "DuckDBPyConnection", relation: str) -> bool:
+    return connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchone() is not None

@@ -1,0 +1,237 @@
+"""Outcomes, which come later: joined to the answers, and what they tell of the version's metrics."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import columns
+from pipelines.errors import PipelineError
+from pipelines.evaluation import metrics
+from pipelines.evaluation.metrics import Answers
+from pipelines.monitoring.answers import labels_of
+from pipelines.monitoring.checks import WindowCheck
+from pipelines.monitoring.live import LiveRows
+from pipelines.monitoring.reference import Reference
+from pipelines.monitoring.windows import Period
+from pipelines.sources import FIND, ReadOptions, Table, read
+from registry.cli.text import listed
+from registry.evidence.document import MetricValue
+from registry.metrics import is_error
+from registry.policy import MonitorRules
+from serving.scorecard.inputs import NUMBER
+
+_REQUEST, _ROW = "request_id", "row"
+_RESAMPLES, _SEED = 500, 0
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """A table of outcomes.
+
+    Parameters
+    ----------
+    table : the columns ``key_0``, ``key_1``, ... of text, ``outcome`` as it was read, and ``outcome_row``.
+    on : the columns that join it, by name.
+    """
+
+    table: pa.Table
+    on: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WindowMetrics:
+    """The metrics of the rows of a window whose outcome is known.
+
+    Parameters
+    ----------
+    metrics : by name, with 95 % intervals.
+    promised, observed : of two classes, the mean probability of the positive one, and its share; else None.
+    """
+
+    window: int
+    answers: Answers
+    metrics: dict[str, MetricValue]
+    promised: float | None
+    observed: float | None
+
+
+def fetch(
+    source: str, on: Sequence[str], target: str, *, logged: bool, query: str | None = None, options: ReadOptions = FIND
+) -> Outcomes:
+    """Read a table of outcomes.
+
+    Parameters
+    ----------
+    on : the columns that join it to the data.
+    target : the column that holds the truth.
+    logged : whether it is joined to a prediction log.
+
+    Raises
+    ------
+    PipelineError
+        if it lacks a column.
+    """
+    table = read(source, query=query, options=options)
+    names = table.columns.column_names
+    keys = (*on, _ROW) if logged and tuple(on) == (_REQUEST,) and _ROW in names else tuple(on)
+    if missing := [name for name in (*keys, target) if name not in names]:
+        raise PipelineError(f"--outcomes: no column {listed(missing)}; it has {listed(names)}")
+    parts = {f"key_{place}": _key(table, name) for place, name in enumerate(keys)}
+    parts["outcome"] = columns.text(target, table.columns[target], table.cleaning).values.astype(object).to_numpy()
+    frame = pa.table({name: pa.array(values, from_pandas=True) for name, values in parts.items()}).to_pandas()
+    known = frame.dropna()
+    told = [] if len(known) == len(frame) else [f"{len(frame) - len(known):,} outcomes have no value or no key yet"]
+    last = known.drop_duplicates([f"key_{place}" for place in range(len(keys))], keep="last")
+    if len(last) < len(known):
+        told.append(f"{len(known) - len(last):,} outcomes are repeated: the last one counts")
+    last = last.assign(outcome_row=np.arange(len(last)))
+    return Outcomes(pa.Table.from_pandas(last, preserve_index=False), keys, tuple(told))
+
+
+def _key(table: Table, name: str) -> np.ndarray:
+    typed = columns.infer_key(name, table.columns[name], table.cleaning, table.marks_of(name))
+    if typed.type == NUMBER:
+        whole = typed.values.map(
+            lambda value: None if value != value else f"{value:.0f}" if value == math.floor(value) else repr(value)
+        )
+        return whole.astype(object).to_numpy()
+    return typed.values.astype(object).to_numpy()
+
+
+def joined(live: LiveRows, period: Period, outcomes: Outcomes, names: Sequence[str]) -> tuple[pa.Table, list[str]]:
+    """The answered rows that have an outcome, and what is to be told of the others.
+
+    Parameters
+    ----------
+    names : the columns of the relation that are wanted beside.
+
+    Raises
+    ------
+    PipelineError
+        if the data lack a column to join by, or nothing fits.
+    """
+    places = [live.name_of(name) for name in outcomes.on]
+    if None in places:
+        lacking = [name for name, place in zip(outcomes.on, places, strict=True) if place is None]
+        raise PipelineError(f"--on: the data have no column {listed(lacking)}; they have {listed(live.features)}")
+    found = live.joined(period, outcomes.table, [place for place in places if place], names)
+    notes = list(outcomes.notes)
+    if live.is_log and outcomes.on == (_REQUEST,):
+        # One outcome of a request with several rows tells of none of them.
+        counts = found["outcome_row"].value_counts()
+        several = pc.struct_field(counts.filter(pc.greater(pc.struct_field(counts, 1), 1)), 0)
+        if len(several):
+            notes.append(f"{len(several):,} requests have several rows: add a column `row` to the outcomes")
+            found = found.filter(pc.invert(pc.is_in(found["outcome_row"], several)))
+    matched = len(pc.unique(found["outcome_row"]))
+    if matched < len(outcomes.table):
+        notes.append(
+            f"{len(outcomes.table) - matched:,} of {len(outcomes.table):,} outcomes are of no row of the period"
+        )
+    if not len(found):
+        raise PipelineError(
+            f"--outcomes: no outcome is of a row of the data, joined on {listed(outcomes.on)}; check --on"
+        )
+    return found, notes
+
+
+def with_truth(answers: Answers, outcome: pa.ChunkedArray, title: str) -> Answers:
+    """Answers with their outcomes as the truth; raises PipelineError if one is nothing that the version predicts."""
+    if answers.classes:
+        truth = labels_of(outcome, answers.classes)
+        if truth.dtype == object and any(value is None for value in truth.tolist()):
+            raise PipelineError(
+                f"--outcomes hold classes that {title} does not know; it knows {listed(answers.classes)}"
+            )
+    else:
+        try:
+            truth = np.array([float(value) for value in outcome.to_pylist()])
+        except (TypeError, ValueError):
+            raise PipelineError(
+                f"--outcomes hold text, and {title} predicts numbers; name the column by --target"
+            ) from None
+    return Answers(truth, answers.predicted, answers.probabilities, answers.classes, answers.positive)
+
+
+def measured(window: int, answers: Answers) -> WindowMetrics:
+    """The metrics of a window with their intervals."""
+    ends = metrics.intervals(answers, resamples=_RESAMPLES, seed=_SEED)
+    values = {name: MetricValue(value, *(ends.get(name) or ())) for name, value in metrics.measure(answers).items()}
+    promised = observed = None
+    if answers.positive is not None and answers.probabilities is not None and len(answers.classes) == 2:
+        likely = answers.probabilities[:, answers.classes.index(answers.positive)]
+        if not np.isnan(likely).any():
+            promised, observed = float(likely.mean()), float(np.mean(answers.target == answers.positive))
+    return WindowMetrics(window, answers, values, promised, observed)
+
+
+def checks(
+    window: str,
+    live: WindowMetrics,
+    held: dict[str, MetricValue],
+    reference: Reference,
+    rules: MonitorRules,
+    metric: str,
+) -> Iterator[WindowCheck]:
+    """The checks of a window's metrics.
+
+    Parameters
+    ----------
+    held : the metrics on the held-out rows, with intervals.
+    metric : the one that versions are judged by.
+    """
+    enough = len(live.answers) >= rules.fewest
+    before, now = held.get(metric), live.metrics.get(metric)
+    if before and now and before.value is not None and now.value is not None:
+        worse = now.value - before.value if is_error(metric) else before.value - now.value
+        scale = before.value if is_error(metric) and before.value > 0 else 1.0
+        yield WindowCheck(
+            window=window,
+            kind="metric",
+            subject=metric,
+            reference=before.value,
+            live=now.value,
+            effect=max(worse / scale, 0.0),
+            least=rules.metric,
+            probability=_above(worse, math.hypot(_error(before), _error(now))),
+            rows=len(live.answers),
+            unit="share" if is_error(metric) else "points",
+            enough=enough,
+        )
+    if live.promised is not None and live.observed is not None:
+        assert live.answers.probabilities is not None
+        likely = live.answers.probabilities[:, live.answers.classes.index(live.answers.positive)]
+        spread = math.sqrt(float((likely * (1 - likely)).sum())) / len(likely)
+        gap = abs(live.observed - live.promised)
+        yield WindowCheck(
+            window=window,
+            kind="calibration",
+            subject=f"probability of {reference.document.model.called(reference.document.model.positive)}",
+            reference=live.promised,
+            live=live.observed,
+            effect=gap,
+            least=rules.metric,
+            probability=min(1.0, 2 * _above(gap, spread)),
+            rows=len(live.answers),
+            unit="points",
+            enough=enough,
+        )
+
+
+def _error(value: MetricValue) -> float:
+    """The standard error of a metric, from its 95 % interval."""
+    return 0.0 if value.low is None or value.high is None else (value.high - value.low) / (2 * 1.96)
+
+
+def _above(difference: float, error: float) -> float:
+    """The probability of such a difference, or a larger one, if there is none."""
+    from scipy.stats import norm
+
+    if not error > 0:
+        return float(difference <= 0)
+    return float(norm.sf(difference / error))

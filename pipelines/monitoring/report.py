@@ -1,0 +1,177 @@
+"""A monitoring report as data: windows, checks and alerts; and what of it goes to JSON and to MLflow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from pipelines.monitoring.answers import AnswerCounts, Expected
+from pipelines.monitoring.checks import ALERT, HARMLESS, SMALL, TOO_FEW, WindowCheck
+from pipelines.monitoring.column_checks import ScoreShift
+from pipelines.monitoring.counts import ColumnCounts, NumberCounts
+from pipelines.monitoring.outcomes import WindowMetrics
+from pipelines.monitoring.windows import moment
+from registry.evidence.document import MetricValue, ScoreProfile
+from registry.policy import MonitorRules
+
+
+@dataclass(frozen=True)
+class WindowReport:
+    """What was found in one window.
+
+    Parameters
+    ----------
+    start, end : in microseconds since 1970; None without times.
+    refused : how many rows have no answer.
+    scores : of the live rows; empty if the score is no sum of terms.
+    shifts : how far each input moved the score, the strongest first.
+    near : the share of rows whose probability is near the decision threshold.
+    expected : the expected accuracy; None if it is not known.
+    outcomes : the metrics of the rows whose outcome is known; None without any.
+    service : of a log: requests, refused and failed ones, latencies in milliseconds.
+    """
+
+    name: str
+    start: int | None
+    end: int | None
+    rows: int
+    refused: int
+    columns: Mapping[str, ColumnCounts]
+    scores: list[ScoreProfile]
+    shifts: tuple[ScoreShift, ...]
+    answers: AnswerCounts
+    near: float | None
+    expected: Expected | None
+    outcomes: WindowMetrics | None
+    service: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class MonitorReport:
+    """The report on a version.
+
+    Parameters
+    ----------
+    scores : those of the reference.
+    checks : all, with their verdicts.
+    alerts : those checks that alert in enough windows.
+    held : the metrics on the held-out rows; empty without outcomes.
+    metric : the one that versions are judged by.
+    notes : what a person should know, a sentence each.
+    """
+
+    model: str
+    version: str
+    task: str
+    source: str
+    rules: MonitorRules
+    scores: list[ScoreProfile]
+    windows: tuple[WindowReport, ...]
+    checks: tuple[WindowCheck, ...]
+    alerts: tuple[WindowCheck, ...]
+    held: Mapping[str, MetricValue]
+    metric: str
+    notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """The rows of all windows."""
+        return sum(window.rows for window in self.windows)
+
+    @property
+    def verdict(self) -> str:
+        """In one sentence."""
+        if self.alerts:
+            many = len(self.alerts)
+            return f"{many} alert{'s' if many > 1 else ''}"
+        if all(check.verdict == TOO_FEW for check in self.checks):
+            return f"not enough rows to tell: {self.rows:,}, {self.rules.fewest:,} a window are needed"
+        told = []
+        if few := len({check.window for check in self.checks if check.verdict == TOO_FEW}):
+            told.append(f"not enough rows in {few} of {len(self.windows)} windows for some of the columns")
+        quiet = sum(check.verdict in (SMALL, HARMLESS) for check in self.checks)
+        told += [f"{quiet} changes are certain, but too small to matter or harmless"] if quiet else []
+        waiting = sum(check.verdict == ALERT for check in self.checks)
+        told += [f"{waiting} changes are not yet in {self.rules.windows} windows"] if waiting else []
+        return "no alert" + (f" ({'; '.join(told)})" if told else "")
+
+    def plain(self) -> dict[str, Any]:
+        """All of it that JSON holds."""
+        return {
+            "model": self.model,
+            "version": self.version,
+            "source": self.source,
+            "rows": self.rows,
+            "verdict": self.verdict,
+            "false_alarm_rate": self.rules.rate,
+            "alerts": [msgspec.to_builtins(check) for check in self.alerts],
+            "windows": [self._plain(window) for window in self.windows],
+            "notes": list(self.notes),
+        }
+
+    def _plain(self, window: WindowReport) -> dict[str, Any]:
+        return {
+            "window": window.name,
+            "since": None if window.start is None else moment(window.start).isoformat(),
+            "until": None if window.end is None else moment(window.end).isoformat(),
+            "rows": window.rows,
+            "refused": window.refused,
+            "checks": [msgspec.to_builtins(check) for check in self.checks if check.window == window.name],
+            "scores": [
+                {"label": None if one.label is None else str(one.label), "scale": one.scale, "mean": one.mean,
+                 "std": one.std, "reference_mean": old.mean, "reference_std": old.std}
+                for one, old in zip(window.scores, self.scores, strict=False)
+            ],
+            "shifts": [
+                {"label": one.label, "inputs": list(one.inputs), "reference": one.reference, "live": one.live,
+                 "shift": one.shift, "moved": one.moved}
+                for one in window.shifts
+            ],
+            "near_threshold": window.near,
+            "expected_accuracy": None if window.expected is None else msgspec.to_builtins(window.expected),
+            "outcomes": None
+            if window.outcomes is None
+            else {
+                "rows": len(window.outcomes.answers),
+                "metrics": msgspec.to_builtins(window.outcomes.metrics),
+                "held_out": msgspec.to_builtins(dict(self.held)),
+            },
+            "service": dict(window.service),
+        }  # fmt: skip
+
+    def metrics(self, window: WindowReport) -> dict[str, float]:
+        """The numbers of a window by what MLflow calls them, before names are made fit for it."""
+        found: dict[str, float] = {"rows": window.rows, "refused": window.refused}
+        mine = [check for check in self.checks if check.window == window.name]
+        found["alerts"] = sum(check.window == window.name for check in self.alerts)
+        for check in mine:
+            if not check.enough:
+                continue
+            if check.kind == "distribution":
+                found[f"psi/{check.subject}"] = check.effect
+            elif check.live is not None and check.kind in ("missing", "unknown", "unreadable"):
+                found[f"{check.kind}/{check.subject}"] = check.live
+        for name, counts in window.columns.items():
+            if isinstance(counts, NumberCounts) and counts.mean is not None:
+                found[f"mean/{name}"] = counts.mean
+        for score in window.scores:
+            found[_of("score/mean", score.label)] = score.mean
+            found[_of("score/std", score.label)] = score.std
+        for shift in window.shifts:
+            found[_of(f"shift/{' and '.join(shift.inputs)}", shift.label)] = shift.shift
+        if window.near is not None:
+            found["near_threshold"] = window.near
+        if window.expected is not None:
+            found["expected_accuracy"] = window.expected.value
+            found["expected_accuracy_low"], found["expected_accuracy_high"] = window.expected.low, window.expected.high
+        if window.outcomes is not None:
+            found["outcomes"] = len(window.outcomes.answers)
+            for name, value in window.outcomes.metrics.items():
+                if value.value is not None:
+                    found[f"live/{name}"] = value.value
+        return {**found, **{f"service/{name}": value for name, value in window.service.items()}}
+
+
+def _of(name: str, label: object) -> str:
+    return name if label is None else f"{name}/{label}"

@@ -1,0 +1,101 @@
+"""A monitoring report at the terminal: the alerts, what moved the score, and the windows; or JSON."""
+
+import json
+
+import click
+
+from pipelines.formatting import percent, readable
+from pipelines.monitoring import wording
+from pipelines.monitoring.checks import HARMLESS, SMALL, WindowCheck
+from pipelines.monitoring.command import Monitored
+from pipelines.monitoring.report import MonitorReport, WindowReport
+from registry.cli.text import aligned, escaped, figure
+from registry.evidence.document import MetricValue
+from registry.redaction import inside
+
+_MOST = 20
+_SHIFTS = 5
+
+
+def show(monitored: Monitored, *, as_json: bool) -> None:
+    """Print a report."""
+    report = monitored.report
+    if as_json:
+        where = {"run_id": monitored.recorded.run_id, "page": monitored.recorded.page}
+        click.echo(json.dumps(inside({**report.plain(), **where}), indent=1))
+        return
+    click.echo()
+    click.echo(escaped(f"{report.model} version {report.version}, {report.rows:,} rows"))
+    click.echo()
+    for note in report.notes:
+        click.echo(escaped(f"  {note}"))
+    if report.alerts:
+        click.echo("\n".join(_alerts(report.alerts)) + "\n")
+    last = report.windows[-1]
+    if last.shifts:
+        click.echo("\n".join(_shifts(report, last)) + "\n")
+    click.echo("\n".join(_windows(report)) + "\n")
+    quiet = [check for check in report.checks if check.verdict in (SMALL, HARMLESS)]
+    for check in quiet[:_MOST]:
+        click.echo(escaped(f"{check.window}: {wording.what(check)}, {wording.found(check)}: {wording.quiet(check)}"))
+    click.echo(escaped(f"{'ALERT: ' if report.alerts else ''}{report.verdict}"))
+    click.echo(escaped(f"Report: {monitored.file or monitored.recorded.page}"))
+
+
+def _alerts(alerts: tuple[WindowCheck, ...]) -> list[str]:
+    rows = [("window", "alert", "reference to live", "alerts from", "by chance", "moves the score")]
+    rows += [
+        (check.window, wording.what(check), wording.found(check), wording.needed(check), wording.chance(check),
+         wording.moved(check))
+        for check in alerts[:_MOST]
+    ]  # fmt: skip
+    lines = [escaped(line) for line in aligned(rows)]
+    return lines if len(alerts) <= _MOST else [*lines, f"and {len(alerts) - _MOST} more"]
+
+
+def _shifts(report: MonitorReport, window: WindowReport) -> list[str]:
+    scale = report.scores[0].scale
+    rows = [("what moved the mean score", "class", "training", window.name, f"shift ({scale})")]
+    rows += [
+        (" and ".join(one.inputs), one.label or "", readable(one.reference), readable(one.live), readable(one.shift))
+        for one in window.shifts[:_SHIFTS]
+    ]
+    if any(row[1] for row in rows[1:]):
+        return [escaped(line) for line in aligned(rows)]
+    return [escaped(line) for line in aligned([(row[0], *row[2:]) for row in rows])]
+
+
+def _windows(report: MonitorReport) -> list[str]:
+    head = ["window", "rows", "refused", "alerts"]
+    classifier = any(window.near is not None for window in report.windows)
+    expected = any(window.expected is not None for window in report.windows)
+    head += (["near the threshold"] if classifier else []) + (["expected accuracy"] if expected else [])
+    head += [f"{report.metric} of outcomes", "outcomes"] if report.held else []
+    rows = [tuple(head)]
+    for window in report.windows:
+        alerts = sum(check.window == window.name for check in report.alerts)
+        row = [window.name, f"{window.rows:,}", f"{window.refused:,}", str(alerts)]
+        row += [percent(window.near)] if classifier else []
+        row += [_expected(window)] if expected else []
+        row += list(_outcomes(window, report.metric)) if report.held else []
+        rows.append(tuple(row))
+    if report.held:
+        held = report.held[report.metric]
+        rows.append(("held out", *[""] * (len(head) - 3), _interval(held), ""))
+    return [escaped(line) for line in aligned(rows)]
+
+
+def _expected(window: WindowReport) -> str:
+    one = window.expected
+    return "–" if one is None else f"{percent(one.value)} ({percent(one.low)} to {percent(one.high)})"
+
+
+def _outcomes(window: WindowReport, metric: str) -> tuple[str, str]:
+    if window.outcomes is None:
+        return "–", "0"
+    return _interval(window.outcomes.metrics[metric]), f"{len(window.outcomes.answers):,}"
+
+
+def _interval(value: MetricValue) -> str:
+    ends = "" if value.low is None else f" ({figure(value.low)} to {figure(value.high)})"
+    return f"{figure(value.value)}{ends}"

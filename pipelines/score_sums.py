@@ -1,0 +1,90 @@
+"""Mean and spread of a linear model's scores, and of each input's share in them, over rows that come in parts."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from registry.evidence.document import InputShare, ScoreProfile
+from serving.scorecard import Scorecard
+from serving.scorecard.contributions import Contributions
+from serving.scorecard.errors import Unsupported
+
+#: So many numbers of shares are in memory at a time.
+_NUMBERS = 4_000_000
+_LEAST, _MOST = 1_000, 100_000
+
+
+class ScoreSums:
+    """Sums over the rows so far. They are of distances to the first part's mean: so no digit of the spread is lost.
+
+    Attributes
+    ----------
+    refused : how many rows have no score.
+    """
+
+    def __init__(self, terms: Contributions) -> None:
+        self._terms = terms
+        shape = len(terms.labels), 1 + len(terms.inputs)
+        self._rows = self.refused = 0
+        self._centre: np.ndarray | None = None
+        self._sums, self._squares = np.zeros(shape), np.zeros(shape)
+
+    def add(self, table: Any) -> None:
+        """Add the rows of a table; raises InputError if it lacks a column."""
+        scores, shares, refused = self._terms.of(table)
+        values = np.concatenate([scores[:, None], shares], axis=1)
+        if refused.any():
+            values = values[:, :, ~refused]
+            self.refused += int(refused.sum())
+        if not values.shape[2]:
+            return
+        if self._centre is None:
+            self._centre = values.mean(axis=2)
+        values -= self._centre[:, :, None]
+        self._rows += values.shape[2]
+        self._sums += values.sum(axis=2)
+        self._squares += np.einsum("kgr,kgr->kg", values, values)
+
+    def profiles(self) -> list[ScoreProfile]:
+        """Each score; empty if no row has any."""
+        if self._centre is None:
+            return []
+        offsets = self._sums / self._rows
+        means = self._centre + offsets
+        variances = np.maximum(self._squares / self._rows - offsets**2, 0.0)
+        if not (np.isfinite(means).all() and np.isfinite(variances).all()):
+            return []
+        found = []
+        for label, mean, variance in zip(self._terms.labels, means.tolist(), variances.tolist(), strict=True):
+            shares = [
+                InputShare(list(inputs), each, math.sqrt(square))
+                for inputs, each, square in zip(self._terms.inputs, mean[1:], variance[1:], strict=True)
+            ]
+            found.append(ScoreProfile(label, self._terms.scale, self._rows, mean[0], math.sqrt(variance[0]), shares))
+        return found
+
+
+def terms_of(card: Scorecard | None) -> Contributions | None:
+    """The terms of a scorecard's score; None if there is no scorecard, or its score is no sum of terms."""
+    try:
+        return Contributions(card) if card else None
+    except Unsupported:
+        return None
+
+
+def part_rows(terms: Contributions) -> int:
+    """How many rows to add at a time."""
+    return max(_LEAST, min(_MOST, _NUMBERS // (len(terms.labels) * (1 + len(terms.inputs)))))
+
+
+def measured(card: Scorecard | None, table: Any) -> list[ScoreProfile]:
+    """The scores of a DataFrame's rows; empty if there is no scorecard, or its score is no sum of terms."""
+    terms = terms_of(card)
+    if terms is None:
+        return []
+    sums, step = ScoreSums(terms), part_rows(terms)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(table), step):
+            sums.add(table.iloc[start : start + step])
+    return sums.profiles()

@@ -1,0 +1,97 @@
+"""A table of a database to score: its rows are streamed into a file, which is scored as any other."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from registry import redaction
+from serving import databases
+from serving.batch.scratch import scratch
+from serving.batch.sources import PARQUET, SourceFile, SourceFiles
+from serving.databases import DatabaseAddress, Query, parquet
+from serving.errors import ServingError
+
+
+@dataclass(frozen=True)
+class DatabaseInput:
+    """What a query reads.
+
+    Parameters
+    ----------
+    database : where it is.
+    query : a table, a view or a SELECT.
+    """
+
+    database: DatabaseAddress
+    query: Query
+
+    @property
+    def address(self) -> str:
+        """The database and the query, without secrets."""
+        return f"{self.database.safe}#{redaction.redacted(self.query.text)}"
+
+    @property
+    def key(self) -> str:
+        """Of a table that of the output that would be the same table."""
+        return table_key(self.database, self.query.schema, self.query.table or self.query.text)
+
+    @property
+    def relative(self) -> PurePath:
+        """The table's name."""
+        return PurePath(self.query.name(self.database))
+
+    @property
+    def form(self) -> str:
+        """That of the file of its rows."""
+        return PARQUET
+
+    @property
+    def identity(self) -> tuple[int | str, ...]:
+        """Nothing tells whether a table has changed."""
+        return ()
+
+    @property
+    def version(self) -> None:
+        """A database does not tell."""
+        return
+
+    @contextlib.contextmanager
+    def fetched(self) -> Iterator[SourceFile]:
+        """The rows in a file of a temporary folder.
+
+        Raises
+        ------
+        DatabaseError
+            if the database cannot be reached, or refuses.
+        """
+        with scratch() as folder:
+            path = folder / "rows.parquet"
+            try:
+                with self.database.connected() as connection:
+                    parquet.write(self.query.run(connection), path)
+            except OSError as error:
+                raise ServingError(
+                    f"{self.address}: its rows cannot be kept in {folder.parent}: {error.strerror or error}; free some "
+                    "space there, or name another folder by TMPDIR"
+                ) from None
+            yield SourceFile(path, Path(path.name), PARQUET)
+
+
+def table_key(database: DatabaseAddress, schema: str | None, table: str) -> str:
+    """What is equal for two names of one table."""
+    return f"{database.url.render_as_string(hide_password=True)}#{schema or ''}.{table}"
+
+
+def find(given: str, query: str | None) -> SourceFiles:
+    """What a query reads in the database of a URL.
+
+    Raises
+    ------
+    DatabaseError
+        if the database cannot be reached, or has no such table.
+    """
+    database = databases.find(given, "--input")
+    with database.connected() as connection:
+        found = databases.resolve(connection, query)
+    return SourceFiles((DatabaseInput(database, found),), single=True)

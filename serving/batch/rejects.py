@@ -1,0 +1,67 @@
+"""The rows that cannot be scored: a CSV file with their numbers, the column at fault and the reason."""
+
+import csv
+from pathlib import Path
+from typing import TextIO
+
+from serving.errors import ServingError
+from serving.scorecard.inputs import InputError
+
+ROW = "row"
+HEADER = (ROW, "column", "reason")
+
+
+class Rejects:
+    """Writes rejected rows into a file, which is made with the first of them.
+
+    Parameters
+    ----------
+    path : of the file; its directory exists.
+    leading : names of columns before those of ``HEADER``: the file that a row is in, say.
+    numbered : whether rows have numbers.
+
+    Attributes
+    ----------
+    count : number of rows.
+    first : the first of them in words; empty if there is none.
+    """
+
+    def __init__(self, path: Path, leading: tuple[str, ...] = (), *, numbered: bool = True):
+        self._path, self._numbered = path, numbered
+        self._header = (*leading, *(HEADER if numbered else HEADER[1:]))
+        self._file: TextIO | None = None
+        self.count, self.first = 0, ""
+
+    def add(self, row: int | None, error: InputError, *leading: object) -> None:
+        """Write a row; it is counted from 0, as in the errors of requests.
+
+        Parameters
+        ----------
+        leading : the values of the columns of that name.
+        """
+        if self._file is None:
+            self._file = self._path.open("w", encoding="utf-8", newline="")
+            self._writer = csv.writer(self._file, lineterminator="\n")
+            self._writer.writerow(self._header)
+            self.first = str(InputError(error.column, error.reason, row))
+        self.count += 1
+        self._writer.writerow((*leading, *((row,) if self._numbered else ()), error.column, error.reason))
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._file is not None:
+            self._file.close()
+
+
+def stopped(table: str, rejects: Rejects, rows: int, output: str) -> ServingError:
+    """The error of a job that rejected rows stop.
+
+    Parameters
+    ----------
+    table, output : what was scored, and what is not written.
+    rows : number of all rows.
+    """
+    return ServingError(
+        f"{table}: {rejects.count:,} of {rows:,} rows cannot be scored, the first: {rejects.first}; "
+        f"{output} is not written"
+    )

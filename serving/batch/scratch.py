@@ -1,0 +1,63 @@
+"""Folders for what is temporary, and files beside those that they become: what killed processes left is removed."""
+
+import contextlib
+import functools
+import hashlib
+import os
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_PREFIX = "lifecycle-score-"
+# Characters of a name that are kept, so that it is no longer than file systems allow.
+_NAME = 100
+
+
+def _here() -> str:
+    """This machine in a few letters: ids of processes mean nothing on another one that shares a folder."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder; those of processes that were killed are removed."""
+    folder = Path(tempfile.gettempdir())
+    for left in folder.glob(f"{_PREFIX}{_here()}-*"):
+        if _is_dead(left.name.removeprefix(f"{_PREFIX}{_here()}-").partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f"{_PREFIX}{_here()}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as made:
+        yield Path(made)
+
+
+def aside(path: Path) -> Path:
+    """Where a file is written before it takes its place; what killed processes left in its folder is removed."""
+    _clean(path.parent)
+    name = path.name
+    if len(name) > _NAME:
+        name = f"{name[:_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return path.with_name(f".{name}.{_here()}-{os.getpid()}")
+
+
+@functools.cache
+def _clean(folder: Path) -> None:
+    mark = re.compile(rf"\..+\.{_here()}-(\d+)(\.rejects)?", re.DOTALL)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if (match := mark.fullmatch(entry.name)) and _is_dead(match[1]):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _is_dead(process: str) -> bool:
+    if not re.fullmatch(r"\d{1,9}", process):
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is another user's
+        return False
+    return False

@@ -1,0 +1,225 @@
+"""Where Spark writes answers: a folder of Parquet or CSV files, or a table of its catalog."""
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from registry.cli import interrupts
+from registry.redaction import url
+from serving.batch import outputs, sources
+from serving.batch.spark import source
+from serving.batch.spark.errors import speaking
+from serving.batch.spark.session import apart
+from serving.errors import ServingError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    Write = Callable[[DataFrame], None]
+
+#: Seconds to wait for tasks that are told to stop, and so many looks in a row that find nothing of theirs.
+_PATIENCE, _QUIET = 8.0, 5
+#: File systems in which a folder is renamed at once; elsewhere Spark's committer writes in place, ``_SUCCESS`` last.
+_RENAMING = ("", "file", "hdfs", "viewfs", "abfs", "abfss")
+_CSV = {"header": "true", "escape": '"', "ignoreLeadingWhiteSpace": "false", "ignoreTrailingWhiteSpace": "false"}
+
+
+class SparkOutput(Protocol):
+    """Where answers go.
+
+    Attributes
+    ----------
+    address : what messages call it.
+    csv : whether times are written as text.
+    is_undoable : whether what was written can still be left out before the end of ``writing``.
+    """
+
+    address: str
+    csv: bool
+    is_undoable: bool
+
+    def check(self) -> None:
+        """Raise ServingError if it is there and is not to be replaced."""
+
+    def writing(self) -> contextlib.AbstractContextManager["Write"]:
+        """What writes answers; they are in their place when the block ends without an error."""
+
+
+def output(
+    session: "SparkSession", address: str, table: source.SparkTable, *, remote: bool, overwrite: bool
+) -> SparkOutput:
+    """The output that an address means.
+
+    Parameters
+    ----------
+    table : the input: its folders are kept, and its form, unless the address ends otherwise.
+    remote : whether the session is one of Spark Connect.
+    overwrite : whether an output that is there is replaced.
+    """
+    name = source.table_name(address)
+    if name is not None:
+        return CatalogTable(session, name, overwrite=overwrite)
+    plain = address.rstrip("/").lower()
+    csv = plain.endswith(outputs.CSV) or (table.form == sources.CSV and not plain.endswith(outputs.PARQUET))
+    renamed = not remote and urlsplit(address).scheme in _RENAMING
+    kind = RenamedFolder if renamed else CommittedFolder
+    return kind(session, address.rstrip("/"), csv=csv, partitions=table.partitions, overwrite=overwrite)
+
+
+class CommittedFolder:
+    """A folder that Spark's committer fills: the file ``_SUCCESS`` comes last."""
+
+    is_undoable = False
+
+    def __init__(
+        self, session: "SparkSession", path: str, *, csv: bool, partitions: tuple[str, ...], overwrite: bool
+    ) -> None:
+        self._session, self._path, self._partitions, self._overwrite = session, path, partitions, overwrite
+        self.address, self.csv = url(path), csv
+        self._mode = "overwrite"
+
+    def check(self) -> None:
+        """Raise ServingError if files are there already."""
+        if self._overwrite:
+            return
+        found = self._files()
+        # What holds no file is an attempt that was cut short.
+        self._mode = "error" if found is None else "overwrite"
+        if found:
+            raise ServingError(f"{self.address} is there already; give --overwrite, or another --output")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["Write"]:
+        """Write into the folder; an attempt that was cut short before has left nothing that is read."""
+        yield lambda frame: self._write(frame, self._path)
+
+    def _write(self, frame: "DataFrame", path: str) -> None:
+        writer = frame.write.mode(self._mode)
+        if self._partitions:
+            writer = writer.partitionBy(*self._partitions)
+        with speaking(self.address):
+            if self.csv:
+                writer.options(**_CSV).csv(path)
+            else:
+                writer.parquet(path)
+
+    def _files(self) -> list[str] | None:
+        """The files that are there; None if there is no such folder."""
+        from pyspark.errors import PySparkException
+
+        with speaking(self.address):
+            try:
+                return source.files(self._session, self._path)
+            except PySparkException as error:
+                if error.getCondition() != "PATH_NOT_FOUND":
+                    raise
+                return None
+
+
+class RenamedFolder(CommittedFolder):
+    """A folder that is written aside, and takes its place by a rename."""
+
+    is_undoable = True
+
+    def check(self) -> None:
+        """Raise ServingError if something is there already."""
+        with speaking(self.address):
+            if not self._overwrite and self._file_system.exists(self._hadoop(self._path)):
+                raise ServingError(f"{self.address} is there already; give --overwrite, or another --output")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["Write"]:
+        """Write beside the folder."""
+        aside = self._beside("scoring")
+        try:
+            yield lambda frame: self._write(frame, aside)
+            with interrupts.held(), speaking(self.address):
+                self._replace(aside)
+        except BaseException:
+            apart(lambda: self._forget(aside))
+            raise
+
+    def _forget(self, aside: str) -> None:
+        """Remove what was written; tasks that are told to stop may still write for a moment."""
+        self._session.interruptAll()
+        running = self._session.sparkContext.statusTracker()
+        system, place = self._file_system, self._hadoop(aside)
+        until, quiet = time.monotonic() + _PATIENCE, 0
+        while quiet < _QUIET and time.monotonic() < until:
+            quiet = 0 if running.getActiveJobsIds() or system.delete(place, True) else quiet + 1
+            time.sleep(0.05)
+
+    def _replace(self, aside: str) -> None:
+        system, place, old = self._file_system, self._hadoop(self._path), self._beside("old")
+        self.check()
+        if replaced := self._overwrite and system.exists(place):
+            self._rename(self._path, old)
+        try:
+            self._rename(aside, self._path)
+        except ServingError:
+            if replaced:
+                system.rename(self._hadoop(old), place)
+            raise
+        system.delete(self._hadoop(old), True)
+
+    def _rename(self, path: str, target: str) -> None:
+        system = self._file_system
+        done = system.rename(self._hadoop(path), self._hadoop(target))
+        # Where another job was quicker, the folder was moved into that job's.
+        inside = self._hadoop(f"{target}/{path.rpartition('/')[2]}")
+        if done and system.exists(inside):
+            system.delete(inside, True)
+            done = False
+        if not done:
+            raise ServingError(f"{self.address} cannot be put into its place: another job has written it meanwhile")
+
+    def _beside(self, ending: str) -> str:
+        folder, slash, name = self._path.rpartition("/")
+        return f"{folder}{slash}.{name}.{uuid.uuid4().hex[:8]}.{ending}"
+
+    @property
+    def _file_system(self) -> Any:
+        return self._hadoop(self._path).getFileSystem(self._session._jsparkSession.sessionState().newHadoopConf())
+
+    def _hadoop(self, path: str) -> Any:
+        java: Any = self._session._jvm
+        return java.org.apache.hadoop.fs.Path(path)
+
+
+class CatalogTable:
+    """A table of Spark's catalog."""
+
+    csv = False
+    is_undoable = False
+
+    def __init__(self, session: "SparkSession", name: str, *, overwrite: bool) -> None:
+        self._session, self._name, self._overwrite = session, name, overwrite
+        self.address = f"{source.TABLE}{name}"
+
+    def check(self) -> None:
+        """Raise ServingError if the table is there already."""
+        with speaking(self.address):
+            if not self._overwrite and self._session.catalog.tableExists(self._name):
+                raise ServingError(f"{self.address} is there already; give --overwrite, or another --output")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["Write"]:
+        """Write into the table, which is made by this."""
+        yield self._write
+
+    def _write(self, frame: "DataFrame") -> None:
+        with speaking(self.address):
+            frame.write.saveAsTable(self._name, mode="overwrite" if self._overwrite else "error")
+
+
+def rejects_address(request_output: str) -> str:
+    """Where the rejected rows go unless told otherwise: beside an output of this machine, else in this folder."""
+    name = source.table_name(request_output)
+    if name is None and "://" not in request_output:
+        return outputs.beside(request_output.rstrip("/"), ".rejects.csv")
+    last = (name or request_output).rstrip("/").rpartition("/")[2]
+    return str(Path(f"{last.removesuffix(outputs.PARQUET).removesuffix(outputs.CSV)}.rejects.csv"))

@@ -1,0 +1,106 @@
+"""Where the answers and rejects of each file go, and what must not be written over."""
+
+from pathlib import PurePath
+
+from serving.batch import outputs, sources
+from serving.batch.manifest import Manifest
+from serving.batch.outputs import Output
+from serving.batch.request import FAIL, ScoreRequest
+from serving.batch.sources import InputFile, SourceFiles
+from serving.databases import is_url
+from serving.errors import ServingError
+
+
+def find(source: SourceFiles, request: ScoreRequest) -> list[Output]:
+    """The output of each file.
+
+    Raises
+    ------
+    ServingError
+        if nothing can be written there, or what is there is not to be replaced.
+    """
+    given = request.output
+    if is_url(given):
+        return [_table(source, request)]
+    if request.output_table or request.append:
+        raise ServingError(f"--output-table and --append go with a database, found --output {given}; leave them out")
+    if source.single:
+        if PurePath(given).suffix.lower() not in outputs.ENDINGS:
+            raise ServingError(f"--output {given}: expected a name that ends with {' or '.join(outputs.ENDINGS)}")
+        target = outputs.output(given)
+        if target.size() is not None and not request.overwrite:
+            raise ServingError(f"{given} is there already; give --overwrite, or another --output")
+        target.check()
+        return [target]
+    if outputs.is_file(given):
+        raise ServingError(f"--output {given}: expected a folder for the answers to several files, found a file")
+    relative = [answers_of(file) for file in source.files]
+    if twice := [path for path in relative if relative.count(path) > 1]:
+        raise ServingError(
+            f"--input: the answers to two files would both be {outputs.below(given, twice[0])}; score them one by one"
+        )
+    return [outputs.output(outputs.below(given, path)) for path in relative]
+
+
+def _table(source: SourceFiles, request: ScoreRequest) -> Output:
+    from serving.batch import table_output
+
+    if not source.single:
+        raise ServingError("--output: a table takes the answers to one file or one query; name one as --input")
+    table = table_output.find(
+        request.output,
+        request.output_table,
+        append=request.append,
+        overwrite=request.overwrite,
+        with_rejects=request.rejects is None,
+    )
+    if table.size() is not None and not request.overwrite:
+        raise ServingError(f"{table.address} is there already; give --append, --overwrite, or another --output-table")
+    table.check()
+    return table
+
+
+def check(source: SourceFiles, targets: list[Output], request: ScoreRequest, manifest: Manifest) -> None:
+    """Refuse to write over anything that is not to be replaced, before anything is read; raises ServingError."""
+    inputs = {file.key for file in source.files}
+    given = outputs.output(request.rejects) if request.rejects and request.rejects != FAIL else None
+    for target in [*targets, *([given] if given else [])]:
+        if target.key in inputs:
+            raise ServingError(f"{target.address} is the input itself; name another --output or --rejects")
+    if given and source.single:
+        if not given.csv:
+            raise ServingError(f"--rejects {given.address}: expected a name that ends with .csv, or fail")
+        if given.key == targets[0].key:
+            raise ServingError("--rejects and --output name one file; name two")
+        if given.size() is not None and not request.overwrite:
+            raise ServingError(f"{given.address} is there already; give --overwrite, or another --rejects")
+    for file, target in zip(source.files, targets, strict=True):
+        if source.single or request.overwrite or target.size() is None or manifest.wrote(file, target):
+            continue
+        raise ServingError(
+            f"{target.address} is there already, and was not written by this command; give --overwrite, or another "
+            "--output"
+        )
+
+
+def answers_of(file: InputFile) -> PurePath:
+    """The path of a file's answers below the folder of all answers."""
+    ending = outputs.CSV if file.form == sources.CSV else outputs.PARQUET
+    return file.relative.with_name(sources.stem(file.relative.name) + ending)
+
+
+def rejects_of(target: Output, file: InputFile, request: ScoreRequest, *, single: bool) -> Output | None:
+    """Where the rejected rows of a file go; None if they stop the job.
+
+    Parameters
+    ----------
+    target : the output of the file.
+    single : whether it is the only file.
+    """
+    if request.rejects == FAIL:
+        return None
+    if single:
+        return outputs.output(request.rejects) if request.rejects else target.rejects()
+    # Below a name with an underscore, which readers of whole folders pass over.
+    folder = request.rejects or outputs.below(request.output, PurePath("_rejects"))
+    return outputs.output(outputs.below(folder, answers_of(file).with_suffix(outputs.CSV)))

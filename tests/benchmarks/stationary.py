@@ -1,0 +1,96 @@
+"""Columns of many kinds, as training sees them and as they are met later: for false alarms and for power."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from pipelines import profile
+from pipelines.monitoring import checks, column_checks, counts
+from pipelines.monitoring.checks import WindowCheck
+from pipelines.monitoring.counts import CategoryCounts, ColumnCounts, NumberCounts
+from registry import policy
+from serving.scorecard.inputs import CATEGORY, NUMBER, Input
+
+#: The kinds of columns, of each of which a table has four.
+KINDS = ("normal", "skewed", "discrete", "zero-heavy", "50 categories")
+_CATEGORIES = np.array([f"c{place}" for place in range(50)])
+_WEIGHTS = 1 / np.arange(1, 51) / (1 / np.arange(1, 51)).sum()
+#: The share of rows without a value.
+_MISSING = 0.03
+
+RULES = policy.read(policy.SHIPPED).default.monitor
+
+
+def draw(kind: str, rows: int, random: np.random.Generator, shift: float = 0.0) -> np.ndarray:
+    """The values of a column.
+
+    Parameters
+    ----------
+    shift : of a normal one, in standard deviations.
+    """
+    if kind == "normal":
+        return random.standard_normal(rows) + shift
+    if kind == "skewed":
+        return np.exp(random.standard_normal(rows))
+    if kind == "discrete":
+        return random.poisson(2, rows).astype("float64")
+    if kind == "zero-heavy":
+        return np.where(random.random(rows) < 0.7, 0.0, random.exponential(size=rows))
+    return _CATEGORIES[random.choice(50, rows, p=_WEIGHTS)]
+
+
+def likely(kind: str, column: ColumnCounts, shift: float = 0.0) -> np.ndarray:
+    """How probable each bin of a column's counts is, so that a million rows need not be drawn one by one."""
+    from scipy.stats import expon, lognorm, norm, poisson
+
+    if isinstance(column, CategoryCounts):
+        of = dict(zip(_CATEGORIES, _WEIGHTS, strict=True))
+        known = [of[label] for label in column.labels]
+        return np.array([*known, max(1 - sum(known), 0.0)])
+    assert isinstance(column, NumberCounts)
+    # A row is below an edge if it is less than it.
+    edges = column.edges
+    before = np.nextafter(edges, -np.inf)
+    below = {
+        "normal": lambda: norm.cdf(edges - shift),
+        "skewed": lambda: lognorm.cdf(edges, 1),
+        "discrete": lambda: poisson.cdf(before, 2),
+        "zero-heavy": lambda: 0.7 * (before >= 0) + 0.3 * expon.cdf(edges),
+    }[kind]()
+    return np.diff([0.0, *below, 1.0])
+
+
+def reference(kind: str, name: str, rows: int, random: np.random.Generator) -> ColumnCounts:
+    """An empty count of a column whose training had so many rows."""
+    values = pd.Series(draw(kind, rows, random), dtype="str" if kind == KINDS[-1] else "float64")
+    values[random.random(rows) < _MISSING] = np.nan
+    found = profile.of(pd.DataFrame({name: values}))[name]
+    return counts.of(Input(name, CATEGORY if kind == KINDS[-1] else NUMBER), found)
+
+
+def meet(kind: str, column: ColumnCounts, rows: int, random: np.random.Generator, shift: float = 0.0) -> None:
+    """Count so many live rows."""
+    column.rows = rows
+    column.missing = int(random.binomial(rows, _MISSING))
+    found = random.multinomial(column.known, likely(kind, column, shift))
+    if isinstance(column, CategoryCounts):
+        column.add_counts({})
+        column.live += found[:-1]
+        column._others += int(found[-1])
+        return
+    column.live += found
+
+
+def report(live: int, training: int, random: np.random.Generator, shift: float = 0.0) -> list[WindowCheck]:
+    """The verdicts on a table of 20 columns, the first of which is shifted."""
+
+    def found() -> Iterator[WindowCheck]:
+        for place in range(4):
+            for kind in KINDS:
+                name = f"{kind} {place}"
+                column = reference(kind, name, training, random)
+                meet(kind, column, live, random, shift if name == "normal 0" else 0.0)
+                yield from column_checks.checks("now", column, RULES, moved=None, alpha=RULES.rate)
+
+    return checks.judged(list(found()), RULES.rate)

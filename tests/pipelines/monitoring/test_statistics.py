@@ -1,0 +1,127 @@
+"""Tests of two samples: exact where they say so, calibrated, and with power; and the correction for many of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from pipelines.monitoring import statistics
+from pipelines.monitoring.checks import ALERT, HARMLESS, OK, SMALL, TOO_FEW, WindowCheck, judged, persisting
+from tests.benchmarks import stationary
+from tests.effort import times
+
+counts = st.integers(0, 300)
+
+
+@given(counts, counts, counts, counts)
+def test_shares_are_compared_by_fishers_test(a: int, more: int, b: int, others: int) -> None:
+    m, n = a + more, b + others
+    found = statistics.shares((a, m), (b, n))
+    if not m or not n or a + b in (0, m + n):
+        assert found == 1.0
+        return
+    drawn = stats.hypergeom(m + n, a + b, n)
+    assert found == pytest.approx(min(1.0, 2 * min(drawn.cdf(b), drawn.sf(b - 1))), rel=1e-6, abs=1e-300)
+
+
+def test_large_samples_are_compared_as_fishers_test_would() -> None:
+    before, now = (100_000, 500_000), (100_700, 500_000)
+    drawn = stats.hypergeom(1_000_000, 200_700, 500_000)
+    assert statistics.shares(before, now) == pytest.approx(2 * drawn.sf(100_699), rel=0.01)
+
+
+@given(st.lists(st.integers(1, 1000), min_size=2, max_size=12), st.integers(2, 5))
+def test_the_same_shares_are_no_difference(reference: list[int], factor: int) -> None:
+    before = np.array(reference)
+    assert statistics.psi(before * 1000, before * 1000 * factor) == pytest.approx(0, abs=1e-4)
+    for ordered in (True, False):
+        assert statistics.difference(before, before * factor, ordered=ordered) == 1.0
+
+
+@given(st.lists(st.integers(0, 1000), min_size=2, max_size=60).filter(any), st.booleans())
+def test_the_bins_of_a_psi_hold_the_reference(reference: list[int], ordered: bool) -> None:
+    counts = np.array(reference)
+    places = statistics.bins(counts, ordered=ordered)
+    assert sorted(set(places.tolist())) == list(range(places.max() + 1))
+    if ordered and (counts > 0).sum() > 1:
+        assert (np.diff(places) >= 0).all()
+
+
+@pytest.mark.parametrize("live", [100, 2_000, 1_000_000])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_rows_that_all_went_to_one_bin_are_a_difference(live: int, ordered: bool) -> None:
+    """Also where the reference is small beside them."""
+    reference, now = np.full(20, 17), np.zeros(20, dtype=int)
+    now[0] = live
+    assert statistics.difference(reference, now, ordered=ordered) < 1e-12
+
+
+def test_psi_by_chance_is_what_samples_of_one_distribution_have() -> None:
+    random = np.random.default_rng(0)
+    drawn = [statistics.psi(*random.multinomial((5000, 2000), [0.1] * 10)) for _ in range(2000)]
+    assert np.mean(drawn) == pytest.approx(statistics.psi_by_chance(5000, 2000, 10), rel=0.05)
+    assert np.mean(np.array(drawn) > statistics.psi_within_chance(5000, 2000, 10, 0.05)) == pytest.approx(
+        0.05, abs=0.02
+    )
+
+
+def test_means_are_compared_by_welchs_test() -> None:
+    random = np.random.default_rng(0)
+    before, now = random.normal(0, 1, 80), random.normal(0.3, 3, 50)
+    found = statistics.means(statistics.Sample.of(before), statistics.Sample.of(now))
+    assert found == pytest.approx(stats.ttest_ind(before, now, equal_var=False).pvalue)
+
+
+def test_holms_procedure() -> None:
+    assert statistics.holm([0.001, 0.02, 0.0049], 0.015) == [True, False, True]
+    assert statistics.holm([0.01, 0.01], 0.015) == [False, False]
+    assert statistics.holm([], 0.01) == []
+
+
+def check(**facts: object) -> WindowCheck:
+    given = {
+        "window": "1", "kind": "distribution", "subject": "a", "reference": None, "live": None, "effect": 0.2,
+        "least": 0.1, "probability": 1e-9, "rows": 500, "unit": "PSI",
+    }  # fmt: skip
+    return WindowCheck(**{**given, **facts})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict"),
+    [
+        ({}, ALERT),
+        ({"effect": 0.05}, SMALL),
+        ({"probability": 0.2}, OK),
+        ({"enough": False}, TOO_FEW),
+        ({"moved": 0.5, "least_moved": 0.05}, ALERT),
+        ({"moved": 0.01, "least_moved": 0.05}, HARMLESS),
+    ],
+)
+def test_an_alert_is_certain_and_large_and_moves_the_score(facts: dict, verdict: str) -> None:
+    (found,) = judged([check(**facts)], 0.01)
+    assert found.verdict == verdict
+
+
+def test_an_alert_may_have_to_persist() -> None:
+    windows = list("12345")
+    found = judged([check(window=name) for name in "124"], 0.01)
+    assert [one.window for one in persisting(found, windows, 1, 1)] == ["1", "2", "4"]
+    assert [one.window for one in persisting(found, windows, 2, 2)] == ["1", "2"]
+    assert [one.window for one in persisting(found, windows, 2, 3)] == ["1", "2", "4"]
+    assert persisting(found, windows, 4, 5) == []
+
+
+def test_nothing_alerts_where_nothing_has_changed() -> None:
+    random = np.random.default_rng(0)
+    for rows in (200, 1_000, 20_000, 1_000_000):
+        for _ in range(times(20) // 4):
+            found = stationary.report(rows, 2_000, random)
+            assert [one for one in found if one.verdict == ALERT] == []
+
+
+def test_a_shift_of_half_a_standard_deviation_is_found() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(times(20) // 2):
+        alerts = [one for one in stationary.report(1_000, 5_000, random, shift=0.5) if one.verdict == ALERT]
+        assert [(one.kind, one.subject) for one in alerts] == [("distribution", "normal 0")]
