@@ -3,6 +3,7 @@
 Every metric that is shown, compared or kept in evidence is computed here, and agrees with scikit-learn's of that name.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,12 +22,18 @@ class Metric:
     name : in evidence, policies and MLflow.
     label : for people.
     headline : whether it is among the few that are shown where there is little room.
+    lowest : the smallest value that it can have.
     """
 
     name: str
     label: str
     higher_is_better: bool
     headline: bool = False
+    lowest: float = 0.0
+
+    def possible(self, value: float) -> float:
+        """The nearest value that the metric can have."""
+        return max(min(value, 1.0) if self.higher_is_better else value, self.lowest)
 
 
 #: The metrics of each task, in the order in which they are shown.
@@ -34,7 +41,7 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
     REGRESSION: (
         Metric("mse", "MSE", False, headline=True),
         Metric("rmse", "RMSE", False, headline=True),
-        Metric("r2", "R²", True, headline=True),
+        Metric("r2", "R²", True, headline=True, lowest=-math.inf),
         Metric("mae", "MAE", False),
     ),
     CLASSIFICATION: (

@@ -17,7 +17,7 @@ def caveats(document: Evidence) -> list[str]:
 
 
 def _of_metrics(document: Evidence) -> Iterator[str]:
-    rows, drawn = document.holdout.rows, document.holdout.bootstrap
+    rows = document.holdout.rows
     if document.holdout.possibly_trained_on:
         yield "The metrics are of rows that this version may have been trained on: they may be too good."
     elif declared := document.holdout.declared_unseen:
@@ -27,8 +27,6 @@ def _of_metrics(document: Evidence) -> Iterator[str]:
     for note in document.holdout.notes:
         yield f"{note[0].upper()}{note[1:]}."
     yield from near_baseline(document)
-    if drawn and drawn.rows < rows:
-        yield f"The intervals are those of {drawn.rows:,} of the {rows:,} held-out rows."
 
 
 def near_baseline(document: Evidence) -> Iterator[str]:

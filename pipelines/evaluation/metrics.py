@@ -1,5 +1,7 @@
 """What is measured of answers: the metrics, their bootstrap intervals, the same by group."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +9,7 @@ import pandas as pd
 
 from registry import metrics as registry_metrics
 from registry.evidence.document import Fairness, GroupMetrics
-from registry.metrics import CodedAnswers, weighted
+from registry.metrics import BY_NAME, CodedAnswers, weighted
 
 #: The share of bootstrap resamples inside an interval.
 LEVEL = 0.95
@@ -64,27 +66,46 @@ def measure(answers: Answers) -> dict[str, float | None]:
 def intervals(answers: Answers, *, resamples: int, seed: int) -> dict[str, tuple[float, float] | None]:
     """The percentile bootstrap interval of each metric (Efron and Tibshirani 1993, chapter 13).
 
-    On more than ``BOOTSTRAP_ROWS`` rows, on a random sample of that many: the interval is that of the smaller sample,
-    so wider than need be. None for a metric that is not defined.
+    On more than ``BOOTSTRAP_ROWS`` rows an m-out-of-n bootstrap (Bickel, Gotze and van Zwet 1997): a random sample of
+    that many rows is resampled, and the distances from its own metric, shrunk by the root of its share of the rows, are
+    those from the metric of all rows. None for a metric that is not defined.
     """
     draw = np.random.default_rng(seed)
-    if len(answers) > BOOTSTRAP_ROWS:
-        answers = answers[np.sort(draw.choice(len(answers), BOOTSTRAP_ROWS, replace=False))]
-    rows, coded = len(answers), answers.coded()
+    whole = sample = answers.coded()
+    if len(whole) > BOOTSTRAP_ROWS:
+        sample = whole[np.sort(draw.choice(len(whole), BOOTSTRAP_ROWS, replace=False))]
+    rows = len(sample)
     drawn: dict[str, list[np.ndarray]] = {}
     for start in range(0, resamples, _CHUNK):
         size = min(_CHUNK, resamples - start)
         picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
         weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
-        for name in coded.metrics:
-            drawn.setdefault(name, []).append(weighted(name, coded, weights))
+        for name in sample.metrics:
+            drawn.setdefault(name, []).append(weighted(name, sample, weights))
     tail = 100 * (1 - LEVEL) / 2
-    result = {}
+    ends: dict[str, tuple[float, float] | None] = {}
     for name, parts in drawn.items():
         values = np.concatenate(parts)
         values = values[np.isfinite(values)]
-        result[name] = tuple(np.percentile(values, [tail, 100 - tail]).tolist()) if len(values) else None
-    return result
+        ends[name] = tuple(np.percentile(values, [tail, 100 - tail]).tolist()) if len(values) else None
+    return ends if sample is whole else _around(ends, whole, sample)
+
+
+def _around(
+    ends: Mapping[str, tuple[float, float] | None], whole: CodedAnswers, sample: CodedAnswers
+) -> dict[str, tuple[float, float] | None]:
+    """The intervals of all rows, of those of a sample of them."""
+    of_all, of_sample = registry_metrics.measure(whole), registry_metrics.measure(sample)
+    shrink = math.sqrt(len(sample) / len(whole))
+    found: dict[str, tuple[float, float] | None] = {}
+    for name, interval in ends.items():
+        value, centre = of_all[name], of_sample[name]
+        if interval is None or value is None or centre is None:
+            found[name] = None
+            continue
+        low, high = (BY_NAME[name].possible(value + (end - centre) * shrink) for end in interval)
+        found[name] = (low, high)
+    return found
 
 
 def by_group(answers: Answers, groups: pd.Series) -> Fairness:

@@ -128,11 +128,24 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert all(178 <= count <= 199 for count in covered.values()), covered
 
 
-def test_many_rows_are_resampled_as_a_sample_of_them():
-    """On 40,000 rows the interval is as wide as that of 10,000: 2 x 1.96 standard errors of |N(0, 1)|."""
-    answers = Answers(np.zeros(40_000), np.random.default_rng(0).standard_normal(40_000))
-    low, high = metrics.intervals(answers, resamples=150, seed=0)["mae"]
-    assert high - low == pytest.approx(2 * 1.96 * np.sqrt((1 - 2 / np.pi) / metrics.BOOTSTRAP_ROWS), rel=0.25)
+def test_the_interval_of_many_rows_is_around_their_own_metric_and_as_wide_as_theirs():
+    """Of 40,000 rows, of which 10,000 are resampled: 2 x 1.96 standard errors of |N(0, 1)|."""
+    for seed in range(5):
+        answers = Answers(np.zeros(40_000), np.random.default_rng(seed).standard_normal(40_000))
+        low, high = metrics.intervals(answers, resamples=150, seed=seed)["mae"]
+        assert high - low == pytest.approx(2 * 1.96 * np.sqrt((1 - 2 / np.pi) / 40_000), rel=0.25)
+        assert (low + high) / 2 == pytest.approx(metrics.measure(answers)["mae"], abs=0.15 * (high - low))
+
+
+def test_the_interval_of_many_rows_stays_within_what_the_metric_can_be():
+    truth = np.zeros(40_000, dtype=int)
+    said = truth.copy()
+    said[:7] = 1
+    answers = Answers(truth, said, np.eye(2)[said] * 0.8 + 0.1, (0, 1), 1)
+    for name, ends in metrics.intervals(answers, resamples=100, seed=3).items():
+        if ends is not None:
+            assert 0 <= ends[0] <= ends[1], name
+            assert ends[1] <= 1 or name == "log_loss"
 
 
 def test_what_is_not_defined_is_none():
