@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from registry.cli.text import listed
 from serving.batch import by_batches, by_numpy, column_types, record
 from serving.batch.answers import PREDICTION, AnswerPlan
+from serving.batch.errors import JobStopped
 from serving.batch.rejects import Rejects
 from serving.errors import ServingError
 from serving.models import files, native
@@ -218,7 +219,7 @@ def score(
     Raises
     ------
     ServingError
-        if the model's code fails; names the rows.
+        if the model's code fails; names the rows. JobStopped if it ended its process.
     """
     inputs, dated = model.inputs_in(database)
     start = 0
@@ -229,6 +230,7 @@ def score(
         try:
             return model.answers(plan, inputs, dated, table)
         except ServingError as error:
-            raise ServingError(f"{called}, rows {first} to {start - 1}: {error}") from None
+            kind = JobStopped if isinstance(error, native.ProcessEnded) else ServingError
+            raise kind(f"{called}, rows {first} to {start - 1}: {error}") from None
 
     return by_batches.score(database, answer, plan, target, csv=csv, rejects=rejects)

@@ -50,6 +50,10 @@ _MODULE = "serving.models.native.process"
 _ROWS = "rows.arrow"
 
 
+class ProcessEnded(ServingError):
+    """The process that ran a model's own code is gone; the model answers nothing more."""
+
+
 class NativeModel:
     """A model that is loaded in a process of its own; see :func:`opened`.
 
@@ -89,7 +93,7 @@ class NativeModel:
         Raises
         ------
         ServingError
-            if it fails, or answers what is not one number or label a row.
+            if it fails, or answers what is not one number or label a row; ProcessEnded if it ended its process.
         """
         from serving.models.native import answering
 
@@ -139,7 +143,7 @@ class NativeModel:
             return reply
         if isinstance(reply, messages.Failed):
             raise ServingError(f"{self.called} {what}: {self._why(reply)}")
-        raise ServingError(f"{self.called} {what}: the process that ran its code {reply}")
+        raise ProcessEnded(f"{self.called} {what}: the process that ran its code {reply}")
 
     def _why(self, failed: messages.Failed) -> str:
         """Why its code failed: the module that is missing, or its own words and what is installed in other releases."""

@@ -216,6 +216,19 @@ def test_a_model_that_fails_leaves_no_file(hows: list[str], says: str, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
 
+def test_a_model_that_ends_its_process_stops_the_job_and_the_same_command_continues(tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name, hows in (("a", ["x"]), ("b", ["be killed"]), ("c", ["x"])):
+        asked(source, hows).rename(source / f"{name}.csv")
+    with pytest.raises(ServingError, match=r"b\.csv.*, rows 0 to 0: .* was killed by SIGKILL"):
+        scored("obedient", source, out)
+    assert [path.name for path in out.glob("*.csv")] == ["a.csv"]
+    asked(source, ["x"]).rename(source / "b.csv")
+    assert scored("obedient", source, out).rows == 3
+    assert sorted(path.name for path in out.glob("*.csv")) == ["a.csv", "b.csv", "c.csv"]
+
+
 def test_a_row_that_gets_no_number_is_rejected(tmp_path: Path) -> None:
     asked(tmp_path, ["x", "none", "x"])
     done = scored("obedient", tmp_path / "t.csv", tmp_path / "out.parquet")
