@@ -85,7 +85,8 @@ class AnswerCounts:
         if self.numbers is not None and numbers is not None:
             self.numbers.add(numbers.astype("float64"), Cleaning())
         if self.classes is not None:
-            self.classes.add_counts(pd.Series(answers.predicted).value_counts().to_dict())
+            counts = np.bincount(_places(answers), minlength=len(answers.classes))
+            self.classes.add_counts(dict(zip(answers.classes, counts.tolist(), strict=True)))
             self._sure.add(sureness(answers))
         if self._model.positive is not None and numbers is not None:
             self._near += int((np.abs(numbers - self._threshold) <= NEAR).sum())
@@ -151,7 +152,7 @@ class _Sums:
         known = sure[~np.isnan(sure)]
         self.rows += len(known)
         self._sum += float(known.sum())
-        self._squares += float(np.dot(known, known))
+        self._squares += float(np.square(known).sum())
         self._variance += float((known * (1 - known)).sum())
 
     @property
@@ -175,8 +176,14 @@ def sureness(answers: Answers) -> np.ndarray:
     """
     if answers.probabilities is None or not answers.classes:
         return np.full(len(answers), np.nan)
-    places = pd.Index(list(answers.classes)).get_indexer(pd.Index(answers.predicted))
-    return np.clip(answers.probabilities[np.arange(len(answers)), places], 0.0, 1.0)
+    return np.clip(answers.probabilities[np.arange(len(answers)), _places(answers)], 0.0, 1.0)
+
+
+def _places(answers: Answers) -> np.ndarray:
+    """The place among the classes of what was answered, for each row."""
+    # As objects: pandas would make Arrow's texts of them first, which takes longer than the search.
+    labels = pd.Index(list(answers.classes), dtype=object)
+    return labels.get_indexer(pd.Index(answers.predicted, dtype=object))
 
 
 def calibrated(answers: Answers) -> _Sums | None:

@@ -178,7 +178,7 @@ class _Monitor:
             window = windows[number]
             window.rows += len(batch)
             table = batch.select(list(self._names.values())).rename_columns([raw[n] for n in self._names.values()])
-            table = table.combine_chunks()
+            table = _encoded(table.combine_chunks())
             for name, column in window.columns.items():
                 column.add(table[name], self._known.cleaning)
             with np.errstate(all="ignore"):
@@ -271,6 +271,14 @@ class _Monitor:
             outcomes=metrics,
             service=self._rows.service(bounded) or {},
         )
+
+
+def _encoded(table: pa.Table) -> pa.Table:
+    """A table with each text once, which is looked at several times."""
+    for place, column in enumerate(table.columns):
+        if pa.types.is_string(column.type):
+            table = table.set_column(place, table.column_names[place], column.dictionary_encode())
+    return table
 
 
 def _moved(shifts: Sequence[ScoreShift]) -> dict[str, float]:

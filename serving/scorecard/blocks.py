@@ -95,7 +95,7 @@ class Blocks:
         size = block.stop - block.start
         self._block, self._values, self._masks, self._stacks = block, {}, {}, {}
         for slot, work, target in self._work:
-            self._values[slot] = target[:size] if work is None else work(target[:size])
+            self._values[slot] = target[:size] if work is None else work(self, target[:size])
         for _, slot in self._program.columns:
             row = self._matrix[self._places[slot]][:size]
             if not np.may_share_memory(self.value(slot), row):
@@ -133,19 +133,17 @@ class Blocks:
         self._columns[operation.slot] = Coded(source.codes, values)
         return True
 
-    def _prepared(
-        self, operation: Operation, change: float
-    ) -> tuple[int, Callable[[np.ndarray], np.ndarray] | None, np.ndarray]:
+    def _prepared(self, operation: Operation, change: float) -> "tuple[int, _Work | None, np.ndarray]":
         """(slot, function from a target to the slot's values, target); no function where nothing changes."""
         slot = operation.slot
         target = self._matrix[self._places[slot]] if slot in self._places else np.empty(self.rows)
         if isinstance(operation, Indicate):
-            return slot, lambda target: self._indicate(operation, target), target
+            return slot, lambda own, target: own._indicate(operation, target), target
         if isinstance(operation, MultiplySources):
-            return slot, lambda target: self._product(operation, target), target
+            return slot, lambda own, target: own._product(operation, target), target
         if isinstance(operation, CombineSources):
             weights = np.array(operation.weights, dtype=np.float64)
-            return slot, lambda target: self._combine(operation, weights, target, change), target
+            return slot, lambda own, target: own._combine(operation, weights, target, change), target
         (source,) = operation.sources
         items = operation.steps
         asked = arraysteps.two_valued(items) if isinstance(operation, ApplySteps) else None
@@ -154,14 +152,14 @@ class Blocks:
             if source in self._whole:
                 target[:] = no
                 return slot, None, target
-            return slot, lambda target: self._missing(operation, target, no, yes), target
+            return slot, lambda own, target: own._missing(operation, target, no, yes), target
         if source in self._whole and items and isinstance(items[0], Impute):
             items = items[1:]
-        run, refuse = arraysteps.chain(items, change=change), self._refuse(operation)
+        run = arraysteps.chain(items, change=change)
         if isinstance(operation, Encode):
             find = arraysteps.encoder(operation.one_hot)
-            return slot, lambda target: self._encode(find(run(self.value(source), target, refuse)), refuse), target
-        return slot, lambda target: run(self.value(source), target, refuse), target
+            return slot, lambda own, target: own._encode(operation, find, run, target), target
+        return slot, lambda own, target: run(own.value(source), target, own._refuse(operation)), target
 
     def _refuse(self, operation: Operation) -> arraysteps.Refuse:
         return lambda rows, reason: self._refusals.add(rows + self._block.start, operation.blame, reason)
@@ -177,7 +175,15 @@ class Blocks:
         np.copyto(target, yes, where=self._masks[source])
         return target
 
-    def _encode(self, found: np.ndarray, refuse: arraysteps.Refuse) -> np.ndarray:
+    def _encode(
+        self,
+        operation: Encode,
+        find: Callable[[np.ndarray], np.ndarray],
+        run: arraysteps.BlockFunction,
+        target: np.ndarray,
+    ) -> np.ndarray:
+        refuse = self._refuse(operation)
+        found = find(run(self.value(operation.sources[0]), target, refuse))
         refuse(np.flatnonzero(found == arraysteps.UNKNOWN_PLACE), UNKNOWN)
         refuse(np.flatnonzero(found == arraysteps.UNUSABLE_PLACE), UNUSABLE)
         found[found < -1] = -1
@@ -204,6 +210,11 @@ class Blocks:
         for source in operation.sources:
             np.multiply(target, self.value(source), out=target)
         return target
+
+
+# What is done for a block: a function of the blocks and of the target. It holds no blocks: such a circle would keep the
+# columns until Python collects garbage.
+_Work = Callable[[Blocks, np.ndarray], np.ndarray]
 
 
 def _numbers(column: Coded) -> np.ndarray | None:

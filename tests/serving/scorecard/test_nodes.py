@@ -1,5 +1,6 @@
 """Each kind of node is handled by every way of answering and by every export, or refused by name."""
 
+import gc
 import inspect
 import itertools
 import math
@@ -113,6 +114,20 @@ def test_a_row_and_a_table_answer_every_node_alike(name: str) -> None:
             continue
         (found,) = card.predict({key: [value] for key, value in row.items()}).tolist()
         assert found == pytest.approx(expected, rel=1e-12, abs=1e-300)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_table_that_is_scored_leaves_nothing_to_the_garbage_collector(name: str) -> None:
+    """References in circles would keep the columns of a large table, part after part."""
+    card, columns = CARDS[name], {"x": list(NUMBERS), "t": ["red"] * len(NUMBERS)}
+    card.tables.scores(columns)
+    gc.collect()
+    gc.disable()
+    try:
+        card.tables.scores(columns)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("format", exports.FORMATS)
