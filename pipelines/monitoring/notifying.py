@@ -55,11 +55,13 @@ class Monitored:
             found.setdefault(wording.what(check), []).append(check)
         return found
 
-    @property
-    def untested(self) -> set[str]:
-        """What there were too few rows to test in any window: an alert of it is neither there nor over."""
-        few = {wording.what(check) for check in self.report.checks if check.verdict == TOO_FEW}
-        return few - {wording.what(check) for check in self.report.checks if check.verdict != TOO_FEW}
+    def over(self, before: Sequence[str]) -> list[str]:
+        """Of the alerts that there were before, those that are over; if there are too few rows to tell, it is not."""
+        alerts = self.alerts
+        tested = {wording.what(check) for check in self.report.checks if check.verdict != TOO_FEW}
+        # A comparison may be missing because it has too few rows; if all others have enough, it was given up.
+        few = any(check.verdict == TOO_FEW for check in self.report.checks)
+        return [what for what in before if what not in alerts and (what in tested or not few)]
 
 
 def identity(asked: Mapping[str, Any]) -> str:
@@ -124,9 +126,7 @@ def tell_changes(client: "MlflowClient", made: Monitored, watched: str) -> None:
 
 def _tell_changes(made: Monitored, title: str, hook: Hook, before: Sequence[str]) -> list[str]:
     """Tell a hook what has changed since before; the open alerts that it then knows of."""
-    alerts, untested = made.alerts, made.untested
-    begun = [what for what in alerts if what not in before]
-    over = [what for what in before if what not in alerts and what not in untested]
+    begun, over = [what for what in made.alerts if what not in before], made.over(before)
     if (begun or over) and not _send(title, hook, _message(made, begun, over)):
         return list(before)
     return [what for what in before if what not in over] + begun

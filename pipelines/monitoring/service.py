@@ -44,9 +44,7 @@ class MonitorService:
         self._model, self._title = asked["model"], every
         command.check(**{name: asked.get(name) for name in ("since", "until", "window", "report", "outcomes", "on")})
         if self._model is None and asked.get("report"):
-            raise PipelineError(
-                "--report is the file of one model's report; name it with --model, or leave --report out"
-            )
+            raise PipelineError("--report FILE is of one model: name it by --model, or leave --report out")
         # Where the page is written, and by which policy is judged, does not say what is watched.
         self._watched = notifying.identity({n: v for n, v in asked.items() if v and n not in ("report", "policy")})
         self._lease = Lease(ledger, f"monitor {self._watched}", LEASE_SECONDS)
