@@ -1,5 +1,6 @@
 """Who is told of alerts: the commands and webhooks of the policy's block ``monitor:``, and the version's own tag."""
 
+import contextlib
 import hashlib
 import json
 import time
@@ -112,16 +113,52 @@ def tell_changes(client: "MlflowClient", made: Monitored, watched: str) -> None:
     RegistryError
         if the registry does not answer.
     """
-    report, hooks, tag = made.report, hook_calls.titled(made.report.rules.follow), TOLD_TAG + watched
+    report, hooks = made.report, hook_calls.titled(made.report.rules.follow)
     for version in stages.versions(client, report.model):
-        told = _read(version.tags.get(tag, ""))
+        told = _Told(client, report.model, version.number, TOLD_TAG + watched, version.tags)
+        for title in told.titles - hooks.keys():
+            told.keep(title, [])
         if version.number == report.version:
-            now = {title: _tell_changes(made, title, hook, told.get(title, [])) for title, hook in hooks.items()}
-        elif told:
-            now = {title: _tell_end(made, version.number, title, hooks.get(title), told[title]) for title in told}
+            for title, hook in hooks.items():
+                told.keep(title, _tell_changes(made, title, hook, told.of(title)))
         else:
-            continue
-        _write(client, report.model, version.number, tag, told, {title: one for title, one in now.items() if one})
+            for title in told.titles:
+                told.keep(title, _tell_end(made, version.number, title, hooks[title], told.of(title)))
+
+
+class _Told:
+    """The open alerts of a version that each hook was told of, by the hook's title; a tag of the version.
+
+    A tag that was changed by hand counts as none.
+    """
+
+    def __init__(self, client: "MlflowClient", model: str, version: str, tag: str, tags: Mapping[str, str]):
+        self._client, self._where, self._told = client, (model, version, tag), {}
+        with contextlib.suppress(msgspec.DecodeError):
+            self._told = msgspec.json.decode(tags.get(tag, ""), type=dict[str, list[str]])
+
+    @property
+    def titles(self) -> frozenset[str]:
+        """The hooks that know of open alerts."""
+        return frozenset(self._told)
+
+    def of(self, title: str) -> list[str]:
+        """The open alerts that a hook was told of."""
+        return self._told.get(title, [])
+
+    def keep(self, title: str, alerts: Sequence[str]) -> None:
+        """Write at once what a hook was told: whatever interrupts the next, this one is not told again."""
+        if list(alerts) == self.of(title):
+            return
+        self._told = {**self._told, title: list(alerts)}
+        if not alerts:
+            del self._told[title]
+        model, version, tag = self._where
+        with speaking():
+            if self._told:
+                self._client.set_model_version_tag(model, version, tag, json.dumps(self._told, ensure_ascii=False))
+            else:
+                self._client.delete_model_version_tag(model, version, tag)
 
 
 def _tell_changes(made: Monitored, title: str, hook: Hook, before: Sequence[str]) -> list[str]:
@@ -132,10 +169,8 @@ def _tell_changes(made: Monitored, title: str, hook: Hook, before: Sequence[str]
     return [what for what in before if what not in over] + begun
 
 
-def _tell_end(made: Monitored, version: str, title: str, hook: Hook | None, before: Sequence[str]) -> list[str]:
+def _tell_end(made: Monitored, version: str, title: str, hook: Hook, before: Sequence[str]) -> list[str]:
     """Tell a hook that a version is no longer watched; the open alerts that it still has to be told of."""
-    if hook is None:
-        return []
     verdict = f"no longer monitored: version {made.report.version} is"
     message = _message(made, [], list(before), version=version, verdict=verdict)
     return [] if _send(title, hook, message) else list(before)
@@ -197,29 +232,3 @@ def _message(
 def _plain(check: WindowCheck) -> dict[str, Any]:
     told = f"{wording.what(check)}: {wording.found(check)} ({check.window}, {check.rows:,} rows)"
     return {"summary": told, **msgspec.to_builtins(check)}
-
-
-def _read(value: str) -> dict[str, list[str]]:
-    """What hooks were told, by their titles; nothing if the tag is missing, or was changed by hand."""
-    try:
-        return msgspec.json.decode(value, type=dict[str, list[str]])
-    except msgspec.DecodeError:
-        return {}
-
-
-def _write(
-    client: "MlflowClient",
-    model: str,
-    version: str,
-    tag: str,
-    before: Mapping[str, list[str]],
-    now: Mapping[str, list[str]],
-) -> None:
-    """Keep what hooks were told."""
-    if now == before:
-        return
-    with speaking():
-        if now:
-            client.set_model_version_tag(model, version, tag, json.dumps(now, ensure_ascii=False))
-        else:
-            client.delete_model_version_tag(model, version, tag)
