@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import reduce
+from functools import partial, reduce
 
 import click
 
@@ -227,10 +227,11 @@ def validate(as_json: bool, **given) -> None:
     lifecycle monitor --model churn --data predictions --since 7d --window 1d
     lifecycle monitor --model models:/churn/3 --data today.csv --report report.html
     lifecycle monitor --model churn --data predictions --outcomes churned.csv --on request_id
+    lifecycle monitor --data predictions --since 7d --window 1d --watch 1h
     """
 )
-@option("--model", required=True, help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its "
-        "version in Production, else its newest.")  # fmt: skip
+@option("--model", help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its version in "
+        "Production, else its newest. [default, with --watch: every model in Production]")  # fmt: skip
 @option("--data", required=True, help="What the version met: the folder of a prediction log, Parquet files (a folder, "
         "or a pattern), or any table; see `train`.")  # fmt: skip
 @option("--query", help="For a database: a table's name, or a SELECT.")
@@ -243,20 +244,52 @@ def validate(as_json: bool, **given) -> None:
 @_names("--on", help="Columns that join it: request_id, or those that identify a row.")
 @option("--target", help="Column of the outcomes that holds the truth. [default: the version's target]")
 @option("--report", metavar="FILE", help="Write the HTML report to this file, too.")
+@option("--watch", metavar="INTERVAL", help="Go on as a service with a report now and at each interval: 15m, 1h, 1d.")
 @_EXPERIMENT
 @policy_option
 @_JSON
-def monitor(as_json: bool, **given) -> int:
+def monitor(watch: str | None, as_json: bool, **given) -> int:
     """Compare what a version meets and answers with its evidence, and raise an alert if a change is certain and large.
 
-    Exit code 1 is an alert. The numbers and an HTML report are logged to MLflow.
+    Exit code 1 is an alert. The numbers and an HTML report are logged to MLflow, the version is tagged with the
+    verdict, and the commands and webhooks of the policy's block `monitor:` are told of alerts.
+
+    With --watch, each report is on the version that --model means then, and on the period that --since means then. An
+    alert is told when it begins and when it is over. A report that fails is tried again at the next interval. Several
+    services with the same options may run: one works, the others stand by. Ctrl-C or SIGTERM ends it, with exit code 0.
     """
+    from pipelines.errors import PipelineError
     from pipelines.monitoring import command, terminal
     from pipelines.sources import ReadOptions
 
-    found = command.monitor(options=_take(ReadOptions, given), **given)
+    given["options"] = _take(ReadOptions, given)
+    if watch:
+        _watch(watch, given, as_json=as_json)
+        return 0
+    if given["model"] is None:
+        raise PipelineError("--model: expected NAME or models:/NAME/VERSION; only --watch takes all in Production")
+    found = command.monitor(**given)
     terminal.show(found, as_json=as_json)
     return 1 if found.report.alerts else 0
+
+
+def _watch(every: str, given: dict, *, as_json: bool) -> None:
+    """Run `monitor` as a service."""
+    from pipelines.monitoring import terminal
+    from pipelines.monitoring.service import MonitorService
+    from registry import client, ledger, logs
+    from registry.cli import interrupts, log_output
+
+    with ledger.open() as opened, log_output.shown(logs.timed_line):
+        show = partial(terminal.show_line, as_json=as_json)
+        service = MonitorService(opened, every, show=show, asked=given)
+        client.connect()
+        try:
+            service.run()
+        except KeyboardInterrupt:
+            # This is how it ends, and no failure.
+            interrupts.close()
+            logs.get_logger("pipelines.monitoring").info("stopped monitoring")
 
 
 @cli.command(

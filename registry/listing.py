@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from registry import stages
 from registry.client import pages, speaking
 from registry.evidence import adoption
+from registry.last_report import LastReport
 from registry.metrics import METRICS, headlines
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Row:
     adopted : what the metrics of a version are worth that was logged without this platform; empty for all others.
     created : UTC, to the minute.
     last_scored : when a batch job last scored a table with it, likewise; empty where none has.
+    monitored : the last report of ``monitor``; None where there is none.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Row:
     created: str
     adopted: str = ""
     last_scored: str = ""
+    monitored: LastReport | None = None
 
     @property
     def champion(self) -> bool:
@@ -91,6 +94,7 @@ def rows(client: "MlflowClient", policies: "Policies", name: str | None = None) 
                 created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).strftime("%Y-%m-%d %H:%M"),
                 adopted=tags.get(adoption.TAG, ""),
                 last_scored=tags.get(SCORED_TAG, "")[:16].replace("T", " "),
+                monitored=LastReport.of(tags),
             )
         )
     return sorted(found, key=lambda row: (row.model, -int(row.version)))

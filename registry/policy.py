@@ -78,6 +78,51 @@ class ChallengerTraffic(_Section, frozen=True):
     env: Literal["server", "uv"]
 
 
+class Hook(_Section, frozen=True):
+    """A command or a webhook that is told what has happened.
+
+    Parameters
+    ----------
+    command, webhook : one of the two.
+    timeout : seconds for one try.
+    secret : of a webhook, the environment variable with the key that signs.
+    name : what ledger and log call it; None to have it called by its program and host.
+    """
+
+    command: NotBlank | None = None
+    webhook: Annotated[str, Meta(pattern="^https?://", description="an http or https address")] | None = None
+    timeout: Annotated[float, Meta(ge=0.1, le=3600)] = 60.0
+    tries: Annotated[int, Meta(ge=1, le=20)] = 3
+    secret: NotBlank | None = None
+    name: Annotated[str, Meta(max_length=80, pattern=_TRIMMED, description=_NAME)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.command is None) == (self.webhook is None):
+            raise ValueError("expected either `command` or `webhook`")
+        if self.secret is not None and self.webhook is None:
+            raise ValueError("`secret` signs a webhook, a command has none")
+        if self.name is not None and not self.name.isprintable():
+            raise ValueError(f"name: expected {_NAME}, found {self.name!r}")
+
+
+class StageHook(Hook, frozen=True):
+    """A command or a webhook that is called after a transition.
+
+    Parameters
+    ----------
+    stages : the stages after whose transitions it is called; empty for all.
+    """
+
+    stages: Annotated[tuple[Literal["None", "Staging", "Production", "Archived"], ...], DISTINCT] = ()
+
+
+def _check_names(key: str, hooks: tuple[Hook, ...]) -> None:
+    """Raise ValueError if two commands or webhooks of a list have one name."""
+    called = [hook.name for hook in hooks if hook.name is not None]
+    if twice := next((name for name in called if called.count(name) > 1), None):
+        raise ValueError(f"{key}: two are called {twice!r}; give each a name of its own")
+
+
 class ColumnRules(_Section, frozen=True):
     """What differs for one column in `monitor`; None for what holds for all."""
 
@@ -107,8 +152,10 @@ class MonitorRules(_Section, frozen=True):
     fewest: Annotated[int, Meta(ge=30)]
     windows: Annotated[str, Meta(pattern=r"^[1-9]\d? of [1-9]\d?$", description="such as 2 of 3")]
     columns: dict[str, ColumnRules]
+    follow: tuple[Hook, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_names("follow", self.follow)
         k, n = self.persistence
         if k > n:
             raise ValueError(f"windows: expected at most as many as there are, found {self.windows!r}")
@@ -127,35 +174,6 @@ class MonitorRules(_Section, frozen=True):
             for each in ("psi", "share", "score")
         )
         return ChangeOfColumn(psi, share, score, own.ignore)
-
-
-class Hook(_Section, frozen=True):
-    """A command or a webhook that is called after a transition.
-
-    Parameters
-    ----------
-    command, webhook : one of the two.
-    stages : the stages after whose transitions it is called; empty for all.
-    timeout : seconds for one try.
-    secret : of a webhook, the environment variable with the key that signs.
-    name : what the ledger calls it; None to have it called by its program and host.
-    """
-
-    command: NotBlank | None = None
-    webhook: Annotated[str, Meta(pattern="^https?://", description="an http or https address")] | None = None
-    stages: Annotated[tuple[Literal["None", "Staging", "Production", "Archived"], ...], DISTINCT] = ()
-    timeout: Annotated[float, Meta(ge=0.1, le=3600)] = 60.0
-    tries: Annotated[int, Meta(ge=1, le=20)] = 3
-    secret: NotBlank | None = None
-    name: Annotated[str, Meta(max_length=80, pattern=_TRIMMED, description=_NAME)] | None = None
-
-    def __post_init__(self) -> None:
-        if (self.command is None) == (self.webhook is None):
-            raise ValueError("expected either `command` or `webhook`")
-        if self.secret is not None and self.webhook is None:
-            raise ValueError("`secret` signs a webhook, a command has none")
-        if self.name is not None and not self.name.isprintable():
-            raise ValueError(f"name: expected {_NAME}, found {self.name!r}")
 
 
 class Policy(_Section, frozen=True):
@@ -178,12 +196,10 @@ class Policy(_Section, frozen=True):
     by_hand: Literal["revert", "flag"]
     serve: ChallengerTraffic
     monitor: MonitorRules
-    follow: tuple[Hook, ...]
+    follow: tuple[StageHook, ...]
 
     def __post_init__(self) -> None:
-        called = [hook.name for hook in self.follow if hook.name is not None]
-        if twice := next((name for name in called if called.count(name) > 1), None):
-            raise ValueError(f"follow: two are called {twice!r}; give each a name of its own")
+        _check_names("follow", self.follow)
 
     def metric_of(self, task: str) -> str:
         """The metric that versions of a task are judged by."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from registry.gates import Verdict
-    from registry.policy import Hook
+    from registry.policy import StageHook
 
 PROMOTE = "promote"
 
@@ -72,7 +72,7 @@ class _Mover:
     name: str
     reason: str
     actor: str
-    followers: Sequence["Hook"] = ()
+    followers: Sequence["StageHook"] = ()
 
     def move(
         self, lock: Lock, state: State, plan: TransitionPlan, verdict: "Verdict | None" = None, **details: Any
@@ -117,7 +117,7 @@ def promote(
     judge: Judge,
     breaking: bool = False,
     dry_run: bool = False,
-    followers: Sequence["Hook"] = (),
+    followers: Sequence["StageHook"] = (),
 ) -> Transition:
     """Move a version to Staging or Production; the one that was there is archived, and loses the alias.
 
@@ -172,7 +172,7 @@ def reject(
     reason: str,
     actor: str,
     dry_run: bool = False,
-    followers: Sequence["Hook"] = (),
+    followers: Sequence["StageHook"] = (),
 ) -> Transition:
     """Archive a version that is not in Production, for good: no promotion or rollback brings it back.
 
@@ -203,7 +203,7 @@ def rollback(
     reason: str,
     actor: str,
     dry_run: bool = False,
-    followers: Sequence["Hook"] = (),
+    followers: Sequence["StageHook"] = (),
 ) -> Transition:
     """Bring back the version that was in Production before; it is loaded and asked first.
 

@@ -125,6 +125,16 @@ def models(client: "MlflowClient") -> list[str]:
         return [found.name for found in pages(client.search_registered_models)]
 
 
+def in_production(client: "MlflowClient") -> list[str]:
+    """The names of the registered models that have a version in Production."""
+    with _calling():
+        return [
+            found.name
+            for found in pages(client.search_registered_models)
+            if any(version.current_stage == PRODUCTION for version in found.latest_versions)
+        ]
+
+
 def traces(client: "MlflowClient") -> dict[str, tuple]:
     """For polling: of each registered model, by its name, a value that changes when a stage or an alias does.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from registry.gates import Verdict
-    from registry.policy import Hook
+    from registry.policy import StageHook
 
 _log = logs.get_logger(__name__)
 
@@ -146,7 +146,7 @@ def execute(
     actor: str,
     reason: str,
     verdict: "Verdict | None" = None,
-    followers: Sequence["Hook"] = (),
+    followers: Sequence["StageHook"] = (),
     **details: Any,
 ) -> LedgerEntry:
     """Carry out a plan; the intent, as it stands in the ledger. An interrupt waits until it is carried out.

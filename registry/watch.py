@@ -1,11 +1,8 @@
 """The watch: sees by polling what was changed by hand in the registry, and has it settled."""
 
 import contextlib
-import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +10,7 @@ from registry import hooks, logs, reconcile, stages
 from registry.cli import interrupts
 from registry.client import one_try
 from registry.errors import RegistryError
+from registry.lease import STANDBY, Lease
 from registry.ledger import NOTED, Ledger, LedgerEntry
 from registry.reconcile import WATCH, Settled
 from registry.troubles import Troubles
@@ -30,9 +28,6 @@ LEASE, LEASE_SECONDS = "watch", 5.0
 SWEEP = 600.0
 #: The model of the ledger's row that says since when there is a watch: of none.
 EVERY = ""
-
-# How often one that stands by asks for the lease, in seconds.
-_STANDBY = 1.0
 
 
 class Watch:
@@ -53,8 +48,7 @@ class Watch:
     ):
         self._client, self._ledger, self._policies = client, ledger, policies
         self._poll = policies.poll if poll is None else poll
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._leading: bool | None = None
+        self._lease = Lease(ledger, LEASE, max(LEASE_SECONDS, 2 * self._poll))
         # What was seen last of each model, and when all of them were compared with the ledger.
         self._traces: dict[str, Any] = {}
         self._swept: float | None = None
@@ -84,18 +78,14 @@ class Watch:
 
     def run(self) -> None:
         """Watch until interrupted; what fails is logged once, and tried again."""
-        try:
+        with self._lease.resigning():
             while True:
                 began = time.monotonic()
                 with self._troubled("watch"), one_try():
                     if self._lead():
                         self.look()
-                pause = self._poll if self._leading else min(self._poll, _STANDBY)
+                pause = self._poll if self._lease.leading else min(self._poll, STANDBY)
                 time.sleep(max(0.0, pause - (time.monotonic() - began)))
-        finally:
-            # Whoever stands by need not wait for the lease to run out.
-            with interrupts.held(), contextlib.suppress(RegistryError):
-                self._ledger.release(LEASE, self._holder)
 
     def look(self) -> list[Settled]:
         """Look for what has changed since the last time, and settle it.
@@ -114,7 +104,7 @@ class Watch:
         found: list[Settled] = []
         for name in sorted(self._due):
             with self._troubled(name):
-                if self._leading and not self._lead():
+                if self._lease.leading and not self._lead():
                     # It took so long that another watcher has taken over.
                     return found
                 found += self._settle(name)
@@ -125,15 +115,12 @@ class Watch:
 
     def _lead(self) -> bool:
         """Take or renew the lease; whether this watcher is the one."""
-        leads = self._ledger.lease(LEASE, self._holder, max(LEASE_SECONDS, 2 * self._poll))
-        if leads and not self._leading:
+        elected = self._lease.elected()
+        if elected:
             _log.info("watching every %g s, with %s", self._poll, self._ledger.title)
             # What the one before has left is found by comparing all.
             self._swept = None
-        if not leads and self._leading is not False:
-            _log.info("another watcher is active; standing by")
-        self._leading = leads
-        return leads
+        return elected is not None
 
     def _settle(self, name: str) -> list[Settled]:
         found: list[Settled] = []

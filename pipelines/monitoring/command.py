@@ -1,35 +1,19 @@
 """What ``python -m pipelines monitor`` does: compare, draw the page, write and log it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines import runs
 from pipelines.errors import PipelineError
-from pipelines.monitoring import page, recording
-from pipelines.monitoring.monitor import MonitorRequest, compare
-from pipelines.monitoring.recording import Recorded
-from pipelines.monitoring.report import MonitorReport
+from pipelines.monitoring import notifying, page, recording
+from pipelines.monitoring.monitor import MonitorRequest, compare, together
+from pipelines.monitoring.notifying import Monitored
 from pipelines.monitoring.windows import period
 from pipelines.sources import FIND, ReadOptions
 from registry import client as registry_client
 from registry import logs
 
 _log = logs.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Monitored:
-    """A report, and where it is.
-
-    Parameters
-    ----------
-    file : the page that was asked for; None without one.
-    """
-
-    report: MonitorReport
-    recorded: Recorded
-    file: Path | None
 
 
 def monitor(
@@ -41,9 +25,15 @@ def monitor(
     experiment: str | None = None,
     on: Sequence[str] = (),
     options: ReadOptions = FIND,
+    watched: str | None = None,
     **asked,
 ) -> Monitored:
-    """Make a report and log it; see ``python -m pipelines monitor --help``.
+    """Make a report, log it, and tell of its alerts; see ``python -m pipelines monitor --help``.
+
+    Parameters
+    ----------
+    watched : names what the reports of a service are about, so that an alert is told when it begins and when it is
+        over; None to tell of every alert.
 
     Raises
     ------
@@ -62,7 +52,34 @@ def monitor(
         recorded = recording.record(client, found, html, window=window, experiment=experiment)
         if target:
             recording.write(html, target)
-    return Monitored(found, recorded, target)
+        made = Monitored(found, recorded, target)
+        notifying.mark(client, made)
+        if watched is None:
+            notifying.tell(made)
+        else:
+            notifying.tell_changes(client, made, watched)
+    return made
+
+
+def check(
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    window: str | None = None,
+    report: str | None = None,
+    outcomes: str | None = None,
+    on: Sequence[str] | None = None,
+) -> None:
+    """Refuse options that no report could be made with.
+
+    Raises
+    ------
+    PipelineError
+        if one is wrong, or they do not go together.
+    """
+    period(since, until, window)
+    _target(report)
+    together(outcomes, on or ())
 
 
 def _target(report: str | None) -> Path | None:

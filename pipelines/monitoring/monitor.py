@@ -63,8 +63,7 @@ def compare(client: "MlflowClient", request: MonitorRequest) -> MonitorReport:
     PipelineError, RegistryError, ServingError
         if anything is refused.
     """
-    if bool(request.outcomes) != bool(request.on):
-        raise PipelineError("--outcomes and --on go together: --on request_id, or the columns that identify a row")
+    together(request.outcomes, request.on)
     known = reference.fetch(client, request.model)
     rules = policy.read(request.policy)
     metric = rules.for_model(known.name).metric_of(known.document.model.task)
@@ -80,6 +79,18 @@ def compare(client: "MlflowClient", request: MonitorRequest) -> MonitorReport:
         options=request.options,
     ) as rows:
         return _Monitor(known, rules.for_model(known.name).monitor, metric, rows, request).report()
+
+
+def together(outcomes: str | None, on: Sequence[str]) -> None:
+    """Refuse outcomes without columns that join them, and the other way round.
+
+    Raises
+    ------
+    PipelineError
+        if one is there without the other.
+    """
+    if bool(outcomes) != bool(on):
+        raise PipelineError("--outcomes and --on go together: --on request_id, or the columns that identify a row")
 
 
 class _Window:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipelines import experiments, runs
 from pipelines.monitoring.report import MonitorReport
 from registry.client import speaking
-from registry.redaction import inside
+from registry.redaction import inside, url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,10 +32,12 @@ class Recorded:
     Parameters
     ----------
     page : its address among MLflow's artifacts.
+    url : of the run in MLflow's pages; None without a tracking server.
     """
 
     run_id: str
     page: str
+    url: str | None = None
 
 
 def record(
@@ -73,7 +75,14 @@ def record(
             for start in range(0, len(metrics), _BATCH):
                 client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
             client.log_artifacts(run_id, str(folder), place)
-    return Recorded(run_id, f"runs:/{run_id}/{place}/report.html")
+    return Recorded(run_id, f"runs:/{run_id}/{place}/report.html", _url(run.info.experiment_id, run_id))
+
+
+def _url(experiment_id: str, run_id: str) -> str | None:
+    import mlflow
+
+    server = mlflow.get_tracking_uri().rstrip("/")
+    return url(f"{server}/#/experiments/{experiment_id}/runs/{run_id}/artifacts") if server.startswith("http") else None
 
 
 def _earlier(client: "MlflowClient", tags: Mapping[str, str], model: str, experiment: str | None) -> str | None:

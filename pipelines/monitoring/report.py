@@ -80,12 +80,17 @@ class MonitorReport:
         return sum(window.rows for window in self.windows)
 
     @property
+    def undecided(self) -> bool:
+        """Whether there were too few rows for any check."""
+        return not self.alerts and all(check.verdict == TOO_FEW for check in self.checks)
+
+    @property
     def verdict(self) -> str:
         """In one sentence."""
         if self.alerts:
             many = len(self.alerts)
             return f"{many} alert{'s' if many > 1 else ''}"
-        if all(check.verdict == TOO_FEW for check in self.checks):
+        if self.undecided:
             return f"not enough rows to tell: {self.rows:,}, {self.rules.fewest:,} a window are needed"
         told = []
         if few := len({check.window for check in self.checks if check.verdict == TOO_FEW}):

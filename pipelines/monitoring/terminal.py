@@ -1,28 +1,31 @@
 """A monitoring report at the terminal: the alerts, what moved the score, and the windows; or JSON."""
 
 import json
+from typing import Any
 
 import click
 
 from pipelines.formatting import percent, readable
 from pipelines.monitoring import wording
 from pipelines.monitoring.checks import HARMLESS, SMALL, WindowCheck
-from pipelines.monitoring.command import Monitored
+from pipelines.monitoring.notifying import Monitored
 from pipelines.monitoring.report import MonitorReport, WindowReport
+from registry import logs
 from registry.cli.text import aligned, escaped, figure
 from registry.evidence.document import MetricValue
 from registry.redaction import inside
+
+_log = logs.get_logger(__name__)
 
 _MOST = 20
 _SHIFTS = 5
 
 
-def show(monitored: Monitored, *, as_json: bool) -> None:
+def show(made: Monitored, *, as_json: bool) -> None:
     """Print a report."""
-    report = monitored.report
+    report = made.report
     if as_json:
-        where = {"run_id": monitored.recorded.run_id, "page": monitored.recorded.page}
-        click.echo(json.dumps(inside({**report.plain(), **where}), indent=1))
+        click.echo(json.dumps(_json(made), indent=1))
         return
     click.echo()
     click.echo(escaped(f"{report.model} version {report.version}, {report.rows:,} rows"))
@@ -39,7 +42,23 @@ def show(monitored: Monitored, *, as_json: bool) -> None:
     for check in quiet[:_MOST]:
         click.echo(escaped(f"{check.window}: {wording.what(check)}, {wording.found(check)}: {wording.quiet(check)}"))
     click.echo(escaped(f"{'ALERT: ' if report.alerts else ''}{report.verdict}"))
-    click.echo(escaped(f"Report: {monitored.file or monitored.recorded.page}"))
+    click.echo(escaped(f"Report: {made.file or made.recorded.page}"))
+
+
+def show_line(made: Monitored, *, as_json: bool) -> None:
+    """Log a report in one line; also print it as a line of JSON if asked to."""
+    report = made.report
+    alert = "ALERT: " if report.alerts else ""
+    where = made.file or made.recorded.page
+    _log.info("%s%s version %s, %s rows: %s; %s", alert, report.model, report.version, f"{report.rows:,}",
+              report.verdict, where)  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(_json(made)))
+
+
+def _json(made: Monitored) -> dict[str, Any]:
+    where = {"run_id": made.recorded.run_id, "page": made.recorded.page}
+    return inside({**made.report.plain(), **where})
 
 
 def _alerts(alerts: tuple[WindowCheck, ...]) -> list[str]:

@@ -98,6 +98,21 @@ def _bound(name: str, given: str | None, now: datetime) -> int | None:
     return _micros(found if found.tzinfo else found.replace(tzinfo=UTC))
 
 
+def seconds(name: str, given: str) -> int:
+    """A length of time such as ``1h`` in seconds.
+
+    Parameters
+    ----------
+    name : of the option, for the error.
+
+    Raises
+    ------
+    PipelineError
+        if it is none.
+    """
+    return _length(name, given) // 1_000_000
+
+
 def _length(name: str, given: str) -> int:
     found = re.fullmatch(r"(\d{1,6})([mhdw])", given)
     if not found or not int(found[1]):

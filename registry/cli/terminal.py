@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from registry.cli.text import age, escaped, figure, fitted, wrapped
 from registry.cli.text import as_json as json_text
-from registry.cli.text import escaped, figure, fitted, wrapped
 from registry.client import place
 from registry.evidence import adoption
 from registry.redaction import inside, redacted
@@ -51,12 +51,16 @@ def show_list(rows: "Sequence[Row]", *, as_json: bool) -> None:
         own = [row for row in rows if row.model == name]
         metrics = list(dict.fromkeys(metric for row in own for metric in row.metrics))
         scored = ("last scored",) if any(row.last_scored for row in own) else ()
-        table = [("", "version", "stage", "alias", "estimator", *metrics, "created (UTC)", *scored)]
+        monitored = ("monitored",) if any(row.monitored for row in own) else ()
+        table = [("", "version", "stage", "alias", "estimator", *metrics, "created (UTC)", *scored, *monitored)]
         for row in own:
             stage = "-" if row.stage == "None" else row.stage
             values = (figure(row.metrics.get(metric)) for metric in metrics)
             times = (row.created, row.last_scored) if scored else (row.created,)
-            table.append((_marks(row), row.version, stage, ", ".join(row.aliases), row.estimator, *values, *times))
+            last = (_monitored(row),) if monitored else ()
+            table.append(
+                (_marks(row), row.version, stage, ", ".join(row.aliases), row.estimator, *values, *times, *last)
+            )
         click.echo(f"\n{escaped(name)}\n\n" + "\n".join(fitted(table, room())))
     legend = [f"{mark} {meaning}" for mark, meaning, holds in _MARKS if any(map(holds, rows))]
     if legend:
@@ -77,6 +81,12 @@ _MARKS: "tuple[tuple[str, str, Callable[[Row], bool]], ...]" = (
         lambda row: row.adopted not in ("", adoption.POSSIBLY_TRAINED_ON),
     ),
 )
+
+
+def _monitored(row: "Row") -> str:
+    """``2026-11-30 12:00, 3 h ago: 2 alerts``; empty if it was never monitored."""
+    last = row.monitored
+    return f"{last.time[:16].replace('T', ' ')}, {age(last.age())} ago: {last.short}" if last else ""
 
 
 def _marks(row: "Row") -> str:

@@ -16,6 +16,15 @@ def figure(value: float | None) -> str:
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
+def age(seconds: float) -> str:
+    """How long ago something was: ``45 s``, ``12 min``, ``3 h``, ``5 days``."""
+    for size, name in ((86400 * 2, "days"), (3600 * 2, "h"), (60 * 2, "min")):
+        if seconds >= size:
+            unit = {"days": 86400, "h": 3600, "min": 60}[name]
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(seconds, 0):.0f} s"
+
+
 def listed(names: Iterable[object], most: int = 8) -> str:
     """Names for a message: quoted, the first few, long ones cut."""
     quoted = [one_line(repr(name), _LONGEST) for name in names]

@@ -1,6 +1,8 @@
-"""What people want to know of a served version: how good it was when it was judged, and who put it there and why."""
+"""What people want to know of a served version: how good it was, who put it there and why, and how it does."""
 
 from dataclasses import dataclass
+
+from registry.last_report import LastReport
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """The facts of a version that its evidence and the ledger have; whatever is unknown is empty or None.
+    """The facts of a version that its evidence, its tags and the ledger have; whatever is unknown is empty or None.
 
     Parameters
     ----------
@@ -52,6 +54,7 @@ class VersionFacts:
     rows : number of rows that the metrics are of.
     level : the share of the intervals: 0.95.
     caveat : what the metrics are worth, if the version was logged without this platform.
+    monitored : the last report of ``monitor``.
     """
 
     evidence: str = ""
@@ -62,6 +65,12 @@ class VersionFacts:
     level: float | None = None
     caveat: str = ""
     arrival: Arrival | None = None
+    monitored: LastReport | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.metrics or self.arrival or self.monitored)
 
     @property
     def ordered(self) -> tuple[MeasuredMetric, ...]:

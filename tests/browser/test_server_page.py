@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 
+from registry.last_report import LastReport
 from serving.scorecard import Input, Scorecard, compile
 from serving.server.guard.keys import make, write
 from serving.server.state import Served, ServedModel
@@ -75,6 +76,7 @@ TRAINED = VersionFacts(
     rows=1081,
     level=0.95,
     arrival=Arrival("promote", "ann", "2026-03-01T12:30:05+00:00", "better log loss"),
+    monitored=LastReport("2026-03-02T12:30:05+00:00", 2, "2 alerts", 500, "run"),
 )
 ADOPTED = VersionFacts(
     target=EVIL[1],
@@ -165,6 +167,10 @@ def test_all_models_are_listed_with_versions_and_what_is_refused(watched, server
     assert watched.get_by_text(told, exact=True).is_visible()
     told = "Promoted by ann on 2026-03-01 12:30 UTC: better log loss"
     assert watched.get_by_text(told, exact=True).is_visible()
+    assert re.search(
+        r"Monitored on 2026-03-02 12:30 UTC \(\d+ days ago\): 2 alerts",
+        watched.get_by_text("Monitored on").inner_text(),
+    )
     assert watched.get_by_text("version 5 is not served: it fails its gates").is_visible()
     assert watched.get_by_text(f"version 2 has no scorecard {EVIL[0]}").is_visible()
     assert watched.get_by_role("link", name="API").get_attribute("href") == "docs"
@@ -199,6 +205,7 @@ def test_a_versions_metrics_and_promotion_are_shown(watched, server):
     assert card.get_by_text("Measured on 1,081 held-out rows.").is_visible()
     assert "Promoted by ann on 2026-03-01 12:30 UTC" in card.inner_text()
     assert card.locator("q").inner_text() == "better log loss"
+    assert "Monitored on 2026-03-02 12:30 UTC" in card.inner_text()
     # Of the challenger nothing is known.
     assert watched.get_by_role("region", name="Version 4").count() == 0
     watched.goto(address(server, EVIL_MODEL))

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from registry import ledger, promotion, stages, transitions
 from registry.gates import GateResult, Verdict
 from registry.ledger import Ledger
-from registry.policy import Hook
+from registry.policy import StageHook
 from registry.stages import PRODUCTION, STAGING
 from tests.logged import before_writes
 from tests.registry.registered import passing, take_back
@@ -111,6 +111,6 @@ def _promote_better(
 def follow(tracking: str, book: str, name: str, command: str) -> None:
     """Promote version 1 to Production, and let a command follow."""
     client, own = begin(tracking, book)
-    follower = Hook(command=command, webhook=None, stages=(), timeout=30, tries=3, secret=None)
+    follower = StageHook(command=command, webhook=None, stages=(), timeout=30, tries=3, secret=None)
     given = {"stage": PRODUCTION, "reason": "better", "actor": "ann", "judge": passing, "followers": (follower,)}
     promotion.promote(client, own, name, "1", **given)

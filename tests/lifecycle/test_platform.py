@@ -88,6 +88,7 @@ def test_no_secret_has_a_default_and_each_service_has_only_its_own(services: dic
         "tracking": {"MLFLOW_DB_PASSWORD", "S3_PASSWORD"},
         "watch": {"LEDGER_DB_PASSWORD"},
         "serve": {"LEDGER_DB_PASSWORD"},
+        "monitor": {"LEDGER_DB_PASSWORD"},
         "lifecycle": {"LEDGER_DB_PASSWORD"},
     }
 
@@ -117,7 +118,7 @@ def test_images_are_pinned_and_ports_are_this_machines_own(services: dict[str, d
         assert one["cap_drop"] == ["ALL"], name
         assert one["mem_limit"], name
     ours = [one for one in services.values() if "build" in one]
-    assert len(ours) == 4
+    assert len(ours) == 5
     for one in ours:
         assert one["read_only"]
         build = one["build"]

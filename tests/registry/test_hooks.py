@@ -17,9 +17,9 @@ import pytest
 from mlflow import MlflowClient
 
 from registry import client as clients
-from registry import hooks, ledger, promotion, stages
+from registry import hook_calls, hooks, ledger, promotion, stages
 from registry.ledger import FOLLOW, Ledger, LedgerEntry
-from registry.policy import Hook
+from registry.policy import StageHook
 from registry.stages import ARCHIVED, PRODUCTION, STAGING
 from tests import forked, stores
 from tests.lifecycle import promoting
@@ -42,15 +42,15 @@ def book(tracking: str) -> Iterator[Ledger]:
         yield book
 
 
-def command(text: str, *stages: str, tries: int = 2, timeout: float = 30) -> Hook:
-    return Hook(command=text, webhook=None, stages=stages, timeout=timeout, tries=tries, secret=None)
+def command(text: str, *stages: str, tries: int = 2, timeout: float = 30) -> StageHook:
+    return StageHook(command=text, webhook=None, stages=stages, timeout=timeout, tries=tries, secret=None)
 
 
-def webhook(address: str, *, secret: str | None = None, tries: int = 1) -> Hook:
-    return Hook(command=None, webhook=address, stages=(), timeout=5, tries=tries, secret=secret)
+def webhook(address: str, *, secret: str | None = None, tries: int = 1) -> StageHook:
+    return StageHook(command=None, webhook=address, stages=(), timeout=5, tries=tries, secret=secret)
 
 
-def promote(client: MlflowClient, book: Ledger, version: str, *followers: Hook, stage: str = PRODUCTION):
+def promote(client: MlflowClient, book: Ledger, version: str, *followers: StageHook, stage: str = PRODUCTION):
     return promotion.promote(
         client, book, NAME, version, stage=stage, reason="better", actor="ann", judge=passing, followers=followers
     )
@@ -204,7 +204,7 @@ def test_the_signature_is_the_one_that_mlflows_own_webhooks_have():
     from mlflow.webhooks.delivery import _generate_hmac_signature
 
     for body in ("{}", '{"name": "größe"}'):
-        assert hooks.signature("key", "id-1", "123", body) == _generate_hmac_signature("key", "id-1", "123", body)
+        assert hook_calls.signature("key", "id-1", "123", body) == _generate_hmac_signature("key", "id-1", "123", body)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_followers_are_called_by_their_name_else_by_program_and_host():
         "echo": command("echo it's s3cr3t"),
     }
     followers = tuple(called.values())
-    assert list(hooks.titled(followers).items()) == list(called.items())
+    assert list(hook_calls.titled(followers).items()) == list(called.items())
     assert hooks.titles((*followers, named), PRODUCTION) == list(called), "the same is done once"
 
 

@@ -397,7 +397,7 @@ def test_a_transition_that_was_cut_short_is_finished(registry: MlflowClient, boo
 
 def test_followers_are_run_after_what_was_done_by_hand(registry: MlflowClient, book: Ledger, tmp_path: Path):
     out = tmp_path / "followed"
-    follower = policy.Hook(f'echo "$MODEL_NAME $MODEL_VERSION $MODEL_STAGE" >> {out}', None, (), 30, 1, None)
+    follower = policy.StageHook(command=f'echo "$MODEL_NAME $MODEL_VERSION $MODEL_STAGE" >> {out}', tries=1)
     following = msgspec.structs.replace(POLICIES, default=msgspec.structs.replace(POLICIES.default, follow=(follower,)))
     watching(registry, book, following)
     made.register(registry, "made", GOOD)

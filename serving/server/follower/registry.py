@@ -11,6 +11,7 @@ from registry import logs, stages
 from registry.client import one_try
 from registry.errors import RegistryError
 from registry.evidence.adoption import SCORECARD_TAG
+from registry.last_report import LastReport
 from registry.ledger import Ledger, LedgerEntry
 from registry.stages import PRODUCTION, STAGING, State
 from registry.troubles import Troubles
@@ -258,7 +259,8 @@ class RegistryFollower:
                 return entry
             found = facts.judged(self._client, version.tags, version.run_id, entry.facts)
             arrival = facts.arrival(entries, entry.version, entry.created, entry.stage)
-            return replace(entry, facts=replace(facts.by_policy(found, policy), arrival=arrival))
+            last = LastReport.of(version.tags)
+            return replace(entry, facts=replace(facts.by_policy(found, policy), arrival=arrival, monitored=last))
 
         return replace(kept, champion=known(kept.champion), challenger=known(kept.challenger))
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from registry.cli.text import figure
+from registry.cli.text import age, figure
+from registry.last_report import LastReport
 from serving.server.page import numbers
 from serving.server.page.markup import Markup, tag
 from serving.server.state import ServedVersion
@@ -19,6 +20,7 @@ def row(facts: VersionFacts, *, columns: int) -> Markup | None:
         tag("p", _sentence(first, facts)) if first else None,
         tag("p", f"{_arrived(facts.arrival)}: {facts.arrival.reason}") if facts.arrival else None,
         tag("p", _caveat(facts), class_="warning") if facts.caveat else None,
+        _monitored(facts.monitored) if facts.monitored else None,
     ]
     if not any(lines):
         return None
@@ -47,13 +49,21 @@ def _arrived(arrival: Arrival) -> str:
     return f"{_ARRIVALS.get(arrival.kind, arrival.kind)}{who} on {arrival.time[:16].replace('T', ' ')} UTC"
 
 
+def _monitored(last: LastReport) -> Markup:
+    """``Monitored on 2026-03-01 12:00 UTC (3 h ago): 2 alerts``."""
+    when = f"{last.time[:16].replace('T', ' ')} UTC"
+    told = tag("p", "Monitored on ", tag("time", when, datetime=last.time), f" ({age(last.age())} ago): {last.verdict}",
+               class_="warning" if last.alerts else None)  # fmt: skip
+    return told
+
+
 def _caveat(facts: VersionFacts) -> str:
     return f"{facts.caveat[0].upper()}{facts.caveat[1:]}."
 
 
 def cards(versions: Sequence[tuple[ServedVersion, Markup]]) -> Markup | None:
     """A card for each version of which there are facts, with its title; None if there are none."""
-    found = [_card(version, title) for version, title in versions if version.facts.metrics or version.facts.arrival]
+    found = [_card(version, title) for version, title in versions if version.facts.known]
     return tag("div", found, class_="facts") if found else None
 
 
@@ -70,6 +80,7 @@ def _card(version: ServedVersion, title: Markup) -> Markup:
         else None,
         tag("p", _caveat(facts), class_="warning") if facts.caveat else None,
         tag("p", _arrived(facts.arrival), tag("q", facts.arrival.reason), class_="arrival") if facts.arrival else None,
+        _monitored(facts.monitored) if facts.monitored else None,
         class_="card",
         aria_labelledby=name,
     )

@@ -21,15 +21,6 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.1f} s"
 
 
-def span(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3 h``, ``5 days``."""
-    for size, name in ((86400 * 2, "days"), (3600 * 2, "h"), (60 * 2, "min")):
-        if seconds >= size:
-            unit = {"days": 86400, "h": 3600, "min": 60}[name]
-            return f"{seconds / unit:.0f} {name}"
-    return f"{max(seconds, 0):.0f} s"
-
-
 def percent(share: float) -> str:
     """``10 %``, ``0.5 %``."""
     return f"{share * 100:.3g} %"

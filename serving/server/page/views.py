@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+from registry.cli.text import age
 from serving.server.page import facts, numbers
 from serving.server.page.figures import Figures, Live
 from serving.server.page.form import form
@@ -266,7 +267,7 @@ def _tiles(figures: Figures, live: Live, *, name: str | None) -> Markup:
 
 
 def _foot(live: Live) -> Markup:
-    seen = None if live.age is None else f"registry seen {numbers.span(live.age)} ago"
+    seen = None if live.age is None else f"registry seen {age(live.age)} ago"
     parts = (_counted(live.workers, "worker"), f"state {live.generation}", seen)
     return tag(
         "p", " · ".join(part for part in parts if part), class_="foot", id="foot", data_generation=live.generation

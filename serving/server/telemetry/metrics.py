@@ -261,12 +261,27 @@ def _models(served: Served) -> Iterator:
     refused = GaugeMetricFamily(
         "serving_model_refused", "1 if the model, or its newest version, is not served.", labels=("model",)
     )
+    alerts = GaugeMetricFamily(
+        "serving_monitor_alerts",
+        "Alerts in the last report of `monitor` on a version; none if it was never monitored, or had too few rows.",
+        labels=("model", "version"),
+    )
+    monitored = GaugeMetricFamily(
+        "serving_monitor_timestamp_seconds",
+        "Time of the last report of `monitor` on a version, in seconds since 1970.",
+        labels=("model", "version"),
+    )
     for name, model in served.models.items():
         for role, version in (("champion", model.champion), ("challenger", model.challenger)):
-            if version is not None:
-                info.add_metric((name, version.version, version.stage, role, model.traffic.mode), 1)
+            if version is None:
+                continue
+            info.add_metric((name, version.version, version.stage, role, model.traffic.mode), 1)
+            if (last := version.facts.monitored) is not None:
+                monitored.add_metric((name, version.version), last.timestamp)
+                if last.alerts is not None:
+                    alerts.add_metric((name, version.version), last.alerts)
         weight.add_metric((name, model.traffic.mode), model.traffic.weight)
         refused.add_metric((name,), 1 if model.refused else 0)
     for name in served.refused:
         refused.add_metric((name,), 1)
-    yield from (info, weight, refused)
+    yield from (info, weight, refused, alerts, monitored)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from registry import policy
+from registry import last_report, policy
 from registry.evidence import adoption
+from registry.last_report import LastReport
 from registry.watch import Watch
 from serving.scorecard import Scorecard
 from serving.server.cache import Cache, CachedModel, CacheError
@@ -114,6 +115,15 @@ def test_the_metrics_and_the_promotion_of_a_version_are_kept(registry: Registry,
     follower.look()
     assert follower.kept().champion.facts == replace(facts, metric="mae")
     assert registry.client.list_artifacts(run, "evidence") == []
+    # The tag of `monitor` is followed; one that was written by hand is none.
+    assert facts.monitored is None
+    last = LastReport("2026-11-30T12:00:00+00:00", 2, "2 alerts", 500, "run")
+    registry.client.set_model_version_tag("wine", "1", last_report.TAG, last.dumps())
+    follower.look()
+    assert follower.kept().champion.facts == replace(facts, metric="mae", monitored=last)
+    registry.client.set_model_version_tag("wine", "1", last_report.TAG, "2 alerts")
+    follower.look()
+    assert follower.kept().champion.facts.monitored is None
 
 
 def test_a_version_whose_evidence_is_gone_is_served_without_metrics(registry: Registry, follower: Follower) -> None:

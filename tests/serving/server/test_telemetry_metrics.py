@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import promql_parser
@@ -13,6 +14,7 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
+from registry.last_report import LastReport
 from serving.server import telemetry
 from serving.server.guard.admission import Admission
 from serving.server.page.figures import by_model, quantile
@@ -20,12 +22,17 @@ from serving.server.state import Served, ServedModel
 from serving.server.telemetry.counters import BOUNDS, RECORDER, WorkerCounts, total
 from serving.server.telemetry.metrics import Metrics
 from serving.server.traffic import ShadowComparison
+from serving.server.version_facts import VersionFacts
 from tests.serving.server import cards
 
 FOLDER = Path(telemetry.__file__).parent
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
 ALERTS = yaml.safe_load((FOLDER / "alerts.yaml").read_text())
 HOSTILE = 'a "quoted"\\\nname{le="+Inf"} 7\n# HELP x'
+
+
+#: Two alerts, a minute after 1970 began.
+MONITORED = VersionFacts(monitored=LastReport("1970-01-01T00:01:00+00:00", 2, "2 alerts", 500, "run"))
 
 
 def served(*models: ServedModel, **facts) -> Served:
@@ -56,7 +63,8 @@ def everything() -> tuple[Metrics, Served]:
     recorder.close()
     metrics.unrecorded("busy", 2)
     before = served(cards.model("line", cards.line()))
-    after = served(cards.model("line", cards.line(3.0), challenger=cards.line(), mode="canary", weight=0.25))
+    model = cards.model("line", cards.line(3.0), challenger=cards.line(), mode="canary", weight=0.25)
+    after = served(replace(model, champion=replace(model.champion, facts=MONITORED)))
     metrics.swapped(before, after)
     for status in (200, 400, 429, 500):
         metrics.counts.observe("mlflow", "line", "3", status, 0.001, 1)
@@ -103,6 +111,13 @@ def test_what_is_served_and_what_is_not_is_told():
     assert found["serving_model_info", *labels, ("role", "champion"), ("stage", "Production"), ("version", "3")] == 1
     assert found["serving_model_info", *labels, ("role", "challenger"), ("stage", "Staging"), ("version", "4")] == 1
     assert found["serving_challenger_weight", *labels] == 0.25
+    # The challenger was never monitored.
+    monitored = {name: value for name, value in found.items() if name[0].startswith("serving_monitor_")}
+    of = (("model", "line"), ("version", "3"))
+    assert monitored == {
+        ("serving_monitor_alerts", *of): 2,
+        ("serving_monitor_timestamp_seconds", *of): 60,
+    }
     assert found["serving_swaps_total", ("model", "line"), ("worker", "0")] == 1
     assert (
         found["serving_compared_total", ("challenger", "4"), ("champion", "3"), *labels[1:], ("outcome", "same")] == 5
