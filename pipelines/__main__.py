@@ -239,6 +239,8 @@ def validate(as_json: bool, **given) -> None:
 @option("--since", help="Only rows from then on: 2026-11-30, 2026-11-30T12:00 (UTC), or how long ago: 7d.")
 @option("--until", help="Only rows before then.")
 @option("--window", help="Length of a window: 1h, 1d, 7d. [default: one window]")
+@option("--reference", default="training", help="What windows are compared with: training; previous, the window "
+        "before; same-hour, same-weekday or same-month of the past; or a table or a log.")  # fmt: skip
 @option("--outcomes", help="Table of the truth, known later: a file, a database URL or s3://.")
 @_names("--on", help="Columns that join it: request_id, or those that identify a row.")
 @option("--target", help="Column of the outcomes that holds the truth. [default: the version's target]")

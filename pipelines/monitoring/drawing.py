@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.formatting import readable
 from pipelines.monitoring.checks import WindowCheck
-from pipelines.monitoring.counts import CategoryCounts, ColumnCounts, NumberCounts
+from pipelines.monitoring.counts import CategoryCounts, ColumnComparison, NumberCounts
 from pipelines.monitoring.report import MonitorReport, WindowReport
 from pipelines.pictures.look import BLUE, DASHED, GREY, PALE, RED, blank, plain, style
 
@@ -28,28 +28,28 @@ def alerts(report: MonitorReport) -> list[tuple[WindowCheck, "Figure"]]:
 
 
 def _alert(check: WindowCheck, window: WindowReport, report: MonitorReport) -> "Figure":
-    counts = window.columns.get(check.subject)
+    column = window.columns.get(check.subject)
     if check.kind == "distribution":
-        counts = counts or window.answers.numbers
+        column = column or window.answers.numbers
         if check.subject == "prediction" and window.answers.classes is not None:
-            counts = window.answers.classes
-    if check.kind == "distribution" and counts is not None:
+            column = window.answers.classes
+    if check.kind == "distribution" and column is not None:
         shifts = [one for one in window.shifts if check.subject in window.columns]
         figure = blank(10.5 if shifts else 6.4, 3.6)
         if shifts:
             left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-            _shifts(right, window, check.subject, report)
+            _shifts(right, window, check.subject)
         else:
             left = figure.subplots()
-        _histogram(left, counts)
+        _histogram(left, column)
         left.set_title(plain(check.subject))
         return figure
     return _values(check, report)
 
 
-def _histogram(axes: "Axes", counts: ColumnCounts) -> None:
-    before, now, places = counts.merged()
-    labels = _labels(counts, places)
+def _histogram(axes: "Axes", column: ColumnComparison) -> None:
+    before, now, places = column.merged()
+    labels = _labels(column, places)
     middle = np.arange(len(before))
     axes.bar(middle - 0.2, 100 * before / max(before.sum(), 1), 0.4, color=PALE, edgecolor=GREY, label="reference")
     axes.bar(middle + 0.2, 100 * now / max(now.sum(), 1), 0.4, color=RED, label="live")
@@ -59,7 +59,8 @@ def _histogram(axes: "Axes", counts: ColumnCounts) -> None:
     axes.legend()
 
 
-def _labels(counts: ColumnCounts, places: np.ndarray) -> list[str]:
+def _labels(column: ColumnComparison, places: np.ndarray) -> list[str]:
+    counts = column.live
     if isinstance(counts, CategoryCounts):
         names: dict[int, list[str]] = {}
         for label, place in zip(counts.labels, places.tolist(), strict=True):
@@ -83,7 +84,7 @@ def _between(low: float | None, high: float | None) -> str:
     return readable(low) if np.nextafter(low, np.inf) == high else f"{readable(low)} to {readable(high)}"
 
 
-def _shifts(axes: "Axes", window: WindowReport, subject: str, report: MonitorReport) -> None:
+def _shifts(axes: "Axes", window: WindowReport, subject: str) -> None:
     label = window.shifts[0].label
     shown = [one for one in window.shifts if one.label == label][:_INPUTS]
     mine = [one for one in window.shifts if one.label == label and subject in one.inputs and one not in shown]
@@ -92,7 +93,7 @@ def _shifts(axes: "Axes", window: WindowReport, subject: str, report: MonitorRep
     axes.barh(range(len(shown)), [one.shift for one in shown], color=colours)
     axes.set_yticks(range(len(shown)), [plain(" and ".join(one.inputs), 22) for one in shown])
     axes.axvline(0, color=GREY, linewidth=0.8)
-    scale = report.scores[0].scale if report.scores else "score"
+    scale = window.scores[0].scale if window.scores else "score"
     axes.set_xlabel(f"Change of the mean score ({scale})")
     axes.set_title("Shift of the score")
 

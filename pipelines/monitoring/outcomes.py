@@ -1,7 +1,7 @@
 """Outcomes, which come later: joined to the answers, and what they tell of the version's metrics."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipelines.evaluation.metrics import Answers
 from pipelines.monitoring.answers import labels_of
 from pipelines.monitoring.checks import WindowCheck
 from pipelines.monitoring.live import LiveRows
-from pipelines.monitoring.reference import Reference
+from pipelines.monitoring.version import MonitoredVersion
 from pipelines.monitoring.windows import Period
 from pipelines.sources import FIND, ReadOptions, Table, read
 from registry.cli.text import listed
@@ -173,8 +173,8 @@ def measured(window: int, answers: Answers) -> WindowMetrics:
 def checks(
     window: str,
     live: WindowMetrics,
-    held: dict[str, MetricValue],
-    reference: Reference,
+    held: Mapping[str, MetricValue],
+    version: MonitoredVersion,
     rules: MonitorRules,
     metric: str,
 ) -> Iterator[WindowCheck]:
@@ -211,7 +211,7 @@ def checks(
         yield WindowCheck(
             window=window,
             kind="calibration",
-            subject=f"probability of {reference.document.model.called(reference.document.model.positive)}",
+            subject=f"probability of {version.document.model.called(version.document.model.positive)}",
             reference=live.promised,
             live=live.observed,
             effect=gap,

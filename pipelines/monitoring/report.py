@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from pipelines.monitoring.answers import AnswerCounts, Expected
+from pipelines.monitoring.answers import AnswerComparison, Expected
 from pipelines.monitoring.checks import ALERT, HARMLESS, SMALL, TOO_FEW, WindowCheck
 from pipelines.monitoring.column_checks import ScoreShift
-from pipelines.monitoring.counts import ColumnCounts, NumberCounts
+from pipelines.monitoring.counts import ColumnComparison, NumberCounts
 from pipelines.monitoring.outcomes import WindowMetrics
 from pipelines.monitoring.windows import moment
 from registry.evidence.document import MetricValue, ScoreProfile
@@ -24,7 +24,7 @@ class WindowReport:
     ----------
     start, end : in microseconds since 1970; None without times.
     refused : how many rows have no answer.
-    scores : of the live rows; empty if the score is no sum of terms.
+    scores, before : of the live rows, and of those of the reference; empty if the score is no sum of terms.
     shifts : how far each input moved the score, the strongest first.
     near : the share of rows whose probability is near the decision threshold.
     expected : the expected accuracy; None if it is not known.
@@ -37,14 +37,20 @@ class WindowReport:
     end: int | None
     rows: int
     refused: int
-    columns: Mapping[str, ColumnCounts]
+    columns: Mapping[str, ColumnComparison]
     scores: list[ScoreProfile]
+    before: list[ScoreProfile]
     shifts: tuple[ScoreShift, ...]
-    answers: AnswerCounts
+    answers: AnswerComparison
     near: float | None
     expected: Expected | None
     outcomes: WindowMetrics | None
     service: Mapping[str, float]
+
+    @property
+    def scale(self) -> float:
+        """The size of the scores, beside which a share of one is zero but for rounding."""
+        return max((abs(one.mean) + one.std for one in (*self.scores, *self.before)), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class MonitorReport:
 
     Parameters
     ----------
-    scores : those of the reference.
+    reference : what windows are compared with, in words.
     checks : all, with their verdicts.
     alerts : those checks that alert in enough windows.
     held : the metrics on the held-out rows; empty without outcomes.
@@ -65,8 +71,8 @@ class MonitorReport:
     version: str
     task: str
     source: str
+    reference: str
     rules: MonitorRules
-    scores: list[ScoreProfile]
     windows: tuple[WindowReport, ...]
     checks: tuple[WindowCheck, ...]
     alerts: tuple[WindowCheck, ...]
@@ -102,6 +108,7 @@ class MonitorReport:
             "model": self.model,
             "version": self.version,
             "source": self.source,
+            "reference": self.reference,
             "rows": self.rows,
             "verdict": self.verdict,
             "false_alarm_rate": self.rules.rate,
@@ -121,7 +128,7 @@ class MonitorReport:
             "scores": [
                 {"label": None if one.label is None else str(one.label), "scale": one.scale, "mean": one.mean,
                  "std": one.std, "reference_mean": old.mean, "reference_std": old.std}
-                for one, old in zip(window.scores, self.scores, strict=False)
+                for one, old in zip(window.scores, window.before, strict=False)
             ],
             "shifts": [
                 {"label": one.label, "inputs": list(one.inputs), "reference": one.reference, "live": one.live,
@@ -152,9 +159,9 @@ class MonitorReport:
                 found[f"psi/{check.subject}"] = check.effect
             elif check.live is not None and check.kind in ("missing", "unknown", "unreadable"):
                 found[f"{check.kind}/{check.subject}"] = check.live
-        for name, counts in window.columns.items():
-            if isinstance(counts, NumberCounts) and counts.mean is not None:
-                found[f"mean/{name}"] = counts.mean
+        for name, column in window.columns.items():
+            if isinstance(column.live, NumberCounts) and column.live.mean is not None:
+                found[f"mean/{name}"] = column.live.mean
         for score in window.scores:
             found[_of("score/mean", score.label)] = score.mean
             found[_of("score/std", score.label)] = score.std

@@ -25,7 +25,9 @@ def show(monitored: Monitored, *, as_json: bool) -> None:
         click.echo(json.dumps(inside({**report.plain(), **where}), indent=1))
         return
     click.echo()
-    click.echo(escaped(f"{report.model} version {report.version}, {report.rows:,} rows"))
+    click.echo(
+        escaped(f"{report.model} version {report.version}, {report.rows:,} rows compared with {report.reference}")
+    )
     click.echo()
     for note in report.notes:
         click.echo(escaped(f"  {note}"))
@@ -33,7 +35,7 @@ def show(monitored: Monitored, *, as_json: bool) -> None:
         click.echo("\n".join(_alerts(report.alerts)) + "\n")
     last = report.windows[-1]
     if last.shifts:
-        click.echo("\n".join(_shifts(report, last)) + "\n")
+        click.echo("\n".join(_shifts(last)) + "\n")
     click.echo("\n".join(_windows(report)) + "\n")
     quiet = [check for check in report.checks if check.verdict in (SMALL, HARMLESS)]
     for check in quiet[:_MOST]:
@@ -53,13 +55,14 @@ def _alerts(alerts: tuple[WindowCheck, ...]) -> list[str]:
     return lines if len(alerts) <= _MOST else [*lines, f"and {len(alerts) - _MOST} more"]
 
 
-def _shifts(report: MonitorReport, window: WindowReport) -> list[str]:
-    scale = report.scores[0].scale
-    rows = [("what moved the mean score", "class", "training", window.name, f"shift ({scale})")]
+def _shifts(window: WindowReport) -> list[str]:
+    scale = window.scores[0].scale
+    rows = [("what moved the mean score", "class", "reference", window.name, f"shift ({scale})")]
     rows += [
-        (" and ".join(one.inputs), one.label or "", readable(one.reference), readable(one.live), readable(one.shift))
+        (" and ".join(one.inputs), one.label or "",
+         *(readable(value, window.scale) for value in (one.reference, one.live, one.shift)))
         for one in window.shifts[:_SHIFTS]
-    ]
+    ]  # fmt: skip
     if any(row[1] for row in rows[1:]):
         return [escaped(line) for line in aligned(rows)]
     return [escaped(line) for line in aligned([(row[0], *row[2:]) for row in rows])]

@@ -44,7 +44,7 @@ def chance(check: WindowCheck) -> str:
 
 def moved(check: WindowCheck) -> str:
     """How far the column moves the score; empty if that was not asked."""
-    return "" if check.moved is None else f"{readable(check.moved)} sd"
+    return "" if check.moved is None else f"{readable(check.moved, 1)} sd"
 
 
 def quiet(check: WindowCheck) -> str:
