@@ -244,6 +244,10 @@ def validate(as_json: bool, **given) -> None:
 @option("--outcomes", help="Table of the truth, known later: a file, a database URL or s3://.")
 @_names("--on", help="Columns that join it: request_id, or those that identify a row.")
 @option("--target", help="Column of the outcomes that holds the truth. [default: the version's target]")
+@option("--outcome-time", help="Column of the outcomes that tells when each came: the metrics by its age.")
+@_names("--group", help="Columns, of the data or the outcomes, to break the metric down by.")
+@option("--suite", default="auto", help="Expectation suite for the last window: a file, the name of a shipped suite, "
+        "or none. [auto: that of the version's training]")  # fmt: skip
 @option("--report", metavar="FILE", help="Write the HTML report to this file, too.")
 @_EXPERIMENT
 @policy_option

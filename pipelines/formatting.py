@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-
 #: A sum that is so small a part of its terms is zero but for rounding.
 _ROUNDING = 1e-12
 

@@ -20,6 +20,7 @@ from registry.evidence.document import ScoreProfile
 from serving.prediction_log.schema import PREDICTION, PROBABILITY
 from serving.scorecard import Scorecard, frames
 from serving.scorecard.contributions import Contributions
+from serving.scorecard.inputs import Input
 
 #: So many rows are read at a time where no scorecard says otherwise.
 _ROWS = 100_000
@@ -92,8 +93,8 @@ class RowReader:
         sample = rows.sample(period, wanted, most, only)
         if not len(sample):
             return
-        table, known = self._raw(rows, sample), self._version.document.profile
-        found = profile.of(pd.DataFrame({item.name: typed(self._version, table, item.name) for item in self._inputs}))
+        known = self._version.document.profile
+        found = profile.of(self.typed(rows, sample))
         self._columns = {item.name: counts.of(item, known[item.name], found[item.name]) for item in self._inputs}
         given = self.answered(rows, sample, logged=self.card is None)
         if given is not None and len(given[0]):
@@ -136,6 +137,21 @@ class RowReader:
             found[number].scores = of_window.profiles()
         return found
 
+    def typed(self, rows: LiveRows, batch: pa.Table) -> pd.DataFrame:
+        """The inputs as training reads them: float64 or text, missing and unreadable values as NaN."""
+        table = self._raw(rows, batch)
+        return pd.DataFrame({item.name: self._typed(item, table[item.name]) for item in self._inputs})
+
+    def _typed(self, column: Input, raw: pa.ChunkedArray) -> pd.Series:
+        refusals = frames.Refusals()
+        read = frames.read(counts.lenient(column), raw, self._version.cleaning, refusals)
+        if isinstance(read, frames.Coded):
+            values = pd.Series(np.array(read.values, dtype=object)[read.codes], dtype="str")
+        else:
+            values = pd.Series(read, dtype="float64", copy=True)
+        values[refusals.rows()] = np.nan
+        return values
+
     def is_answered(self, rows: LiveRows) -> bool:
         """Whether the answers stand beside the rows: in a log, and in a table that no scorecard answers."""
         return rows.prediction and (rows.is_log or self.card is None)
@@ -166,16 +182,3 @@ class RowReader:
         """The inputs by their own names."""
         names = self.names(rows)
         return batch.select(list(names.values())).rename_columns(list(names)).combine_chunks()
-
-
-def typed(version: MonitoredVersion, table: pa.Table, name: str) -> pd.Series:
-    """An input of raw rows as training reads it: float64 or text, missing and unreadable values as NaN."""
-    (column,) = (item for item in version.inputs if item.name == name)
-    refusals = frames.Refusals()
-    read = frames.read(counts.lenient(column), table[name], version.cleaning, refusals)
-    if isinstance(read, frames.Coded):
-        values = pd.Series(np.array(read.values, dtype=object)[read.codes], dtype="str")
-    else:
-        values = pd.Series(read, dtype="float64", copy=True)
-    values[refusals.rows()] = np.nan
-    return values

@@ -5,6 +5,7 @@ import glob
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from registry.cli.text import listed
 from registry.redaction import url
 from serving.batch import database
 from serving.batch.quoting import identifier, path_of, text
-from serving.prediction_log.schema import FEATURE, PREDICTION, PROBABILITY, SHADOW
+from serving.prediction_log.schema import CHAMPION, FEATURE, PREDICTION, PROBABILITY, SHADOW
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -26,8 +27,32 @@ if TYPE_CHECKING:
 _OF_LOGS = frozenset({"request_id", "time", "model", "version", "status"})
 # All rows; of a log those of the version, those of them that are answered, and those that any version answered.
 _SOURCE, _LOG, _ROWS, _EARLIER = "live_source", "live_log", "live_rows", "live_earlier"
-_WINDOW, _MICROS = "live_window", "live_time"
+_WINDOW, _MICROS, _PAIRS = "live_window", "live_time", "live_pairs"
+#: What the columns of another version begin with where it answered the same rows.
+OTHER = "other_"
+#: The time of a row, in microseconds since 1970.
+TIME = _MICROS
 _PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class LoggedVersion:
+    """A version that a log has answers of.
+
+    Parameters
+    ----------
+    rows : in the period; 0 if all are of another time.
+    shadow : whether it answered in the shadow there.
+    champion : whether it was the champion at any time of the log.
+    first, last : the times of its first and last row, in microseconds since 1970.
+    """
+
+    version: str
+    rows: int
+    shadow: bool
+    champion: bool
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -58,10 +83,11 @@ class LiveRows:
     def span(self, period: Period) -> tuple[int, int] | None:
         """The first and the last time of the rows of a period, in microseconds since 1970; None without any."""
         with database.speaking(url(self.source)):
-            found = self.connection.execute(
-                f"SELECT min({_MICROS}), max({_MICROS}) FROM {self.relation}{self._where(period)}"
-            ).fetchone()
-        return None if found is None or found[0] is None else (int(found[0]), int(found[1]))
+            first, last = _one(
+                self.connection,
+                f"SELECT min({_MICROS}), max({_MICROS}) FROM {self.relation}{self._where(period)}",
+            )
+        return None if first is None else (int(first), int(last))
 
     def windows(self, period: Period) -> list[int]:
         """The numbers of the windows of a period that have rows, in order."""
@@ -110,7 +136,7 @@ class LiveRows:
                     yield int(number), table.filter(pa.array(window == number))
 
     def joined(self, period: Period, outcomes: pa.Table, on: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        """The rows of a period that have an outcome, with ``outcome_window`` and the columns of both tables.
+        """The rows of a period that have an outcome: ``outcome_window``, ``TIME``, and the columns of both tables.
 
         Parameters
         ----------
@@ -120,7 +146,7 @@ class LiveRows:
         keys = " AND ".join(f"{self._key(name)} = outcomes.key_{place}" for place, name in enumerate(on))
         self.connection.register("outcomes", outcomes)
         query = (
-            f"SELECT {self._window(period)} AS outcome_window, outcomes.* EXCLUDE "
+            f"SELECT {self._window(period)} AS outcome_window, {_MICROS}, outcomes.* EXCLUDE "
             f"({', '.join(f'key_{place}' for place in range(len(on)))}), {self._names(columns)} "
             f"FROM {self.relation} AS live JOIN outcomes ON {keys}{self._where(period)}"
         )
@@ -138,7 +164,7 @@ class LiveRows:
         )
         names = ("requests", "refused", "failed", "latency_ms_p50", "latency_ms_p99")
         with database.speaking(url(self.source)):
-            found = self.connection.execute(query).fetchone() or ()
+            found = _one(self.connection, query)
         return {name: float(value) for name, value in zip(names, found, strict=False) if value is not None}
 
     def of_any_version(self, model: str, period: Period, columns: Sequence[str]) -> "LiveRows":
@@ -163,10 +189,40 @@ class LiveRows:
         _replace(self.connection, _EARLIER, f"{query} ({here})")
         return replace(self, relation=_EARLIER)
 
+    def versions(self, model: str, period: Period) -> list["LoggedVersion"]:
+        """The versions of a model that a log has answers of, and what they were in a period."""
+        here = self._where(period).removeprefix(" WHERE ") or "true"
+        query = (
+            f"SELECT CAST(version AS VARCHAR), count(*) FILTER ({here}), "
+            f"coalesce(bool_or(role = {text(SHADOW)}) FILTER ({here}), false), bool_or(role = {text(CHAMPION)}), "
+            f"min({_MICROS}), max({_MICROS}) FROM (SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE}) "
+            f"WHERE model = {text(model)} AND status < 400 GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        with database.speaking(url(self.source)):
+            return [LoggedVersion(*row) for row in self.connection.execute(query).fetchall()]
+
+    def of_version(self, model: str, version: str) -> "LiveRows":
+        """The answered rows of another version in a log."""
+        relation = f"live_version_{int.from_bytes(version.encode())}"
+        query = f"SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE} WHERE model = {text(model)} AND status < 400"
+        _replace(self.connection, relation, f"{query} AND CAST(version AS VARCHAR) = {text(version)}")
+        return replace(self, relation=relation)
+
+    def beside(self, model: str, version: str, columns: Sequence[str], period: Period) -> "LiveRows":
+        """The rows that another version answered, too, with its columns as ``other_COLUMN``."""
+        named = "".join(f", {identifier(name)} AS {identifier(OTHER + name)}" for name in columns)
+        theirs = (
+            f"SELECT DISTINCT ON (request_id, row) request_id, row{named} FROM {_SOURCE} WHERE model = {text(model)} "
+            f"AND status < 400 AND CAST(version AS VARCHAR) = {text(version)}{_days(self.dated, period)}"
+        )
+        query = f"SELECT * FROM {self.relation} JOIN ({theirs}) AS theirs USING (request_id, row)"
+        _replace(self.connection, _PAIRS, query)
+        return replace(self, relation=_PAIRS)
+
     @property
     def dated(self) -> bool:
         """Whether a log has folders of days."""
-        return "date" in self._kinds()
+        return "date" in self._kinds
 
     def name_of(self, column: str) -> str | None:
         """What the relation calls a column of the data; None if it has none of that name."""
@@ -193,7 +249,7 @@ class LiveRows:
 
     def _plain(self, name: str) -> str:
         """A column as a type that the scorecard reads: a decimal as a double, a moment or a word of a list as text."""
-        kind = self._kinds()[name]
+        kind = self._kinds[name]
         if kind.startswith("DECIMAL") or kind == "HUGEINT":
             return f"CAST({identifier(name)} AS DOUBLE)"
         if kind in ("DOUBLE", "FLOAT", "BOOLEAN", "VARCHAR") or "INT" in kind:
@@ -203,13 +259,14 @@ class LiveRows:
     def _key(self, name: str) -> str:
         """A column as the text that an outcome's key has: a whole number without decimals."""
         column = f"live.{identifier(name)}"
-        if self._kinds()[name] in ("DOUBLE", "FLOAT") or self._kinds()[name].startswith("DECIMAL"):
+        if self._kinds[name] in ("DOUBLE", "FLOAT") or self._kinds[name].startswith("DECIMAL"):
             whole = f"{column} = floor({column}) AND abs({column}) < 9e15"
             return (
                 f"CASE WHEN {whole} THEN CAST(CAST({column} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
             )
         return f"trim(CAST({column} AS VARCHAR))"
 
+    @cached_property
     def _kinds(self) -> dict[str, str]:
         return database.columns(self.connection, self.relation)
 
@@ -315,11 +372,9 @@ def _log(
         there = f"it has {listed(told)}" if told else "it is empty"
         raise PipelineError(f"{url(source)}: no answered row of {title} in that period; {there}")
     notes = [f"rows of others are left out: {listed(told)}"] if told else []
-    later = connection.execute(
-        f"SELECT count(*) FROM {_ROWS} WHERE {_MICROS} > epoch_us(now()) + 3600000000"
-    ).fetchone()
-    if later and later[0]:
-        notes.append(f"{later[0]:,} rows are of the future: a clock was wrong")
+    (later,) = _one(connection, f"SELECT count(*) FROM {_ROWS} WHERE {_MICROS} > epoch_us(now()) + 3600000000")
+    if later:
+        notes.append(f"{later:,} rows are of the future: a clock was wrong")
     features = {name.removeprefix(FEATURE): name for name in names if name.startswith(FEATURE)}
     labels = tuple(name.removeprefix(PROBABILITY) for name in names if name.startswith(PROBABILITY))
     return LiveRows(connection, source, True, features, PREDICTION in names, labels, timed=True, notes=tuple(notes))
@@ -347,8 +402,7 @@ def _table(
         raise PipelineError(f"expected rows, found an empty table: {url(source)}")
     notes = []
     if time is not None:
-        found = connection.execute(f"SELECT count(*), count({_MICROS}) FROM {_ROWS}").fetchone()
-        rows, timed = found or (0, 0)
+        rows, timed = _one(connection, f"SELECT count(*), count({_MICROS}) FROM {_ROWS}")
         if not timed:
             raise PipelineError(f"--time {time}: expected times such as 2026-11-30 or 2026-11-30T12:00:00Z, found none")
         if timed < rows:
@@ -369,4 +423,10 @@ def _replace(connection: "DuckDBPyConnection", name: str, query: str) -> None:
 
 
 def _any(connection: "DuckDBPyConnection", relation: str) -> bool:
-    return connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchone() is not None
+    return bool(connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchall())
+
+
+def _one(connection: "DuckDBPyConnection", query: str) -> tuple:
+    """The only row of an answer; a row alone would leave the connection busy."""
+    (found,) = connection.execute(query).fetchall()
+    return found

@@ -1,19 +1,20 @@
 """Monitor a version: its live rows against a reference, window by window."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-
 from pipelines.errors import PipelineError
-from pipelines.monitoring import checks, column_checks, live, outcomes, reference, version
+from pipelines.formatting import percent
+from pipelines.monitoring import challengers, checks, column_checks, expectations, live, outcomes, reference, version
 from pipelines.monitoring.answers import AnswerComparison
+from pipelines.monitoring.challengers import Challenger, FormerChampion
 from pipelines.monitoring.checks import WindowCheck
 from pipelines.monitoring.column_checks import ScoreShift
 from pipelines.monitoring.counting import RowCounts, RowReader
 from pipelines.monitoring.counts import ColumnComparison
+from pipelines.monitoring.expectations import AUTO, NONE
+from pipelines.monitoring.known import KnownOutcomes, incomplete, join
 from pipelines.monitoring.live import LiveRows
 from pipelines.monitoring.outcomes import WindowMetrics
 from pipelines.monitoring.reference import TRAINING, Reference
@@ -24,8 +25,7 @@ from pipelines.score_sums import terms_of
 from pipelines.sources import FIND, ReadOptions
 from registry import logs, policy
 from registry.cli.text import listed
-from registry.evidence.document import MetricValue
-from registry.policy import MonitorRules
+from registry.policy import Policy
 from serving.scorecard import Scorecard
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class MonitorRequest:
     target: str | None = None
     policy: str | None = None
     reference: str = TRAINING
+    outcome_time: str | None = None
+    group: Sequence[str] = ()
+    suite: str = AUTO
 
 
 def compare(client: "MlflowClient", request: MonitorRequest) -> MonitorReport:
@@ -64,9 +67,10 @@ def compare(client: "MlflowClient", request: MonitorRequest) -> MonitorReport:
     """
     if bool(request.outcomes) != bool(request.on):
         raise PipelineError("--outcomes and --on go together: --on request_id, or the columns that identify a row")
+    if (request.group or request.outcome_time) and not request.outcomes:
+        raise PipelineError("--group and --outcome-time go with --outcomes, the table of the truth")
     known = version.fetch(client, request.model)
     rules = policy.read(request.policy).for_model(known.name)
-    metric = rules.metric_of(known.document.model.task)
     _log.info("monitoring %s", known.title)
     with (
         live.opened(
@@ -81,7 +85,7 @@ def compare(client: "MlflowClient", request: MonitorRequest) -> MonitorReport:
         ) as rows,
         reference.opened(request.reference, known, rows, request.period, memory=MEMORY) as compared,
     ):
-        return _Monitor(known, rules.monitor, metric, rows, compared, request).report()
+        return _Monitor(client, known, rules, rows, compared, request).report()
 
 
 class _Monitor:
@@ -89,14 +93,16 @@ class _Monitor:
 
     def __init__(
         self,
+        client: "MlflowClient",
         version: MonitoredVersion,
-        rules: MonitorRules,
-        metric: str,
+        rules: Policy,
         rows: LiveRows,
         reference: Reference,
         request: MonitorRequest,
     ) -> None:
-        self._version, self._rules, self._metric, self._request = version, rules, metric, request
+        self._client, self._version, self._request = client, version, request
+        self._rules, self._gap = rules.monitor, rules.fairness.gap
+        self._metric = rules.metric_of(version.document.model.task)
         self._rows, self._reference = rows, reference
         self._notes = list(rows.notes)
         card = self._card(version.card)
@@ -112,49 +118,89 @@ class _Monitor:
 
     def report(self) -> MonitorReport:
         """Read the rows, compare, and judge."""
-        period, rules = self._request.period, self._rules
-        span = self._rows.span(period)
-        if self._rows.timed and span is None:
+        asked, rules, rows = self._request, self._rules, self._rows
+        span = rows.span(asked.period)
+        if rows.timed and span is None:
             raise PipelineError("no row is in that period; see --since and --until")
         self._reference.choose_bins(self._reader)
-        counted = self._reader.count(self._rows, period)
+        counted = self._reader.count(rows, asked.period)
         if not counted:
             raise PipelineError("no row is in that period; see --since and --until")
         numbers = sorted(counted)
         before = self._reference.counts(self._reader, numbers)
-        metrics, held = self._metrics() if self._request.outcomes else ({}, {})
+        known = self._known() if asked.outcomes else None
+        metrics = known.windows() if known else {}
         windows = [
-            self._window(number, counted[number], before[number], span, metrics.get(number)) for number in numbers
+            self._window(number, counted[number], before[number], span, known, metrics.get(number))
+            for number in numbers
         ]
+        suite = self._suite(numbers[-1], windows[-1].name) if asked.suite != NONE else []
 
         def all_checks(alpha: float) -> list[WindowCheck]:
-            return [check for window in windows for check in self._checks(window, held, alpha)]
+            return [
+                *(check for place, window in zip(numbers, windows, strict=True)
+                  for check in self._checks(place, window, known, alpha)),
+                *suite,
+            ]  # fmt: skip
 
-        tests = max(sum(check.enough for check in all_checks(rules.rate)), 1)
+        tests = max(sum(check.tested for check in all_checks(rules.rate)), 1)
         judged = checks.judged(all_checks(rules.rate / tests), rules.rate)
+        beside, former = self._others(span, known)
         return MonitorReport(
             model=self._version.name,
             version=self._version.version,
             task=self._version.document.model.task,
-            source=self._rows.source,
+            source=rows.source,
             reference=self._reference.title,
             rules=rules,
             windows=tuple(windows),
             checks=tuple(judged),
             alerts=tuple(checks.persisting(judged, [window.name for window in windows], *rules.persistence)),
-            held=held,
+            held=known.held if known else {},
             metric=self._metric,
-            notes=(*self._notes, *self._reference.notes),
+            challengers=tuple(beside),
+            former=former,
+            notes=(*self._notes, *self._reference.notes, *(known.notes if known else ()), *_incomplete(windows)),
         )
 
-    def _checks(self, window: WindowReport, held: Mapping[str, MetricValue], alpha: float) -> Iterator[WindowCheck]:
-        moved = _moved(window.shifts)
+    def _checks(
+        self, number: int, window: WindowReport, known: KnownOutcomes | None, alpha: float
+    ) -> Iterator[WindowCheck]:
+        rules, moved = self._rules, _moved(window.shifts)
         for column in window.columns.values():
-            yield from column_checks.checks(window.name, column, self._rules, moved=moved.get(column.name), alpha=alpha)
+            yield from column_checks.checks(window.name, column, rules, moved=moved.get(column.name), alpha=alpha)
         if window.answers.live.rows:
-            yield from window.answers.checks(window.name, self._rules, alpha)
-        if window.outcomes is not None:
-            yield from outcomes.checks(window.name, window.outcomes, held, self._version, self._rules, self._metric)
+            yield from window.answers.checks(window.name, rules, alpha)
+        if window.outcomes is not None and known is not None:
+            yield from outcomes.checks(window.name, window.outcomes, known.held, self._version, rules, self._metric)
+            yield from known.gaps(window.name, number, window.groups, fewest=rules.fewest, gap=self._gap)
+
+    def _suite(self, number: int, window: str) -> list[WindowCheck]:
+        found, note = expectations.checks(
+            self._client,
+            self._version,
+            self._reader,
+            self._rows,
+            self._request.period,
+            number=number,
+            window=window,
+            fewest=self._rules.fewest,
+            asked=self._request.suite,
+        )
+        self._notes += [note] if note else []
+        return found
+
+    def _others(
+        self, span: tuple[int, int] | None, known: KnownOutcomes | None
+    ) -> tuple[list[Challenger], FormerChampion | None]:
+        """The other versions in a log, beside this one."""
+        rows, version = self._rows, self._version
+        if not rows.is_log or not rows.prediction or span is None:
+            return [], None
+        columns, table = self._reader.answer_columns(rows), known.table if known else None
+        found = list(challengers.challengers(version, rows, self._request.period, columns, table, self._metric))
+        before = challengers.champion_before(version, rows, span, columns, table) if table else None
+        return found, before
 
     def _card(self, card: Scorecard | None) -> Scorecard | None:
         """The scorecard, if the data have the columns that it needs; notes what they lack."""
@@ -172,25 +218,19 @@ class _Monitor:
         self._notes.append("the score cannot be told without them, nor how a column moves it")
         return None
 
-    def _metrics(self) -> tuple[dict[int, WindowMetrics], dict[str, MetricValue]]:
-        """The metrics by window of the rows whose outcome is known, and those of the held-out rows."""
+    def _known(self) -> KnownOutcomes:
+        """The rows whose outcome is known."""
         asked, version = self._request, self._version
         assert asked.outcomes is not None
-        target = asked.target or version.document.model.target
-        found = outcomes.fetch(asked.outcomes, asked.on, target, logged=self._rows.is_log)
-        logged = self._reader.is_answered(self._rows)
-        if not logged and self._reader.card is None:
-            raise PipelineError("--outcomes: the answers are not known: the data have no column `prediction`")
-        table, notes = outcomes.joined(self._rows, asked.period, found, self._reader.needed(self._rows, logged=logged))
-        self._notes += notes
-        given = self._reader.answered(self._rows, table, logged=logged)
-        assert given is not None
-        answers, answered = given
-        table = table.filter(pa.array(answered))
-        answers = outcomes.with_truth(answers, table["outcome"], version.title)
-        windows = table["outcome_window"].to_numpy()
-        by_window = {int(n): outcomes.measured(int(n), answers[windows == n]) for n in np.unique(windows)}
-        return by_window, outcomes.measured(0, version.answers).metrics
+        table = outcomes.fetch(
+            asked.outcomes,
+            asked.on,
+            asked.target or version.document.model.target,
+            logged=self._rows.is_log,
+            time=asked.outcome_time,
+            groups=asked.group,
+        )
+        return join(version, self._reader, self._rows, asked.period, table, groups=asked.group, metric=self._metric)
 
     def _window(
         self,
@@ -198,6 +238,7 @@ class _Monitor:
         counted: RowCounts,
         before: RowCounts,
         span: tuple[int, int] | None,
+        known: KnownOutcomes | None,
         metrics: WindowMetrics | None,
     ) -> WindowReport:
         period = self._request.period
@@ -220,8 +261,23 @@ class _Monitor:
             near=counted.answers.near,
             expected=answers.expected(),
             outcomes=metrics,
+            groups=tuple(known.groups(number)) if known and metrics else (),
+            ages=tuple(known.ages(number, counted.rows, end)) if known else (),
             service=self._rows.service(bounded) or {},
         )
+
+
+def _incomplete(windows: Sequence[WindowReport]) -> list[str]:
+    """What is to be told of windows whose outcomes are not all there yet."""
+    shares = {window.name: window.known for window in windows if window.rows}
+    few = incomplete(shares) if any(shares.values()) else []
+    if not few:
+        return []
+    told = f"{listed(few[:3])}{f' and {len(few) - 3} more' if len(few) > 3 else ''}"
+    return [
+        f"fewer outcomes are known of {told} than of other windows ({percent(min(shares.values()))} of the rows, and "
+        f"{percent(max(shares.values()))}): their metrics may change"
+    ]
 
 
 def _moved(shifts: Sequence[ScoreShift]) -> dict[str, float]:

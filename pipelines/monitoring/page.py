@@ -28,11 +28,12 @@ def render(report: MonitorReport, folder: Path) -> str:
         "window": report.windows[-1],
         "source": url(report.source),
         "pictures": _pictures(report, folder),
+        "aged": [window for window in report.windows if window.ages],
         "quiet": [check for check in report.checks if check.verdict in (SMALL, HARMLESS)],
         "waiting": [check for check in report.checks if check.verdict == ALERT and check not in report.alerts],
         "few": sum(check.verdict == TOO_FEW for check in report.checks),
         "fine": sum(check.verdict == OK for check in report.checks),
-        "tests": sum(check.enough for check in report.checks),
+        "tests": sum(check.tested for check in report.checks),
         "most_shifts": _SHIFTS,
         "wording": wording,
     }

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from pipelines.monitoring.answers import AnswerComparison, Expected
+from pipelines.monitoring.challengers import Challenger, FormerChampion
 from pipelines.monitoring.checks import ALERT, HARMLESS, SMALL, TOO_FEW, WindowCheck
 from pipelines.monitoring.column_checks import ScoreShift
 from pipelines.monitoring.counts import ColumnComparison, NumberCounts
+from pipelines.monitoring.known import AgeMetric, GroupMetric
 from pipelines.monitoring.outcomes import WindowMetrics
 from pipelines.monitoring.windows import moment
 from registry.evidence.document import MetricValue, ScoreProfile
@@ -29,6 +31,8 @@ class WindowReport:
     near : the share of rows whose probability is near the decision threshold.
     expected : the expected accuracy; None if it is not known.
     outcomes : the metrics of the rows whose outcome is known; None without any.
+    groups : the metric of each group of the rows whose outcome is known.
+    ages : what was known of the window by the age of its outcomes; empty without their times.
     service : of a log: requests, refused and failed ones, latencies in milliseconds.
     """
 
@@ -45,7 +49,14 @@ class WindowReport:
     near: float | None
     expected: Expected | None
     outcomes: WindowMetrics | None
+    groups: tuple[GroupMetric, ...]
+    ages: tuple[AgeMetric, ...]
     service: Mapping[str, float]
+
+    @property
+    def known(self) -> float:
+        """The share of the rows whose outcome is known."""
+        return len(self.outcomes.answers) / self.rows if self.outcomes else 0.0
 
     @property
     def scale(self) -> float:
@@ -64,6 +75,8 @@ class MonitorReport:
     alerts : those checks that alert in enough windows.
     held : the metrics on the held-out rows; empty without outcomes.
     metric : the one that versions are judged by.
+    challengers : the versions that answered the same rows of a log.
+    former : the champion before, on its own rows; None if the log has none, and without outcomes.
     notes : what a person should know, a sentence each.
     """
 
@@ -78,6 +91,8 @@ class MonitorReport:
     alerts: tuple[WindowCheck, ...]
     held: Mapping[str, MetricValue]
     metric: str
+    challengers: tuple[Challenger, ...]
+    former: FormerChampion | None
     notes: tuple[str, ...]
 
     @property
@@ -114,6 +129,8 @@ class MonitorReport:
             "false_alarm_rate": self.rules.rate,
             "alerts": [msgspec.to_builtins(check) for check in self.alerts],
             "windows": [self._plain(window) for window in self.windows],
+            "challengers": [msgspec.to_builtins(one) for one in self.challengers],
+            "former_champion": None if self.former is None else msgspec.to_builtins(self.former),
             "notes": list(self.notes),
         }
 
@@ -141,8 +158,11 @@ class MonitorReport:
             if window.outcomes is None
             else {
                 "rows": len(window.outcomes.answers),
+                "share": window.known,
                 "metrics": msgspec.to_builtins(window.outcomes.metrics),
                 "held_out": msgspec.to_builtins(dict(self.held)),
+                "groups": [msgspec.to_builtins(one) for one in window.groups],
+                "ages": [msgspec.to_builtins(one) for one in window.ages],
             },
             "service": dict(window.service),
         }  # fmt: skip
@@ -173,11 +193,31 @@ class MonitorReport:
             found["expected_accuracy"] = window.expected.value
             found["expected_accuracy_low"], found["expected_accuracy_high"] = window.expected.low, window.expected.high
         if window.outcomes is not None:
-            found["outcomes"] = len(window.outcomes.answers)
+            found["outcomes"], found["outcomes_share"] = len(window.outcomes.answers), window.known
             for name, value in window.outcomes.metrics.items():
                 if value.value is not None:
                     found[f"live/{name}"] = value.value
+            for group in window.groups:
+                if group.value.value is not None:
+                    found[f"group/{self.metric} of {group.column} {group.group}"] = group.value.value
+            for age in window.ages:
+                if age.reached and age.value is not None and age.value.value is not None:
+                    found[f"within_{age.age}/share"] = age.share
+                    found[f"within_{age.age}/{self.metric}"] = age.value.value
+        if window is self.windows[-1]:
+            found |= self._of_others()
         return {**found, **{f"service/{name}": value for name, value in window.service.items()}}
+
+    def _of_others(self) -> dict[str, float]:
+        """The numbers of other versions in the log."""
+        found: dict[str, float] = {}
+        for one in self.challengers:
+            place = f"version_{one.version}"
+            values = {"rows": one.rows, "disagree": one.disagree, "distance": one.distance}
+            if one.outcomes is not None:
+                values |= {f"{self.metric}_difference": one.outcomes.difference, "by_chance": one.outcomes.probability}
+            found |= {f"{place}/{name}": value for name, value in values.items() if value is not None}
+        return found
 
 
 def _of(name: str, label: object) -> str:

@@ -37,6 +37,14 @@ def show(monitored: Monitored, *, as_json: bool) -> None:
     if last.shifts:
         click.echo("\n".join(_shifts(last)) + "\n")
     click.echo("\n".join(_windows(report)) + "\n")
+    for table in (_groups(last), _ages(report)):
+        if table:
+            click.echo("\n".join(table) + "\n")
+    others = wording.others(report)
+    for told in others:
+        click.echo(escaped(told))
+    if others:
+        click.echo()
     quiet = [check for check in report.checks if check.verdict in (SMALL, HARMLESS)]
     for check in quiet[:_MOST]:
         click.echo(escaped(f"{check.window}: {wording.what(check)}, {wording.found(check)}: {wording.quiet(check)}"))
@@ -57,7 +65,7 @@ def _alerts(alerts: tuple[WindowCheck, ...]) -> list[str]:
 
 def _shifts(window: WindowReport) -> list[str]:
     scale = window.scores[0].scale
-    rows = [("what moved the mean score", "class", "reference", window.name, f"shift ({scale})")]
+    rows: list[tuple[str, ...]] = [("what moved the mean score", "class", "reference", window.name, f"shift ({scale})")]
     rows += [
         (" and ".join(one.inputs), one.label or "",
          *(readable(value, window.scale) for value in (one.reference, one.live, one.shift)))
@@ -85,6 +93,26 @@ def _windows(report: MonitorReport) -> list[str]:
     if report.held:
         held = report.held[report.metric]
         rows.append(("held out", *[""] * (len(head) - 3), _interval(held), ""))
+    return [escaped(line) for line in aligned(rows)]
+
+
+def _groups(window: WindowReport) -> list[str]:
+    """The metric of each group in the last window."""
+    rows = [("group", "rows", window.name)]
+    rows += [(f"{one.column} {one.group}", f"{one.rows:,}", _interval(one.value)) for one in window.groups]
+    return [escaped(line) for line in aligned(rows)] if window.groups else []
+
+
+def _ages(report: MonitorReport) -> list[str]:
+    """What was known of each window by the age of its outcomes."""
+    told = [window for window in report.windows if window.ages]
+    if not told:
+        return []
+    head = [f"known within {one.age}" for one in told[0].ages]
+    rows = [("window", *head, "known at all")]
+    rows += [
+        (window.name, *(wording.age(one) for one in window.ages), percent(window.known)) for window in told[-_MOST:]
+    ]
     return [escaped(line) for line in aligned(rows)]
 
 
