@@ -90,24 +90,28 @@ def _judged(check: WindowCheck, certain: bool) -> WindowCheck:
 
 
 def persisting(checks: Sequence[WindowCheck], windows: Sequence[str], k: int, n: int) -> list[WindowCheck]:
-    """The alerts of those comparisons that alert in at least ``k`` of ``n`` windows in a row; and of rules, at once.
+    """The alerts of those comparisons that alert in at least ``k`` of ``n`` windows in a row.
+
+    Those of rules count at once, and those of several windows together.
 
     Parameters
     ----------
     windows : the names of all windows with rows, in order.
     """
+    alerts = [check for check in checks if check.verdict == ALERT]
     if k <= 1:
-        return [check for check in checks if check.verdict == ALERT]
+        return alerts
     places = {name: place for place, name in enumerate(windows)}
-    of: dict[tuple[str, str], list[WindowCheck]] = {}
-    for check in checks:
-        if check.verdict == ALERT and check.tested:
-            of.setdefault((check.kind, check.subject), []).append(check)
-    found = [check for check in checks if check.verdict == ALERT and not check.tested]
-    for alerts in of.values():
-        numbers = [places[check.window] for check in alerts]
-        for check, number in zip(alerts, numbers, strict=True):
-            starts = range(number - n + 1, number + 1)
-            if any(sum(start <= other < start + n for other in numbers) >= k for start in starts):
-                found.append(check)
-    return found
+    of: dict[tuple[str, str], list[int]] = {}
+    for check in alerts:
+        if check.window in places:
+            of.setdefault((check.kind, check.subject), []).append(places[check.window])
+
+    def persists(check: WindowCheck) -> bool:
+        if not check.tested or check.window not in places:
+            return True
+        number, others = places[check.window], of[check.kind, check.subject]
+        starts = range(number - n + 1, number + 1)
+        return any(sum(start <= other < start + n for other in others) >= k for start in starts)
+
+    return [check for check in alerts if persists(check)]

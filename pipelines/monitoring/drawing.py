@@ -21,10 +21,14 @@ MOST, _INPUTS = 24, 8
 
 def alerts(report: MonitorReport) -> list[tuple[WindowCheck, "Figure"]]:
     """A picture for each comparison that alerts, of the last window where it does."""
-    last = {(check.kind, check.subject): check for check in report.alerts}
+    # A rule has failed or not: there is nothing to draw.
+    last = {(check.kind, check.subject): check for check in report.alerts if check.tested}
     windows = {window.name: window for window in report.windows}
     with style():
-        return [(check, _alert(check, windows[check.window], report)) for check in list(last.values())[:MOST]]
+        return [
+            (check, _alert(check, windows.get(check.window, report.windows[-1]), report))
+            for check in list(last.values())[:MOST]
+        ]
 
 
 def _alert(check: WindowCheck, window: WindowReport, report: MonitorReport) -> "Figure":
@@ -44,7 +48,7 @@ def _alert(check: WindowCheck, window: WindowReport, report: MonitorReport) -> "
         _histogram(left, column)
         left.set_title(plain(check.subject))
         return figure
-    return _values(check, report)
+    return _gap(check, report) if check.kind == "gap" else _values(check, report)
 
 
 def _histogram(axes: "Axes", column: ColumnComparison) -> None:
@@ -96,6 +100,22 @@ def _shifts(axes: "Axes", window: WindowReport, subject: str) -> None:
     scale = window.scores[0].scale if window.scores else "score"
     axes.set_xlabel(f"Change of the mean score ({scale})")
     axes.set_title("Shift of the score")
+
+
+def _gap(check: WindowCheck, report: MonitorReport) -> "Figure":
+    """The metric of each group of a column, with its interval."""
+    mine = [one for one in report.groups if check.subject == f"{report.metric} by {one.column}"]
+    figure = blank(6.4, 1.2 + 0.35 * len(mine))
+    axes = figure.subplots()
+    values = np.array([np.nan if one.value.value is None else one.value.value for one in mine])
+    ends = np.array([[end if end is not None else np.nan for end in (one.value.low, one.value.high)] for one in mine])
+    away = np.maximum(np.abs(ends.T - values), 0.0)
+    axes.errorbar(values, range(len(mine)), xerr=away, fmt="o", color=RED, capsize=3)
+    axes.set_yticks(range(len(mine)), [plain(one.group, 22) for one in mine])
+    axes.set_ylim(-0.6, len(mine) - 0.4)
+    axes.set_xlabel(report.metric)
+    axes.set_title(plain(check.subject))
+    return figure
 
 
 def _values(check: WindowCheck, report: MonitorReport) -> "Figure":

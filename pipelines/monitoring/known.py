@@ -109,30 +109,26 @@ class KnownOutcomes:
             for number in np.unique(self._windows)
         }
 
-    def groups(self, window: int) -> list[GroupMetric]:
-        """The metric of each group in a window, by column."""
-        found = []
-        for column, names in self._groups.items():
-            here = self._windows == window
-            for name in sorted(set(names[here].tolist())):
-                rows = self._answers[here & (names == name)]
-                found.append(GroupMetric(column, name, len(rows), self._value(rows)))
-        return found
+    def groups(self) -> list[GroupMetric]:
+        """The metric of each group over all windows, by column."""
+        return [
+            GroupMetric(column, name, int((names == name).sum()), self._value(self._answers[names == name]))
+            for column, names in self._groups.items()
+            for name in sorted(set(names.tolist()))
+        ]
 
-    def gaps(
-        self, name: str, window: int, groups: Sequence[GroupMetric], *, fewest: int, gap: float
-    ) -> Iterator[WindowCheck]:
+    def gaps(self, groups: Sequence[GroupMetric], *, window: str, fewest: int, gap: float) -> Iterator[WindowCheck]:
         """The check of the largest gap between two groups of each column.
 
         Its probability is that of the two groups, times the number of pairs that it was the largest of (Bonferroni).
 
         Parameters
         ----------
-        name : the window's.
+        window : what the windows are called together.
         fewest : rows of a group that is compared.
-        gap : the largest that is allowed; of an error, as a share of the error on all rows of the window.
+        gap : the largest that is allowed; of an error, as a share of the error on all rows.
         """
-        whole = self._value(self._answers[self._windows == window]).value
+        whole = self._value(self._answers).value
         for column in self._groups:
             mine = [one for one in groups if one.column == column and one.value.value is not None]
             large = sorted((one for one in mine if one.rows >= fewest), key=lambda one: one.value.value or 0.0)
@@ -143,14 +139,14 @@ class KnownOutcomes:
             if is_error(self._metric) and whole:
                 size /= whole
             yield WindowCheck(
-                window=name,
+                window=window,
                 kind="gap",
                 subject=f"{self._metric} by {column}",
                 reference=values[0],
                 live=values[1],
                 effect=size,
                 least=gap,
-                probability=self._apart(window, best[0], worst[0], large) if enough else 1.0,
+                probability=self._apart(best[0], worst[0], large) if enough else 1.0,
                 rows=sum(one.rows for one in mine),
                 unit="share" if is_error(self._metric) else "points",
                 enough=enough,
@@ -184,11 +180,11 @@ class KnownOutcomes:
     def _value(self, answers: Answers) -> MetricValue:
         return outcomes.measured_by(answers, self._metric)
 
-    def _apart(self, window: int, best: GroupMetric, worst: GroupMetric, of: Sequence[GroupMetric]) -> float:
+    def _apart(self, best: GroupMetric, worst: GroupMetric, of: Sequence[GroupMetric]) -> float:
         pairs = len(list(combinations(of, 2)))
         if self._metric == "accuracy":
             names = self._groups[best.column]
-            right = (self._answers.target == self._answers.predicted) & (self._windows == window)
+            right = self._answers.target == self._answers.predicted
             hits = [(int(right[names == one.group].sum()), one.rows) for one in (best, worst)]
             return min(1.0, pairs * statistics.shares(hits[0], hits[1]))
         error = float(np.hypot(standard_error(best.value), standard_error(worst.value)))

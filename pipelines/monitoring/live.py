@@ -371,7 +371,7 @@ def _log(
     if not _any(connection, _ROWS):
         there = f"it has {listed(told)}" if told else "it is empty"
         raise PipelineError(f"{url(source)}: no answered row of {title} in that period; {there}")
-    notes = [f"rows of others are left out: {listed(told)}"] if told else []
+    notes = [f"rows of others are not monitored: {listed(told)}"] if told else []
     (later,) = _one(connection, f"SELECT count(*) FROM {_ROWS} WHERE {_MICROS} > epoch_us(now()) + 3600000000")
     if later:
         notes.append(f"{later:,} rows are of the future: a clock was wrong")

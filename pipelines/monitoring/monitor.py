@@ -134,14 +134,17 @@ class _Monitor:
             self._window(number, counted[number], before[number], span, known, metrics.get(number))
             for number in numbers
         ]
+        groups = known.groups() if known else []
+        whole = " to ".join(dict.fromkeys((windows[0].name, windows[-1].name)))
+        gaps = list(known.gaps(groups, window=whole, fewest=rules.fewest, gap=self._gap)) if known else []
         suite = self._suite(numbers[-1], windows[-1].name) if asked.suite != NONE else []
 
         def all_checks(alpha: float) -> list[WindowCheck]:
             return [
-                *(check for place, window in zip(numbers, windows, strict=True)
-                  for check in self._checks(place, window, known, alpha)),
+                *(check for window in windows for check in self._checks(window, known, alpha)),
+                *gaps,
                 *suite,
-            ]  # fmt: skip
+            ]
 
         tests = max(sum(check.tested for check in all_checks(rules.rate)), 1)
         judged = checks.judged(all_checks(rules.rate / tests), rules.rate)
@@ -158,14 +161,13 @@ class _Monitor:
             alerts=tuple(checks.persisting(judged, [window.name for window in windows], *rules.persistence)),
             held=known.held if known else {},
             metric=self._metric,
+            groups=tuple(groups),
             challengers=tuple(beside),
             former=former,
             notes=(*self._notes, *self._reference.notes, *(known.notes if known else ()), *_incomplete(windows)),
         )
 
-    def _checks(
-        self, number: int, window: WindowReport, known: KnownOutcomes | None, alpha: float
-    ) -> Iterator[WindowCheck]:
+    def _checks(self, window: WindowReport, known: KnownOutcomes | None, alpha: float) -> Iterator[WindowCheck]:
         rules, moved = self._rules, _moved(window.shifts)
         for column in window.columns.values():
             yield from column_checks.checks(window.name, column, rules, moved=moved.get(column.name), alpha=alpha)
@@ -173,7 +175,6 @@ class _Monitor:
             yield from window.answers.checks(window.name, rules, alpha)
         if window.outcomes is not None and known is not None:
             yield from outcomes.checks(window.name, window.outcomes, known.held, self._version, rules, self._metric)
-            yield from known.gaps(window.name, number, window.groups, fewest=rules.fewest, gap=self._gap)
 
     def _suite(self, number: int, window: str) -> list[WindowCheck]:
         found, note = expectations.checks(
@@ -261,7 +262,6 @@ class _Monitor:
             near=counted.answers.near,
             expected=answers.expected(),
             outcomes=metrics,
-            groups=tuple(known.groups(number)) if known and metrics else (),
             ages=tuple(known.ages(number, counted.rows, end)) if known else (),
             service=self._rows.service(bounded) or {},
         )

@@ -28,6 +28,7 @@ def render(report: MonitorReport, folder: Path) -> str:
         "window": report.windows[-1],
         "source": url(report.source),
         "pictures": _pictures(report, folder),
+        "others": wording.others(report),
         "aged": [window for window in report.windows if window.ages],
         "quiet": [check for check in report.checks if check.verdict in (SMALL, HARMLESS)],
         "waiting": [check for check in report.checks if check.verdict == ALERT and check not in report.alerts],

@@ -1,6 +1,7 @@
 """What the windows of a report are compared with: the training, other rows, or earlier windows of the same data."""
 
 import contextlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
@@ -176,8 +177,7 @@ def _earlier(kind: str, version: MonitoredVersion, rows: LiveRows, period: Perio
     first, last = (numbers[0], numbers[-1]) if numbers else (0, 0)
     past = Period((first - reach) * period.window, (last + 1) * period.window, period.window)
     before = _answerable(version, rows, past)
-    there = before.windows(past)
-    places = {number: _places(kind, number, there, period.window) for number in numbers}
+    places = _places(kind, numbers, before.windows(past), period.window)
     return EarlierWindows(kind, before, past, places)
 
 
@@ -198,18 +198,29 @@ def _reach(kind: str, window: int) -> int:
     return _MONTHS if kind == SAME_MONTH else _SEASONS[kind][1]
 
 
-def _places(kind: str, number: int, there: Sequence[int], window: int) -> list[int]:
-    """The windows that one is compared with, of those that are there."""
+def _places(kind: str, numbers: Sequence[int], there: Sequence[int], window: int) -> dict[int, list[int]]:
+    """The windows that each one is compared with.
+
+    Parameters
+    ----------
+    there : the numbers of all windows that have rows, in order.
+    """
+    alike: dict[int, list[int]] = {}
+    for place in there:
+        alike.setdefault(_season(kind, place, window), []).append(place)
     reach = _reach(kind, window) // window
-    past = [place for place in there if number - reach <= place < number]
-    if kind == PREVIOUS:
-        return past[-1:]
+    # The last one of this season that is early enough; of a month that is one of another year.
+    gap = _ANOTHER_YEAR // window if kind == SAME_MONTH else 1
+    found = {}
+    for number in numbers:
+        same = alike.get(_season(kind, number, window), [])
+        first, last = bisect_left(same, number - reach), bisect_right(same, number - gap)
+        found[number] = same[first:last][-1:] if kind == PREVIOUS else same[first:last]
+    return found
+
+
+def _season(kind: str, number: int, window: int) -> int:
+    """What windows have to have in common: the hour, the hour of the week, or the month that their middle is in."""
     if kind == SAME_MONTH:
-        month, years = _month(number, window), _ANOTHER_YEAR // window
-        return [place for place in past if number - place > years and _month(place, window) == month]
-    return [place for place in past if (number - place) % (_SEASONS[kind][0] // window) == 0]
-
-
-def _month(number: int, window: int) -> int:
-    """The month that the middle of a window is in."""
-    return (moment(number * window) + timedelta(microseconds=window // 2)).month
+        return (moment(number * window) + timedelta(microseconds=window // 2)).month
+    return 0 if kind == PREVIOUS else number % (_SEASONS[kind][0] // window)

@@ -31,7 +31,6 @@ class WindowReport:
     near : the share of rows whose probability is near the decision threshold.
     expected : the expected accuracy; None if it is not known.
     outcomes : the metrics of the rows whose outcome is known; None without any.
-    groups : the metric of each group of the rows whose outcome is known.
     ages : what was known of the window by the age of its outcomes; empty without their times.
     service : of a log: requests, refused and failed ones, latencies in milliseconds.
     """
@@ -49,7 +48,6 @@ class WindowReport:
     near: float | None
     expected: Expected | None
     outcomes: WindowMetrics | None
-    groups: tuple[GroupMetric, ...]
     ages: tuple[AgeMetric, ...]
     service: Mapping[str, float]
 
@@ -75,6 +73,7 @@ class MonitorReport:
     alerts : those checks that alert in enough windows.
     held : the metrics on the held-out rows; empty without outcomes.
     metric : the one that versions are judged by.
+    groups : the metric of each group of the rows whose outcome is known.
     challengers : the versions that answered the same rows of a log.
     former : the champion before, on its own rows; None if the log has none, and without outcomes.
     notes : what a person should know, a sentence each.
@@ -91,6 +90,7 @@ class MonitorReport:
     alerts: tuple[WindowCheck, ...]
     held: Mapping[str, MetricValue]
     metric: str
+    groups: tuple[GroupMetric, ...]
     challengers: tuple[Challenger, ...]
     former: FormerChampion | None
     notes: tuple[str, ...]
@@ -129,6 +129,8 @@ class MonitorReport:
             "false_alarm_rate": self.rules.rate,
             "alerts": [msgspec.to_builtins(check) for check in self.alerts],
             "windows": [self._plain(window) for window in self.windows],
+            "groups": [msgspec.to_builtins(one) for one in self.groups],
+            "gaps": [msgspec.to_builtins(check) for check in self.checks if check.kind == "gap"],
             "challengers": [msgspec.to_builtins(one) for one in self.challengers],
             "former_champion": None if self.former is None else msgspec.to_builtins(self.former),
             "notes": list(self.notes),
@@ -161,7 +163,6 @@ class MonitorReport:
                 "share": window.known,
                 "metrics": msgspec.to_builtins(window.outcomes.metrics),
                 "held_out": msgspec.to_builtins(dict(self.held)),
-                "groups": [msgspec.to_builtins(one) for one in window.groups],
                 "ages": [msgspec.to_builtins(one) for one in window.ages],
             },
             "service": dict(window.service),
@@ -197,20 +198,21 @@ class MonitorReport:
             for name, value in window.outcomes.metrics.items():
                 if value.value is not None:
                     found[f"live/{name}"] = value.value
-            for group in window.groups:
-                if group.value.value is not None:
-                    found[f"group/{self.metric} of {group.column} {group.group}"] = group.value.value
             for age in window.ages:
                 if age.reached and age.value is not None and age.value.value is not None:
                     found[f"within_{age.age}/share"] = age.share
                     found[f"within_{age.age}/{self.metric}"] = age.value.value
         if window is self.windows[-1]:
-            found |= self._of_others()
+            found |= self._of_all()
         return {**found, **{f"service/{name}": value for name, value in window.service.items()}}
 
-    def _of_others(self) -> dict[str, float]:
-        """The numbers of other versions in the log."""
-        found: dict[str, float] = {}
+    def _of_all(self) -> dict[str, float]:
+        """The numbers of all windows together: of groups, and of other versions in the log."""
+        found = {
+            f"group/{self.metric} of {group.column} {group.group}": group.value.value
+            for group in self.groups
+            if group.value.value is not None
+        }
         for one in self.challengers:
             place = f"version_{one.version}"
             values = {"rows": one.rows, "disagree": one.disagree, "distance": one.distance}

@@ -37,7 +37,7 @@ def show(monitored: Monitored, *, as_json: bool) -> None:
     if last.shifts:
         click.echo("\n".join(_shifts(last)) + "\n")
     click.echo("\n".join(_windows(report)) + "\n")
-    for table in (_groups(last), _ages(report)):
+    for table in (_groups(report), _ages(report)):
         if table:
             click.echo("\n".join(table) + "\n")
     others = wording.others(report)
@@ -96,11 +96,11 @@ def _windows(report: MonitorReport) -> list[str]:
     return [escaped(line) for line in aligned(rows)]
 
 
-def _groups(window: WindowReport) -> list[str]:
-    """The metric of each group in the last window."""
-    rows = [("group", "rows", window.name)]
-    rows += [(f"{one.column} {one.group}", f"{one.rows:,}", _interval(one.value)) for one in window.groups]
-    return [escaped(line) for line in aligned(rows)] if window.groups else []
+def _groups(report: MonitorReport) -> list[str]:
+    """The metric of each group."""
+    rows = [("group", "rows", report.metric)]
+    rows += [(f"{one.column} {one.group}", f"{one.rows:,}", _interval(one.value)) for one in report.groups]
+    return [escaped(line) for line in aligned(rows)] if report.groups else []
 
 
 def _ages(report: MonitorReport) -> list[str]:
@@ -124,7 +124,7 @@ def _expected(window: WindowReport) -> str:
 def _outcomes(window: WindowReport, metric: str) -> tuple[str, str]:
     if window.outcomes is None:
         return "–", "0"
-    return _interval(window.outcomes.metrics[metric]), f"{len(window.outcomes.answers):,}"
+    return _interval(window.outcomes.metrics[metric]), f"{len(window.outcomes.answers):,} ({percent(window.known)})"
 
 
 def _interval(value: MetricValue) -> str:

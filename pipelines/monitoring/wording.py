@@ -1,6 +1,6 @@
 """Checks in words, for the terminal and for the page."""
 
-from pipelines.formatting import percent, readable
+from pipelines.formatting import minus, percent, readable
 from pipelines.monitoring.challengers import Challenger, FormerChampion
 from pipelines.monitoring.checks import HARMLESS, SMALL, WindowCheck
 from pipelines.monitoring.known import AgeMetric
@@ -100,13 +100,12 @@ def _challenger(one: Challenger, of: int, rate: float) -> str:
         )
     if (measured := one.outcomes) is None:
         return told
-    # A test for each version.
-    certain = measured.probability <= rate / of
+    certain = measured.probability <= rate / of  # a test for each version
+    difference, low, high = (minus(figure(value)) for value in (measured.difference, measured.low, measured.high))
     return (
         f"{told}. Its {measured.metric} is {figure(measured.other)}, this version's {figure(measured.here)}, on "
-        f"{measured.rows:,} rows with an outcome: {'' if certain else 'no certain difference, '}"
-        f"{figure(measured.difference)} ({figure(measured.low)} to {figure(measured.high)}; by chance "
-        f"{probability(measured.probability)}, {measured.test})"
+        f"{measured.rows:,} rows with an outcome: {'' if certain else 'no certain difference, '}{difference} "
+        f"({low} to {high}; by chance {probability(measured.probability)}, {measured.test})"
     )
 
 
@@ -114,7 +113,5 @@ def _former(one: FormerChampion, metric: str) -> str:
     value = one.metrics[metric]
     ends = "" if value.low is None else f" ({figure(value.low)} to {figure(value.high)})"
     days = " to ".join(dict.fromkeys(f"{moment(at):%Y-%m-%d}" for at in (one.first, one.last)))
-    return (
-        f"The champion before, version {one.version}, had a {metric} of {figure(value.value)}{ends} on {one.rows:,} "
-        f"rows of {days}"
-    )
+    told = f"The champion before, version {one.version}: {metric} {figure(value.value)}{ends}"
+    return f"{told} on {one.rows:,} rows of {days}"

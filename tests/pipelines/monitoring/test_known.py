@@ -91,8 +91,7 @@ def test_labels_are_compared_by_mcnemars_test_and_by_group(classifier: Scorecard
     assert one.outcomes.test == "McNemar"
     assert one.outcomes.probability == pytest.approx(binomtest(gained, gained + lost).pvalue)
 
-    (window,) = found.windows
-    by_group = {group.group: group for group in window.groups}
+    by_group = {group.group: group for group in found.groups}
     assert by_group["south"].value.value == pytest.approx(right[region == "south"].mean())
     assert by_group["south"].rows == (region == "south").sum()
     (gap,) = [check for check in found.alerts if check.kind == "gap"]
@@ -105,7 +104,7 @@ def test_labels_are_compared_by_mcnemars_test_and_by_group(classifier: Scorecard
 
     # Groups that differ by chance alone are no alert; a column of the data cuts numbers into quarters.
     fair = report(tmp_path / "log", **asked, group=("age",))
-    assert len(fair.windows[0].groups) >= 4
+    assert len(fair.groups) >= 4
     assert [check for check in fair.alerts if check.kind == "gap"] == []
 
 
@@ -151,7 +150,7 @@ def test_the_champion_before_is_measured_on_its_own_rows(regression: Scorecard, 
     assert found.former is not None
     assert (found.former.version, found.former.rows) == ("0", 300)
     assert found.former.metrics["rmse"].value == pytest.approx(0.5)
-    assert wording.others(found)[-1].startswith("The champion before, version 0, had a rmse of 0.5")
+    assert wording.others(found)[-1].startswith("The champion before, version 0: rmse 0.5")
 
 
 def test_the_suite_of_the_training_holds_for_live_rows_or_not(regression: Scorecard, tmp_path: Path) -> None:
