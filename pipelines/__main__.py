@@ -227,6 +227,7 @@ def validate(as_json: bool, **given) -> None:
     lifecycle monitor --model churn --data predictions --since 7d --window 1d
     lifecycle monitor --model models:/churn/3 --data today.csv --report report.html
     lifecycle monitor --model churn --data predictions --outcomes churned.csv --on request_id
+    lifecycle monitor --model churn --data predictions --since 7d --window 1d --reference same-weekday
     """
 )
 @option("--model", required=True, help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its "
@@ -253,9 +254,10 @@ def validate(as_json: bool, **given) -> None:
 @policy_option
 @_JSON
 def monitor(as_json: bool, **given) -> int:
-    """Compare what a version meets and answers with its evidence, and raise an alert if a change is certain and large.
+    """Compare what a version meets and answers with its evidence, or with earlier rows.
 
-    Exit code 1 is an alert. The numbers and an HTML report are logged to MLflow.
+    An alert is a change that is certain, and large enough to matter; the exit code is then 1. The numbers and an HTML
+    report are logged to MLflow.
     """
     from pipelines.monitoring import command, terminal
     from pipelines.sources import ReadOptions

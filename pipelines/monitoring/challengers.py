@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.evaluation.metrics import Answers
 from pipelines.monitoring import answers as live_answers
@@ -17,7 +18,7 @@ from pipelines.monitoring.windows import Period
 from registry.evidence.document import MetricValue
 from registry.gates import paired
 from registry.metrics import CodedAnswers
-from serving.prediction_log.schema import SHADOW
+from serving.prediction_log.schema import PREDICTION, SHADOW
 
 #: At most so many versions are compared.
 _MOST = 3
@@ -131,11 +132,15 @@ def _answered_alike(
     count, different = 0, 0
     sums = np.zeros(4)
     for _, batch in pairs.batches(period, [*columns, *(OTHER + name for name in columns)], _ROWS):
-        here, there, _ = _both(version, batch, columns)
-        count += len(here)
         if version.classes:
-            different += int((here.predicted != there.predicted).sum())
+            labels = [batch[name].cast(pa.string()) for name in (PREDICTION, OTHER + PREDICTION)]
+            answered = pc.and_(*map(pc.is_valid, labels))
+            ours, tours = (live_answers.labels_of(column.filter(answered), version.classes) for column in labels)
+            # A label that the version does not know is another one.
+            count, different = count + len(ours), different + int((ours != tours).sum())
         else:
+            here, there, _ = _both(version, batch, columns)
+            count += len(here)
             away, centred = there.predicted - here.predicted, here.predicted - version.answers.predicted.mean()
             sums += [away.sum(), np.abs(away).sum(), centred.sum(), np.dot(centred, centred)]
     if not count:
@@ -218,9 +223,9 @@ def champion_before(
     """
     there = rows.versions(version.name, Period(*span))
     ours = next((one for one in there if one.version == version.version), None)
-    before = [
-        one for one in there if one.champion and one.version != version.version and ours and one.first < ours.first
-    ]
+    if ours is None or not ours.champion:
+        return None
+    before = [one for one in there if one.champion and one.version != version.version and one.first < ours.first]
     if not before:
         return None
     other = max(before, key=lambda one: one.last)

@@ -49,6 +49,13 @@ class RowCounts:
         self.scores = pooled(self.scores, other.scores)
 
 
+def usable_card(version: MonitoredVersion, rows: LiveRows) -> Scorecard | None:
+    """The version's scorecard, if it has one and the data have the columns that it needs."""
+    card = version.card
+    lacking = (item.name for item in version.inputs if not rows.name_of(item.name))
+    return card if card and all(name in card.optional for name in lacking) else None
+
+
 class RowReader:
     """Reads rows as the version does, and counts them.
 

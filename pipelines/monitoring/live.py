@@ -202,7 +202,9 @@ class LiveRows:
             return [LoggedVersion(*row) for row in self.connection.execute(query).fetchall()]
 
     def of_version(self, model: str, version: str) -> "LiveRows":
-        """The answered rows of another version in a log."""
+        """The rows that a version answered in a log, at any time; of another table the same rows."""
+        if not self.is_log:
+            return self
         relation = f"live_version_{int.from_bytes(version.encode())}"
         query = f"SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE} WHERE model = {text(model)} AND status < 400"
         _replace(self.connection, relation, f"{query} AND CAST(version AS VARCHAR) = {text(version)}")
@@ -210,10 +212,12 @@ class LiveRows:
 
     def beside(self, model: str, version: str, columns: Sequence[str], period: Period) -> "LiveRows":
         """The rows that another version answered, too, with its columns as ``other_COLUMN``."""
-        named = "".join(f", {identifier(name)} AS {identifier(OTHER + name)}" for name in columns)
+        named = "".join(f", any_value({identifier(name)}) AS {identifier(OTHER + name)}" for name in columns)
+        # Clients may send one id twice: nobody knows which row is which then.
         theirs = (
-            f"SELECT DISTINCT ON (request_id, row) request_id, row{named} FROM {_SOURCE} WHERE model = {text(model)} "
-            f"AND status < 400 AND CAST(version AS VARCHAR) = {text(version)}{_days(self.dated, period)}"
+            f"SELECT request_id, row{named} FROM {_SOURCE} WHERE model = {text(model)} AND status < 400 "
+            f"AND CAST(version AS VARCHAR) = {text(version)}{_days(self.dated, period)} "
+            "GROUP BY request_id, row HAVING count(*) = 1"
         )
         query = f"SELECT * FROM {self.relation} JOIN ({theirs}) AS theirs USING (request_id, row)"
         _replace(self.connection, _PAIRS, query)

@@ -11,7 +11,7 @@ from pipelines.monitoring.answers import AnswerComparison
 from pipelines.monitoring.challengers import Challenger, FormerChampion
 from pipelines.monitoring.checks import WindowCheck
 from pipelines.monitoring.column_checks import ScoreShift
-from pipelines.monitoring.counting import RowCounts, RowReader
+from pipelines.monitoring.counting import RowCounts, RowReader, usable_card
 from pipelines.monitoring.counts import ColumnComparison
 from pipelines.monitoring.expectations import AUTO, NONE
 from pipelines.monitoring.known import KnownOutcomes, incomplete, join
@@ -105,7 +105,7 @@ class _Monitor:
         self._metric = rules.metric_of(version.document.model.task)
         self._rows, self._reference = rows, reference
         self._notes = list(rows.notes)
-        card = self._card(version.card)
+        card = self._card()
         terms = terms_of(card)
         if terms and request.reference == TRAINING and not version.scores:
             terms = None
@@ -203,7 +203,7 @@ class _Monitor:
         before = challengers.champion_before(version, rows, span, columns, table) if table else None
         return found, before
 
-    def _card(self, card: Scorecard | None) -> Scorecard | None:
+    def _card(self) -> Scorecard | None:
         """The scorecard, if the data have the columns that it needs; notes what they lack."""
         inputs = [item.name for item in self._version.inputs]
         missing = [name for name in inputs if not self._rows.name_of(name)]
@@ -214,10 +214,10 @@ class _Monitor:
             )
         if missing:
             self._notes.append(f"columns that the data lack: {listed(missing)}")
-        if card is None or all(name in card.optional for name in missing):
-            return card
-        self._notes.append("the score cannot be told without them, nor how a column moves it")
-        return None
+        card = usable_card(self._version, self._rows)
+        if self._version.card and not card:
+            self._notes.append("the score cannot be told without them, nor how a column moves it")
+        return card
 
     def _known(self) -> KnownOutcomes:
         """The rows whose outcome is known."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from pipelines.errors import PipelineError
 from pipelines.monitoring import live
-from pipelines.monitoring.counting import RowCounts, RowReader
+from pipelines.monitoring.counting import RowCounts, RowReader, usable_card
 from pipelines.monitoring.live import LiveRows
 from pipelines.monitoring.version import MonitoredVersion
 from pipelines.monitoring.windows import ALL, Period, moment
@@ -145,12 +145,12 @@ def opened(
 def _other(asked: str, version: MonitoredVersion, live_rows: LiveRows, memory: int) -> Iterator[Reference]:
     with contextlib.ExitStack() as stack:
         try:
-            of = None if version.card else version.version
+            of = None if usable_card(version, live_rows) else version.version
             rows = stack.enter_context(live.opened(asked, model=version.name, version=of, period=ALL, memory=memory))
         except PipelineError as error:
             words = ", ".join(WORDS)
             raise PipelineError(f"--reference: expected {words}, a table or a log; {error}") from None
-        found = _answerable(version, rows, ALL)
+        found = _of_any_version(version, rows, ALL) if of is None else rows
         compared = [item.name for item in version.inputs if live_rows.name_of(item.name)]
         if lacking := [name for name in compared if not found.name_of(name)]:
             raise PipelineError(
@@ -160,10 +160,7 @@ def _other(asked: str, version: MonitoredVersion, live_rows: LiveRows, memory: i
         yield OtherRows(found)
 
 
-def _answerable(version: MonitoredVersion, rows: LiveRows, period: Period) -> LiveRows:
-    """The rows of any version where the scorecard answers them; else those of the version alone."""
-    if version.card is None:
-        return rows
+def _of_any_version(version: MonitoredVersion, rows: LiveRows, period: Period) -> LiveRows:
     return rows.of_any_version(
         version.name, period, [name for item in version.inputs if (name := rows.name_of(item.name))]
     )
@@ -176,7 +173,9 @@ def _earlier(kind: str, version: MonitoredVersion, rows: LiveRows, period: Perio
     reach = _reach(kind, period.window) // period.window + 1
     first, last = (numbers[0], numbers[-1]) if numbers else (0, 0)
     past = Period((first - reach) * period.window, (last + 1) * period.window, period.window)
-    before = _answerable(version, rows, past)
+    # Answers of another version are none of this one's, so they have to be the scorecard's.
+    of_one = rows.of_version(version.name, version.version)
+    before = _of_any_version(version, rows, past) if usable_card(version, rows) else of_one
     places = _places(kind, numbers, before.windows(past), period.window)
     return EarlierWindows(kind, before, past, places)
 

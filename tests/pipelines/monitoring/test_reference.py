@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pyarrow.parquet as parquet
 import pytest
 
 from pipelines.errors import PipelineError
@@ -100,3 +101,21 @@ def test_what_is_no_reference_is_refused(regression: Scorecard, tmp_path: Path, 
     Path("other.csv").write_text("x,y\n1,2\n")
     with pytest.raises(PipelineError, match=re.escape(told)):
         report(tmp_path / "log", **asked)
+
+
+def test_answers_of_another_version_are_no_reference_where_the_score_is_not_known(
+    regression: Scorecard, tmp_path: Path
+) -> None:
+    """A log without a column that the scorecard needs: the version's own answers count, at any time."""
+    for day, version in ((0, "1"), (1, "7"), (2, "1"), (9, "1")):
+        table = rows(300, day)
+        answers = regression.predict(table) + (50 if version == "7" else 0)
+        recorded.log(tmp_path, table, regression, name="made", version=version, day=day, answers=answers)
+    for file in tmp_path.rglob("*.parquet"):
+        parquet.write_table(parquet.ParquetFile(file).read().drop_columns("feature_x"), file)
+    found = report(tmp_path, since="2026-11-28", window="1d", reference="previous")
+    assert found.alerts == ()
+    reference = found.windows[0].answers.numbers
+    assert reference is not None
+    assert reference.reference.rows == 300
+    assert "columns that the data lack: 'x'" in found.notes
