@@ -104,7 +104,7 @@ def persisting(checks: Sequence[WindowCheck], windows: Sequence[str], k: int, n:
     places = {name: place for place, name in enumerate(windows)}
     of: dict[tuple[str, str], list[int]] = {}
     for check in alerts:
-        if check.window in places:
+        if check.tested and check.window in places:
             of.setdefault((check.kind, check.subject), []).append(places[check.window])
 
     def persists(check: WindowCheck) -> bool:

@@ -90,7 +90,8 @@ def checks(
         )
     left = len(suite.expectations) - len(wanted)
     told = f" ({left} are not of single rows or of other columns)" if left else ""
-    return found, f"suite {suite.name!r} on {len(frame):,} rows of {window}: {_told(found)}{told}"
+    place = f" of {window}" if period.window else ""
+    return found, f"suite {suite.name!r} on {len(frame):,} rows{place}: {_told(found)}{told}"
 
 
 def _is_of(columns: Sequence[str], frame: pd.DataFrame) -> bool:
