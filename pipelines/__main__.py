@@ -228,6 +228,7 @@ def validate(as_json: bool, **given) -> None:
     lifecycle monitor --model models:/churn/3 --data today.csv --report report.html
     lifecycle monitor --model churn --data predictions --outcomes churned.csv --on request_id
     lifecycle monitor --data predictions --since 7d --window 1d --watch 1h
+    lifecycle monitor --model churn --data predictions --since 7d --window 1d --reference same-weekday
     """
 )
 @option("--model", help="models:/NAME/3, models:/NAME@champion, models:/NAME/Staging, or NAME: its version in "
@@ -240,19 +241,26 @@ def validate(as_json: bool, **given) -> None:
 @option("--since", help="Only rows from then on: 2026-11-30, 2026-11-30T12:00 (UTC), or how long ago: 7d.")
 @option("--until", help="Only rows before then.")
 @option("--window", help="Length of a window: 1h, 1d, 7d. [default: one window]")
+@option("--reference", default="training", help="What windows are compared with: training; previous, the window "
+        "before; same-hour, same-weekday or same-month of the past; or a table or a log.")  # fmt: skip
 @option("--outcomes", help="Table of the truth, known later: a file, a database URL or s3://.")
 @_names("--on", help="Columns that join it: request_id, or those that identify a row.")
 @option("--target", help="Column of the outcomes that holds the truth. [default: the version's target]")
+@option("--outcome-time", help="Column of the outcomes that tells when each came: the metrics by its age.")
+@_names("--group", help="Columns, of the data or the outcomes, to break the metric down by.")
+@option("--suite", default="auto", help="Expectation suite for the last window: a file, the name of a shipped suite, "
+        "or none. [auto: that of the version's training]")  # fmt: skip
 @option("--report", metavar="FILE", help="Write the HTML report to this file, too.")
 @option("--watch", metavar="INTERVAL", help="Go on as a service with a report now and at each interval: 15m, 1h, 1d.")
 @_EXPERIMENT
 @policy_option
 @_JSON
 def monitor(watch: str | None, as_json: bool, **given) -> int:
-    """Compare what a version meets and answers with its evidence, and raise an alert if a change is certain and large.
+    """Compare what a version meets and answers with its evidence, or with earlier rows.
 
-    Exit code 1 is an alert. The numbers and an HTML report are logged to MLflow, the version is tagged with the
-    verdict, and the commands and webhooks of the policy's block `monitor:` are told of alerts.
+    An alert is a change that is certain, and large enough to matter; the exit code is then 1. The numbers and an HTML
+    report are logged to MLflow, the version is tagged with the verdict, and the commands and webhooks of the policy's
+    block `monitor:` are told of alerts.
 
     With --watch, each report is on the version that --model means then, and on the period that --since means then. An
     alert is told when it begins and when it is over. A report that fails is tried again at the next interval. Several

@@ -3,9 +3,19 @@
 import math
 from typing import Any
 
+#: A sum that is so small a part of its terms is zero but for rounding.
+_ROUNDING = 1e-12
 
-def readable(number: float) -> str:
-    """A number to three significant digits: 53.1, 1,240, −0.00213, 1.20e+07."""
+
+def readable(number: float, scale: float = 0.0) -> str:
+    """A number to three significant digits: 53.1, 1,240, −0.00213, 1.20e+07.
+
+    Parameters
+    ----------
+    scale : the size of the terms that the number is a sum of; it is 0 if it is nothing beside them but rounding.
+    """
+    if abs(number) <= _ROUNDING * scale:
+        number = 0.0
     if number == 0 or not math.isfinite(number):
         return minus(f"{abs(number) if number == 0 else number:g}")
     rounded = f"{number:.2e}"

@@ -27,6 +27,11 @@ MEANINGS: Mapping[str, str] = {
     "`psi/COLUMN`, `missing/COLUMN`, `unknown/COLUMN`, `mean/COLUMN`": "What `monitor` found in a window: the PSI "
     "beyond chance, shares of rows, the mean. The time of each value is the end of its window.",
     "`score/mean`, `score/std`, `shift/COLUMN`": "The score in a window, and how far a column moved its mean.",
+    "`group/METRIC of COLUMN GROUP`": "The metric of a group of rows, over all windows.",
+    "`within_7d/share`, `within_7d/rmse`": "The share of a window's rows whose outcome was known within 7 days, and a "
+    "metric on them; so for 1 and 30 days.",
+    "`version_2/disagree`, `version_2/distance`, `version_2/rmse_difference`": "A version that answered the same rows: "
+    "the share of other labels, the mean distance of numbers, and its metric less the monitored version's.",
     "`live/rmse`": "A metric on the rows of a window whose outcome is known.",
     f"`{EXPECTATIONS}`, `{UNMET}`": "How many expectations `validate` evaluated, and how many were not met.",
 }

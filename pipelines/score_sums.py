@@ -65,6 +65,29 @@ class ScoreSums:
         return found
 
 
+def pooled(one: list[ScoreProfile], other: list[ScoreProfile]) -> list[ScoreProfile]:
+    """The scores of two sets of rows together; of one alone if the other has none."""
+    if not one or not other:
+        return one or other
+    return [_pooled(first, second) for first, second in zip(one, other, strict=True)]
+
+
+def _pooled(one: ScoreProfile, other: ScoreProfile) -> ScoreProfile:
+    rows = one.rows + other.rows
+
+    def both(mean: float, std: float, mean_of_other: float, std_of_other: float) -> tuple[float, float]:
+        share = other.rows / rows
+        away = mean_of_other - mean
+        variance = (1 - share) * std**2 + share * std_of_other**2 + share * (1 - share) * away**2
+        return mean + share * away, math.sqrt(variance)
+
+    shares = [
+        InputShare(first.inputs, *both(first.mean, first.std, second.mean, second.std))
+        for first, second in zip(one.shares, other.shares, strict=True)
+    ]
+    return ScoreProfile(one.label, one.scale, rows, *both(one.mean, one.std, other.mean, other.std), shares)
+
+
 def terms_of(card: Scorecard | None) -> Contributions | None:
     """The terms of a scorecard's score; None if there is no scorecard, or its score is no sum of terms."""
     try:

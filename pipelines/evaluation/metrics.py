@@ -1,7 +1,7 @@
 """What is measured of answers: the metrics, their bootstrap intervals, the same by group."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,12 +63,18 @@ def measure(answers: Answers) -> dict[str, float | None]:
     return registry_metrics.measure(answers.coded())
 
 
-def intervals(answers: Answers, *, resamples: int, seed: int) -> dict[str, tuple[float, float] | None]:
+def intervals(
+    answers: Answers, *, resamples: int, seed: int, names: Sequence[str] | None = None
+) -> dict[str, tuple[float, float] | None]:
     """The percentile bootstrap interval of each metric (Efron and Tibshirani 1993, chapter 13).
 
     On more than ``BOOTSTRAP_ROWS`` rows an m-out-of-n bootstrap (Bickel, Gotze and van Zwet 1997): a random sample of
     that many rows is resampled, and the distances from its own metric, shrunk by the root of its share of the rows, are
     those from the metric of all rows. None for a metric that is not defined.
+
+    Parameters
+    ----------
+    names : of the metrics; all by default.
     """
     draw = np.random.default_rng(seed)
     whole = sample = answers.coded()
@@ -80,7 +86,7 @@ def intervals(answers: Answers, *, resamples: int, seed: int) -> dict[str, tuple
         size = min(_CHUNK, resamples - start)
         picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
         weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
-        for name in sample.metrics:
+        for name in names or sample.metrics:
             drawn.setdefault(name, []).append(weighted(name, sample, weights))
     tail = 100 * (1 - LEVEL) / 2
     ends: dict[str, tuple[float, float] | None] = {}
@@ -115,10 +121,10 @@ def by_group(answers: Answers, groups: pd.Series) -> Fairness:
     ----------
     groups : shape (n_rows,): texts, or numbers, which are cut into quarters where they are many.
     """
-    names = _group_names(groups)
+    groups_of_rows = group_names(groups)
     found = []
-    for name in sorted(names.unique()):
-        chosen = answers[(names == name).to_numpy()]
+    for name in sorted(groups_of_rows.unique()):
+        chosen = answers[(groups_of_rows == name).to_numpy()]
         found.append(GroupMetrics(name, len(chosen), measure(chosen)))
     gaps: dict[str, float | None] = {}
     for metric in found[0].metrics if found else ():
@@ -127,7 +133,8 @@ def by_group(answers: Answers, groups: pd.Series) -> Fairness:
     return Fairness(str(groups.name), found, gaps)
 
 
-def _group_names(groups: pd.Series) -> pd.Series:
+def group_names(groups: pd.Series) -> pd.Series:
+    """The group of each row, by name: a text, or the quarter that a number is in; the rare ones are ``other``."""
     if groups.dtype.kind == "f" and groups.nunique() > _BINS * 2:
         groups = pd.qcut(groups, _BINS, duplicates="drop").astype("str")
     elif groups.dtype.kind == "f":

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,11 @@ from pipelines import profile
 from pipelines.evaluation.metrics import Answers
 from pipelines.monitoring import statistics
 from pipelines.monitoring.checks import WindowCheck
-from pipelines.monitoring.column_checks import distribution
-from pipelines.monitoring.counts import CategoryCounts, NumberCounts
-from pipelines.monitoring.reference import Reference
+from pipelines.monitoring.column_checks import distribution, unseen
+from pipelines.monitoring.counts import CategoryCounts, ColumnComparison, NumberCounts
+from pipelines.monitoring.counts import of as counted
 from pipelines.monitoring.statistics import Sample
-from registry.evidence.document import CategoryProfile, NumberProfile
+from pipelines.monitoring.version import MonitoredVersion
 from registry.policy import MonitorRules
 from serving.prediction_log.schema import PREDICTION, PROBABILITY
 from serving.scorecard import Scorecard
@@ -47,25 +48,36 @@ class Expected:
 
 
 class AnswerCounts:
-    """What is counted of the answers in one window, beside those of the held-out rows."""
+    """What is counted of the answers to some rows.
 
-    def __init__(self, reference: Reference) -> None:
-        answers, self._model = reference.answers, reference.document.model
+    Parameters
+    ----------
+    sample : answers, whose quantiles are the bins of numbers.
+    """
+
+    def __init__(self, version: MonitoredVersion, sample: Answers) -> None:
+        self._model = version.document.model
         self.rows = self.refused = 0
         self.numbers: NumberCounts | None = None
         self.classes: CategoryCounts | None = None
-        self._sure = _Sums()
+        self.sure = _Sums()
         self._near = 0
-        numbers = answers.predicted if not answers.classes else self._likely(answers)
+        numbers = self._numbers(sample)
         if numbers is not None:
             known = profile.of(pd.DataFrame({PREDICTION: numbers.astype("float64")}))[PREDICTION]
-            assert isinstance(known, NumberProfile)
-            self.numbers = NumberCounts(Input(PREDICTION, NUMBER), known)
-        if answers.classes:
-            found = pd.Series(answers.predicted).map(str).value_counts()
-            top = {str(label): int(found.get(str(label), 0)) for label in answers.classes}
-            whole = CategoryProfile(len(answers), 0, len(top), top)
-            self.classes = CategoryCounts(Input(PREDICTION, CATEGORY), whole)
+            counts = counted(Input(PREDICTION, NUMBER), known)
+            assert isinstance(counts, NumberCounts)
+            self.numbers = counts
+        if version.classes:
+            labels = tuple(map(str, version.classes))
+            self.classes = CategoryCounts(Input(PREDICTION, CATEGORY), labels, frozenset(labels))
+
+    @classmethod
+    def held_out(cls, version: MonitoredVersion) -> "AnswerCounts":
+        """Those to the held-out rows."""
+        found = cls(version, version.answers)
+        found.add(version.answers, np.ones(len(version.answers), dtype=bool))
+        return found
 
     @property
     def subject(self) -> str:
@@ -81,15 +93,35 @@ class AnswerCounts:
         """
         self.rows += len(answered)
         self.refused += len(answered) - len(answers)
-        numbers = answers.predicted if not answers.classes else self._likely(answers)
+        numbers = self._numbers(answers)
         if self.numbers is not None and numbers is not None:
             self.numbers.add(numbers.astype("float64"), Cleaning())
         if self.classes is not None:
             counts = np.bincount(_places(answers), minlength=len(answers.classes))
             self.classes.add_counts(dict(zip(answers.classes, counts.tolist(), strict=True)))
-            self._sure.add(sureness(answers))
+            self.sure.add(sureness(answers))
         if self._model.positive is not None and numbers is not None:
             self._near += int((np.abs(numbers - self._threshold) <= NEAR).sum())
+
+    def empty(self) -> "AnswerCounts":
+        """The same bins, and nothing counted."""
+        found = copy(self)
+        found.rows = found.refused = found._near = 0
+        found.numbers = None if self.numbers is None else self.numbers.empty()
+        found.classes = None if self.classes is None else self.classes.empty()
+        found.sure = _Sums()
+        return found
+
+    def merge(self, other: "AnswerCounts") -> None:
+        """Add what another one of the same bins has counted."""
+        self.rows += other.rows
+        self.refused += other.refused
+        self._near += other._near
+        self.sure.merge(other.sure)
+        if self.numbers is not None and other.numbers is not None:
+            self.numbers.merge(other.numbers)
+        if self.classes is not None and other.classes is not None:
+            self.classes.merge(other.classes)
 
     @property
     def near(self) -> float | None:
@@ -97,24 +129,62 @@ class AnswerCounts:
         answered = self.rows - self.refused
         return self._near / answered if self._model.positive is not None and answered else None
 
-    def expected(self, reference: Reference) -> Expected | None:
-        """The expected accuracy; None of a regression, and if the probabilities do not hold on the held-out rows."""
-        held = calibrated(reference.answers)
-        if held is None or not self._sure.rows:
-            return None
-        value = self._sure.mean
-        error = 1.96 * math.sqrt(self._sure.error**2 + held.error**2)
-        return Expected(value, max(value - error, 0.0), min(value + error, 1.0), held.mean)
+    @property
+    def _threshold(self) -> float:
+        return 0.5 if self._model.threshold is None else self._model.threshold
 
-    def checks(self, window: str, reference: Reference, rules: MonitorRules, alpha: float) -> Iterator[WindowCheck]:
+    def _numbers(self, answers: Answers) -> np.ndarray | None:
+        """What the distribution is of; None if answers are labels alone, or of more than two classes."""
+        return self._likely(answers) if answers.classes else answers.predicted
+
+    def _likely(self, answers: Answers) -> np.ndarray | None:
+        """The probabilities of the positive class; None if there are more than two classes, or no probabilities."""
+        if answers.probabilities is None or self._model.positive is None or len(answers.classes) != 2:
+            return None
+        found = answers.probabilities[:, answers.classes.index(self._model.positive)]
+        return None if np.isnan(found).all() else found
+
+
+@dataclass(frozen=True)
+class AnswerComparison:
+    """The answers to live rows, beside those to the rows of the reference; both have the same bins."""
+
+    version: MonitoredVersion
+    reference: AnswerCounts
+    live: AnswerCounts
+
+    @property
+    def numbers(self) -> ColumnComparison | None:
+        """The predicted numbers, or the probabilities; None if there are none."""
+        before, now = self.reference.numbers, self.live.numbers
+        return None if before is None or now is None else ColumnComparison(before, now)
+
+    @property
+    def classes(self) -> ColumnComparison | None:
+        """The predicted labels; None of a regression."""
+        before, now = self.reference.classes, self.live.classes
+        return None if before is None or now is None else ColumnComparison(before, now)
+
+    def expected(self) -> Expected | None:
+        """The expected accuracy; None of a regression, and if the probabilities do not hold on the held-out rows."""
+        held, sure, before = calibrated(self.version.answers), self.live.sure, self.reference.sure
+        if held is None or not sure.rows or not before.rows:
+            return None
+        error = 1.96 * math.sqrt(sure.error**2 + held.error**2)
+        return Expected(sure.mean, max(sure.mean - error, 0.0), min(sure.mean + error, 1.0), before.mean)
+
+    def checks(self, window: str, rules: MonitorRules, alpha: float) -> Iterator[WindowCheck]:
         """The checks of the answers in one window."""
-        for counts, subject in ((self.numbers, self.subject), (self.classes, "prediction")):
-            if counts is not None and counts.known >= rules.fewest:
-                yield distribution(window, subject, counts, least=rules.psi, alpha=alpha)
-        expected = self.expected(reference)
+        for column, subject in ((self.numbers, self.live.subject), (self.classes, "prediction")):
+            if column is None or column.live.known < rules.fewest:
+                continue
+            if column.reference.known:
+                yield distribution(window, subject, column, least=rules.psi, alpha=alpha)
+            else:
+                yield unseen(window, subject, column.live.known, rules.psi)
+        expected = self.expected()
         if expected is not None:
-            held = calibrated(reference.answers)
-            assert held is not None
+            sure = self.live.sure
             yield WindowCheck(
                 window=window,
                 kind="expected accuracy",
@@ -123,22 +193,11 @@ class AnswerCounts:
                 live=expected.value,
                 effect=max(expected.reference - expected.value, 0.0),
                 least=rules.metric,
-                probability=statistics.means(held.sample, self._sure.sample),
-                rows=self._sure.rows,
+                probability=statistics.means(self.reference.sure.sample, sure.sample),
+                rows=sure.rows,
                 unit="points",
-                enough=self._sure.rows >= rules.fewest,
+                enough=sure.rows >= rules.fewest,
             )
-
-    @property
-    def _threshold(self) -> float:
-        return 0.5 if self._model.threshold is None else self._model.threshold
-
-    def _likely(self, answers: Answers) -> np.ndarray | None:
-        """The probabilities of the positive class; None if there are more than two classes, or no probabilities."""
-        if answers.probabilities is None or self._model.positive is None or len(answers.classes) != 2:
-            return None
-        found = answers.probabilities[:, answers.classes.index(self._model.positive)]
-        return None if np.isnan(found).all() else found
 
 
 class _Sums:
@@ -154,6 +213,12 @@ class _Sums:
         self._sum += float(known.sum())
         self._squares += float(np.square(known).sum())
         self._variance += float((known * (1 - known)).sum())
+
+    def merge(self, other: "_Sums") -> None:
+        self.rows += other.rows
+        self._sum += other._sum
+        self._squares += other._squares
+        self._variance += other._variance
 
     @property
     def mean(self) -> float:
@@ -198,9 +263,9 @@ def calibrated(answers: Answers) -> _Sums | None:
     return sums if abs(right - sums.mean) <= _CALIBRATED * max(sums.error, 1 / len(answers)) else None
 
 
-def logged(reference: Reference, table: pa.Table) -> tuple[Answers, np.ndarray]:
+def logged(version: MonitoredVersion, table: pa.Table) -> tuple[Answers, np.ndarray]:
     """The answers that a log or a scored table holds, and which rows have one."""
-    classes = reference.classes
+    classes = version.classes
     valid = pc.is_valid(table[PREDICTION])
     if not classes:
         numbers = table[PREDICTION].filter(valid).cast(pa.float64()).to_numpy()
@@ -213,7 +278,7 @@ def logged(reference: Reference, table: pa.Table) -> tuple[Answers, np.ndarray]:
         likely = np.column_stack([held[name].cast(pa.float64()).to_numpy() for name in names])
     else:
         likely = np.full((len(held), len(classes)), np.nan)
-    return Answers(labels, labels, likely, classes, reference.document.model.positive), _array(valid)
+    return Answers(labels, labels, likely, classes, version.document.model.positive), _array(valid)
 
 
 def _array(valid: pa.ChunkedArray) -> np.ndarray:
@@ -233,18 +298,18 @@ def labels_of(column: pa.ChunkedArray, classes: tuple) -> np.ndarray:
     return np.array([*values, None], dtype=object)[codes]
 
 
-def scored(reference: Reference, card: Scorecard, table: pa.Table) -> tuple[Answers, np.ndarray]:
+def scored(version: MonitoredVersion, card: Scorecard, table: pa.Table) -> tuple[Answers, np.ndarray]:
     """The answers of the scorecard to raw rows, and which rows it does not refuse."""
     scores, refusals = card.tables.scores(table)
     taken = np.ones(len(table), dtype=bool)
     taken[refusals.rows()] = False
     scores = np.ascontiguousarray(scores[:, taken])
-    if not reference.classes:
+    if not version.classes:
         numbers = card.tables.predicted(scores)
         return Answers(numbers, numbers), taken
     labels = card.tables.labels(scores)
     if card.has_probabilities:
         likely = card.tables.likelihoods(scores)
     else:
-        likely = np.full((len(labels), len(reference.classes)), np.nan)
-    return Answers(labels, labels, likely, reference.classes, reference.document.model.positive), taken
+        likely = np.full((len(labels), len(version.classes)), np.nan)
+    return Answers(labels, labels, likely, version.classes, version.document.model.positive), taken

@@ -20,12 +20,13 @@ class WindowCheck:
     subject : the column, or ``prediction``.
     reference, live : the two values; None for a whole distribution.
     effect, least : how large the change is, and how large it has to be: a PSI, a difference of shares.
-    probability : of such a change by chance.
+    probability : of such a change by chance; None of a rule that was checked, which has its verdict already.
     rows : how many live rows it is of.
     unit : of the effect: ``PSI``, ``points``, ``share``.
     detectable : the smallest PSI that so few rows could show; None if that was not computed.
     moved, least_moved : how far the column moves the score, and how far it has to, as a share of the score's standard
         deviation in the reference; None if the check does not ask.
+    remark : what else a person should know: the groups of a gap.
     verdict : see this module.
     """
 
@@ -36,15 +37,21 @@ class WindowCheck:
     live: float | None
     effect: float
     least: float
-    probability: float
+    probability: float | None
     rows: int
     unit: str
     detectable: float | None = None
     moved: float | None = None
     least_moved: float | None = None
+    remark: str = ""
     enough: bool = True
     certain: bool = False
     verdict: str = OK
+
+    @property
+    def tested(self) -> bool:
+        """Whether it is a test of its own, and so counts for the rate of false alarms."""
+        return self.enough and self.probability is not None
 
     @property
     def large(self) -> bool:
@@ -64,14 +71,16 @@ def judged(checks: Sequence[WindowCheck], rate: float) -> list[WindowCheck]:
     checks : all of a report.
     rate : the probability that a report has a false alarm at all (by Holm's procedure).
     """
-    tested = [check for check in checks if check.enough]
-    certain = dict(zip(map(id, tested), holm([check.probability for check in tested], rate), strict=True))
+    tested = [(id(check), check.probability) for check in checks if check.tested and check.probability is not None]
+    certain = dict(zip([place for place, _ in tested], holm([chance for _, chance in tested], rate), strict=True))
     return [_judged(check, certain.get(id(check), False)) for check in checks]
 
 
 def _judged(check: WindowCheck, certain: bool) -> WindowCheck:
     if not check.enough:
         return replace(check, verdict=TOO_FEW)
+    if not check.tested:
+        return check
     verdict = OK
     if certain:
         verdict = ALERT if check.large else SMALL if check.effect > 0 else OK
@@ -83,22 +92,26 @@ def _judged(check: WindowCheck, certain: bool) -> WindowCheck:
 def persisting(checks: Sequence[WindowCheck], windows: Sequence[str], k: int, n: int) -> list[WindowCheck]:
     """The alerts of those comparisons that alert in at least ``k`` of ``n`` windows in a row.
 
+    Those of rules count at once, and those of several windows together.
+
     Parameters
     ----------
     windows : the names of all windows with rows, in order.
     """
+    alerts = [check for check in checks if check.verdict == ALERT]
     if k <= 1:
-        return [check for check in checks if check.verdict == ALERT]
+        return alerts
     places = {name: place for place, name in enumerate(windows)}
-    of: dict[tuple[str, str], list[WindowCheck]] = {}
-    for check in checks:
-        if check.verdict == ALERT:
-            of.setdefault((check.kind, check.subject), []).append(check)
-    found = []
-    for alerts in of.values():
-        numbers = [places[check.window] for check in alerts]
-        for check, number in zip(alerts, numbers, strict=True):
-            starts = range(number - n + 1, number + 1)
-            if any(sum(start <= other < start + n for other in numbers) >= k for start in starts):
-                found.append(check)
-    return found
+    of: dict[tuple[str, str], list[int]] = {}
+    for check in alerts:
+        if check.tested and check.window in places:
+            of.setdefault((check.kind, check.subject), []).append(places[check.window])
+
+    def persists(check: WindowCheck) -> bool:
+        if not check.tested or check.window not in places:
+            return True
+        number, others = places[check.window], of[check.kind, check.subject]
+        starts = range(number - n + 1, number + 1)
+        return any(sum(start <= other < start + n for other in others) >= k for start in starts)
+
+    return [check for check in alerts if persists(check)]

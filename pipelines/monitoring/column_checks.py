@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipelines.monitoring import statistics
 from pipelines.monitoring.checks import WindowCheck
-from pipelines.monitoring.counts import CategoryCounts, ColumnCounts
+from pipelines.monitoring.counts import CategoryCounts, ColumnComparison
 from registry.evidence.document import InputShare, ScoreProfile
 from registry.policy import MonitorRules
 
@@ -54,7 +54,7 @@ def _moved(old: InputShare, new: InputShare, std: float) -> float:
 
 
 def checks(
-    window: str, counts: ColumnCounts, rules: MonitorRules, *, moved: float | None, alpha: float
+    window: str, column: ColumnComparison, rules: MonitorRules, *, moved: float | None, alpha: float
 ) -> Iterator[WindowCheck]:
     """The checks of a column in one window.
 
@@ -64,46 +64,44 @@ def checks(
         no sum of terms.
     alpha : the probability at which a single test of the report is certain, for the smallest PSI that can be seen.
     """
-    of = rules.of_column(counts.name)
+    of, live = rules.of_column(column.name), column.live
     if of.ignore:
         return
-    enough = counts.rows >= rules.fewest
-    for kind, before, now in _shares(counts):
-        if not before[1]:
-            continue
-        old, new = before[0] / before[1], now[0] / max(now[1], 1)
+    enough = live.rows >= rules.fewest and column.reference.rows > 0
+    for kind, before, now in _shares(column):
+        old, new = before[0] / max(before[1], 1), now[0] / max(now[1], 1)
         yield WindowCheck(
             window=window,
             kind=kind,
-            subject=counts.name,
+            subject=column.name,
             reference=old,
             live=new,
-            effect=abs(new - old),
+            effect=abs(new - old) if before[1] else 0.0,
             least=of.share,
             probability=statistics.shares(before, now),
             rows=now[1],
             unit="share",
-            enough=enough,
+            enough=enough and before[1] > 0,
         )
-    known = int(counts.live.sum())
-    if counts.reference.sum() and known >= rules.fewest:
-        yield distribution(window, counts.name, counts, least=of.psi, alpha=alpha).with_score(moved, of.score)
-    elif counts.reference.sum():
-        yield _unseen(window, counts.name, known, of.psi)
+    known = int(live.histogram.sum())
+    if column.reference.histogram.sum() and known >= rules.fewest:
+        yield distribution(window, column.name, column, least=of.psi, alpha=alpha).with_score(moved, of.score)
+    elif column.reference.histogram.sum() or not column.reference.rows:
+        yield unseen(window, column.name, known, of.psi)
 
 
-def _shares(counts: ColumnCounts) -> Iterator[tuple[str, tuple[int, int], tuple[int, int]]]:
-    total, missing = counts.profile.count, counts.profile.missing
-    yield "missing", (missing, total), (counts.missing, counts.rows)
-    if counts.unreadable:
-        yield "unreadable", (0, total), (counts.unreadable, counts.rows)
-    if isinstance(counts, CategoryCounts) and counts.unseen is not None:
-        yield "unknown", (0, total - missing), (counts.unseen, counts.known)
+def _shares(column: ColumnComparison) -> Iterator[tuple[str, tuple[int, int], tuple[int, int]]]:
+    before, now = column.reference, column.live
+    yield "missing", (before.missing, before.rows), (now.missing, now.rows)
+    if now.unreadable:
+        yield "unreadable", (before.unreadable, before.rows), (now.unreadable, now.rows)
+    if isinstance(now, CategoryCounts) and isinstance(before, CategoryCounts) and now.unseen is not None:
+        yield "unknown", (before.unseen or 0, before.known), (now.unseen, now.known)
 
 
-def distribution(window: str, subject: str, counts: ColumnCounts, *, least: float, alpha: float) -> WindowCheck:
+def distribution(window: str, subject: str, column: ColumnComparison, *, least: float, alpha: float) -> WindowCheck:
     """The check of a histogram; for the other parameters see :func:`checks`."""
-    before, now, _ = counts.merged()
+    before, now, _ = column.merged()
     bins, reference, live = len(before), int(before.sum()), int(now.sum())
     chance = statistics.psi_by_chance(reference, live, bins)
     return WindowCheck(
@@ -115,14 +113,17 @@ def distribution(window: str, subject: str, counts: ColumnCounts, *, least: floa
         # What two samples of one distribution differ by is no effect.
         effect=max(statistics.psi(before, now) - chance, 0.0),
         least=least,
-        probability=statistics.difference(counts.reference, counts.live, ordered=counts.ordered),
+        probability=statistics.difference(
+            column.reference.histogram, column.live.histogram, ordered=column.live.ordered
+        ),
         rows=live,
         unit="PSI",
         detectable=max(statistics.psi_within_chance(reference, live, max(bins, 2), alpha) - chance, 0.0),
     )
 
 
-def _unseen(window: str, subject: str, rows: int, least: float) -> WindowCheck:
+def unseen(window: str, subject: str, rows: int, least: float) -> WindowCheck:
+    """The check of a histogram of too few rows."""
     return WindowCheck(
         window=window,
         kind="distribution",

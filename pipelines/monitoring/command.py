@@ -69,6 +69,9 @@ def check(
     report: str | None = None,
     outcomes: str | None = None,
     on: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
+    outcome_time: str | None = None,
+    **_: object,
 ) -> None:
     """Refuse options that no report could be made with.
 
@@ -79,7 +82,7 @@ def check(
     """
     period(since, until, window)
     _target(report)
-    together(outcomes, on or ())
+    together(outcomes, on or (), group=group or (), outcome_time=outcome_time)
 
 
 def _target(report: str | None) -> Path | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.formatting import readable
 from pipelines.monitoring.checks import WindowCheck
-from pipelines.monitoring.counts import CategoryCounts, ColumnCounts, NumberCounts
+from pipelines.monitoring.counts import CategoryCounts, ColumnComparison, NumberCounts
 from pipelines.monitoring.report import MonitorReport, WindowReport
 from pipelines.pictures.look import BLUE, DASHED, GREY, PALE, RED, blank, plain, style
 
@@ -21,35 +21,39 @@ MOST, _INPUTS = 24, 8
 
 def alerts(report: MonitorReport) -> list[tuple[WindowCheck, "Figure"]]:
     """A picture for each comparison that alerts, of the last window where it does."""
-    last = {(check.kind, check.subject): check for check in report.alerts}
+    # A rule has failed or not: there is nothing to draw.
+    last = {(check.kind, check.subject): check for check in report.alerts if check.tested}
     windows = {window.name: window for window in report.windows}
     with style():
-        return [(check, _alert(check, windows[check.window], report)) for check in list(last.values())[:MOST]]
+        return [
+            (check, _alert(check, windows.get(check.window, report.windows[-1]), report))
+            for check in list(last.values())[:MOST]
+        ]
 
 
 def _alert(check: WindowCheck, window: WindowReport, report: MonitorReport) -> "Figure":
-    counts = window.columns.get(check.subject)
+    column = window.columns.get(check.subject)
     if check.kind == "distribution":
-        counts = counts or window.answers.numbers
+        column = column or window.answers.numbers
         if check.subject == "prediction" and window.answers.classes is not None:
-            counts = window.answers.classes
-    if check.kind == "distribution" and counts is not None:
+            column = window.answers.classes
+    if check.kind == "distribution" and column is not None:
         shifts = [one for one in window.shifts if check.subject in window.columns]
         figure = blank(10.5 if shifts else 6.4, 3.6)
         if shifts:
             left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-            _shifts(right, window, check.subject, report)
+            _shifts(right, window, check.subject)
         else:
             left = figure.subplots()
-        _histogram(left, counts)
+        _histogram(left, column)
         left.set_title(plain(check.subject))
         return figure
-    return _values(check, report)
+    return _gap(check, report) if check.kind == "gap" else _values(check, report)
 
 
-def _histogram(axes: "Axes", counts: ColumnCounts) -> None:
-    before, now, places = counts.merged()
-    labels = _labels(counts, places)
+def _histogram(axes: "Axes", column: ColumnComparison) -> None:
+    before, now, places = column.merged()
+    labels = _labels(column, places)
     middle = np.arange(len(before))
     axes.bar(middle - 0.2, 100 * before / max(before.sum(), 1), 0.4, color=PALE, edgecolor=GREY, label="reference")
     axes.bar(middle + 0.2, 100 * now / max(now.sum(), 1), 0.4, color=RED, label="live")
@@ -59,7 +63,8 @@ def _histogram(axes: "Axes", counts: ColumnCounts) -> None:
     axes.legend()
 
 
-def _labels(counts: ColumnCounts, places: np.ndarray) -> list[str]:
+def _labels(column: ColumnComparison, places: np.ndarray) -> list[str]:
+    counts = column.live
     if isinstance(counts, CategoryCounts):
         names: dict[int, list[str]] = {}
         for label, place in zip(counts.labels, places.tolist(), strict=True):
@@ -83,7 +88,7 @@ def _between(low: float | None, high: float | None) -> str:
     return readable(low) if np.nextafter(low, np.inf) == high else f"{readable(low)} to {readable(high)}"
 
 
-def _shifts(axes: "Axes", window: WindowReport, subject: str, report: MonitorReport) -> None:
+def _shifts(axes: "Axes", window: WindowReport, subject: str) -> None:
     label = window.shifts[0].label
     shown = [one for one in window.shifts if one.label == label][:_INPUTS]
     mine = [one for one in window.shifts if one.label == label and subject in one.inputs and one not in shown]
@@ -92,9 +97,25 @@ def _shifts(axes: "Axes", window: WindowReport, subject: str, report: MonitorRep
     axes.barh(range(len(shown)), [one.shift for one in shown], color=colours)
     axes.set_yticks(range(len(shown)), [plain(" and ".join(one.inputs), 22) for one in shown])
     axes.axvline(0, color=GREY, linewidth=0.8)
-    scale = report.scores[0].scale if report.scores else "score"
+    scale = window.scores[0].scale if window.scores else "score"
     axes.set_xlabel(f"Change of the mean score ({scale})")
     axes.set_title("Shift of the score")
+
+
+def _gap(check: WindowCheck, report: MonitorReport) -> "Figure":
+    """The metric of each group of a column, with its interval."""
+    mine = [one for one in report.groups if check.subject == f"{report.metric} by {one.column}"]
+    figure = blank(6.4, 1.2 + 0.35 * len(mine))
+    axes = figure.subplots()
+    values = np.array([np.nan if one.value.value is None else one.value.value for one in mine])
+    ends = np.array([[end if end is not None else np.nan for end in (one.value.low, one.value.high)] for one in mine])
+    away = np.maximum(np.abs(ends.T - values), 0.0)
+    axes.errorbar(values, range(len(mine)), xerr=away, fmt="o", color=RED, capsize=3)
+    axes.set_yticks(range(len(mine)), [plain(one.group, 22) for one in mine])
+    axes.set_ylim(-0.6, len(mine) - 0.4)
+    axes.set_xlabel(report.metric)
+    axes.set_title(plain(check.subject))
+    return figure
 
 
 def _values(check: WindowCheck, report: MonitorReport) -> "Figure":

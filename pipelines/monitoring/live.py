@@ -3,8 +3,9 @@
 import contextlib
 import glob
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +18,41 @@ from registry.cli.text import listed
 from registry.redaction import url
 from serving.batch import database
 from serving.batch.quoting import identifier, path_of, text
-from serving.prediction_log.schema import FEATURE, PREDICTION, PROBABILITY
+from serving.prediction_log.schema import CHAMPION, FEATURE, PREDICTION, PROBABILITY, SHADOW
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 #: What every prediction log has.
 _OF_LOGS = frozenset({"request_id", "time", "model", "version", "status"})
-# All rows, those of a log that are of the version, and those that are answered.
-_SOURCE, _LOG, _ROWS = "live_source", "live_log", "live_rows"
-_WINDOW, _MICROS = "live_window", "live_time"
+# All rows; of a log those of the version, those of them that are answered, and those that any version answered.
+_SOURCE, _LOG, _ROWS, _EARLIER = "live_source", "live_log", "live_rows", "live_earlier"
+_WINDOW, _MICROS, _PAIRS = "live_window", "live_time", "live_pairs"
+#: What the columns of another version begin with where it answered the same rows.
+OTHER = "other_"
+#: The time of a row, in microseconds since 1970.
+TIME = _MICROS
 _PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class LoggedVersion:
+    """A version that a log has answers of.
+
+    Parameters
+    ----------
+    rows : in the period; 0 if all are of another time.
+    shadow : whether it answered in the shadow there.
+    champion : whether it was the champion at any time of the log.
+    first, last : the times of its first and last row, in microseconds since 1970.
+    """
+
+    version: str
+    rows: int
+    shadow: bool
+    champion: bool
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -53,25 +78,50 @@ class LiveRows:
     labels: tuple[str, ...]
     timed: bool
     notes: tuple[str, ...]
+    relation: str = _ROWS
 
     def span(self, period: Period) -> tuple[int, int] | None:
         """The first and the last time of the rows of a period, in microseconds since 1970; None without any."""
         with database.speaking(url(self.source)):
-            found = self.connection.execute(
-                f"SELECT min({_MICROS}), max({_MICROS}) FROM {_ROWS}{self._where(period)}"
-            ).fetchone()
-        return None if found is None or found[0] is None else (int(found[0]), int(found[1]))
+            first, last = _one(
+                self.connection,
+                f"SELECT min({_MICROS}), max({_MICROS}) FROM {self.relation}{self._where(period)}",
+            )
+        return None if first is None else (int(first), int(last))
 
-    def batches(self, period: Period, columns: Sequence[str], rows: int) -> Iterator[tuple[int, pa.Table]]:
+    def windows(self, period: Period) -> list[int]:
+        """The numbers of the windows of a period that have rows, in order."""
+        query = (
+            f"SELECT DISTINCT {self._window(period)} AS {_WINDOW} FROM {self.relation}{self._where(period)} ORDER BY 1"
+        )
+        with database.speaking(url(self.source)):
+            return [int(number) for (number,) in self.connection.execute(query).fetchall()]
+
+    def sample(
+        self, period: Period, columns: Sequence[str], rows: int, only: Collection[int] | None = None
+    ) -> pa.Table:
+        """At most so many rows of a period, drawn evenly; for the other parameters see :meth:`batches`."""
+        query = f"SELECT {self._names(columns)} FROM {self.relation}{self._where(period, only)}"
+        with database.speaking(url(self.source)):
+            return self.connection.sql(
+                f"SELECT * FROM ({query}) USING SAMPLE reservoir({int(rows)} ROWS) REPEATABLE (0)"
+            ).to_arrow_table()
+
+    def batches(
+        self, period: Period, columns: Sequence[str], rows: int, only: Collection[int] | None = None
+    ) -> Iterator[tuple[int, pa.Table]]:
         """The rows of a period in parts, each of one window, with the number of the window.
 
         Parameters
         ----------
         columns : names in the relation.
         rows : at most so many at a time.
+        only : the numbers of the windows that are wanted; None for all.
         """
-        names = ", ".join(["", *(f"{self._plain(name)} AS {identifier(name)}" for name in columns)])
-        query = f"SELECT {self._window(period)} AS {_WINDOW}{names} FROM {_ROWS}{self._where(period)}"
+        query = (
+            f"SELECT {self._window(period)} AS {_WINDOW}, {self._names(columns)} "
+            f"FROM {self.relation}{self._where(period, only)}"
+        )
         with database.speaking(url(self.source)):
             for batch in self.connection.sql(query).to_arrow_reader(rows):
                 table = pa.table(batch)
@@ -86,20 +136,19 @@ class LiveRows:
                     yield int(number), table.filter(pa.array(window == number))
 
     def joined(self, period: Period, outcomes: pa.Table, on: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        """The rows of a period that have an outcome, with ``outcome_window`` and the columns of both tables.
+        """The rows of a period that have an outcome: ``outcome_window``, ``TIME``, and the columns of both tables.
 
         Parameters
         ----------
         outcomes : has the columns ``key_0``, ``key_1``, ... of text, and ``outcome``.
         on : the names in the relation of the columns that are the keys.
         """
-        names = ", ".join(["", *(f"{self._plain(name)} AS {identifier(name)}" for name in columns)])
         keys = " AND ".join(f"{self._key(name)} = outcomes.key_{place}" for place, name in enumerate(on))
         self.connection.register("outcomes", outcomes)
         query = (
-            f"SELECT {self._window(period)} AS outcome_window, outcomes.* EXCLUDE "
-            f"({', '.join(f'key_{place}' for place in range(len(on)))}){names} "
-            f"FROM {_ROWS} AS live JOIN outcomes ON {keys}{self._where(period)}"
+            f"SELECT {self._window(period)} AS outcome_window, {_MICROS}, outcomes.* EXCLUDE "
+            f"({', '.join(f'key_{place}' for place in range(len(on)))}), {self._names(columns)} "
+            f"FROM {self.relation} AS live JOIN outcomes ON {keys}{self._where(period)}"
         )
         with database.speaking(url(self.source)):
             return self.connection.sql(query).to_arrow_table()
@@ -115,8 +164,69 @@ class LiveRows:
         )
         names = ("requests", "refused", "failed", "latency_ms_p50", "latency_ms_p99")
         with database.speaking(url(self.source)):
-            found = self.connection.execute(query).fetchone() or ()
+            found = _one(self.connection, query)
         return {name: float(value) for name, value in zip(names, found, strict=False) if value is not None}
+
+    def of_any_version(self, model: str, period: Period, columns: Sequence[str]) -> "LiveRows":
+        """The rows of a log that any version of the model answered in a period; of another table the same rows.
+
+        Rows of the shadow are left out: they are there already. So are those of versions that have no value at all in
+        one of the columns: they did not take it.
+
+        Parameters
+        ----------
+        columns : names in the relation.
+        """
+        if not self.is_log:
+            return self
+        of_model = f"model = {text(model)} AND status < 400 AND role <> {text(SHADOW)}{_days(self.dated, period)}"
+        taken = " AND ".join(["true", *(f"count({identifier(name)}) > 0" for name in columns)])
+        versions = f"SELECT version FROM {_SOURCE} WHERE {of_model} GROUP BY version HAVING {taken}"
+        with database.speaking(url(self.source)):
+            answered = [str(number) for (number,) in self.connection.execute(versions).fetchall()]
+        here = ", ".join(map(text, answered)) or "NULL"
+        query = f"SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE} WHERE {of_model} AND CAST(version AS VARCHAR) IN"
+        _replace(self.connection, _EARLIER, f"{query} ({here})")
+        return replace(self, relation=_EARLIER)
+
+    def versions(self, model: str, period: Period) -> list["LoggedVersion"]:
+        """The versions of a model that a log has answers of, and what they were in a period."""
+        here = self._where(period).removeprefix(" WHERE ") or "true"
+        query = (
+            f"SELECT CAST(version AS VARCHAR), count(*) FILTER ({here}), "
+            f"coalesce(bool_or(role = {text(SHADOW)}) FILTER ({here}), false), bool_or(role = {text(CHAMPION)}), "
+            f"min({_MICROS}), max({_MICROS}) FROM (SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE}) "
+            f"WHERE model = {text(model)} AND status < 400 GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        with database.speaking(url(self.source)):
+            return [LoggedVersion(*row) for row in self.connection.execute(query).fetchall()]
+
+    def of_version(self, model: str, version: str) -> "LiveRows":
+        """The rows that a version answered in a log, at any time; of another table the same rows."""
+        if not self.is_log:
+            return self
+        relation = f"live_version_{int.from_bytes(version.encode())}"
+        query = f"SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE} WHERE model = {text(model)} AND status < 400"
+        _replace(self.connection, relation, f"{query} AND CAST(version AS VARCHAR) = {text(version)}")
+        return replace(self, relation=relation)
+
+    def beside(self, model: str, version: str, columns: Sequence[str], period: Period) -> "LiveRows":
+        """The rows that another version answered, too, with its columns as ``other_COLUMN``."""
+        named = "".join(f", any_value({identifier(name)}) AS {identifier(OTHER + name)}" for name in columns)
+        # Clients may send one id twice: nobody knows which row is which then.
+        theirs = (
+            f"SELECT request_id, row{named} FROM {_SOURCE} WHERE model = {text(model)} AND status < 400 "
+            f"AND CAST(version AS VARCHAR) = {text(version)}{_days(self.dated, period)} "
+            "GROUP BY request_id, row HAVING count(*) = 1"
+        )
+        query = f"SELECT * FROM {self.relation} JOIN ({theirs}) AS theirs USING (request_id, row)"
+        _replace(self.connection, _PAIRS, query)
+        return replace(self, relation=_PAIRS)
+
+    @property
+    def dated(self) -> bool:
+        """Whether a log has folders of days."""
+        return "date" in self._kinds
 
     def name_of(self, column: str) -> str | None:
         """What the relation calls a column of the data; None if it has none of that name."""
@@ -124,10 +234,14 @@ class LiveRows:
             return column
         return self.features.get(column)
 
-    def _where(self, period: Period) -> str:
-        bounds = []
+    def _names(self, columns: Sequence[str]) -> str:
+        """The columns as the scorecard reads them; NULL where none is wanted."""
+        return ", ".join(f"{self._plain(name)} AS {identifier(name)}" for name in columns) or "NULL"
+
+    def _where(self, period: Period, only: Collection[int] | None = None) -> str:
+        bounds = [] if only is None else [f"{self._window(period)} IN ({', '.join(map(str, only)) or 'NULL'})"]
         if self.timed:
-            bounds = [f"{_MICROS} IS NOT NULL"]
+            bounds += [f"{_MICROS} IS NOT NULL"]
             bounds += [] if period.since is None else [f"{_MICROS} >= {period.since}"]
             bounds += [] if period.until is None else [f"{_MICROS} < {period.until}"]
         return f" WHERE {' AND '.join(bounds)}" if bounds else ""
@@ -139,7 +253,7 @@ class LiveRows:
 
     def _plain(self, name: str) -> str:
         """A column as a type that the scorecard reads: a decimal as a double, a moment or a word of a list as text."""
-        kind = self._kinds()[name]
+        kind = self._kinds[name]
         if kind.startswith("DECIMAL") or kind == "HUGEINT":
             return f"CAST({identifier(name)} AS DOUBLE)"
         if kind in ("DOUBLE", "FLOAT", "BOOLEAN", "VARCHAR") or "INT" in kind:
@@ -149,15 +263,16 @@ class LiveRows:
     def _key(self, name: str) -> str:
         """A column as the text that an outcome's key has: a whole number without decimals."""
         column = f"live.{identifier(name)}"
-        if self._kinds()[name] in ("DOUBLE", "FLOAT") or self._kinds()[name].startswith("DECIMAL"):
+        if self._kinds[name] in ("DOUBLE", "FLOAT") or self._kinds[name].startswith("DECIMAL"):
             whole = f"{column} = floor({column}) AND abs({column}) < 9e15"
             return (
                 f"CASE WHEN {whole} THEN CAST(CAST({column} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
             )
         return f"trim(CAST({column} AS VARCHAR))"
 
+    @cached_property
     def _kinds(self) -> dict[str, str]:
-        return database.columns(self.connection, _ROWS)
+        return database.columns(self.connection, self.relation)
 
 
 @contextlib.contextmanager
@@ -165,7 +280,7 @@ def opened(
     data: str,
     *,
     model: str,
-    version: str,
+    version: str | None,
     period: Period,
     memory: int,
     time: str | None = None,
@@ -177,7 +292,7 @@ def opened(
     Parameters
     ----------
     data : the folder of a log, a Parquet file, a folder or a pattern of them, or what ``pipelines.sources.read`` takes.
-    model, version : whose rows are wanted of a log.
+    model, version : whose rows are wanted of a log; no version for those of all.
     memory : of DuckDB, in bytes.
     time : of a table, the column of times.
 
@@ -240,16 +355,16 @@ def _log(
     names: Sequence[str],
     *,
     model: str,
-    version: str,
+    version: str | None,
     time: str | None,
     period: Period,
 ) -> LiveRows:
     if time is not None:
         raise PipelineError("--time goes with a plain table: a prediction log has its own times; leave it out")
-    of_version = f"model = {text(model)} AND CAST(version AS VARCHAR) = {text(version)}"
-    # The folders of a log are days: those outside of the period are not read.
-    days = period.days() if "date" in names else ()
-    here = " AND ".join([of_version, *(f"CAST(date AS VARCHAR) {sign} {text(day)}" for sign, day in days)])
+    of_version, title = f"model = {text(model)}", model
+    if version is not None:
+        of_version, title = f"{of_version} AND CAST(version AS VARCHAR) = {text(version)}", f"{model} version {version}"
+    here = of_version + _days("date" in names, period)
     _replace(connection, _LOG, f"SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE} WHERE {here}")
     _replace(connection, _ROWS, f"SELECT * FROM {_LOG} WHERE status < 400")
     others = connection.execute(
@@ -259,13 +374,11 @@ def _log(
     told = [f"{name} version {number} ({count:,} rows)" for name, number, count in others]
     if not _any(connection, _ROWS):
         there = f"it has {listed(told)}" if told else "it is empty"
-        raise PipelineError(f"{url(source)}: no answered row of {model} version {version} in that period; {there}")
-    notes = [f"rows of others are left out: {listed(told)}"] if told else []
-    later = connection.execute(
-        f"SELECT count(*) FROM {_ROWS} WHERE {_MICROS} > epoch_us(now()) + 3600000000"
-    ).fetchone()
-    if later and later[0]:
-        notes.append(f"{later[0]:,} rows are of the future: a clock was wrong")
+        raise PipelineError(f"{url(source)}: no answered row of {title} in that period; {there}")
+    notes = [f"rows of others are not monitored: {listed(told)}"] if told else []
+    (later,) = _one(connection, f"SELECT count(*) FROM {_ROWS} WHERE {_MICROS} > epoch_us(now()) + 3600000000")
+    if later:
+        notes.append(f"{later:,} rows are of the future: a clock was wrong")
     features = {name.removeprefix(FEATURE): name for name in names if name.startswith(FEATURE)}
     labels = tuple(name.removeprefix(PROBABILITY) for name in names if name.startswith(PROBABILITY))
     return LiveRows(connection, source, True, features, PREDICTION in names, labels, timed=True, notes=tuple(notes))
@@ -277,7 +390,7 @@ def _table(
     names: Sequence[str],
     *,
     model: str,
-    version: str,
+    version: str | None,
     time: str | None,
     period: Period,
 ) -> LiveRows:
@@ -293,8 +406,7 @@ def _table(
         raise PipelineError(f"expected rows, found an empty table: {url(source)}")
     notes = []
     if time is not None:
-        found = connection.execute(f"SELECT count(*), count({_MICROS}) FROM {_ROWS}").fetchone()
-        rows, timed = found or (0, 0)
+        rows, timed = _one(connection, f"SELECT count(*), count({_MICROS}) FROM {_ROWS}")
         if not timed:
             raise PipelineError(f"--time {time}: expected times such as 2026-11-30 or 2026-11-30T12:00:00Z, found none")
         if timed < rows:
@@ -304,9 +416,21 @@ def _table(
     return LiveRows(connection, source, False, features, PREDICTION in names, labels, time is not None, tuple(notes))
 
 
+def _days(dated: bool, period: Period) -> str:
+    """A condition on the folders of a log, which are days: those outside of the period are not read."""
+    days = period.days() if dated else ()
+    return "".join(f" AND CAST(date AS VARCHAR) {sign} {text(day)}" for sign, day in days)
+
+
 def _replace(connection: "DuckDBPyConnection", name: str, query: str) -> None:
     connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
 
 
 def _any(connection: "DuckDBPyConnection", relation: str) -> bool:
-    return connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchone() is not None
+    return bool(connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchall())
+
+
+def _one(connection: "DuckDBPyConnection", query: str) -> tuple:
+    """The only row of an answer; a row alone would leave the connection busy."""
+    (found,) = connection.execute(query).fetchall()
+    return found

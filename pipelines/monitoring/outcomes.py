@@ -1,10 +1,11 @@
 """Outcomes, which come later: joined to the answers, and what they tell of the version's metrics."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,7 +16,7 @@ from pipelines.evaluation.metrics import Answers
 from pipelines.monitoring.answers import labels_of
 from pipelines.monitoring.checks import WindowCheck
 from pipelines.monitoring.live import LiveRows
-from pipelines.monitoring.reference import Reference
+from pipelines.monitoring.version import MonitoredVersion
 from pipelines.monitoring.windows import Period
 from pipelines.sources import FIND, ReadOptions, Table, read
 from registry.cli.text import listed
@@ -34,13 +35,18 @@ class Outcomes:
 
     Parameters
     ----------
-    table : the columns ``key_0``, ``key_1``, ... of text, ``outcome`` as it was read, and ``outcome_row``.
+    table : the columns ``key_0``, ``key_1``, ... of text, ``outcome`` as it was read, and ``outcome_row``; with times
+        ``outcome_time``, in microseconds since 1970; and ``group_0``, ``group_1``, ...
     on : the columns that join it, by name.
+    groups : the columns of groups that it has, by name.
+    timed : whether it tells when an outcome came.
     """
 
     table: pa.Table
     on: tuple[str, ...]
     notes: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,15 @@ class WindowMetrics:
 
 
 def fetch(
-    source: str, on: Sequence[str], target: str, *, logged: bool, query: str | None = None, options: ReadOptions = FIND
+    source: str,
+    on: Sequence[str],
+    target: str,
+    *,
+    logged: bool,
+    time: str | None = None,
+    groups: Sequence[str] = (),
+    query: str | None = None,
+    options: ReadOptions = FIND,
 ) -> Outcomes:
     """Read a table of outcomes.
 
@@ -70,6 +84,8 @@ def fetch(
     on : the columns that join it to the data.
     target : the column that holds the truth.
     logged : whether it is joined to a prediction log.
+    time : the column that tells when an outcome came.
+    groups : columns that are kept if it has them.
 
     Raises
     ------
@@ -79,18 +95,40 @@ def fetch(
     table = read(source, query=query, options=options)
     names = table.columns.column_names
     keys = (*on, _ROW) if logged and tuple(on) == (_REQUEST,) and _ROW in names else tuple(on)
-    if missing := [name for name in (*keys, target) if name not in names]:
+    if missing := [name for name in (*keys, target, *([time] if time else [])) if name not in names]:
         raise PipelineError(f"--outcomes: no column {listed(missing)}; it has {listed(names)}")
     parts = {f"key_{place}": _key(table, name) for place, name in enumerate(keys)}
     parts["outcome"] = columns.text(target, table.columns[target], table.cleaning).values.astype(object).to_numpy()
+    own = tuple(name for name in groups if name in names)
+    for place, name in enumerate(own):
+        parts[f"group_{place}"] = (
+            columns.text(name, table.columns[name], table.cleaning).values.astype(object).to_numpy()
+        )
     frame = pa.table({name: pa.array(values, from_pandas=True) for name, values in parts.items()}).to_pandas()
-    known = frame.dropna()
+    if time:
+        frame["outcome_time"] = _times(table.columns[time], time)
+        # Of repeated outcomes the latest is the last.
+        frame = frame.sort_values("outcome_time", kind="stable", na_position="first")
+    known = frame.dropna(subset=[name for name in frame if str(name).startswith("key_")] + ["outcome"])
     told = [] if len(known) == len(frame) else [f"{len(frame) - len(known):,} outcomes have no value or no key yet"]
     last = known.drop_duplicates([f"key_{place}" for place in range(len(keys))], keep="last")
     if len(last) < len(known):
         told.append(f"{len(known) - len(last):,} outcomes are repeated: the last one counts")
     last = last.assign(outcome_row=np.arange(len(last)))
-    return Outcomes(pa.Table.from_pandas(last, preserve_index=False), keys, tuple(told))
+    return Outcomes(pa.Table.from_pandas(last, preserve_index=False), keys, tuple(told), own, time is not None)
+
+
+def _times(values: pa.ChunkedArray, name: str) -> pd.Series:
+    """Moments as microseconds since 1970, NaN where there is none."""
+    if not pa.types.is_timestamp(values.type):
+        values = values.cast(pa.string())
+    moments = pd.to_datetime(pd.Series(values.to_pandas()), utc=True, errors="coerce", format="ISO8601")
+    if not moments.notna().any():
+        raise PipelineError(
+            f"--outcome-time {name}: expected times such as 2026-11-30 or 2026-11-30T12:00:00Z, found none"
+        )
+    since = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(microseconds=1)
+    return since.reset_index(drop=True)
 
 
 def _key(table: Table, name: str) -> np.ndarray:
@@ -103,12 +141,15 @@ def _key(table: Table, name: str) -> np.ndarray:
     return typed.values.astype(object).to_numpy()
 
 
-def joined(live: LiveRows, period: Period, outcomes: Outcomes, names: Sequence[str]) -> tuple[pa.Table, list[str]]:
+def joined(
+    live: LiveRows, period: Period, outcomes: Outcomes, names: Sequence[str], *, needed: bool = True
+) -> tuple[pa.Table, list[str]]:
     """The answered rows that have an outcome, and what is to be told of the others.
 
     Parameters
     ----------
     names : the columns of the relation that are wanted beside.
+    needed : whether it is an error that there is none.
 
     Raises
     ------
@@ -133,7 +174,7 @@ def joined(live: LiveRows, period: Period, outcomes: Outcomes, names: Sequence[s
         notes.append(
             f"{len(outcomes.table) - matched:,} of {len(outcomes.table):,} outcomes are of no row of the period"
         )
-    if not len(found):
+    if needed and not len(found):
         raise PipelineError(
             f"--outcomes: no outcome is of a row of the data, joined on {listed(outcomes.on)}; check --on"
         )
@@ -170,11 +211,17 @@ def measured(window: int, answers: Answers) -> WindowMetrics:
     return WindowMetrics(window, answers, values, promised, observed)
 
 
+def measured_by(answers: Answers, metric: str) -> MetricValue:
+    """One metric of some rows with its interval."""
+    ends = metrics.intervals(answers, resamples=_RESAMPLES, seed=_SEED, names=[metric]).get(metric)
+    return MetricValue(metrics.measure(answers)[metric], *(ends or ()))
+
+
 def checks(
     window: str,
     live: WindowMetrics,
-    held: dict[str, MetricValue],
-    reference: Reference,
+    held: Mapping[str, MetricValue],
+    version: MonitoredVersion,
     rules: MonitorRules,
     metric: str,
 ) -> Iterator[WindowCheck]:
@@ -198,7 +245,7 @@ def checks(
             live=now.value,
             effect=max(worse / scale, 0.0),
             least=rules.metric,
-            probability=_above(worse, math.hypot(_error(before), _error(now))),
+            probability=above(worse, math.hypot(standard_error(before), standard_error(now))),
             rows=len(live.answers),
             unit="share" if is_error(metric) else "points",
             enough=enough,
@@ -211,24 +258,24 @@ def checks(
         yield WindowCheck(
             window=window,
             kind="calibration",
-            subject=f"probability of {reference.document.model.called(reference.document.model.positive)}",
+            subject=f"probability of {version.document.model.called(version.document.model.positive)}",
             reference=live.promised,
             live=live.observed,
             effect=gap,
             least=rules.metric,
-            probability=min(1.0, 2 * _above(gap, spread)),
+            probability=min(1.0, 2 * above(gap, spread)),
             rows=len(live.answers),
             unit="points",
             enough=enough,
         )
 
 
-def _error(value: MetricValue) -> float:
+def standard_error(value: MetricValue) -> float:
     """The standard error of a metric, from its 95 % interval."""
     return 0.0 if value.low is None or value.high is None else (value.high - value.low) / (2 * 1.96)
 
 
-def _above(difference: float, error: float) -> float:
+def above(difference: float, error: float) -> float:
     """The probability of such a difference, or a larger one, if there is none."""
     from scipy.stats import norm
 

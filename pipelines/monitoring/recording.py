@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import experiments, runs
+from pipelines.monitoring.reference import Reference
 from pipelines.monitoring.report import MonitorReport
 from registry.client import speaking
 from registry.redaction import inside, url
@@ -45,7 +46,7 @@ def record(
 ) -> Recorded:
     """Log a report.
 
-    Reports with windows of one length on one version are one run, whose charts go on.
+    Reports with windows of one length and one reference on one version are one run, whose charts go on.
 
     Raises
     ------
@@ -53,7 +54,9 @@ def record(
         if the tracking server refuses.
     """
     title = f"{report.model} version {report.version}"
-    tags = {MODEL_TAG: title, WINDOW_TAG: window or "all"}
+    # Numbers of another reference are others.
+    against = "" if report.reference == Reference.title else f", compared with {report.reference}"
+    tags = {MODEL_TAG: title, WINDOW_TAG: f"{window or 'all'}{against}".replace("'", "")}
     resumed = _earlier(client, tags, report.model, experiment) if window else None
     with (
         runs.folder() as folder,

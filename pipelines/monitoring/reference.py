@@ -1,124 +1,225 @@
-"""What a version's evidence says its rows and answers were like: the reference of a report."""
+"""What the windows of a report are compared with: the training, other rows, or earlier windows of the same data."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
-import pyarrow as pa
-from msgspec import UNSET
+import contextlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 from pipelines.errors import PipelineError
-from pipelines.evaluation.metrics import Answers
-from registry import stages
-from registry.evidence import Evidence
-from registry.evidence.document import ScoreProfile
-from registry.evidence.fetch import fetch_evidence
-from serving import models
-from serving.models import ResolvedModel
-from serving.scorecard import Scorecard
-from serving.scorecard.inputs import Cleaning, Input
+from pipelines.monitoring import live
+from pipelines.monitoring.counting import RowCounts, RowReader, usable_card
+from pipelines.monitoring.live import LiveRows
+from pipelines.monitoring.version import MonitoredVersion
+from pipelines.monitoring.windows import ALL, Period, moment
+from registry.cli.text import listed
+from registry.redaction import url
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+TRAINING, PREVIOUS = "training", "previous"
+SAME_HOUR, SAME_WEEKDAY, SAME_MONTH = "same-hour", "same-weekday", "same-month"
+
+_HOUR = 3600 * 1_000_000
+_DAY = 24 * _HOUR
+#: After how long a season returns, and how far back its windows count.
+_SEASONS = {SAME_HOUR: (_DAY, 28 * _DAY), SAME_WEEKDAY: (7 * _DAY, 56 * _DAY)}
+# The same month of at most five years; rows of this year's are none.
+_MONTHS, _ANOTHER_YEAR = 1830 * _DAY, 183 * _DAY
+#: At most so many windows lie between a window and the one before that has rows.
+_GAP = 28
+#: The words of ``--reference``; all else is a table or a log.
+WORDS = (TRAINING, PREVIOUS, SAME_HOUR, SAME_WEEKDAY, SAME_MONTH)
 
 
-@dataclass(frozen=True)
 class Reference:
-    """A version, and the evidence that live rows are compared with.
+    """What windows are compared with.
 
-    Parameters
+    Attributes
     ----------
-    inputs : its raw columns, of which the profile tells.
-    answers : those on the held-out rows.
-    card : its scorecard; None if it has none.
+    title : what messages call it.
+    notes : what a person should know, a sentence each.
     """
 
-    model: ResolvedModel
-    name: str
-    version: str
-    document: Evidence
-    inputs: tuple[Input, ...]
-    answers: Answers
-    card: Scorecard | None
+    title = "the training"
 
-    @property
-    def cleaning(self) -> Cleaning:
-        """How text is read."""
-        return self.card.cleaning if self.card else Cleaning()
+    def __init__(self) -> None:
+        self.notes: list[str] = []
 
-    @property
-    def classes(self) -> tuple:
-        """The labels in order; empty for a regression."""
-        return self.answers.classes
+    def choose_bins(self, reader: RowReader) -> None:
+        """Let the bins of the reader suit the rows of the reference; those of the training do."""
 
-    @property
-    def scores(self) -> list[ScoreProfile]:
-        """The scores of the training rows; empty where the evidence has none."""
-        found = self.document.model.scores
-        return [] if found is UNSET else list(found)
-
-    @property
-    def used(self) -> frozenset[str]:
-        """The columns that the score depends on."""
-        return frozenset(name for score in self.scores for share in score.shares for name in share.inputs)
+    def counts(self, reader: RowReader, numbers: Sequence[int]) -> Mapping[int, RowCounts]:
+        """What each window is compared with, by the window's number; of none where there is nothing."""
+        whole = reader.training()
+        return dict.fromkeys(numbers, whole)
 
 
-def fetch(client: "MlflowClient", uri: str) -> Reference:
-    """The version that a URI means now, with its evidence.
+class OtherRows(Reference):
+    """The rows of another table or log.
 
     Parameters
     ----------
-    uri : of a registered version; or ``NAME``, for its version in Production, or its newest if there is none.
+    rows : of any version of the model; the scorecard answers them.
+    """
+
+    def __init__(self, rows: LiveRows) -> None:
+        super().__init__()
+        self._rows = rows
+        self.title = url(rows.source)
+
+    def choose_bins(self, reader: RowReader) -> None:
+        """By a sample of the rows."""
+        reader.choose_bins(self._rows, ALL)
+
+    def counts(self, reader: RowReader, numbers: Sequence[int]) -> Mapping[int, RowCounts]:
+        """All rows, for each window."""
+        whole = reader.count(self._rows, ALL, score=True).get(0, reader.empty())
+        self.notes.append(f"compared with {whole.rows:,} rows of {self.title}")
+        return dict.fromkeys(numbers, whole)
+
+
+class EarlierWindows(Reference):
+    """Earlier windows of the same data, whichever version answered them: the scorecard answers them anew.
+
+    Parameters
+    ----------
+    rows : of any version of the model.
+    period : from the first window that may count.
+    places : the windows that each window is compared with, by their numbers.
+    """
+
+    def __init__(self, kind: str, rows: LiveRows, period: Period, places: Mapping[int, Sequence[int]]) -> None:
+        super().__init__()
+        self._rows, self._period, self._places = rows, period, places
+        self._wanted = sorted({number for found in places.values() for number in found})
+        self.title = {
+            PREVIOUS: "the window before",
+            SAME_HOUR: "the same hour of the 28 days before",
+            SAME_WEEKDAY: "the same weekday of the 8 weeks before",
+            SAME_MONTH: "the same month of earlier years",
+        }[kind]
+
+    def choose_bins(self, reader: RowReader) -> None:
+        """By a sample of all windows that count for any window."""
+        if self._wanted:
+            reader.choose_bins(self._rows, self._period, self._wanted)
+
+    def counts(self, reader: RowReader, numbers: Sequence[int]) -> Mapping[int, RowCounts]:
+        """The windows of the past that belong to each window, together."""
+        found = reader.count(self._rows, self._period, self._wanted, score=True) if self._wanted else {}
+        whole = {}
+        for number in numbers:
+            whole[number] = reader.empty()
+            for place in self._places.get(number, ()):
+                if place in found:
+                    whole[number].merge(found[place])
+        if lacking := sum(not one.rows for one in whole.values()):
+            self.notes.append(f"{lacking} of {len(numbers)} windows have nothing to be compared with: {self.title}")
+        return whole
+
+
+@contextlib.contextmanager
+def opened(
+    asked: str, version: MonitoredVersion, rows: LiveRows, period: Period, *, memory: int
+) -> Iterator[Reference]:
+    """The reference that ``--reference`` asks for, while the block runs.
+
+    Parameters
+    ----------
+    asked : one of ``WORDS``, or a table or a log as ``live.opened`` takes it.
+    rows, period : those of the report.
 
     Raises
     ------
     PipelineError, ServingError
-        if the URI names no registered version.
-    RegistryError
-        if the registry refuses, or the version has no evidence.
+        if there is nothing to read, or the windows have no such past.
     """
-    if ":" not in uri and "/" not in uri:
-        champion = None if "@" in uri else stages.champion(client, uri)
-        uri = f"models:/{uri}" if "@" in uri else f"models:/{uri}/{champion.version if champion else stages.LATEST}"
-    model = models.find(uri, client)
-    if model.name is None or model.version is None:
-        raise PipelineError(
-            f"--model {uri} is no registered version; give NAME, models:/NAME/VERSION, models:/NAME@ALIAS or "
-            "models:/NAME/STAGE"
-        )
-    found = fetch_evidence(client, stages.model_version(client, model.name, model.version))
-    document = found.document
-    inputs = tuple(
-        Input(column.name, column.type, column.integer, column.null, column.decimal, column.thousands)
-        for column in document.schema.inputs
-        if column.name in document.profile
-    )
-    return Reference(
-        model=model,
-        name=model.name,
-        version=model.version,
-        document=document,
-        inputs=inputs,
-        answers=answers_of(document, found.holdout),
-        card=model.scorecard,
+    if asked == TRAINING:
+        yield Reference()
+    elif asked in WORDS:
+        yield _earlier(asked, version, rows, period)
+    else:
+        with _other(asked, version, rows, memory) as other:
+            yield other
+
+
+@contextlib.contextmanager
+def _other(asked: str, version: MonitoredVersion, live_rows: LiveRows, memory: int) -> Iterator[Reference]:
+    with contextlib.ExitStack() as stack:
+        try:
+            of = None if usable_card(version, live_rows) else version.version
+            rows = stack.enter_context(live.opened(asked, model=version.name, version=of, period=ALL, memory=memory))
+        except PipelineError as error:
+            words = ", ".join(WORDS)
+            raise PipelineError(f"--reference: expected {words}, a table or a log; {error}") from None
+        found = _of_any_version(version, rows, ALL) if of is None else rows
+        compared = [item.name for item in version.inputs if live_rows.name_of(item.name)]
+        if lacking := [name for name in compared if not found.name_of(name)]:
+            raise PipelineError(
+                f"--reference {url(asked)}: no column {listed(lacking)}, which the data have; it has "
+                f"{listed(found.features)}"
+            )
+        yield OtherRows(found)
+
+
+def _of_any_version(version: MonitoredVersion, rows: LiveRows, period: Period) -> LiveRows:
+    return rows.of_any_version(
+        version.name, period, [name for item in version.inputs if (name := rows.name_of(item.name))]
     )
 
 
-def answers_of(document: Evidence, table: pa.Table) -> Answers:
-    """A table with ``target``, ``prediction`` and probabilities as answers.
+def _earlier(kind: str, version: MonitoredVersion, rows: LiveRows, period: Period) -> Reference:
+    _check(kind, period)
+    assert period.window is not None
+    numbers = rows.windows(period)
+    reach = _reach(kind, period.window) // period.window + 1
+    first, last = (numbers[0], numbers[-1]) if numbers else (0, 0)
+    past = Period((first - reach) * period.window, (last + 1) * period.window, period.window)
+    # Answers of another version are none of this one's, so they have to be the scorecard's.
+    of_one = rows.of_version(version.name, version.version)
+    before = _of_any_version(version, rows, past) if usable_card(version, rows) else of_one
+    places = _places(kind, numbers, before.windows(past), period.window)
+    return EarlierWindows(kind, before, past, places)
+
+
+def _check(kind: str, period: Period) -> None:
+    """Refuse windows that have no such past."""
+    if period.window is None:
+        raise PipelineError(f"--reference {kind} goes with --window: a window is compared with earlier ones")
+    most, word = {SAME_HOUR: (_HOUR, "an hour"), SAME_WEEKDAY: (_DAY, "a day")}.get(kind, (31 * _DAY, "31 days"))
+    if kind != PREVIOUS and (period.window > most or (kind in _SEASONS and most % period.window)):
+        whole = " that it is a multiple of" if kind in _SEASONS else ""
+        raise PipelineError(f"--reference {kind} takes a --window of at most {word}{whole}")
+
+
+def _reach(kind: str, window: int) -> int:
+    """How long before a window an earlier one may be."""
+    if kind == PREVIOUS:
+        return _GAP * window
+    return _MONTHS if kind == SAME_MONTH else _SEASONS[kind][1]
+
+
+def _places(kind: str, numbers: Sequence[int], there: Sequence[int], window: int) -> dict[int, list[int]]:
+    """The windows that each one is compared with.
 
     Parameters
     ----------
-    table : as ``holdout.parquet``.
+    there : the numbers of all windows that have rows, in order.
     """
-    classes = tuple(document.model.classes or ())
-    if not classes:
-        return Answers(_numbers(table["target"]), _numbers(table["prediction"]))
-    kind = object if isinstance(classes[0], str) else None
-    probabilities = np.column_stack([_numbers(table[f"probability_{label}"]) for label in classes])
-    target, predicted = (np.array(table[name].to_pylist(), dtype=kind) for name in ("target", "prediction"))
-    return Answers(target, predicted, probabilities, classes, document.model.positive)
+    alike: dict[int, list[int]] = {}
+    for place in there:
+        alike.setdefault(_season(kind, place, window), []).append(place)
+    reach = _reach(kind, window) // window
+    # The last one of this season that is early enough; of a month that is one of another year.
+    gap = _ANOTHER_YEAR // window if kind == SAME_MONTH else 1
+    found = {}
+    for number in numbers:
+        same = alike.get(_season(kind, number, window), [])
+        first, last = bisect_left(same, number - reach), bisect_right(same, number - gap)
+        found[number] = same[first:last][-1:] if kind == PREVIOUS else same[first:last]
+    return found
 
 
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    return column.cast(pa.float64()).to_numpy()
+def _season(kind: str, number: int, window: int) -> int:
+    """What windows have to have in common: the hour, the hour of the week, or the month that their middle is in."""
+    if kind == SAME_MONTH:
+        return (moment(number * window) + timedelta(microseconds=window // 2)).month
+    return 0 if kind == PREVIOUS else number % (_SEASONS[kind][0] // window)

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
-from pipelines.monitoring.answers import AnswerCounts, Expected
+from pipelines.monitoring.answers import AnswerComparison, Expected
+from pipelines.monitoring.challengers import Challenger, FormerChampion
 from pipelines.monitoring.checks import ALERT, HARMLESS, SMALL, TOO_FEW, WindowCheck
 from pipelines.monitoring.column_checks import ScoreShift
-from pipelines.monitoring.counts import ColumnCounts, NumberCounts
+from pipelines.monitoring.counts import ColumnComparison, NumberCounts
+from pipelines.monitoring.known import AgeMetric, GroupMetric
 from pipelines.monitoring.outcomes import WindowMetrics
 from pipelines.monitoring.windows import moment
 from registry.evidence.document import MetricValue, ScoreProfile
@@ -24,11 +26,12 @@ class WindowReport:
     ----------
     start, end : in microseconds since 1970; None without times.
     refused : how many rows have no answer.
-    scores : of the live rows; empty if the score is no sum of terms.
+    scores, before : of the live rows, and of those of the reference; empty if the score is no sum of terms.
     shifts : how far each input moved the score, the strongest first.
     near : the share of rows whose probability is near the decision threshold.
     expected : the expected accuracy; None if it is not known.
     outcomes : the metrics of the rows whose outcome is known; None without any.
+    ages : what was known of the window by the age of its outcomes; empty without their times.
     service : of a log: requests, refused and failed ones, latencies in milliseconds.
     """
 
@@ -37,14 +40,26 @@ class WindowReport:
     end: int | None
     rows: int
     refused: int
-    columns: Mapping[str, ColumnCounts]
+    columns: Mapping[str, ColumnComparison]
     scores: list[ScoreProfile]
+    before: list[ScoreProfile]
     shifts: tuple[ScoreShift, ...]
-    answers: AnswerCounts
+    answers: AnswerComparison
     near: float | None
     expected: Expected | None
     outcomes: WindowMetrics | None
+    ages: tuple[AgeMetric, ...]
     service: Mapping[str, float]
+
+    @property
+    def known(self) -> float:
+        """The share of the rows whose outcome is known."""
+        return len(self.outcomes.answers) / self.rows if self.outcomes else 0.0
+
+    @property
+    def scale(self) -> float:
+        """The size of the scores, beside which a share of one is zero but for rounding."""
+        return max((abs(one.mean) + one.std for one in (*self.scores, *self.before)), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -53,11 +68,14 @@ class MonitorReport:
 
     Parameters
     ----------
-    scores : those of the reference.
+    reference : what windows are compared with, in words.
     checks : all, with their verdicts.
     alerts : those checks that alert in enough windows.
     held : the metrics on the held-out rows; empty without outcomes.
     metric : the one that versions are judged by.
+    groups : the metric of each group of the rows whose outcome is known.
+    challengers : the versions that answered the same rows of a log.
+    former : the champion before, on its own rows; None if the log has none, and without outcomes.
     notes : what a person should know, a sentence each.
     """
 
@@ -65,13 +83,16 @@ class MonitorReport:
     version: str
     task: str
     source: str
+    reference: str
     rules: MonitorRules
-    scores: list[ScoreProfile]
     windows: tuple[WindowReport, ...]
     checks: tuple[WindowCheck, ...]
     alerts: tuple[WindowCheck, ...]
     held: Mapping[str, MetricValue]
     metric: str
+    groups: tuple[GroupMetric, ...]
+    challengers: tuple[Challenger, ...]
+    former: FormerChampion | None
     notes: tuple[str, ...]
 
     @property
@@ -107,11 +128,16 @@ class MonitorReport:
             "model": self.model,
             "version": self.version,
             "source": self.source,
+            "reference": self.reference,
             "rows": self.rows,
             "verdict": self.verdict,
             "false_alarm_rate": self.rules.rate,
             "alerts": [msgspec.to_builtins(check) for check in self.alerts],
             "windows": [self._plain(window) for window in self.windows],
+            "groups": [msgspec.to_builtins(one) for one in self.groups],
+            "gaps": [msgspec.to_builtins(check) for check in self.checks if check.kind == "gap"],
+            "challengers": [msgspec.to_builtins(one) for one in self.challengers],
+            "former_champion": None if self.former is None else msgspec.to_builtins(self.former),
             "notes": list(self.notes),
         }
 
@@ -126,7 +152,7 @@ class MonitorReport:
             "scores": [
                 {"label": None if one.label is None else str(one.label), "scale": one.scale, "mean": one.mean,
                  "std": one.std, "reference_mean": old.mean, "reference_std": old.std}
-                for one, old in zip(window.scores, self.scores, strict=False)
+                for one, old in zip(window.scores, window.before, strict=False)
             ],
             "shifts": [
                 {"label": one.label, "inputs": list(one.inputs), "reference": one.reference, "live": one.live,
@@ -139,8 +165,10 @@ class MonitorReport:
             if window.outcomes is None
             else {
                 "rows": len(window.outcomes.answers),
+                "share": window.known,
                 "metrics": msgspec.to_builtins(window.outcomes.metrics),
                 "held_out": msgspec.to_builtins(dict(self.held)),
+                "ages": [msgspec.to_builtins(one) for one in window.ages],
             },
             "service": dict(window.service),
         }  # fmt: skip
@@ -157,9 +185,9 @@ class MonitorReport:
                 found[f"psi/{check.subject}"] = check.effect
             elif check.live is not None and check.kind in ("missing", "unknown", "unreadable"):
                 found[f"{check.kind}/{check.subject}"] = check.live
-        for name, counts in window.columns.items():
-            if isinstance(counts, NumberCounts) and counts.mean is not None:
-                found[f"mean/{name}"] = counts.mean
+        for name, column in window.columns.items():
+            if isinstance(column.live, NumberCounts) and column.live.mean is not None:
+                found[f"mean/{name}"] = column.live.mean
         for score in window.scores:
             found[_of("score/mean", score.label)] = score.mean
             found[_of("score/std", score.label)] = score.std
@@ -171,11 +199,32 @@ class MonitorReport:
             found["expected_accuracy"] = window.expected.value
             found["expected_accuracy_low"], found["expected_accuracy_high"] = window.expected.low, window.expected.high
         if window.outcomes is not None:
-            found["outcomes"] = len(window.outcomes.answers)
+            found["outcomes"], found["outcomes_share"] = len(window.outcomes.answers), window.known
             for name, value in window.outcomes.metrics.items():
                 if value.value is not None:
                     found[f"live/{name}"] = value.value
+            for age in window.ages:
+                if age.reached and age.value is not None and age.value.value is not None:
+                    found[f"within_{age.age}/share"] = age.share
+                    found[f"within_{age.age}/{self.metric}"] = age.value.value
+        if window is self.windows[-1]:
+            found |= self._of_all()
         return {**found, **{f"service/{name}": value for name, value in window.service.items()}}
+
+    def _of_all(self) -> dict[str, float]:
+        """The numbers of all windows together: of groups, and of other versions in the log."""
+        found = {
+            f"group/{self.metric} of {group.column} {group.group}": group.value.value
+            for group in self.groups
+            if group.value.value is not None
+        }
+        for one in self.challengers:
+            place = f"version_{one.version}"
+            values = {"rows": one.rows, "disagree": one.disagree, "distance": one.distance}
+            if one.outcomes is not None:
+                values |= {f"{self.metric}_difference": one.outcomes.difference, "by_chance": one.outcomes.probability}
+            found |= {f"{place}/{name}": value for name, value in values.items() if value is not None}
+        return found
 
 
 def _of(name: str, label: object) -> str:

@@ -42,7 +42,7 @@ class MonitorService:
     def __init__(self, ledger: Ledger, every: str, *, show: Callable[[Monitored], None], asked: Mapping[str, Any]):
         self._every, self._show, self._asked = windows.seconds("--watch", every), show, dict(asked)
         self._model, self._title = asked["model"], every
-        command.check(**{name: asked.get(name) for name in ("since", "until", "window", "report", "outcomes", "on")})
+        command.check(**asked)
         if self._model is None and asked.get("report"):
             raise PipelineError("--report FILE is of one model: name it by --model, or leave --report out")
         # Where the page is written, and by which policy is judged, does not say what is watched.

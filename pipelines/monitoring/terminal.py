@@ -28,7 +28,9 @@ def show(made: Monitored, *, as_json: bool) -> None:
         click.echo(json.dumps(_json(made), indent=1))
         return
     click.echo()
-    click.echo(escaped(f"{report.model} version {report.version}, {report.rows:,} rows"))
+    click.echo(
+        escaped(f"{report.model} version {report.version}, {report.rows:,} rows compared with {report.reference}")
+    )
     click.echo()
     for note in report.notes:
         click.echo(escaped(f"  {note}"))
@@ -36,8 +38,16 @@ def show(made: Monitored, *, as_json: bool) -> None:
         click.echo("\n".join(_alerts(report.alerts)) + "\n")
     last = report.windows[-1]
     if last.shifts:
-        click.echo("\n".join(_shifts(report, last)) + "\n")
+        click.echo("\n".join(_shifts(last)) + "\n")
     click.echo("\n".join(_windows(report)) + "\n")
+    for table in (_groups(report), _ages(report)):
+        if table:
+            click.echo("\n".join(table) + "\n")
+    others = wording.others(report)
+    for told in others:
+        click.echo(escaped(told))
+    if others:
+        click.echo()
     quiet = [check for check in report.checks if check.verdict in (SMALL, HARMLESS)]
     for check in quiet[:_MOST]:
         click.echo(escaped(f"{check.window}: {wording.what(check)}, {wording.found(check)}: {wording.quiet(check)}"))
@@ -72,13 +82,14 @@ def _alerts(alerts: tuple[WindowCheck, ...]) -> list[str]:
     return lines if len(alerts) <= _MOST else [*lines, f"and {len(alerts) - _MOST} more"]
 
 
-def _shifts(report: MonitorReport, window: WindowReport) -> list[str]:
-    scale = report.scores[0].scale
-    rows = [("what moved the mean score", "class", "training", window.name, f"shift ({scale})")]
+def _shifts(window: WindowReport) -> list[str]:
+    scale = window.scores[0].scale
+    rows: list[tuple[str, ...]] = [("what moved the mean score", "class", "reference", window.name, f"shift ({scale})")]
     rows += [
-        (" and ".join(one.inputs), one.label or "", readable(one.reference), readable(one.live), readable(one.shift))
+        (" and ".join(one.inputs), one.label or "",
+         *(readable(value, window.scale) for value in (one.reference, one.live, one.shift)))
         for one in window.shifts[:_SHIFTS]
-    ]
+    ]  # fmt: skip
     if any(row[1] for row in rows[1:]):
         return [escaped(line) for line in aligned(rows)]
     return [escaped(line) for line in aligned([(row[0], *row[2:]) for row in rows])]
@@ -104,6 +115,26 @@ def _windows(report: MonitorReport) -> list[str]:
     return [escaped(line) for line in aligned(rows)]
 
 
+def _groups(report: MonitorReport) -> list[str]:
+    """The metric of each group."""
+    rows = [("group", "rows", report.metric)]
+    rows += [(f"{one.column} {one.group}", f"{one.rows:,}", _interval(one.value)) for one in report.groups]
+    return [escaped(line) for line in aligned(rows)] if report.groups else []
+
+
+def _ages(report: MonitorReport) -> list[str]:
+    """What was known of each window by the age of its outcomes."""
+    told = [window for window in report.windows if window.ages]
+    if not told:
+        return []
+    head = [f"known within {one.age}" for one in told[0].ages]
+    rows = [("window", *head, "known at all")]
+    rows += [
+        (window.name, *(wording.age(one) for one in window.ages), percent(window.known)) for window in told[-_MOST:]
+    ]
+    return [escaped(line) for line in aligned(rows)]
+
+
 def _expected(window: WindowReport) -> str:
     one = window.expected
     return "–" if one is None else f"{percent(one.value)} ({percent(one.low)} to {percent(one.high)})"
@@ -112,7 +143,7 @@ def _expected(window: WindowReport) -> str:
 def _outcomes(window: WindowReport, metric: str) -> tuple[str, str]:
     if window.outcomes is None:
         return "–", "0"
-    return _interval(window.outcomes.metrics[metric]), f"{len(window.outcomes.answers):,}"
+    return _interval(window.outcomes.metrics[metric]), f"{len(window.outcomes.answers):,} ({percent(window.known)})"
 
 
 def _interval(value: MetricValue) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from pipelines import profile
 from pipelines.monitoring import checks, column_checks, counts
 from pipelines.monitoring.checks import WindowCheck
-from pipelines.monitoring.counts import CategoryCounts, ColumnCounts, NumberCounts
+from pipelines.monitoring.counts import CategoryCounts, ColumnComparison, ColumnCounts, NumberCounts
 from registry import policy
 from serving.scorecard.inputs import CATEGORY, NUMBER, Input
 
@@ -61,12 +61,13 @@ def likely(kind: str, column: ColumnCounts, shift: float = 0.0) -> np.ndarray:
     return np.diff([0.0, *below, 1.0])
 
 
-def reference(kind: str, name: str, rows: int, random: np.random.Generator) -> ColumnCounts:
-    """An empty count of a column whose training had so many rows."""
+def reference(kind: str, name: str, rows: int, random: np.random.Generator) -> ColumnComparison:
+    """A column whose training had so many rows, and an empty count beside it."""
     values = pd.Series(draw(kind, rows, random), dtype="str" if kind == KINDS[-1] else "float64")
     values[random.random(rows) < _MISSING] = np.nan
     found = profile.of(pd.DataFrame({name: values}))[name]
-    return counts.of(Input(name, CATEGORY if kind == KINDS[-1] else NUMBER), found)
+    column = Input(name, CATEGORY if kind == KINDS[-1] else NUMBER)
+    return ColumnComparison(counts.of_training(column, found), counts.of(column, found))
 
 
 def meet(kind: str, column: ColumnCounts, rows: int, random: np.random.Generator, shift: float = 0.0) -> None:
@@ -76,10 +77,10 @@ def meet(kind: str, column: ColumnCounts, rows: int, random: np.random.Generator
     found = random.multinomial(column.known, likely(kind, column, shift))
     if isinstance(column, CategoryCounts):
         column.add_counts({})
-        column.live += found[:-1]
-        column._others += int(found[-1])
+        column.histogram += found[:-1]
+        column._unseen += int(found[-1])
         return
-    column.live += found
+    column.histogram += found
 
 
 def report(live: int, training: int, random: np.random.Generator, shift: float = 0.0) -> list[WindowCheck]:
@@ -90,7 +91,7 @@ def report(live: int, training: int, random: np.random.Generator, shift: float =
             for kind in KINDS:
                 name = f"{kind} {place}"
                 column = reference(kind, name, training, random)
-                meet(kind, column, live, random, shift if name == "normal 0" else 0.0)
+                meet(kind, column.live, live, random, shift if name == "normal 0" else 0.0)
                 yield from column_checks.checks("now", column, RULES, moved=None, alpha=RULES.rate)
 
     return checks.judged(list(found()), RULES.rate)

@@ -72,3 +72,9 @@ def test_values_are_shown_by_their_kind(value, text):
 )
 def test_shares_are_percentages(share, text):
     assert percent(share) == text
+
+
+def test_a_sum_that_is_zero_but_for_rounding_is_zero():
+    assert readable(-6e-14, 3.2) == "0"
+    assert readable(-6e-14) == "−6.00e−14"
+    assert readable(-6e-9, 3.2) == "−6.00e−09"

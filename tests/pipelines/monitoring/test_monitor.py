@@ -59,7 +59,7 @@ def test_a_table_like_the_training_has_no_alert_and_a_shifted_one_has(made: Scor
     assert window.shifts[0].inputs == ("x",)
     # The shifts of the columns are the change of the mean score.
     total = sum(one.shift for one in window.shifts)
-    assert total == pytest.approx(window.scores[0].mean - found.report.scores[0].mean, abs=1e-9)
+    assert total == pytest.approx(window.scores[0].mean - window.before[0].mean, abs=1e-9)
     table = pd.read_csv(tmp_path / "new.csv")
     assert window.scores[0].mean == pytest.approx(float(np.mean(made.predict(table[["x", "colour"]]))), abs=1e-9)
 

@@ -110,6 +110,17 @@ def test_an_alert_may_have_to_persist() -> None:
     assert [one.window for one in persisting(found, windows, 2, 2)] == ["1", "2"]
     assert [one.window for one in persisting(found, windows, 2, 3)] == ["1", "2", "4"]
     assert persisting(found, windows, 4, 5) == []
+    # A rule that failed, and what is of all windows together, need not.
+    alone = [check(window="5", probability=None, verdict=ALERT), *judged([check(window="1 to 5", kind="gap")], 0.01)]
+    assert persisting([*found, *alone], windows, 4, 5) == alone
+
+
+def test_a_rule_is_no_test_and_takes_no_part_of_the_rate() -> None:
+    rules = [check(probability=None, verdict=ALERT)] * 1000
+    found = judged([*rules, check(probability=0.009)], 0.01)
+    assert {one.verdict for one in found} == {ALERT}
+    (few,) = judged([check(probability=None, verdict=ALERT, enough=False)], 0.01)
+    assert few.verdict == TOO_FEW
 
 
 def test_nothing_alerts_where_nothing_has_changed() -> None:
