@@ -208,12 +208,14 @@ def score(
     csv: bool,
     rejects: Rejects,
     called: str,
+    seen: "by_batches.Seen | None" = None,
 ) -> int:
     """Score the raw rows, and write their answers; the number of rows that were answered.
 
     Parameters
     ----------
     called : what messages call the table.
+    seen : is shown each batch with its answers and errors.
 
     Raises
     ------
@@ -231,4 +233,4 @@ def score(
         except ServingError as error:
             raise ServingError(f"{called}, rows {first} to {start - 1}: {error}") from None
 
-    return by_batches.score(database, answer, plan, target, csv=csv, rejects=rejects)
+    return by_batches.score(database, answer, plan, target, csv=csv, rejects=rejects, seen=seen)

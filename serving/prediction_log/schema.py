@@ -29,8 +29,9 @@ COMMON: Mapping[str, str] = {
 #: The column of the answer, and the prefixes of the others.
 PREDICTION, FEATURE, PROBABILITY = "prediction", "feature_", "probability_"
 
-#: Who answered: the version in Production, the one in Staging that got a share, or one that was only compared.
-CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
+#: Who answered: the version in Production, the one in Staging that got a share, one that was only compared, or a batch
+#: job, which names its version itself.
+CHAMPION, CHALLENGER, SHADOW, BATCH = "champion", "challenger", "shadow", "batch"
 
 #: Greatest whole number that a column of whole numbers holds.
 _LARGEST = 2**63 - 1

@@ -18,12 +18,12 @@ from pathlib import Path
 from pyarrow import RecordBatch
 
 from registry.troubles import Troubles
+from serving.prediction_log.choice import recorded_columns
 from serving.prediction_log.destinations import opened
 from serving.prediction_log.rows import RowBuffer
 from serving.prediction_log.sink import LogError, Sink
 from serving.server.log import say
 from serving.server.recording.channel import UNREADABLE, UNWRITABLE, VERSIONS
-from serving.server.recording.choice import recorded_columns
 from serving.server.recording.messages import ACKNOWLEDGED, Handover, Introduction, MessageReader
 from serving.server.recording.versions import RecordedVersion, VersionCache
 from serving.server.settings import SETTINGS, ServerSettings
