@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import fcntl
 import math
+import mmap
 import os
 import re
 import secrets
@@ -95,7 +96,8 @@ class ParquetSink:
                 self._recover()
                 self._recovery = math.inf
             for key, spool in list(self._spools.items()):
-                if now >= spool.due or spool.size >= self._size:
+                # Of a log that somebody has removed, what was spooled is still there until it is closed.
+                if now >= spool.due or spool.size >= self._size or not spool.path.exists():
                     # Whatever happens, it is not tried again at once.
                     spool.due = now + AGAIN
                     self._finish(spool)
@@ -148,7 +150,7 @@ class ParquetSink:
         return spool
 
     def _finish(self, spool: Spool) -> None:
-        self._convert(spool.path)
+        self._convert(spool.path, spool.file)
         os.close(spool.file)
 
     def _recover(self) -> None:
@@ -161,33 +163,35 @@ class ParquetSink:
             try:
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    self._convert(path)
+                    self._convert(path, file)
             finally:
                 os.close(file)
 
-    def _convert(self, path: Path) -> None:
-        """Turn a spool into a Parquet file; doing it again has the same result."""
-        table = _table(path)
+    def _convert(self, path: Path, file: int) -> None:
+        """Turn a spool, by its descriptor, into a Parquet file; doing it again has the same result."""
+        table = _table(file)
         if table is None:
-            path.rename(path.with_suffix(".unreadable"))
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(path.with_suffix(".unreadable"))
             return
         if table.num_rows:
             write_file(table, self._folder, table.schema.metadata[_TARGET].decode(), path.stem)
         path.unlink(missing_ok=True)
 
 
-def _table(path: Path) -> pa.Table | None:
+def _table(file: int) -> pa.Table | None:
     """The batches of a spool up to where its process was killed; None if it is no spool."""
     batches: list[pa.RecordBatch] = []
     try:
-        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+        content = pa.py_buffer(mmap.mmap(file, 0, access=mmap.ACCESS_READ))
+        with pa.ipc.open_stream(content) as stream:
             schema = stream.schema
             if _TARGET not in (schema.metadata or {}):
                 return None
             with contextlib.suppress(pa.ArrowException, OSError):
                 batches.extend(stream)
             return pa.Table.from_batches(batches, schema)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):  # nothing can be mapped of an empty file
         return None
 
 
