@@ -347,15 +347,17 @@ def package(
     examples="""
     lifecycle collect logs/churn.jsonl --output predictions
     lifecycle collect - --output predictions < lines.jsonl
+    lifecycle collect s3://rows/predictions/2026/11/30 --output predictions
     """
 )
 @click.argument("files", nargs=-1, required=True)
 @option("--output", required=True, help="Prediction log to add to: a folder, or the SQLAlchemy URL of a database.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def collect(files: tuple[str, ...], output: str, as_json: bool) -> None:
-    """Add the rows that functions wrote to their logs (`package -C record=stdout`) to a prediction log.
+    """Add the rows that functions wrote (`package -C record=...`) to a prediction log.
 
-    FILES are logs as the cloud exports them; - is standard input. Other lines are passed over.
+    FILES are logs as the cloud exports them, or objects of Firehose: files, folders, s3://BUCKET/PREFIX, also gzip; -
+    is standard input. Other lines are passed over, and so are rows that the folder of the log has already.
     """
     import json
     from dataclasses import asdict
@@ -367,7 +369,8 @@ def collect(files: tuple[str, ...], output: str, as_json: bool) -> None:
         click.echo(json.dumps(asdict(found)))
     else:
         broken = f"; {found.broken:,} lines could not be read" if found.broken else ""
-        click.echo(f"{found.rows:,} rows added{broken}")
+        known = f"; {found.known:,} were there already" if found.known else ""
+        click.echo(f"{found.rows:,} rows added{known}{broken}")
 
 
 @cli.command(
