@@ -174,7 +174,8 @@ class Memory(click.ParamType):
 @setting("--pyfunc-pending", type=_SIZE, default=64, help="Maximum number of a worker's requests that wait for them.")
 @setting(
     "--record",
-    help="Where to write the prediction log: a folder, or the SQLAlchemy URL of a database. [default: nowhere]",
+    help="Where to write the prediction log: a folder, the SQLAlchemy URL of a database, or https://HOST/PATH of a "
+    "broker of CloudEvents. [default: nowhere]",
 )
 @record_options(setting, "requests")
 @setting(

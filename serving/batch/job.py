@@ -34,7 +34,7 @@ from serving.batch.row_log import Inputs, RowLog
 from serving.batch.spark import job as spark_job
 from serving.errors import EXPECTED, ServingError
 from serving.functions.web import label
-from serving.prediction_log import choice
+from serving.prediction_log import choice, destinations
 from serving.scorecard import Scorecard
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def score(request: ScoreRequest) -> Scored:
     if request.memory < database.LEAST_MEMORY:
         raise ServingError(f"--memory: expected at least 64MiB, found {request.memory:,} bytes")
     choice.check(request)
+    if request.record is not None:
+        destinations.check_whole(request.record, option="--record", what="the rows of a job")
     if request.record is not None and request.engine in (DUCKDB, DATABASE, SPARK):
         raise ServingError(
             f"--record: the rows of --engine {request.engine} do not pass through this process; leave --engine out, or "

@@ -62,10 +62,11 @@ class DatabaseSink:
         self._engine = _engine(url)
         self._tables: dict[LogSchema, sqlalchemy.Table] = {}
 
-    def write(self, schema: LogSchema, date: datetime.date, batch: Any) -> None:
+    def write(self, schema: LogSchema, date: datetime.date, batch: Any) -> int:
         table = self.table(schema)
         with self._explained(), self._engine.begin() as connection:
             _insert(connection, table, batch)
+        return batch.num_rows
 
     def replace(self, schema: LogSchema, request_id: str, batches: Iterable[Any]) -> None:
         """Write the rows of a request in place of those that are there, in one transaction.

@@ -69,7 +69,7 @@ def collect(files: Sequence[str], destination: str) -> Collected:
     ServingError
         if a file cannot be read, or the log cannot be written.
     """
-    destinations.check(destination)
+    destinations.check_whole(destination, option="--output", what="rows that are collected")
     collected = Collected()
     rows: dict[tuple[str, str, datetime.date], list[dict[str, Any]]] = {}
     database = destinations.opened(destination, minutes=1) if is_database(destination) else None

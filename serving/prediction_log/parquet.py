@@ -81,12 +81,13 @@ class ParquetSink:
         #: When spools of processes that have ended are looked for, by the monotonic clock; never again once they were.
         self._recovery = 0.0
 
-    def write(self, schema: LogSchema, date: datetime.date, batch: pa.RecordBatch) -> None:
+    def write(self, schema: LogSchema, date: datetime.date, batch: pa.RecordBatch) -> int:
         with self._explained():
             spool = self._spools.get((schema, date))
             if spool is None:
                 spool = self._spools[schema, date] = self._begin(schema, date)
             spool.append(memoryview(batch.serialize()))
+        return batch.num_rows
 
     def tick(self) -> None:
         with self._explained():

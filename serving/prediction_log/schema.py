@@ -158,5 +158,10 @@ def _input_type(item: Input) -> str:
 
 
 def is_database(destination: str) -> bool:
-    """Whether a log's destination is a SQLAlchemy URL rather than a folder."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+._-]*://", destination) is not None
+    """Whether a log's destination is a SQLAlchemy URL rather than a folder or a broker."""
+    return not is_broker(destination) and re.match(r"[A-Za-z][A-Za-z0-9+._-]*://", destination) is not None
+
+
+def is_broker(destination: str) -> bool:
+    """Whether a log's destination is the URL of a broker of CloudEvents."""
+    return re.match(r"https?://", destination, re.IGNORECASE) is not None
