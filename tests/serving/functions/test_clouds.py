@@ -145,18 +145,14 @@ def guarded(folders: dict[str, Path]) -> Guarded:
 
 
 @pytest.mark.parametrize("name", ["azure", "google"])
-def test_a_key_is_asked_for_at_all_but_the_health(
-    name: str, guarded: Guarded
-) -> None:
+def test_a_key_is_asked_for_at_all_but_the_health(name: str, guarded: Guarded) -> None:
     found, _ = guarded[name]
     assert [one.status for one in found] == [401, 401, 200, 400, 401, 200]
     assert found[0].json["error_code"] == "UNAUTHENTICATED"
 
 
 @pytest.mark.parametrize("name", ["azure", "google"])
-def test_rows_are_in_the_log_of_a_function_that_records_them(
-    name: str, guarded: Guarded, tmp_path: Path
-) -> None:
+def test_rows_are_in_the_log_of_a_function_that_records_them(name: str, guarded: Guarded, tmp_path: Path) -> None:
     answers, lines = guarded[name]
     # As Application Insights and Cloud Logging export them.
     field = {"azure": lambda line: {"message": line}, "google": lambda line: {"jsonPayload": json.loads(line)}}[name]
