@@ -67,6 +67,28 @@ def setting(*names: str, variables: tuple[str, ...] = (), **given) -> Callable:
     return option(*names, envvar=[own, *variables], show_envvar=True, **given)
 
 
+def record_options(make: Callable, of: str) -> Callable:
+    """The options of what is recorded, each made by ``option`` or ``setting``; ``of`` is what a share is of."""
+    given = (
+        make("--record-share", type=click.FloatRange(0, 1), default=1, help=f"Share of the {of} to record."),
+        make("--record-columns", type=Names(), help="Input columns to record: a,b. [default: all]"),
+        make("--record-hash", type=Names(), help="Columns of which only a keyed hash is recorded: email,phone."),
+        option(
+            "--record-key",
+            envvar="SERVING_RECORD_KEY_FILE",
+            show_envvar=True,
+            help="File of the key of --record-hash, at least 16 bytes; or the variable SERVING_RECORD_KEY.",
+        ),
+    )
+
+    def decorate(command: Callable) -> Callable:
+        for one in reversed(given):
+            command = one(command)
+        return command
+
+    return decorate
+
+
 _SIZE = click.IntRange(1)
 
 
@@ -152,17 +174,10 @@ class Memory(click.ParamType):
 @setting("--pyfunc-pending", type=_SIZE, default=64, help="Maximum number of a worker's requests that wait for them.")
 @setting(
     "--record",
-    help="Where to write the prediction log: a folder, or the SQLAlchemy URL of a database. [default: nowhere]",
+    help="Where to write the prediction log: a folder, the SQLAlchemy URL of a database, or https://HOST/PATH of a "
+    "broker of CloudEvents. [default: nowhere]",
 )
-@setting("--record-share", type=click.FloatRange(0, 1), default=1, help="Share of the requests to record.")
-@setting("--record-columns", type=Names(), help="Input columns to record: a,b. [default: all]")
-@setting("--record-hash", type=Names(), help="Columns of which only a keyed hash is recorded: email,phone.")
-@option(
-    "--record-key",
-    envvar="SERVING_RECORD_KEY_FILE",
-    show_envvar=True,
-    help="File of the key of --record-hash, at least 16 bytes; or the variable SERVING_RECORD_KEY.",
-)
+@record_options(setting, "requests")
 @setting(
     "--record-minutes",
     type=click.FloatRange(0.02),
@@ -215,6 +230,7 @@ def ask(url: str, model: str | None, body: str | None, wait: float) -> None:
     lifecycle score models:/churn@champion --input delta:warehouse/customers --output scores.parquet
     lifecycle score models:/churn@champion --engine spark --input table:sales.customers --output s3a://lake/scores
     lifecycle score models:/churn@champion --input $DB --query customers --output $DB --output-table scores --append
+    lifecycle score models:/churn@champion --input customers.csv --output scores.csv --record predictions
     """
 )
 @click.argument("model_uri")
@@ -255,6 +271,8 @@ def ask(url: str, model: str | None, body: str | None, wait: float) -> None:
 @option("--skip-rows", type=click.IntRange(0), help="Number of lines above the header of a CSV file.")
 @option("--spark-conf", multiple=True, help="Setting of Spark: spark.master=yarn; may be given several times.")
 @option("--spark-remote", help="Spark Connect server to score on: sc://HOST:15002.")
+@option("--record", help="Prediction log to add the answered rows to: a folder, or a database's URL. [default: none]")
+@record_options(option, "rows")
 @switch("--overwrite", help="Replace an existing output file or table.")
 @switch("--append", help="Add rows to the table if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -272,6 +290,8 @@ def score(
     from serving.batch.terminal import show
     from serving.batch.texts import ReadSettings
 
+    for name in ("record_columns", "record_hash"):
+        given[name] = given[name] or ()
     reading = ReadSettings(**{name: given.pop(name) for name in ("sep", "encoding", "header", "skip_rows")})
     spark = SparkSettings.read(spark_conf, spark_remote)
     request = ScoreRequest(uri=model_uri, input=input_, reading=reading, spark=spark, **given)
@@ -328,15 +348,17 @@ def package(
     examples="""
     lifecycle collect logs/churn.jsonl --output predictions
     lifecycle collect - --output predictions < lines.jsonl
+    lifecycle collect s3://rows/predictions/2026/11/30 --output predictions
     """
 )
 @click.argument("files", nargs=-1, required=True)
 @option("--output", required=True, help="Prediction log to add to: a folder, or the SQLAlchemy URL of a database.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def collect(files: tuple[str, ...], output: str, as_json: bool) -> None:
-    """Add the rows that functions wrote to their logs (`package -C record=stdout`) to a prediction log.
+    """Add the rows that functions wrote (`package -C record=...`) to a prediction log.
 
-    FILES are logs as the cloud exports them; - is standard input. Other lines are passed over.
+    FILES are logs as the cloud exports them, or objects of Firehose: files, folders, s3://BUCKET/PREFIX, also gzip; -
+    is standard input. Other lines are passed over, and so are rows that the folder of the log has already.
     """
     import json
     from dataclasses import asdict
@@ -348,7 +370,8 @@ def collect(files: tuple[str, ...], output: str, as_json: bool) -> None:
         click.echo(json.dumps(asdict(found)))
     else:
         broken = f"; {found.broken:,} lines could not be read" if found.broken else ""
-        click.echo(f"{found.rows:,} rows added{broken}")
+        known = f"; {found.known:,} were there already" if found.known else ""
+        click.echo(f"{found.rows:,} rows added{known}{broken}")
 
 
 @cli.command(

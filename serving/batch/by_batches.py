@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     #: The answers to the rows of a table that have one, and the errors of the others by row.
     Answer = Callable[[pa.Table], tuple[pa.Table, dict[int, InputError]]]
+    Seen = Callable[[pa.Table, pa.Table, dict[int, InputError]], object]
 
 #: Rows of a batch.
 ROWS = 65_536
@@ -30,9 +31,15 @@ def score(
     *,
     csv: bool,
     rejects: Rejects,
+    seen: "Seen | None" = None,
     bar: Bar | None = None,
 ) -> int:
-    """Score the raw rows, and write their answers; the number of rows that were answered."""
+    """Score the raw rows, and write their answers; the number of rows that were answered.
+
+    Parameters
+    ----------
+    seen : is shown each batch with its answers and errors.
+    """
     reader = database.sql(f"SELECT * FROM {RAW}").to_arrow_reader(ROWS)
     start = answered = 0
     with _writing(target, csv=csv) as write:
@@ -40,6 +47,8 @@ def score(
             found, errors = answer(table)
             for row, error in sorted(errors.items()):
                 rejects.add(start + row, InputError(error.column, error.reason))
+            if seen is not None:
+                seen(table, found, errors)
             if len(found):
                 write(_as_text(plan, found) if csv else found)
             start += len(table)

@@ -209,12 +209,14 @@ def score(
     csv: bool,
     rejects: Rejects,
     called: str,
+    seen: "by_batches.Seen | None" = None,
 ) -> int:
     """Score the raw rows, and write their answers; the number of rows that were answered.
 
     Parameters
     ----------
     called : what messages call the table.
+    seen : is shown each batch with its answers and errors.
 
     Raises
     ------
@@ -233,4 +235,4 @@ def score(
             kind = JobStopped if isinstance(error, native.ProcessEnded) else ServingError
             raise kind(f"{called}, rows {first} to {start - 1}: {error}") from None
 
-    return by_batches.score(database, answer, plan, target, csv=csv, rejects=rejects)
+    return by_batches.score(database, answer, plan, target, csv=csv, rejects=rejects, seen=seen)

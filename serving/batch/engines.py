@@ -63,6 +63,9 @@ def choose(
         return PYFUNC
     if request.engine == NUMPY:
         return NUMPY
+    if request.record is not None:
+        _log.info("scored by NumPy: --record reads each row")
+        return NUMPY
     if request.engine == DATABASE or request.engine == AUTO and is_url(request.input) and is_url(request.output):
         from serving.batch import by_database
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry import logs
+from registry import logs, redaction
 from serving import models
 from serving.batch import (
     answers,
@@ -30,9 +30,11 @@ from serving.batch.outputs import Output
 from serving.batch.queries import Bar
 from serving.batch.rejects import Rejects, stopped
 from serving.batch.request import DATABASE, DUCKDB, ENGINES, FAIL, SPARK, Scored, ScoredFile, ScoreRequest
+from serving.batch.row_log import Inputs, RowLog
 from serving.batch.spark import job as spark_job
 from serving.errors import EXPECTED, ServingError
 from serving.functions.web import label
+from serving.prediction_log import choice, destinations
 from serving.scorecard import Scorecard
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from serving.batch.answers import AnswerPlan
     from serving.batch.by_pyfunc import OwnCodeModel
+    from serving.batch.row_log import FileRows
     from serving.batch.sources import InputFile, SourceFiles
     from serving.batch.texts import ReadableFile
 
@@ -60,6 +63,14 @@ def score(request: ScoreRequest) -> Scored:
         raise ServingError(f"--engine: expected {', '.join(ENGINES)}, found {request.engine!r}")
     if request.memory < database.LEAST_MEMORY:
         raise ServingError(f"--memory: expected at least 64MiB, found {request.memory:,} bytes")
+    choice.check(request)
+    if request.record is not None:
+        destinations.check_whole(request.record, option="--record", what="the rows of a job")
+    if request.record is not None and request.engine in (DUCKDB, DATABASE, SPARK):
+        raise ServingError(
+            f"--record: the rows of --engine {request.engine} do not pass through this process; leave --engine out, or "
+            "leave --record out"
+        )
     if request.engine == SPARK:
         return spark_job.score(request)
     if not request.spark.is_default:
@@ -84,6 +95,7 @@ def _score(request: ScoreRequest, running: contextlib.ExitStack) -> Scored:
         now,
         single=source.single,
         recorded=record.is_recorded(resolved),
+        row_log=RowLog(request, resolved, model, now) if request.record is not None else None,
     )
     manifest = Manifest(None if source.single else request.output, job.settings)
     targets.check(source, outputs, request, manifest)
@@ -143,6 +155,7 @@ class _Job:
     now : when the job began, in UTC.
     single : whether there is one file.
     recorded : whether the digests of the files are wanted.
+    row_log : where rows are recorded; None if they are not.
     """
 
     request: ScoreRequest
@@ -152,6 +165,7 @@ class _Job:
     now: datetime
     single: bool
     recorded: bool
+    row_log: RowLog | None
     bar: Bar = field(init=False)
 
     def __post_init__(self) -> None:
@@ -162,6 +176,8 @@ class _Job:
         """A digest of what decides the answers, but the input and the time."""
         asked = self.request
         given = (self.version, self.model.digest, asked.keep, asked.outputs, asked.rejects, asked.reading)
+        if asked.record is not None:  # what was scored without it is not in the log
+            given += (redaction.url(asked.record),)  # type: ignore[assignment]
         return hashlib.sha256(repr(given).encode()).hexdigest()
 
     def score(self, connection: "DuckDBPyConnection", file: "InputFile", output: Output) -> ScoredFile:
@@ -175,26 +191,33 @@ class _Job:
                     connection, self.model, file, output, self.request, version=self.version, scored_at=self.now
                 )
         names = [item.name for item in self.model.inputs]
-        with (
-            database.speaking(file.address),
-            output.writing() as path,
-            file.fetched() as local,
-            texts.readable(local, file.address, self.request.reading, names) as source,
-        ):
-            beside = path.with_name(f"{path.name}.rejects")
-            rejects = Rejects(beside)
-            try:
-                plan = self._prepare(connection, source, names)
-                answered = self._answered(connection, plan, path, source, csv=output.csv, rejects=rejects)
-                rejects.close()
-                rows = answered + rejects.count
-                if rejects.count and self.request.rejects == FAIL:
-                    raise stopped(file.address, rejects, rows, output.address)
-                told = self._keep_rejects(connection, plan, file, output, beside if rejects.count else None)
-                digests = self._digests(None if file.version else local.path, path)
-            finally:
-                rejects.close()
-                beside.unlink(missing_ok=True)
+        with contextlib.ExitStack() as recording:
+            log: FileRows | None = None
+            with (
+                database.speaking(file.address),
+                output.writing() as path,
+                file.fetched() as local,
+                texts.readable(local, file.address, self.request.reading, names) as source,
+            ):
+                beside = path.with_name(f"{path.name}.rejects")
+                rejects = Rejects(beside)
+                try:
+                    content = record.digest(local.path) if self.recorded or self.row_log else None
+                    plan = self._prepare(connection, source, names)
+                    if self.row_log:
+                        log = self._open_log(recording, connection, plan, content or "", output)
+                    answered = self._answered(connection, plan, path, source, csv=output.csv, rejects=rejects, log=log)
+                    rejects.close()
+                    rows = answered + rejects.count
+                    if rejects.count and self.request.rejects == FAIL:
+                        raise stopped(file.address, rejects, rows, output.address)
+                    told = self._keep_rejects(connection, plan, file, output, beside if rejects.count else None)
+                    target = record.digest(path) if self.recorded else None
+                finally:
+                    rejects.close()
+                    beside.unlink(missing_ok=True)
+            if log is not None:
+                log.finish(output.address)
         return ScoredFile(
             file.address,
             output.address,
@@ -202,15 +225,24 @@ class _Job:
             answered,
             rejects.count,
             told,
-            *digests,
+            content if self.recorded and not file.version else None,
+            target,
             input_version=file.version,
+            request_id=log.id if log else None,
         )
 
-    def _digests(self, source: Path | None, target: Path) -> tuple[str | None, str | None]:
-        """The digests of the files, if they are wanted; a table has a version instead."""
-        if not self.recorded:
-            return None, None
-        return record.digest(source) if source else None, record.digest(target)
+    def _open_log(
+        self,
+        recording: contextlib.ExitStack,
+        connection: "DuckDBPyConnection",
+        plan: "AnswerPlan",
+        content: str,
+        output: Output,
+    ) -> "FileRows":
+        """The rows of a file for the prediction log; what is not finished is dropped when ``recording`` ends."""
+        assert self.row_log is not None
+        inputs = None if isinstance(self.model, Scorecard) else Inputs(*self.model.inputs_in(connection))
+        return recording.enter_context(self.row_log.opened(plan, content, output.key, inputs))
 
     def _prepare(self, connection: "DuckDBPyConnection", file: "ReadableFile", names: list[str]) -> "AnswerPlan":
         """Make the view of the raw rows, after checking that the model can read them."""
@@ -235,18 +267,22 @@ class _Job:
         *,
         csv: bool,
         rejects: Rejects,
+        log: "FileRows | None",
     ) -> int:
         """Score the raw rows into a file; the number of rows that were answered."""
+        seen = log.add if log else None
         if not isinstance(self.model, Scorecard):
             from serving.batch import by_pyfunc
 
-            return by_pyfunc.score(connection, self.model, plan, path, csv=csv, rejects=rejects, called=file.address)
+            return by_pyfunc.score(
+                connection, self.model, plan, path, csv=csv, rejects=rejects, seen=seen, called=file.address
+            )
         if self.engine == DUCKDB and not plan.loose:
             return by_sql.score(connection, self.model, plan, path, csv=csv, rejects=rejects, bar=self.bar)
         from serving.batch import by_numpy
 
         answer = functools.partial(by_numpy.answers, self.model, plan)
-        return by_batches.score(connection, answer, plan, path, csv=csv, rejects=rejects, bar=self.bar)
+        return by_batches.score(connection, answer, plan, path, csv=csv, rejects=rejects, seen=seen, bar=self.bar)
 
     def _keep_rejects(
         self,

@@ -67,6 +67,8 @@ def log(model: "ResolvedModel", request: ScoreRequest, scored: Scored) -> str | 
         "engine": scored.engine,
         _INPUT: _joined((file.input, file.input_sha256) for file in scored.files),
         _OUTPUT: _joined((file.output, file.output_sha256) for file in scored.files),
+        "record": url(request.record) if request.record else "",
+        "request_id": scored.files[0].request_id if len(scored.files) == 1 else None,
         "input_version": next((file.input_version for file in scored.files if file.input_version), ""),
     }
     parameters = {name: value for name, value in parameters.items() if value}

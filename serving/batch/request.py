@@ -31,6 +31,9 @@ class ScoreRequest:
     output_table : of a database: the table of answers, ``name`` or ``schema.name``.
     append : whether rows are added to a table that is there.
     spark : how Spark is reached.
+    record : where the prediction log is that gets the answered rows, a folder or a SQLAlchemy URL; None for nowhere.
+    record_share : share of the rows that is recorded, from 0 to 1.
+    record_columns, record_hash, record_key : as ``serving.prediction_log.choice`` has them.
     """
 
     uri: str
@@ -47,6 +50,11 @@ class ScoreRequest:
     output_table: str | None = None
     append: bool = False
     spark: SparkSettings = field(default_factory=SparkSettings)
+    record: str | None = None
+    record_share: float = 1.0
+    record_columns: tuple[str, ...] = ()
+    record_hash: tuple[str, ...] = ()
+    record_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class ScoredFile:
     input_sha256, output_sha256 : of the files' content; None if the job is not recorded.
     done_before : whether an earlier run of the same job scored it.
     input_version : which state of a table was scored, such as ``delta version 3``; None of a file.
+    request_id : of its rows in the prediction log; None if they are not recorded.
     """
 
     input: str
@@ -73,6 +82,7 @@ class ScoredFile:
     output_sha256: str | None = None
     done_before: bool = False
     input_version: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ def show(scored: Scored, *, as_json: bool) -> None:
     for file in scored.files:
         before = "  (done before)" if file.done_before else ""
         rejected = f", {file.rejected:,} rejected: {file.rejects}" if file.rejected else ""
-        click.echo(escaped(f"{file.output}: {file.answered:,} rows{rejected}{before}"))
+        recorded = f", recorded as {file.request_id}" if file.request_id else ""
+        click.echo(escaped(f"{file.output}: {file.answered:,} rows{rejected}{recorded}{before}"))
     answered = scored.rows - scored.rejected
     click.echo(
         f"{scored.rows:,} rows = {answered:,} answered by {scored.version} + {scored.rejected:,} rejected; "

@@ -1,10 +1,19 @@
-"""The options by which a function writes the prediction log, as lines of JSON on its standard output."""
+"""The options by which a function writes the prediction log: as lines of JSON to its own log, or to a store of AWS."""
 
 from typing import Any, Protocol
 
-from .options import listed, one_of, option
+from .options import listed, matching, one_of, option
+
+#: The function's own log.
+STDOUT = "stdout"
 
 _NAMES = listed(r"[\w.:-]+", "names of columns: letters, digits and _ . : -")
+
+
+_ON_AWS = matching(
+    r"stdout|firehose:[A-Za-z0-9_.-]{1,64}|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)+",
+    "stdout, firehose:NAME or s3://BUCKET/PREFIX",
+)
 
 
 class RecordOptions(Protocol):
@@ -22,7 +31,22 @@ class RecordOptions(Protocol):
 
 def record() -> Any:
     """Return the option of whether there is a log."""
-    return option("", "prediction log: stdout, one line of JSON for each answered row", one_of("stdout"))
+    return option("", "prediction log: stdout, one line of JSON for each answered row", one_of(STDOUT))
+
+
+def record_on_aws() -> Any:
+    """Return the option of where it is written on AWS."""
+    return option(
+        "",
+        "prediction log, one line of JSON for each answered row: stdout (the function's log), firehose:NAME (a stream "
+        "that is there) or s3://BUCKET/PREFIX",
+        _ON_AWS,
+    )
+
+
+def is_delivered(options: RecordOptions) -> bool:
+    """Whether rows are sent somewhere, rather than written to the function's own log."""
+    return options.record not in ("", STDOUT)
 
 
 def share() -> Any:
@@ -61,6 +85,11 @@ def notes(options: RecordOptions) -> tuple[str, ...]:
     found: tuple[str, ...] = (
         "the function's log has the inputs and answers of requests: `lifecycle collect` reads them",
     )
+    if is_delivered(options):
+        found = (
+            f"inputs and answers of requests go to {options.record}, which has to be there, before each is answered; "
+            "`lifecycle collect s3://...` reads the objects",
+        )
     if options.record_hash:
         found += ("set the variable RECORD_KEY to a secret: without it, the columns of record_hash are left out",)
     return found

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy
@@ -62,14 +62,32 @@ class DatabaseSink:
         self._engine = _engine(url)
         self._tables: dict[LogSchema, sqlalchemy.Table] = {}
 
-    def write(self, schema: LogSchema, date: datetime.date, batch: Any) -> None:
+    def write(self, schema: LogSchema, date: datetime.date, batch: Any) -> int:
+        table = self.table(schema)
+        with self._explained(), self._engine.begin() as connection:
+            _insert(connection, table, batch)
+        return batch.num_rows
+
+    def replace(self, schema: LogSchema, request_id: str, batches: Iterable[Any]) -> None:
+        """Write the rows of a request in place of those that are there, in one transaction.
+
+        Raises
+        ------
+        LogError
+        """
+        table = self.table(schema)
+        with self._explained(), self._engine.begin() as connection:
+            connection.execute(table.delete().where(table.c.request_id == request_id))
+            for batch in batches:
+                _insert(connection, table, batch)
+
+    def table(self, schema: LogSchema) -> sqlalchemy.Table:
+        """The table of a model, made or widened as a version needs it; raises LogError."""
         with self._explained():
-            table = self._tables.get(schema)
-            if table is None:
-                table = self._tables[schema] = self._table(schema)
-            renamed = batch.rename_columns([short_name(name) for name in batch.schema.names])
-            with self._engine.begin() as connection:
-                connection.execute(table.insert(), renamed.to_pylist())
+            found = self._tables.get(schema)
+            if found is None:
+                found = self._tables[schema] = self._table(schema)
+            return found
 
     def tick(self) -> None:
         pass
@@ -87,7 +105,6 @@ class DatabaseSink:
         self._engine.dispose()
 
     def _table(self, schema: LogSchema) -> sqlalchemy.Table:
-        """The table of a model, made or widened as a version needs it."""
         name = short_name(TABLE + schema.model)
         columns = {short_name(column): type for column, type in schema.columns.items()}
         table = sqlalchemy.Table(
@@ -131,6 +148,12 @@ class DatabaseSink:
                 f"the prediction log in {self._shown} cannot be written: the database refuses a row or a statement "
                 f"({type(getattr(error, 'orig', None) or error).__name__})"
             ) from None
+
+
+def _insert(connection: sqlalchemy.Connection, table: sqlalchemy.Table, batch: Any) -> None:
+    renamed = batch.rename_columns([short_name(name) for name in batch.schema.names])
+    if len(renamed):
+        connection.execute(table.insert(), renamed.to_pylist())
 
 
 def short_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads the rows that cloud functions wrote to their logs as JSON, and adds them to a prediction log.
+"""Reads the rows that cloud functions wrote as JSON, and adds those that are new to a prediction log.
 
 Rows are found in the plain lines, and in what clouds make of them: a line after a time stamp (``aws logs tail``), or
 in a field of another object (Cloud Logging's ``jsonPayload``, Application Insights' ``message``).
@@ -7,17 +7,15 @@ in a field of another object (Cloud Logging's ``jsonPayload``, Application Insig
 import datetime
 import hashlib
 import json
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from serving.errors import ServingError
 from serving.functions.record import MARK
-from serving.prediction_log import destinations, parquet
+from serving.prediction_log import destinations, line_files, parquet
 from serving.prediction_log.schema import (
     COMMON,
     FEATURE,
@@ -48,20 +46,22 @@ class Collected:
     ----------
     rows : number of rows that were added.
     broken : number of lines that begin as a row and are none, such as those that a log has cut.
+    known : number of rows that the log had already.
     """
 
     rows: int = 0
     broken: int = 0
+    known: int = 0
 
 
 def collect(files: Sequence[str], destination: str) -> Collected:
     """Add the rows in files of logs to a prediction log.
 
-    The same files give the same files of the log, so that reading them again into a folder adds nothing.
+    A folder gets a row once, however often it is read: a row is known by its request, its place in it and its time.
 
     Parameters
     ----------
-    files : paths; ``-`` is standard input.
+    files : as ``line_files.lines`` takes them.
     destination : a folder, or the SQLAlchemy URL of a database.
 
     Raises
@@ -69,7 +69,7 @@ def collect(files: Sequence[str], destination: str) -> Collected:
     ServingError
         if a file cannot be read, or the log cannot be written.
     """
-    destinations.check(destination)
+    destinations.check_whole(destination, option="--output", what="rows that are collected")
     collected = Collected()
     rows: dict[tuple[str, str, datetime.date], list[dict[str, Any]]] = {}
     database = destinations.opened(destination, minutes=1) if is_database(destination) else None
@@ -80,15 +80,19 @@ def collect(files: Sequence[str], destination: str) -> Collected:
             batch = _batch(schema, found)
             if database is not None:
                 database.write(schema, day, batch)
-            else:
+                collected.rows += len(found)
+                continue
+            folder, target = Path(destination).expanduser().absolute(), parquet.partition(model, day)
+            new = _new(pa.Table.from_batches([batch]), folder / target)
+            collected.rows += len(new)
+            collected.known += len(found) - len(new)
+            if len(new):
                 digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:24]
-                folder = Path(destination).expanduser().absolute()
-                parquet.write_file(pa.Table.from_batches([batch]), folder, parquet.partition(model, day), digest)
-            collected.rows += len(found)
+                parquet.write_file(new, folder, target, digest)
         rows.clear()
 
     waiting = 0
-    for line in _lines(files):
+    for line in line_files.lines(files):
         if MARK not in line:
             continue
         row = _row(line)
@@ -107,16 +111,22 @@ def collect(files: Sequence[str], destination: str) -> Collected:
     return collected
 
 
-def _lines(files: Sequence[str]) -> Iterator[str]:
-    for name in files:
-        if name == "-":
-            yield from sys.stdin
-            continue
-        try:
-            with open(name, encoding="utf-8", errors="replace") as file:
-                yield from file
-        except OSError as error:
-            raise ServingError(f"{name} cannot be read: {error.strerror}; give files of a function's log") from None
+def _new(rows: pa.Table, folder: Path) -> pa.Table:
+    """The rows that no file of a folder has, each once."""
+    import duckdb
+    import pyarrow.dataset as ds
+
+    keys = pa.schema([pa.field(name, rows.schema.field(name).type) for name in ("request_id", "row", "time")])
+    unknown = ""
+    with duckdb.connect() as database:
+        numbered = rows.select(keys.names).append_column("place", pa.array(range(len(rows))))
+        database.register("found", numbered)
+        if files := [str(file) for file in folder.glob("*.parquet")]:
+            database.register("known", ds.dataset(files, schema=keys))
+            same = " and ".join(f"known.{name} is not distinct from found.{name}" for name in keys.names)
+            unknown = f"where not exists (select 1 from known where {same})"
+        query = f"select min(place) as place from found {unknown} group by {', '.join(keys.names)} order by place"
+        return rows.take(database.sql(query).to_arrow_table()["place"])
 
 
 def _row(line: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import fcntl
 import math
+import mmap
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -79,12 +81,13 @@ class ParquetSink:
         #: When spools of processes that have ended are looked for, by the monotonic clock; never again once they were.
         self._recovery = 0.0
 
-    def write(self, schema: LogSchema, date: datetime.date, batch: pa.RecordBatch) -> None:
+    def write(self, schema: LogSchema, date: datetime.date, batch: pa.RecordBatch) -> int:
         with self._explained():
             spool = self._spools.get((schema, date))
             if spool is None:
                 spool = self._spools[schema, date] = self._begin(schema, date)
             spool.append(memoryview(batch.serialize()))
+        return batch.num_rows
 
     def tick(self) -> None:
         with self._explained():
@@ -94,7 +97,8 @@ class ParquetSink:
                 self._recover()
                 self._recovery = math.inf
             for key, spool in list(self._spools.items()):
-                if now >= spool.due or spool.size >= self._size:
+                # Of a log that somebody has removed, what was spooled is still there until it is closed.
+                if now >= spool.due or spool.size >= self._size or not spool.path.exists():
                     # Whatever happens, it is not tried again at once.
                     spool.due = now + AGAIN
                     self._finish(spool)
@@ -147,7 +151,7 @@ class ParquetSink:
         return spool
 
     def _finish(self, spool: Spool) -> None:
-        self._convert(spool.path)
+        self._convert(spool.path, spool.file)
         os.close(spool.file)
 
     def _recover(self) -> None:
@@ -160,33 +164,35 @@ class ParquetSink:
             try:
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    self._convert(path)
+                    self._convert(path, file)
             finally:
                 os.close(file)
 
-    def _convert(self, path: Path) -> None:
-        """Turn a spool into a Parquet file; doing it again has the same result."""
-        table = _table(path)
+    def _convert(self, path: Path, file: int) -> None:
+        """Turn a spool, by its descriptor, into a Parquet file; doing it again has the same result."""
+        table = _table(file)
         if table is None:
-            path.rename(path.with_suffix(".unreadable"))
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(path.with_suffix(".unreadable"))
             return
         if table.num_rows:
             write_file(table, self._folder, table.schema.metadata[_TARGET].decode(), path.stem)
         path.unlink(missing_ok=True)
 
 
-def _table(path: Path) -> pa.Table | None:
+def _table(file: int) -> pa.Table | None:
     """The batches of a spool up to where its process was killed; None if it is no spool."""
     batches: list[pa.RecordBatch] = []
     try:
-        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+        content = pa.py_buffer(mmap.mmap(file, 0, access=mmap.ACCESS_READ))
+        with pa.ipc.open_stream(content) as stream:
             schema = stream.schema
             if _TARGET not in (schema.metadata or {}):
                 return None
             with contextlib.suppress(pa.ArrowException, OSError):
                 batches.extend(stream)
             return pa.Table.from_batches(batches, schema)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):  # nothing can be mapped of an empty file
         return None
 
 
@@ -195,35 +201,92 @@ def partition(model: str, date: datetime.date) -> str:
     return f"model={quote(model, safe='')}/date={date:%Y-%m-%d}"
 
 
-def write_file(table: pa.Table, log: Path, target: str, name: str) -> None:
-    """Write a file of a log, which appears as a whole.
+class LogFile:
+    """A file of a log that is written batch by batch, and appears as a whole when it is finished.
 
     Parameters
     ----------
     log : the folder of the log.
     target : as ``partition`` gives it.
     name : of the file, without its suffix; one of the same name is replaced.
+    schema : of the batches.
 
     Raises
     ------
     OSError
-        if it cannot be written.
+        if it cannot be written, or another process is writing it.
     """
-    # Readers that take the model from the path have it as a dictionary, and refuse a file that has it otherwise.
-    place = table.schema.get_field_index("model")
-    table = table.set_column(place, "model", table.column(place).dictionary_encode())
-    temporary, final = log / SPOOLS / (name + ".tmp"), log / target / (name + ".parquet")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    final.parent.mkdir(parents=True, exist_ok=True)
+
+    def __init__(self, log: Path, target: str, name: str, schema: pa.Schema):
+        self._log, self._target, self._name = log, target, name
+        self._path = log / SPOOLS / (name + ".tmp")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = _locked(self._path)
+        # Readers that take the model from the path have it as a dictionary, and refuse a file that has it otherwise.
+        self._place = schema.get_field_index("model")
+        coded = pa.field("model", pa.dictionary(pa.int32(), pa.string()))
+        self._schema = schema.set(self._place, coded).remove_metadata()
+        self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
+
+    def add(self, rows: pa.Table) -> None:
+        """Write rows."""
+        model = rows.column(self._place).dictionary_encode()
+        self._writer.write_table(rows.set_column(self._place, "model", model).cast(self._schema))
+
+    def finish(self) -> None:
+        """Let the file be seen, in place of those of its name, also of other days."""
+        final = self._log / self._target / (self._name + ".parquet")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.replace(self._path, final)
+        self._file.close()
+        for other in final.parent.parent.glob(f"date=*/{final.name}"):
+            if other != final:
+                other.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """Leave nothing of it."""
+        if not self._file.closed:
+            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError, pa.ArrowException):
+                self._writer.close()
+            self._file.close()
+
+
+def _locked(path: Path) -> BinaryIO:
+    """A new file that nobody else writes; what a killed process left of it is gone."""
+    while True:
+        file = open(path, "ab")  # noqa: SIM115  # whoever asks closes it
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            # Another process may have renamed or removed it before it was locked.
+            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def clean(log: Path, prefix: str) -> None:
+    """Remove what killed processes left of files whose names begin with a prefix."""
+    for path in (log / SPOOLS).glob(f"{prefix}*.tmp"):
+        with contextlib.suppress(OSError), open(path, "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+
+
+def write_file(table: pa.Table, log: Path, target: str, name: str) -> None:
+    """Write a whole file of a log; parameters, and errors raised, as of ``LogFile``."""
+    file = LogFile(log, target, name, table.schema)
     try:
-        with open(temporary, "wb") as file:
-            pq.write_table(table.replace_schema_metadata(None), file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, final)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        file.add(table)
+        file.finish()
+    finally:
+        file.drop()
 
 
 def _day(text: str) -> datetime.date | None:

@@ -1,6 +1,7 @@
 """Makes typed rows of the log from raw values: batches of Arrow, one column after another."""
 
 import builtins
+import datetime
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -80,24 +81,60 @@ class ScorecardRows:
 
     def arrays(self, schema: LogSchema) -> dict[str, pa.Array]:
         self._settle()
-        card, found = self._card, self._found
-        read = {
-            item.name: frames.read(item, self._raw[item.name], card.cleaning, frames.Refusals()) for item in card.inputs
-        }
-        made = {feature.column: _feature(feature, read[feature.name], self._choice) for feature in schema.features}
-        if schema.labels or any(value is UNKNOWN for value in found):
-            # Numbers are read already; texts are read again, which is cheap.
-            table = {name: _cells(values) for name, values in read.items()}
-            scores, refusals = card.tables.scores(table)
-            if schema.labels:
-                likely = card.tables.likelihoods(scores)
-                likely[list(refusals.by_row())] = np.nan
-                for place, label in enumerate(schema.labels):
-                    made[PROBABILITY + label] = pa.array(likely[:, place], from_pandas=True)
-            again = (card.tables.predicted(scores) if card.classes is None else card.tables.labels(scores)).tolist()
-            found = [other if value is UNKNOWN else value for value, other in zip(found, again, strict=True)]
-        made[PREDICTION] = _predictions(found, schema.prediction)
-        return made
+        return scorecard_arrays(self._card, schema, self._choice, self._raw, self._found)
+
+
+def scorecard_arrays(
+    card: Scorecard, schema: LogSchema, choice: RecordedColumns, raw: Mapping[str, Any], found: list
+) -> dict[str, pa.Array]:
+    """The columns of rows that a scorecard answered, but the common ones.
+
+    Parameters
+    ----------
+    raw : the values of each input as they came; lists, or whatever ``frames.read`` takes.
+    found : the predictions; ``UNKNOWN`` where the scorecard is to give it again.
+    """
+    read = {item.name: frames.read(item, raw[item.name], card.cleaning, frames.Refusals()) for item in card.inputs}
+    made = {feature.column: _feature(feature, read[feature.name], choice) for feature in schema.features}
+    if schema.labels or any(value is UNKNOWN for value in found):
+        # Numbers are read already; texts are read again, which is cheap.
+        table = {name: _cells(values) for name, values in read.items()}
+        scores, refusals = card.tables.scores(table)
+        if schema.labels:
+            likely = card.tables.likelihoods(scores)
+            likely[list(refusals.by_row())] = np.nan
+            for place, label in enumerate(schema.labels):
+                made[PROBABILITY + label] = pa.array(likely[:, place], from_pandas=True)
+        again = (card.tables.predicted(scores) if card.classes is None else card.tables.labels(scores)).tolist()
+        found = [other if value is UNKNOWN else value for value, other in zip(found, again, strict=True)]
+    made[PREDICTION] = _predictions(found, schema.prediction)
+    return made
+
+
+def typed_arrays(schema: LogSchema, choice: RecordedColumns, typed: pa.Table, found: list) -> dict[str, pa.Array]:
+    """The columns of rows that a model's own code answered, but the common ones.
+
+    Parameters
+    ----------
+    typed : the columns as the model's code got them: float64, text, or dates and times.
+    found : the predictions.
+    """
+    made = {}
+    for feature in schema.features:
+        if feature.name not in typed.column_names:
+            values: list = [None] * len(typed)
+        elif pa.types.is_floating(typed[feature.name].type):
+            made[feature.column] = _feature(feature, typed[feature.name].to_numpy(), choice)
+            continue
+        else:
+            values = [_text_of(value) for value in typed[feature.name].to_pylist()]
+        made[feature.column] = _hashed(values, choice) if feature.hashed else _array(values, feature.type)
+    made[PREDICTION] = _predictions(found, schema.prediction)
+    return made
+
+
+def _text_of(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime.datetime) else value
 
 
 class PyfuncRows:

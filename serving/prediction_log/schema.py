@@ -29,8 +29,9 @@ COMMON: Mapping[str, str] = {
 #: The column of the answer, and the prefixes of the others.
 PREDICTION, FEATURE, PROBABILITY = "prediction", "feature_", "probability_"
 
-#: Who answered: the version in Production, the one in Staging that got a share, or one that was only compared.
-CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
+#: Who answered: the version in Production, the one in Staging that got a share, one that was only compared, or a batch
+#: job, which names its version itself.
+CHAMPION, CHALLENGER, SHADOW, BATCH = "champion", "challenger", "shadow", "batch"
 
 #: Greatest whole number that a column of whole numbers holds.
 _LARGEST = 2**63 - 1
@@ -157,5 +158,10 @@ def _input_type(item: Input) -> str:
 
 
 def is_database(destination: str) -> bool:
-    """Whether a log's destination is a SQLAlchemy URL rather than a folder."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+._-]*://", destination) is not None
+    """Whether a log's destination is a SQLAlchemy URL rather than a folder or a broker."""
+    return not is_broker(destination) and re.match(r"[A-Za-z][A-Za-z0-9+._-]*://", destination) is not None
+
+
+def is_broker(destination: str) -> bool:
+    """Whether a log's destination is the URL of a broker of CloudEvents."""
+    return re.match(r"https?://", destination, re.IGNORECASE) is not None

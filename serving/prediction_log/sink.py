@@ -17,8 +17,12 @@ class LogError(ServingError):
 class Sink(Protocol):
     """Writes batches of rows; each method but ``close`` raises ``LogError`` if that fails."""
 
-    def write(self, schema: LogSchema, date: datetime.date, batch: "pa.RecordBatch") -> None:
-        """Write a batch of the rows of one version and one day (UTC); from then on they survive a killed process."""
+    def write(self, schema: LogSchema, date: datetime.date, batch: "pa.RecordBatch") -> int:
+        """Write a batch of the rows of one version and one day (UTC); from then on they survive a killed process.
+
+        Returns how many were written; the others were refused for good. A batch that failed is written again as the
+        same object.
+        """
 
     def tick(self) -> None:
         """Do what is due; called about once a second."""

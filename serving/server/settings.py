@@ -58,7 +58,7 @@ class ServerSettings:
     pyfunc_memory : maximum memory of each, in bytes.
     pyfunc_python : the interpreter that runs them, unless the policy has uv build one; empty for the server's.
     pyfunc_pending : maximum number of requests of a worker that wait for one such version.
-    record : where the prediction log is written, a folder or a SQLAlchemy URL; None for nowhere.
+    record : where the prediction log is written, a folder, a SQLAlchemy URL or that of a broker; None for nowhere.
     record_share : share of the requests that is recorded, from 0 to 1.
     record_columns : the input columns that are recorded; empty for all.
     record_hash : columns of which a keyed hash is recorded; ``record_key`` is the file of the key.

@@ -22,6 +22,7 @@ from pathlib import Path
 from registry import redaction
 from registry.waiting import how_ended
 from serving.errors import ServingError
+from serving.prediction_log import choice
 from serving.server.cache import Cache
 from serving.server.follower import direct
 from serving.server.guard import certificate
@@ -30,7 +31,6 @@ from serving.server.guard.rates import Rate
 from serving.server.log import say
 from serving.server.memory import KEPT
 from serving.server.pyfunc.keeper import LaneKeeper
-from serving.server.recording import choice
 from serving.server.recording.channel import address
 from serving.server.settings import BACKLOG, CUT, SETTINGS, ServerSettings, cache_folder, reasons
 from serving.server.source import source

@@ -9,7 +9,8 @@ import pytest
 from pipelines.monitoring import command
 from pipelines.planning import Settings
 from pipelines.training import train
-from serving import models
+from serving import batch, models
+from serving.batch import ScoreRequest
 from tests.pipelines import tables
 from tests.serving.server.servers import Server
 
@@ -54,3 +55,15 @@ def test_requests_that_a_server_recorded_are_monitored(tracking: str, tmp_path: 
     assert window.scores[0].mean == pytest.approx(float(np.mean(card.predict(rows))), abs=1e-9)
     assert window.outcomes is not None
     assert window.outcomes.metrics["rmse"].value == pytest.approx(0.0, abs=1e-9)
+
+    # A batch job that scores the same rows tells the same.
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    batch_log = tmp_path / "batch"
+    batch.score(
+        ScoreRequest("models:/made/1", str(tmp_path / "rows.csv"), str(tmp_path / "out.csv"), record=str(batch_log))
+    )
+    scored = command.monitor(model="made", data=str(batch_log)).report
+    assert {(one.kind, one.subject) for one in scored.alerts} == {
+        (one.kind, one.subject) for one in found.report.alerts
+    }
+    assert scored.windows[0].scores[0].mean == pytest.approx(window.scores[0].mean, abs=1e-9)

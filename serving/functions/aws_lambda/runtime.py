@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ...contract.answers import AnsweringModel
     from ..record import RowLines
     from ..web import Answer
+    from .delivery import Delivery
 
 
 class EventError(Exception):
@@ -49,10 +50,16 @@ class FunctionRuntime:
         self._clients: dict[str, Any] = {}
         self._metrics = _metrics(about, environment)
         self._rows: RowLines | None = None
-        if environment.get("RECORD"):
+        self._delivery: Delivery | None = None
+        if destination := environment.get("RECORD"):
             from .. import record
 
-            self._rows = record.RowLines(card, about, environment, self.write)
+            if destination != record.STDOUT:
+                from .delivery import Delivery as opened  # its package alone has it
+
+                self._delivery = opened(destination, self)
+            write = self._delivery.add if self._delivery else self.write
+            self._rows = record.RowLines(card, about, environment, write)
         card.rows  # noqa: B018  # made ready while Lambda counts it as the function's start
 
     def client(self, service: str) -> "Any":
@@ -95,6 +102,8 @@ class FunctionRuntime:
         """Write the rows of a request to the log, if that is asked for; latency is in milliseconds."""
         if self._rows is not None:
             self._rows.record(found, request_id, latency)
+        if self._delivery is not None:
+            self._delivery.send(request_id)
 
     def tell(self, told: "Mapping[str, Any]", request_id: str, latency: float) -> None:
         """Write the line of metrics of one event to the log."""

@@ -5,10 +5,10 @@ from serving.errors import ServingError
 from .. import code, pyfunc
 from ..model import PackagedModel
 from ..plan import CONTAINER, File, PackagePlan
-from . import settings
+from . import iam, settings
 from .planning import planned
 from .settings import LambdaOptions
-from .zipped import HANDLERS
+from .zipped import handlers
 
 #: AWS's own image with a Python of Lambda; its tag is the release.
 _BASE = "public.ecr.aws/lambda/python"
@@ -49,7 +49,7 @@ def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
     for option in ("snap_start", "bytecode"):
         if getattr(options, option):
             raise ServingError(f"aws-lambda: option {option}: this is of zips alone, and the model wants an image")
-    name, modules = code.lambda_function((*HANDLERS, *_PYFUNC), "pyfunc")
+    name, modules = code.lambda_function((*handlers(options), *_PYFUNC), "pyfunc")
     dockerfile = _DOCKERFILE.format(base=_BASE, release=_release(model), package=name)
     package = [
         File("Dockerfile", dockerfile.encode(), "the image"),
@@ -67,6 +67,7 @@ def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
         reason=f"it has no scorecard: {model.why}",
         memory=2048,
         timeout=60,
+        more=iam.recording(options.record),
         notes=(
             *notes,
             "an image starts in seconds, not milliseconds: MLflow and what the model needs are imported first",

@@ -80,6 +80,17 @@ def endpoint(name: str) -> Permission:
     return Permission(("sagemaker:InvokeEndpoint",), (place,), "the endpoint that has the model")
 
 
+def recording(destination: str) -> tuple[Permission, ...]:
+    """Writing rows of the prediction log to a stream of Firehose, or below a prefix in S3; to its own log it may."""
+    kind, _, name = destination.partition(":")
+    if kind == "firehose":
+        stream = f"arn:aws:firehose:*:*:deliverystream/{name}"
+        return (Permission(("firehose:PutRecordBatch",), (stream,), "the prediction log"),)
+    if kind == "s3":
+        return (Permission(("s3:PutObject",), (f"arn:aws:s3:::{name.removeprefix('//')}/*",), "the prediction log"),)
+    return ()
+
+
 def permissions(
     function: str, *, key_arn: str = "", vpc: bool = False, events: tuple[str, ...] = ()
 ) -> tuple[Permission, ...]:
@@ -97,7 +108,9 @@ def permissions(
 
 
 def placed(arn: str, *, partition: str, region: str, account: str) -> str:
-    """Return an ARN ``arn:aws:SERVICE:*:*:...`` with its partition, region and account; any other as it is."""
+    """Return an ARN ``arn:aws:SERVICE:*:*:...`` or of S3 with its partition, region and account; any other as it is."""
+    if arn.startswith("arn:aws:s3:::"):
+        return arn.replace("arn:aws:", f"arn:{partition}:", 1)
     service, marked, rest = arn.removeprefix("arn:aws:").partition(":*:*:")
     return f"arn:{partition}:{service}:{region}:{account}:{rest}" if marked else arn
 

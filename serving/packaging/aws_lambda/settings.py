@@ -88,7 +88,7 @@ class LambdaOptions(FunctionOptions):
         "for s3 and dynamodb: predictions, or predictions with probabilities",
         one_of("predictions", "probabilities"),
     )
-    record: str = recording.record()
+    record: str = recording.record_on_aws()
     record_share: float = recording.share()
     record_columns: tuple[str, ...] = recording.columns()
     record_hash: tuple[str, ...] = recording.hashes()

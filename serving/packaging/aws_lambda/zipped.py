@@ -1,11 +1,13 @@
 """The zip variant: the scorecard, its version, and code that needs the standard library alone."""
 
+from collections.abc import Sequence
+
 from serving.errors import ServingError
 
-from .. import bytecode, code
+from .. import bytecode, code, recording
 from ..model import PackagedModel
 from ..plan import File, PackagePlan
-from . import settings
+from . import iam, settings
 from .planning import planned
 from .settings import LambdaOptions
 
@@ -17,6 +19,7 @@ HANDLERS = (
     *(f"aws_lambda/{name}.py" for name in ("__init__", "handler", "runtime", "http", "large")),
     *(f"aws_lambda/{name}.py" for name in ("queue", "objects", "upload", "stream")),
 )
+_DELIVERY = "aws_lambda/delivery.py"
 
 
 def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
@@ -33,7 +36,7 @@ def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
         raise TypeError("a model without a scorecard has no zip")
     if options.output == "probabilities" and not model.scorecard.has_probabilities:
         raise ServingError("aws-lambda: option output: this model has no probabilities; leave it at predictions")
-    package = files(model)
+    package = files(model, handlers(options))
     if options.bytecode:
         package += bytecode.compiled(package, options.runtime)
     return planned(
@@ -44,18 +47,29 @@ def plan(model: PackagedModel, options: LambdaOptions) -> PackagePlan:
         reason="the version has a scorecard, which needs nothing but Python",
         memory=256,
         timeout=29,
+        more=iam.recording(options.record),
         notes=notes,
     )
 
 
-def files(model: PackagedModel) -> tuple[File, ...]:
-    """Return the files of the zip, without bytecode."""
+def handlers(options: LambdaOptions) -> tuple[str, ...]:
+    """Return the handlers' modules that a function with these options needs."""
+    return (*HANDLERS, _DELIVERY) if recording.is_delivered(options) else HANDLERS
+
+
+def files(model: PackagedModel, modules: Sequence[str] = HANDLERS) -> tuple[File, ...]:
+    """Return the files of the zip, without bytecode.
+
+    Parameters
+    ----------
+    modules : the handlers'.
+    """
     assert model.scorecard is not None
-    _, modules = code.lambda_function(HANDLERS, "handler")
+    _, carried = code.lambda_function(modules, "handler")
     found = (
         File("scorecard.json", code.compact(model.scorecard.document.content), "the model"),
         File("about.json", code.compact(dict(model.about)), "which version it is"),
-        *modules,
+        *carried,
     )
     if model.example:
         found += (File(EXAMPLE, code.compact(dict(model.example)), "a row to try it with"),)

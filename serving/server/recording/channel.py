@@ -40,7 +40,7 @@ _ROWS = 5
 _ENDING = 2.0
 
 #: Why rows are missing in the log.
-BUSY, LOST, UNREADABLE, UNWRITABLE = "busy", "lost", "unreadable", "unwritable"
+BUSY, LOST, UNREADABLE, UNWRITABLE, REFUSED = "busy", "lost", "unreadable", "unwritable", "refused"
 
 #: Counts rows that are dropped: ``drop(reason, rows)``.
 Drop = Callable[[str, int], None]

@@ -18,12 +18,12 @@ from pathlib import Path
 from pyarrow import RecordBatch
 
 from registry.troubles import Troubles
+from serving.prediction_log.choice import recorded_columns
 from serving.prediction_log.destinations import opened
 from serving.prediction_log.rows import RowBuffer
 from serving.prediction_log.sink import LogError, Sink
 from serving.server.log import say
-from serving.server.recording.channel import UNREADABLE, UNWRITABLE, VERSIONS
-from serving.server.recording.choice import recorded_columns
+from serving.server.recording.channel import REFUSED, UNREADABLE, UNWRITABLE, VERSIONS
 from serving.server.recording.messages import ACKNOWLEDGED, Handover, Introduction, MessageReader
 from serving.server.recording.versions import RecordedVersion, VersionCache
 from serving.server.settings import SETTINGS, ServerSettings
@@ -37,6 +37,8 @@ FLUSH, MOST_ROWS = 0.5, 50_000
 TICK, EXPIRE = 1.0, 3600.0
 #: Maximum size of the batches that wait for a log that cannot be written, in bytes.
 WAITING = 32 * 2**20
+# Seconds after which what comes is read again, however many batches wait; at the end, after which they are dropped.
+LONGEST, LAST = 1.0, 10.0
 # Bytes of one read.
 _READ = 256 * 1024
 # Seconds that the workers may take to end after a signal, beyond their grace.
@@ -120,7 +122,7 @@ class RecorderProcess:
                     expired = now
             if self._ending and (not self._peers or now >= self._ending):
                 break
-        self._flush()
+        self._flush(last=True)
         self._drop_pending()
         self._sink.close()
         self._counts.close()
@@ -195,7 +197,7 @@ class RecorderProcess:
             return
         self._rows += rows
 
-    def _flush(self) -> None:
+    def _flush(self, *, last: bool = False) -> None:
         """Write what waits; then tell the workers that it was taken."""
         buffers, self._buffers, self._rows = self._buffers, {}, 0
         for (version, day), buffer in buffers.items():
@@ -213,25 +215,29 @@ class RecorderProcess:
                 self._drop(UNWRITABLE, batch.num_rows)
             else:
                 self._pending.append((version, day, batch))
-        self._write()
+        self._write(LAST if last else LONGEST)
         if self._counts.fresh:
             self._publish()  # what is acknowledged is counted, also if this process is killed now
         for peer in self._peers.values():
             peer.acknowledge()
 
-    def _write(self) -> None:
-        while self._pending:
+    def _write(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._pending and time.monotonic() < until:
             version, day, batch = self._pending[0]
             try:
-                self._sink.write(version.schema, day, batch)
+                written = self._sink.write(version.schema, day, batch)
             except LogError as error:
                 self._failed("write", error)
                 return
             self._pending.pop(0)
             self._worked("write")
             self._counts.count(
-                "serving_record_rows", version.schema.model, version.schema.version, version.role, by=batch.num_rows
+                "serving_record_rows", version.schema.model, version.schema.version, version.role, by=written
             )
+            if refused := batch.num_rows - written:
+                self._drop(REFUSED, refused)
+                self._troubles.has("refused", "record: the broker refuses events; their rows are dropped")
 
     def _maintain(self, *, due: bool) -> None:
         try:

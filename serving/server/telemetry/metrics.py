@@ -44,7 +44,7 @@ EVENTS = {
     "serving_record_dropped": (
         ("reason",),
         "Rows missing in the prediction log: busy (the recorder did not keep up), lost (it ended), unreadable, "
-        "unwritable (a full disk, a database that is away).",
+        "unwritable (a full disk, a database or a broker that is away), refused (by the broker).",
     ),
 }
 

@@ -155,6 +155,20 @@ def test_rows_of_all_forms_are_answered_as_evaluate_answers_them(store: Path, tm
         np.testing.assert_array_equal(found[["probability_no", "probability_yes"]].to_numpy(), wanted.probabilities)
 
 
+def test_rows_are_recorded_with_the_types_of_the_signature(tmp_path: Path) -> None:
+    table = TABLE.assign(age=TABLE["age"].where(TABLE.index % 7 > 0), town=TABLE["town"].where(TABLE.index % 5 > 0))
+    table.to_parquet(tmp_path / "t.parquet")
+    scored("models:/forest/1", tmp_path / "t.parquet", tmp_path / "o.parquet", record=str(tmp_path / "log"))
+    (file,) = tmp_path.glob("log/model=forest/date=*/*.parquet")
+    found, out = pd.read_parquet(file), pd.read_parquet(tmp_path / "o.parquet")
+    for name in ("prediction", "probability_no", "probability_yes"):
+        assert found[name].tolist() == out[name].tolist()
+    for name in ("age", "kids", "member", "town"):
+        pd.testing.assert_series_equal(found[f"feature_{name}"], table[name], check_names=False)
+    assert found["feature_opened"][1] == "2020-01-02T07:00:00"
+    assert found["feature_rank"].isna().all()
+
+
 def test_values_that_do_not_fit_are_rejected_and_the_other_rows_answered(tmp_path: Path) -> None:
     good = {"age": "50", "kids": "1", "member": "true", "town": "Ham", "opened": "2026-11-30", "rank": "1"}
     changes = [

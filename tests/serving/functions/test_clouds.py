@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serving.contract import reply
+from serving.functions.sampling import hashed, plain
 from serving.functions.web import label
+from serving.prediction_log.lines import collect
 from serving.server.model_lookup import version_header
 from tests.serving.contract import cases
 from tests.serving.contract.cases import NAMES, ROWS
@@ -21,6 +24,8 @@ from tests.serving.functions.clouds import Answer, Request
 from tests.serving.packaging import made
 
 Ask = Callable[[list[Request]], list[Answer]]
+#: The answers, and the lines of the log, of each cloud.
+Guarded = dict[str, tuple[list[Answer], list[str]]]
 
 JSON = {"Content-Type": "application/json"}
 BODY = json.dumps({"dataframe_split": {"columns": NAMES, "data": ROWS}}).encode()
@@ -115,21 +120,58 @@ def test_version_tells_which_it_is(cloud: Ask) -> None:
     assert found.json == {"model": "made", "version": "3", "digest": cases.scorecard("labels").digest}
 
 
-def test_a_key_is_asked_for_at_all_but_the_health(folders: dict[str, Path]) -> None:
+@pytest.fixture(scope="module")
+def guarded(folders: dict[str, Path]) -> Guarded:
+    """What the functions with keys and a prediction log answer, and the lines that they log."""
+    known = JSON | {"x-api-key": made.KEY}
     requests = [
-        Request(BODY, headers=JSON),
+        Request(BODY, headers=JSON | {"X-Request-Id": "stranger"}),
         Request(BODY, headers=JSON | {"X-API-Key": "another"}),
-        Request(BODY, headers=JSON | {"x-api-key": made.KEY}),
-        Request(BODY, headers=JSON | {"Authorization": f"Bearer {made.KEY}"}),
+        Request(BODY, headers=known | {"X-Request-Id": "good"}),
+        Request(b"[[1, 2]]", headers=JSON | {"Authorization": f"Bearer {made.KEY}", "X-Request-Id": "bad"}),
         Request(method="GET", path="/version"),
         Request(method="GET", path="/ping"),
     ]
-    keys = {"API_KEYS": f"{'0' * 64},{made.KEY_DIGEST}"}
-    with clouds.google(folders["google"], environment=keys) as running:
+    recorded = made.plan(
+        made.model(folders["azure"]), "gcp-functions", record="stdout", record_columns="age,x.y", record_hash="age"
+    )
+    environment = dict(recorded.environment) | {"RECORD_KEY": "k" * 16}
+    environment["API_KEYS"] = f"{'0' * 64},{made.KEY_DIGEST}"
+    asked = clouds.azure(folders["azure"], requests, environment=environment)
+    with clouds.google(folders["google"], environment=environment) as running:
         google = [running.ask(one) for one in requests]
-    for found in (google, clouds.azure(folders["azure"], requests, environment=keys).answers):
-        assert [one.status for one in found] == [401, 401, 200, 200, 401, 200]
-        assert found[0].json["error_code"] == "UNAUTHENTICATED"
+        lines = running.process.out.read_text().splitlines()
+    return {"azure": (asked.answers, [text for _, text in asked.lines]), "google": (google, lines)}
+
+
+@pytest.mark.parametrize("name", ["azure", "google"])
+def test_a_key_is_asked_for_at_all_but_the_health(name: str, guarded: Guarded) -> None:
+    found, _ = guarded[name]
+    assert [one.status for one in found] == [401, 401, 200, 400, 401, 200]
+    assert found[0].json["error_code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("name", ["azure", "google"])
+def test_rows_are_in_the_log_of_a_function_that_records_them(name: str, guarded: Guarded, tmp_path: Path) -> None:
+    answers, lines = guarded[name]
+    # As Application Insights and Cloud Logging export them.
+    field = {"azure": lambda line: {"message": line}, "google": lambda line: {"jsonPayload": json.loads(line)}}[name]
+    exported = [json.dumps(field(line)) for line in lines if line.startswith("{")]
+    (tmp_path / "log.jsonl").write_text("\n".join(exported))
+    done = collect([str(tmp_path / "log.jsonl")], str(tmp_path / "log"))
+    assert (done.rows, done.broken) == (len(ROWS) + 1, 0)
+    files = f"read_parquet('{tmp_path}/log/**/*.parquet')"
+    rows = duckdb.sql(f"from {files} order by request_id, row").to_arrow_table().to_pylist()
+    bad, *good = rows
+    assert (bad["request_id"], bad["status"], bad["row"], bad["feature_x.y"]) == ("bad", 400, None, None)
+    assert {row["request_id"] for row in good} == {"good"}
+    assert [row["prediction"] for row in good] == answers[2].json["predictions"]
+    card = cases.scorecard("labels")
+    for row, raw in zip(good, ROWS, strict=True):
+        read = {item.name: item.read(value, card.cleaning) for item, value in zip(card.inputs, raw, strict=True)}
+        assert {column for column in row if column.startswith("feature_")} == {"feature_age", "feature_x.y"}
+        assert row["feature_age"] == (None if read["age"] is None else hashed(b"k" * 16, plain(read["age"])))
+        assert row["feature_x.y"] == read["x.y"]
 
 
 def test_the_log_tells_of_requests_and_holds_none_of_the_data(folders: dict[str, Path]) -> None:

@@ -31,9 +31,10 @@ OPTIONS: dict[str, dict[str, str]] = {
         "alarm_topic": "arn:aws:sns:eu-west-1:123456789012:alarms",
         "architecture": "x86_64",
         "runtime": "python3.11",
+        "record": "firehose:log",
     },
     "no HTTP, from a snapshot": {"front": "none", "events": "s3", "snap_start": "yes", "runtime": "python3.14"},
-    "an open URL": {"auth": "api-key", "events": "dynamodb"},
+    "an open URL": {"auth": "api-key", "events": "dynamodb", "record": "s3://rows-1/log"},
     "keys behind an API": {"front": "http-api", "auth": "api-key", "log_retention": "365"},
 }
 

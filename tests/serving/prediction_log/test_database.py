@@ -79,3 +79,10 @@ def test_names_fit_and_stay_different():
     assert len(short_name(long).encode()) <= 63
     assert short_name(long) != short_name(long + "b")
     assert short_name("churn") == "churn"
+
+
+def test_one_that_is_away_is_told_without_the_password():
+    schema = LogSchema("churn", "1", ())
+    with pytest.raises(LogError, match=r"the prediction log in postgresql:.* cannot be written") as error:
+        DatabaseSink("postgresql://ann:s3cret@127.0.0.1:9/log").write(schema, DAY, row(schema))
+    assert "s3cret" not in str(error.value)

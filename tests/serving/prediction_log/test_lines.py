@@ -1,5 +1,6 @@
 """Lines of JSON that functions write, and what `collect` makes of them."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from serving.__main__ import cli
+from serving.errors import ServingError
 from serving.functions.function import HttpFunction
 from serving.functions.sampling import hashed, sampled
 from serving.prediction_log.lines import collect
@@ -90,13 +92,13 @@ def test_a_share_is_that_of_the_server():
 
 def test_lines_are_found_in_what_clouds_make_of_them(tmp_path: Path):
     asked, lines = function()
-    ask(asked, {"dataframe_records": [servers.MIXED]})
-    line = lines[-1]
+    ask(asked, {"dataframe_records": [servers.MIXED] * 3})
+    first, second, third = (line for line in lines if "prediction_log" in line)
     exported = [
-        f"2026-11-30T12:00:00 {line}",
-        json.dumps({"timestamp": "x", "jsonPayload": json.loads(line)}),
-        json.dumps({"message": line, "severity": "INFO"}),
-        line[:60],
+        f"2026-11-30T12:00:00 {first}",
+        json.dumps({"timestamp": "x", "jsonPayload": json.loads(second)}),
+        json.dumps({"message": third, "severity": "INFO"}),
+        first[:60],
         json.dumps({"other": "prediction_log"}),
     ]
     (tmp_path / "lines").write_text("\n".join(exported))
@@ -107,11 +109,30 @@ def test_lines_are_found_in_what_clouds_make_of_them(tmp_path: Path):
 def test_reading_the_same_lines_again_adds_nothing(tmp_path: Path):
     asked, lines = function()
     ask(asked, {"dataframe_records": [servers.MIXED] * 3})
-    (tmp_path / "lines").write_text("\n".join(lines))
-    for _ in range(2):
+    for more in ("3 rows added\n", "0 rows added; 3 were there already\n", "3 rows added; 9 were there already\n"):
+        if more.startswith("3 rows added;"):  # a longer part of the same log, with a refused request
+            ask(asked, {"dataframe_records": [servers.MIXED] * 2}, "two")
+            ask(asked, {"dataframe_records": [{"age": "x"}]}, "three")
+            lines *= 2
+        (tmp_path / "lines").write_text("\n".join(lines))
         done = CliRunner().invoke(cli, ["collect", str(tmp_path / "lines"), "--output", str(tmp_path / "log")])
-        assert done.output == "3 rows added\n"
-    assert len(logged(tmp_path / "log")) == 3
+        assert done.output == more
+    assert len(logged(tmp_path / "log")) == 6
+
+
+def test_a_folder_of_files_some_of_them_compressed(tmp_path: Path):
+    asked, lines = function()
+    folder = tmp_path / "2026" / "11"
+    folder.mkdir(parents=True)
+    for number in range(4):
+        ask(asked, {"dataframe_records": [servers.MIXED]}, f"id-{number}")
+        text = lines[-1].encode() + b"\n"
+        packed = [text, gzip.compress(text), gzip.compress(text)[:-9], b""][number]
+        (folder / f"{number}").write_bytes(packed)
+    with pytest.raises(ServingError, match=r"2026/11/2 is cut, or no gzip; remove it"):
+        collect([str(tmp_path)], str(tmp_path / "log"))
+    (folder / "2").unlink()
+    assert collect([str(tmp_path / "2026")], str(tmp_path / "log")).rows == 2
 
 
 def test_lines_go_into_a_database(tmp_path: Path):

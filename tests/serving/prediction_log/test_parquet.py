@@ -138,6 +138,18 @@ def test_a_spool_of_a_process_that_lives_is_left_alone(tmp_path: Path):
     assert logged(tmp_path) == [1.0]
 
 
+def test_a_log_that_is_removed_while_it_is_written_is_made_again_with_all_its_rows(tmp_path: Path):
+    log = tmp_path / "log"
+    sink = ParquetSink(log, seconds=3600)
+    sink.write(schema(), DAY, batch(schema(), 1.0))
+    shutil.rmtree(log)
+    sink.write(schema(), DAY, batch(schema(), 2.0))
+    sink.tick()
+    sink.write(schema(), DAY, batch(schema(), 3.0))
+    sink.close()
+    assert logged(log) == [1.0, 2.0, 3.0]
+
+
 def test_what_is_no_spool_is_put_aside(tmp_path: Path):
     (tmp_path / "_recording").mkdir()
     (tmp_path / "_recording" / "x.arrows").write_bytes(b"no arrow")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psutil
 import pytest
 
@@ -42,9 +43,15 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def server(paths: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prediction log of ``server``."""
+    return tmp_path_factory.mktemp("log")
+
+
+@pytest.fixture(scope="module")
+def server(paths: dict[str, Path], log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     words = [*map(str, paths.values()), "--pyfunc", "yes", "--pyfunc-memory", "1500MiB", "--time-limit", "4"]
-    words += ["--pyfunc-pending", "8", "--default", "forest"]
+    words += ["--pyfunc-pending", "8", "--default", "forest", "--record", str(log), "--record-minutes", "0.02"]
     with Server(words, tmp_path_factory.mktemp("server")) as found:
         yield loaded(found, *paths)
 
@@ -82,6 +89,45 @@ def test_every_protocol_gives_the_same_answer(server: Server) -> None:
     csv = server.post("/invocations", b"weight;age\n50;30\n", {"Content-Type": "text/csv"})
     assert csv.json == {"predictions": [one]}
     assert csv.headers["x-model-version"] == "forest/0"
+
+
+def test_a_model_without_a_scorecard_is_recorded_with_the_types_of_its_signature(server: Server, log: Path) -> None:
+    records = {"dataframe_records": [{"age": 50.0, "weight": 70.0}, {"age": "30", "weight": 50}]}
+    tensors = [("age", 30.0), ("weight", 50.0)]
+    infer = [{"name": name, "shape": [1], "datatype": "FP64", "data": [value]} for name, value in tensors]
+    asked = {
+        "forest-rows": ("/models/forest/invocations", records),
+        "forest-v2": ("/v2/models/forest/infer", {"inputs": infer}),
+        "unruly": ("/models/unruly/invocations", {"dataframe_records": [{"x": 2, "do": "double"}]}),
+        "image": ("/models/image/invocations", {"inputs": [[[1.0, 2.0], [3.0, 4.0]]]}),
+        "table": ("/models/table/invocations", {"dataframe_records": [{"a": 1.5}]}),
+        "refused": ("/models/forest/invocations", {"dataframe_records": [{"age": "secret", "weight": 50}]}),
+    }
+    answers = {
+        id: server.post(path, body, {"X-Request-Id": id}).json.get("predictions") for id, (path, body) in asked.items()
+    }
+
+    def found(id: str) -> list[dict[str, Any]]:
+        if not list(log.rglob("*.parquet")):
+            return []
+        files = f"read_parquet('{log}/**/*.parquet', union_by_name=true)"
+        return duckdb.sql(f"from {files} where request_id = '{id}' order by row").to_arrow_table().to_pylist()
+
+    wait(lambda: all(found(id) for id in asked), lambda: server.err)
+    first, second = found("forest-rows")
+    assert [(row["feature_age"], row["feature_weight"]) for row in (first, second)] == [(50.0, 70.0), (30.0, 50.0)]
+    assert [float(row["prediction"]) for row in (first, second)] == answers["forest-rows"]
+    (v2,) = found("forest-v2")
+    assert (v2["feature_age"], v2["feature_weight"], v2["prediction"]) == (30.0, 50.0, second["prediction"])
+    (unruly,) = found("unruly")
+    assert (unruly["feature_x"], unruly["feature_do"], unruly["role"]) == (2.0, "double", "champion")
+    assert [float(unruly["prediction"])] == answers["unruly"]
+    (image,) = found("image")  # of tensors there are no features
+    assert json.loads(image["prediction"]) == answers["image"][0]
+    (table,) = found("table")
+    assert (table["feature_a"], json.loads(table["prediction"])) == (1.5, answers["table"][0])
+    (refused,) = found("refused")
+    assert (refused["row"], refused["status"], refused["feature_age"]) == (None, 400, None)
 
 
 def test_a_large_request_is_answered_in_order(server: Server) -> None:

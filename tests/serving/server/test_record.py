@@ -1,10 +1,15 @@
-"""`serve --record`: what is answered is in the prediction log, whoever is killed and whatever is full or away."""
+"""`serve --record`: what is answered is in the prediction log, whoever is killed and whatever is full or away.
+
+Tests share servers: one that was asked by every protocol, one of champions with challengers, and one that meets with
+troubles, each of which ends with its test; the last kills it.
+"""
 
 import json
-import os
 import re
+import resource
+import shutil
 import signal
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +17,16 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
-from tests.serving.server import registries, servers
+from serving.__main__ import cli
+from serving.functions.sampling import sampled
+from tests import stores
+from tests.serving.prediction_log.brokers import broker
+from tests.serving.server import cards
 from tests.serving.server.loads import BODY, Load
 from tests.serving.server.servers import MIXED, NUMBERS, Server, wait
+from tests.serving.server.warm import warm
 
 KEY = "0123456789abcdef"
 
@@ -160,111 +171,123 @@ def test_types_of_columns_and_readers_of_the_folder(asked: Path):
     assert set(pd.read_parquet(asked / "model=visits")["model"]) == {"visits"}
 
 
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log of ``troubled``."""
+    return tmp_path_factory.mktemp("troubled") / "log"
+
+
+@pytest.fixture(scope="module")
+def troubled(folders: dict[str, Path], log: Path) -> Iterator[Server]:
+    """A server whose log meets with troubles; each test ends its own."""
+    with recording(log.parent / "server", log, folders["sums"]) as server:
+        yield server.ready("sums")
+
+
+def test_what_is_answered_is_recorded_or_counted_as_dropped(troubled: Server):
+    before, dropped = accounted(troubled), metric(troubled, "serving_record_dropped_total")
+    (recorder,) = troubled.children("recording.process")
+    recorder.suspend()
+    # Blanks are quickly read, and handed over as they are.
+    large = json.dumps({"dataframe_records": [NUMBERS] * 100}).encode() + b" " * 1_900_000
+    for _ in range(6):
+        assert troubled.post("/invocations", large).status == 200
+    assert troubled.get("/ready").status == 200
+    assert metric(troubled, "serving_record_dropped_total") > dropped
+    recorder.resume()
+    wait(lambda: accounted(troubled) == before + 600, lambda: f"{accounted(troubled)}\n{troubled.err}")
+
+
+def removed(server: Server, log: Path, id: str) -> list[dict[str, Any]]:
+    """Remove a log, and wait until it is there again with what was spooled, a row of this id too; all rows it had."""
+    recorded = metric(server, "serving_record_rows_total")
+    server.post("/invocations", BODY, {"X-Request-Id": id})
+    wait(lambda: metric(server, "serving_record_rows_total") == recorded + 1, lambda: server.err)
+    before = rows(log)
+    shutil.rmtree(log)
+    wait(lambda: bool(rows(log, f"request_id = '{id}'")), lambda: server.err)
+    return before + rows(log)
+
+
+def test_a_log_that_is_removed_is_made_again_with_the_rows_that_were_spooled(troubled: Server, log: Path):
+    removed(troubled, log, "first")
+    assert {row["request_id"] for row in removed(troubled, log, "second")} >= {"first", "second"}
+    assert rows(log, "request_id = 'first'") == []  # its file was finished, and somebody has removed it
+    assert metric(troubled, "serving_record_up") == 1
+
+
+def test_a_log_that_cannot_be_written_stops_no_answer_and_is_told_once(troubled: Server, log: Path):
+    recorded, told = metric(troubled, "serving_record_rows_total"), len(troubled.err)
+    shutil.rmtree(log)
+    log.write_text("no folder")
+    for number in range(5):
+        assert troubled.post("/invocations", BODY, {"X-Request-Id": f"waits-{number}"}).status == 200
+        assert troubled.get("/ready").status == 200
+    wait(lambda: "cannot be written" in troubled.err[told:], lambda: troubled.err)
+    wait(lambda: metric(troubled, "serving_record_up") == 0, lambda: troubled.err)
+    (said,) = re.findall(r"the prediction log in \S+ cannot be written: (.*);", troubled.err[told:])
+    assert said in ("Not a directory", "File exists")
+    log.unlink()
+    wait(lambda: metric(troubled, "serving_record_up") == 1, lambda: troubled.err)
+    assert "the prediction log is written again" in troubled.err[told:]
+    wait(lambda: metric(troubled, "serving_record_rows_total") == recorded + 5, lambda: troubled.err)
+    found = removed(troubled, log, "then")
+    assert [row["request_id"] for row in found if row["request_id"].startswith("waits")] == [
+        f"waits-{number}" for number in range(5)
+    ]
+
+
+def test_a_full_disk_is_told_and_answers_go_on(troubled: Server):
+    """The limit of a file's size stands for the disk: what is beyond it cannot be written."""
+    (recorder,) = troubled.children("recording.process")
+    told, (_, most) = len(troubled.err), recorder.rlimit(resource.RLIMIT_FSIZE)
+    recorder.rlimit(resource.RLIMIT_FSIZE, (20_000, most))
+    many = {"dataframe_split": {"columns": list(NUMBERS), "data": [[1.5, 2.5]] * 3000}}
+    assert troubled.post("/invocations", many).status == 200
+    wait(lambda: "cannot be written: File too large" in troubled.err[told:], lambda: troubled.err)
+    wait(lambda: metric(troubled, "serving_record_up") == 0, lambda: troubled.err)
+    assert troubled.post("/invocations", BODY).status == 200
+    assert troubled.err[told:].count("cannot be written") == 1
+    recorder.rlimit(resource.RLIMIT_FSIZE, (most, most))
+    wait(lambda: metric(troubled, "serving_record_up") == 1, lambda: troubled.err)
+
+
 def test_workers_and_recorder_are_killed_and_nothing_but_what_was_in_flight_is_lost(
-    folders: dict[str, Path], tmp_path: Path
+    troubled: Server, log: Path, folders: dict[str, Path], tmp_path: Path
 ):
-    log = tmp_path / "log"
-    with recording(tmp_path / "server", log, folders["sums"]) as server:
-        server.ready("sums")
-        with Load(server, "/invocations", lambda *_: True, clients=4) as load:
-            load.more(200)
-            for _ in range(2):
-                before = metric(server, "serving_record_rows_total")
-                wait(lambda before=before: metric(server, "serving_record_rows_total") > before, lambda: server.err)
-                replaced(server, "recording.process")
-                load.more(200)
-        wait(lambda: accounted(server) >= metric(server, "serving_rows_total"), lambda: server.err)
-        assert metric(server, "serving_record_dropped_total") > 0
-        # A killed worker takes with it what it had not handed over, and no more.
-        replaced(server, "worker")
-        server.ready("sums")
+    server = troubled
+    removed(server, log, "here")
+    assert accounted(server) == metric(server, "serving_rows_total")
+    there, recorded = len(rows(log)), metric(server, "serving_record_rows_total")
+    with Load(server, "/invocations", lambda *_: True, clients=1) as load:
+        load.more(100)
+        for _ in range(2):
+            before = metric(server, "serving_record_rows_total")
+            wait(lambda before=before: metric(server, "serving_record_rows_total") > before, lambda: server.err)
+            replaced(server, "recording.process")
+            load.more(100)
+    wait(lambda: accounted(server) >= metric(server, "serving_rows_total"), lambda: server.err)
+    assert metric(server, "serving_record_dropped_total") > 0
+    # A killed worker takes with it what it had not handed over, and no more.
+    replaced(server, "worker")
+    server.ready("sums")
+    for _ in range(20):
         assert server.post("/invocations", BODY).status == 200
-        wait(lambda: accounted(server) >= metric(server, "serving_rows_total") - 1, lambda: server.err)
-        kept = metric(server, "serving_record_rows_total")
-        server.process.send_signal(signal.SIGSTOP)  # it starts no others
-        for module in ("recording.process", "worker", "follower"):
-            for process in server.children(module):
-                process.kill()
-        server.kill()
-    assert len(rows(log)) < kept
+    wait(lambda: accounted(server) >= metric(server, "serving_rows_total") - 1, lambda: server.err)
+    kept = metric(server, "serving_record_rows_total")
+    server.process.send_signal(signal.SIGSTOP)  # it starts no others
+    for module in ("recording.process", "worker", "follower"):
+        for process in server.children(module):
+            process.kill()
+    server.kill()
+    assert len(rows(log)) - there < kept - recorded
     # Whoever records next finishes what was begun.
     with recording(tmp_path / "next", log, folders["sums"]) as server:
-        server.ready("sums")
         wait(lambda: not list(log.glob("_recording/*.arrows")), lambda: server.err)
-        assert server.stop() == 0
     found = rows(log, columns="request_id, row, time, feature_age")
     # The counts are written once a second, so that there may be more.
-    assert len(found) >= kept
-    assert len({row["request_id"] for row in found}) == len(found)
-
-
-def test_what_is_answered_is_recorded_or_counted_as_dropped(folders: dict[str, Path], tmp_path: Path):
-    with recording(tmp_path / "server", tmp_path / "log", folders["sums"]) as server:
-        server.ready("sums")
-        (recorder,) = server.children("recording.process")
-        recorder.suspend()
-        large = json.dumps({"dataframe_split": {"columns": ["age", "weight"], "data": [[1.5, 2.5]] * 90_000}}).encode()
-        for _ in range(12):
-            assert server.post("/invocations", large).status == 200
-        assert server.get("/ready").status == 200
-        assert metric(server, "serving_record_dropped_total") > 0
-        recorder.resume()
-        wait(lambda: accounted(server) == 12 * 90_000, lambda: f"{accounted(server)}\n{server.err}")
-
-
-def test_a_log_that_cannot_be_written_stops_no_answer_and_is_told_once(folders: dict[str, Path], tmp_path: Path):
-    log = tmp_path / "log"
-    with recording(tmp_path / "server", log, folders["sums"]) as server:
-        server.ready("sums")
-        assert server.post("/invocations", BODY).status == 200
-        wait(lambda: metric(server, "serving_record_rows_total") == 1)
-        log.rename(tmp_path / "aside")
-        log.write_text("no folder")
-        # Today's spool is still there; another model's would have to be made. A new day would do the same.
-        replaced(server, "recording.process")
-        for _ in range(5):
-            assert server.post("/invocations", BODY).status == 200
-            assert server.get("/ready").status == 200
-        server.says(r"the prediction log in \S+ cannot be written: (Not a directory|File exists)")
-        wait(lambda: metric(server, "serving_record_up") == 0)
-        assert server.err.count("cannot be written") == 1
-        log.unlink()
-        server.says("the prediction log is written again")
-        wait(lambda: metric(server, "serving_record_rows_total") == 6, lambda: server.err)
-        assert metric(server, "serving_record_up") == 1
-        assert server.stop() == 0
-    assert len(rows(log)) == 5
-
-
-def test_a_full_disk_is_told_and_rows_are_dropped_but_answers_go_on(folders: dict[str, Path], tmp_path: Path):
-    """The limit of a file's size stands for the disk: what is beyond it cannot be written."""
-    log = tmp_path / "log"
-    with recording(tmp_path / "server", log, folders["sums"]) as server:
-        server.ready("sums")
-        (recorder,) = server.children("recording.process")
-        recorder.rlimit(1, (20_000, 20_000))  # RLIMIT_FSIZE
-        with Load(server, "/invocations", lambda *_: True, clients=2) as load:
-            load.more(500)
-            server.says(r"the prediction log in \S+ cannot be written: File too large")
-            load.more(50)
-        assert not load.failed
-        wait(lambda: metric(server, "serving_record_up") == 0)
-        assert server.stop() == 0
-        assert server.err.count("cannot be written") == 1
-
-
-def test_a_share_is_chosen_by_the_request_id(folders: dict[str, Path], tmp_path: Path):
-    from serving.functions.sampling import sampled
-
-    log = tmp_path / "log"
-    with recording(tmp_path / "server", log, folders["sums"], words=["--record-share", "0.25"]) as server:
-        server.ready("sums")
-        for number in range(80):
-            server.post("/invocations", BODY, {"X-Request-Id": f"id-{number}"})
-        assert server.stop() == 0
-    found = rows(log)
-    assert {row["request_id"] for row in found} == {f"id-{n}" for n in range(80) if sampled(f"id-{n}", 0.25)}
-    assert {row["sampling"] for row in found} == {0.25}
+    assert len(found) - there >= kept - recorded
+    assert len({(row["request_id"], row["row"]) for row in found}) == len(found)
 
 
 def test_a_database_gets_the_same_rows(folders: dict[str, Path], tmp_path: Path, postgresql: str):
@@ -275,7 +298,6 @@ def test_a_database_gets_the_same_rows(folders: dict[str, Path], tmp_path: Path,
         server.post("/models/visits/invocations", {"dataframe_records": [MIXED]}, {"X-Request-Id": "one"})
         server.post("/models/sums/invocations", BODY)
         wait(lambda: metric(server, "serving_record_rows_total") == 2, lambda: server.err)
-        assert server.stop() == 0
         password = sqlalchemy.make_url(postgresql).password
         assert not password or password not in server.err
     engine = sqlalchemy.create_engine(postgresql)
@@ -288,55 +310,94 @@ def test_a_database_gets_the_same_rows(folders: dict[str, Path], tmp_path: Path,
     assert row["time"].tzinfo is not None
 
 
-def test_a_database_that_is_away_stops_nothing(folders: dict[str, Path], tmp_path: Path):
-    url = "postgresql://ann:s3cret@127.0.0.1:9/log"
-    with recording(tmp_path / "server", url, folders["sums"]) as server:
+def test_a_broker_that_is_away_stops_nothing_and_gets_what_waited(folders: dict[str, Path], tmp_path: Path):
+    port = stores.free_port()
+    secret = {"SERVING_RECORD_HEADERS": "Authorization: Bearer s3cret"}
+    url = f"http://127.0.0.1:{port}/predictions"
+    with recording(tmp_path / "server", url, folders["sums"], env=secret) as server:
         server.ready("sums")
-        for _ in range(5):
-            assert server.post("/invocations", BODY).status == 200
-        server.says("the prediction log in .* cannot be written")
-        wait(lambda: metric(server, "serving_record_up") == 0)
+        for number in range(5):
+            assert server.post("/invocations", BODY, {"X-Request-Id": f"id-{number}"}).status == 200
+        server.says("the prediction log cannot be posted to http://127.0.0.1: ConnectionError")
+        wait(lambda: metric(server, "serving_record_up") == 0, lambda: server.err)
         assert server.get("/ready").status == 200
-        assert "s3cret" not in server.err
+        assert server.err.count("cannot be posted") == 1
+        with broker(port, 413) as found:
+            wait(lambda: metric(server, "serving_record_up") == 1, lambda: server.err)
+            # The first event was refused; its rows are counted.
+            assert server.post("/invocations", BODY, {"X-Request-Id": "last"}).status == 200
+            wait(lambda: bool(found.rows), lambda: server.err)
+            wait(lambda: accounted(server) == 6, lambda: server.err)
+            dropped = re.search(r'serving_record_dropped_total{[^}]*reason="refused"[^}]*} (\d+)', _metrics(server))
+            assert dropped is not None
+            assert int(dropped[1]) + len(found.rows) == 6
+            assert found.rows[-1]["request_id"] == "last"
+            assert found.posted[-1][0]["authorization"] == "Bearer s3cret"
         assert server.stop() == 0
+        assert "s3cret" not in server.err + server.out
 
 
-@pytest.fixture
-def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> registries.Registry:
-    found = registries.on_sqlite(empty_store, tmp_path)
-    for name, value in found.env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    found.version("wine", servers.regression(1), NUMBERS)
-    found.version("wine", servers.regression(2), NUMBERS)
-    found.promote("wine", "1")
-    found.promote("wine", "2", "Staging")
-    return found
+def _metrics(server: Server) -> str:
+    return server.get("/metrics").body.decode()
 
 
-def test_champion_and_shadow_record_the_same_requests(registry: registries.Registry, tmp_path: Path):
-    log, policy = tmp_path / "log", tmp_path / "policy.yaml"
-    policy.write_text("by_hand: flag\nserve: {traffic: shadow, weight: 1.0}\n")
-    words = ["--policy", str(policy), "--record-share", "0.5"]
-    with recording(tmp_path / "server", log, words=words, env=registry.env) as server:
-        wait(lambda: server.get("/ready").status == 200, lambda: server.err, within=4 * servers.PATIENCE)
-        wait(lambda: "challenger" in server.get("/metrics").body.decode())
+@pytest.fixture(scope="module")
+def challenged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The log of half of the requests to a champion with a shadow, and to one with a canary; the ids of all."""
+    folder = tmp_path_factory.mktemp("challenged")
+    pair = {name: cards.people(seed) for seed, name in enumerate(("champion", "challenger"))}
+    served = cards.served(
+        cards.model("shadowed", pair["champion"], challenger=pair["challenger"], mode="shadow", weight=1.0),
+        cards.model("shared", pair["champion"], challenger=pair["challenger"], mode="canary", weight=0.5),
+    )
+    ids: list[str] = []
+    with warm(served, folder, "--record", "log", "--record-share", "0.5") as server:
+        server.ready("shadowed", "shared")
 
         def both() -> bool:
-            for _ in range(20):
-                assert server.post("/models/wine/invocations", BODY).status == 200
-            text = server.get("/metrics").body.decode()
-            return re.search(r'serving_record_rows_total\{[^}]*role="shadow"[^}]*\} [1-9]\d', text) is not None
+            for model in ("shadowed", "shared"):
+                for _ in range(20):
+                    ids.append(f"{model}-{len(ids)}")
+                    body = {"dataframe_records": [cards.PERSON]}
+                    headers = {"X-Request-Id": ids[-1], "X-Request-Key": ids[-1]}
+                    assert server.post(f"/models/{model}/invocations", body, headers).status == 200
+            return (
+                re.search(r'serving_record_rows_total\{[^}]*role="shadow"[^}]*\} [1-9]\d', _metrics(server)) is not None
+            )
 
         wait(both, lambda: server.err)
         assert server.stop() == 0
-    champion = {row["request_id"]: row for row in rows(log, "role = 'champion'")}
+    return folder / "log", ids
+
+
+def test_a_share_is_chosen_by_the_request_id(challenged: tuple[Path, list[str]]):
+    log, ids = challenged
+    found = rows(log, "role <> 'shadow'")
+    assert [row["request_id"] for row in found] == [id for id in ids if sampled(id, 0.5)]
+    assert {row["sampling"] for row in found} == {0.5}
+
+
+def test_champion_and_shadow_record_the_same_requests(challenged: tuple[Path, list[str]]):
+    log, _ = challenged
+    champion = {row["request_id"]: row for row in rows(log, "role = 'champion' and model = 'shadowed'")}
     shadow = {row["request_id"]: row for row in rows(log, "role = 'shadow'")}
     assert shadow.keys() <= champion.keys()
     assert len(shadow) > 10
     for id, row in shadow.items():
-        assert (row["version"], champion[id]["version"]) == ("2", "1")
-        assert row["prediction"] == pytest.approx(champion[id]["prediction"] + 1)
+        assert (row["version"], champion[id]["version"]) == ("4", "3")
+        for version, one in ((0, champion[id]), (1, row)):
+            likely = cards.people(version).probabilities_row(cards.PERSON)
+            assert [one["probability_no"], one["probability_yes"]] == pytest.approx(likely, rel=1e-12)
+
+
+def test_a_canary_is_recorded_as_the_version_that_answered(challenged: tuple[Path, list[str]]):
+    log, _ = challenged
+    found = rows(log, "model = 'shared'")
+    assert {(row["version"], row["role"]) for row in found} == {("3", "champion"), ("4", "challenger")}
+    for row in found:
+        likely = cards.people(int(row["version"]) - 3).probabilities_row(cards.PERSON)
+        assert row["probability_yes"] == pytest.approx(likely[1], rel=1e-12)
+        assert row["prediction"] == cards.people(int(row["version"]) - 3).predict_row(cards.PERSON)
 
 
 @pytest.mark.parametrize(
@@ -346,17 +407,15 @@ def test_champion_and_shadow_record_the_same_requests(registry: registries.Regis
         (["--record", "log", "--record-hash", "email"], "--record-key FILE, or the variable SERVING_RECORD_KEY"),
         (["--record", "nothing://user:pw@host/x"], "no driver for this database"),
         (["--record", "/dev/null/log"], "the folder cannot be made: Not a directory"),
+        (["--record", "https:///x"], "expected a broker's URL such as https://HOST/PATH"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_at_once(folders, tmp_path: Path, words: list[str], said: str):
-    found = subprocess.run(
-        [os.sys.executable, "-m", "serving", "serve", str(folders["sums"]), "--port", "0", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(servers.ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert found.returncode == 2
-    assert said in found.stderr
-    assert "pw@" not in found.stderr
+def test_settings_that_cannot_work_are_refused_at_once(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, ["serve", str(folders["sums"]), "--port", "0", *words])
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert "pw@" not in done.stderr
+    assert not (tmp_path / ".serving-cache").exists()
