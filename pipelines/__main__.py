@@ -240,7 +240,7 @@ def validate(as_json: bool, **given) -> None:
 @option("--time", help="Column of times of a plain table; a prediction log has its own.")
 @option("--since", help="Only rows from then on: 2026-11-30, 2026-11-30T12:00 (UTC), or how long ago: 7d.")
 @option("--until", help="Only rows before then.")
-@option("--window", help="Length of a window: 1h, 1d, 7d. [default: one window]")
+@option("--window", help="Length of a window: 1h, 1d, 7d, or month. [default: one window]")
 @option("--reference", default="training", help="What windows are compared with: training; previous, the window "
         "before; same-hour, same-weekday or same-month of the past; or a table or a log.")  # fmt: skip
 @option("--outcomes", help="Table of the truth, known later: a file, a database URL or s3://.")

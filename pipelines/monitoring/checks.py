@@ -115,3 +115,39 @@ def persisting(checks: Sequence[WindowCheck], windows: Sequence[str], k: int, n:
         return any(sum(start <= other < start + n for other in others) >= k for start in starts)
 
     return [check for check in alerts if persists(check)]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What alerts, in one window or in several.
+
+    Parameters
+    ----------
+    checks : those that alert, of one comparison, in the order of their windows.
+    """
+
+    checks: tuple[WindowCheck, ...]
+
+    @property
+    def worst(self) -> WindowCheck:
+        """The one with the largest effect."""
+        return max(self.checks, key=lambda check: check.effect)
+
+    @property
+    def last(self) -> WindowCheck:
+        """That of the newest window."""
+        return self.checks[-1]
+
+
+def by_comparison(alerts: Sequence[WindowCheck], newest: str) -> list[Alert]:
+    """Alerts by what they are of: those of the newest window first, then those of most windows.
+
+    Parameters
+    ----------
+    newest : the name of the last window.
+    """
+    found: dict[tuple[str, str], list[WindowCheck]] = {}
+    for check in alerts:
+        found.setdefault((check.kind, check.subject), []).append(check)
+    of = [Alert(tuple(checks)) for checks in found.values()]
+    return sorted(of, key=lambda alert: (alert.last.window != newest, -len(alert.checks)))

@@ -74,7 +74,7 @@ class RowReader:
         terms: Contributions | None,
     ) -> None:
         self.card = card
-        self._version, self._terms = version, terms
+        self.version, self._terms = version, terms
         self._inputs = [item for item in version.inputs if item.name in names]
         known = version.document.profile
         self._columns = {item.name: counts.of(item, known[item.name]) for item in self._inputs}
@@ -82,7 +82,7 @@ class RowReader:
 
     def training(self) -> RowCounts:
         """What the evidence tells of the training rows, and of the answers to the held-out rows."""
-        known, version = self._version.document.profile, self._version
+        known, version = self.version.document.profile, self.version
         columns = {item.name: counts.of_training(item, known[item.name]) for item in self._inputs}
         found = RowCounts(columns, AnswerCounts.held_out(version), version.scores)
         found.rows = max((column.rows for column in columns.values()), default=0)
@@ -100,12 +100,12 @@ class RowReader:
         sample = rows.sample(period, wanted, most, only)
         if not len(sample):
             return
-        known = self._version.document.profile
+        known = self.version.document.profile
         found = profile.of(self.typed(rows, sample))
         self._columns = {item.name: counts.of(item, known[item.name], found[item.name]) for item in self._inputs}
         given = self.answered(rows, sample, logged=self.card is None)
         if given is not None and len(given[0]):
-            self._answers = AnswerCounts(self._version, given[0])
+            self._answers = AnswerCounts(self.version, given[0])
 
     def count(
         self,
@@ -135,7 +135,7 @@ class RowReader:
             batch = _encoded(batch)
             table = self._raw(rows, batch)
             for name, column in counted.columns.items():
-                column.add(table[name], self._version.cleaning)
+                column.add(table[name], self.version.cleaning)
             with np.errstate(all="ignore"):
                 if number in sums:
                     sums[number].add(table)
@@ -152,7 +152,7 @@ class RowReader:
 
     def _typed(self, column: Input, raw: pa.ChunkedArray) -> pd.Series:
         refusals = frames.Refusals()
-        read = frames.read(counts.lenient(column), raw, self._version.cleaning, refusals)
+        read = frames.read(counts.lenient(column), raw, self.version.cleaning, refusals)
         if isinstance(read, frames.Coded):
             values = pd.Series(np.array(read.values, dtype=object)[read.codes], dtype="str")
         else:
@@ -167,12 +167,12 @@ class RowReader:
     def answered(self, rows: LiveRows, batch: pa.Table, *, logged: bool) -> tuple[Answers, np.ndarray] | None:
         """The answers to some rows, and which rows have one; None if they are not known."""
         if logged:
-            return live_answers.logged(self._version, batch) if rows.prediction else None
-        return live_answers.scored(self._version, self.card, self._raw(rows, batch)) if self.card else None
+            return live_answers.logged(self.version, batch) if rows.prediction else None
+        return live_answers.scored(self.version, self.card, self._raw(rows, batch)) if self.card else None
 
     def answer_columns(self, rows: LiveRows) -> list[str]:
         """The columns of the answers that stand beside the rows."""
-        return [PREDICTION, *(f"{PROBABILITY}{label}" for label in self._version.classes if str(label) in rows.labels)]
+        return [PREDICTION, *(f"{PROBABILITY}{label}" for label in self.version.classes if str(label) in rows.labels)]
 
     def needed(self, rows: LiveRows, *, logged: bool) -> list[str]:
         """The columns that tell the answers."""

@@ -213,24 +213,44 @@ def join(
     PipelineError
         if the answers are not known, no outcome is of a row, or a column is not there.
     """
-    logged = reader.is_answered(rows)
-    if not logged and reader.card is None:
-        raise PipelineError("--outcomes: the answers are not known: the data have no column `prediction`")
     if table.timed and not rows.timed:
         raise PipelineError("--outcome-time needs the times of the rows: name their column by --time")
     places = {column: _place(column, rows, table) for column in groups}
-    wanted = list(
-        dict.fromkeys(
-            [*reader.needed(rows, logged=logged), *(p for p in places.values() if p[: len(_GROUP)] != _GROUP)]
-        )
-    )
-    found, notes = outcomes.joined(rows, period, table, wanted)
+    beside = [place for place in places.values() if not place.startswith(_GROUP)]
+    found, answers, notes = _answered(version, reader, rows, period, table, beside)
+    return KnownOutcomes(version, table, answers, found, places, notes, metric)
+
+
+def of_reference(
+    version: MonitoredVersion, reader: RowReader, rows: LiveRows, period: Period, table: Outcomes
+) -> tuple[np.ndarray, Answers]:
+    """The windows and the answers of those rows of a reference whose outcome is known; the scorecard answers them."""
+    found, answers, _ = _answered(version, reader, rows, period, table, (), score=True, needed=False)
+    return found["outcome_window"].to_numpy(), answers
+
+
+def _answered(
+    version: MonitoredVersion,
+    reader: RowReader,
+    rows: LiveRows,
+    period: Period,
+    table: Outcomes,
+    beside: Sequence[str],
+    *,
+    score: bool = False,
+    needed: bool = True,
+) -> tuple[pa.Table, Answers, list[str]]:
+    """The rows that have an answer and an outcome, their answers with the truth, and what is to be told of others."""
+    logged = reader.is_answered(rows) and not (score and reader.card)
+    if not logged and reader.card is None:
+        raise PipelineError("--outcomes: the answers are not known: the data have no column `prediction`")
+    wanted = list(dict.fromkeys([*reader.needed(rows, logged=logged), *beside]))
+    found, notes = outcomes.joined(rows, period, table, wanted, needed=needed)
     given = reader.answered(rows, found, logged=logged)
     assert given is not None
     answers, answered = given
     found = found.filter(pa.array(answered))
-    answers = outcomes.with_truth(answers, found["outcome"], version.title)
-    return KnownOutcomes(version, table, answers, found, places, notes, metric)
+    return found, outcomes.with_truth(answers, found["outcome"], version.title), notes
 
 
 def _place(column: str, rows: LiveRows, table: Outcomes) -> str:

@@ -249,6 +249,8 @@ class LiveRows:
     def _window(self, period: Period) -> str:
         if not self.timed or period.window is None:
             return "CAST(0 AS BIGINT)"
+        if period.monthly:
+            return f"date_diff('month', TIMESTAMP '1970-01-01', make_timestamp({_MICROS}))"
         return f"CAST(floor({_MICROS} / {period.window}) AS BIGINT)"
 
     def _plain(self, name: str) -> str:

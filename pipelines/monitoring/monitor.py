@@ -1,6 +1,6 @@
 """Monitor a version: its live rows against a reference, window by window."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from pipelines.score_sums import terms_of
 from pipelines.sources import FIND, ReadOptions
 from registry import logs, policy
 from registry.cli.text import listed
+from registry.evidence.document import MetricValue
 from registry.policy import Policy
 from serving.scorecard import Scorecard
 
@@ -143,6 +144,7 @@ class _Monitor:
         before = self._reference.counts(self._reader, numbers)
         known = self._known() if asked.outcomes else None
         metrics = known.windows() if known else {}
+        compared = self._compared(known, numbers) if known else {}
         windows = [
             self._window(number, counted[number], before[number], span, known, metrics.get(number))
             for number in numbers
@@ -154,7 +156,7 @@ class _Monitor:
 
         def all_checks(alpha: float) -> list[WindowCheck]:
             return [
-                *(check for window in windows for check in self._checks(window, known, alpha)),
+                *(check for window in windows for check in self._checks(window, compared, alpha)),
                 *gaps,
                 *suite,
             ]
@@ -180,14 +182,36 @@ class _Monitor:
             notes=(*self._notes, *self._reference.notes, *(known.notes if known else ()), *_incomplete(windows)),
         )
 
-    def _checks(self, window: WindowReport, known: KnownOutcomes | None, alpha: float) -> Iterator[WindowCheck]:
+    def _compared(self, known: KnownOutcomes, numbers: Sequence[int]) -> dict[int, Mapping[str, MetricValue]]:
+        """The metric that each window's is compared with: that of the reference, if enough of its outcomes are known.
+
+        Else it is that of the held-out rows.
+        """
+        metric = self._metric
+        found: dict[int, Mapping[str, MetricValue]] = dict.fromkeys(numbers, known.held)
+        answers = self._reference.answers(self._reader, known.table, numbers)
+        for number, of_reference in answers.items():
+            if len(of_reference) >= self._rules.fewest:
+                found[number] = {metric: outcomes.measured_by(of_reference, metric)}
+        few = sum(found[number] is known.held for number in answers)
+        if few:
+            self._notes.append(
+                f"the {metric} of {few} of {len(numbers)} windows is compared with that of the held-out rows: fewer "
+                f"than {self._rules.fewest:,} outcomes of {self._reference.title} are known"
+            )
+        return found
+
+    def _checks(
+        self, window: WindowReport, compared: Mapping[int, Mapping[str, MetricValue]], alpha: float
+    ) -> Iterator[WindowCheck]:
         rules, moved = self._rules, _moved(window.shifts)
         for column in window.columns.values():
             yield from column_checks.checks(window.name, column, rules, moved=moved.get(column.name), alpha=alpha)
         if window.answers.live.rows:
             yield from window.answers.checks(window.name, rules, alpha)
-        if window.outcomes is not None and known is not None:
-            yield from outcomes.checks(window.name, window.outcomes, known.held, self._version, rules, self._metric)
+        if window.outcomes is not None:
+            before = compared[window.number]
+            yield from outcomes.checks(window.name, window.outcomes, before, self._version, rules, self._metric)
 
     def _suite(self, number: int, window: str) -> list[WindowCheck]:
         found, note = expectations.checks(
@@ -262,6 +286,7 @@ class _Monitor:
         bounded = Period(start, end) if period.window else period
         answers = AnswerComparison(self._version, before.answers, counted.answers)
         return WindowReport(
+            number=number,
             name=period.name(number, span),
             start=start,
             end=end,

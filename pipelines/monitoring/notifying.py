@@ -79,7 +79,7 @@ def mark(client: "MlflowClient", made: Monitored) -> None:
     report = made.report
     last = LastReport(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
-        alerts=None if report.undecided else len(report.alerts),
+        alerts=None if report.undecided else len(report.alerting),
         verdict=report.verdict,
         rows=report.rows,
         run_id=made.recorded.run_id,

@@ -229,7 +229,7 @@ def checks(
 
     Parameters
     ----------
-    held : the metrics on the held-out rows, with intervals.
+    held : the metrics that they are compared with, with intervals: those of the held-out rows, or of the reference.
     metric : the one that versions are judged by.
     """
     enough = len(live.answers) >= rules.fewest

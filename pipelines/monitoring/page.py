@@ -14,6 +14,8 @@ from registry.redaction import url
 _TEMPLATE = Path(__file__).with_name("report.html")
 #: So many shifts of the score, and checks without an alert, are shown at once.
 _SHIFTS = 12
+#: So many windows stand side by side.
+_WINDOWS = 31
 
 
 def render(report: MonitorReport, folder: Path) -> str:
@@ -28,6 +30,9 @@ def render(report: MonitorReport, folder: Path) -> str:
         "window": report.windows[-1],
         "source": url(report.source),
         "pictures": _pictures(report, folder),
+        "several": len(report.windows) > 1,
+        "recent": report.windows[-_WINDOWS:],
+        "by_window": {(check.kind, check.subject, check.window): check for check in report.checks},
         "others": wording.others(report),
         "aged": [window for window in report.windows if window.ages],
         "quiet": [check for check in report.checks if check.verdict in (SMALL, HARMLESS)],

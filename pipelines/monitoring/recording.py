@@ -102,11 +102,8 @@ def _metrics(report: MonitorReport) -> Iterable["Metric"]:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    for place, window in enumerate(report.windows):
+    for window in report.windows:
         moment = now if window.end is None else window.end // 1000
-        length = None if window.end is None or window.start is None else window.end - window.start
-        # A window's number goes on from report to report.
-        step = place if not length or window.start is None else window.start // length
         taken: set[str] = set()
         for name, value in report.metrics(window).items():
             fit = named = _plain(name)
@@ -114,7 +111,7 @@ def _metrics(report: MonitorReport) -> Iterable["Metric"]:
             while fit in taken:
                 fit, number = f"{named}_{number}", number + 1
             taken.add(fit)
-            yield Metric(fit, float(value), moment, step)
+            yield Metric(fit, float(value), moment, window.number)
 
 
 def _plain(name: str) -> str:

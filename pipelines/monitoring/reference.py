@@ -3,12 +3,17 @@
 import contextlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import replace
+
+import numpy as np
 
 from pipelines.errors import PipelineError
+from pipelines.evaluation.metrics import Answers
 from pipelines.monitoring import live
 from pipelines.monitoring.counting import RowCounts, RowReader, usable_card
+from pipelines.monitoring.known import of_reference
 from pipelines.monitoring.live import LiveRows
+from pipelines.monitoring.outcomes import Outcomes
 from pipelines.monitoring.version import MonitoredVersion
 from pipelines.monitoring.windows import ALL, Period, moment
 from registry.cli.text import listed
@@ -51,6 +56,13 @@ class Reference:
         whole = reader.training()
         return dict.fromkeys(numbers, whole)
 
+    def answers(self, reader: RowReader, table: Outcomes, numbers: Sequence[int]) -> Mapping[int, Answers]:
+        """The answers that each window is compared with and whose outcome is known, by the window's number.
+
+        Of the training there are none but the held-out rows, which the evidence has.
+        """
+        return {}
+
 
 class OtherRows(Reference):
     """The rows of another table or log.
@@ -73,6 +85,11 @@ class OtherRows(Reference):
         """All rows, for each window."""
         whole = reader.count(self._rows, ALL, score=True).get(0, reader.empty())
         self.notes.append(f"compared with {whole.rows:,} rows of {self.title}")
+        return dict.fromkeys(numbers, whole)
+
+    def answers(self, reader: RowReader, table: Outcomes, numbers: Sequence[int]) -> Mapping[int, Answers]:
+        """Those of all rows, for each window."""
+        _, whole = of_reference(reader.version, reader, self._rows, ALL, table)
         return dict.fromkeys(numbers, whole)
 
 
@@ -114,6 +131,11 @@ class EarlierWindows(Reference):
         if lacking := sum(not one.rows for one in whole.values()):
             self.notes.append(f"{lacking} of {len(numbers)} windows have nothing to be compared with: {self.title}")
         return whole
+
+    def answers(self, reader: RowReader, table: Outcomes, numbers: Sequence[int]) -> Mapping[int, Answers]:
+        """Those of the windows of the past that belong to each window."""
+        windows, found = of_reference(reader.version, reader, self._rows, self._period, table)
+        return {number: found[np.isin(windows, self._places.get(number, []))] for number in numbers}
 
 
 @contextlib.contextmanager
@@ -172,11 +194,11 @@ def _earlier(kind: str, version: MonitoredVersion, rows: LiveRows, period: Perio
     numbers = rows.windows(period)
     reach = _reach(kind, period.window) // period.window + 1
     first, last = (numbers[0], numbers[-1]) if numbers else (0, 0)
-    past = Period((first - reach) * period.window, (last + 1) * period.window, period.window)
+    past = replace(period, since=period.begin(first - reach), until=period.begin(last + 1))
     # Answers of another version are none of this one's, so they have to be the scorecard's.
     of_one = rows.of_version(version.name, version.version)
     before = _of_any_version(version, rows, past) if usable_card(version, rows) else of_one
-    places = _places(kind, numbers, before.windows(past), period.window)
+    places = _places(kind, numbers, before.windows(past), period)
     return EarlierWindows(kind, before, past, places)
 
 
@@ -197,29 +219,32 @@ def _reach(kind: str, window: int) -> int:
     return _MONTHS if kind == SAME_MONTH else _SEASONS[kind][1]
 
 
-def _places(kind: str, numbers: Sequence[int], there: Sequence[int], window: int) -> dict[int, list[int]]:
+def _places(kind: str, numbers: Sequence[int], there: Sequence[int], period: Period) -> dict[int, list[int]]:
     """The windows that each one is compared with.
 
     Parameters
     ----------
     there : the numbers of all windows that have rows, in order.
     """
+    window = period.window
+    assert window is not None
     alike: dict[int, list[int]] = {}
     for place in there:
-        alike.setdefault(_season(kind, place, window), []).append(place)
+        alike.setdefault(_season(kind, place, period), []).append(place)
     reach = _reach(kind, window) // window
     # The last one of this season that is early enough; of a month that is one of another year.
     gap = _ANOTHER_YEAR // window if kind == SAME_MONTH else 1
     found = {}
     for number in numbers:
-        same = alike.get(_season(kind, number, window), [])
+        same = alike.get(_season(kind, number, period), [])
         first, last = bisect_left(same, number - reach), bisect_right(same, number - gap)
         found[number] = same[first:last][-1:] if kind == PREVIOUS else same[first:last]
     return found
 
 
-def _season(kind: str, number: int, window: int) -> int:
+def _season(kind: str, number: int, period: Period) -> int:
     """What windows have to have in common: the hour, the hour of the week, or the month that their middle is in."""
+    assert period.window is not None
     if kind == SAME_MONTH:
-        return (moment(number * window) + timedelta(microseconds=window // 2)).month
-    return 0 if kind == PREVIOUS else number % (_SEASONS[kind][0] // window)
+        return moment((period.begin(number) + period.begin(number + 1)) // 2).month
+    return 0 if kind == PREVIOUS else number % (_SEASONS[kind][0] // period.window)

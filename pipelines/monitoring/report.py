@@ -8,7 +8,7 @@ import msgspec
 
 from pipelines.monitoring.answers import AnswerComparison, Expected
 from pipelines.monitoring.challengers import Challenger, FormerChampion
-from pipelines.monitoring.checks import ALERT, HARMLESS, SMALL, TOO_FEW, WindowCheck
+from pipelines.monitoring.checks import ALERT, HARMLESS, SMALL, TOO_FEW, Alert, WindowCheck, by_comparison
 from pipelines.monitoring.column_checks import ScoreShift
 from pipelines.monitoring.counts import ColumnComparison, NumberCounts
 from pipelines.monitoring.known import AgeMetric, GroupMetric
@@ -24,6 +24,7 @@ class WindowReport:
 
     Parameters
     ----------
+    number : of the window; it goes on from report to report.
     start, end : in microseconds since 1970; None without times.
     refused : how many rows have no answer.
     scores, before : of the live rows, and of those of the reference; empty if the score is no sum of terms.
@@ -35,6 +36,7 @@ class WindowReport:
     service : of a log: requests, refused and failed ones, latencies in milliseconds.
     """
 
+    number: int
     name: str
     start: int | None
     end: int | None
@@ -106,11 +108,17 @@ class MonitorReport:
         return not self.alerts and all(check.verdict == TOO_FEW for check in self.checks)
 
     @property
+    def alerting(self) -> list[Alert]:
+        """The alerts by what they are of; see :func:`pipelines.monitoring.checks.by_comparison`."""
+        return by_comparison(self.alerts, self.windows[-1].name)
+
+    @property
     def verdict(self) -> str:
         """In one sentence."""
         if self.alerts:
-            many = len(self.alerts)
-            return f"{many} alert{'s' if many > 1 else ''}"
+            many, windows = len(self.alerting), len({check.window for check in self.alerts})
+            several = f" in {windows} of {len(self.windows)} windows" if len(self.windows) > 1 else ""
+            return f"{many} alert{'s' if many > 1 else ''}{several}"
         if self.undecided:
             return f"not enough rows to tell: {self.rows:,}, {self.rules.fewest:,} a window are needed"
         told = []

@@ -7,7 +7,7 @@ import click
 
 from pipelines.formatting import percent, readable
 from pipelines.monitoring import wording
-from pipelines.monitoring.checks import HARMLESS, SMALL, WindowCheck
+from pipelines.monitoring.checks import HARMLESS, SMALL
 from pipelines.monitoring.notifying import Monitored
 from pipelines.monitoring.report import MonitorReport, WindowReport
 from registry import logs
@@ -35,7 +35,7 @@ def show(made: Monitored, *, as_json: bool) -> None:
     for note in report.notes:
         click.echo(escaped(f"  {note}"))
     if report.alerts:
-        click.echo("\n".join(_alerts(report.alerts)) + "\n")
+        click.echo("\n".join(_alerts(report)) + "\n")
     last = report.windows[-1]
     if last.shifts:
         click.echo("\n".join(_shifts(last)) + "\n")
@@ -71,13 +71,15 @@ def _json(made: Monitored) -> dict[str, Any]:
     return inside({**made.report.plain(), **where})
 
 
-def _alerts(alerts: tuple[WindowCheck, ...]) -> list[str]:
-    rows = [("window", "alert", "reference to live", "alerts from", "by chance", "moves the score")]
-    rows += [
-        (check.window, wording.what(check), wording.found(check), wording.needed(check), wording.chance(check),
-         wording.moved(check))
-        for check in alerts[:_MOST]
-    ]  # fmt: skip
+def _alerts(report: MonitorReport) -> list[str]:
+    alerts = report.alerting
+    rows = [("alert", "window", "reference to live", "alerts from", "by chance", "moves the score")]
+    for alert in alerts[:_MOST]:
+        check = alert.worst
+        rows.append(
+            (wording.what(check), wording.when(alert, len(report.windows)), wording.found(check),
+             wording.needed(check), wording.chance(check), wording.moved(check))
+        )  # fmt: skip
     lines = [escaped(line) for line in aligned(rows)]
     return lines if len(alerts) <= _MOST else [*lines, f"and {len(alerts) - _MOST} more"]
 

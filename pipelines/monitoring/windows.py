@@ -8,6 +8,10 @@ from pipelines.errors import PipelineError
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _EXAMPLES = "1h, 1d or 7d"
+#: The window that is a month of the calendar.
+MONTH = "month"
+# The mean length of a month, in microseconds.
+_MONTH = 2_629_746 * 1_000_000
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,21 @@ class Period:
     ----------
     since, until : microseconds; ``until`` itself is outside. None for no bound.
     window : the length of a window in microseconds; None for one window. Windows begin at whole multiples of it.
+    monthly : whether windows are months of the calendar instead; ``window`` is their mean length.
     """
 
     since: int | None = None
     until: int | None = None
     window: int | None = None
+    monthly: bool = False
+
+    def begin(self, number: int) -> int:
+        """When the window of a number begins: the first is that of 1970-01-01."""
+        assert self.window is not None
+        if not self.monthly:
+            return number * self.window
+        years, months = divmod(number, 12)
+        return _micros(datetime(1970 + years, 1 + months, 1, tzinfo=UTC))
 
     def days(self) -> list[tuple[str, str]]:
         """The days that the period touches, as comparisons: ``(">=", "2026-11-30")``; a day of room at both ends."""
@@ -44,15 +58,15 @@ class Period:
             return "all rows"
         if self.window is None:
             return f"{_shown(self.start(number, span))} to {_shown(self.end(number, span))}"
-        return _shown(self.start(number, span))
+        return f"{moment(self.begin(number)):%Y-%m}" if self.monthly else _shown(self.begin(number))
 
     def start(self, number: int, span: tuple[int, int]) -> int:
         """When a window begins."""
-        return number * self.window if self.window else self.since if self.since is not None else span[0]
+        return self.begin(number) if self.window else self.since if self.since is not None else span[0]
 
     def end(self, number: int, span: tuple[int, int]) -> int:
         """When a window ends."""
-        return (number + 1) * self.window if self.window else self.until if self.until is not None else span[1]
+        return self.begin(number + 1) if self.window else self.until if self.until is not None else span[1]
 
 
 #: All rows as one window.
@@ -65,7 +79,7 @@ def period(since: str | None, until: str | None, window: str | None, now: dateti
     Parameters
     ----------
     since, until : ``2026-11-30``, ``2026-11-30T12:00`` (UTC unless it says otherwise), or how long ago: ``7d``.
-    window : how long: ``1d``.
+    window : how long: ``1d``, or ``month``.
 
     Raises
     ------
@@ -76,7 +90,9 @@ def period(since: str | None, until: str | None, window: str | None, now: dateti
     begin, end = (_bound(name, given, now) for name, given in (("--since", since), ("--until", until)))
     if begin is not None and end is not None and begin >= end:
         raise PipelineError(f"--since {since} is not before --until {until}; exchange them")
-    return Period(begin, end, None if window is None else _length("--window", window))
+    if window == MONTH:
+        return Period(begin, end, _MONTH, monthly=True)
+    return Period(begin, end, None if window is None else _length("--window", window, f", or {MONTH}"))
 
 
 def moment(micros: int) -> datetime:
@@ -113,10 +129,10 @@ def seconds(name: str, given: str) -> int:
     return _length(name, given) // 1_000_000
 
 
-def _length(name: str, given: str) -> int:
+def _length(name: str, given: str, others: str = "") -> int:
     found = re.fullmatch(r"(\d{1,6})([mhdw])", given)
     if not found or not int(found[1]):
-        raise PipelineError(f"{name}: expected a length of time such as {_EXAMPLES}, found {given!r}")
+        raise PipelineError(f"{name}: expected a length of time such as {_EXAMPLES}{others}, found {given!r}")
     return int(found[1]) * _SECONDS[found[2]] * 1_000_000
 
 

@@ -2,7 +2,7 @@
 
 from pipelines.formatting import minus, percent, readable
 from pipelines.monitoring.challengers import Challenger, FormerChampion
-from pipelines.monitoring.checks import HARMLESS, SMALL, WindowCheck
+from pipelines.monitoring.checks import HARMLESS, SMALL, Alert, WindowCheck
 from pipelines.monitoring.known import AgeMetric
 from pipelines.monitoring.report import MonitorReport
 from pipelines.monitoring.windows import moment
@@ -26,6 +26,13 @@ def what(check: WindowCheck) -> str:
     return f"{_KINDS.get(check.kind, check.kind)} {check.subject}"
 
 
+def when(alert: Alert, windows: int) -> str:
+    """In which of so many windows it alerts: ``2025-04``, ``3 of 12, last in 2025-12``."""
+    if len(alert.checks) == 1:
+        return alert.last.window
+    return f"{len(alert.checks)} of {windows}, last in {alert.last.window}, worst in {alert.worst.window}"
+
+
 def found(check: WindowCheck) -> str:
     """What it found: ``0 % to 12.3 %``, ``PSI 0.31``."""
     if check.kind == "expectation":
@@ -37,6 +44,13 @@ def found(check: WindowCheck) -> str:
     if check.kind in ("metric",):
         return f"{readable(check.reference)} to {readable(check.live)}"
     return f"{percent(check.reference)} to {percent(check.live)}"
+
+
+def short(check: WindowCheck) -> str:
+    """What it found, for a narrow cell: the PSI, or the live value."""
+    if check.kind == "expectation" or check.live is None:
+        return f"{check.effect:.2f}" if check.unit == "PSI" else found(check)
+    return readable(check.live) if check.kind in ("metric", "gap") else percent(check.live)
 
 
 def needed(check: WindowCheck) -> str:

@@ -37,6 +37,15 @@ def test_windows_have_names() -> None:
     assert hour.name(20_787 * 24 + 7, (0, 1)) == "2026-11-30 07:00"
 
 
+def test_months_are_those_of_the_calendar() -> None:
+    month = period(None, None, "month", NOW)
+    number = (2024 - 1970) * 12 + 1
+    assert month.name(number, (0, 1)) == "2024-02"
+    assert moment(month.start(number, (0, 1))) == datetime(2024, 2, 1, tzinfo=UTC)
+    assert moment(month.end(number, (0, 1))) == datetime(2024, 3, 1, tzinfo=UTC)
+    assert moment(month.begin(-1)) == datetime(1969, 12, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("since", "until", "window", "told"),
     [
