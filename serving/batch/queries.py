@@ -4,6 +4,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from registry import logs
+from registry.cli import interrupts
 from registry.logs import Progress
 
 if TYPE_CHECKING:
@@ -62,16 +63,18 @@ def run(database: "DuckDBPyConnection", query: str, bar: Bar | None = None) -> l
             done.set()
 
     thread = threading.Thread(target=work, name="query")
-    thread.start()
     try:
+        with interrupts.held():  # an interrupt here would leave a query that nobody ends
+            thread.start()
         while not done.wait(_LOOK):
             if bar is not None:
                 bar.look(database)
     finally:
-        while not done.is_set():  # again and again: a query that has yet to begin would not notice
+        while thread.is_alive() and not done.is_set():  # again and again: a query that has yet to begin would not notice
             database.interrupt()
             done.wait(_LOOK)
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
     if errors:
         raise errors[0]
     return rows
