@@ -5,10 +5,8 @@ What cannot be sent is counted in a line of the function's log; no answer fails 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
-
-    from .runtime import FunctionRuntime
 
 #: What Firehose takes: records of a call, their bytes, and those of one record.
 RECORDS, BYTES, RECORD = 500, 4 * 1024 * 1024, 1000 * 1024
@@ -22,11 +20,11 @@ class Delivery:
     Parameters
     ----------
     destination : ``firehose:NAME`` or ``s3://BUCKET/PREFIX``.
-    runtime : the function, which has a log.
+    log : writes a line to the function's log, as ``FunctionRuntime.log`` does.
     """
 
-    def __init__(self, destination: str, runtime: "FunctionRuntime") -> None:
-        self._log = runtime.log
+    def __init__(self, destination: str, log: "Callable[..., object]") -> None:
+        self._log = log
         kind, _, name = destination.partition(":")
         self._service, self._name = kind, name.removeprefix("//").rstrip("/")
         self._lines: list[bytes] = []

@@ -57,7 +57,7 @@ class FunctionRuntime:
             if destination != record.STDOUT:
                 from .delivery import Delivery as opened  # its package alone has it
 
-                self._delivery = opened(destination, self)
+                self._delivery = opened(destination, self.log)
             write = self._delivery.add if self._delivery else self.write
             self._rows = record.RowLines(card, about, environment, write)
         card.rows  # noqa: B018  # made ready while Lambda counts it as the function's start
