@@ -98,7 +98,7 @@ def reader(database: "DuckDBPyConnection", file: ReadableFile, inputs: Sequence[
     """
     partitions = f"hive_partitioning = {str(bool(file.partitions)).lower()}"
     if file.form == PARQUET:
-        _refuse_alike(file)
+        matching.check_names(file.address, _parquet_names(database, file))
         return f"read_parquet({path_of(file.path)}, {partitions})"
     if file.form == JSON_LINES:
         return json_columns.reader(database, file, partitions, inputs)
@@ -123,16 +123,18 @@ def reader(database: "DuckDBPyConnection", file: ReadableFile, inputs: Sequence[
     return f"read_csv({path_of(file.path)}, {', '.join(options)})"
 
 
-def _refuse_alike(file: ReadableFile) -> None:
-    """Raise if DuckDB would rename columns of a Parquet file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        names = pq.read_schema(file.path).names
-    except (pa.ArrowException, OSError):  # DuckDB tells what is wrong with it
-        return
-    matching.check_names(file.address, names)
+def _parquet_names(database: "DuckDBPyConnection", file: ReadableFile) -> list[str]:
+    """The names of a Parquet file's columns as the file has them: DuckDB gives those that are alike others."""
+    query = f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({path_of(file.path)})"
+    names, inside = [], 0
+    # The first is the root; each is followed by all that is inside it.
+    for name, children in database.execute(query).fetchall()[1:]:
+        if inside:
+            inside -= 1
+        else:
+            names.append(name)
+        inside += children
+    return names
 
 
 def is_loose(kind: str) -> bool:

@@ -56,11 +56,11 @@ def log(model: "ResolvedModel", request: ScoreRequest, scored: Scored) -> str | 
     RegistryError
         if the tracking server refuses the run. The answers are in their place by then.
     """
-    from registry.listing import SCORED_TAG
-
     client = model.client
     if client is None or model.name is None or model.version is None:
         return None
+    from registry.listing import SCORED_TAG
+
     parameters = {
         "input": url(request.input) if request.query is None else scored.files[0].input,
         "output": url(request.output) if request.output_table is None else scored.files[0].output,
