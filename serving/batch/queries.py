@@ -70,7 +70,8 @@ def run(database: "DuckDBPyConnection", query: str, bar: Bar | None = None) -> l
             if bar is not None:
                 bar.look(database)
     finally:
-        while thread.is_alive() and not done.is_set():  # again and again: a query that has yet to begin would not notice
+        # Again and again: a query that has yet to begin would not notice.
+        while thread.is_alive() and not done.is_set():
             database.interrupt()
             done.wait(_LOOK)
         if thread.ident is not None:
