@@ -16,7 +16,7 @@ from pipelines.monitoring.windows import Period
 from pipelines.sources import FIND, ReadOptions, read
 from registry.cli.text import listed
 from registry.redaction import url
-from serving.batch import database
+from serving.batch import duckdb_session
 from serving.batch.quoting import identifier, path_of, text
 from serving.prediction_log.schema import CHAMPION, FEATURE, PREDICTION, PROBABILITY, SHADOW
 
@@ -82,7 +82,7 @@ class LiveRows:
 
     def span(self, period: Period) -> tuple[int, int] | None:
         """The first and the last time of the rows of a period, in microseconds since 1970; None without any."""
-        with database.speaking(url(self.source)):
+        with duckdb_session.speaking(url(self.source)):
             first, last = _one(
                 self.connection,
                 f"SELECT min({_MICROS}), max({_MICROS}) FROM {self.relation}{self._where(period)}",
@@ -94,7 +94,7 @@ class LiveRows:
         query = (
             f"SELECT DISTINCT {self._window(period)} AS {_WINDOW} FROM {self.relation}{self._where(period)} ORDER BY 1"
         )
-        with database.speaking(url(self.source)):
+        with duckdb_session.speaking(url(self.source)):
             return [int(number) for (number,) in self.connection.execute(query).fetchall()]
 
     def sample(
@@ -102,7 +102,7 @@ class LiveRows:
     ) -> pa.Table:
         """At most so many rows of a period, drawn evenly; for the other parameters see :meth:`batches`."""
         query = f"SELECT {self._names(columns)} FROM {self.relation}{self._where(period, only)}"
-        with database.speaking(url(self.source)):
+        with duckdb_session.speaking(url(self.source)):
             return self.connection.sql(
                 f"SELECT * FROM ({query}) USING SAMPLE reservoir({int(rows)} ROWS) REPEATABLE (0)"
             ).to_arrow_table()
@@ -122,7 +122,7 @@ class LiveRows:
             f"SELECT {self._window(period)} AS {_WINDOW}, {self._names(columns)} "
             f"FROM {self.relation}{self._where(period, only)}"
         )
-        with database.speaking(url(self.source)):
+        with duckdb_session.speaking(url(self.source)):
             for batch in self.connection.sql(query).to_arrow_reader(rows):
                 table = pa.table(batch)
                 window = table[_WINDOW].to_numpy()
@@ -150,7 +150,7 @@ class LiveRows:
             f"({', '.join(f'key_{place}' for place in range(len(on)))}), {self._names(columns)} "
             f"FROM {self.relation} AS live JOIN outcomes ON {keys}{self._where(period)}"
         )
-        with database.speaking(url(self.source)):
+        with duckdb_session.speaking(url(self.source)):
             return self.connection.sql(query).to_arrow_table()
 
     def service(self, period: Period) -> dict[str, float] | None:
@@ -163,7 +163,7 @@ class LiveRows:
             f"approx_quantile(latency_ms, 0.99) FROM {_LOG}{self._where(period)}"
         )
         names = ("requests", "refused", "failed", "latency_ms_p50", "latency_ms_p99")
-        with database.speaking(url(self.source)):
+        with duckdb_session.speaking(url(self.source)):
             found = _one(self.connection, query)
         return {name: float(value) for name, value in zip(names, found, strict=False) if value is not None}
 
@@ -182,7 +182,7 @@ class LiveRows:
         of_model = f"model = {text(model)} AND status < 400 AND role <> {text(SHADOW)}{_days(self.dated, period)}"
         taken = " AND ".join(["true", *(f"count({identifier(name)}) > 0" for name in columns)])
         versions = f"SELECT version FROM {_SOURCE} WHERE {of_model} GROUP BY version HAVING {taken}"
-        with database.speaking(url(self.source)):
+        with duckdb_session.speaking(url(self.source)):
             answered = [str(number) for (number,) in self.connection.execute(versions).fetchall()]
         here = ", ".join(map(text, answered)) or "NULL"
         query = f"SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE} WHERE {of_model} AND CAST(version AS VARCHAR) IN"
@@ -198,7 +198,7 @@ class LiveRows:
             f"min({_MICROS}), max({_MICROS}) FROM (SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE}) "
             f"WHERE model = {text(model)} AND status < 400 GROUP BY 1 ORDER BY 2 DESC, 1"
         )
-        with database.speaking(url(self.source)):
+        with duckdb_session.speaking(url(self.source)):
             return [LoggedVersion(*row) for row in self.connection.execute(query).fetchall()]
 
     def of_version(self, model: str, version: str) -> "LiveRows":
@@ -274,7 +274,7 @@ class LiveRows:
 
     @cached_property
     def _kinds(self) -> dict[str, str]:
-        return database.columns(self.connection, self.relation)
+        return duckdb_session.columns(self.connection, self.relation)
 
 
 @contextlib.contextmanager
@@ -303,11 +303,11 @@ def opened(
     PipelineError, ServingError
         if there is nothing to read, or no row is of the version.
     """
-    with database.connected(memory) as connection:
+    with duckdb_session.connected(memory) as connection:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
         source = _relation(connection, data, query, options)
-        with database.speaking(url(source)):
-            names = list(database.columns(connection, _SOURCE))
+        with duckdb_session.speaking(url(source)):
+            names = list(duckdb_session.columns(connection, _SOURCE))
             logged = names_of_log(names)
             make = _log if logged else _table
             yield make(connection, source, names, model=model, version=version, time=time, period=period)
@@ -330,7 +330,7 @@ def _relation(connection: "DuckDBPyConnection", data: str, query: str | None, op
         raise PipelineError(f"--data {data}: expected Parquet files, found none; is something logged already?")
     options.refuse_for("Parquet")
     listing = ", ".join(path_of(Path(file)) for file in files)
-    with database.speaking(data):
+    with duckdb_session.speaking(data):
         connection.execute(
             f"CREATE VIEW {_SOURCE} AS SELECT * FROM read_parquet([{listing}], union_by_name = true, "
             "hive_partitioning = true, hive_types_autocast = false)"

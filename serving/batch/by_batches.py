@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.batch.answers import SCORED_AT, AnswerPlan
-from serving.batch.database import RAW
+from serving.batch.duckdb_session import RAW
 from serving.batch.queries import Bar
 from serving.batch.rejects import Rejects
 from serving.scorecard.inputs import InputError

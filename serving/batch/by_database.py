@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry import logs
-from serving.batch import answers, by_batches, by_numpy, database, matching, outputs, readable, table_rejects
+from serving.batch import answers, by_batches, by_numpy, duckdb_session, matching, outputs, readable, table_rejects
 from serving.batch.answers import PREDICTION, SCORED_AT, VERSION
 from serving.batch.database_input import DatabaseInput
 from serving.batch.database_sql import DIALECTS, ROW, ROWS, Statements
@@ -183,8 +183,8 @@ class _Rest:
         statements, card = self._statements, self._statements.card
         rows, answered = self._folder / "rows.parquet", self._folder / "answers.parquet"
         parquet.write(stream(statements.job.connection, statements.rest()), rows)
-        relation = database.reader(self._duck, ReadableFile(rows, rows.name, PARQUET, ()), [])
-        database.view(self._duck, relation, {}, [])
+        relation = duckdb_session.reader(self._duck, ReadableFile(rows, rows.name, PARQUET, ()), [])
+        duckdb_session.view(self._duck, relation, {}, [])
         answer = functools.partial(by_numpy.answers, card, statements.plan)
         count = by_batches.score(self._duck, answer, statements.plan, answered, csv=False, rejects=self.rejects)
         self.rejects.close()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from serving.batch.answers import PREDICTION, SCORED_AT, VERSION, AnswerPlan
 from serving.batch.by_batches import ROWS
-from serving.batch.database import RAW, columns, count
+from serving.batch.duckdb_session import RAW, columns, count
 from serving.batch.queries import Bar, run
 from serving.batch.quoting import identifier, text
 from serving.batch.rejects import Rejects

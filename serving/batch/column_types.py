@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from serving.batch.database import RAW, columns, identifier, text
+from serving.batch.duckdb_session import RAW, columns, identifier, text
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, MISSING_TEXT, NUMBER
 
 if TYPE_CHECKING:

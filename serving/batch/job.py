@@ -16,7 +16,7 @@ from serving.batch import (
     answers,
     by_batches,
     by_sql,
-    database,
+    duckdb_session,
     engines,
     inputs,
     matching,
@@ -61,7 +61,7 @@ def score(request: ScoreRequest) -> Scored:
     """
     if request.engine not in ENGINES:
         raise ServingError(f"--engine: expected {', '.join(ENGINES)}, found {request.engine!r}")
-    if request.memory < database.LEAST_MEMORY:
+    if request.memory < duckdb_session.LEAST_MEMORY:
         raise ServingError(f"--memory: expected at least 64MiB, found {request.memory:,} bytes")
     choice.check(request)
     if request.record is not None:
@@ -123,7 +123,7 @@ def _all_files(
     done: list[ScoredFile] = []
     failures: list[str] = []
     pairs = list(zip(source.files, outputs, strict=True))
-    with database.connected(job.request.memory) as connection:
+    with duckdb_session.connected(job.request.memory) as connection:
         for file, output in pairs if source.single else logs.counted(_log, "files", pairs):
             try:
                 found = manifest.done(file, output)
@@ -186,7 +186,7 @@ class _Job:
             from serving.batch import by_database
 
             assert isinstance(self.model, Scorecard)
-            with database.speaking(file.address):
+            with duckdb_session.speaking(file.address):
                 return by_database.score(
                     connection, self.model, file, output, self.request, version=self.version, scored_at=self.now
                 )
@@ -194,7 +194,7 @@ class _Job:
         with contextlib.ExitStack() as recording:
             log: FileRows | None = None
             with (
-                database.speaking(file.address),
+                duckdb_session.speaking(file.address),
                 output.writing() as path,
                 file.fetched() as local,
                 texts.readable(local, file.address, self.request.reading, names) as source,
@@ -246,15 +246,15 @@ class _Job:
 
     def _prepare(self, connection: "DuckDBPyConnection", file: "ReadableFile", names: list[str]) -> "AnswerPlan":
         """Make the view of the raw rows, after checking that the model can read them."""
-        relation = database.reader(connection, file, names)
-        there = list(database.columns(connection, relation))
+        relation = duckdb_session.reader(connection, file, names)
+        there = list(duckdb_session.columns(connection, relation))
         ones = None if isinstance(self.model, Scorecard) else self.model.constant
         meant = matching.meant(file.address, there, names, optional=self.model.optional, constant=ones)
-        database.view(connection, relation, meant, names)
-        kinds = database.columns(connection, database.RAW)
+        duckdb_session.view(connection, relation, meant, names)
+        kinds = duckdb_session.columns(connection, duckdb_session.RAW)
         if isinstance(self.model, Scorecard):  # a model's own code may read dates
             matching.check_types(file.address, kinds, self.model.inputs)
-        loose = frozenset(name for name in names if database.is_loose(kinds.get(name, "")))
+        loose = frozenset(name for name in names if duckdb_session.is_loose(kinds.get(name, "")))
         kept = [meant.get(name, name) for name in there if name not in file.partitions]
         return answers.plan(self.model, kept, self.request, version=self.version, scored_at=self.now, loose=loose)
 

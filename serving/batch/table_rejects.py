@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serving.batch.answers import SCORED_AT, VERSION
-from serving.batch.database import RAW, identifier, text
+from serving.batch.duckdb_session import RAW, identifier, text
 from serving.batch.table_output import REJECTED_COLUMN, REJECTED_REASON, REJECTED_ROW
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from sklearn.pipeline import Pipeline, make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler  # noqa: E402
 
 from serving.batch.by_sql import select  # noqa: E402
-from serving.batch.database import columns  # noqa: E402
+from serving.batch.duckdb_session import columns  # noqa: E402
 from serving.scorecard import Cleaning, compile, exports  # noqa: E402
 from tests.benchmarks.timings import tell  # noqa: E402
 

@@ -10,7 +10,7 @@ from pipelines import columns
 from pipelines.errors import PipelineError
 from pipelines.sources.table import USUAL
 from serving.batch import column_types
-from serving.batch.database import RAW
+from serving.batch.duckdb_session import RAW
 from tests.effort import times
 
 TEXTS = ["1", " 2.5 ", "1e3", "-.5", "inf", "NA", "", "?", "true", "False", "x", "1_000", "0x1f", "1,5", "\t3\n"]
