@@ -184,7 +184,7 @@ def _told(error: BaseException) -> str:
         place = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
         return f"{text} (see {place} --help)" if place else text
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return text or "interrupted: what was not finished is not registered; run the command again"
+        return text or interrupts.message()
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno in _FULL:

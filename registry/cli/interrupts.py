@@ -55,8 +55,7 @@ class _Listener:
         raise self.interrupted()
 
     def interrupted(self) -> Interrupted:
-        name = self.heard.name if self.heard else "a signal"
-        return Interrupted(f"interrupted by {name}: what was not finished is not registered; run the command again")
+        return Interrupted(message())
 
     def _remind(self) -> None:
         # A timer, not a thread: the code that was interrupted may hold the locks that a thread needs to start.
@@ -114,6 +113,15 @@ def interruptible(*, last: bool = False) -> Iterator[None]:
 def asked() -> bool:
     """Whether the process was told to stop, in the present :func:`interruptible` block and before :func:`close`."""
     return _listener is not None and _listener.heard is not None and not _late
+
+
+def message() -> str:
+    """What is told of an interrupt, by the signal that was heard if there is one.
+
+    Python's own exception says nothing; an extension module that is interrupted while it is imported raises that.
+    """
+    by = f" by {_listener.heard.name}" if _listener is not None and _listener.heard is not None else ""
+    return f"interrupted{by}: what was not finished is not registered; run the command again"
 
 
 def close() -> None:
