@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.monitoring import statistics
-from pipelines.monitoring.checks import WindowCheck
+from pipelines.monitoring.checks import ALERT, OK, WindowCheck
 from pipelines.monitoring.counts import CategoryCounts, ColumnComparison
-from registry.evidence.document import InputShare, ScoreProfile
+from registry.evidence.document import CategoryProfile, InputShare, NumberProfile, ScoreProfile
 from registry.policy import MonitorRules
 
 
@@ -88,6 +88,26 @@ def checks(
         yield distribution(window, column.name, column, least=of.psi, alpha=alpha).with_score(moved, of.score)
     elif column.reference.histogram.sum() or not column.reference.rows:
         yield unseen(window, column.name, known, of.psi)
+
+
+def lacking(
+    window: str, name: str, profile: NumberProfile | CategoryProfile, rows: int, rules: MonitorRules
+) -> WindowCheck:
+    """The check of a column that a table does not have: all of its values are missing, which is no matter of chance."""
+    of, before = rules.of_column(name), profile.missing / max(profile.count, 1)
+    return WindowCheck(
+        window=window,
+        kind="missing",
+        subject=name,
+        reference=before,
+        live=1.0,
+        effect=1.0 - before,
+        least=of.share,
+        probability=None,
+        rows=rows,
+        unit="share",
+        verdict=ALERT if 1.0 - before >= of.share and not of.ignore else OK,
+    )
 
 
 def _shares(column: ColumnComparison) -> Iterator[tuple[str, tuple[int, int], tuple[int, int]]]:

@@ -250,7 +250,11 @@ def _answered(
     assert given is not None
     answers, answered = given
     found = found.filter(pa.array(answered))
-    return found, outcomes.with_truth(answers, found["outcome"], version.title), notes
+    answers = outcomes.with_truth(answers, found["outcome"], version.title)
+    if not version.classes and not (finite := np.isfinite(answers.target)).all():
+        notes.append(f"{int((~finite).sum()):,} outcomes are no finite numbers, and are left out")
+        found, answers = found.filter(pa.array(finite)), answers[finite]
+    return found, answers, notes
 
 
 def _place(column: str, rows: LiveRows, table: Outcomes) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import glob
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,10 @@ OTHER = "other_"
 #: The time of a row, in microseconds since 1970.
 TIME = _MICROS
 _PARQUET = (".parquet", ".pq")
+# Numbers below so much are an epoch in seconds, milli-, micro- or nanoseconds; microseconds of one.
+_EPOCHS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (1e20, 1e-3))
+# Forms of times that are no ISO 8601.
+_FORMS = ("%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y")
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ class LiveRows:
         names = ("requests", "refused", "failed", "latency_ms_p50", "latency_ms_p99")
         with duckdb_session.speaking(url(self.source)):
             found = _one(self.connection, query)
-        return {name: float(value) for name, value in zip(names, found, strict=False) if value is not None}
+        return {name: value for name, value in zip(names, found, strict=False) if value is not None}
 
     def of_any_version(self, model: str, period: Period, columns: Sequence[str]) -> "LiveRows":
         """The rows of a log that any version of the model answered in a period; of another table the same rows.
@@ -382,8 +386,44 @@ def _log(
     if later:
         notes.append(f"{later:,} rows are of the future: a clock was wrong")
     features = {name.removeprefix(FEATURE): name for name in names if name.startswith(FEATURE)}
+    if hashed := _hashed(connection, features):
+        notes.append(f"columns of which the log has hashes: {listed(hashed)}")
+        features = {name: column for name, column in features.items() if name not in hashed}
     labels = tuple(name.removeprefix(PROBABILITY) for name in names if name.startswith(PROBABILITY))
     return LiveRows(connection, source, True, features, PREDICTION in names, labels, timed=True, notes=tuple(notes))
+
+
+def _hashed(connection: "DuckDBPyConnection", features: Mapping[str, str]) -> list[str]:
+    """The columns that a log has hashes of in place of values: 32 hexadecimal digits, see ``record_hash``."""
+    kinds = duckdb_session.columns(connection, _ROWS)
+    texts = {name: column for name, column in features.items() if kinds[column] == "VARCHAR"}
+    if not texts:
+        return []
+    asked = ", ".join(f"bool_or(regexp_full_match({identifier(name)}, '[0-9a-f]{{32}}'))" for name in texts.values())
+    found = _one(connection, f"SELECT {asked} FROM {_ROWS}")
+    return [name for name, is_hashed in zip(texts, found, strict=True) if is_hashed]
+
+
+def _micros_of(column: str, kind: str) -> str:
+    """A column of times in microseconds since 1970: moments, days as 20261130, or an epoch of any unit; or text."""
+    name = identifier(column)
+    moment = f"epoch_us(TRY_CAST({name} AS TIMESTAMPTZ))"
+    if kind == "VARCHAR":
+        forms = ", ".join(map(text, _FORMS))
+        return f"coalesce({moment}, epoch_us(TRY_STRPTIME(trim({name}), [{forms}])), {_of_number(name)})"
+    if kind in ("DOUBLE", "FLOAT") or "INT" in kind or kind.startswith("DECIMAL"):
+        return _of_number(name)
+    return moment
+
+
+def _of_number(name: str) -> str:
+    number = f"TRY_CAST({name} AS DOUBLE)"
+    day = f"TRY_STRPTIME(CAST(CAST({number} AS BIGINT) AS VARCHAR), '%Y%m%d')"
+    units = " ".join(f"WHEN abs({number}) < {most} THEN {number} * {unit}" for most, unit in _EPOCHS)
+    return (
+        f"CASE WHEN {number} BETWEEN 19000101 AND 21001231 THEN epoch_us({day}) "
+        f"ELSE CAST(CASE {units} END AS BIGINT) END"
+    )
 
 
 def _table(
@@ -402,7 +442,8 @@ def _table(
         )
     if time is not None and time not in names:
         raise PipelineError(f"--time: no column {time!r}; the table has {listed(names)}")
-    moment = "NULL" if time is None else f"epoch_us(TRY_CAST({identifier(time)} AS TIMESTAMPTZ))"
+    kinds = duckdb_session.columns(connection, _SOURCE)
+    moment = "NULL" if time is None else _micros_of(time, kinds[time])
     _replace(connection, _ROWS, f"SELECT *, {moment} AS {_MICROS} FROM {_SOURCE}")
     if not _any(connection, _ROWS):
         raise PipelineError(f"expected rows, found an empty table: {url(source)}")
@@ -410,7 +451,10 @@ def _table(
     if time is not None:
         rows, timed = _one(connection, f"SELECT count(*), count({_MICROS}) FROM {_ROWS}")
         if not timed:
-            raise PipelineError(f"--time {time}: expected times such as 2026-11-30 or 2026-11-30T12:00:00Z, found none")
+            raise PipelineError(
+                f"--time {time}: expected times such as 2026-11-30, 2026-11-30T12:00:00Z, 30.11.2026 12:00, or seconds "
+                "since 1970, found none"
+            )
         if timed < rows:
             notes.append(f"{rows - timed:,} of {rows:,} rows have no time and are left out")
     labels = tuple(name.removeprefix(PROBABILITY) for name in names if name.startswith(PROBABILITY))

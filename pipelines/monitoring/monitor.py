@@ -119,6 +119,8 @@ class _Monitor:
         self._metric = rules.metric_of(version.document.model.task)
         self._rows, self._reference = rows, reference
         self._notes = list(rows.notes)
+        # A log may leave columns out; a table that lacks one has no values of it.
+        self._lacking = [] if rows.is_log else [item.name for item in version.inputs if not rows.name_of(item.name)]
         card = self._card()
         terms = terms_of(card)
         if terms and request.reference == TRAINING and not version.scores:
@@ -153,12 +155,18 @@ class _Monitor:
         whole = " to ".join(dict.fromkeys((windows[0].name, windows[-1].name)))
         gaps = list(known.gaps(groups, window=whole, fewest=rules.fewest, gap=self._gap)) if known else []
         suite = self._suite(numbers[-1], windows[-1].name) if asked.suite != NONE else []
+        lacking = [
+            column_checks.lacking(window.name, name, self._version.document.profile[name], window.rows, rules)
+            for name in self._lacking
+            for window in windows
+        ]
 
         def all_checks(alpha: float) -> list[WindowCheck]:
             return [
                 *(check for window in windows for check in self._checks(window, compared, alpha)),
                 *gaps,
                 *suite,
+                *lacking,
             ]
 
         tests = max(sum(check.tested for check in all_checks(rules.rate)), 1)

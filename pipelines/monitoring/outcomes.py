@@ -190,13 +190,21 @@ def with_truth(answers: Answers, outcome: pa.ChunkedArray, title: str) -> Answer
                 f"--outcomes hold classes that {title} does not know; it knows {listed(answers.classes)}"
             )
     else:
-        try:
-            truth = np.array([float(value) for value in outcome.to_pylist()])
-        except (TypeError, ValueError):
+        truth = np.array([_number(value) for value in outcome.to_pylist()])
+        if len(truth) and np.isnan(truth).all():
             raise PipelineError(
-                f"--outcomes hold text, and {title} predicts numbers; name the column by --target"
-            ) from None
+                f"--outcomes hold text, and {title} predicts numbers; name the column by --target, or write them with "
+                "a decimal point"
+            )
     return Answers(truth, answers.predicted, answers.probabilities, answers.classes, answers.positive)
+
+
+def _number(value: object) -> float:
+    """An outcome as a number; NaN for a word, such as one for what is not known yet."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return math.nan
 
 
 def measured(window: int, answers: Answers) -> WindowMetrics:

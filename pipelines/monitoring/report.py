@@ -119,15 +119,17 @@ class MonitorReport:
             many, windows = len(self.alerting), len({check.window for check in self.alerts})
             several = f" in {windows} of {len(self.windows)} windows" if len(self.windows) > 1 else ""
             return f"{many} alert{'s' if many > 1 else ''}{several}"
+        if self.undecided and not any(column.reference.rows for one in self.windows for column in one.columns.values()):
+            return f"nothing to compare with: {self.reference} has no rows"
         if self.undecided:
             return f"not enough rows to tell: {self.rows:,}, {self.rules.fewest:,} a window are needed"
         told = []
         if few := len({check.window for check in self.checks if check.verdict == TOO_FEW}):
             told.append(f"not enough rows in {few} of {len(self.windows)} windows for some of the columns")
         quiet = sum(check.verdict in (SMALL, HARMLESS) for check in self.checks)
-        told += [f"{quiet} changes are certain, but too small to matter or harmless"] if quiet else []
+        told += [f"{_changes(quiet)} certain, but too small to matter or harmless"] if quiet else []
         waiting = sum(check.verdict == ALERT for check in self.checks)
-        told += [f"{waiting} changes are not yet in {self.rules.windows} windows"] if waiting else []
+        told += [f"{_changes(waiting)} not yet in {self.rules.windows} windows"] if waiting else []
         return "no alert" + (f" ({'; '.join(told)})" if told else "")
 
     def plain(self) -> dict[str, Any]:
@@ -233,6 +235,10 @@ class MonitorReport:
                 values |= {f"{self.metric}_difference": one.outcomes.difference, "by_chance": one.outcomes.probability}
             found |= {f"{place}/{name}": value for name, value in values.items() if value is not None}
         return found
+
+
+def _changes(count: int) -> str:
+    return "1 change is" if count == 1 else f"{count:,} changes are"
 
 
 def _of(name: str, label: object) -> str:

@@ -40,6 +40,8 @@ def show(made: Monitored, *, as_json: bool) -> None:
     if last.shifts:
         click.echo("\n".join(_shifts(last)) + "\n")
     click.echo("\n".join(_windows(report)) + "\n")
+    if last.service:
+        click.echo(escaped(f"requests in {last.name}: {wording.service(last.service)}") + "\n")
     for table in (_groups(report), _ages(report)):
         if table:
             click.echo("\n".join(table) + "\n")
@@ -98,7 +100,7 @@ def _shifts(window: WindowReport) -> list[str]:
 
 
 def _windows(report: MonitorReport) -> list[str]:
-    head = ["window", "rows", "refused", "alerts"]
+    head = ["window", "rows", "not scored", "alerts"]
     classifier = any(window.near is not None for window in report.windows)
     expected = any(window.expected is not None for window in report.windows)
     head += (["near the threshold"] if classifier else []) + (["expected accuracy"] if expected else [])

@@ -1,5 +1,7 @@
 """Checks in words, for the terminal and for the page."""
 
+from collections.abc import Mapping
+
 from pipelines.formatting import minus, percent, readable
 from pipelines.monitoring.challengers import Challenger, FormerChampion
 from pipelines.monitoring.checks import HARMLESS, SMALL, Alert, WindowCheck
@@ -51,6 +53,16 @@ def short(check: WindowCheck) -> str:
     if check.kind == "expectation" or check.live is None:
         return f"{check.effect:.2f}" if check.unit == "PSI" else found(check)
     return readable(check.live) if check.kind in ("metric", "gap") else percent(check.live)
+
+
+def service(found: Mapping[str, float]) -> str:
+    """What a log tells of the service: ``2,300, refused 250, failed 50, latency ms p50 1.2``."""
+    told = [f"{found.get('requests', 0):,.0f}"]
+    for name, value in found.items():
+        if name != "requests":
+            shown = f"{value:,}" if isinstance(value, int) else readable(value)
+            told.append(f"{name.replace('_', ' ')} {shown}")
+    return ", ".join(told)
 
 
 def needed(check: WindowCheck) -> str:
