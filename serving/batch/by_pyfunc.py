@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from serving.models import ResolvedModel
 
+# The largest whole numbers of the types of a signature.
+_WHOLE = {"long": 2**53 - 1, "integer": 2**31 - 1}
 _NO_ANSWER = "the model gives it no finite number"
 _NO_LABEL = "the model gives it no label"
 
@@ -95,7 +97,7 @@ class OwnCodeModel:
         from serving.models.native import reading
 
         rows, refusals = reading.columns(by_numpy.read(plan, table), inputs, dated, Cleaning())
-        errors = refusals.by_row()
+        errors = self._too_large(rows) | refusals.by_row()
         good = np.ones(len(table), dtype=bool)
         good[list(errors)] = False
         predictions, likely = self._ask(plan, rows.filter(pa.array(good)))
@@ -110,6 +112,18 @@ class OwnCodeModel:
         for place, name in enumerate(plan.probabilities):
             columns[name] = pa.array(np.ascontiguousarray(likely[answered, place]))
         return pa.table(columns | plan.constants(len(kept))), errors
+
+    def _too_large(self, rows: "pa.Table") -> "dict[int, InputError]":
+        """The rows with a whole number that its column, or float64, which it is read as, does not hold exactly."""
+        import numpy as np
+
+        found: dict[int, InputError] = {}
+        for name in rows.column_names:
+            if limit := _WHOLE.get(self._taken.typed.get(name) or ""):
+                beyond = np.abs(rows[name].to_numpy()) > limit
+                reason = f"expected a whole number from -{limit} to {limit}, found one out of this range"
+                found |= {row: InputError(name, reason, row) for row in np.flatnonzero(beyond).tolist()}
+        return found
 
     def _ask(self, plan: AnswerPlan, rows: "pa.Table") -> "tuple[pa.Array, np.ndarray]":
         """The predictions of rows that fit, and their probabilities."""

@@ -1,6 +1,8 @@
 """A table of a database to score: its rows are streamed into a file, which is scored as any other."""
 
 import contextlib
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -35,6 +37,10 @@ class DatabaseInput:
     def key(self) -> str:
         """Of a table that of the output that would be the same table."""
         return table_key(self.database, self.query.schema, self.query.table or self.query.text)
+
+    def may_read(self, table: str) -> bool:
+        """Whether its query is a SELECT in which a table's name stands."""
+        return self.query.table is None and bool(re.search(rf"(?<!\w){re.escape(table)}(?!\w)", self.query.text, re.I))
 
     @property
     def relative(self) -> PurePath:
@@ -80,7 +86,12 @@ class DatabaseInput:
 
 def table_key(database: DatabaseAddress, schema: str | None, table: str) -> str:
     """What is equal for two names of one table."""
-    return f"{database.url.render_as_string(hide_password=True)}#{schema or ''}.{table}"
+    url = database.url
+    if url.get_backend_name() == "postgresql":
+        return f"{url.render_as_string(hide_password=True)}#{schema or ''}.{table}"
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=os.path.realpath(url.database))
+    return f"{url.render_as_string(hide_password=True)}#{schema or ''}.{table}".casefold()
 
 
 def find(given: str, query: str | None) -> SourceFiles:

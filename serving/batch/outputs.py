@@ -58,36 +58,36 @@ class LocalOutput:
     """A file of this machine."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.address, self.key = str(path), str(path.resolve())
         self.csv = path.suffix.lower() == CSV
 
     def check(self) -> None:
         """Raise ServingError if its folder is not there, or it is a folder."""
-        folder = self._path.resolve().parent
+        folder = self.path.resolve().parent
         if not folder.is_dir():
             raise ServingError(f"--output {self.address}: no folder {folder}; make it first")
 
     def size(self) -> int | None:
         """In bytes; None if it is not there."""
         try:
-            return self._path.stat().st_size
+            return self.path.stat().st_size
         except OSError:
             return None
 
     def read(self) -> bytes:
         """Its content; raises OSError if it cannot be read."""
-        return self._path.read_bytes()
+        return self.path.read_bytes()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
         """A path beside it, which is renamed at the end."""
         aside = None
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            aside = scratch.aside(self._path)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            aside = scratch.aside(self.path)
             yield aside
-            os.replace(aside, self._path)
+            os.replace(aside, self.path)
         except OSError as error:
             kind = JobStopped if error.errno in (errno.ENOSPC, errno.EDQUOT) else ServingError
             raise kind(f"{self.address} cannot be written: {error.strerror or error}") from None
@@ -97,7 +97,7 @@ class LocalOutput:
 
     def remove(self) -> None:
         """Remove it, if it is there."""
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def rejects(self) -> Output:
         """A CSV file beside it."""

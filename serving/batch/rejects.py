@@ -53,6 +53,15 @@ class Rejects:
             self._file.close()
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file may be replaced by rejects: it has some already, or is not there."""
+    try:
+        with path.open("rb") as file:
+            return file.readline(200).strip() == ",".join(HEADER).encode()
+    except OSError:
+        return True
+
+
 def stopped(table: str, rejects: Rejects, rows: int, output: str) -> ServingError:
     """The error of a job that rejected rows stop.
 

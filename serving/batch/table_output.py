@@ -49,9 +49,11 @@ class TableOutput:
         self.database, self._table, self.append, self.overwrite = database, table, append, overwrite
         self.with_rejects = with_rejects
         self._folder: Path | None = None
-        self._there, self._name = self._probe()
+        #: What the database calls the table.
+        self.name: Name
+        self._there, self.name = self._probe()
         self.address = f"{database.safe}#{table}"
-        self.key = table_key(database, self._name.schema, self._name.table)
+        self.key = table_key(database, self.name.schema, self.name.table)
 
     def _probe(self) -> tuple[bool, Name]:
         """Whether the table is there, and its name."""

@@ -2,9 +2,10 @@
 
 from pathlib import PurePath
 
-from serving.batch import outputs, sources
+from serving.batch import outputs, rejects, sources
+from serving.batch.database_input import DatabaseInput
 from serving.batch.manifest import Manifest
-from serving.batch.outputs import Output
+from serving.batch.outputs import LocalOutput, Output
 from serving.batch.request import FAIL, ScoreRequest
 from serving.batch.sources import InputFile, SourceFiles
 from serving.databases import is_url
@@ -47,6 +48,8 @@ def _table(source: SourceFiles, request: ScoreRequest) -> Output:
 
     if not source.single:
         raise ServingError("--output: a table takes the answers to one file or one query; name one as --input")
+    if request.append and request.overwrite:
+        raise ServingError("--append adds to a table and --overwrite replaces it; leave one out")
     table = table_output.find(
         request.output,
         request.output_table,
@@ -54,6 +57,9 @@ def _table(source: SourceFiles, request: ScoreRequest) -> Output:
         overwrite=request.overwrite,
         with_rejects=request.rejects is None,
     )
+    (file,) = source.files
+    if request.overwrite and isinstance(file, DatabaseInput) and file.may_read(table.name.table):
+        raise ServingError(f"--query may read {table.address}, which --overwrite would replace; name another table")
     if table.size() is not None and not request.overwrite:
         raise ServingError(f"{table.address} is there already; give --append, --overwrite, or another --output-table")
     table.check()
@@ -74,6 +80,10 @@ def check(source: SourceFiles, targets: list[Output], request: ScoreRequest, man
             raise ServingError("--rejects and --output name one file; name two")
         if given.size() is not None and not request.overwrite:
             raise ServingError(f"{given.address} is there already; give --overwrite, or another --rejects")
+    if source.single and not request.overwrite:
+        beside = rejects_of(targets[0], source.files[0], request, single=True)
+        if isinstance(beside, LocalOutput) and not rejects.is_ours(beside.path):
+            raise ServingError(f"{beside.address} is there already; give --overwrite, or name another by --rejects")
     for file, target in zip(source.files, targets, strict=True):
         if source.single or request.overwrite or target.size() is None or manifest.wrote(file, target):
             continue

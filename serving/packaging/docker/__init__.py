@@ -33,7 +33,17 @@ _SWAGGER = "flask-swagger-ui"
 _PARTS = (
     *(
         f"registry/{name}.py"
-        for name in ("__init__", "errors", "logs", "policy_file", "redaction", "secret_patterns", "troubles", "waiting")
+        for name in (
+            "__init__",
+            "errors",
+            "last_report",
+            "logs",
+            "policy_file",
+            "redaction",
+            "secret_patterns",
+            "troubles",
+            "waiting",
+        )
     ),
     *(f"registry/cli/{name}.py" for name in ("__init__", "commands", "interrupts", "log_output", "text")),
     *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors")),
@@ -46,7 +56,7 @@ _PARTS = (
 #: Of these, what only a server runs that follows a registry, and what only compiling and exporting needs.
 _LEFT_BEHIND = (
     *(f"serving/models/{name}" for name in ("gating.py", "native")),
-    *(f"serving/prediction_log/{name}.py" for name in ("database", "lines")),
+    *(f"serving/prediction_log/{name}.py" for name in ("database", "jobs", "line_files", "lines")),
     *(f"serving/scorecard/{name}" for name in ("compiler", "exports", "loader.py", "parity.py")),
     *(f"serving/server/follower/{name}.py" for name in ("registry", "choice", "facts")),
     *(f"serving/server/telemetry/{name}" for name in ("alerts.yaml", "dashboard.json")),

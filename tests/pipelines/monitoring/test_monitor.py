@@ -129,7 +129,9 @@ def test_outcomes_that_are_late_repeated_and_strange(made: Scorecard, tmp_path: 
     ids = recorded.log(folder, table, made, name="made")
     truth = made.predict(table) + np.random.default_rng(0).normal(scale=0.1, size=400)
     outcomes = pd.DataFrame({"request_id": ids[:300], "target": truth[:300]})
-    strange = pd.DataFrame({"request_id": ["elsewhere", ids[0]], "target": [1.0, truth[0]]})
+    strange = pd.DataFrame(
+        {"request_id": ["elsewhere", ids[0], ids[301], ids[302]], "target": [1.0, truth[0], "inf", "pending"]}
+    )
     pd.concat([outcomes.assign(target=outcomes["target"] + (outcomes.index == 0) * 99), strange]).to_csv(
         tmp_path / "outcomes.csv", index=False
     )
@@ -144,7 +146,8 @@ def test_outcomes_that_are_late_repeated_and_strange(made: Scorecard, tmp_path: 
     assert alerts(found) == set()
     notes = " ".join(found.report.notes)
     assert "1 outcomes are repeated" in notes
-    assert "1 of 301 outcomes are of no row" in notes
+    assert "1 of 303 outcomes are of no row" in notes
+    assert "2 outcomes are no finite numbers" in notes
 
     outcomes.assign(target=lambda frame: frame["target"] + 1).to_csv(tmp_path / "worse.csv", index=False)
     worse = monitor(folder, outcomes=str(tmp_path / "worse.csv"), on=("request_id",))
@@ -164,6 +167,33 @@ def test_a_classifier_expects_its_accuracy(tracking: str, tmp_path: Path) -> Non
     assert window.expected.low <= accuracy <= window.expected.high
     assert window.near is not None
     assert 0 < window.near < 0.5
+
+
+def test_a_column_that_a_table_lacks_is_an_alert_and_one_that_a_log_leaves_out_is_none(
+    made: Scorecard, tmp_path: Path
+) -> None:
+    table = rows(500, 3)
+    table[["x"]].to_csv(tmp_path / "new.csv", index=False)
+    assert ("all rows", "missing", "colour") in alerts(monitor(tmp_path / "new.csv"))
+
+    folder = tmp_path / "log"
+    recorded.log(folder, table, made, name="made")
+    (file,) = folder.rglob("*.parquet")
+    logged = pd.read_parquet(file)
+    hashes = [f"{place:032x}" for place in range(len(logged))]
+    for changed in (logged.drop(columns="feature_colour"), logged.assign(feature_colour=hashes)):
+        changed.to_parquet(file)
+        found = monitor(folder)
+        assert alerts(found) == set()
+        assert "columns that the data lack: 'colour'" in found.report.notes
+    assert "columns of which the log has hashes: 'colour'" in found.report.notes
+
+
+@pytest.mark.parametrize("time", ["1795694400", "1795694400000", "20261126", "26.11.2026 00:00", "2026-11-26T00:00Z"])
+def test_times_are_found_in_several_forms(time: str, made: Scorecard, tmp_path: Path) -> None:
+    rows(120, 0).assign(at=time).to_csv(tmp_path / "t.csv", index=False)
+    found = monitor(tmp_path / "t.csv", time="at", window="1d")
+    assert [window.name for window in found.report.windows] == ["2026-11-26"]
 
 
 def test_few_rows_are_a_verdict(made: Scorecard, tmp_path: Path) -> None:

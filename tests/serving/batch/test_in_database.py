@@ -68,6 +68,35 @@ def test_auto_scores_inside_and_keeps_types_and_names(url: str, card: str) -> No
     assert {name for name in tables.tables_of(url) if name.startswith("scores")} == {"scores", "scores_rejects"}
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"query": "SELECT * FROM raw_rows_of_test", "overwrite": True}, "--query may read .*raw_rows_of_test"),
+        ({"overwrite": True}, "is the input itself"),
+        ({"output_table": "scores", "overwrite": True, "append": True}, "leave one out"),
+    ],
+    ids=["a select", "the table", "both"],
+)
+def test_the_table_that_is_read_is_never_replaced(more: dict[str, Any], says: str, url: str, card: str) -> None:
+    rows = tables.hard_rows(kind_of(url))[:3]
+    tables.fill(url, "raw_rows_of_test", rows)
+    with pytest.raises(ServingError, match=says):
+        batch.score(asked(card, url, **{"output_table": "raw_rows_of_test"} | more))
+    assert len(tables.rows_of(url, "SELECT amount FROM raw_rows_of_test")) == 3
+
+
+def test_a_database_and_a_table_are_known_by_all_their_names(card: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/rows.db"
+    tables.fill(url, "raw_rows_of_test", tables.hard_rows("sqlite")[:3])
+    (tmp_path / "alias.db").symlink_to(tmp_path / "rows.db")
+    request = ScoreRequest(
+        card, url, f"sqlite:///{tmp_path}/alias.db", query="raw_rows_of_test", output_table="RAW_ROWS_of_test",
+        keep=("id",), overwrite=True,
+    )  # fmt: skip
+    with pytest.raises(ServingError, match="is the input itself"):
+        batch.score(request)
+
+
 def test_rejects_in_a_file_or_none_at_all(url: str, card: str, tmp_path: Path) -> None:
     tables.fill(url, "raw_rows_of_test", tables.hard_rows(kind_of(url)))
     with pytest.raises(ServingError, match=r"rows cannot be scored, the first: .*scores is not written"):

@@ -204,6 +204,14 @@ def test_values_that_do_not_fit_are_rejected_and_the_other_rows_answered(tmp_pat
     assert pd.read_csv(tmp_path / "out.csv")["prediction"].isin(["yes", "no"]).all()
 
 
+def test_whole_numbers_that_are_not_read_exactly_are_rejected(tmp_path: Path) -> None:
+    table = TABLE.head(4).assign(kids=[1, 2**53, -(2**53) - 1, 2**63 - 1])
+    table.to_parquet(tmp_path / "t.parquet", index=False)
+    done = scored("models:/forest/1", tmp_path / "t.parquet", tmp_path / "out.csv")
+    assert (done.rows, done.rejected) == (4, 3)
+    assert "expected a whole number from -9007199254740991" in (tmp_path / "out.rejects.csv").read_text()
+
+
 def asked(folder: Path, hows: list[str]) -> Path:
     path = folder / "t.csv"
     pd.DataFrame({"how": hows, "value": [f"{place}.5" for place in range(len(hows))]}).to_csv(path, index=False)

@@ -451,6 +451,20 @@ def test_a_column_called_as_the_number_of_a_row(card: str, tmp_path: Path) -> No
     assert pd.read_csv(tmp_path / "out.csv")["row_number_of_file"].tolist() == [7, 7]
 
 
+def test_a_file_of_others_is_not_taken_for_rejects(card: str, tmp_path: Path) -> None:
+    table = good(2).astype(object)
+    table.loc[0, "amount"] = "x"
+    table.to_csv(tmp_path / "t.csv", index=False)
+    notes = tmp_path / "out.rejects.csv"
+    notes.write_text("precious notes\n")
+    with pytest.raises(ServingError, match=r"out\.rejects\.csv is there already; give --overwrite, or name another"):
+        batch.score(ScoreRequest(card, str(tmp_path / "t.csv"), str(tmp_path / "out.csv")))
+    assert notes.read_text() == "precious notes\n"
+    notes.write_text("row,column,reason\n9,x,a killed job left this\n")
+    batch.score(ScoreRequest(card, str(tmp_path / "t.csv"), str(tmp_path / "out.csv")))
+    assert notes.read_text().splitlines()[1].startswith("0,amount,")
+
+
 def test_an_interrupt_ends_a_long_query_and_leaves_nothing(tmp_path: Path) -> None:
     program = """
 import duckdb
