@@ -289,10 +289,9 @@ def labels_of(column: pa.ChunkedArray, classes: tuple) -> np.ndarray:
     """A column of labels in the classes' own type, whatever way they are written; None where it is none of them."""
     known = {str(label): label for label in classes}
     known |= {str(float(label)): label for label in classes if isinstance(label, (int, float))}
-    known |= {str(int(label)): label for label in classes if isinstance(label, bool)}
-    if set(classes) == {0, 1}:  # True and False are 1 and 0
-        known |= {str(word).lower(): label for label in classes for word in (bool(label),)}
-        known |= {str(bool(label)): label for label in classes}
+    if set(classes) == {0, 1}:  # True and False are 1 and 0, whichever of them the version answers
+        for label in classes:
+            known |= dict.fromkeys((str(int(label)), str(bool(label)), str(bool(label)).lower()), label)
     encoded = column.combine_chunks().dictionary_encode()
     values = [known.get(str(value).strip()) for value in encoded.dictionary.to_pylist()]
     codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)

@@ -22,13 +22,10 @@ MOST, _INPUTS = 24, 8
 def alerts(report: MonitorReport) -> list[tuple[WindowCheck, "Figure"]]:
     """A picture for each comparison that alerts, of the last window where it does."""
     # A rule has failed or not: there is nothing to draw.
-    last = {(check.kind, check.subject): check for check in report.alerts if check.tested}
+    drawn = [alert.last for alert in report.alerting if alert.last.tested]
     windows = {window.name: window for window in report.windows}
     with style():
-        return [
-            (check, _alert(check, windows.get(check.window, report.windows[-1]), report))
-            for check in list(last.values())[:MOST]
-        ]
+        return [(check, _alert(check, windows.get(check.window, report.windows[-1]), report)) for check in drawn[:MOST]]
 
 
 def _alert(check: WindowCheck, window: WindowReport, report: MonitorReport) -> "Figure":

@@ -18,7 +18,7 @@ from registry.cli.text import listed
 from registry.redaction import url
 from serving.batch import duckdb_session
 from serving.batch.quoting import identifier, path_of, text
-from serving.prediction_log.schema import CHAMPION, FEATURE, PREDICTION, PROBABILITY, SHADOW
+from serving.prediction_log.schema import CHAMPION, FEATURE, HASHED, PREDICTION, PROBABILITY, SHADOW
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -394,12 +394,12 @@ def _log(
 
 
 def _hashed(connection: "DuckDBPyConnection", features: Mapping[str, str]) -> list[str]:
-    """The columns that a log has hashes of in place of values: 32 hexadecimal digits, see ``record_hash``."""
+    """The columns that a log has hashes of in place of values; see ``record_hash``."""
     kinds = duckdb_session.columns(connection, _ROWS)
     texts = {name: column for name, column in features.items() if kinds[column] == "VARCHAR"}
     if not texts:
         return []
-    asked = ", ".join(f"bool_or(regexp_full_match({identifier(name)}, '[0-9a-f]{{32}}'))" for name in texts.values())
+    asked = ", ".join(f"bool_or(regexp_full_match({identifier(name)}, {text(HASHED)}))" for name in texts.values())
     found = _one(connection, f"SELECT {asked} FROM {_ROWS}")
     return [name for name, is_hashed in zip(texts, found, strict=True) if is_hashed]
 

@@ -51,10 +51,7 @@ class Monitored:
     @property
     def alerts(self) -> dict[str, list[WindowCheck]]:
         """The alerts by what they are of, whatever window they are in: ``missing values of age``."""
-        found: dict[str, list[WindowCheck]] = {}
-        for check in self.report.alerts:
-            found.setdefault(wording.what(check), []).append(check)
-        return found
+        return {wording.what(alert.last): list(alert.checks) for alert in self.report.alerting}
 
     def over(self, before: Sequence[str]) -> list[str]:
         """Of the alerts that there were before, those that are over; if there are too few rows to tell, it is not."""

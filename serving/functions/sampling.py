@@ -6,7 +6,7 @@ if TYPE_CHECKING:
 
 _SPAN = 2.0**64
 #: Hexadecimal digits of a hashed value.
-_DIGITS = 32
+DIGITS = 32
 
 
 def sampled(request_id: str, share: float) -> bool:
@@ -31,7 +31,7 @@ def hashed(key: bytes, text: str) -> str:
     """HMAC-SHA256 of a text by a key, its first 32 hexadecimal digits."""
     import hmac
 
-    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:_DIGITS]
+    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:DIGITS]
 
 
 def plain(value: "Any") -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from serving.functions.sampling import hashed
+from serving.functions.sampling import DIGITS, hashed
 from serving.scorecard.inputs import BOOLEAN, CATEGORY, Input
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ PREDICTION, FEATURE, PROBABILITY = "prediction", "feature_", "probability_"
 #: Who answered: the version in Production, the one in Staging that got a share, one that was only compared, or a batch
 #: job, which names its version itself.
 CHAMPION, CHALLENGER, SHADOW, BATCH = "champion", "challenger", "shadow", "batch"
+
+#: A regular expression of hashed values.
+HASHED = f"[0-9a-f]{{{DIGITS}}}"
 
 #: Greatest whole number that a column of whole numbers holds.
 _LARGEST = 2**63 - 1
