@@ -80,7 +80,7 @@ def test_what_is_no_finite_number_is_null() -> None:
 
 
 def test_a_broker_that_fails_is_asked_again_after_a_pause_for_the_rest_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud_events, "_FIRST", 0.05)
+    monkeypatch.setattr(cloud_events, "_FIRST", 0.5)
     rows = batch(1500, 100)
     with broker(0, 202, 503, 302) as found:
         sink = CloudEventsSink(found.url)
@@ -97,7 +97,7 @@ def test_a_broker_that_fails_is_asked_again_after_a_pause_for_the_rest_alone(mon
         for said in tries:
             assert re.fullmatch("the prediction log cannot be posted to http://127.0.0.1: answered (503|302)", said)
         # It was not asked at each try; what it had taken, it was not sent again.
-        assert len(tries) > 3
+        assert len(tries) > len(found.posted) - len(found.events)
         assert len(found.posted) == len(found.events) + 2
         assert found.posted[1] == found.posted[2] == found.posted[3]
         assert [row["request_id"] for row in found.rows] == [f"r{number}" for number in range(1500)]
