@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry import logs
-from serving.batch import answers, by_batches, by_numpy, duckdb_session, matching, outputs, readable, table_rejects
+from serving.batch import answers, by_batches, by_numpy, duckdb_session, matching, readable, table_rejects
 from serving.batch.answers import PREDICTION, SCORED_AT, VERSION
 from serving.batch.database_input import DatabaseInput
 from serving.batch.database_sql import DIALECTS, ROW, ROWS, Statements
@@ -19,7 +19,7 @@ from serving.batch.rejects import Rejects, stopped
 from serving.batch.request import AUTO, FAIL, ScoredFile, ScoreRequest
 from serving.batch.scratch import scratch
 from serving.batch.sources import PARQUET, SourceFiles
-from serving.batch.table_output import REJECTED_COLUMNS, REJECTS, TableOutput, rejects_name, row_groups
+from serving.batch.table_output import REJECTED_COLUMNS, TableOutput, rejects_name, row_groups
 from serving.batch.texts import ReadableFile
 from serving.databases import parquet
 from serving.databases.columns import sql_type
@@ -99,6 +99,7 @@ def score(
     card: Scorecard,
     source: "InputFile",
     target: Output,
+    rejected: Output | None,
     request: ScoreRequest,
     *,
     version: str,
@@ -109,6 +110,7 @@ def score(
     Parameters
     ----------
     duck : reads the rows that are scored again.
+    rejected : the table or the file of rejected rows; None if they stop the job.
 
     Raises
     ------
@@ -130,20 +132,20 @@ def score(
         rest = _Rest(duck, statements, folder)
         if rows > answered:
             answered += rest.score(into)
-        rejected, kept_in = rest.rejects.count, None
-        if rejected and request.rejects == FAIL:
+        refused, kept_in = rest.rejects.count, None
+        if refused and request.rejects == FAIL:
             raise stopped(source.address, rest.rejects, rows, target.address)
-        if rows != answered + rejected:
+        if rows != answered + refused:
             raise ServingError(f"{source.address} changed while it was scored; nothing is written: run this again")
-        if rejected and rejected_into:
-            kept_in = target.address + REJECTS
-            rest.insert_rejects(rejected_into)
-        elif rejected and request.rejects:
-            kept_in = request.rejects
-            with outputs.output(kept_in).writing() as path:
-                rest.write_rejects(path)
+        if refused and rejected:
+            kept_in = rejected.address
+            if rejected_into:
+                rest.insert_rejects(rejected_into)
+            else:
+                with rejected.writing() as path:
+                    rest.write_rejects(path)
         job.finish()
-    return ScoredFile(source.address, target.address, rows, answered, rejected, kept_in)
+    return ScoredFile(source.address, target.address, rows, answered, refused, kept_in)
 
 
 def _tables(job: Writing, name: Name, statements: Statements, *, with_rejects: bool) -> tuple[Name, Name | None]:

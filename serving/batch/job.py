@@ -5,6 +5,7 @@ import functools
 import hashlib
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from serving.batch import (
     targets,
     texts,
 )
-from serving.batch.errors import JobStopped
+from serving.batch.errors import JobStopped, OutputChanged
 from serving.batch.manifest import Manifest
 from serving.batch.outputs import Output
 from serving.batch.queries import Bar
@@ -87,6 +88,7 @@ def _score(request: ScoreRequest, running: contextlib.ExitStack) -> Scored:
     model = engines.opened(resolved, request, running)
     version = label({"model": resolved.name, "version": resolved.version, "digest": model.digest})
     request = replace(request, keep=request.keep or record.ids(resolved) or answers.ALL)
+    rejected = targets.rejects_of(outputs[0], source.files[0], request, single=True) if source.single else None
     job = _Job(
         request,
         model,
@@ -96,9 +98,10 @@ def _score(request: ScoreRequest, running: contextlib.ExitStack) -> Scored:
         single=source.single,
         recorded=record.is_recorded(resolved),
         row_log=RowLog(request, resolved, model, now) if request.record is not None else None,
+        rejected=rejected,
     )
     manifest = Manifest(None if source.single else request.output, job.settings)
-    targets.check(source, outputs, request, manifest)
+    targets.check(source, outputs, rejected, request, manifest)
     done, failures = _all_files(job, source, outputs, manifest)
     scored = Scored(version, job.engine, time.monotonic() - began, tuple(done), None, failed=len(failures))
     scored = replace(scored, run_id=record.log(resolved, request, scored))
@@ -128,7 +131,7 @@ def _all_files(
             try:
                 found = manifest.done(file, output)
                 if found is None:
-                    manifest.begin(file)
+                    manifest.begin(file, output, overwrite=job.request.overwrite)
                     found = job.score(connection, file, output)
                     manifest.add(file, output, found)
                 done.append(found)
@@ -156,6 +159,7 @@ class _Job:
     single : whether there is one file.
     recorded : whether the digests of the files are wanted.
     row_log : where rows are recorded; None if they are not.
+    rejected : where the rejected rows of a single file go; None if they stop the job.
     """
 
     request: ScoreRequest
@@ -166,6 +170,7 @@ class _Job:
     single: bool
     recorded: bool
     row_log: RowLog | None
+    rejected: Output | None
     bar: Bar = field(init=False)
 
     def __post_init__(self) -> None:
@@ -188,12 +193,15 @@ class _Job:
             assert isinstance(self.model, Scorecard)
             with duckdb_session.speaking(file.address):
                 return by_database.score(
-                    connection, self.model, file, output, self.request, version=self.version, scored_at=self.now
-                )
+                    connection, self.model, file, output, self.rejected, self.request,
+                    version=self.version, scored_at=self.now,
+                )  # fmt: skip
         names = [item.name for item in self.model.inputs]
+        place, placed = self._rejects_of(file, output), list[Output]()
         with contextlib.ExitStack() as recording:
             log: FileRows | None = None
             with (
+                _undoing(placed),
                 duckdb_session.speaking(file.address),
                 output.writing() as path,
                 file.fetched() as local,
@@ -211,7 +219,8 @@ class _Job:
                     rows = answered + rejects.count
                     if rejects.count and self.request.rejects == FAIL:
                         raise stopped(file.address, rejects, rows, output.address)
-                    told = self._keep_rejects(connection, plan, file, output, beside if rejects.count else None)
+                    told = self._keep_rejects(connection, plan, place, beside if rejects.count else None)
+                    placed += [place] if told and place else []
                     target = record.digest(path) if self.recorded else None
                 finally:
                     rejects.close()
@@ -284,16 +293,19 @@ class _Job:
         answer = functools.partial(by_numpy.answers, self.model, plan)
         return by_batches.score(connection, answer, plan, path, csv=csv, rejects=rejects, seen=seen, bar=self.bar)
 
+    def _rejects_of(self, file: "InputFile", output: Output) -> Output | None:
+        """Where the rejected rows of a file go; None if they stop the job."""
+        if self.single:
+            return self.rejected
+        place = targets.rejects_of(output, file, self.request, single=False)
+        if place is not None and not self.request.overwrite:
+            place.guard()
+        return place
+
     def _keep_rejects(
-        self,
-        connection: "DuckDBPyConnection",
-        plan: "AnswerPlan",
-        file: "InputFile",
-        output: Output,
-        rejects: Path | None,
+        self, connection: "DuckDBPyConnection", plan: "AnswerPlan", place: Output | None, rejects: Path | None
     ) -> str | None:
         """Put the rejects into their place, of which this is the address; None if there are none."""
-        place = targets.rejects_of(output, file, self.request, single=self.single)
         if place is None:
             return None
         if rejects is None:
@@ -307,3 +319,14 @@ class _Job:
 
                 table_rejects.write(connection, plan, rejects, path)
         return place.address
+
+
+@contextlib.contextmanager
+def _undoing(placed: list[Output]) -> Iterator[None]:
+    """Remove the rejects that are in their place already if another job was quicker to write the answers."""
+    try:
+        yield
+    except OutputChanged:
+        for one in placed:
+            one.remove()
+        raise

@@ -9,7 +9,7 @@ from typing import Any
 
 from registry import s3
 from registry.s3 import S3Address
-from serving.batch.errors import JobStopped
+from serving.batch.errors import JobStopped, OutputChanged
 from serving.batch.scratch import scratch
 from serving.batch.sources import FORMS, PATTERN, SourceFile, SourceFiles, endings, form_of, is_visible, meant_by
 from serving.errors import ServingError
@@ -97,6 +97,8 @@ class S3Output:
             raise ServingError(f"--output {address}: expected the address of an object, s3://bucket/key")
         self.address = self.key = str(self._place)
         self.csv = csv
+        self._guarded = False
+        self._before: str | None = None
         with _speaking(self.address):
             self._client = s3.client()
 
@@ -104,12 +106,26 @@ class S3Output:
     def _named(self) -> dict[str, str]:
         return {"Bucket": self._place.bucket, "Key": self._place.key}
 
-    def check(self) -> None:
+    def check(self, option: str = "--output") -> None:
         """Raise ServingError if it cannot be written: by an upload that is begun and given up."""
         with _speaking(self.address, "written"):
             begun = self._client.create_multipart_upload(**self._named, **s3.upload_arguments())
         with contextlib.suppress(s3.S3Error), s3.speaking():
             self._client.abort_multipart_upload(**self._named, UploadId=begun["UploadId"])
+
+    def guard(self) -> bool:
+        """Whether it is there now; from now on, what another job puts there is neither replaced nor removed."""
+        self._guarded, self._before = True, self._etag()
+        return self._before is not None
+
+    def _etag(self) -> str | None:
+        """What S3 calls its content; None if it is not there."""
+        known = _head(self._client, self._place)
+        return None if known is None else known["ETag"]
+
+    def _check_guard(self) -> None:
+        if self._guarded and self._etag() not in (None, self._before):
+            raise OutputChanged(self.address)
 
     def size(self) -> int | None:
         """In bytes; None if it is not there."""
@@ -132,11 +148,31 @@ class S3Output:
         with scratch() as folder:
             path = folder / "answers"
             yield path
-            with _speaking(self.address, "written"):
-                self._client.upload_file(str(path), *self._named.values(), ExtraArgs=s3.upload_arguments())
+            self._check_guard()
+            if not (self._guarded and self._before is None and self._is_created(path)):
+                with _speaking(self.address, "written"):
+                    self._upload(path)
+            self._guarded = False  # it is this job's own
+
+    def _upload(self, path: Path) -> None:
+        self._client.upload_file(str(path), *self._named.values(), ExtraArgs=s3.upload_arguments())
+
+    def _is_created(self, path: Path) -> bool:
+        """Upload a file as an object that is not there; False if the endpoint knows no such condition."""
+        try:
+            with s3.speaking("written"), s3.exclusive(self._client):
+                self._upload(path)
+        except s3.S3Error as error:
+            if error.changed:
+                raise OutputChanged(self.address) from None
+            if error.unknown:
+                return False
+            raise (JobStopped if error.away else ServingError)(f"{self.address}: {error}") from None
+        return True
 
     def remove(self) -> None:
         """Remove it, if it is there."""
+        self._check_guard()
         if self.size() is not None:
             with _speaking(self.address, "removed"):
                 self._client.delete_object(**self._named)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ from pathlib import Path
 _PREFIX = "lifecycle-score-"
 # Characters of a name that are kept, so that it is no longer than file systems allow.
 _NAME = 100
+# Two jobs of one process may write one file.
+_COUNT = itertools.count()
 
 
 def _here() -> str:
@@ -39,12 +42,12 @@ def aside(path: Path) -> Path:
     name = path.name
     if len(name) > _NAME:
         name = f"{name[:_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return path.with_name(f".{name}.{_here()}-{os.getpid()}")
+    return path.with_name(f".{name}.{_here()}-{os.getpid()}-{next(_COUNT)}")
 
 
 @functools.cache
 def _clean(folder: Path) -> None:
-    mark = re.compile(rf"\..+\.{_here()}-(\d+)(\.rejects)?", re.DOTALL)
+    mark = re.compile(rf"\..+\.{_here()}-(\d+)(-\d+)?(\.rejects)?", re.DOTALL)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if (match := mark.fullmatch(entry.name)) and _is_dead(match[1]):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from registry import logs
 from serving import models
-from serving.batch import answers, outputs, record
+from serving.batch import answers, outputs, record, targets
 from serving.batch.answers import PREDICTION, AnswerPlan
 from serving.batch.rejects import Rejects, stopped
 from serving.batch.request import FAIL, Scored, ScoredFile, ScoreRequest
@@ -92,11 +92,7 @@ def _rejects_of(request: ScoreRequest) -> "Output | None":
     if request.rejects == FAIL:
         return None
     target = outputs.output(request.rejects or rejects_address(request.output))
-    if not target.csv:
-        raise ServingError(f"--rejects {target.address}: expected a name that ends with .csv, or fail")
-    target.check()
-    if request.rejects and target.size() is not None and not request.overwrite:
-        raise ServingError(f"{target.address} is there already; give --overwrite, or another --rejects")
+    targets.check_rejects(target, request)
     return target
 
 

@@ -1,5 +1,6 @@
 """Batch scoring: answers and rejects of tables in files, whatever scores them, in files that are whole or not there."""
 
+import contextlib
 import csv
 import json
 import logging
@@ -10,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -392,6 +395,65 @@ def test_nothing_is_written_over_that_is_not_to_be(card: str, tmp_path: Path) ->
     assert batch.score(asked(card, folder, out, overwrite=True)).rows == 2
 
 
+@contextlib.contextmanager
+def meanwhile(action: Callable[[], object]) -> Iterator[None]:
+    """Does something when a job in the block tells for the first time how far it is."""
+    waiting = [action]
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if waiting and record.getMessage().startswith(("scored: ", "files: ")):
+                waiting.pop()()
+
+    logger, watch = logging.getLogger("model_lifecycle"), Watch()
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(watch)
+    try:
+        yield
+    finally:
+        logger.removeHandler(watch)
+        logger.setLevel(level)
+    assert not waiting
+
+
+def halved(path: Path, *, bad: bool) -> Path:
+    """A table of two rows, of which the first may be one that is rejected."""
+    table = good(2).astype(object)
+    table.loc[0, "amount"] = "x" if bad else 4.0
+    table.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("bad", [(True, True), (True, False), (False, True)], ids=["both", "late one", "quick one"])
+def test_of_two_jobs_with_one_output_the_quicker_one_wins(bad: tuple[bool, bool], card: str, tmp_path: Path) -> None:
+    late, quick = (halved(tmp_path / f"{place}.csv", bad=one) for place, one in enumerate(bad))
+    out, rejects = tmp_path / "out.parquet", tmp_path / "out.rejects.csv"
+    done = []
+    other = asked(card, quick, out, keep=("id", "amount"))
+    with meanwhile(lambda: done.append(batch.score(other))), pytest.raises(ServingError) as error:
+        batch.score(asked(card, late, out, engine="numpy"))
+    assert "was written by another job meanwhile, and is left as it is; give --overwrite" in str(error.value)
+    assert len(pd.read_parquet(out)) == 2 - done[0].rejected
+    assert "town" not in pd.read_parquet(out)
+    assert rejects.exists() == bad[1]
+    assert {path.name for path in tmp_path.iterdir()} - {rejects.name} == {"0.csv", "1.csv", "card.json", out.name}
+    with meanwhile(lambda: batch.score(replace(other, overwrite=True))):
+        batch.score(asked(card, late, out, engine="numpy", overwrite=True))
+    assert "town" in pd.read_parquet(out)
+
+
+def test_two_jobs_on_one_folder_lose_no_answers(card: str, tmp_path: Path) -> None:
+    (folder := tmp_path / "in").mkdir()
+    for place in range(2):
+        halved(folder / f"{place}.csv", bad=False)
+    other = asked(card, folder, tmp_path / "out", keep=("id",))
+    with meanwhile(lambda: batch.score(other)), pytest.raises(ServingError, match=r"none of 2 files .* another job"):
+        batch.score(asked(card, folder, tmp_path / "out", engine="numpy"))
+    assert "town" not in pd.read_csv(tmp_path / "out" / "0.csv")
+    assert all(file.done_before for file in batch.score(other).files)
+
+
 def test_a_file_that_fails_keeps_no_other_from_being_scored(card: str, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -417,10 +479,10 @@ def test_what_killed_processes_left_is_removed(card: str, tmp_path: Path) -> Non
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     good(2).to_csv(tmp_path / "t.csv", index=False)
-    mark = scratch.aside(tmp_path / "out.csv").name.rpartition("-")[0]
+    mark = scratch.aside(tmp_path / "out.csv").name.rpartition(f"-{os.getpid()}-")[0]
     scratch._clean.cache_clear()
-    left = [tmp_path / f"{mark}-{dead.pid}{ending}" for ending in ("", ".rejects")]
-    others = [tmp_path / f"{mark}-{os.getpid()}.rejects", tmp_path / f".out.csv.{dead.pid}"]
+    left = [tmp_path / f"{mark}-{dead.pid}-0{ending}" for ending in ("", ".rejects")]
+    others = [tmp_path / f"{mark}-{os.getpid()}-0.rejects", tmp_path / f".out.csv.{dead.pid}"]
     for path in (*left, *others):
         path.touch()
     batch.score(asked(card, tmp_path / "t.csv", tmp_path / "other.csv"))
