@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry import logs
-from serving.batch import answers, by_batches, by_numpy, duckdb_session, matching, readable, table_rejects
+from serving.batch import answers, by_batches, by_numpy, column_types, duckdb_session, matching, readable, table_rejects
 from serving.batch.answers import PREDICTION, SCORED_AT, VERSION
 from serving.batch.database_input import DatabaseInput
 from serving.batch.database_sql import DIALECTS, ROW, ROWS, Statements
@@ -137,6 +137,7 @@ def score(
             raise stopped(source.address, rest.rejects, rows, target.address)
         if rows != answered + refused:
             raise ServingError(f"{source.address} changed while it was scored; nothing is written: run this again")
+        reason = column_types.why_rejected(duck, rest.rejects, card.inputs, is_all=not answered)
         if refused and rejected:
             kept_in = rejected.address
             if rejected_into:
@@ -145,7 +146,7 @@ def score(
                 with rejected.writing() as path:
                     rest.write_rejects(path)
         job.finish()
-    return ScoredFile(source.address, target.address, rows, answered, refused, kept_in)
+    return ScoredFile(source.address, target.address, rows, answered, refused, kept_in, reason=reason)
 
 
 def _tables(job: Writing, name: Name, statements: Statements, *, with_rejects: bool) -> tuple[Name, Name | None]:

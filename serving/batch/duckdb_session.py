@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ _LINE_ENDS = {"\n": r"\n", "\r\n": r"\r\n", "\r": r"\r"}
 RAW = "raw_rows"
 #: In bytes.
 LEAST_MEMORY = 2**26
-# What DuckDB says of a full disk, a quota or a limit of the size of files.
+# What DuckDB calls its temporary files, and what it says of a full disk, a quota or a limit of the size of files.
+_SPILLED = "duckdb_temp_"
 _FULL = ("No space left", "File too large", '"errno":"27"', '"errno":"28"')
 
 
@@ -48,8 +50,13 @@ def connected(memory: int) -> Iterator["DuckDBPyConnection"]:
 
 
 @contextlib.contextmanager
-def speaking(file: str) -> Iterator[None]:
+def speaking(file: str, output: str = "") -> Iterator[None]:
     """Errors of DuckDB as one line about a file, without its data.
+
+    Parameters
+    ----------
+    file : that is read.
+    output : what is written; empty if nothing is.
 
     Raises
     ------
@@ -63,7 +70,14 @@ def speaking(file: str) -> Iterator[None]:
         raise ServingError(f"{file}: not enough memory; give more by --memory") from None
     except duckdb.IOException as error:
         if any(word in str(error) for word in _FULL):
-            raise JobStopped("no space left to write the answers; free some, or name another --output") from None
+            if output and _SPILLED not in str(error):
+                raise JobStopped(
+                    f"{output} cannot be written: no space left; free some, or name another folder"
+                ) from None
+            raise JobStopped(
+                f"{file}: no space left in {tempfile.gettempdir()} for what memory does not hold; free some, give more "
+                "by --memory, or name another folder by TMPDIR"
+            ) from None
         raise ServingError(f"{file}: {_first(error)}") from None
     except duckdb.InvalidInputException as error:
         raise ServingError(f"{file} is no file that DuckDB reads: {_without_data(error)}") from None

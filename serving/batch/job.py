@@ -17,6 +17,7 @@ from serving.batch import (
     answers,
     by_batches,
     by_sql,
+    column_types,
     duckdb_session,
     engines,
     inputs,
@@ -87,7 +88,7 @@ def _score(request: ScoreRequest, running: contextlib.ExitStack) -> Scored:
     resolved = models.find(request.uri)
     model = engines.opened(resolved, request, running)
     version = label({"model": resolved.name, "version": resolved.version, "digest": model.digest})
-    request = replace(request, keep=request.keep or record.ids(resolved) or answers.ALL)
+    request = replace(request, ids=() if request.keep else record.ids(resolved))
     rejected = targets.rejects_of(outputs[0], source.files[0], request, single=True) if source.single else None
     job = _Job(
         request,
@@ -103,7 +104,10 @@ def _score(request: ScoreRequest, running: contextlib.ExitStack) -> Scored:
     manifest = Manifest(None if source.single else request.output, job.settings)
     targets.check(source, outputs, rejected, request, manifest)
     done, failures = _all_files(job, source, outputs, manifest)
-    scored = Scored(version, job.engine, time.monotonic() - began, tuple(done), None, failed=len(failures))
+    scored = Scored(
+        version, job.engine, time.monotonic() - began, tuple(done), None,
+        failed=len(failures), former=manifest.former(source.files),
+    )  # fmt: skip
     scored = replace(scored, run_id=record.log(resolved, request, scored))
     if failures:
         raise ServingError(
@@ -180,7 +184,7 @@ class _Job:
     def settings(self) -> str:
         """A digest of what decides the answers, but the input and the time."""
         asked = self.request
-        given = (self.version, self.model.digest, asked.keep, asked.outputs, asked.rejects, asked.reading)
+        given = (self.version, self.model.digest, asked.kept, asked.outputs, asked.rejects, asked.reading)
         if asked.record is not None:  # what was scored without it is not in the log
             given += (redaction.url(asked.record),)  # type: ignore[assignment]
         return hashlib.sha256(repr(given).encode()).hexdigest()
@@ -196,16 +200,24 @@ class _Job:
                     connection, self.model, file, output, self.rejected, self.request,
                     version=self.version, scored_at=self.now,
                 )  # fmt: skip
+        try:
+            return self._score(connection, file, output)
+        except texts.NeedsRewriting:
+            return self._score(connection, file, output, rewritten=True)
+
+    def _score(
+        self, connection: "DuckDBPyConnection", file: "InputFile", output: Output, *, rewritten: bool = False
+    ) -> ScoredFile:
         names = [item.name for item in self.model.inputs]
         place, placed = self._rejects_of(file, output), list[Output]()
         with contextlib.ExitStack() as recording:
             log: FileRows | None = None
             with (
                 _undoing(placed),
-                duckdb_session.speaking(file.address),
+                duckdb_session.speaking(file.address, output.address),
                 output.writing() as path,
                 file.fetched() as local,
-                texts.readable(local, file.address, self.request.reading, names) as source,
+                texts.readable(local, file.address, self.request.reading, names, rewritten=rewritten) as source,
             ):
                 beside = path.with_name(f"{path.name}.rejects")
                 rejects = Rejects(beside)
@@ -217,6 +229,7 @@ class _Job:
                     answered = self._answered(connection, plan, path, source, csv=output.csv, rejects=rejects, log=log)
                     rejects.close()
                     rows = answered + rejects.count
+                    reason = column_types.why_rejected(connection, rejects, self.model.inputs, is_all=not answered)
                     if rejects.count and self.request.rejects == FAIL:
                         raise stopped(file.address, rejects, rows, output.address)
                     told = self._keep_rejects(connection, plan, place, beside if rejects.count else None)
@@ -238,6 +251,7 @@ class _Job:
             target,
             input_version=file.version,
             request_id=log.id if log else None,
+            reason=reason,
         )
 
     def _open_log(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path, PurePath
 from typing import Any
 
+from registry import s3
 from serving.batch import outputs
 from serving.batch.errors import OutputChanged
 from serving.batch.outputs import Output
@@ -45,9 +46,12 @@ class Manifest:
         known = self._done.get(_name(file))
         return isinstance(known, dict) and known.get("size") in (None, target.size())
 
-    def left(self, files: Iterable[InputFile]) -> list[str]:
-        """The files of earlier jobs that are none of these: the folder still has the answers to them."""
-        return sorted(set(self._done).difference(map(_name, files)))
+    def former(self, files: Iterable[InputFile]) -> int:
+        """The number of files that are none of these, and to which the folder still has answers of earlier jobs."""
+        others = [known for name, known in self._done.items() if name not in set(map(_name, files))]
+        answers = [known["file"]["output"] for known in others if isinstance(known, dict) and "file" in known]
+        # Objects are not asked for one by one: there may be one of each day of years.
+        return sum(s3.is_address(address) or Path(address).exists() for address in answers)
 
     def begin(self, file: InputFile, target: Output, *, overwrite: bool) -> None:
         """Remember that the answers to a file are about to be written.

@@ -116,8 +116,10 @@ class LocalOutput:
             yield aside
             self._place(aside)
         except OSError as error:
-            kind = JobStopped if error.errno in (errno.ENOSPC, errno.EDQUOT) else ServingError
-            raise kind(f"{self.address} cannot be written: {error.strerror or error}") from None
+            full = error.errno in scratch.FULL
+            kind, advice = (JobStopped, "; free some, or name another folder") if full else (ServingError, "")
+            reason = os.strerror(error.errno) if error.errno else error
+            raise kind(f"{self.address} cannot be written: {reason}{advice}") from None
         finally:
             if aside is not None:
                 aside.unlink(missing_ok=True)
@@ -165,6 +167,16 @@ def below(address: str, relative: PurePath) -> str:
 def beside(address: str, ending: str) -> str:
     """The address of a file beside another, with another ending."""
     return s3_files.beside(address, ending) if s3.is_address(address) else str(Path(address).with_suffix(ending))
+
+
+def place(address: str) -> str:
+    """An address to compare with another: one is within the other if it begins with that and a slash."""
+    return address.rstrip("/") if "://" in address else str(Path(address).resolve())
+
+
+def is_folder(address: str) -> bool:
+    """Whether there is a folder of this machine."""
+    return "://" not in address and Path(address).is_dir()
 
 
 def is_file(address: str) -> bool:

@@ -1,6 +1,7 @@
 """The rows that cannot be scored: a CSV file with their numbers, the column at fault and the reason."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
@@ -30,6 +31,7 @@ class Rejects:
         self._path, self._numbered = path, numbered
         self._header = (*leading, *(HEADER if numbered else HEADER[1:]))
         self._file: TextIO | None = None
+        self._reasons: Counter[tuple[str, str]] = Counter()
         self.count, self.first = 0, ""
 
     def add(self, row: int | None, error: InputError, *leading: object) -> None:
@@ -45,7 +47,13 @@ class Rejects:
             self._writer.writerow(self._header)
             self.first = str(InputError(error.column, error.reason, row))
         self.count += 1
+        self._reasons[error.column, error.reason] += 1
         self._writer.writerow((*leading, *((row,) if self._numbered else ()), error.column, error.reason))
+
+    @property
+    def usual(self) -> InputError | None:
+        """Why most rows were rejected; None if there are none."""
+        return InputError(*self._reasons.most_common(1)[0][0]) if self.count else None
 
     def close(self) -> None:
         """Write what is left."""

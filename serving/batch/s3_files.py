@@ -1,8 +1,7 @@
 """Objects of S3 as files to score, and as places for answers."""
 
 import contextlib
-import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -10,8 +9,18 @@ from typing import Any
 from registry import s3
 from registry.s3 import S3Address
 from serving.batch.errors import JobStopped, OutputChanged
-from serving.batch.scratch import scratch
-from serving.batch.sources import FORMS, PATTERN, SourceFile, SourceFiles, endings, form_of, is_visible, meant_by
+from serving.batch.scratch import kept, scratch
+from serving.batch.sources import (
+    FORMS,
+    PATTERN,
+    SourceFile,
+    SourceFiles,
+    endings,
+    form_of,
+    is_visible,
+    matches,
+    meant_by,
+)
 from serving.errors import ServingError
 
 
@@ -75,7 +84,7 @@ class S3File:
         with scratch() as folder:
             path = folder / relative
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _speaking(self.address):
+            with kept(self.address, folder), _speaking(self.address):
                 self.client.download_file(self.place.bucket, self.place.key, str(path))
                 known = self.client.head_object(Bucket=self.place.bucket, Key=self.place.key)
             if known["ETag"] != self.etag or path.stat().st_size != self.size:
@@ -203,7 +212,7 @@ def find(given: str) -> SourceFiles:
     fixed = _fixed(place.key) if is_pattern else f"{place.key.rstrip('/')}/".lstrip("/")
     files = []
     for key, size, etag in _listed(client, S3Address(place.bucket, fixed)):
-        if key.endswith("/") or (is_pattern and not _matches(key.split("/"), place.key.split("/"))):
+        if key.endswith("/") or (is_pattern and not matches(key.split("/"), place.key.split("/"))):
             continue
         relative = _relative(place.bucket, key, fixed)
         form = form_of(relative)
@@ -285,13 +294,3 @@ def _fixed(pattern: str) -> str:
     parts = pattern.split("/")[:-1]
     count = next((place for place, part in enumerate(parts) if PATTERN.intersection(part)), len(parts))
     return "".join(f"{part}/" for part in parts[:count])
-
-
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a key match those of a pattern, of which ``**`` stands for any number of parts."""
-    if not pattern:
-        return not parts
-    first, rest = pattern[0], pattern[1:]
-    if first == "**":
-        return _matches(parts, rest or ["*"]) or (bool(parts) and _matches(parts[1:], pattern))
-    return bool(parts) and fnmatch.fnmatchcase(parts[0], first) and _matches(parts[1:], rest)

@@ -1,6 +1,7 @@
 """Folders for what is temporary, and files beside those that they become: what killed processes left is removed."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import itertools
@@ -12,6 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from serving.errors import ServingError
+
+#: What a disk says that is full: no space, a quota, a limit of the size of files.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PREFIX = "lifecycle-score-"
 # Characters of a name that are kept, so that it is no longer than file systems allow.
 _NAME = 100
@@ -34,6 +39,25 @@ def scratch() -> Iterator[Path]:
     prefix = f"{_PREFIX}{_here()}-{os.getpid()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as made:
         yield Path(made)
+
+
+@contextlib.contextmanager
+def kept(address: str, folder: Path) -> Iterator[None]:
+    """A copy of an input is kept in a temporary folder: a disk that is full is told as one line about that folder.
+
+    Parameters
+    ----------
+    address : what messages call the input.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ServingError(
+            f"{address}: its rows cannot be kept in {folder.parent}: {error.strerror or error}; free some space "
+            "there, or name another folder by TMPDIR"
+        ) from None
 
 
 def aside(path: Path) -> Path:

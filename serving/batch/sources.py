@@ -1,9 +1,10 @@
 """The files of a table that is scored: one file, several by a pattern, or all of a folder."""
 
 import contextlib
+import fnmatch
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Protocol
@@ -220,3 +221,13 @@ def _fixed(pattern: Path) -> Path:
             break
         parts.append(part)
     return Path(*parts)
+
+
+def matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path match those of a pattern, of which ``**`` stands for any number of parts."""
+    if not pattern:
+        return not parts
+    first, rest = pattern[0], pattern[1:]
+    if first == "**":
+        return matches(parts, rest or ["*"]) or (bool(parts) and matches(parts[1:], pattern))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], first) and matches(parts[1:], rest)

@@ -7,7 +7,7 @@ from serving.batch.database_input import DatabaseInput
 from serving.batch.manifest import Manifest
 from serving.batch.outputs import LocalOutput, Output
 from serving.batch.request import FAIL, ScoreRequest
-from serving.batch.sources import InputFile, SourceFiles
+from serving.batch.sources import PATTERN, InputFile, SourceFiles, matches
 from serving.databases import is_url
 from serving.errors import ServingError
 
@@ -36,11 +36,36 @@ def find(source: SourceFiles, request: ScoreRequest) -> list[Output]:
     if outputs.is_file(given):
         raise ServingError(f"--output {given}: expected a folder for the answers to several files, found a file")
     relative = [answers_of(file) for file in source.files]
+    _check_apart(request, relative)
     if twice := [path for path in relative if relative.count(path) > 1]:
         raise ServingError(
             f"--input: the answers to two files would both be {outputs.below(given, twice[0])}; score them one by one"
         )
     return [outputs.output(outputs.below(given, path)) for path in relative]
+
+
+def _check_apart(request: ScoreRequest, relative: list[PurePath]) -> None:
+    """Refuse answers that would be input the next time, or that the input is among.
+
+    Parameters
+    ----------
+    relative : the paths of the answers below their folder.
+    """
+    given = request.input
+    is_pattern = bool(PATTERN.intersection(given)) and not outputs.is_folder(given)
+    here = outputs.place(given)
+    for option, folder in (("--output", request.output), ("--rejects", request.rejects)):
+        if not folder or folder == FAIL:
+            continue
+        there = outputs.place(folder)
+        if is_pattern:
+            pattern = PurePath(here).parts
+            if any(matches((*PurePath(there).parts, *path.parts), pattern) for path in relative):
+                raise ServingError(f"{option} {folder}: what is written there is input of {given}; name another folder")
+        elif f"{there}/".startswith(f"{here}/"):
+            raise ServingError(f"{option} {folder} is the input {given}, or within it; name another folder")
+        elif f"{here}/".startswith(f"{there}/"):
+            raise ServingError(f"{option} {folder}: the input {given} is within it; name another folder")
 
 
 def _table(source: SourceFiles, request: ScoreRequest) -> Output:

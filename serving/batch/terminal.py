@@ -23,4 +23,14 @@ def show(scored: Scored, *, as_json: bool) -> None:
     click.echo(
         f"{scored.rows:,} rows = {answered:,} answered by {scored.version} + {scored.rejected:,} rejected; "
         f"{scored.engine}, {scored.seconds:.1f} s"
+        + (
+            f"; answers to {scored.former:,} files that are no part of the input any more were left"
+            * bool(scored.former)
+        )
     )
+
+
+def warn(scored: Scored) -> None:
+    """Say on standard error why no row was answered, if none was."""
+    if scored.reason is not None:
+        click.echo(escaped(f"error: no row was answered; most were rejected for {scored.reason}"), err=True)

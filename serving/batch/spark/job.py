@@ -49,7 +49,7 @@ def score(request: ScoreRequest) -> Scored:
     began, now = time.monotonic(), datetime.now(UTC)
     resolved = models.find(request.uri)
     version = _version(resolved)
-    request = replace(request, keep=request.keep or record.ids(resolved) or answers.ALL)
+    request = replace(request, ids=() if request.keep else record.ids(resolved))
     rejects = _rejects_of(request)
     with connected(request.spark) as session:
         table = source.read(session, request.input, request.reading)
@@ -133,14 +133,19 @@ def _by_expression(
             _refuse_any(found, table, target)
         with target.writing() as write:
             scored, counts = counted(found)
-            write(_finished(scored.where(f"{PREDICTION} IS NOT NULL"), plan, table, csv=target.csv))
+            answers_of = scored.where(f"{PREDICTION} IS NOT NULL")
+            if answers.has_whole_labels(card):
+                answers_of = answers_of.withColumn(PREDICTION, answers_of[PREDICTION].cast("bigint"))
+            write(_finished(answers_of, plan, table, csv=target.csv))
             rows, answered = counts()
             if answered < rows:
                 expression.reject(rejected, plan.keep)
                 rejected.close()
             _check_counts(table, target, rows, answered, rejected, fails=rejects is None)
             told = _keep(rejects, path, rejected)
-    return ScoredFile(table.address, target.address, rows, answered, rejected.count, told)
+    usual = rejected.usual
+    reason = None if usual is None else str(usual)
+    return ScoredFile(table.address, target.address, rows, answered, rejected.count, told, reason=reason)
 
 
 def _check_counts(

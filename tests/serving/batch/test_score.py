@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -269,6 +270,34 @@ def test_a_damaged_file_leaves_what_was_there(card: str, tmp_path: Path) -> None
     assert (tmp_path / "out.parquet").read_text() == "as it was"
 
 
+def test_a_damaged_input_is_named(card: str, tmp_path: Path) -> None:
+    good(5_000).assign(id=np.random.default_rng(0).random(5_000)).to_csv(tmp_path / "t.csv.gz", index=False)
+    whole = (tmp_path / "t.csv.gz").read_bytes()
+    (tmp_path / "t.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ServingError, match=r"t\.csv\.gz cannot be read: "):
+        batch.score(asked(card, tmp_path / "t.csv.gz", tmp_path / "out.parquet"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_text_after_a_closing_quote_is_read_as_in_training(engine: str, card: str, tmp_path: Path) -> None:
+    lines = ["amount,rooms,flag,town,grade", '"4","3",true,"H"am,high', '"4","3",true,"Yo""rk" ,high']
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    done = batch.score(asked(card, tmp_path / "t.csv", tmp_path / "out.parquet", engine=engine))
+    assert done.rejected == 0
+    assert pd.read_parquet(tmp_path / "out.parquet")["town"].tolist() == ["Ham", 'Yo"rk ']
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_line_of_json_that_is_null_is_no_row(engine: str, card: str, tmp_path: Path) -> None:
+    row = json.dumps({**portable.GOOD, "flag": True})
+    for name, line in (("empty", "{}"), ("null", " null ")):
+        (tmp_path / f"{name}.jsonl").write_text(f"{row}\n{line}\n{row}\n")
+    done = batch.score(asked(card, tmp_path / "empty.jsonl", tmp_path / "out.parquet", engine=engine))
+    assert (done.rows, done.rejected) == (3, 1)
+    with pytest.raises(ServingError, match=r"null\.jsonl cannot be read: line 2 is not an object"):
+        batch.score(asked(card, tmp_path / "null.jsonl", tmp_path / "other.parquet", engine=engine))
+
+
 def test_errors_quote_no_line_of_the_file(card: str, tmp_path: Path) -> None:
     lines = ["amount,rooms,flag,town,grade,id", *["4,3,1,Ham,high,1"] * 30_000, "4,3,1,secret word,high"]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
@@ -278,20 +307,42 @@ def test_errors_quote_no_line_of_the_file(card: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(card: str, tmp_path: Path) -> None:
-    good(20_000).to_csv(tmp_path / "t.csv", index=False)
-    done = subprocess.run(
-        [sys.executable, "-m", "serving", "score", card, "--input", "t.csv", "--output", "out.csv"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.splitlines()) == 1
-    assert not list(tmp_path.glob("*out.csv*"))
+@pytest.mark.parametrize(("engine", "out"), [("duckdb", "out.csv"), ("numpy", "out.csv"), ("numpy", "out.parquet")])
+def test_a_full_disk_is_told_and_leaves_nothing(engine: str, out: str, card: str, tmp_path: Path) -> None:
+    good(20_000).to_parquet(tmp_path / "t.parquet")
+    done = run(
+        "score", card, "--input", "t.parquet", "--output", out, "--engine", engine, folder=tmp_path, package="serving",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+    )  # fmt: skip
+    failed(done, says=f"error: {out} cannot be written: ")
+    assert done.line.endswith("; free some, or name another folder")
+    assert not list(tmp_path.glob("*out.*"))
+
+
+def test_a_table_of_which_all_rows_are_rejected_fails(card: str, tmp_path: Path) -> None:
+    good(3).astype(object).assign(amount=["1,5", "x", "1.200,5"]).to_csv(tmp_path / "t.csv", index=False)
+    command = ("score", card, "--input", "t.csv", "--output", "out.csv", "--overwrite")
+    done = run(*command, folder=tmp_path, package="serving")
+    assert done.code == 1
+    assert "3 rows = 0 answered by" in done.out
+    assert done.line.startswith("error: no row was answered; most were rejected for column 'amount': expected a number")
+    assert "decimal comma" in done.line
+    assert len(rejected(tmp_path / "out.rejects.csv")) == 3
+    good(1).head(0).to_csv(tmp_path / "t.csv", index=False)
+    assert run(*command, folder=tmp_path, package="serving").code == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_whole_labels_have_64_bits(engine: str, tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from serving.scorecard import compile
+
+    table = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
+    table.to_parquet(tmp_path / "t.parquet")
+    path = saved(compile(LogisticRegression().fit(table, [0, 1, 2])), tmp_path)
+    batch.score(asked(path, tmp_path / "t.parquet", tmp_path / "out.parquet", engine=engine))
+    assert pq.read_schema(tmp_path / "out.parquet").field("prediction").type == pa.int64()
 
 
 def test_killed_at_any_time_the_answers_are_whole_or_not_there(card: str, tmp_path: Path) -> None:
@@ -380,13 +431,18 @@ def test_nothing_is_written_over_that_is_not_to_be(card: str, tmp_path: Path) ->
     (out / "a.csv").write_text("precious")
     source, single = folder / "a.csv", tmp_path / "single.csv"
     for request, says in (
-        (asked(card, folder, folder), "is the input itself"),
+        (asked(card, folder, folder), "is the input .*in, or within it"),
         (asked(card, folder, out), "is there already, and was not written by this command"),
         (asked(card, source, single, rejects=str(single)), "name one file"),
         (asked(card, source, single, rejects=str(source)), "is the input itself"),
         (asked(card, source, single, rejects=str(out / "a.csv")), "is there already"),
         (asked(card, source, single, rejects=str(tmp_path / "r.parquet")), "ends with .csv"),
         (asked(card, source, source, overwrite=True), "is the input itself"),
+        (asked(card, folder, folder / "scores"), "is the input .*in, or within it"),
+        (asked(card, folder, tmp_path), "the input .*in is within it"),
+        (asked(card, folder, tmp_path / "new", rejects=str(folder / "r")), "--rejects .*in, or within it"),
+        (asked(card, f"{folder}/**/*.csv", folder / "scores"), "what is written there is input of"),
+        (asked(card, source, single, rejects=str(tmp_path / "none" / "r.csv")), "--rejects .*none; make it first"),
     ):
         with pytest.raises(ServingError, match=says):
             batch.score(request)
