@@ -15,6 +15,7 @@ from serving.batch.answers import PREDICTION, SCORED_AT, VERSION
 from serving.batch.database_input import DatabaseInput
 from serving.batch.database_sql import DIALECTS, ROW, ROWS, Statements
 from serving.batch.outputs import Output
+from serving.batch.quoting import identifier
 from serving.batch.rejects import Rejects, stopped
 from serving.batch.request import AUTO, FAIL, ScoredFile, ScoreRequest
 from serving.batch.scratch import scratch
@@ -191,6 +192,10 @@ class _Rest:
         answer = functools.partial(by_numpy.answers, card, statements.plan)
         count = by_batches.score(self._duck, answer, statements.plan, answered, csv=False, rejects=self.rejects)
         self.rejects.close()
+        if (first := self.rejects.first) is not None and first.row is not None:
+            query = f"SELECT {identifier(ROW)} FROM {duckdb_session.RAW} LIMIT 1 OFFSET {first.row}"
+            ((number,),) = self._duck.execute(query).fetchall()
+            self.rejects.first = first.at(number)
         statements.job.insert(into, row_groups(answered))
         return count
 

@@ -35,7 +35,6 @@ from serving.batch.request import DATABASE, DUCKDB, ENGINES, FAIL, SPARK, Scored
 from serving.batch.row_log import Inputs, RowLog
 from serving.batch.spark import job as spark_job
 from serving.errors import EXPECTED, ServingError
-from serving.functions.web import label
 from serving.prediction_log import choice, destinations
 from serving.scorecard import Scorecard
 
@@ -87,7 +86,7 @@ def _score(request: ScoreRequest, running: contextlib.ExitStack) -> Scored:
     outputs = targets.find(source, request)
     resolved = models.find(request.uri)
     model = engines.opened(resolved, request, running)
-    version = label({"model": resolved.name, "version": resolved.version, "digest": model.digest})
+    version = record.version(resolved, model.digest)
     request = replace(request, ids=() if request.keep else record.ids(resolved))
     rejected = targets.rejects_of(outputs[0], source.files[0], request, single=True) if source.single else None
     job = _Job(

@@ -15,6 +15,7 @@ from serving.batch.sources import (
     PATTERN,
     SourceFile,
     SourceFiles,
+    below_partitions,
     endings,
     form_of,
     is_visible,
@@ -203,7 +204,7 @@ def find(given: str) -> SourceFiles:
     with _speaking(f"--input {given}"):
         client = s3.client()
     if place.key and not place.key.endswith("/") and (known := _head(client, place)) is not None:
-        relative = PurePosixPath(place.key.rpartition("/")[2])
+        relative = below_partitions(PurePosixPath(place.key))
         form = form_of(relative)
         if form is None:
             raise ServingError(f"--input {place}: expected a name that ends with {', '.join(FORMS)}")

@@ -107,7 +107,7 @@ def readable(
                 raise TextFileError(f"{address} is empty")
             if file.form == PARQUET:
                 file.path.open("rb").close()
-                plain = read = ReadableFile(file.path, address, PARQUET, file.partitions)
+                plain = read = ReadableFile(_located(file), address, PARQUET, file.partitions)
             else:
                 plain, read = _text(file, address, settings, inputs, folder, rewritten=rewritten)
         if file.form == PARQUET:
@@ -159,7 +159,7 @@ def _plain(file: SourceFile, address: str, given: str | None, folder: Path) -> t
     with file.path.open("rb") as stream:
         magic = stream.read(4)
     compression = next((name for start, name in _PACKED.items() if magic.startswith(start)), "none")
-    own = ReadableFile(file.path, address, file.form, file.partitions, compression)
+    own = ReadableFile(_located(file), address, file.form, file.partitions, compression)
     start = _head(own)
     if not start:
         raise TextFileError(f"{address} is empty")
@@ -182,6 +182,11 @@ def _plain(file: SourceFile, address: str, given: str | None, folder: Path) -> t
     _transcode(own, copy.path, encoding, address, ends)
     strangers.refuse_binary(_head(copy), address)
     return replace(copy, line_end=ends.usual), len(ends.kinds)
+
+
+def _located(file: SourceFile) -> Path:
+    """Its path, with the folders that tell columns."""
+    return file.path.absolute() if file.partitions else file.path
 
 
 def _below(folder: Path, file: SourceFile) -> Path:

@@ -23,7 +23,6 @@ from serving.batch.spark.output import SparkOutput, output, rejects_address
 from serving.batch.spark.session import connected
 from serving.batch.spark.udf import Udf
 from serving.errors import ServingError
-from serving.functions.web import label
 from serving.models.files import digest
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def _version(resolved: "ResolvedModel") -> str:
     """What the output calls the version that answers."""
     card = resolved.scorecard
     known = card.digest if card else "" if resolved.version else digest(resolved.files.folder())
-    return label({"model": resolved.name, "version": resolved.version, "digest": known})
+    return record.version(resolved, known)
 
 
 def _check_output(request: ScoreRequest, target: SparkOutput, rejects: "Output | None") -> None:

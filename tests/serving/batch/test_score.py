@@ -105,7 +105,7 @@ def test_hard_rows_are_answered_and_rejected_as_one_by_one(name: str, engine: st
 
 
 NUMBERS, WORDS = (
-    ["4", " 4.5 ", "1e3", "inf", "-0", "3.0", "0", "true"],
+    ["4", " 4.5 ", "1e3", "inf", "-0", "3.0", "1.0", "0", "true"],
     ["x", "", "NA", "York", " Ham", "high", "low", "?"],
 )
 TEXTS = st.sampled_from([*NUMBERS, *WORDS])
@@ -224,7 +224,7 @@ class TestFolder:
         assert done.rows == 4
         assert (tmp_path / "out" / "day=2026-11-03" / "part.csv").exists()
 
-    def test_a_column_that_the_folders_tell_is_an_input(self, folder: Path, tmp_path: Path) -> None:
+    def test_a_column_that_the_folders_tell_is_an_input(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from sklearn.linear_model import LinearRegression
 
         from serving.scorecard import compile
@@ -235,9 +235,13 @@ class TestFolder:
         part.parent.mkdir(parents=True)
         pd.DataFrame({"x": [0.0]}).to_parquet(part)
         batch.score(asked(path, tmp_path / "hours", tmp_path / "out"))
-        assert pq.read_table(tmp_path / "out" / "hour=2" / "part.parquet")["prediction"].to_pylist() == [
-            pytest.approx(20.0)
-        ]
+        found = pq.read_table(tmp_path / "out" / "hour=2" / "part.parquet")["prediction"]
+        assert found.to_pylist() == [pytest.approx(20.0)]
+        monkeypatch.chdir(part.parent)
+        for place, source in enumerate((part, part.name)):  # by itself, too
+            batch.score(asked(path, source, tmp_path / f"{place}.parquet"))
+            assert pq.read_table(tmp_path / f"{place}.parquet").column_names[:2] == ["x", "prediction"]
+            assert pq.read_table(tmp_path / f"{place}.parquet")["prediction"].to_pylist() == [pytest.approx(20.0)]
 
 
 @pytest.mark.parametrize(
