@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from serving.batch import json_columns, matching
+from serving.batch import csv_text, json_columns, matching
 from serving.batch.errors import JobStopped
 from serving.batch.queries import run
 from serving.batch.quoting import identifier, path_of, text
@@ -44,6 +44,8 @@ def connected(memory: int) -> Iterator["DuckDBPyConnection"]:
         try:
             # How far a query is, is known but not printed.
             database.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+            # A moment has one text, wherever the machine is.
+            database.execute("SET GLOBAL TimeZone = 'UTC'")
             yield database
         finally:
             database.close()
@@ -153,7 +155,7 @@ def _parquet_names(database: "DuckDBPyConnection", file: ReadableFile) -> list[s
 
 def is_loose(kind: str) -> bool:
     """Whether a type of DuckDB holds lists or objects, or whatever JSON has."""
-    return kind == "JSON" or kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+    return kind == "JSON" or csv_text.is_nested(kind)
 
 
 def view(database: "DuckDBPyConnection", relation: str, names: dict[str, str], inputs: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ def scratch() -> Iterator[Path]:
     for left in folder.glob(f"{_PREFIX}{_here()}-*"):
         if _is_dead(left.name.removeprefix(f"{_PREFIX}{_here()}-").partition("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
-    prefix = f"{_PREFIX}{_here()}-{os.getpid()}-"
+    prefix = f"{_PREFIX}{owner()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as made:
         yield Path(made)
 
@@ -60,13 +60,24 @@ def kept(address: str, folder: Path) -> Iterator[None]:
         ) from None
 
 
+def owner() -> str:
+    """What names a file or folder of this process, where others may find what a killed process left."""
+    return f"{_here()}-{os.getpid()}"
+
+
+def is_left(mark: str) -> bool:
+    """Whether a process has ended that ``owner`` named: one of this machine."""
+    here, _, process = mark.rpartition("-")
+    return here == _here() and _is_dead(process)
+
+
 def aside(path: Path) -> Path:
     """Where a file is written before it takes its place; what killed processes left in its folder is removed."""
     _clean(path.parent)
     name = path.name
     if len(name) > _NAME:
         name = f"{name[:_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return path.with_name(f".{name}.{_here()}-{os.getpid()}-{next(_COUNT)}")
+    return path.with_name(f".{name}.{owner()}-{next(_COUNT)}")
 
 
 @functools.cache

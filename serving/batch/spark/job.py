@@ -26,7 +26,7 @@ from serving.errors import ServingError
 from serving.models.files import digest
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from serving.batch.outputs import Output
     from serving.models import ResolvedModel
@@ -167,10 +167,24 @@ def _finished(found: "DataFrame", plan: AnswerPlan, table: source.SparkTable, *,
     from pyspark.sql import functions as f
 
     moment = f.lit(plan.scored_at.isoformat())
-    columns = [f.col(quoted(name)) for name in (*plan.keep, PREDICTION, *plan.probabilities)]
+    kinds = dict(found.dtypes)
+    columns = [_as_text(name, kinds[name]) if csv else f.col(quoted(name)) for name in plan.keep]
+    columns += [f.col(quoted(name)) for name in (PREDICTION, *plan.probabilities)]
     columns.append(f.lit(plan.version).alias(answers.VERSION))
     columns.append((moment if csv else moment.cast("timestamp")).alias(answers.SCORED_AT))
     return found.select(*columns, *(f.col(quoted(name)) for name in table.partitions))
+
+
+def _as_text(name: str, kind: str) -> "Column":
+    """A column that is kept as CSV has it: the text that ``csv_text`` gives it in other engines."""
+    from pyspark.sql import functions as f
+
+    column = f.col(quoted(name))
+    if kind.startswith(("array", "map", "struct")):
+        return f.to_json(column, {"ignoreNullFields": "false"}).alias(name)
+    if kind == "timestamp":
+        return f.concat(column.cast("string"), f.lit("+00")).alias(name)
+    return column.cast("string").alias(name) if kind == "timestamp_ntz" else column
 
 
 def _keep(target: "Output | None", path: Path, rejected: Rejects) -> str | None:

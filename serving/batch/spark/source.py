@@ -91,9 +91,13 @@ def read(session: "SparkSession", address: str, settings: ReadSettings) -> Spark
         else:
             layout = _layout(session, address, settings)
             # A cell may hold the end of a line. Without pruning, a line with too few cells is found out.
-            frame = reader.options(multiLine=True, columnPruning=False, enforceSchema=False, escape='"').csv(
-                address, sep=layout.delimiter, header=layout.named, encoding=settings.encoding
-            )
+            frame = reader.options(
+                multiLine=True,
+                columnPruning=False,
+                enforceSchema=False,
+                escape='"',
+                unescapedQuoteHandling="RAISE_ERROR",
+            ).csv(address, sep=layout.delimiter, header=layout.named, encoding=settings.encoding)
             if not layout.named:  # as training names them
                 names = [name for name in frame.columns if name not in partitions]
                 frame = frame.withColumnsRenamed({name: str(place) for place, name in enumerate(names)})

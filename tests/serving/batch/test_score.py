@@ -13,6 +13,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -406,6 +408,38 @@ def test_lists_and_objects_are_rejected_as_in_requests(card: str, tmp_path: Path
     _, refused = expected(Scorecard.loads(Path(card).read_text()), rows)
     assert (done.rows, done.rejected) == (len(rows), len(refused))
     assert rejected(tmp_path / "out.rejects.csv") == refused
+
+
+def test_columns_that_are_kept_have_one_text_in_csv(card: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists and objects as JSON, moments in UTC wherever the machine is."""
+    moment = datetime(2026, 1, 2, 3, 4, 5)
+    more: dict[str, tuple[pa.Array, list[str]]] = {
+        "list": (pa.array([["a", 'b,"'], [], None]), ['["a","b,\\""]', "[]", ""]),
+        "object": (pa.array([{"a": 1, "b": moment.date()}, {"a": None}, None]), ['{"a":1,"b":"2026-01-02"}',
+                   '{"a":null,"b":null}', ""]),
+        "map": (pa.array([[("k", 1)], [], None], pa.map_(pa.string(), pa.int64())), ['{"k":1}', "{}", ""]),
+        "moment": (pa.array([moment, None, None]), ["2026-01-02 03:04:05", "", ""]),
+        "zoned": (pa.array([moment, None, None], pa.timestamp("us", "UTC")), ["2026-01-02 03:04:05+00", "", ""]),
+        "time": (pa.array([moment.time(), None, None]), ["03:04:05", "", ""]),
+        "binary": (pa.array([b"a\xff", b"", None]), ["a\\xFF", "", ""]),
+        "decimal": (pa.array([Decimal("1.50"), None, None]), ["1.50", "", ""]),
+        "float": (pa.array([0.1, 1e30, None], pa.float32()), ["0.1", "1e+30", ""]),
+    }  # fmt: skip
+    table = pa.Table.from_pandas(good(3))
+    for name, (values, _) in more.items():
+        table = table.append_column(name, values)
+    pq.write_table(table, tmp_path / "t.parquet")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    for engine in ENGINES:
+        out = tmp_path / f"{engine}.csv"
+        batch.score(asked(card, tmp_path / "t.parquet", out, engine=engine, keep=tuple(more)))
+        with out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for name, (_, texts) in more.items():
+            assert [row[name] for row in rows] == texts
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
