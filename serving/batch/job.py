@@ -5,7 +5,6 @@ import functools
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +25,9 @@ from serving.batch import (
     targets,
     texts,
 )
-from serving.batch.errors import JobStopped, OutputChanged
+from serving.batch.errors import JobStopped
 from serving.batch.manifest import Manifest
-from serving.batch.outputs import Output
+from serving.batch.outputs import Output, undoing
 from serving.batch.queries import Bar
 from serving.batch.rejects import Rejects, stopped
 from serving.batch.request import DATABASE, DUCKDB, ENGINES, FAIL, SPARK, Scored, ScoredFile, ScoreRequest
@@ -212,7 +211,7 @@ class _Job:
         with contextlib.ExitStack() as recording:
             log: FileRows | None = None
             with (
-                _undoing(placed),
+                undoing(placed),
                 duckdb_session.speaking(file.address, output.address),
                 output.writing() as path,
                 file.fetched() as local,
@@ -332,14 +331,3 @@ class _Job:
 
                 table_rejects.write(connection, plan, rejects, path)
         return place.address
-
-
-@contextlib.contextmanager
-def _undoing(placed: list[Output]) -> Iterator[None]:
-    """Remove the rejects that are in their place already if another job was quicker to write the answers."""
-    try:
-        yield
-    except OutputChanged:
-        for one in placed:
-            one.remove()
-        raise

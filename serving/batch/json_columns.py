@@ -109,8 +109,8 @@ def _seen(database: "DuckDBPyConnection", raw: str, names: Sequence[str]) -> tup
         values.append(f"CASE WHEN regexp_full_match({value}, '-?[0-9]+') THEN {whole} END AS w{place}")
         items.append(f"bit_or(1 << k{place}), min(w{place}), max(w{place})")
     empty = f"count(*) FILTER ({' AND '.join(f'{identifier(name)} IS NULL' for name in names)})"
-    (found,) = run(database, f"SELECT {', '.join([*items, empty])} FROM (SELECT *, {', '.join(values)} FROM {raw})")
-    *found, blanks = found
+    (row,) = run(database, f"SELECT {', '.join([*items, empty])} FROM (SELECT *, {', '.join(values)} FROM {raw})")
+    *found, blanks = row
     seen = []
     for place in range(0, len(found), 3):
         bits, least, most = found[place : place + 3]

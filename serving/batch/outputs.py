@@ -169,6 +169,17 @@ def beside(address: str, ending: str) -> str:
     return s3_files.beside(address, ending) if s3.is_address(address) else str(Path(address).with_suffix(ending))
 
 
+@contextlib.contextmanager
+def undoing(placed: list[Output]) -> Iterator[None]:
+    """Remove what is in its place already if the block fails: rejects without their answers, where another job wins."""
+    try:
+        yield
+    except BaseException:
+        for one in placed:
+            one.remove()
+        raise
+
+
 def place(address: str) -> str:
     """An address to compare with another: one is within the other if it begins with that and a slash."""
     return address.rstrip("/") if "://" in address else str(Path(address).resolve())

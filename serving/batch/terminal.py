@@ -22,12 +22,13 @@ def show(scored: Scored, *, as_json: bool) -> None:
     answered = scored.rows - scored.rejected
     click.echo(
         f"{scored.rows:,} rows = {answered:,} answered by {scored.version} + {scored.rejected:,} rejected; "
-        f"{scored.engine}, {scored.seconds:.1f} s"
-        + (
-            f"; answers to {scored.former:,} files that are no part of the input any more were left"
-            * bool(scored.former)
-        )
+        f"{scored.engine}, {scored.seconds:.1f} s{_former(scored.former)}"
     )
+
+
+def _former(count: int) -> str:
+    """What else is in the folder of answers, in words."""
+    return f"; left: answers to {count:,} file{'s'[: count != 1]} not in the input any more" if count else ""
 
 
 def warn(scored: Scored) -> None:

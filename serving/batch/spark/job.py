@@ -14,6 +14,7 @@ from registry import logs
 from serving import models
 from serving.batch import answers, outputs, record, targets
 from serving.batch.answers import PREDICTION, AnswerPlan
+from serving.batch.outputs import Output
 from serving.batch.rejects import Rejects, stopped
 from serving.batch.request import FAIL, Scored, ScoredFile, ScoreRequest
 from serving.batch.spark import numbering, source
@@ -28,7 +29,6 @@ from serving.models.files import digest
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from serving.batch.outputs import Output
     from serving.models import ResolvedModel
 
 _log = logs.get_logger(__name__)
@@ -126,11 +126,11 @@ def _by_expression(
     with contextlib.closing(expression), speaking(table.address), _temporary() as path:
         is_numbered = numbering.is_numbered(table)
         leading = ("file",) if is_numbered else plan.keep
-        rejected = Rejects(path, leading, numbered=is_numbered)
+        rejected, placed = Rejects(path, leading, numbered=is_numbered), list[Output]()
         found = expression.answers((*plan.keep, *table.partitions))
         if rejects is None and not target.is_undoable:
             _refuse_any(found, table, target)
-        with target.writing() as write:
+        with outputs.undoing(placed), target.writing() as write:
             scored, counts = counted(found)
             answers_of = scored.where(f"{PREDICTION} IS NOT NULL")
             if answers.has_whole_labels(card):
@@ -142,6 +142,7 @@ def _by_expression(
                 rejected.close()
             _check_counts(table, target, rows, answered, rejected, fails=rejects is None)
             told = _keep(rejects, path, rejected)
+            placed += [rejects] if rejects and told else []
     usual = rejected.usual
     reason = None if usual is None else str(usual)
     return ScoredFile(table.address, target.address, rows, answered, rejected.count, told, reason=reason)

@@ -220,6 +220,14 @@ class TestFolder:
         assert (done.rows, done.rejected) == (1 + 2 + 5, 1)
         again = batch.score(asked(card, folder, out, outputs=("prediction",)))
         assert not any(file.done_before for file in again.files)
+        assert again.former == 0
+
+    def test_answers_to_what_is_gone_are_left_and_counted(self, card: str, folder: Path, tmp_path: Path) -> None:
+        batch.score(asked(card, folder, tmp_path / "out"))
+        (folder / "day=2026-11-01" / "part.csv").unlink()
+        done = run("score", card, "--input", "in", "--output", "out", folder=tmp_path, package="serving")
+        assert done.out.splitlines()[-1].endswith("; left: answers to 1 file not in the input any more")
+        assert (tmp_path / "out" / "day=2026-11-01" / "part.csv").exists()
 
     def test_a_pattern(self, card: str, folder: Path, tmp_path: Path) -> None:
         done = batch.score(asked(card, folder / "day=2026-11-0[13]" / "*.csv", tmp_path / "out"))
