@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import json
 import logging
 import math
@@ -543,6 +544,17 @@ def test_of_two_jobs_with_one_output_the_quicker_one_wins(bad: tuple[bool, bool]
     with meanwhile(lambda: batch.score(replace(other, overwrite=True))):
         batch.score(asked(card, late, out, engine="numpy", overwrite=True))
     assert "town" in pd.read_parquet(out)
+
+
+def test_a_file_system_without_second_names_of_files_is_written_to(
+    card: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    batch.score(asked(card, halved(tmp_path / "t.csv", bad=True), tmp_path / "out.csv"))
+    assert len(pd.read_csv(tmp_path / "out.csv")) == len(rejected(tmp_path / "out.rejects.csv")) == 1
 
 
 def test_two_jobs_on_one_folder_lose_no_answers(card: str, tmp_path: Path) -> None:
