@@ -1,5 +1,10 @@
 """``python -m pipelines``: from a table to an evaluated, registered model version."""
 
+if __name__ == "__main__":  # importing takes a moment
+    from registry.cli import early
+
+    early.listen()
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields

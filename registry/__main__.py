@@ -1,5 +1,10 @@
 """``python -m registry``: what is registered, what the gates say of it, and its way through the stages."""
 
+if __name__ == "__main__":  # importing takes a moment
+    from registry.cli import early
+
+    early.listen()
+
 import click
 
 from registry.cli.commands import Group, Option, option, policy_option, run, switch

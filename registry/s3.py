@@ -23,6 +23,7 @@ _SAME = {
     "InvalidAccessKeyId": "403",
     "SignatureDoesNotMatch": "403",
     "PreconditionFailed": "412",
+    "ConditionalRequestConflict": "412",
 }
 _ABSENT = ("404", "NoSuchKey", "NoSuchBucket")
 
@@ -34,11 +35,15 @@ class S3Error(Exception):
     ----------
     absent : whether there is no such bucket or object.
     away : whether no other object of the endpoint could be reached, either.
+    changed : whether an object is not in the state that was a condition of the request.
+    unknown : whether the endpoint does not know such a request.
     """
 
-    def __init__(self, message: str, *, absent: bool = False, away: bool = False) -> None:
+    def __init__(
+        self, message: str, *, absent: bool = False, away: bool = False, changed: bool = False, unknown: bool = False
+    ) -> None:
         super().__init__(message)
-        self.absent, self.away = absent, away
+        self.absent, self.away, self.changed, self.unknown = absent, away, changed, unknown
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,24 @@ def upload_arguments() -> dict[str, str]:
 
 
 @contextlib.contextmanager
+def exclusive(client: Any) -> Iterator[None]:
+    """Uploads by a client fail in the block if the object is there already."""
+
+    def demand(params: dict[str, Any], **_: Any) -> None:
+        params["headers"]["If-None-Match"] = "*"
+
+    # boto3's upload takes no condition.
+    events = [f"before-call.s3.{name}" for name in ("PutObject", "CompleteMultipartUpload")]
+    for event in events:
+        client.meta.events.register(event, demand)
+    try:
+        yield
+    finally:
+        for event in events:
+            client.meta.events.unregister(event, demand)
+
+
+@contextlib.contextmanager
 def speaking(done: str = "fetched") -> Iterator[None]:
     """Errors of boto3 as one line.
 
@@ -127,7 +150,12 @@ def speaking(done: str = "fetched") -> Iterator[None]:
         if refused is not None:
             code = refused.response.get("Error", {}).get("Code", "")
             code = _SAME.get(code, code)
-            raise S3Error(_REASONS.get(code) or one_line(refused), absent=code in _ABSENT) from None
+            raise S3Error(
+                _REASONS.get(code) or one_line(refused),
+                absent=code in _ABSENT,
+                changed=code == "412",
+                unknown=code in ("NotImplemented", "501"),
+            ) from None
         named = type(error).__name__
         away = isinstance(error, NoCredentialsError) or "Connect" in named or "Endpoint" in named
         raise S3Error(f"cannot be {done}: {one_line(error)}", away=away) from None

@@ -1,5 +1,10 @@
 """``python -m serving``: serve, score, export and package model versions."""
 
+if __name__ == "__main__":  # importing takes a moment
+    from registry.cli import early
+
+    early.listen()
+
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -278,16 +283,19 @@ def ask(url: str, model: str | None, body: str | None, wait: float) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def score(
     model_uri: str, input_: str, as_json: bool, spark_conf: tuple[str, ...], spark_remote: str | None, **given
-) -> None:
+) -> int:
     """Score a table with MODEL_URI (models:/NAME@champion, models:/NAME/3, a path), in bounded memory.
 
     Rows that cannot be scored go to a file of their own, with the reason. An output file appears whole or not at all;
-    in a folder, a job that was interrupted goes on with the files that are missing.
+    in a folder, a job that was interrupted goes on with the files that are missing. If all rows are rejected, the exit
+    code is 1.
     """
-    from serving.batch import ScoreRequest
+    from registry.cli import interrupts
+
+    interrupts.undone("an output that was not finished is not written")
+    from serving.batch import ScoreRequest, terminal
     from serving.batch import score as score_table
     from serving.batch.spark.settings import SparkSettings
-    from serving.batch.terminal import show
     from serving.batch.texts import ReadSettings
 
     for name in ("record_columns", "record_hash"):
@@ -295,7 +303,10 @@ def score(
     reading = ReadSettings(**{name: given.pop(name) for name in ("sep", "encoding", "header", "skip_rows")})
     spark = SparkSettings.read(spark_conf, spark_remote)
     request = ScoreRequest(uri=model_uri, input=input_, reading=reading, spark=spark, **given)
-    show(score_table(request), as_json=as_json)
+    scored = score_table(request)
+    terminal.show(scored, as_json=as_json)
+    terminal.warn(scored)
+    return 1 if scored.reason is not None else 0
 
 
 @cli.command(

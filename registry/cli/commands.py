@@ -170,6 +170,8 @@ def run(group: click.Group) -> None:
 #: What is raised with a line for a person in it; the packages' own errors.
 _OWN = ("PipelineError", "RegistryError", "ServingError", "InputError", "ScorecardError", "Unsupported")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What an error of ours about a full disk holds that says itself where there is no space.
+_ADVICE = "; free some"
 
 
 def told(error: BaseException) -> str:
@@ -186,10 +188,11 @@ def _told(error: BaseException) -> str:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return text or interrupts.message()
     causes = list(_causes(error))
+    own = any(one.__name__ in _OWN for one in type(error).__mro__)
     for cause in causes:
-        if isinstance(cause, OSError) and cause.errno in _FULL:
+        if isinstance(cause, OSError) and cause.errno in _FULL and not (own and _ADVICE in text):
             return f"no space left to write {cause.filename or 'a file'}; free some, or set TMPDIR to a larger disk"
-    if any(one.__name__ in _OWN for one in type(error).__mro__):
+    if own:
         return text
     interrupt = next((cause for cause in causes if isinstance(cause, KeyboardInterrupt)), None)
     if interrupt is not None or interrupts.asked():

@@ -89,7 +89,7 @@ def interruptible(*, last: bool = False) -> Iterator[None]:
     last : the process ends after the block; then signals are ignored from its end on, so that Python's own end, which
         would print a trace, is not interrupted.
     """
-    global _late, _listener
+    global _late, _listener, _undone
     if _listener is not None or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -107,12 +107,23 @@ def interruptible(*, last: bool = False) -> Iterator[None]:
         listener.end(last=last)
         if not last:
             sys.unraisablehook = hook
-        _listener = None
+        _listener, _undone = None, _UNDONE
 
 
 def asked() -> bool:
     """Whether the process was told to stop, in the present :func:`interruptible` block and before :func:`close`."""
     return _listener is not None and _listener.heard is not None and not _late
+
+
+#: What an interrupt leaves undone, in words, unless a command says otherwise.
+_UNDONE = "what was not finished is not registered"
+_undone = _UNDONE
+
+
+def undone(words: str) -> None:
+    """Say what an interrupt leaves undone, in the present :func:`interruptible` block."""
+    global _undone
+    _undone = words
 
 
 def message() -> str:
@@ -121,7 +132,7 @@ def message() -> str:
     Python's own exception says nothing; an extension module that is interrupted while it is imported raises that.
     """
     by = f" by {_listener.heard.name}" if _listener is not None and _listener.heard is not None else ""
-    return f"interrupted{by}: what was not finished is not registered; run the command again"
+    return f"interrupted{by}: {_undone}; run the command again"
 
 
 def close() -> None:

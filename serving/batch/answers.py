@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from registry.cli.text import listed
-from serving.batch.request import ScoreRequest
+from serving.batch.request import ALL, ScoreRequest
 from serving.errors import ServingError
 from serving.scorecard.exports.sql import names
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 PREDICTION, PROBABILITIES, REASONS = OUTPUTS = (names.PREDICTION, "probabilities", "reasons")
 VERSION, SCORED_AT = "model_version", "scored_at"
-#: The columns to keep, if all are.
-ALL = ("all",)
 
 
 class AnsweringModel(Protocol):
@@ -35,6 +33,11 @@ class AnsweringModel(Protocol):
     def has_probabilities(self) -> bool: ...
     @property
     def kind(self) -> str: ...
+
+
+def has_whole_labels(model: AnsweringModel) -> bool:
+    """Whether its labels are whole numbers, which have 64 bits in every output."""
+    return bool(model.classes) and type((model.classes or ())[0]) is int
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,14 @@ def plan(
         raise ServingError("--outputs: the model has no probabilities; leave them out")
     if REASONS in outputs and model.kind != "linear":
         raise ServingError("--outputs: reasons are of linear models, and this is none; leave them out")
-    keep = ALL if request.keep is None else request.keep
+    keep = request.kept
     kept = tuple(there) if keep == ALL else tuple(dict.fromkeys(keep))
     if absent := [name for name in kept if name not in there]:
+        if not request.keep:
+            raise ServingError(
+                f"the table has no column {absent[0]!r}, which identified a row in training and is kept by default; "
+                f"give --keep all, or name columns to keep by --keep: {listed(there)}"
+            )
         raise ServingError(f"--keep: the table has no column {absent[0]!r}; it has {listed(there)}")
     likely = tuple(names.probabilities(list(model.classes or ()))) if PROBABILITIES in outputs else ()
     found = AnswerPlan(kept, likely, REASONS in outputs, version, scored_at, loose)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serving.batch import csv_text
 from serving.batch.answers import SCORED_AT, AnswerPlan
 from serving.batch.duckdb_session import RAW
 from serving.batch.queries import Bar
@@ -50,14 +51,14 @@ def score(
             if seen is not None:
                 seen(table, found, errors)
             if len(found):
-                write(_as_text(plan, found) if csv else found)
+                write(_as_text(database, plan, found) if csv else found)
             start += len(table)
             answered += len(found)
             if bar is not None:
                 bar.look(database)
         if not answered:  # a table without rows, or of rejected ones, has a file, too
             nothing, _ = answer(reader.schema.empty_table())
-            write(_as_text(plan, nothing) if csv else nothing)
+            write(_as_text(database, plan, nothing) if csv else nothing)
     return answered
 
 
@@ -77,12 +78,13 @@ def _tables(reader: "pa.RecordBatchReader") -> "Iterator[pa.Table]":
             yield pa.table(batch)
 
 
-def _as_text(plan: AnswerPlan, table: "pa.Table") -> "pa.Table":
+def _as_text(database: "DuckDBPyConnection", plan: AnswerPlan, table: "pa.Table") -> "pa.Table":
     """Answers as CSV has them, the time in ISO 8601."""
     import pyarrow as pa
 
     place = table.column_names.index(SCORED_AT)
-    return table.set_column(place, SCORED_AT, pa.repeat(pa.scalar(plan.scored_at.isoformat()), len(table)))
+    table = table.set_column(place, SCORED_AT, pa.repeat(pa.scalar(plan.scored_at.isoformat()), len(table)))
+    return csv_text.table(database.cursor(), table)
 
 
 @contextmanager

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry import logs
-from serving.batch import answers, by_batches, by_numpy, duckdb_session, matching, outputs, readable, table_rejects
+from serving.batch import answers, by_batches, by_numpy, column_types, duckdb_session, matching, readable, table_rejects
 from serving.batch.answers import PREDICTION, SCORED_AT, VERSION
 from serving.batch.database_input import DatabaseInput
 from serving.batch.database_sql import DIALECTS, ROW, ROWS, Statements
 from serving.batch.outputs import Output
+from serving.batch.quoting import identifier
 from serving.batch.rejects import Rejects, stopped
 from serving.batch.request import AUTO, FAIL, ScoredFile, ScoreRequest
 from serving.batch.scratch import scratch
 from serving.batch.sources import PARQUET, SourceFiles
-from serving.batch.table_output import REJECTED_COLUMNS, REJECTS, TableOutput, rejects_name, row_groups
+from serving.batch.table_output import REJECTED_COLUMNS, TableOutput, rejects_name, row_groups
 from serving.batch.texts import ReadableFile
 from serving.databases import parquet
 from serving.databases.columns import sql_type
@@ -99,6 +100,7 @@ def score(
     card: Scorecard,
     source: "InputFile",
     target: Output,
+    rejected: Output | None,
     request: ScoreRequest,
     *,
     version: str,
@@ -109,6 +111,7 @@ def score(
     Parameters
     ----------
     duck : reads the rows that are scored again.
+    rejected : the table or the file of rejected rows; None if they stop the job.
 
     Raises
     ------
@@ -130,20 +133,21 @@ def score(
         rest = _Rest(duck, statements, folder)
         if rows > answered:
             answered += rest.score(into)
-        rejected, kept_in = rest.rejects.count, None
-        if rejected and request.rejects == FAIL:
+        refused, kept_in = rest.rejects.count, None
+        if refused and request.rejects == FAIL:
             raise stopped(source.address, rest.rejects, rows, target.address)
-        if rows != answered + rejected:
+        if rows != answered + refused:
             raise ServingError(f"{source.address} changed while it was scored; nothing is written: run this again")
-        if rejected and rejected_into:
-            kept_in = target.address + REJECTS
-            rest.insert_rejects(rejected_into)
-        elif rejected and request.rejects:
-            kept_in = request.rejects
-            with outputs.output(kept_in).writing() as path:
-                rest.write_rejects(path)
+        reason = column_types.why_rejected(duck, rest.rejects, card.inputs, is_all=not answered)
+        if refused and rejected:
+            kept_in = rejected.address
+            if rejected_into:
+                rest.insert_rejects(rejected_into)
+            else:
+                with rejected.writing() as path:
+                    rest.write_rejects(path)
         job.finish()
-    return ScoredFile(source.address, target.address, rows, answered, rejected, kept_in)
+    return ScoredFile(source.address, target.address, rows, answered, refused, kept_in, reason=reason)
 
 
 def _tables(job: Writing, name: Name, statements: Statements, *, with_rejects: bool) -> tuple[Name, Name | None]:
@@ -188,6 +192,10 @@ class _Rest:
         answer = functools.partial(by_numpy.answers, card, statements.plan)
         count = by_batches.score(self._duck, answer, statements.plan, answered, csv=False, rejects=self.rejects)
         self.rejects.close()
+        if (first := self.rejects.first) is not None and first.row is not None:
+            query = f"SELECT {identifier(ROW)} FROM {duckdb_session.RAW} LIMIT 1 OFFSET {first.row}"
+            ((number,),) = self._duck.execute(query).fetchall()
+            self.rejects.first = first.at(number)
         statements.job.insert(into, row_groups(answered))
         return count
 

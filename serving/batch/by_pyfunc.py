@@ -147,6 +147,8 @@ class OwnCodeModel:
         import pyarrow as pa
 
         found = pa.array(predictions.tolist() if predictions.dtype == object else predictions)
+        if pa.types.is_integer(found.type) and found.type != pa.uint64():
+            found = found.cast(pa.int64())
         if self._kind is None:
             self._kind = self._likely_kind() if self.classes else found.type
         try:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.batch.answers import PREDICTION, SCORED_AT, VERSION, AnswerPlan
+from serving.batch import csv_text
+from serving.batch.answers import PREDICTION, SCORED_AT, VERSION, AnswerPlan, has_whole_labels
 from serving.batch.by_batches import ROWS
 from serving.batch.duckdb_session import RAW, columns, count
 from serving.batch.queries import Bar, run
@@ -59,7 +60,10 @@ def score(
 ) -> int:
     """Score the raw rows, and write their answers; the number of rows that were answered."""
     types = columns(database, RAW)
-    names = [identifier(name) for name in (*plan.keep, PREDICTION, *plan.probabilities)]
+    # A small whole number would have 32 bits.
+    prediction = f"CAST({PREDICTION} AS BIGINT) AS {PREDICTION}" if has_whole_labels(card) else PREDICTION
+    kept = [csv_text.column(name, types.get(name, "")) if csv else identifier(name) for name in plan.keep]
+    names = [*kept, prediction, *map(identifier, plan.probabilities)]
     # As an enumeration, a constant text is written ten times as fast; files hold texts all the same.
     names.append(f"{text(plan.version)}::ENUM({text(plan.version)}) AS {VERSION}")
     moment = text(plan.scored_at.isoformat())

@@ -1,14 +1,17 @@
-"""The types of a table's columns by their values, for models that do not tell theirs."""
+"""The columns of a table by their values: their types, for models that tell none, and why all were rejected."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from serving.batch.duckdb_session import RAW, columns, identifier, text
-from serving.scorecard.inputs import BOOLEAN, CATEGORY, MISSING_TEXT, NUMBER
+from serving.batch.rejects import Rejects
+from serving.scorecard.inputs import BOOLEAN, CATEGORY, MISSING_TEXT, NUMBER, Input, InputError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+#: A number with a decimal comma.
+_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+"
 _BLANKS = " \t\r\n"
 # A column of so many different numbers is one of numbers if that share of its values are, as training sees it.
 _DIFFERENT, _SHARE = 20, 0.8
@@ -31,6 +34,33 @@ def find(database: "DuckDBPyConnection", names: Sequence[str]) -> dict[str, str 
         elif present and booleans == present:
             found[name] = BOOLEAN
     return found
+
+
+def why_rejected(
+    database: "DuckDBPyConnection", rejects: Rejects, inputs: Sequence[Input], *, is_all: bool
+) -> str | None:
+    """Why most of the rejected rows were; None if there are none.
+
+    Parameters
+    ----------
+    inputs : the columns of the model.
+    is_all : whether all rows were rejected: then their values are looked at for a hint.
+    """
+    if (usual := rejects.usual) is None:
+        return None
+    told = str(usual) if usual.column else usual.reason
+    return told + (_hint(database, usual, inputs) if is_all else "")
+
+
+def _hint(database: "DuckDBPyConnection", error: InputError, inputs: Sequence[Input]) -> str:
+    """What may be wrong with a column of which all rows were rejected; empty if its values do not tell."""
+    found = next((item for item in inputs if item.name == error.column and item.type == NUMBER), None)
+    if found is None or found.decimal == "," or columns(database, RAW).get(found.name) != "VARCHAR":
+        return ""
+    value = f"trim({identifier(found.name)}, {text(_BLANKS)})"
+    query = f"SELECT count(*) FROM {RAW} WHERE regexp_full_match({value}, {text(_COMMA)})"
+    ((count,),) = database.execute(query).fetchall()
+    return "; its numbers seem to have a decimal comma, and the model reads a decimal point: convert them" * bool(count)
 
 
 def _counts(name: str) -> str:

@@ -9,10 +9,9 @@ from pathlib import Path, PurePath
 
 from registry import redaction
 from serving import databases
-from serving.batch.scratch import scratch
+from serving.batch.scratch import kept, scratch
 from serving.batch.sources import PARQUET, SourceFile, SourceFiles
 from serving.databases import DatabaseAddress, Query, parquet
-from serving.errors import ServingError
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,8 @@ class DatabaseInput:
         """
         with scratch() as folder:
             path = folder / "rows.parquet"
-            try:
-                with self.database.connected() as connection:
-                    parquet.write(self.query.run(connection), path)
-            except OSError as error:
-                raise ServingError(
-                    f"{self.address}: its rows cannot be kept in {folder.parent}: {error.strerror or error}; free some "
-                    "space there, or name another folder by TMPDIR"
-                ) from None
+            with kept(self.address, folder), self.database.connected() as connection:
+                parquet.write(self.query.run(connection), path)
             yield SourceFile(path, Path(path.name), PARQUET)
 
 

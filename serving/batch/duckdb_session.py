@@ -2,10 +2,11 @@
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from serving.batch import json_columns, matching
+from serving.batch import csv_text, json_columns, matching
 from serving.batch.errors import JobStopped
 from serving.batch.queries import run
 from serving.batch.quoting import identifier, path_of, text
@@ -23,7 +24,8 @@ _LINE_ENDS = {"\n": r"\n", "\r\n": r"\r\n", "\r": r"\r"}
 RAW = "raw_rows"
 #: In bytes.
 LEAST_MEMORY = 2**26
-# What DuckDB says of a full disk, a quota or a limit of the size of files.
+# What DuckDB calls its temporary files, and what it says of a full disk, a quota or a limit of the size of files.
+_SPILLED = "duckdb_temp_"
 _FULL = ("No space left", "File too large", '"errno":"27"', '"errno":"28"')
 
 
@@ -42,14 +44,21 @@ def connected(memory: int) -> Iterator["DuckDBPyConnection"]:
         try:
             # How far a query is, is known but not printed.
             database.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+            # A moment has one text, wherever the machine is.
+            database.execute("SET GLOBAL TimeZone = 'UTC'")
             yield database
         finally:
             database.close()
 
 
 @contextlib.contextmanager
-def speaking(file: str) -> Iterator[None]:
+def speaking(file: str, output: str = "") -> Iterator[None]:
     """Errors of DuckDB as one line about a file, without its data.
+
+    Parameters
+    ----------
+    file : that is read.
+    output : what is written; empty if nothing is.
 
     Raises
     ------
@@ -63,7 +72,14 @@ def speaking(file: str) -> Iterator[None]:
         raise ServingError(f"{file}: not enough memory; give more by --memory") from None
     except duckdb.IOException as error:
         if any(word in str(error) for word in _FULL):
-            raise JobStopped("no space left to write the answers; free some, or name another --output") from None
+            if output and _SPILLED not in str(error):
+                raise JobStopped(
+                    f"{output} cannot be written: no space left; free some, or name another folder"
+                ) from None
+            raise JobStopped(
+                f"{file}: no space left in {tempfile.gettempdir()} for what memory does not hold; free some, give more "
+                "by --memory, or name another folder by TMPDIR"
+            ) from None
         raise ServingError(f"{file}: {_first(error)}") from None
     except duckdb.InvalidInputException as error:
         raise ServingError(f"{file} is no file that DuckDB reads: {_without_data(error)}") from None
@@ -139,7 +155,7 @@ def _parquet_names(database: "DuckDBPyConnection", file: ReadableFile) -> list[s
 
 def is_loose(kind: str) -> bool:
     """Whether a type of DuckDB holds lists or objects, or whatever JSON has."""
-    return kind == "JSON" or kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+    return kind == "JSON" or csv_text.is_nested(kind)
 
 
 def view(database: "DuckDBPyConnection", relation: str, names: dict[str, str], inputs: Sequence[str]) -> None:

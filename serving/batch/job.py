@@ -16,6 +16,7 @@ from serving.batch import (
     answers,
     by_batches,
     by_sql,
+    column_types,
     duckdb_session,
     engines,
     inputs,
@@ -26,14 +27,13 @@ from serving.batch import (
 )
 from serving.batch.errors import JobStopped
 from serving.batch.manifest import Manifest
-from serving.batch.outputs import Output
+from serving.batch.outputs import Output, undoing
 from serving.batch.queries import Bar
 from serving.batch.rejects import Rejects, stopped
 from serving.batch.request import DATABASE, DUCKDB, ENGINES, FAIL, SPARK, Scored, ScoredFile, ScoreRequest
 from serving.batch.row_log import Inputs, RowLog
 from serving.batch.spark import job as spark_job
 from serving.errors import EXPECTED, ServingError
-from serving.functions.web import label
 from serving.prediction_log import choice, destinations
 from serving.scorecard import Scorecard
 
@@ -85,8 +85,9 @@ def _score(request: ScoreRequest, running: contextlib.ExitStack) -> Scored:
     outputs = targets.find(source, request)
     resolved = models.find(request.uri)
     model = engines.opened(resolved, request, running)
-    version = label({"model": resolved.name, "version": resolved.version, "digest": model.digest})
-    request = replace(request, keep=request.keep or record.ids(resolved) or answers.ALL)
+    version = record.version(resolved, model.digest)
+    request = replace(request, ids=() if request.keep else record.ids(resolved))
+    rejected = targets.rejects_of(outputs[0], source.files[0], request, single=True) if source.single else None
     job = _Job(
         request,
         model,
@@ -96,11 +97,15 @@ def _score(request: ScoreRequest, running: contextlib.ExitStack) -> Scored:
         single=source.single,
         recorded=record.is_recorded(resolved),
         row_log=RowLog(request, resolved, model, now) if request.record is not None else None,
+        rejected=rejected,
     )
     manifest = Manifest(None if source.single else request.output, job.settings)
-    targets.check(source, outputs, request, manifest)
+    targets.check(source, outputs, rejected, request, manifest)
     done, failures = _all_files(job, source, outputs, manifest)
-    scored = Scored(version, job.engine, time.monotonic() - began, tuple(done), None, failed=len(failures))
+    scored = Scored(
+        version, job.engine, time.monotonic() - began, tuple(done), None,
+        failed=len(failures), former=manifest.former(source.files),
+    )  # fmt: skip
     scored = replace(scored, run_id=record.log(resolved, request, scored))
     if failures:
         raise ServingError(
@@ -128,7 +133,7 @@ def _all_files(
             try:
                 found = manifest.done(file, output)
                 if found is None:
-                    manifest.begin(file)
+                    manifest.begin(file, output, overwrite=job.request.overwrite)
                     found = job.score(connection, file, output)
                     manifest.add(file, output, found)
                 done.append(found)
@@ -156,6 +161,7 @@ class _Job:
     single : whether there is one file.
     recorded : whether the digests of the files are wanted.
     row_log : where rows are recorded; None if they are not.
+    rejected : where the rejected rows of a single file go; None if they stop the job.
     """
 
     request: ScoreRequest
@@ -166,6 +172,7 @@ class _Job:
     single: bool
     recorded: bool
     row_log: RowLog | None
+    rejected: Output | None
     bar: Bar = field(init=False)
 
     def __post_init__(self) -> None:
@@ -175,7 +182,7 @@ class _Job:
     def settings(self) -> str:
         """A digest of what decides the answers, but the input and the time."""
         asked = self.request
-        given = (self.version, self.model.digest, asked.keep, asked.outputs, asked.rejects, asked.reading)
+        given = (self.version, self.model.digest, asked.kept, asked.outputs, asked.rejects, asked.reading)
         if asked.record is not None:  # what was scored without it is not in the log
             given += (redaction.url(asked.record),)  # type: ignore[assignment]
         return hashlib.sha256(repr(given).encode()).hexdigest()
@@ -188,16 +195,27 @@ class _Job:
             assert isinstance(self.model, Scorecard)
             with duckdb_session.speaking(file.address):
                 return by_database.score(
-                    connection, self.model, file, output, self.request, version=self.version, scored_at=self.now
-                )
+                    connection, self.model, file, output, self.rejected, self.request,
+                    version=self.version, scored_at=self.now,
+                )  # fmt: skip
+        try:
+            return self._score(connection, file, output)
+        except texts.NeedsRewriting:
+            return self._score(connection, file, output, rewritten=True)
+
+    def _score(
+        self, connection: "DuckDBPyConnection", file: "InputFile", output: Output, *, rewritten: bool = False
+    ) -> ScoredFile:
         names = [item.name for item in self.model.inputs]
+        place, placed = self._rejects_of(file, output), list[Output]()
         with contextlib.ExitStack() as recording:
             log: FileRows | None = None
             with (
-                duckdb_session.speaking(file.address),
+                undoing(placed),
+                duckdb_session.speaking(file.address, output.address),
                 output.writing() as path,
                 file.fetched() as local,
-                texts.readable(local, file.address, self.request.reading, names) as source,
+                texts.readable(local, file.address, self.request.reading, names, rewritten=rewritten) as source,
             ):
                 beside = path.with_name(f"{path.name}.rejects")
                 rejects = Rejects(beside)
@@ -209,9 +227,11 @@ class _Job:
                     answered = self._answered(connection, plan, path, source, csv=output.csv, rejects=rejects, log=log)
                     rejects.close()
                     rows = answered + rejects.count
+                    reason = column_types.why_rejected(connection, rejects, self.model.inputs, is_all=not answered)
                     if rejects.count and self.request.rejects == FAIL:
                         raise stopped(file.address, rejects, rows, output.address)
-                    told = self._keep_rejects(connection, plan, file, output, beside if rejects.count else None)
+                    told = self._keep_rejects(connection, plan, place, beside if rejects.count else None)
+                    placed += [place] if told and place else []
                     target = record.digest(path) if self.recorded else None
                 finally:
                     rejects.close()
@@ -229,6 +249,7 @@ class _Job:
             target,
             input_version=file.version,
             request_id=log.id if log else None,
+            reason=reason,
         )
 
     def _open_log(
@@ -284,16 +305,19 @@ class _Job:
         answer = functools.partial(by_numpy.answers, self.model, plan)
         return by_batches.score(connection, answer, plan, path, csv=csv, rejects=rejects, seen=seen, bar=self.bar)
 
+    def _rejects_of(self, file: "InputFile", output: Output) -> Output | None:
+        """Where the rejected rows of a file go; None if they stop the job."""
+        if self.single:
+            return self.rejected
+        place = targets.rejects_of(output, file, self.request, single=False)
+        if place is not None and not self.request.overwrite:
+            place.guard()
+        return place
+
     def _keep_rejects(
-        self,
-        connection: "DuckDBPyConnection",
-        plan: "AnswerPlan",
-        file: "InputFile",
-        output: Output,
-        rejects: Path | None,
+        self, connection: "DuckDBPyConnection", plan: "AnswerPlan", place: Output | None, rejects: Path | None
     ) -> str | None:
         """Put the rejects into their place, of which this is the address; None if there are none."""
-        place = targets.rejects_of(output, file, self.request, single=self.single)
         if place is None:
             return None
         if rejects is None:

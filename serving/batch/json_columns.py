@@ -4,13 +4,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from serving.batch import texts
 from serving.batch.queries import run
 from serving.batch.quoting import identifier, path_of, text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from serving.batch.texts import ReadableFile
 
 _TEXT, _BOOLEAN, _WHOLE, _NUMBER, _NESTED = "VARCHAR", "BOOLEAN", "whole", "DOUBLE", "nested"
 _KINDS = {
@@ -62,7 +62,7 @@ class _Seen:
         return "UBIGINT" if self.least >= 0 else _TEXT
 
 
-def reader(database: "DuckDBPyConnection", file: "ReadableFile", partitions: str, inputs: Collection[str]) -> str:
+def reader(database: "DuckDBPyConnection", file: texts.ReadableFile, partitions: str, inputs: Collection[str]) -> str:
     """The subquery that reads a file.
 
     Parameters
@@ -81,7 +81,10 @@ def reader(database: "DuckDBPyConnection", file: "ReadableFile", partitions: str
     kinds = ", ".join(f"{text(name)}: 'JSON'" for name in names)
     raw = f"{call}, columns = {{{kinds}}})"
     items = []
-    for name, seen in zip(names, _seen(database, raw, names), strict=True):
+    known, is_blank = _seen(database, raw, names)
+    if is_blank:  # a line with null, which DuckDB takes for an object, is none
+        texts.check_lines(file)
+    for name, seen in zip(names, known, strict=True):
         column = identifier(name)
         value = f"{column} ->> '$'"
         if name.strip() in inputs or name in inputs:
@@ -94,8 +97,8 @@ def reader(database: "DuckDBPyConnection", file: "ReadableFile", partitions: str
     return f"(SELECT {', '.join(items)} FROM {raw})"
 
 
-def _seen(database: "DuckDBPyConnection", raw: str, names: Sequence[str]) -> list[_Seen]:
-    """What the columns hold, in one pass."""
+def _seen(database: "DuckDBPyConnection", raw: str, names: Sequence[str]) -> tuple[list[_Seen], bool]:
+    """What the columns hold, and whether a row holds nothing, in one pass."""
     known = f"[{', '.join(map(text, _KINDS))}]"
     values, items = [], []
     for place, name in enumerate(names):
@@ -105,10 +108,12 @@ def _seen(database: "DuckDBPyConnection", raw: str, names: Sequence[str]) -> lis
         values.append(f"list_position({known}, json_type({column})) AS k{place}")
         values.append(f"CASE WHEN regexp_full_match({value}, '-?[0-9]+') THEN {whole} END AS w{place}")
         items.append(f"bit_or(1 << k{place}), min(w{place}), max(w{place})")
-    (found,) = run(database, f"SELECT {', '.join(items)} FROM (SELECT {', '.join(values)} FROM {raw})")
+    empty = f"count(*) FILTER ({' AND '.join(f'{identifier(name)} IS NULL' for name in names)})"
+    (row,) = run(database, f"SELECT {', '.join([*items, empty])} FROM (SELECT *, {', '.join(values)} FROM {raw})")
+    *found, blanks = row
     seen = []
     for place in range(0, len(found), 3):
         bits, least, most = found[place : place + 3]
         kinds = frozenset(kind for bit, kind in enumerate(_KINDS.values(), start=1) if (bits or 0) >> bit & 1)
         seen.append(_Seen(kinds, min(least or 0, 0), max(most or 0, 0)))
-    return seen
+    return seen, blanks > 0

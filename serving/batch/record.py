@@ -1,5 +1,6 @@
 """The record of a batch job: a run in MLflow, and a tag of the version that answered."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,11 +13,14 @@ from registry.errors import RegistryError
 from registry.evidence import Evidence, adoption
 from registry.redaction import url
 from serving.batch.request import Scored, ScoreRequest
+from serving.functions.web import label
 
 if TYPE_CHECKING:
     from serving.models import ResolvedModel
 
 _log = logs.get_logger(__name__)
+#: URIs of models that a run logged.
+_OF_RUNS = ("runs:/", "models:/m-")
 #: A run's metric, tag or parameter that holds the digest of a table.
 _INPUT, _OUTPUT = "input_sha256", "output_sha256"
 
@@ -40,6 +44,36 @@ def ids(model: "ResolvedModel") -> tuple[str, ...]:
     """The id columns that the training of a version named; empty if it named none, or that is not known."""
     found = document(model)
     return found.holdout.key_columns if found and found.holdout.named else ()
+
+
+def version(model: "ResolvedModel", digest: str) -> str:
+    """What an output calls the version that answers: ``diabetes/3``.
+
+    Of a model of a run it is the newest version that the model is registered as, else the model's id; of a folder or a
+    file the digest.
+
+    Parameters
+    ----------
+    digest : of the model.
+    """
+    if model.version is not None:
+        return label({"model": model.name, "version": model.version})
+    model_id = str(model.about.get("model_id") or "") if model.uri.startswith(_OF_RUNS) else ""
+    if not model_id:
+        return label({"digest": digest})
+    name, number = _registered(model_id)
+    return label({"model": name, "version": number, "digest": ""}) if name else model_id
+
+
+def _registered(model_id: str) -> tuple[str, str]:
+    """Name and number of the newest version that a logged model is registered as; empty if there is none."""
+    from registry.client import connect
+
+    with contextlib.suppress(RegistryError), speaking():  # whoever may score need not have the right to list versions
+        found = connect().search_model_versions(f"source_path = 'models:/{model_id}'")
+        if newest := max(found, key=lambda one: one.creation_timestamp, default=None):
+            return newest.name, str(newest.version)
+    return "", ""
 
 
 def digest(path: Path) -> str:

@@ -1,6 +1,7 @@
 """The rows that cannot be scored: a CSV file with their numbers, the column at fault and the reason."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
@@ -23,14 +24,16 @@ class Rejects:
     Attributes
     ----------
     count : number of rows.
-    first : the first of them in words; empty if there is none.
+    first : why the first of them was rejected; None if there is none.
     """
 
     def __init__(self, path: Path, leading: tuple[str, ...] = (), *, numbered: bool = True):
         self._path, self._numbered = path, numbered
         self._header = (*leading, *(HEADER if numbered else HEADER[1:]))
         self._file: TextIO | None = None
-        self.count, self.first = 0, ""
+        self._reasons: Counter[tuple[str, str]] = Counter()
+        self.count = 0
+        self.first: InputError | None = None
 
     def add(self, row: int | None, error: InputError, *leading: object) -> None:
         """Write a row; it is counted from 0, as in the errors of requests.
@@ -43,9 +46,15 @@ class Rejects:
             self._file = self._path.open("w", encoding="utf-8", newline="")
             self._writer = csv.writer(self._file, lineterminator="\n")
             self._writer.writerow(self._header)
-            self.first = str(InputError(error.column, error.reason, row))
+            self.first = InputError(error.column, error.reason, row)
         self.count += 1
+        self._reasons[error.column, error.reason] += 1
         self._writer.writerow((*leading, *((row,) if self._numbered else ()), error.column, error.reason))
+
+    @property
+    def usual(self) -> InputError | None:
+        """Why most rows were rejected; None if there are none."""
+        return InputError(*self._reasons.most_common(1)[0][0]) if self.count else None
 
     def close(self) -> None:
         """Write what is left."""

@@ -8,6 +8,8 @@ from serving.batch.texts import ReadSettings
 AUTO, DUCKDB, NUMPY, DATABASE, SPARK, PYFUNC = ENGINES = ("auto", "duckdb", "numpy", "database", "spark", "pyfunc")
 #: Rejects that stop the job.
 FAIL = "fail"
+#: The columns to keep, if all are.
+ALL = ("all",)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class ScoreRequest:
     record : where the prediction log is that gets the answered rows, a folder or a SQLAlchemy URL; None for nowhere.
     record_share : share of the rows that is recorded, from 0 to 1.
     record_columns, record_hash, record_key : as ``serving.prediction_log.choice`` has them.
+    ids : the id columns of the training; the job finds them out.
     """
 
     uri: str
@@ -55,6 +58,12 @@ class ScoreRequest:
     record_columns: tuple[str, ...] = ()
     record_hash: tuple[str, ...] = ()
     record_key: str | None = None
+    ids: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The columns to keep, or ``ALL``."""
+        return self.keep or self.ids or ALL
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class ScoredFile:
     done_before : whether an earlier run of the same job scored it.
     input_version : which state of a table was scored, such as ``delta version 3``; None of a file.
     request_id : of its rows in the prediction log; None if they are not recorded.
+    reason : why most of the rejected rows were rejected; None if there are none.
     """
 
     input: str
@@ -83,6 +93,7 @@ class ScoredFile:
     done_before: bool = False
     input_version: str | None = None
     request_id: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,7 @@ class Scored:
     seconds : that it took.
     run_id : of the MLflow run that records it; None if the model is of no registry.
     failed : number of files that could not be scored.
+    former : number of files that an earlier job scored into the folder of answers, and that are no part of the input.
     """
 
     version: str
@@ -104,6 +116,14 @@ class Scored:
     files: tuple[ScoredFile, ...]
     run_id: str | None
     failed: int = 0
+    former: int = 0
+
+    @property
+    def reason(self) -> str | None:
+        """Why no row was answered; None if some were, or there is none."""
+        if self.rejected < self.rows or not self.rows:
+            return None
+        return max(self.files, key=lambda file: file.rejected).reason
 
     @property
     def rows(self) -> int:

@@ -1,17 +1,27 @@
 """Objects of S3 as files to score, and as places for answers."""
 
 import contextlib
-import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from registry import s3
 from registry.s3 import S3Address
-from serving.batch.errors import JobStopped
-from serving.batch.scratch import scratch
-from serving.batch.sources import FORMS, PATTERN, SourceFile, SourceFiles, endings, form_of, is_visible, meant_by
+from serving.batch.errors import JobStopped, OutputChanged
+from serving.batch.scratch import kept, scratch
+from serving.batch.sources import (
+    FORMS,
+    PATTERN,
+    SourceFile,
+    SourceFiles,
+    below_partitions,
+    endings,
+    form_of,
+    is_visible,
+    matches,
+    meant_by,
+)
 from serving.errors import ServingError
 
 
@@ -75,7 +85,7 @@ class S3File:
         with scratch() as folder:
             path = folder / relative
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _speaking(self.address):
+            with kept(self.address, folder), _speaking(self.address):
                 self.client.download_file(self.place.bucket, self.place.key, str(path))
                 known = self.client.head_object(Bucket=self.place.bucket, Key=self.place.key)
             if known["ETag"] != self.etag or path.stat().st_size != self.size:
@@ -97,6 +107,8 @@ class S3Output:
             raise ServingError(f"--output {address}: expected the address of an object, s3://bucket/key")
         self.address = self.key = str(self._place)
         self.csv = csv
+        self._guarded = False
+        self._before: str | None = None
         with _speaking(self.address):
             self._client = s3.client()
 
@@ -104,12 +116,26 @@ class S3Output:
     def _named(self) -> dict[str, str]:
         return {"Bucket": self._place.bucket, "Key": self._place.key}
 
-    def check(self) -> None:
+    def check(self, option: str = "--output") -> None:
         """Raise ServingError if it cannot be written: by an upload that is begun and given up."""
         with _speaking(self.address, "written"):
             begun = self._client.create_multipart_upload(**self._named, **s3.upload_arguments())
         with contextlib.suppress(s3.S3Error), s3.speaking():
             self._client.abort_multipart_upload(**self._named, UploadId=begun["UploadId"])
+
+    def guard(self) -> bool:
+        """Whether it is there now; from now on, what another job puts there is neither replaced nor removed."""
+        self._guarded, self._before = True, self._etag()
+        return self._before is not None
+
+    def _etag(self) -> str | None:
+        """What S3 calls its content; None if it is not there."""
+        known = _head(self._client, self._place)
+        return None if known is None else known["ETag"]
+
+    def _check_guard(self) -> None:
+        if self._guarded and self._etag() not in (None, self._before):
+            raise OutputChanged(self.address)
 
     def size(self) -> int | None:
         """In bytes; None if it is not there."""
@@ -132,11 +158,31 @@ class S3Output:
         with scratch() as folder:
             path = folder / "answers"
             yield path
-            with _speaking(self.address, "written"):
-                self._client.upload_file(str(path), *self._named.values(), ExtraArgs=s3.upload_arguments())
+            self._check_guard()
+            if not (self._guarded and self._before is None and self._is_created(path)):
+                with _speaking(self.address, "written"):
+                    self._upload(path)
+            self._guarded = False  # it is this job's own
+
+    def _upload(self, path: Path) -> None:
+        self._client.upload_file(str(path), *self._named.values(), ExtraArgs=s3.upload_arguments())
+
+    def _is_created(self, path: Path) -> bool:
+        """Upload a file as an object that is not there; False if the endpoint knows no such condition."""
+        try:
+            with s3.speaking("written"), s3.exclusive(self._client):
+                self._upload(path)
+        except s3.S3Error as error:
+            if error.changed:
+                raise OutputChanged(self.address) from None
+            if error.unknown:
+                return False
+            raise (JobStopped if error.away else ServingError)(f"{self.address}: {error}") from None
+        return True
 
     def remove(self) -> None:
         """Remove it, if it is there."""
+        self._check_guard()
         if self.size() is not None:
             with _speaking(self.address, "removed"):
                 self._client.delete_object(**self._named)
@@ -158,7 +204,7 @@ def find(given: str) -> SourceFiles:
     with _speaking(f"--input {given}"):
         client = s3.client()
     if place.key and not place.key.endswith("/") and (known := _head(client, place)) is not None:
-        relative = PurePosixPath(place.key.rpartition("/")[2])
+        relative = below_partitions(PurePosixPath(place.key))
         form = form_of(relative)
         if form is None:
             raise ServingError(f"--input {place}: expected a name that ends with {', '.join(FORMS)}")
@@ -167,7 +213,7 @@ def find(given: str) -> SourceFiles:
     fixed = _fixed(place.key) if is_pattern else f"{place.key.rstrip('/')}/".lstrip("/")
     files = []
     for key, size, etag in _listed(client, S3Address(place.bucket, fixed)):
-        if key.endswith("/") or (is_pattern and not _matches(key.split("/"), place.key.split("/"))):
+        if key.endswith("/") or (is_pattern and not matches(key.split("/"), place.key.split("/"))):
             continue
         relative = _relative(place.bucket, key, fixed)
         form = form_of(relative)
@@ -249,13 +295,3 @@ def _fixed(pattern: str) -> str:
     parts = pattern.split("/")[:-1]
     count = next((place for place, part in enumerate(parts) if PATTERN.intersection(part)), len(parts))
     return "".join(f"{part}/" for part in parts[:count])
-
-
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a key match those of a pattern, of which ``**`` stands for any number of parts."""
-    if not pattern:
-        return not parts
-    first, rest = pattern[0], pattern[1:]
-    if first == "**":
-        return _matches(parts, rest or ["*"]) or (bool(parts) and _matches(parts[1:], pattern))
-    return bool(parts) and fnmatch.fnmatchcase(parts[0], first) and _matches(parts[1:], rest)

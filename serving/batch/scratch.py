@@ -1,8 +1,10 @@
 """Folders for what is temporary, and files beside those that they become: what killed processes left is removed."""
 
 import contextlib
+import errno
 import functools
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -11,9 +13,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from serving.errors import ServingError
+
+#: What a disk says that is full: no space, a quota, a limit of the size of files.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PREFIX = "lifecycle-score-"
 # Characters of a name that are kept, so that it is no longer than file systems allow.
 _NAME = 100
+# Two jobs of one process may write one file.
+_COUNT = itertools.count()
 
 
 def _here() -> str:
@@ -28,9 +36,39 @@ def scratch() -> Iterator[Path]:
     for left in folder.glob(f"{_PREFIX}{_here()}-*"):
         if _is_dead(left.name.removeprefix(f"{_PREFIX}{_here()}-").partition("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
-    prefix = f"{_PREFIX}{_here()}-{os.getpid()}-"
+    prefix = f"{_PREFIX}{owner()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as made:
         yield Path(made)
+
+
+@contextlib.contextmanager
+def kept(address: str, folder: Path) -> Iterator[None]:
+    """A copy of an input is kept in a temporary folder: a disk that is full is told as one line about that folder.
+
+    Parameters
+    ----------
+    address : what messages call the input.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ServingError(
+            f"{address}: its rows cannot be kept in {folder.parent}: {error.strerror or error}; free some space "
+            "there, or name another folder by TMPDIR"
+        ) from None
+
+
+def owner() -> str:
+    """What names a file or folder of this process, where others may find what a killed process left."""
+    return f"{_here()}-{os.getpid()}"
+
+
+def is_left(mark: str) -> bool:
+    """Whether a process has ended that ``owner`` named: one of this machine."""
+    here, _, process = mark.rpartition("-")
+    return here == _here() and _is_dead(process)
 
 
 def aside(path: Path) -> Path:
@@ -39,12 +77,12 @@ def aside(path: Path) -> Path:
     name = path.name
     if len(name) > _NAME:
         name = f"{name[:_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return path.with_name(f".{name}.{_here()}-{os.getpid()}")
+    return path.with_name(f".{name}.{owner()}-{next(_COUNT)}")
 
 
 @functools.cache
 def _clean(folder: Path) -> None:
-    mark = re.compile(rf"\..+\.{_here()}-(\d+)(\.rejects)?", re.DOTALL)
+    mark = re.compile(rf"\..+\.{_here()}-(\d+)(-\d+)?(\.rejects)?", re.DOTALL)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if (match := mark.fullmatch(entry.name)) and _is_dead(match[1]):

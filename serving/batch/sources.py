@@ -1,9 +1,10 @@
 """The files of a table that is scored: one file, several by a pattern, or all of a folder."""
 
 import contextlib
+import fnmatch
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Protocol
@@ -34,7 +35,7 @@ class InputFile(Protocol):
     ----------
     address : what messages call it.
     key : equal to the key of the output that is the same file.
-    relative : its path below the folder that was named; its name if it was named itself.
+    relative : its path below the folder that was named; below the folders that tell columns if it was named itself.
     form : ``PARQUET``, ``CSV`` or ``JSON_LINES``.
     """
 
@@ -118,6 +119,14 @@ class SourceFiles:
     single: bool
 
 
+def below_partitions(path: PurePath) -> PurePath:
+    """The name of a file below the folders right above it that tell columns: ``day=2026-11-30/part.parquet``."""
+    count = len(path.parts) - 1
+    while count and "=" in path.parts[count - 1]:
+        count -= 1
+    return PurePath(*path.parts[count:])
+
+
 def endings(path: PurePath) -> str:
     """The endings that tell a file's form, such as ``.csv.gz``."""
     count = 2 if path.suffix.lower() in _PACKED else 1
@@ -142,7 +151,7 @@ def find_local(given: str) -> SourceFiles:
     """
     path = Path(given)
     if path.is_file():
-        return SourceFiles((SourceFile(path, Path(path.name), _form(path)),), single=True)
+        return SourceFiles((SourceFile(path, below_partitions(path.absolute()), _form(path)),), single=True)
     if path.is_dir():
         found = [file for file in sorted(path.rglob("*")) if file.is_file() and is_visible(file.relative_to(path))]
         return SourceFiles(_known(given, found, path), single=False)
@@ -220,3 +229,13 @@ def _fixed(pattern: Path) -> Path:
             break
         parts.append(part)
     return Path(*parts)
+
+
+def matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path match those of a pattern, of which ``**`` stands for any number of parts."""
+    if not pattern:
+        return not parts
+    first, rest = pattern[0], pattern[1:]
+    if first == "**":
+        return matches(parts, rest or ["*"]) or (bool(parts) and matches(parts[1:], pattern))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], first) and matches(parts[1:], rest)

@@ -64,11 +64,15 @@ class TableOutput:
             name = Name(*table_name(connection, self._table))
             return Writing(self.database, connection, self.append).is_there(name), name
 
-    def check(self) -> None:
+    def check(self, option: str = "--output") -> None:
         """Raise DatabaseError if no table can be made there, before anything is scored."""
         with self.writing_table() as (job, name):
             if not (self.append and self._there):
                 job.probe(name)
+
+    def guard(self) -> bool:
+        """Whether it is there, and no rows are added to it; its transaction refuses one that was made meanwhile."""
+        return self.size() is not None
 
     def size(self) -> int | None:
         """None if the table is not there, or rows are added to it."""
@@ -142,8 +146,12 @@ class TableRejects:
         self._owner = owner
         self.address, self.key = owner.address + REJECTS, owner.key + REJECTS
 
-    def check(self) -> None:
+    def check(self, option: str = "--rejects") -> None:
         """It is written with the table of answers."""
+
+    def guard(self) -> bool:
+        """It is guarded by the table of answers."""
+        return False
 
     def size(self) -> int | None:
         """It is replaced with the table of answers."""

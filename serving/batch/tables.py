@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from registry import s3
 from registry.client import said_by
 from serving.batch import s3_files
-from serving.batch.scratch import scratch
+from serving.batch.scratch import kept, scratch
 from serving.batch.sources import PARQUET, SourceFile, form_of
 from serving.errors import ServingError
 
@@ -66,7 +66,7 @@ class TableSnapshot:
 
         with scratch() as folder:
             path = folder / "table.parquet"
-            with _speaking(self.address, "cannot be read"):
+            with kept(self.address, folder), _speaking(self.address, "cannot be read"):
                 schema, batches = self.rows()
                 plain = _plain(schema)
                 with pq.ParquetWriter(path, plain) as writer:

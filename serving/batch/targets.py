@@ -7,7 +7,7 @@ from serving.batch.database_input import DatabaseInput
 from serving.batch.manifest import Manifest
 from serving.batch.outputs import LocalOutput, Output
 from serving.batch.request import FAIL, ScoreRequest
-from serving.batch.sources import InputFile, SourceFiles
+from serving.batch.sources import PATTERN, InputFile, SourceFiles, matches
 from serving.databases import is_url
 from serving.errors import ServingError
 
@@ -29,18 +29,43 @@ def find(source: SourceFiles, request: ScoreRequest) -> list[Output]:
         if PurePath(given).suffix.lower() not in outputs.ENDINGS:
             raise ServingError(f"--output {given}: expected a name that ends with {' or '.join(outputs.ENDINGS)}")
         target = outputs.output(given)
-        if target.size() is not None and not request.overwrite:
+        if not request.overwrite and target.guard():
             raise ServingError(f"{given} is there already; give --overwrite, or another --output")
         target.check()
         return [target]
     if outputs.is_file(given):
         raise ServingError(f"--output {given}: expected a folder for the answers to several files, found a file")
     relative = [answers_of(file) for file in source.files]
+    _check_apart(request, relative)
     if twice := [path for path in relative if relative.count(path) > 1]:
         raise ServingError(
             f"--input: the answers to two files would both be {outputs.below(given, twice[0])}; score them one by one"
         )
     return [outputs.output(outputs.below(given, path)) for path in relative]
+
+
+def _check_apart(request: ScoreRequest, relative: list[PurePath]) -> None:
+    """Refuse answers that would be input the next time, or that the input is among.
+
+    Parameters
+    ----------
+    relative : the paths of the answers below their folder.
+    """
+    given = request.input
+    is_pattern = bool(PATTERN.intersection(given)) and not outputs.is_folder(given)
+    here = outputs.place(given)
+    for option, folder in (("--output", request.output), ("--rejects", request.rejects)):
+        if not folder or folder == FAIL:
+            continue
+        there = outputs.place(folder)
+        if is_pattern:
+            pattern = PurePath(here).parts
+            if any(matches((*PurePath(there).parts, *path.parts), pattern) for path in relative):
+                raise ServingError(f"{option} {folder}: what is written there is input of {given}; name another folder")
+        elif f"{there}/".startswith(f"{here}/"):
+            raise ServingError(f"{option} {folder} is the input {given}, or within it; name another folder")
+        elif f"{here}/".startswith(f"{there}/"):
+            raise ServingError(f"{option} {folder}: the input {given} is within it; name another folder")
 
 
 def _table(source: SourceFiles, request: ScoreRequest) -> Output:
@@ -66,31 +91,49 @@ def _table(source: SourceFiles, request: ScoreRequest) -> Output:
     return table
 
 
-def check(source: SourceFiles, targets: list[Output], request: ScoreRequest, manifest: Manifest) -> None:
-    """Refuse to write over anything that is not to be replaced, before anything is read; raises ServingError."""
+def check(
+    source: SourceFiles, targets: list[Output], rejected: Output | None, request: ScoreRequest, manifest: Manifest
+) -> None:
+    """Refuse to write over anything that is not to be replaced, before anything is read; raises ServingError.
+
+    Parameters
+    ----------
+    rejected : where the rejected rows of a single file go.
+    """
     inputs = {file.key for file in source.files}
-    given = outputs.output(request.rejects) if request.rejects and request.rejects != FAIL else None
-    for target in [*targets, *([given] if given else [])]:
+    for target in filter(None, [*targets, rejected]):
         if target.key in inputs:
             raise ServingError(f"{target.address} is the input itself; name another --output or --rejects")
-    if given and source.single:
-        if not given.csv:
-            raise ServingError(f"--rejects {given.address}: expected a name that ends with .csv, or fail")
-        if given.key == targets[0].key:
+    if rejected:
+        if rejected.key == targets[0].key:
             raise ServingError("--rejects and --output name one file; name two")
-        if given.size() is not None and not request.overwrite:
-            raise ServingError(f"{given.address} is there already; give --overwrite, or another --rejects")
-    if source.single and not request.overwrite:
-        beside = rejects_of(targets[0], source.files[0], request, single=True)
-        if isinstance(beside, LocalOutput) and not rejects.is_ours(beside.path):
-            raise ServingError(f"{beside.address} is there already; give --overwrite, or name another by --rejects")
+        check_rejects(rejected, request)
     for file, target in zip(source.files, targets, strict=True):
-        if source.single or request.overwrite or target.size() is None or manifest.wrote(file, target):
+        if source.single or request.overwrite or not target.guard() or manifest.wrote(file, target):
             continue
         raise ServingError(
             f"{target.address} is there already, and was not written by this command; give --overwrite, or another "
             "--output"
         )
+
+
+def check_rejects(place: Output, request: ScoreRequest) -> None:
+    """Refuse a place for rejects that cannot be written to, or has something that is not to be replaced.
+
+    Raises
+    ------
+    ServingError
+    """
+    if request.rejects:
+        if not place.csv:
+            raise ServingError(f"--rejects {place.address}: expected a name that ends with .csv, or fail")
+        place.check("--rejects")
+    if request.overwrite or not place.guard():
+        return
+    if request.rejects:
+        raise ServingError(f"{place.address} is there already; give --overwrite, or another --rejects")
+    if isinstance(place, LocalOutput) and not rejects.is_ours(place.path):
+        raise ServingError(f"{place.address} is there already; give --overwrite, or name another by --rejects")
 
 
 def answers_of(file: InputFile) -> PurePath:

@@ -22,5 +22,16 @@ def show(scored: Scored, *, as_json: bool) -> None:
     answered = scored.rows - scored.rejected
     click.echo(
         f"{scored.rows:,} rows = {answered:,} answered by {scored.version} + {scored.rejected:,} rejected; "
-        f"{scored.engine}, {scored.seconds:.1f} s"
+        f"{scored.engine}, {scored.seconds:.1f} s{_former(scored.former)}"
     )
+
+
+def _former(count: int) -> str:
+    """What else is in the folder of answers, in words."""
+    return f"; left: answers to {count:,} file{'s'[: count != 1]} not in the input any more" if count else ""
+
+
+def warn(scored: Scored) -> None:
+    """Say on standard error why no row was answered, if none was."""
+    if scored.reason is not None:
+        click.echo(escaped(f"error: no row was answered; most were rejected for {scored.reason}"), err=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from serving.batch import matching
-from serving.batch.scratch import scratch
+from serving.batch.scratch import kept, scratch
 from serving.batch.sources import CSV, PARQUET, SourceFile
 from serving.errors import ServingError
 from serving.text_files import encodings, header, json_lines, spelling, strangers
@@ -78,53 +78,80 @@ class ReadableFile:
     line_end: str = "\n"
 
 
+class NeedsRewriting(Exception):
+    """DuckDB does not read a text that training reads: it has to be rewritten."""
+
+
 @contextlib.contextmanager
-def readable(file: SourceFile, address: str, settings: ReadSettings, inputs: Collection[str]) -> Iterator[ReadableFile]:
+def readable(
+    file: SourceFile, address: str, settings: ReadSettings, inputs: Collection[str], *, rewritten: bool = False
+) -> Iterator[ReadableFile]:
     """The file, or a copy of it that DuckDB can read, while the block runs.
 
     Parameters
     ----------
     address : what messages call the file.
     inputs : names of the model's columns, which a line of names holds.
+    rewritten : whether delimited text is rewritten in any case.
 
     Raises
     ------
     ServingError
         if it is no such text. Also where DuckDB fails in the block: with the line that is wrong.
+    NeedsRewriting
+        if DuckDB fails in the block, and no line is wrong.
     """
-    if not file.identity[0]:
-        raise ServingError(f"{address} is empty")
-    if file.form == PARQUET:
-        yield ReadableFile(file.path, address, PARQUET, file.partitions)
-        return
-    import duckdb
+    with scratch() as folder:
+        with _speaking(address, folder):
+            if not file.identity[0]:
+                raise TextFileError(f"{address} is empty")
+            if file.form == PARQUET:
+                file.path.open("rb").close()
+                plain = read = ReadableFile(_located(file), address, PARQUET, file.partitions)
+            else:
+                plain, read = _text(file, address, settings, inputs, folder, rewritten=rewritten)
+        if file.form == PARQUET:
+            yield read
+            return
+        import duckdb
 
-    with scratch() as folder, _speaking(address):
-        plain, ends = _plain(file, address, settings.encoding, folder)
-        layout = _layout(file, plain, settings, inputs) if file.form == CSV else None
-        read = replace(plain, layout=layout)
-        if layout is not None and (ends > 1 or _is_strange(layout)):
-            read = _rewritten(plain, layout, folder)
-        if file.form != CSV:
-            head = _head(plain)
-            json_lines.check_head(head)
-            matching.check_names(address, json_lines.names(head))
         try:
             yield read
         except (duckdb.InvalidInputException, duckdb.BinderException, duckdb.ConversionException):
-            _explain(plain, layout)
+            check_lines(plain)
+            if read.form == CSV:
+                raise NeedsRewriting from None
             raise
 
 
+def _text(
+    file: SourceFile, address: str, settings: ReadSettings, inputs: Collection[str], folder: Path, *, rewritten: bool
+) -> tuple[ReadableFile, ReadableFile]:
+    """A text in UTF-8 with its layout, and as DuckDB can read it."""
+    plain, ends = _plain(file, address, settings.encoding, folder)
+    if file.form != CSV:
+        head = _head(plain)
+        json_lines.check_head(head)
+        matching.check_names(address, json_lines.names(head))
+        return plain, plain
+    layout = _layout(file, plain, settings, inputs)
+    plain = replace(plain, layout=layout)
+    strange = rewritten or ends > 1 or _is_strange(layout)
+    return plain, _rewritten(plain, layout, folder) if strange else plain
+
+
 @contextlib.contextmanager
-def _speaking(address: str) -> Iterator[None]:
-    """What is wrong with a text as one line about its file."""
+def _speaking(address: str, folder: Path) -> Iterator[None]:
+    """What is wrong with a text, or keeps a copy of it from being made in a folder, as one line about its file."""
     try:
-        yield
+        with kept(address, folder):
+            yield
     except TextFileError as error:
         raise ServingError(str(error)) from None
     except (ValueError, zlib.error, EOFError) as error:
         raise ServingError(f"{address} cannot be read: {error}") from None
+    except OSError as error:  # Arrow's of what is damaged, too
+        raise ServingError(f"{address} cannot be read: {error.strerror or error}") from None
 
 
 def _plain(file: SourceFile, address: str, given: str | None, folder: Path) -> tuple[ReadableFile, int]:
@@ -132,7 +159,7 @@ def _plain(file: SourceFile, address: str, given: str | None, folder: Path) -> t
     with file.path.open("rb") as stream:
         magic = stream.read(4)
     compression = next((name for start, name in _PACKED.items() if magic.startswith(start)), "none")
-    own = ReadableFile(file.path, address, file.form, file.partitions, compression)
+    own = ReadableFile(_located(file), address, file.form, file.partitions, compression)
     start = _head(own)
     if not start:
         raise TextFileError(f"{address} is empty")
@@ -155,6 +182,11 @@ def _plain(file: SourceFile, address: str, given: str | None, folder: Path) -> t
     _transcode(own, copy.path, encoding, address, ends)
     strangers.refuse_binary(_head(copy), address)
     return replace(copy, line_end=ends.usual), len(ends.kinds)
+
+
+def _located(file: SourceFile) -> Path:
+    """Its path, with the folders that tell columns."""
+    return file.path.absolute() if file.partitions else file.path
 
 
 def _below(folder: Path, file: SourceFile) -> Path:
@@ -290,8 +322,17 @@ def _rewritten(plain: ReadableFile, layout: Layout, folder: Path) -> ReadableFil
     return replace(plain, form=PARQUET, path=path, compression="none", layout=None)
 
 
-def _explain(plain: ReadableFile, layout: Layout | None) -> None:
-    """Raise ValueError with the line that is wrong, if there is one; slow, and only for files that DuckDB refused."""
-    with _lines(plain) as lines:
-        for _ in json_lines.records(lines) if layout is None else layout.body(lines):
-            pass
+def check_lines(file: ReadableFile) -> None:
+    """Look at each line of a text: slow, and only for those of which DuckDB made nothing.
+
+    Raises
+    ------
+    ServingError
+        with the line that is wrong, if there is one.
+    """
+    try:
+        with _lines(file) as lines:
+            for _ in json_lines.records(lines) if file.layout is None else file.layout.body(lines):
+                pass
+    except ValueError as error:
+        raise ServingError(f"{file.address} cannot be read: {error}") from None

@@ -20,14 +20,18 @@ _CONDITIONS = {
     "FAILED_READ_FILE": "Spark cannot read a file of it, which is damaged or gone",
     "CANNOT_READ_FILE_FOOTER": "Spark cannot read a file of it, which is damaged or no Parquet",
 }
+_QUOTED = "a line cannot be read: text follows a closing quotation mark; correct the line"
+_HEADERS = "the files have different headers; score them one by one"
 #: What the text of a failure holds, and what to say of it.
 _TEXTS = (
     (r"No space left on device|Disk quota exceeded", "no space left to write the answers; free some"),
     (r"OutOfMemoryError|Container killed.*memory", "Spark ran out of memory; give it more: --spark-conf "
      "spark.driver.memory=4g, or spark.executor.memory on a cluster"),
+    (r"Unescaped quote character", _QUOTED),
+    (r"Unexpected end of (ZLIB )?input stream|ZipException|Not in GZIP format", _CONDITIONS["FAILED_READ_FILE"]),
     (r"MALFORMED_\w+", _CONDITIONS["MALFORMED_RECORD_IN_PARSING"]),
     (r"CSV header (column )?(does not|names)|number of column in CSV/text header|Number of column in CSV header",
-     "the files have different headers; score them one by one"),
+     _HEADERS),
     (r"CANNOT_READ_FILE_FOOTER|FAILED_READ_FILE|is not a Parquet file|Could not read footer",
      _CONDITIONS["CANNOT_READ_FILE_FOOTER"]),
     (r"ExecutorLostFailure|executor .* exited|Master removed our application|SparkContext (was|has been) shut ?down|"
@@ -39,18 +43,23 @@ _TEXTS = (
     (r"[Pp]ermission denied|AccessDenied|Access Denied", "access is denied"),
     (r"UnknownHostException|ConnectException|NoRouteToHost", "a host does not answer"),
 )  # fmt: skip
+#: What is wrong with an input, whatever is being written.
+_UNREADABLE = {_QUOTED, _HEADERS} | {
+    words for name, words in _CONDITIONS.items() if re.match("MALFORMED|UNABLE|FAILED_READ|CANNOT_READ", name)
+}
 #: What a message of ours begins with that Spark raises.
 UNFIT = "cannot be scored:"
 _GONE = "Spark has ended (it was killed, or the cluster is gone); run the command again"
 
 
 @contextlib.contextmanager
-def speaking(what: str) -> Iterator[None]:
+def speaking(what: str, *, writes: bool = False) -> Iterator[None]:
     """Errors of Spark as one line about something.
 
     Parameters
     ----------
     what : that the block is about, the input say.
+    writes : whether that is an output: what is wrong with the input is raised as it is, for the block around this one.
 
     Raises
     ------
@@ -61,7 +70,8 @@ def speaking(what: str) -> Iterator[None]:
     except ServingError:
         raise
     except Exception as error:
-        if (words := told(error)) is None:
+        words = told(error)
+        if words is None or (writes and words in _UNREADABLE):
             raise
         raise ServingError(f"{what}: {words}") from None
 

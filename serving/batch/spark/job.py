@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from registry import logs
 from serving import models
-from serving.batch import answers, outputs, record
+from serving.batch import answers, outputs, record, targets
 from serving.batch.answers import PREDICTION, AnswerPlan
+from serving.batch.outputs import Output
 from serving.batch.rejects import Rejects, stopped
 from serving.batch.request import FAIL, Scored, ScoredFile, ScoreRequest
 from serving.batch.spark import numbering, source
@@ -23,13 +24,11 @@ from serving.batch.spark.output import SparkOutput, output, rejects_address
 from serving.batch.spark.session import connected
 from serving.batch.spark.udf import Udf
 from serving.errors import ServingError
-from serving.functions.web import label
 from serving.models.files import digest
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
-    from serving.batch.outputs import Output
     from serving.models import ResolvedModel
 
 _log = logs.get_logger(__name__)
@@ -49,7 +48,7 @@ def score(request: ScoreRequest) -> Scored:
     began, now = time.monotonic(), datetime.now(UTC)
     resolved = models.find(request.uri)
     version = _version(resolved)
-    request = replace(request, keep=request.keep or record.ids(resolved) or answers.ALL)
+    request = replace(request, ids=() if request.keep else record.ids(resolved))
     rejects = _rejects_of(request)
     with connected(request.spark) as session:
         table = source.read(session, request.input, request.reading)
@@ -67,7 +66,7 @@ def _version(resolved: "ResolvedModel") -> str:
     """What the output calls the version that answers."""
     card = resolved.scorecard
     known = card.digest if card else "" if resolved.version else digest(resolved.files.folder())
-    return label({"model": resolved.name, "version": resolved.version, "digest": known})
+    return record.version(resolved, known)
 
 
 def _check_output(request: ScoreRequest, target: SparkOutput, rejects: "Output | None") -> None:
@@ -92,11 +91,7 @@ def _rejects_of(request: ScoreRequest) -> "Output | None":
     if request.rejects == FAIL:
         return None
     target = outputs.output(request.rejects or rejects_address(request.output))
-    if not target.csv:
-        raise ServingError(f"--rejects {target.address}: expected a name that ends with .csv, or fail")
-    target.check()
-    if request.rejects and target.size() is not None and not request.overwrite:
-        raise ServingError(f"{target.address} is there already; give --overwrite, or another --rejects")
+    targets.check_rejects(target, request)
     return target
 
 
@@ -131,20 +126,26 @@ def _by_expression(
     with contextlib.closing(expression), speaking(table.address), _temporary() as path:
         is_numbered = numbering.is_numbered(table)
         leading = ("file",) if is_numbered else plan.keep
-        rejected = Rejects(path, leading, numbered=is_numbered)
+        rejected, placed = Rejects(path, leading, numbered=is_numbered), list[Output]()
         found = expression.answers((*plan.keep, *table.partitions))
         if rejects is None and not target.is_undoable:
             _refuse_any(found, table, target)
-        with target.writing() as write:
+        with outputs.undoing(placed), target.writing() as write:
             scored, counts = counted(found)
-            write(_finished(scored.where(f"{PREDICTION} IS NOT NULL"), plan, table, csv=target.csv))
+            answers_of = scored.where(f"{PREDICTION} IS NOT NULL")
+            if answers.has_whole_labels(card):
+                answers_of = answers_of.withColumn(PREDICTION, answers_of[PREDICTION].cast("bigint"))
+            write(_finished(answers_of, plan, table, csv=target.csv))
             rows, answered = counts()
             if answered < rows:
                 expression.reject(rejected, plan.keep)
                 rejected.close()
             _check_counts(table, target, rows, answered, rejected, fails=rejects is None)
             told = _keep(rejects, path, rejected)
-    return ScoredFile(table.address, target.address, rows, answered, rejected.count, told)
+            placed += [rejects] if rejects and told else []
+    usual = rejected.usual
+    reason = None if usual is None else str(usual)
+    return ScoredFile(table.address, target.address, rows, answered, rejected.count, told, reason=reason)
 
 
 def _check_counts(
@@ -167,10 +168,24 @@ def _finished(found: "DataFrame", plan: AnswerPlan, table: source.SparkTable, *,
     from pyspark.sql import functions as f
 
     moment = f.lit(plan.scored_at.isoformat())
-    columns = [f.col(quoted(name)) for name in (*plan.keep, PREDICTION, *plan.probabilities)]
+    kinds = dict(found.dtypes)
+    columns = [_as_text(name, kinds[name]) if csv else f.col(quoted(name)) for name in plan.keep]
+    columns += [f.col(quoted(name)) for name in (PREDICTION, *plan.probabilities)]
     columns.append(f.lit(plan.version).alias(answers.VERSION))
     columns.append((moment if csv else moment.cast("timestamp")).alias(answers.SCORED_AT))
     return found.select(*columns, *(f.col(quoted(name)) for name in table.partitions))
+
+
+def _as_text(name: str, kind: str) -> "Column":
+    """A column that is kept as CSV has it: the text that ``csv_text`` gives it in other engines."""
+    from pyspark.sql import functions as f
+
+    column = f.col(quoted(name))
+    if kind.startswith(("array", "map", "struct")):
+        return f.to_json(column, {"ignoreNullFields": "false"}).alias(name)
+    if kind == "timestamp":
+        return f.concat(column.cast("string"), f.lit("+00")).alias(name)
+    return column.cast("string").alias(name) if kind == "timestamp_ntz" else column
 
 
 def _keep(target: "Output | None", path: Path, rejected: Rejects) -> str | None:

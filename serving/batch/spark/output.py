@@ -1,6 +1,7 @@
 """Where Spark writes answers: a folder of Parquet or CSV files, or a table of its catalog."""
 
 import contextlib
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 from registry.cli import interrupts
 from registry.redaction import url
-from serving.batch import outputs, sources
+from serving.batch import outputs, scratch, sources
 from serving.batch.spark import source
 from serving.batch.spark.errors import speaking
 from serving.batch.spark.session import apart
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     Write = Callable[[DataFrame], None]
 
+#: How the names of folders end that are written aside, and of those that are replaced.
+_SCORING, _OLD = "scoring", "old"
 #: Seconds to wait for tasks that are told to stop, and so many looks in a row that find nothing of theirs.
 _PATIENCE, _QUIET = 8.0, 5
 #: File systems in which a folder is renamed at once; elsewhere Spark's committer writes in place, ``_SUCCESS`` last.
@@ -101,7 +104,7 @@ class CommittedFolder:
         writer = frame.write.mode(self._mode)
         if self._partitions:
             writer = writer.partitionBy(*self._partitions)
-        with speaking(self.address):
+        with speaking(self.address, writes=True):
             if self.csv:
                 writer.options(**_CSV).csv(path)
             else:
@@ -134,7 +137,9 @@ class RenamedFolder(CommittedFolder):
     @contextlib.contextmanager
     def writing(self) -> Iterator["Write"]:
         """Write beside the folder."""
-        aside = self._beside("scoring")
+        aside = self._beside(_SCORING)
+        with speaking(self.address):
+            self._clean()
         try:
             yield lambda frame: self._write(frame, aside)
             with interrupts.held(), speaking(self.address):
@@ -154,7 +159,7 @@ class RenamedFolder(CommittedFolder):
             time.sleep(0.05)
 
     def _replace(self, aside: str) -> None:
-        system, place, old = self._file_system, self._hadoop(self._path), self._beside("old")
+        system, place, old = self._file_system, self._hadoop(self._path), self._beside(_OLD)
         self.check()
         if replaced := self._overwrite and system.exists(place):
             self._rename(self._path, old)
@@ -179,7 +184,21 @@ class RenamedFolder(CommittedFolder):
 
     def _beside(self, ending: str) -> str:
         folder, slash, name = self._path.rpartition("/")
-        return f"{folder}{slash}.{name}.{uuid.uuid4().hex[:8]}.{ending}"
+        return f"{folder}{slash}.{name}.{scratch.owner()}.{uuid.uuid4().hex[:8]}.{ending}"
+
+    def _clean(self) -> None:
+        """Remove what killed processes of this machine left beside the folder."""
+        system, place = self._file_system, self._hadoop(self._path)
+        parent = system.makeQualified(place).getParent()
+        if not system.exists(parent):
+            return
+        # What was replaced is removed only if what replaced it is there.
+        endings = f"{_SCORING}|{_OLD}" if system.exists(place) else _SCORING
+        mark = re.compile(rf"\.{re.escape(place.getName())}\.([0-9a-f]+-\d+)\.[0-9a-f]+\.({endings})")
+        for found in system.listStatus(parent):
+            match = mark.fullmatch(found.getPath().getName())
+            if match and scratch.is_left(match[1]):
+                system.delete(found.getPath(), True)
 
     @property
     def _file_system(self) -> Any:
@@ -212,7 +231,7 @@ class CatalogTable:
         yield self._write
 
     def _write(self, frame: "DataFrame") -> None:
-        with speaking(self.address):
+        with speaking(self.address, writes=True):
             frame.write.saveAsTable(self._name, mode="overwrite" if self._overwrite else "error")
 
 

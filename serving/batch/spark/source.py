@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from registry.cli.text import listed
 from registry.redaction import url
-from serving.batch.sources import JSON_LINES, PARQUET, form_of
+from serving.batch.sources import JSON_LINES, PARQUET, below_partitions, form_of
 from serving.batch.spark.errors import speaking
 from serving.batch.texts import ReadSettings
 from serving.errors import ServingError
@@ -77,10 +77,11 @@ def read(session: "SparkSession", address: str, settings: ReadSettings) -> Spark
         form = _form(session, address, found)
         if form in (DELTA, ICEBERG):
             return SparkTable(session.read.format(form.lower()).load(address), url(address), form)
-        partitions = _partitions(address, found)
+        folder = _folder(address, found)
+        partitions = _partitions(folder, found)
         reader = session.read.option("mode", "FAILFAST")
-        if partitions and _PATTERN.intersection(address):
-            reader = reader.option("basePath", _fixed(address))
+        if partitions and folder != address:
+            reader = reader.option("basePath", folder)
         elif not partitions:
             reader = reader.option("recursiveFileLookup", "true")
         if form == PARQUET:
@@ -90,9 +91,13 @@ def read(session: "SparkSession", address: str, settings: ReadSettings) -> Spark
         else:
             layout = _layout(session, address, settings)
             # A cell may hold the end of a line. Without pruning, a line with too few cells is found out.
-            frame = reader.options(multiLine=True, columnPruning=False, enforceSchema=False, escape='"').csv(
-                address, sep=layout.delimiter, header=layout.named, encoding=settings.encoding
-            )
+            frame = reader.options(
+                multiLine=True,
+                columnPruning=False,
+                enforceSchema=False,
+                escape='"',
+                unescapedQuoteHandling="RAISE_ERROR",
+            ).csv(address, sep=layout.delimiter, header=layout.named, encoding=settings.encoding)
             if not layout.named:  # as training names them
                 names = [name for name in frame.columns if name not in partitions]
                 frame = frame.withColumnsRenamed({name: str(place) for place, name in enumerate(names)})
@@ -138,11 +143,23 @@ def _fixed(address: str) -> str:
     return "/".join(parts) or ("/" if address.startswith("/") else ".")
 
 
-def _partitions(address: str, found: Iterable[str]) -> tuple[str, ...]:
-    """The names in folders such as ``day=2026-11-30`` below an address."""
+def _folder(address: str, found: list[str]) -> str:
+    """The folder below which others tell columns: above the pattern, or above those that a single file is in."""
+    if _PATTERN.intersection(address):
+        return _fixed(address)
+    place = address if "://" in address else str(Path(address).resolve())
+    if [unquote(urlsplit(file).path) for file in found] != [unquote(urlsplit(place).path)]:
+        return address
+    parts = place.split("/")
+    return "/".join(parts[: -len(below_partitions(PurePosixPath(place)).parts)])
+
+
+def _partitions(folder: str, found: Iterable[str]) -> tuple[str, ...]:
+    """The names in folders such as ``day=2026-11-30`` below a folder."""
     names: dict[str, None] = {}
-    folder = unquote(urlsplit(_fixed(address) if _PATTERN.intersection(address) else address).path)
-    if "://" not in address:
+    is_local = "://" not in folder
+    folder = unquote(urlsplit(folder).path)
+    if is_local:
         folder = str(Path(folder).resolve())
     for file in found:
         path = unquote(urlsplit(file).path)

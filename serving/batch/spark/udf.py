@@ -108,5 +108,10 @@ class Udf:
         if kind == "tensor":
             array = parts[0].get("tensor-spec", {})
             found = _ARRAYS.get(str(array.get("dtype")))
-            return found if found and len(array.get("shape", ())) == 1 else None
-        return _TYPES.get(kind)
+            return _wide(found) if found and len(array.get("shape", ())) == 1 else None
+        return _wide(_TYPES.get(kind))
+
+
+def _wide(kind: str | None) -> str | None:
+    """A type of predictions: whole numbers have 64 bits in every output."""
+    return "bigint" if kind == "int" else kind

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from serving.errors import ServingError
 from serving.models.native import inside
 from serving.models.native.messages import BOOLEAN_IF_KNOWN, Layout
 
+#: Predictions that are looked at for a type that is none of numbers or labels.
+_LOOK = 100
 _PROBABILITY = "probability_{}"
 
 
@@ -53,10 +56,23 @@ def answers(
         return Answers(np.asarray(fitted.classes_)[likely.argmax(axis=1)], likely)
     if method != "predict":
         raise ServingError(f"it was logged with pyfunc_predict_fn={method!r}; only predictions are read")
-    predictions = _one_a_row(found, len(table))
+    predictions = _one_a_row(_in_order(found, table), len(table))
     if not probabilities or not inside.has_probabilities(fitted):
         return Answers(predictions, None)
     return Answers(predictions, np.asarray(fitted.predict_proba(table), dtype="float64"))
+
+
+def _in_order(found: Any, table: Any) -> Any:
+    """Answers that pandas knows by the index of their rows, in the order of the rows."""
+    given = isinstance(found, (pd.DataFrame, pd.Series)) and isinstance(table, pd.DataFrame)
+    if not given or len(found) != len(table) or found.index.equals(table.index):
+        return found
+    if found.index.is_unique and len(table.index.difference(found.index)) == 0:
+        return found.reindex(table.index)
+    raise ServingError(
+        "its answers have another index than the rows, and nobody can tell which row each is of; expected the index "
+        "of the rows, or an array in their order: .to_numpy()"
+    )
 
 
 def _one_a_row(found: Any, rows: int) -> np.ndarray:
@@ -68,6 +84,9 @@ def _one_a_row(found: Any, rows: int) -> np.ndarray:
         values = np.empty(0)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
+    first = values.flat[:_LOOK] if values.dtype.kind == "O" else ()
+    if values.dtype.kind in "mM" or any(isinstance(one, (date, timedelta)) for one in first):
+        raise ServingError("it answers by dates or times; expected numbers or labels: a number of days, or a text, say")
     if values.shape != (rows,) or values.dtype.kind not in "fiubUO":
         told = f"an array of shape {values.shape}" if values.size else f"a {type(found).__name__}"
         several = values.ndim == 2 and len(values) == rows and values.shape[1] > 1

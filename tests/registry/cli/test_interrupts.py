@@ -1,5 +1,6 @@
 """Signals: heard wherever they fall, told once, and never in the middle of what must be whole."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -56,6 +57,38 @@ def test_a_signal_raises_where_the_block_is(number):
     )
     assert (code, err) == (0, "")
     assert out.startswith(f"interrupted by {number.name}: ")
+
+
+def test_a_command_says_what_an_interrupt_leaves_undone():
+    code, out, _ = python(
+        """
+        try:
+            with interrupts.interruptible():
+                interrupts.undone("no answer is written")
+                ready()
+                time.sleep(20)
+        except interrupts.Interrupted as error:
+            print(error, interrupts.message(), sep="; ")
+        """,
+        signal.SIGINT,
+    )
+    told = "interrupted by SIGINT: no answer is written; run the command again"
+    assert (code, out) == (0, f"{told}; interrupted: what was not finished is not registered; run the command again\n")
+
+
+@pytest.mark.parametrize("package", ["pipelines", "registry", "serving"])
+def test_an_interrupt_of_the_first_import_is_one_line(package: str, tmp_path: Path):
+    (tmp_path / "click.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(20)\n")
+    program = subprocess.Popen(
+        [sys.executable, "-m", package], env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert program.stdout is not None
+    assert program.stdout.readline() == "importing\n"
+    program.send_signal(signal.SIGINT)
+    _, err = program.communicate(timeout=30)
+    said = "error: interrupted by SIGINT: nothing was begun; run the command again\n"
+    assert (program.returncode, err) == (2, said)
 
 
 def test_an_interrupt_that_a_library_swallows_comes_again():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipelines.dataset import Roles
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry.client import connect
@@ -66,6 +67,33 @@ def test_tonights_champion_answers_and_the_run_tells_what_came_of_it(store: Path
     last = {row["version"]: row["last_scored"] for row in json.loads(listed.out)}
     assert last["1"].startswith(f"{datetime.now(UTC):%Y-%m-}")
     assert last["2"] == ""
+
+
+def test_a_model_of_a_run_is_called_by_its_version_or_its_id(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copyfile(store / "mlflow.db", tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    client = connect()
+    version = client.get_model_version("linear", "2")
+    called = []
+    for uri in (version.source, f"runs:/{version.run_id}/model"):
+        called.append(batch.score(ScoreRequest(uri, "linear.csv", f"{tmp_path}/{len(called)}.csv")).version)
+    client.delete_model_version("linear", "2")
+    called.append(batch.score(ScoreRequest(version.source, "linear.csv", f"{tmp_path}/2.csv")).version)
+    assert called == ["linear/2", "linear/2", version.source.rpartition("/")[2]]
+
+
+def test_the_id_columns_of_the_training_that_a_table_lacks_are_told(store: Path, tmp_path: Path) -> None:
+    settings = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False, "name": "known"}
+    table = pd.read_csv(store / "linear.csv").assign(client=lambda known: range(len(known)))
+    table.to_csv(tmp_path / "t.csv", index=False)
+    train(Settings(str(tmp_path / "t.csv"), roles=Roles(id=("client",)), **settings))
+    table.drop(columns="client").to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(
+        ServingError, match=r"no column .client., which identified a row in training.*--keep all, or name"
+    ):
+        batch.score(ScoreRequest("models:/known/1", str(tmp_path / "t.csv"), str(tmp_path / "o.csv")))
 
 
 def test_an_alias_that_is_not_there_is_told_before_anything_is_read(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Objects of S3 as input and output, by real HTTP: whole or not there, and one line where S3 refuses."""
 
 import contextlib
+import io
 import os
 import socket
 import socketserver
@@ -14,11 +15,12 @@ import pandas as pd
 import pytest
 from moto.server import ThreadedMotoServer
 
+from registry import s3
 from serving import batch
 from serving.batch import ScoreRequest, s3_files
 from serving.errors import ServingError
 from tests.command import run
-from tests.serving.batch.test_score import good, saved
+from tests.serving.batch.test_score import good, meanwhile, saved
 from tests.serving.scorecard import portable
 
 BUCKET = "s3://tables"
@@ -94,6 +96,28 @@ def test_an_object_becomes_an_object_with_its_rejects_beside_it(store: Any, card
         scored(card, f"{BUCKET}/in/rows 1.csv", f"{BUCKET}/out/answers.csv")
     assert scored(card, "S3://tables/in/rows 1.csv", f"{BUCKET}/out/answers.csv", overwrite=True).rejected == 0
     assert "out/answers.rejects.csv" not in keys(store)
+
+
+@pytest.mark.parametrize("bad_rows", [True, False])
+def test_of_two_jobs_with_one_object_the_quicker_one_wins(bad_rows: bool, store: Any, card: str) -> None:
+    put(store, "late.csv", bad(2))
+    put(store, "quick.csv", bad(3) if bad_rows else good(3))
+    out = f"{BUCKET}/out.csv"
+    with (
+        meanwhile(lambda: scored(card, f"{BUCKET}/quick.csv", out)),
+        pytest.raises(ServingError, match="was written by another job meanwhile"),
+    ):
+        scored(card, f"{BUCKET}/late.csv", out, engine="numpy")
+    assert len(content(store, "out.csv")) == 3 - bad_rows
+    assert ("out.rejects.csv" in keys(store)) == bad_rows
+
+
+@pytest.mark.parametrize("size", [3, 9 * 2**20], ids=["at once", "in parts"])
+def test_the_store_itself_refuses_to_replace_what_came_into_being_a_moment_ago(size: int, store: Any) -> None:
+    for content in (b"1", b"2"):
+        with contextlib.suppress(s3.S3Error), s3.speaking(), s3.exclusive(store):
+            store.upload_fileobj(io.BytesIO(content * size), "tables", "out.csv")
+    assert store.get_object(Bucket="tables", Key="out.csv")["Body"].read(1) == b"1"
 
 
 def test_a_prefix_is_a_folder_with_a_manifest(store: Any, card: str, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Batch scoring: answers and rejects of tables in files, whatever scores them, in files that are whole or not there."""
 
+import contextlib
 import csv
+import errno
 import json
 import logging
 import math
@@ -10,9 +12,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -101,7 +108,7 @@ def test_hard_rows_are_answered_and_rejected_as_one_by_one(name: str, engine: st
 
 
 NUMBERS, WORDS = (
-    ["4", " 4.5 ", "1e3", "inf", "-0", "3.0", "0", "true"],
+    ["4", " 4.5 ", "1e3", "inf", "-0", "3.0", "1.0", "0", "true"],
     ["x", "", "NA", "York", " Ham", "high", "low", "?"],
 )
 TEXTS = st.sampled_from([*NUMBERS, *WORDS])
@@ -214,13 +221,21 @@ class TestFolder:
         assert (done.rows, done.rejected) == (1 + 2 + 5, 1)
         again = batch.score(asked(card, folder, out, outputs=("prediction",)))
         assert not any(file.done_before for file in again.files)
+        assert again.former == 0
+
+    def test_answers_to_what_is_gone_are_left_and_counted(self, card: str, folder: Path, tmp_path: Path) -> None:
+        batch.score(asked(card, folder, tmp_path / "out"))
+        (folder / "day=2026-11-01" / "part.csv").unlink()
+        done = run("score", card, "--input", "in", "--output", "out", folder=tmp_path, package="serving")
+        assert done.out.splitlines()[-1].endswith("; left: answers to 1 file not in the input any more")
+        assert (tmp_path / "out" / "day=2026-11-01" / "part.csv").exists()
 
     def test_a_pattern(self, card: str, folder: Path, tmp_path: Path) -> None:
         done = batch.score(asked(card, folder / "day=2026-11-0[13]" / "*.csv", tmp_path / "out"))
         assert done.rows == 4
         assert (tmp_path / "out" / "day=2026-11-03" / "part.csv").exists()
 
-    def test_a_column_that_the_folders_tell_is_an_input(self, folder: Path, tmp_path: Path) -> None:
+    def test_a_column_that_the_folders_tell_is_an_input(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from sklearn.linear_model import LinearRegression
 
         from serving.scorecard import compile
@@ -231,9 +246,13 @@ class TestFolder:
         part.parent.mkdir(parents=True)
         pd.DataFrame({"x": [0.0]}).to_parquet(part)
         batch.score(asked(path, tmp_path / "hours", tmp_path / "out"))
-        assert pq.read_table(tmp_path / "out" / "hour=2" / "part.parquet")["prediction"].to_pylist() == [
-            pytest.approx(20.0)
-        ]
+        found = pq.read_table(tmp_path / "out" / "hour=2" / "part.parquet")["prediction"]
+        assert found.to_pylist() == [pytest.approx(20.0)]
+        monkeypatch.chdir(part.parent)
+        for place, source in enumerate((part, part.name)):  # by itself, too
+            batch.score(asked(path, source, tmp_path / f"{place}.parquet"))
+            assert pq.read_table(tmp_path / f"{place}.parquet").column_names[:2] == ["x", "prediction"]
+            assert pq.read_table(tmp_path / f"{place}.parquet")["prediction"].to_pylist() == [pytest.approx(20.0)]
 
 
 @pytest.mark.parametrize(
@@ -266,6 +285,34 @@ def test_a_damaged_file_leaves_what_was_there(card: str, tmp_path: Path) -> None
     assert (tmp_path / "out.parquet").read_text() == "as it was"
 
 
+def test_a_damaged_input_is_named(card: str, tmp_path: Path) -> None:
+    good(5_000).assign(id=np.random.default_rng(0).random(5_000)).to_csv(tmp_path / "t.csv.gz", index=False)
+    whole = (tmp_path / "t.csv.gz").read_bytes()
+    (tmp_path / "t.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ServingError, match=r"t\.csv\.gz cannot be read: "):
+        batch.score(asked(card, tmp_path / "t.csv.gz", tmp_path / "out.parquet"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_text_after_a_closing_quote_is_read_as_in_training(engine: str, card: str, tmp_path: Path) -> None:
+    lines = ["amount,rooms,flag,town,grade", '"4","3",true,"H"am,high', '"4","3",true,"Yo""rk" ,high']
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    done = batch.score(asked(card, tmp_path / "t.csv", tmp_path / "out.parquet", engine=engine))
+    assert done.rejected == 0
+    assert pd.read_parquet(tmp_path / "out.parquet")["town"].tolist() == ["Ham", 'Yo"rk ']
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_line_of_json_that_is_null_is_no_row(engine: str, card: str, tmp_path: Path) -> None:
+    row = json.dumps({**portable.GOOD, "flag": True})
+    for name, line in (("empty", "{}"), ("null", " null ")):
+        (tmp_path / f"{name}.jsonl").write_text(f"{row}\n{line}\n{row}\n")
+    done = batch.score(asked(card, tmp_path / "empty.jsonl", tmp_path / "out.parquet", engine=engine))
+    assert (done.rows, done.rejected) == (3, 1)
+    with pytest.raises(ServingError, match=r"null\.jsonl cannot be read: line 2 is not an object"):
+        batch.score(asked(card, tmp_path / "null.jsonl", tmp_path / "other.parquet", engine=engine))
+
+
 def test_errors_quote_no_line_of_the_file(card: str, tmp_path: Path) -> None:
     lines = ["amount,rooms,flag,town,grade,id", *["4,3,1,Ham,high,1"] * 30_000, "4,3,1,secret word,high"]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
@@ -275,20 +322,42 @@ def test_errors_quote_no_line_of_the_file(card: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(card: str, tmp_path: Path) -> None:
-    good(20_000).to_csv(tmp_path / "t.csv", index=False)
-    done = subprocess.run(
-        [sys.executable, "-m", "serving", "score", card, "--input", "t.csv", "--output", "out.csv"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.splitlines()) == 1
-    assert not list(tmp_path.glob("*out.csv*"))
+@pytest.mark.parametrize(("engine", "out"), [("duckdb", "out.csv"), ("numpy", "out.csv"), ("numpy", "out.parquet")])
+def test_a_full_disk_is_told_and_leaves_nothing(engine: str, out: str, card: str, tmp_path: Path) -> None:
+    good(20_000).to_parquet(tmp_path / "t.parquet")
+    done = run(
+        "score", card, "--input", "t.parquet", "--output", out, "--engine", engine, folder=tmp_path, package="serving",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+    )  # fmt: skip
+    failed(done, says=f"error: {out} cannot be written: ")
+    assert done.line.endswith("; free some, or name another folder")
+    assert not list(tmp_path.glob("*out.*"))
+
+
+def test_a_table_of_which_all_rows_are_rejected_fails(card: str, tmp_path: Path) -> None:
+    good(3).astype(object).assign(amount=["1,5", "x", "1.200,5"]).to_csv(tmp_path / "t.csv", index=False)
+    command = ("score", card, "--input", "t.csv", "--output", "out.csv", "--overwrite")
+    done = run(*command, folder=tmp_path, package="serving")
+    assert done.code == 1
+    assert "3 rows = 0 answered by" in done.out
+    assert done.line.startswith("error: no row was answered; most were rejected for column 'amount': expected a number")
+    assert "decimal comma" in done.line
+    assert len(rejected(tmp_path / "out.rejects.csv")) == 3
+    good(1).head(0).to_csv(tmp_path / "t.csv", index=False)
+    assert run(*command, folder=tmp_path, package="serving").code == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_whole_labels_have_64_bits(engine: str, tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from serving.scorecard import compile
+
+    table = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
+    table.to_parquet(tmp_path / "t.parquet")
+    path = saved(compile(LogisticRegression().fit(table, [0, 1, 2])), tmp_path)
+    batch.score(asked(path, tmp_path / "t.parquet", tmp_path / "out.parquet", engine=engine))
+    assert pq.read_schema(tmp_path / "out.parquet").field("prediction").type == pa.int64()
 
 
 def test_killed_at_any_time_the_answers_are_whole_or_not_there(card: str, tmp_path: Path) -> None:
@@ -350,6 +419,38 @@ def test_lists_and_objects_are_rejected_as_in_requests(card: str, tmp_path: Path
     assert rejected(tmp_path / "out.rejects.csv") == refused
 
 
+def test_columns_that_are_kept_have_one_text_in_csv(card: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists and objects as JSON, moments in UTC wherever the machine is."""
+    moment = datetime(2026, 1, 2, 3, 4, 5)
+    more: dict[str, tuple[pa.Array, list[str]]] = {
+        "list": (pa.array([["a", 'b,"'], [], None]), ['["a","b,\\""]', "[]", ""]),
+        "object": (pa.array([{"a": 1, "b": moment.date()}, {"a": None}, None]), ['{"a":1,"b":"2026-01-02"}',
+                   '{"a":null,"b":null}', ""]),
+        "map": (pa.array([[("k", 1)], [], None], pa.map_(pa.string(), pa.int64())), ['{"k":1}', "{}", ""]),
+        "moment": (pa.array([moment, None, None]), ["2026-01-02 03:04:05", "", ""]),
+        "zoned": (pa.array([moment, None, None], pa.timestamp("us", "UTC")), ["2026-01-02 03:04:05+00", "", ""]),
+        "time": (pa.array([moment.time(), None, None]), ["03:04:05", "", ""]),
+        "binary": (pa.array([b"a\xff", b"", None]), ["a\\xFF", "", ""]),
+        "decimal": (pa.array([Decimal("1.50"), None, None]), ["1.50", "", ""]),
+        "float": (pa.array([0.1, 1e30, None], pa.float32()), ["0.1", "1e+30", ""]),
+    }  # fmt: skip
+    table = pa.Table.from_pandas(good(3))
+    for name, (values, _) in more.items():
+        table = table.append_column(name, values)
+    pq.write_table(table, tmp_path / "t.parquet")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    for engine in ENGINES:
+        out = tmp_path / f"{engine}.csv"
+        batch.score(asked(card, tmp_path / "t.parquet", out, engine=engine, keep=tuple(more)))
+        with out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for name, (_, texts) in more.items():
+            assert [row[name] for row in rows] == texts
+    monkeypatch.undo()
+    time.tzset()
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_table_without_rows_has_a_file_without_rows(engine: str, card: str, tmp_path: Path) -> None:
     good(1).head(0).to_csv(tmp_path / "t.csv", index=False)
@@ -377,19 +478,94 @@ def test_nothing_is_written_over_that_is_not_to_be(card: str, tmp_path: Path) ->
     (out / "a.csv").write_text("precious")
     source, single = folder / "a.csv", tmp_path / "single.csv"
     for request, says in (
-        (asked(card, folder, folder), "is the input itself"),
+        (asked(card, folder, folder), "is the input .*in, or within it"),
         (asked(card, folder, out), "is there already, and was not written by this command"),
         (asked(card, source, single, rejects=str(single)), "name one file"),
         (asked(card, source, single, rejects=str(source)), "is the input itself"),
         (asked(card, source, single, rejects=str(out / "a.csv")), "is there already"),
         (asked(card, source, single, rejects=str(tmp_path / "r.parquet")), "ends with .csv"),
         (asked(card, source, source, overwrite=True), "is the input itself"),
+        (asked(card, folder, folder / "scores"), "is the input .*in, or within it"),
+        (asked(card, folder, tmp_path), "the input .*in is within it"),
+        (asked(card, folder, tmp_path / "new", rejects=str(folder / "r")), "--rejects .*in, or within it"),
+        (asked(card, f"{folder}/**/*.csv", folder / "scores"), "what is written there is input of"),
+        (asked(card, source, single, rejects=str(tmp_path / "none" / "r.csv")), "--rejects .*none; make it first"),
     ):
         with pytest.raises(ServingError, match=says):
             batch.score(request)
     assert (out / "a.csv").read_text() == "precious"
     assert len(pd.read_csv(source)) == 2
     assert batch.score(asked(card, folder, out, overwrite=True)).rows == 2
+
+
+@contextlib.contextmanager
+def meanwhile(action: Callable[[], object]) -> Iterator[None]:
+    """Does something when a job in the block tells for the first time how far it is."""
+    waiting = [action]
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if waiting and record.getMessage().startswith(("scored: ", "files: ")):
+                waiting.pop()()
+
+    logger, watch = logging.getLogger("model_lifecycle"), Watch()
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(watch)
+    try:
+        yield
+    finally:
+        logger.removeHandler(watch)
+        logger.setLevel(level)
+    assert not waiting
+
+
+def halved(path: Path, *, bad: bool) -> Path:
+    """A table of two rows, of which the first may be one that is rejected."""
+    table = good(2).astype(object)
+    table.loc[0, "amount"] = "x" if bad else 4.0
+    table.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("bad", [(True, True), (True, False), (False, True)], ids=["both", "late one", "quick one"])
+def test_of_two_jobs_with_one_output_the_quicker_one_wins(bad: tuple[bool, bool], card: str, tmp_path: Path) -> None:
+    late, quick = (halved(tmp_path / f"{place}.csv", bad=one) for place, one in enumerate(bad))
+    out, rejects = tmp_path / "out.parquet", tmp_path / "out.rejects.csv"
+    done = []
+    other = asked(card, quick, out, keep=("id", "amount"))
+    with meanwhile(lambda: done.append(batch.score(other))), pytest.raises(ServingError) as error:
+        batch.score(asked(card, late, out, engine="numpy"))
+    assert "was written by another job meanwhile, and is left as it is; give --overwrite" in str(error.value)
+    assert len(pd.read_parquet(out)) == 2 - done[0].rejected
+    assert "town" not in pd.read_parquet(out)
+    assert rejects.exists() == bad[1]
+    assert {path.name for path in tmp_path.iterdir()} - {rejects.name} == {"0.csv", "1.csv", "card.json", out.name}
+    with meanwhile(lambda: batch.score(replace(other, overwrite=True))):
+        batch.score(asked(card, late, out, engine="numpy", overwrite=True))
+    assert "town" in pd.read_parquet(out)
+
+
+def test_a_file_system_without_second_names_of_files_is_written_to(
+    card: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    batch.score(asked(card, halved(tmp_path / "t.csv", bad=True), tmp_path / "out.csv"))
+    assert len(pd.read_csv(tmp_path / "out.csv")) == len(rejected(tmp_path / "out.rejects.csv")) == 1
+
+
+def test_two_jobs_on_one_folder_lose_no_answers(card: str, tmp_path: Path) -> None:
+    (folder := tmp_path / "in").mkdir()
+    for place in range(2):
+        halved(folder / f"{place}.csv", bad=False)
+    other = asked(card, folder, tmp_path / "out", keep=("id",))
+    with meanwhile(lambda: batch.score(other)), pytest.raises(ServingError, match=r"none of 2 files .* another job"):
+        batch.score(asked(card, folder, tmp_path / "out", engine="numpy"))
+    assert "town" not in pd.read_csv(tmp_path / "out" / "0.csv")
+    assert all(file.done_before for file in batch.score(other).files)
 
 
 def test_a_file_that_fails_keeps_no_other_from_being_scored(card: str, tmp_path: Path) -> None:
@@ -417,10 +593,10 @@ def test_what_killed_processes_left_is_removed(card: str, tmp_path: Path) -> Non
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     good(2).to_csv(tmp_path / "t.csv", index=False)
-    mark = scratch.aside(tmp_path / "out.csv").name.rpartition("-")[0]
+    mark = scratch.aside(tmp_path / "out.csv").name.rpartition(f"-{os.getpid()}-")[0]
     scratch._clean.cache_clear()
-    left = [tmp_path / f"{mark}-{dead.pid}{ending}" for ending in ("", ".rejects")]
-    others = [tmp_path / f"{mark}-{os.getpid()}.rejects", tmp_path / f".out.csv.{dead.pid}"]
+    left = [tmp_path / f"{mark}-{dead.pid}-0{ending}" for ending in ("", ".rejects")]
+    others = [tmp_path / f"{mark}-{os.getpid()}-0.rejects", tmp_path / f".out.csv.{dead.pid}"]
     for path in (*left, *others):
         path.touch()
     batch.score(asked(card, tmp_path / "t.csv", tmp_path / "other.csv"))

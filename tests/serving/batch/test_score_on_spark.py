@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from serving import batch
-from serving.batch import ScoreRequest
+from serving.batch import ScoreRequest, scratch
 from serving.batch.spark.settings import SparkSettings
 from serving.errors import ServingError
 from tests import effort
@@ -176,7 +176,9 @@ HEADER = "amount,rooms,flag,town,grade\n"
         ("t.csv", f"{HEADER}1,2,1,x,low\n", {"keep": ("id",)}, "--keep: the table has no column 'id'"),
         ("t.csv", f"{HEADER}1,2,1,x,low\n", {"outputs": ("reasons",)}, "--engine spark gives no reasons"),
         ("t.csv", f"{HEADER}1,2,1,x,low\n", {"rejects": "r.parquet"}, "ends with .csv"),
-        ("t.jsonl", '{"amount": 1, "secret": \n', {}, "a line cannot be read"),
+        ("t.csv", f'{HEADER}4,3,1,"a ""secret"""b,low\n', {}, r"t\.csv: a line cannot be read: text follows a closing"),
+        ("t.jsonl", '{"amount": 1, "secret": \n', {}, r"t\.jsonl: a line cannot be read"),
+        ("t.jsonl", "null\n", {}, "lacks columns that the model reads"),
         (
             "t.jsonl",
             '{"amount": [1], "rooms": 1, "flag": true, "town": "", "grade": ""}\n',
@@ -214,9 +216,39 @@ def test_dates_are_refused_by_name_and_nothing_is_written_over(card: str, tmp_pa
         with pytest.raises(ServingError, match=says):
             batch.score(asked(card, tmp_path / source, tmp_path / out))
     assert (tmp_path / "out" / "precious").read_text() == "as it was"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mark = scratch.owner().rpartition("-")[0]
+    left = [f".out.{mark}-{process}.0a.{end}" for process in (dead.pid, os.getpid()) for end in ("scoring", "old")]
+    for name in left:
+        (tmp_path / name).mkdir()
     assert batch.score(asked(card, tmp_path / "t.parquet", tmp_path / "out", overwrite=True)).rows == 2
     assert len(answered(tmp_path / "out")) == 2
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".out")) == sorted(left[2:])
+
+
+def test_types_and_texts_are_those_of_other_engines(tmp_path: Path) -> None:
+    """Whole labels have 64 bits; lists, objects and moments have one text in CSV; a single file has its folders."""
+    from sklearn.linear_model import LogisticRegression
+
+    from serving.scorecard import compile
+
+    inputs = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
+    path = saved(compile(LogisticRegression().fit(inputs, [0, 1, 2])), tmp_path)
+    moments = pa.array([pd.Timestamp("2026-11-30 08:15:00.5"), None, None], pa.timestamp("us", "UTC"))
+    objects = pa.array([{"a": 1, "b": "x"}, {"a": None, "b": None}, None])
+    table = pa.table({"x": [0.0, 1.0, 2.0], "l": [["a", 'b"'], [], None], "o": objects, "m": moments})
+    source = tmp_path / "in" / "day=1" / "t.parquet"
+    source.parent.mkdir(parents=True)
+    pq.write_table(table, source)
+    batch.score(asked(path, source, tmp_path / "out", keep=("l", "o", "m")))
+    (found,) = (tmp_path / "out" / "day=1").glob("*.parquet")
+    assert pq.read_schema(found).field("prediction").type == pa.int64()
+    batch.score(asked(path, source, tmp_path / "out.csv", keep=("l", "o", "m")))
+    batch.score(ScoreRequest(path, str(source), str(tmp_path / "duckdb.csv"), keep=("l", "o", "m")))
+    (found,) = (tmp_path / "out.csv" / "day=1").glob("*.csv")
+    texts = [pd.read_csv(one, dtype=str)[["l", "o", "m"]] for one in (found, tmp_path / "duckdb.csv")]
+    pd.testing.assert_frame_equal(*texts)
 
 
 def test_files_with_headers_of_their_own_are_refused(card: str, tmp_path: Path) -> None:

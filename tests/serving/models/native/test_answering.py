@@ -1,5 +1,6 @@
 """What a model answers: one number or label a row, in whatever way it gives them, or one line that says why not."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ FITTED = LogisticRegression().fit(TABLE, ["no", "no", "yes"])
         [1.5, 2.5, 3.5],
         pd.Series([1.5, 2.5, 3.5]),
         pd.DataFrame({"prediction": [1.5, 2.5, 3.5]}),
+        pd.Series([3.5, 1.5, 2.5], index=[2, 0, 1]),
     ],
 )
 def test_numbers_in_any_form(given: Any) -> None:
@@ -38,6 +40,20 @@ def test_numbers_in_any_form(given: Any) -> None:
 )
 def test_what_is_not_one_a_row_is_refused(given: Any) -> None:
     with pytest.raises(ServingError, match=r"it answers 3 rows by .*; expected one number or label a row"):
+        answering.answers(lambda table: given, None, "predict", TABLE)
+
+
+@pytest.mark.parametrize(
+    "given", [pd.Series([1.5, 2.5, 3.5], index=list("abc")), pd.Series([1, 2, 3], index=[0, 0, 1])]
+)
+def test_answers_of_other_rows_are_refused(given: pd.Series) -> None:
+    with pytest.raises(ServingError, match="have another index than the rows"):
+        answering.answers(lambda table: given, None, "predict", TABLE)
+
+
+@pytest.mark.parametrize("given", [pd.date_range("2026-01-01", periods=3), [None, date(2026, 1, 1), date(2026, 1, 2)]])
+def test_dates_are_no_answers(given: Any) -> None:
+    with pytest.raises(ServingError, match="it answers by dates or times; expected numbers or labels"):
         answering.answers(lambda table: given, None, "predict", TABLE)
 
 
