@@ -33,7 +33,7 @@ def main() -> int:
     given = parser.parse_args()
     random = np.random.default_rng(0)
     lines = []
-    print(f"\n{given.reports:,} reports on 20 columns where nothing has changed, {TRAINING:,} training rows")
+    print(f"\n{given.reports:,} reports on 24 columns where nothing has changed, {TRAINING:,} training rows")
     for rows in SIZES:
         reports = [stationary.report(rows, TRAINING, random) for _ in range(given.reports)]
         alarms = sum(any(check.verdict == ALERT for check in one) for one in reports)

@@ -158,7 +158,7 @@ def test_the_suite_of_the_training_holds_for_live_rows_or_not(regression: Scorec
     same = report(tmp_path / "log", suite="auto")
     assert [check for check in same.checks if check.kind == "expectation"]
     assert same.alerts == ()
-    assert "expectations met" in same.notes[-1]
+    assert "expectations met" in same.facts[-1]
 
     broken = rows(300, 1)
     broken["x"] *= 1000

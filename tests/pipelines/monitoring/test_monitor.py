@@ -97,6 +97,26 @@ def test_what_breaks_is_found_in_the_first_window(made: Scorecard, tmp_path: Pat
         assert "azure" not in json.dumps(found.report.plain())
 
 
+def test_wild_values_are_an_alert_if_they_are_many_or_move_the_score(made: Scorecard, tmp_path: Path) -> None:
+    for wild in (30, 15):
+        table = rows(1000, 5)
+        table.loc[: wild - 1, "x"] *= 1000
+        table.to_csv(tmp_path / "new.csv", index=False)
+        found = monitor(tmp_path / "new.csv", report=str(tmp_path / "report.html"))
+        # So few that no bin of the distribution changes.
+        assert alerts(found) == {("all rows", "outside", "x")}
+        assert mlflow.get_run(found.recorded.run_id).data.metrics["outside/x"] == pytest.approx(wild / 1000, abs=0.002)
+        assert "Values outside the range of x" in (tmp_path / "report.html").read_text()
+        (check,) = found.report.plain()["alerts"]
+        assert check["moved"] > 1
+
+
+def test_a_column_that_the_policy_names_and_the_model_lacks_is_told(made: Scorecard, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("monitor: {columns: {X: {ignore: true}, x: {psi: 0.2}}}")
+    found = monitor(tables.linear(tmp_path / "new.csv", rows=200, seed=6), policy=str(tmp_path / "policy.yaml"))
+    assert "policy: monitor: columns: no column 'X'; the model has 'x', 'colour'" in found.report.notes
+
+
 def test_a_log_is_compared_window_by_window_in_one_run(made: Scorecard, tmp_path: Path) -> None:
     folder = tmp_path / "log"
     for day in range(4):

@@ -76,7 +76,7 @@ def test_a_window_is_compared_with_another_table_or_log(regression: Scorecard, t
     assert alerts(report(again)) == {("all rows", "x"), ("all rows", "prediction")}
     found = report(again, reference=str(moved))
     assert alerts(found) == set()
-    assert "compared with 1,000 rows of" in " ".join(found.notes)
+    assert "compared with 1,000 rows of" in " ".join(found.facts)
     # Its own quantiles are the bins: a change beyond the edge of the training is seen, too.
     further = report(tables.linear(tmp_path / "further.csv", rows=1000, seed=5, shift=2.5), reference=str(moved))
     assert alerts(further) == {("all rows", "x"), ("all rows", "prediction")}
