@@ -282,6 +282,7 @@ class _Monitor:
             logged=self._rows.is_log,
             time=asked.outcome_time,
             groups=asked.group,
+            version=version,
         )
         return join(version, self._reader, self._rows, asked.period, table, groups=asked.group, metric=self._metric)
 

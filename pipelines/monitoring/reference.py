@@ -170,7 +170,9 @@ def _other(asked: str, version: MonitoredVersion, live_rows: LiveRows, memory: i
     with contextlib.ExitStack() as stack:
         try:
             of = None if usable_card(version, live_rows) else version.version
-            rows = stack.enter_context(live.opened(asked, model=version.name, version=of, period=ALL, memory=memory))
+            rows = stack.enter_context(
+                live.opened(asked, model=version.name, version=of, period=ALL, memory=memory, whole=True)
+            )
         except PipelineError as error:
             words = ", ".join(WORDS)
             raise PipelineError(f"--reference: expected {words}, a table or a log; {error}") from None
