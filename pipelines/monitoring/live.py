@@ -89,6 +89,11 @@ class LiveRows:
     notes: tuple[str, ...]
     relation: str = _ROWS
 
+    @property
+    def place(self) -> str:
+        """The source by a name that is the same in every folder: of files the whole path."""
+        return self.source if "://" in self.source else os.path.abspath(os.path.expanduser(self.source))
+
     def span(self, period: Period) -> tuple[int, int] | None:
         """The first and the last time of the rows of a period, in microseconds since 1970; None without any."""
         with duckdb_session.speaking(url(self.source)):

@@ -194,6 +194,7 @@ class _Monitor:
             former=former,
             notes=(*self._notes, *self._reference.notes, *(known.notes if known else ()), *_incomplete(windows)),
             facts=(*self._facts, *self._reference.facts),
+            log=rows.place if rows.is_log else None,
         )
 
     def _compared(self, known: KnownOutcomes, numbers: Sequence[int]) -> dict[int, Mapping[str, MetricValue]]:

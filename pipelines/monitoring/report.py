@@ -80,6 +80,7 @@ class MonitorReport:
     former : the champion before, on its own rows; None if the log has none, and without outcomes.
     notes : what a person should look at, a sentence each.
     facts : what is as it should be, or what was done; a sentence each.
+    log : the prediction log that the rows are of, by a name that is the same wherever a command runs; None for tables.
     """
 
     model: str
@@ -98,6 +99,7 @@ class MonitorReport:
     former: FormerChampion | None
     notes: tuple[str, ...]
     facts: tuple[str, ...] = ()
+    log: str | None = None
 
     @property
     def rows(self) -> int:

@@ -139,6 +139,12 @@ def test_a_log_is_compared_window_by_window_in_one_run(made: Scorecard, tmp_path
     assert [one.step for one in history] == sorted(one.step for one in history)
     assert [one.timestamp for one in history] == [(18_587 + day) * 86_400_000 for day in range(4)]
 
+    # Numbers of another log would stand among them.
+    recorded.log(tmp_path / "other's", rows(300, 7), made, name="made")
+    runs = [monitor(tmp_path / "other's", window="1d").recorded.run_id for _ in range(2)]
+    assert runs == [runs[0]] * 2
+    assert runs[0] != found.recorded.run_id
+
     with pytest.raises(PipelineError, match="no answered row of made version 1 in that period"):
         monitor(folder, since="2030-01-01")
 
