@@ -74,11 +74,16 @@ def reference(kind: str, name: str, rows: int, random: np.random.Generator) -> C
     return ColumnComparison(counts.of_training(column, found), counts.of(column, found))
 
 
-def meet(kind: str, column: ColumnCounts, rows: int, random: np.random.Generator, shift: float = 0.0) -> None:
-    """Count so many live rows."""
+def meet(
+    kind: str, column: ColumnCounts, rows: int, random: np.random.Generator, shift: float = 0.0, wild: float = 0.0
+) -> None:
+    """Count so many live rows; for ``wild`` see :func:`report`."""
     column.rows = rows
     column.missing = int(random.binomial(rows, _MISSING))
-    found = random.multinomial(column.known, likely(kind, column, shift))
+    strange = int(random.binomial(column.known, wild))
+    found = random.multinomial(column.known - strange, likely(kind, column, shift))
+    found[0] += strange // 2
+    found[-1] += strange - strange // 2
     if isinstance(column, CategoryCounts):
         column.add_counts({})
         column.histogram += found[:-1]
@@ -89,15 +94,31 @@ def meet(kind: str, column: ColumnCounts, rows: int, random: np.random.Generator
     column.below, column.above = int(found[0]), int(found[-1])
 
 
-def report(live: int, training: int, random: np.random.Generator, shift: float = 0.0) -> list[WindowCheck]:
-    """The verdicts on a table of 24 columns, the first of which is shifted; each moves the score enough to alert."""
+def report(
+    live: int, training: int, random: np.random.Generator, shift: float = 0.0, wild: float = 0.0
+) -> list[WindowCheck]:
+    """The verdicts on a table of 24 columns; each moves the score enough to alert.
+
+    Parameters
+    ----------
+    shift : of the first column, in standard deviations.
+    wild : the share of its values that are beyond those of the training, as with a wrong unit.
+    """
 
     def found() -> Iterator[WindowCheck]:
         for place in range(4):
             for kind in KINDS:
                 name = f"{kind} {place}"
                 column = reference(kind, name, training, random)
-                meet(kind, column.live, live, random, shift if name == "normal 0" else 0.0)
+                meet(kind, column.live, live, random, *((shift, wild) if name == "normal 0" else ()))
                 yield from column_checks.checks("now", column, RULES, moved=math.inf, alpha=RULES.rate)
 
     return checks.judged(list(found()), RULES.rate)
+
+
+def kolmogorov(live: int, training: int, random: np.random.Generator, level: float = 0.05) -> bool:
+    """Whether the Kolmogorov-Smirnov test at a level is passed by all columns of numbers: what many monitors ask."""
+    from scipy.stats import ks_2samp
+
+    pairs = ((draw(kind, training, random), draw(kind, live, random)) for kind in KINDS[:-1] for _ in range(4))
+    return all(ks_2samp(*pair, method="asymp").pvalue >= level for pair in pairs)

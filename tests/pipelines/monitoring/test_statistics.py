@@ -128,12 +128,15 @@ def test_a_rule_is_no_test_and_takes_no_part_of_the_rate() -> None:
     assert few.verdict == TOO_FEW
 
 
-def test_nothing_alerts_where_nothing_has_changed() -> None:
-    random = np.random.default_rng(0)
-    for rows in (200, 1_000, 20_000, 1_000_000):
-        for _ in range(times(20) // 4):
-            found = stationary.report(rows, 2_000, random)
-            assert [one for one in found if one.verdict == ALERT] == []
+def test_hardly_anything_alerts_where_nothing_has_changed() -> None:
+    """A report in a hundred may; many of them are made by ``tests/benchmarks/bench_monitor.py``."""
+    random, reports = np.random.default_rng(0), times(20) // 4
+    found = [
+        any(one.verdict == ALERT for one in stationary.report(rows, 2_000, random))
+        for rows in (200, 1_000, 20_000, 1_000_000)
+        for _ in range(reports)
+    ]
+    assert sum(found) <= 1 + 0.01 * len(found)
 
 
 def test_a_shift_of_half_a_standard_deviation_is_found() -> None:
