@@ -118,7 +118,8 @@ class _Monitor:
         self._rules, self._gap = rules.monitor, rules.fairness.gap
         self._metric = rules.metric_of(version.document.model.task)
         self._rows, self._reference = rows, reference
-        self._notes, self._facts = list(rows.notes), list[str]()
+        self._notes = list(rows.notes)
+        self._facts: list[str] = []
         if unknown := sorted(self._rules.columns.keys() - {item.name for item in version.inputs}):
             self._notes.append(
                 f"policy: monitor: columns: no column {listed(unknown)}; the model has "

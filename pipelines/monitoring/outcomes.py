@@ -101,7 +101,7 @@ def fetch(
     if missing := [name for name in (*keys, target, *([time] if time else [])) if name not in names]:
         raise PipelineError(f"--outcomes: no column {listed(missing)}; it has {listed(names)}")
     parts = {f"key_{place}": _key(table, name) for place, name in enumerate(keys)}
-    parts["outcome"] = _truth(target, table.written_as(version.inputs, version.cleaning))
+    parts["outcome"] = _truth(target, table, version)
     own = tuple(name for name in groups if name in names)
     for place, name in enumerate(own):
         parts[f"group_{place}"] = (
@@ -134,17 +134,29 @@ def _times(values: pa.ChunkedArray, name: str) -> pd.Series:
     return since.reset_index(drop=True)
 
 
-def _truth(target: str, table: Table) -> np.ndarray:
-    """The outcomes as text: numbers with a decimal point, words as they are."""
-    values = columns.text(target, table.columns[target], table.cleaning).values.astype(object)
-    if (marks := table.marks_of(target)) == PLAIN:
+def _truth(target: str, table: Table, version: MonitoredVersion) -> np.ndarray:
+    """The outcomes as text: numbers with a decimal point, words as they are.
+
+    The column's own marks of numbers count, else those of the model, unless a number there contradicts them.
+    """
+    read = table.written_as(version.inputs, version.cleaning)
+    values = columns.text(target, table.columns[target], read.cleaning).values.astype(object)
+    labels = version.classes and isinstance(version.classes[0], str)
+    if labels or not columns.is_text(table.columns[target]):
         return values.to_numpy()
-
-    def plain(value: object) -> object:
-        number = numerals.parse_one(value, marks) if isinstance(value, str) else None
-        return value if number is None else repr(number)
-
-    return values.map({value: plain(value) for value in values.dropna().unique()}).to_numpy()
+    own, marks = table.marks_of(target), read.marks_of(target)
+    plain = {value: numerals.parse_one(value) for value in values.dropna().unique()}
+    numbers = plain if marks == PLAIN else {value: numerals.parse_one(value, marks) for value in plain}
+    if any(numbers[value] is None for value, number in plain.items() if number is not None):
+        if own != PLAIN:
+            raise PipelineError(
+                f"--outcomes: column {target!r} has numbers with {own}, and others that are written otherwise; write "
+                "them alike"
+            )
+        numbers = plain
+    return values.map(
+        {value: value if number is None else repr(number) for value, number in numbers.items()}
+    ).to_numpy()
 
 
 def _key(table: Table, name: str) -> np.ndarray:
