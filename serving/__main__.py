@@ -369,7 +369,8 @@ def collect(files: tuple[str, ...], output: str, as_json: bool) -> None:
     """Add the rows that functions wrote (`package -C record=...`) to a prediction log.
 
     FILES are logs as the cloud exports them, or objects of Firehose: files, folders, s3://BUCKET/PREFIX, also gzip; -
-    is standard input. Other lines are passed over, and so are rows that the folder of the log has already.
+    is standard input. Other lines are passed over, and so are rows that the folder of the log has already. If there are
+    rows and none of them can be read, the exit code is 1.
     """
     import json
     from dataclasses import asdict
@@ -383,6 +384,8 @@ def collect(files: tuple[str, ...], output: str, as_json: bool) -> None:
         broken = f"; {found.broken:,} lines could not be read" if found.broken else ""
         known = f"; {found.known:,} were there already" if found.known else ""
         click.echo(f"{found.rows:,} rows added{known}{broken}")
+    if found.broken and not found.rows + found.known:
+        raise click.exceptions.Exit(1)
 
 
 @cli.command(

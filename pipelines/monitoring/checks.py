@@ -16,7 +16,7 @@ class WindowCheck:
     Parameters
     ----------
     window : the window's name.
-    kind : what is compared: ``distribution``, ``missing``, ``unknown``, ``unreadable``, ``expected_accuracy``, ...
+    kind : what is compared: ``distribution``, ``missing``, ``outside``, ``unknown``, ``unreadable``, ...
     subject : the column, or ``prediction``.
     reference, live : the two values; None for a whole distribution.
     effect, least : how large the change is, and how large it has to be: a PSI, a difference of shares.
@@ -26,6 +26,7 @@ class WindowCheck:
     detectable : the smallest PSI that so few rows could show; None if that was not computed.
     moved, least_moved : how far the column moves the score, and how far it has to, as a share of the score's standard
         deviation in the reference; None if the check does not ask.
+    either : whether it is large if the column moves the score, however small the effect is.
     remark : what else a person should know: the groups of a gap.
     verdict : see this module.
     """
@@ -43,6 +44,7 @@ class WindowCheck:
     detectable: float | None = None
     moved: float | None = None
     least_moved: float | None = None
+    either: bool = False
     remark: str = ""
     enough: bool = True
     certain: bool = False
@@ -56,7 +58,12 @@ class WindowCheck:
     @property
     def large(self) -> bool:
         """Whether the change is at least as large as the effect that matters."""
-        return self.effect >= self.least
+        return self.effect >= self.least or (self.either and self.moves is True)
+
+    @property
+    def moves(self) -> bool | None:
+        """Whether the column moves the score; None if the check does not ask."""
+        return None if self.moved is None or self.least_moved is None else self.moved >= self.least_moved
 
     def with_score(self, moved: float | None, least: float) -> "WindowCheck":
         """The check of a column that moves the score so far; ``moved`` is None if it is not to be asked."""
@@ -84,15 +91,16 @@ def _judged(check: WindowCheck, certain: bool) -> WindowCheck:
     verdict = OK
     if certain:
         verdict = ALERT if check.large else SMALL if check.effect > 0 else OK
-        if verdict == ALERT and check.moved is not None and check.least_moved is not None:
-            verdict = ALERT if check.moved >= check.least_moved else HARMLESS
+        if verdict == ALERT and not check.either and check.moves is False:
+            verdict = HARMLESS
     return replace(check, certain=certain, verdict=verdict)
 
 
 def persisting(checks: Sequence[WindowCheck], windows: Sequence[str], k: int, n: int) -> list[WindowCheck]:
-    """The alerts of those comparisons that alert in at least ``k`` of ``n`` windows in a row.
+    """The alerts of those comparisons that alert in at least ``k`` of the ``n`` windows that end with theirs.
 
-    Those of rules count at once, and those of several windows together.
+    So the first window of a change is none yet, whatever comes after it. Alerts of rules count at once, and those of
+    several windows together.
 
     Parameters
     ----------
@@ -111,8 +119,7 @@ def persisting(checks: Sequence[WindowCheck], windows: Sequence[str], k: int, n:
         if not check.tested or check.window not in places:
             return True
         number, others = places[check.window], of[check.kind, check.subject]
-        starts = range(number - n + 1, number + 1)
-        return any(sum(start <= other < start + n for other in others) >= k for start in starts)
+        return sum(number - n < other <= number for other in others) >= k
 
     return [check for check in alerts if persists(check)]
 

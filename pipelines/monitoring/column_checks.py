@@ -1,11 +1,12 @@
-"""The checks of a column: its distribution, and the shares of missing, unknown and unreadable values."""
+"""The checks of a column: its distribution, and the shares of missing, wild, unknown and unreadable values."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pipelines.formatting import readable
 from pipelines.monitoring import statistics
 from pipelines.monitoring.checks import ALERT, OK, WindowCheck
-from pipelines.monitoring.counts import CategoryCounts, ColumnComparison
+from pipelines.monitoring.counts import CategoryCounts, ColumnComparison, NumberCounts
 from registry.evidence.document import CategoryProfile, InputShare, NumberProfile, ScoreProfile
 from registry.policy import MonitorRules
 
@@ -83,6 +84,10 @@ def checks(
             unit="share",
             enough=enough and before[1] > 0,
         )
+    if isinstance(live, NumberCounts) and isinstance(column.reference, NumberCounts) and column.reference.known:
+        yield outside(window, column.name, column.reference, live, least=of.share, enough=enough).with_score(
+            moved, of.score
+        )
     known = int(live.histogram.sum())
     if column.reference.histogram.sum() and known >= rules.fewest:
         yield distribution(window, column.name, column, least=of.psi, alpha=alpha).with_score(moved, of.score)
@@ -117,6 +122,33 @@ def _shares(column: ColumnComparison) -> Iterator[tuple[str, tuple[int, int], tu
         yield "unreadable", (before.unreadable, before.rows), (now.unreadable, now.rows)
     if isinstance(now, CategoryCounts) and isinstance(before, CategoryCounts) and now.unseen is not None:
         yield "unknown", (before.unseen or 0, before.known), (now.unseen, now.known)
+
+
+def outside(
+    window: str, subject: str, reference: NumberCounts, live: NumberCounts, *, least: float, enough: bool
+) -> WindowCheck:
+    """The check of the live values that are less than all of the reference, or larger.
+
+    They are large if there are many, or if the column moves the score: a wrong unit in one row of a hundred does.
+    """
+    count = live.below + live.above
+    share = count / max(live.known, 1)
+    sides = ((live.below, "below", reference.least), (live.above, "above", reference.most))
+    return WindowCheck(
+        window=window,
+        kind="outside",
+        subject=subject,
+        reference=0.0,
+        live=share,
+        effect=share,
+        least=least,
+        probability=statistics.beyond(reference.known, live.known, count),
+        rows=live.known,
+        unit="share",
+        remark=", ".join(f"{number:,} {side} {readable(end)}" for number, side, end in sides if number),
+        enough=enough,
+        either=True,
+    )
 
 
 def distribution(window: str, subject: str, column: ColumnComparison, *, least: float, alpha: float) -> WindowCheck:

@@ -1,6 +1,6 @@
 """Rows as they are counted: their columns, their scores and their answers, read once and in parts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,11 @@ class RowCounts:
     def __init__(self, columns: dict[str, ColumnCounts], answers: AnswerCounts, scores: list[ScoreProfile]) -> None:
         self.rows = 0
         self.columns, self.answers, self.scores = columns, answers, scores
+
+    def compare_with(self, reference: "RowCounts") -> None:
+        """Count from here on what is beyond the reference, too."""
+        for name, column in self.columns.items():
+            column.compare_with(reference.columns[name])
 
     def merge(self, other: "RowCounts") -> None:
         """Add other rows that were counted in the same bins."""
@@ -114,11 +119,13 @@ class RowReader:
         only: Collection[int] | None = None,
         *,
         score: bool = False,
+        reference: Mapping[int, RowCounts] | None = None,
     ) -> dict[int, RowCounts]:
         """Read the rows of a period once, and count them by window.
 
         Parameters
         ----------
+        reference : what each window is compared with, by its number.
         score : whether the scorecard answers the rows though a log has answers, which may be another version's.
         """
         logged = self.is_answered(rows) and not (score and self.card)
@@ -128,6 +135,8 @@ class RowReader:
         for number, batch in rows.batches(period, wanted, part_rows(self._terms) if self._terms else _ROWS, only):
             if number not in found:
                 found[number] = self.empty()
+                if reference is not None:
+                    found[number].compare_with(reference[number])
                 if self._terms:
                     sums[number] = ScoreSums(self._terms)
             counted = found[number]

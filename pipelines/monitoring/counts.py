@@ -39,6 +39,9 @@ class ColumnCounts:
         """The same bins, and nothing counted."""
         raise NotImplementedError
 
+    def compare_with(self, reference: "ColumnCounts") -> None:
+        """Let the counts be of what the reference is like, where that matters."""
+
     def add(self, values: Any, cleaning: Cleaning) -> None:
         """Add a raw column."""
         refusals = frames.Refusals()
@@ -64,12 +67,17 @@ class NumberCounts(ColumnCounts):
     Attributes
     ----------
     edges : between the bins.
+    least, most : the smallest and the largest value; infinity and its opposite without any.
+    below, above : how many values are beyond the extremes of the reference, see :meth:`compare_with`.
     """
 
     def __init__(self, column: Input, edges: np.ndarray, centre: float) -> None:
         super().__init__(column, len(edges) + 1)
         self.edges, self._centre = edges, centre
         self._sum = self._squares = 0.0
+        self.least, self.most = math.inf, -math.inf
+        self.below = self.above = 0
+        self._range = -math.inf, math.inf
 
     @property
     def mean(self) -> float | None:
@@ -86,8 +94,16 @@ class NumberCounts(ColumnCounts):
     def empty(self) -> "NumberCounts":
         return NumberCounts(self._column, self.edges, self._centre)
 
+    def compare_with(self, reference: ColumnCounts) -> None:
+        """Count from here on how many values are beyond those of the reference; none are if it has no value."""
+        if isinstance(reference, NumberCounts) and reference.known:
+            self._range = reference.least, reference.most
+
     def merge(self, other: Self) -> None:
         super().merge(other)
+        self.least, self.most = min(self.least, other.least), max(self.most, other.most)
+        self.below += other.below
+        self.above += other.above
         self._sum += other._sum
         self._squares += other._squares
 
@@ -99,6 +115,8 @@ class NumberCounts(ColumnCounts):
         if missing.any():
             self.missing += int(missing.sum())
             read = read[~missing]
+        if len(read):
+            self._add_extremes(read)
         # Counting what lies above each edge takes a tenth of the time of finding each value's bin.
         above = np.array([len(read), *(np.count_nonzero(read >= edge) for edge in self.edges), 0])
         self.histogram += above[:-1] - above[1:]
@@ -106,6 +124,13 @@ class NumberCounts(ColumnCounts):
             away = read - self._centre
             self._sum += float(away.sum())
             self._squares += float(np.square(away).sum())
+
+    def _add_extremes(self, read: np.ndarray) -> None:
+        least, most = float(read.min()), float(read.max())
+        self.least, self.most = min(self.least, least), max(self.most, most)
+        low, high = self._range
+        self.below += int(np.count_nonzero(read < low)) if least < low else 0
+        self.above += int(np.count_nonzero(read > high)) if most > high else 0
 
     @staticmethod
     def _finite(value: float) -> float | None:
@@ -232,9 +257,11 @@ def of_training(column: Input, training: NumberProfile | CategoryProfile) -> Col
         if len(found.histogram) > len(counts):
             counts.append(training.count - training.missing - sum(counts))
         found.histogram += np.array(counts, dtype=np.int64)
-    elif training.histogram is not None:
+        return found
+    assert isinstance(found, NumberCounts)
+    if training.histogram is not None:
         # Of a sample, where the table was large.
         found.histogram[1:-1] += np.array(training.histogram.counts, dtype=np.int64)
-    else:
-        found.histogram[0] = 0
+    if training.min is not None and training.max is not None:
+        found.least, found.most = training.min, training.max  # of all rows
     return found

@@ -34,7 +34,7 @@ def _alert(check: WindowCheck, window: WindowReport, report: MonitorReport) -> "
         column = column or window.answers.numbers
         if check.subject == "prediction" and window.answers.classes is not None:
             column = window.answers.classes
-    if check.kind == "distribution" and column is not None:
+    if check.kind in ("distribution", "outside") and column is not None:
         shifts = [one for one in window.shifts if check.subject in window.columns]
         figure = blank(10.5 if shifts else 6.4, 3.6)
         if shifts:
@@ -42,22 +42,40 @@ def _alert(check: WindowCheck, window: WindowReport, report: MonitorReport) -> "
             _shifts(right, window, check.subject)
         else:
             left = figure.subplots()
-        _histogram(left, column)
+        _histogram(left, column, ends=check.kind == "outside")
         left.set_title(plain(check.subject))
         return figure
     return _gap(check, report) if check.kind == "gap" else _values(check, report)
 
 
-def _histogram(axes: "Axes", column: ColumnComparison) -> None:
+def _histogram(axes: "Axes", column: ColumnComparison, *, ends: bool) -> None:
+    """The reference beside the live rows.
+
+    Parameters
+    ----------
+    ends : whether what is beyond the reference has bars of its own, at both ends.
+    """
     before, now, places = column.merged()
     labels = _labels(column, places)
+    if ends and isinstance(column.live, NumberCounts) and isinstance(column.reference, NumberCounts):
+        inside = _without(_without(now, column.live.below)[::-1], column.live.above)[::-1]
+        before = np.array([0, *before, 0])
+        now = np.array([column.live.below, *inside, column.live.above])
+        labels = [f"below {readable(column.reference.least)}", *labels, f"above {readable(column.reference.most)}"]
     middle = np.arange(len(before))
     axes.bar(middle - 0.2, 100 * before / max(before.sum(), 1), 0.4, color=PALE, edgecolor=GREY, label="reference")
     axes.bar(middle + 0.2, 100 * now / max(now.sum(), 1), 0.4, color=RED, label="live")
     axes.set_xticks(middle, labels, rotation=35 if len(labels) > 4 else 0, ha="right" if len(labels) > 4 else "center")
     axes.set_ylabel("Rows, %")
     axes.grid(axis="x", visible=False)
-    axes.legend()
+    axes.margins(y=0.2)  # room for the legend
+    axes.legend(ncols=2)
+
+
+def _without(counts: np.ndarray, first: int) -> np.ndarray:
+    """Counts of values in order without so many of the first."""
+    left = np.maximum(np.cumsum(counts) - first, 0)
+    return np.diff(left, prepend=0)
 
 
 def _labels(column: ColumnComparison, places: np.ndarray) -> list[str]:

@@ -5,19 +5,22 @@ import glob
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as parquet
 
 from pipelines.errors import PipelineError
-from pipelines.monitoring.windows import Period
+from pipelines.monitoring.windows import Period, micros
 from pipelines.sources import FIND, ReadOptions, read
 from registry.cli.text import listed
 from registry.redaction import url
 from serving.batch import duckdb_session
 from serving.batch.quoting import identifier, path_of, text
+from serving.errors import ServingError
 from serving.prediction_log.schema import CHAMPION, FEATURE, HASHED, PREDICTION, PROBABILITY, SHADOW
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ OTHER = "other_"
 #: The time of a row, in microseconds since 1970.
 TIME = _MICROS
 _PARQUET = (".parquet", ".pq")
+# Clocks of servers differ; so far ahead of this one's, in microseconds, a time is no mistake.
+_AHEAD = 3600 * 1_000_000
 # Numbers below so much are an epoch in seconds, milli-, micro- or nanoseconds; microseconds of one.
 _EPOCHS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (1e20, 1e-3))
 # Forms of times that are no ISO 8601.
@@ -83,6 +88,11 @@ class LiveRows:
     timed: bool
     notes: tuple[str, ...]
     relation: str = _ROWS
+
+    @property
+    def place(self) -> str:
+        """The source by a name that is the same in every folder: of files the whole path."""
+        return self.source if "://" in self.source else os.path.abspath(os.path.expanduser(self.source))
 
     def span(self, period: Period) -> tuple[int, int] | None:
         """The first and the last time of the rows of a period, in microseconds since 1970; None without any."""
@@ -292,6 +302,7 @@ def opened(
     time: str | None = None,
     query: str | None = None,
     options: ReadOptions = FIND,
+    whole: bool = False,
 ) -> Iterator[LiveRows]:
     """Open a prediction log or a table, while the block runs.
 
@@ -301,20 +312,22 @@ def opened(
     model, version : whose rows are wanted of a log; no version for those of all.
     memory : of DuckDB, in bytes.
     time : of a table, the column of times.
+    whole : whether a file of a log that cannot be read is refused, as one of any other table is; else it is left out.
 
     Raises
     ------
     PipelineError, ServingError
-        if there is nothing to read, or no row is of the version.
+        if there is nothing to read, a file cannot be read, or no row is of the version.
     """
     with duckdb_session.connected(memory) as connection:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
-        source = _relation(connection, data, query, options)
+        source, told = _relation(connection, data, query, options, whole=whole)
         with duckdb_session.speaking(url(source)):
             names = list(duckdb_session.columns(connection, _SOURCE))
             logged = names_of_log(names)
             make = _log if logged else _table
-            yield make(connection, source, names, model=model, version=version, time=time, period=period)
+            rows = make(connection, source, names, model=model, version=version, time=time, period=period)
+            yield replace(rows, notes=(*told, *rows.notes))
 
 
 def names_of_log(names: Sequence[str]) -> bool:
@@ -322,24 +335,55 @@ def names_of_log(names: Sequence[str]) -> bool:
     return set(names) >= _OF_LOGS
 
 
-def _relation(connection: "DuckDBPyConnection", data: str, query: str | None, options: ReadOptions) -> str:
-    """Make the view of all rows; what messages call it."""
+def _relation(
+    connection: "DuckDBPyConnection", data: str, query: str | None, options: ReadOptions, *, whole: bool
+) -> tuple[str, list[str]]:
+    """Make the view of all rows; what messages call it, and what a person should know."""
     files = _files(data)
     if files is None:
         table = read(data, query=query, options=options)
         connection.register("live_table", table.columns)
         connection.execute(f"CREATE VIEW {_SOURCE} AS SELECT * FROM live_table")
-        return table.source
+        return table.source, []
     if not files:
         raise PipelineError(f"--data {data}: expected Parquet files, found none; is something logged already?")
     options.refuse_for("Parquet")
+    try:
+        _view(connection, data, files)
+        return data, []
+    except ServingError:
+        broken = [file for file in files if not _is_parquet(file)]
+        if not broken:
+            raise
+    rest = [file for file in files if file not in broken]
+    if rest:
+        _view(connection, data, rest)
+    first = broken[0].removeprefix(f"{os.path.expanduser(data).rstrip('/')}/")
+    first = f"{first!r} and {len(broken) - 1} more" if broken[1:] else repr(first)
+    # What a log lacks is some of its rows; what another table lacks nobody knows.
+    if whole or not rest or not names_of_log(list(duckdb_session.columns(connection, _SOURCE))):
+        raise PipelineError(
+            f"{data}: expected Parquet files, found one that is damaged: {first}; write it anew, or move it elsewhere"
+        )
+    return data, [f"files of the log that cannot be read, and whose rows are left out: {first}"]
+
+
+def _view(connection: "DuckDBPyConnection", data: str, files: Sequence[str]) -> None:
     listing = ", ".join(path_of(Path(file)) for file in files)
     with duckdb_session.speaking(data):
         connection.execute(
             f"CREATE VIEW {_SOURCE} AS SELECT * FROM read_parquet([{listing}], union_by_name = true, "
             "hive_partitioning = true, hive_types_autocast = false)"
         )
-    return data
+
+
+def _is_parquet(file: str) -> bool:
+    """Whether a file has the beginning and the end of Parquet."""
+    try:
+        parquet.read_metadata(file)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def _files(data: str) -> list[str] | None:
@@ -371,20 +415,24 @@ def _log(
     if version is not None:
         of_version, title = f"{of_version} AND CAST(version AS VARCHAR) = {text(version)}", f"{model} version {version}"
     here = of_version + _days("date" in names, period)
-    _replace(connection, _LOG, f"SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE} WHERE {here}")
+    # Clocks that jumped: a window of the future is not over, and no row is in it yet.
+    latest = max(micros(datetime.now(UTC)) + _AHEAD, period.until or 0)
+    every = f"SELECT *, epoch_us(time) AS {_MICROS} FROM {_SOURCE} WHERE {here}"
+    _replace(connection, _LOG, f"{every} AND epoch_us(time) <= {latest}")
     _replace(connection, _ROWS, f"SELECT * FROM {_LOG} WHERE status < 400")
     others = connection.execute(
         f"SELECT model, CAST(version AS VARCHAR), count(*) FROM {_SOURCE} WHERE NOT ({of_version}) "
         "GROUP BY ALL ORDER BY ALL LIMIT 6"
     ).fetchall()
     told = [f"{name} version {number} ({count:,} rows)" for name, number, count in others]
+    (later,) = _one(connection, f"SELECT count(*) FROM ({every}) WHERE {_MICROS} > {latest} AND status < 400")
+    future = f"{later:,} rows are of the future, and left out: a clock was wrong" if later else ""
     if not _any(connection, _ROWS):
+        told += [future] if future else []
         there = f"it has {listed(told)}" if told else "it is empty"
         raise PipelineError(f"{url(source)}: no answered row of {title} in that period; {there}")
     notes = [f"rows of others are not monitored: {listed(told)}"] if told else []
-    (later,) = _one(connection, f"SELECT count(*) FROM {_ROWS} WHERE {_MICROS} > epoch_us(now()) + 3600000000")
-    if later:
-        notes.append(f"{later:,} rows are of the future: a clock was wrong")
+    notes += [future] if future else []
     features = {name.removeprefix(FEATURE): name for name in names if name.startswith(FEATURE)}
     if hashed := _hashed(connection, features):
         notes.append(f"columns of which the log has hashes: {listed(hashed)}")

@@ -119,6 +119,12 @@ class _Monitor:
         self._metric = rules.metric_of(version.document.model.task)
         self._rows, self._reference = rows, reference
         self._notes = list(rows.notes)
+        self._facts: list[str] = []
+        if unknown := sorted(self._rules.columns.keys() - {item.name for item in version.inputs}):
+            self._notes.append(
+                f"policy: monitor: columns: no column {listed(unknown)}; the model has "
+                f"{listed([item.name for item in version.inputs])}"
+            )
         # A log may leave columns out; a table that lacks one has no values of it.
         self._lacking = [] if rows.is_log else [item.name for item in version.inputs if not rows.name_of(item.name)]
         card = self._card()
@@ -139,11 +145,11 @@ class _Monitor:
         if rows.timed and span is None:
             raise PipelineError("no row is in that period; see --since and --until")
         self._reference.choose_bins(self._reader)
-        counted = self._reader.count(rows, asked.period)
-        if not counted:
+        numbers = rows.windows(asked.period)
+        if not numbers:
             raise PipelineError("no row is in that period; see --since and --until")
-        numbers = sorted(counted)
         before = self._reference.counts(self._reader, numbers)
+        counted = self._reader.count(rows, asked.period, reference=before)
         known = self._known() if asked.outcomes else None
         metrics = known.windows() if known else {}
         compared = self._compared(known, numbers) if known else {}
@@ -188,6 +194,8 @@ class _Monitor:
             challengers=tuple(beside),
             former=former,
             notes=(*self._notes, *self._reference.notes, *(known.notes if known else ()), *_incomplete(windows)),
+            facts=(*self._facts, *self._reference.facts),
+            log=rows.place if rows.is_log else None,
         )
 
     def _compared(self, known: KnownOutcomes, numbers: Sequence[int]) -> dict[int, Mapping[str, MetricValue]]:
@@ -233,7 +241,8 @@ class _Monitor:
             fewest=self._rules.fewest,
             asked=self._request.suite,
         )
-        self._notes += [note] if note else []
+        if note:
+            (self._notes if any(check.effect for check in found) else self._facts).append(note)
         return found
 
     def _others(
@@ -275,6 +284,7 @@ class _Monitor:
             logged=self._rows.is_log,
             time=asked.outcome_time,
             groups=asked.group,
+            version=version,
         )
         return join(version, self._reader, self._rows, asked.period, table, groups=asked.group, metric=self._metric)
 

@@ -9,10 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import columns
+from pipelines import columns, numerals
 from pipelines.errors import PipelineError
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
+from pipelines.marks import PLAIN
 from pipelines.monitoring.answers import labels_of
 from pipelines.monitoring.checks import WindowCheck
 from pipelines.monitoring.live import LiveRows
@@ -76,6 +77,7 @@ def fetch(
     groups: Sequence[str] = (),
     query: str | None = None,
     options: ReadOptions = FIND,
+    version: MonitoredVersion,
 ) -> Outcomes:
     """Read a table of outcomes.
 
@@ -86,6 +88,7 @@ def fetch(
     logged : whether it is joined to a prediction log.
     time : the column that tells when an outcome came.
     groups : columns that are kept if it has them.
+    version : as its own training table the truth is read: with its words for a missing value, and its marks of numbers.
 
     Raises
     ------
@@ -98,7 +101,7 @@ def fetch(
     if missing := [name for name in (*keys, target, *([time] if time else [])) if name not in names]:
         raise PipelineError(f"--outcomes: no column {listed(missing)}; it has {listed(names)}")
     parts = {f"key_{place}": _key(table, name) for place, name in enumerate(keys)}
-    parts["outcome"] = columns.text(target, table.columns[target], table.cleaning).values.astype(object).to_numpy()
+    parts["outcome"] = _truth(target, table, version)
     own = tuple(name for name in groups if name in names)
     for place, name in enumerate(own):
         parts[f"group_{place}"] = (
@@ -129,6 +132,31 @@ def _times(values: pa.ChunkedArray, name: str) -> pd.Series:
         )
     since = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(microseconds=1)
     return since.reset_index(drop=True)
+
+
+def _truth(target: str, table: Table, version: MonitoredVersion) -> np.ndarray:
+    """The outcomes as text: numbers with a decimal point, words as they are.
+
+    The column's own marks of numbers count, else those of the model, unless a number there contradicts them.
+    """
+    read = table.written_as(version.inputs, version.cleaning)
+    values = columns.text(target, table.columns[target], read.cleaning).values.astype(object)
+    labels = version.classes and isinstance(version.classes[0], str)
+    if labels or not columns.is_text(table.columns[target]):
+        return values.to_numpy()
+    own, marks = table.marks_of(target), read.marks_of(target)
+    plain = {value: numerals.parse_one(value) for value in values.dropna().unique()}
+    numbers = plain if marks == PLAIN else {value: numerals.parse_one(value, marks) for value in plain}
+    if any(numbers[value] is None for value, number in plain.items() if number is not None):
+        if own != PLAIN:
+            raise PipelineError(
+                f"--outcomes: column {target!r} has numbers with {own}, and others that are written otherwise; write "
+                "them alike"
+            )
+        numbers = plain
+    return values.map(
+        {value: value if number is None else repr(number) for value, number in numbers.items()}
+    ).to_numpy()
 
 
 def _key(table: Table, name: str) -> np.ndarray:
@@ -193,18 +221,16 @@ def with_truth(answers: Answers, outcome: pa.ChunkedArray, title: str) -> Answer
         truth = np.array([_number(value) for value in outcome.to_pylist()])
         if len(truth) and np.isnan(truth).all():
             raise PipelineError(
-                f"--outcomes hold text, and {title} predicts numbers; name the column by --target, or write them with "
-                "a decimal point"
+                f"--outcomes hold text, and {title} predicts numbers; name the column by --target, or write them as "
+                "numbers"
             )
     return Answers(truth, answers.predicted, answers.probabilities, answers.classes, answers.positive)
 
 
 def _number(value: object) -> float:
     """An outcome as a number; NaN for a word, such as one for what is not known yet."""
-    try:
-        return float(str(value))
-    except ValueError:
-        return math.nan
+    number = numerals.parse_one(str(value).strip())
+    return math.nan if number is None else number
 
 
 def measured(window: int, answers: Answers) -> WindowMetrics:

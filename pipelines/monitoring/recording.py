@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
-#: The tags of a run: the version, the length of its windows, and the last verdict.
-MODEL_TAG, WINDOW_TAG, VERDICT_TAG = "monitor.model", "monitor.window", "monitor.verdict"
+#: The tags of a run: the version, the length of its windows, the prediction log, and the last verdict.
+MODEL_TAG, WINDOW_TAG, LOG_TAG = "monitor.model", "monitor.window", "monitor.log"
+VERDICT_TAG = "monitor.verdict"
+# Of tables: a report's is another one each day, maybe.
+_NO_LOG = "none"
 _ARTIFACTS = "monitor"
 _LONGEST = 250
 # MLflow takes so many metrics in one call.
@@ -46,7 +49,8 @@ def record(
 ) -> Recorded:
     """Log a report.
 
-    Reports with windows of one length and one reference on one version are one run, whose charts go on.
+    Reports with windows of one length and one reference on one version and one log (or on tables) are one run, whose
+    charts go on.
 
     Raises
     ------
@@ -56,7 +60,8 @@ def record(
     title = f"{report.model} version {report.version}"
     # Numbers of another reference are others.
     against = "" if report.reference == Reference.title else f", compared with {report.reference}"
-    tags = {MODEL_TAG: title, WINDOW_TAG: f"{window or 'all'}{against}".replace("'", "")}
+    tags = {MODEL_TAG: title, WINDOW_TAG: f"{window or 'all'}{against}", LOG_TAG: url(report.log or _NO_LOG)}
+    tags = {name: value.replace("'", "") for name, value in tags.items()}  # a filter has no way to quote them
     resumed = _earlier(client, tags, report.model, experiment) if window else None
     with (
         runs.folder() as folder,

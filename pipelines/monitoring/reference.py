@@ -40,13 +40,15 @@ class Reference:
     Attributes
     ----------
     title : what messages call it.
-    notes : what a person should know, a sentence each.
+    notes : what a person should look at, a sentence each.
+    facts : what it is.
     """
 
     title = "the training"
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.facts: list[str] = []
 
     def choose_bins(self, reader: RowReader) -> None:
         """Let the bins of the reader suit the rows of the reference; those of the training do."""
@@ -84,7 +86,7 @@ class OtherRows(Reference):
     def counts(self, reader: RowReader, numbers: Sequence[int]) -> Mapping[int, RowCounts]:
         """All rows, for each window."""
         whole = reader.count(self._rows, ALL, score=True).get(0, reader.empty())
-        self.notes.append(f"compared with {whole.rows:,} rows of {self.title}")
+        self.facts.append(f"compared with {whole.rows:,} rows of {self.title}")
         return dict.fromkeys(numbers, whole)
 
     def answers(self, reader: RowReader, table: Outcomes, numbers: Sequence[int]) -> Mapping[int, Answers]:
@@ -168,7 +170,9 @@ def _other(asked: str, version: MonitoredVersion, live_rows: LiveRows, memory: i
     with contextlib.ExitStack() as stack:
         try:
             of = None if usable_card(version, live_rows) else version.version
-            rows = stack.enter_context(live.opened(asked, model=version.name, version=of, period=ALL, memory=memory))
+            rows = stack.enter_context(
+                live.opened(asked, model=version.name, version=of, period=ALL, memory=memory, whole=True)
+            )
         except PipelineError as error:
             words = ", ".join(WORDS)
             raise PipelineError(f"--reference: expected {words}, a table or a log; {error}") from None

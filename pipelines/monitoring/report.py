@@ -78,7 +78,9 @@ class MonitorReport:
     groups : the metric of each group of the rows whose outcome is known.
     challengers : the versions that answered the same rows of a log.
     former : the champion before, on its own rows; None if the log has none, and without outcomes.
-    notes : what a person should know, a sentence each.
+    notes : what a person should look at, a sentence each.
+    facts : what is as it should be, or what was done; a sentence each.
+    log : the prediction log that the rows are of, by a name that is the same wherever a command runs; None for tables.
     """
 
     model: str
@@ -96,6 +98,8 @@ class MonitorReport:
     challengers: tuple[Challenger, ...]
     former: FormerChampion | None
     notes: tuple[str, ...]
+    facts: tuple[str, ...] = ()
+    log: str | None = None
 
     @property
     def rows(self) -> int:
@@ -147,15 +151,15 @@ class MonitorReport:
             "groups": [msgspec.to_builtins(one) for one in self.groups],
             "gaps": [msgspec.to_builtins(check) for check in self.checks if check.kind == "gap"],
             "challengers": [msgspec.to_builtins(one) for one in self.challengers],
-            "former_champion": None if self.former is None else msgspec.to_builtins(self.former),
-            "notes": list(self.notes),
+            "former_champion": None if self.former is None else _plain_champion(self.former),
+            "notes": [*self.notes, *self.facts],
         }
 
     def _plain(self, window: WindowReport) -> dict[str, Any]:
         return {
             "window": window.name,
-            "since": None if window.start is None else moment(window.start).isoformat(),
-            "until": None if window.end is None else moment(window.end).isoformat(),
+            "since": None if window.start is None else _iso(window.start),
+            "until": None if window.end is None else _iso(window.end),
             "rows": window.rows,
             "refused": window.refused,
             "checks": [msgspec.to_builtins(check) for check in self.checks if check.window == window.name],
@@ -193,7 +197,7 @@ class MonitorReport:
                 continue
             if check.kind == "distribution":
                 found[f"psi/{check.subject}"] = check.effect
-            elif check.live is not None and check.kind in ("missing", "unknown", "unreadable"):
+            elif check.live is not None and check.kind in ("missing", "outside", "unknown", "unreadable"):
                 found[f"{check.kind}/{check.subject}"] = check.live
         for name, column in window.columns.items():
             if isinstance(column.live, NumberCounts) and column.live.mean is not None:
@@ -235,6 +239,14 @@ class MonitorReport:
                 values |= {f"{self.metric}_difference": one.outcomes.difference, "by_chance": one.outcomes.probability}
             found |= {f"{place}/{name}": value for name, value in values.items() if value is not None}
         return found
+
+
+def _plain_champion(one: FormerChampion) -> dict[str, Any]:
+    return {**msgspec.to_builtins(one), "first": _iso(one.first), "last": _iso(one.last)}
+
+
+def _iso(micros: int) -> str:
+    return moment(micros).isoformat()
 
 
 def _changes(count: int) -> str:

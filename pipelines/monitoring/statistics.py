@@ -106,6 +106,28 @@ def _fisher(a: int, m: int, b: int, n: int) -> float:
     return float(min(1.0, 2 * min(hypergeom.cdf(b, *given), hypergeom.sf(b - 1, *given))))
 
 
+def beyond(reference: int, live: int, outside: int) -> float:
+    """The probability of so many live values below the least or above the largest of the reference, or more of them.
+
+    The share of a continuous distribution outside of the extremes of ``n`` values has the distribution Beta(2, n - 1),
+    whatever the distribution is (Wilks 1941), so that the number of live values there is beta-binomial. By the symmetry
+    of the n + 1 intervals between values (Tukey 1947) it is as probable as that at most one of the ``outside + 1``
+    smallest of all values is of the reference, a tail of the hypergeometric distribution. Where values are repeated the
+    test is conservative.
+
+    Parameters
+    ----------
+    reference, live : how many values there are.
+    outside : how many of the live ones are beyond the extremes of the reference.
+    """
+    from scipy.stats import hypergeom
+
+    if not outside or reference < 2:
+        return 1.0
+    drawn = reference + live, reference, outside + 1
+    return float(min(1.0, hypergeom.pmf(0, *drawn) + hypergeom.pmf(1, *drawn)))
+
+
 def means(reference: "Sample", live: "Sample") -> float:
     """The probability of so different means if both are equal; Welch's test (1947), two-sided."""
     from scipy.stats import t

@@ -32,7 +32,7 @@ def show(made: Monitored, *, as_json: bool) -> None:
         escaped(f"{report.model} version {report.version}, {report.rows:,} rows compared with {report.reference}")
     )
     click.echo()
-    for note in report.notes:
+    for note in (*report.notes, *report.facts):
         click.echo(escaped(f"  {note}"))
     if report.alerts:
         click.echo("\n".join(_alerts(report)) + "\n")

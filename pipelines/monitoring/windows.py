@@ -36,7 +36,7 @@ class Period:
         if not self.monthly:
             return number * self.window
         years, months = divmod(number, 12)
-        return _micros(datetime(1970 + years, 1 + months, 1, tzinfo=UTC))
+        return micros(datetime(1970 + years, 1 + months, 1, tzinfo=UTC))
 
     def days(self) -> list[tuple[str, str]]:
         """The days that the period touches, as comparisons: ``(">=", "2026-11-30")``; a day of room at both ends."""
@@ -104,14 +104,14 @@ def _bound(name: str, given: str | None, now: datetime) -> int | None:
     if given is None:
         return None
     if re.fullmatch(r"\d+[mhdw]", given):
-        return _micros(now) - _length(name, given)
+        return micros(now) - _length(name, given)
     try:
         found = datetime.fromisoformat(given)
     except ValueError:
         raise PipelineError(
             f"{name}: expected a time such as 2026-11-30, or how long ago: 7d, found {given!r}"
         ) from None
-    return _micros(found if found.tzinfo else found.replace(tzinfo=UTC))
+    return micros(found if found.tzinfo else found.replace(tzinfo=UTC))
 
 
 def seconds(name: str, given: str) -> int:
@@ -136,7 +136,8 @@ def _length(name: str, given: str, others: str = "") -> int:
     return int(found[1]) * _SECONDS[found[2]] * 1_000_000
 
 
-def _micros(when: datetime) -> int:
+def micros(when: datetime) -> int:
+    """A time in microseconds since 1970."""
     return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 

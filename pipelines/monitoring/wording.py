@@ -13,6 +13,7 @@ from registry.cli.text import figure
 _KINDS = {
     "distribution": "distribution of",
     "missing": "missing values of",
+    "outside": "values outside the range of",
     "unknown": "unknown categories of",
     "unreadable": "unreadable values of",
     "expected accuracy": "expected accuracy of",
@@ -41,6 +42,8 @@ def found(check: WindowCheck) -> str:
         return "met" if not check.effect else "failed" if check.live == 1 else f"failed: {percent(check.live)}"
     if check.kind == "gap" and check.reference is not None and check.live is not None:
         return f"{readable(check.reference)} to {readable(check.live)} ({check.remark})"
+    if check.kind == "outside" and check.live is not None:
+        return percent(check.live) + (f" ({check.remark})" if check.remark else "")
     if check.reference is None or check.live is None:
         return f"PSI {readable(check.effect)}"
     if check.kind in ("metric",):
@@ -96,7 +99,8 @@ def quiet(check: WindowCheck) -> str:
     if check.verdict == SMALL and check.probability is None:
         return f"a {check.remark} of the suite"
     if check.verdict == SMALL:
-        return f"certain, but smaller than {needed(check)}"
+        score = ", and the score hardly moves" if check.either and check.moves is False else ""
+        return f"certain, but smaller than {needed(check)}{score}"
     if check.verdict == HARMLESS and check.least_moved is not None:
         return f"certain and large, but it moves the score by less than {readable(check.least_moved)} sd"
     return ""

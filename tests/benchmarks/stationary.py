@@ -1,5 +1,6 @@
 """Columns of many kinds, as training sees them and as they are met later: for false alarms and for power."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,7 +14,7 @@ from registry import policy
 from serving.scorecard.inputs import CATEGORY, NUMBER, Input
 
 #: The kinds of columns, of each of which a table has four.
-KINDS = ("normal", "skewed", "discrete", "zero-heavy", "50 categories")
+KINDS = ("normal", "skewed", "heavy-tailed", "discrete", "zero-heavy", "50 categories")
 _CATEGORIES = np.array([f"c{place}" for place in range(50)])
 _WEIGHTS = 1 / np.arange(1, 51) / (1 / np.arange(1, 51)).sum()
 #: The share of rows without a value.
@@ -33,6 +34,8 @@ def draw(kind: str, rows: int, random: np.random.Generator, shift: float = 0.0) 
         return random.standard_normal(rows) + shift
     if kind == "skewed":
         return np.exp(random.standard_normal(rows))
+    if kind == "heavy-tailed":
+        return random.standard_cauchy(rows)
     if kind == "discrete":
         return random.poisson(2, rows).astype("float64")
     if kind == "zero-heavy":
@@ -42,7 +45,7 @@ def draw(kind: str, rows: int, random: np.random.Generator, shift: float = 0.0) 
 
 def likely(kind: str, column: ColumnCounts, shift: float = 0.0) -> np.ndarray:
     """How probable each bin of a column's counts is, so that a million rows need not be drawn one by one."""
-    from scipy.stats import expon, lognorm, norm, poisson
+    from scipy.stats import cauchy, expon, lognorm, norm, poisson
 
     if isinstance(column, CategoryCounts):
         of = dict(zip(_CATEGORIES, _WEIGHTS, strict=True))
@@ -55,6 +58,7 @@ def likely(kind: str, column: ColumnCounts, shift: float = 0.0) -> np.ndarray:
     below = {
         "normal": lambda: norm.cdf(edges - shift),
         "skewed": lambda: lognorm.cdf(edges, 1),
+        "heavy-tailed": lambda: cauchy.cdf(edges),
         "discrete": lambda: poisson.cdf(before, 2),
         "zero-heavy": lambda: 0.7 * (before >= 0) + 0.3 * expon.cdf(edges),
     }[kind]()
@@ -70,28 +74,51 @@ def reference(kind: str, name: str, rows: int, random: np.random.Generator) -> C
     return ColumnComparison(counts.of_training(column, found), counts.of(column, found))
 
 
-def meet(kind: str, column: ColumnCounts, rows: int, random: np.random.Generator, shift: float = 0.0) -> None:
-    """Count so many live rows."""
+def meet(
+    kind: str, column: ColumnCounts, rows: int, random: np.random.Generator, shift: float = 0.0, wild: float = 0.0
+) -> None:
+    """Count so many live rows; for ``wild`` see :func:`report`."""
     column.rows = rows
     column.missing = int(random.binomial(rows, _MISSING))
-    found = random.multinomial(column.known, likely(kind, column, shift))
+    strange = int(random.binomial(column.known, wild))
+    found = random.multinomial(column.known - strange, likely(kind, column, shift))
+    found[0] += strange // 2
+    found[-1] += strange - strange // 2
     if isinstance(column, CategoryCounts):
         column.add_counts({})
         column.histogram += found[:-1]
         column._unseen += int(found[-1])
         return
     column.histogram += found
+    # The outermost edges are the least and the largest value of the training.
+    column.below, column.above = int(found[0]), int(found[-1])
 
 
-def report(live: int, training: int, random: np.random.Generator, shift: float = 0.0) -> list[WindowCheck]:
-    """The verdicts on a table of 20 columns, the first of which is shifted."""
+def report(
+    live: int, training: int, random: np.random.Generator, shift: float = 0.0, wild: float = 0.0
+) -> list[WindowCheck]:
+    """The verdicts on a table of 24 columns; each moves the score enough to alert.
+
+    Parameters
+    ----------
+    shift : of the first column, in standard deviations.
+    wild : the share of its values that are beyond those of the training, as with a wrong unit.
+    """
 
     def found() -> Iterator[WindowCheck]:
         for place in range(4):
             for kind in KINDS:
                 name = f"{kind} {place}"
                 column = reference(kind, name, training, random)
-                meet(kind, column.live, live, random, shift if name == "normal 0" else 0.0)
-                yield from column_checks.checks("now", column, RULES, moved=None, alpha=RULES.rate)
+                meet(kind, column.live, live, random, *((shift, wild) if name == "normal 0" else ()))
+                yield from column_checks.checks("now", column, RULES, moved=math.inf, alpha=RULES.rate)
 
     return checks.judged(list(found()), RULES.rate)
+
+
+def kolmogorov(live: int, training: int, random: np.random.Generator, level: float = 0.05) -> bool:
+    """Whether the Kolmogorov-Smirnov test at a level is passed by all columns of numbers: what many monitors ask."""
+    from scipy.stats import ks_2samp
+
+    pairs = ((draw(kind, training, random), draw(kind, live, random)) for kind in KINDS[:-1] for _ in range(4))
+    return all(ks_2samp(*pair, method="asymp").pvalue >= level for pair in pairs)

@@ -22,7 +22,9 @@ import psycopg
 import pytest
 import yaml
 from mlflow import MlflowClient
+from sklearn.datasets import load_diabetes
 
+from registry import last_report
 from tests import stores, system, tools
 from tests.command import BARE, ROOT
 from tests.patience import soon
@@ -170,7 +172,7 @@ class Platform:
         """A service's command line, by the programs of this environment."""
         one = self.services[name]
         program, *words = [*one.get("entrypoint", ()), *(more or one["command"])]
-        swapped = [str(self.ports[word]) if word in self.ports else word for word in words]
+        swapped = [str(self.ports[word]) if word in self.ports else self.here(word) for word in words]
         return [str(Path(sys.executable).with_name(program)), *swapped]
 
     def environment(self, name: str) -> dict[str, str]:
@@ -235,7 +237,7 @@ def platform(
         "http://objects:7070": object_store.endpoint,
         "http://tracking:5000": f"http://127.0.0.1:{ports['5000']}",
     }
-    for path in ("/etc/lifecycle", "/etc/serving/keys", "/var/cache/serving"):
+    for path in ("/etc/lifecycle", "/etc/serving/keys", "/var/cache/serving", "/var/lib/predictions"):
         (folder / path[1:]).mkdir(parents=True)
         addresses[path] = str(folder / path[1:])
     policy = (FOLDER / "policy" / "policy.yaml").read_text(encoding="utf-8")
@@ -274,6 +276,15 @@ def test_a_model_goes_through_all_services(platform: Platform, object_store: sto
     # The artifacts are in the bucket that the volume is.
     kept = object_store.client().list_objects_v2(Bucket="mlflow")["Contents"]
     assert any(one["Key"].endswith("scorecard.json") for one in kept)
+    # What a job logs is monitored by the service that is off unless asked for.
+    load_diabetes(as_frame=True, scaled=False).data.to_csv(platform.folder / "rows.csv", index=False)
+    files = ("--input", "rows.csv", "--output", "out.csv", "--record", "/var/lib/predictions")
+    platform.run("score", "models:/diabetes/1", *files)
+    client = MlflowClient(platform.here("http://tracking:5000"))
+    with platform.running("monitor"):
+        wait(lambda: last_report.TAG in client.get_model_version("diabetes", "1").tags)
+    told = json.loads(client.get_model_version("diabetes", "1").tags[last_report.TAG])
+    assert (told["rows"], told["alerts"]) == (442, 0)
 
 
 def test_the_watch_puts_back_what_was_moved_by_hand(platform: Platform) -> None:

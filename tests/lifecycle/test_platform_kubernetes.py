@@ -9,11 +9,14 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from pipelines.__main__ import cli
+from serving.prediction_log.database import TABLE
 from tests.lifecycle.test_platform import FOLDER, SECRETS, read
 
 ALL_SECRETS = {**SECRETS, "S3_PASSWORD": "secret-of-S3_PASSWORD"}
@@ -35,7 +38,13 @@ def manifests(kustomization: dict) -> list[dict]:
 @pytest.fixture(scope="module")
 def templates(manifests: list[dict]) -> dict[str, dict]:
     """The templates of pods, by the name of what makes them."""
-    return {one["metadata"]["name"]: one["spec"]["template"] for one in manifests if "template" in one.get("spec", {})}
+    found = {}
+    for one in manifests:
+        spec = one.get("spec", {})
+        made = spec.get("jobTemplate", {}).get("spec", spec)
+        if "template" in made:
+            found[one["metadata"]["name"]] = made["template"]
+    return found
 
 
 def container(template: dict) -> dict:
@@ -59,7 +68,7 @@ def environment(template: dict) -> dict[str, str]:
 
 @pytest.mark.parametrize("version", ["1.30", kubernetes_validate.latest_version()])
 def test_every_manifest_keeps_to_the_schema(manifests: list[dict], version: str) -> None:
-    kinds = {"Namespace", "NetworkPolicy", "StatefulSet", "Deployment", "Service", "PodDisruptionBudget"}
+    kinds = {"Namespace", "NetworkPolicy", "StatefulSet", "Deployment", "CronJob", "Service", "PodDisruptionBudget"}
     assert {one["kind"] for one in manifests} == kinds
     for one in manifests:
         kubernetes_validate.validate(one, version, strict=True)
@@ -113,8 +122,9 @@ def test_kustomize_makes_a_whole_of_it(tmp_path: Path, kustomization: dict, mani
 
 def test_commands_images_and_environments_are_those_of_compose(templates: dict[str, dict]) -> None:
     services = read(ALL_SECRETS)["services"]
-    # Services that are off unless asked for are left to the reader.
-    assert templates.keys() == {name for name, service in services.items() if not service.get("profiles")}
+    # Services that are off unless asked for are left to the reader, but for monitoring, which is a job here.
+    always = {name for name, service in services.items() if not service.get("profiles")}
+    assert templates.keys() == always | {"monitor"}
     for name in OURS:
         assert container(templates[name])["command"] == services[name]["command"]
     assert container(templates["objects"])["args"] == services["objects"]["command"]
@@ -125,9 +135,26 @@ def test_commands_images_and_environments_are_those_of_compose(templates: dict[s
         found = environment(template)
         assert {key: found[key] for key in theirs} == theirs
         # And nothing else, but the passwords that an address is made of, and where the database has its folder.
-        assert found.keys() - theirs.keys() <= {"MLFLOW_DB_PASSWORD", "LEDGER_DB_PASSWORD", "PGDATA"}
+        assert found.keys() - theirs.keys() <= {"MLFLOW_DB_PASSWORD", "LEDGER_DB_PASSWORD", "PGDATA", "PGPASSWORD"}
         seen = {key for key, value in ALL_SECRETS.items() if any(value in one for one in found.values())}
         assert seen == {key for key, value in ALL_SECRETS.items() if any(value in one for one in theirs.values())}
+
+
+def test_monitoring_is_a_job_that_is_off_and_whose_command_is_one(
+    manifests: list[dict], templates: dict[str, dict]
+) -> None:
+    """It reads the table that the server writes where its comment is followed."""
+    [job] = [one["spec"] for one in manifests if one["kind"] == "CronJob"]
+    assert (job["suspend"], job["jobTemplate"]["spec"]["backoffLimit"]) == (True, 0)
+    program, name, *options = container(templates["monitor"])["command"]
+    assert (program, name) == ("lifecycle", "monitor")
+    given = cli.commands[name].make_context(name, options).params
+    assert {"since": "7d", "window": "1d", "watch": None}.items() <= given.items()
+    serve = Path(FOLDER, "kubernetes", "serve.yaml").read_text(encoding="utf-8")
+    comment = yaml.safe_load(next(line for line in serve.splitlines() if "SERVING_RECORD" in line).strip("# "))
+    there, here = (urlsplit(url) for url in (comment[0]["value"], given["data"]))
+    assert (there.hostname, there.path, there.username) == (here.hostname, here.path, here.username)
+    assert f"FROM {TABLE}{given['model']} " in given["query"]
 
 
 def test_a_pod_may_do_what_it_is_there_for_and_no_more(templates: dict[str, dict]) -> None:

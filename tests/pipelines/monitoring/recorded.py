@@ -10,7 +10,7 @@ import pyarrow.parquet as parquet
 
 from serving.scorecard import Scorecard
 
-FIRST = datetime(2026, 11, 20, tzinfo=UTC)
+FIRST = datetime(2020, 11, 20, tzinfo=UTC)
 
 
 def log(

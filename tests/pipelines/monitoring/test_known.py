@@ -1,20 +1,24 @@
 """With outcomes: challengers in the shadow, the champion before, groups, outcomes that come late; and the suite."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest, ttest_rel
 
 from pipelines.errors import PipelineError
-from pipelines.monitoring import page, wording
+from pipelines.monitoring import outcomes, page, wording
+from pipelines.monitoring import version as monitored
 from pipelines.monitoring.monitor import MonitorRequest, compare
 from pipelines.monitoring.report import MonitorReport
 from pipelines.monitoring.windows import period
 from registry import client
 from serving.scorecard import Scorecard
+from serving.scorecard.inputs import Input
 from tests.pipelines import tables
 from tests.pipelines.monitoring import recorded
 from tests.pipelines.monitoring.test_monitor import rows
@@ -122,7 +126,7 @@ def test_outcomes_that_come_late_are_told_by_their_age(regression: Scorecard, tm
     ]
     # The table is of the fourth day: of the last one only the early half is there.
     known = known[(known["day"] < 2) | (known["hours"] == 12)]
-    known = pd.concat([known, pd.DataFrame({"request_id": ["x"], "target": [0.0], "came": ["2026-11-23T13:00:00Z"]})])
+    known = pd.concat([known, pd.DataFrame({"request_id": ["x"], "target": [0.0], "came": ["2020-11-23T13:00:00Z"]})])
     known[["request_id", "target", "came"]].to_csv(tmp_path / "o.csv", index=False)
     asked = {"outcomes": str(tmp_path / "o.csv"), "on": ("request_id",), "window": "1d"}
     found = report(tmp_path / "log", **asked, outcome_time="came")
@@ -130,7 +134,7 @@ def test_outcomes_that_come_late_are_told_by_their_age(regression: Scorecard, tm
     day = [window.ages[0] for window in found.windows]
     assert [(one.age, one.reached, one.share) for one in day] == [("1d", True, 0.5)] * 2 + [("1d", False, 0.5)]
     assert [window.ages[1].reached for window in found.windows] == [False] * 3
-    assert any("fewer outcomes are known of '2026-11-22' than of other windows (50" in note for note in found.notes)
+    assert any("fewer outcomes are known of '2020-11-22' than of other windows (50" in note for note in found.notes)
     assert "Outcomes by age" in drawn(found, tmp_path)
     assert found.metrics(found.windows[0])["within_1d/share"] == 0.5
     with pytest.raises(PipelineError, match="--outcome-time target: expected times"):
@@ -158,7 +162,9 @@ def test_the_suite_of_the_training_holds_for_live_rows_or_not(regression: Scorec
     same = report(tmp_path / "log", suite="auto")
     assert [check for check in same.checks if check.kind == "expectation"]
     assert same.alerts == ()
-    assert "expectations met" in same.notes[-1]
+    assert "expectations met" in same.facts[-1]
+    assert same.facts[-1] in same.plain()["notes"]
+    assert "expectations met" in drawn(same, tmp_path).partition('class="facts"')[2]
 
     broken = rows(300, 1)
     broken["x"] *= 1000
@@ -166,7 +172,32 @@ def test_the_suite_of_the_training_holds_for_live_rows_or_not(regression: Scorec
     recorded.log(tmp_path / "log", broken, regression, name="made", day=1)
     found = report(tmp_path / "log", suite="auto", window="1d")
     failed = [check for check in found.alerts if check.kind == "expectation"]
-    assert {check.window for check in failed} == {"2026-11-21"}
+    assert {check.window for check in failed} == {"2020-11-21"}
     assert any(check.subject.startswith("x: between") for check in failed)
     assert "azure" not in json.dumps(found.plain())
     assert "expectation of x" in drawn(found, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (["1.234", "2.000"], ["1234.0", "2000.0"]),  # as the model's own table
+        (["1.234", "2.5", "n/a yet"], ["1.234", "2.5", "n/a yet"]),
+        (["1,5", "2,25", "3"], ["1.5", "2.25", "3.0"]),
+        ([1.234, 2.0], ["1.234", "2"]),  # no text
+    ],
+)
+def test_the_truth_is_read_as_the_training_was(
+    regression: Scorecard, tmp_path: Path, written: list, expected: list[str]
+) -> None:
+    found = monitored.fetch(mlflow.MlflowClient(), "made")
+    inputs = tuple(Input(one.name, one.type, decimal=",", thousands=".") for one in found.inputs if one.name == "x")
+    table = pd.DataFrame({"id": [f"r{place}" for place in range(len(written))], "target": written})
+    if isinstance(written[0], str):
+        table.to_csv(tmp_path / "o.csv", index=False, sep=";")
+    else:
+        table.to_parquet(tmp_path / "o.parquet")
+    read = outcomes.fetch(
+        str(next(tmp_path.glob("o.*"))), ["id"], "target", logged=False, version=replace(found, inputs=inputs)
+    )
+    assert read.table["outcome"].to_pylist() == expected

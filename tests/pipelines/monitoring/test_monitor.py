@@ -97,27 +97,53 @@ def test_what_breaks_is_found_in_the_first_window(made: Scorecard, tmp_path: Pat
         assert "azure" not in json.dumps(found.report.plain())
 
 
+def test_wild_values_are_an_alert_if_they_are_many_or_move_the_score(made: Scorecard, tmp_path: Path) -> None:
+    for wild in (30, 15):
+        table = rows(1000, 5)
+        table.loc[: wild - 1, "x"] *= 1000
+        table.to_csv(tmp_path / "new.csv", index=False)
+        found = monitor(tmp_path / "new.csv", report=str(tmp_path / "report.html"))
+        # So few that no bin of the distribution changes.
+        assert alerts(found) == {("all rows", "outside", "x")}
+        assert mlflow.get_run(found.recorded.run_id).data.metrics["outside/x"] == pytest.approx(wild / 1000, abs=0.002)
+        assert "Values outside the range of x" in (tmp_path / "report.html").read_text()
+        (check,) = found.report.plain()["alerts"]
+        assert check["moved"] > 1
+
+
+def test_a_column_that_the_policy_names_and_the_model_lacks_is_told(made: Scorecard, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("monitor: {columns: {X: {ignore: true}, x: {psi: 0.2}}}")
+    found = monitor(tables.linear(tmp_path / "new.csv", rows=200, seed=6), policy=str(tmp_path / "policy.yaml"))
+    assert "policy: monitor: columns: no column 'X'; the model has 'x', 'colour'" in found.report.notes
+
+
 def test_a_log_is_compared_window_by_window_in_one_run(made: Scorecard, tmp_path: Path) -> None:
     folder = tmp_path / "log"
     for day in range(4):
         recorded.log(folder, rows(300, day, x=1.0 if day == 3 else 0.0), made, name="made", day=day)
     recorded.log(folder, rows(50, 9), made, name="made", version="2", day=2)
 
-    found = monitor(folder, window="1d", until="2026-11-23")
+    found = monitor(folder, window="1d", until="2020-11-23")
     assert alerts(found) == set()
-    assert [one.name for one in found.report.windows] == ["2026-11-20", "2026-11-21", "2026-11-22"]
+    assert [one.name for one in found.report.windows] == ["2020-11-20", "2020-11-21", "2020-11-22"]
     assert [one.rows for one in found.report.windows] == [300] * 3
     assert found.report.windows[0].service["requests"] == 300
     assert any("made version 2 (50 rows)" in note for note in found.report.notes)
 
-    later = monitor(folder, window="1d", since="2026-11-23")
-    assert alerts(later) >= {("2026-11-23", "distribution", "x")}
+    later = monitor(folder, window="1d", since="2020-11-23")
+    assert alerts(later) >= {("2020-11-23", "distribution", "x")}
     assert later.recorded.run_id == found.recorded.run_id
     client = mlflow.MlflowClient()
     history = client.get_metric_history(found.recorded.run_id, "psi/x")
     assert len(history) == 4
     assert [one.step for one in history] == sorted(one.step for one in history)
-    assert [one.timestamp for one in history] == [(20_778 + day) * 86_400_000 for day in range(4)]
+    assert [one.timestamp for one in history] == [(18_587 + day) * 86_400_000 for day in range(4)]
+
+    # Numbers of another log would stand among them.
+    recorded.log(tmp_path / "other's", rows(300, 7), made, name="made")
+    runs = [monitor(tmp_path / "other's", window="1d").recorded.run_id for _ in range(2)]
+    assert runs == [runs[0]] * 2
+    assert runs[0] != found.recorded.run_id
 
     with pytest.raises(PipelineError, match="no answered row of made version 1 in that period"):
         monitor(folder, since="2030-01-01")
@@ -152,6 +178,51 @@ def test_outcomes_that_are_late_repeated_and_strange(made: Scorecard, tmp_path: 
     outcomes.assign(target=lambda frame: frame["target"] + 1).to_csv(tmp_path / "worse.csv", index=False)
     worse = monitor(folder, outcomes=str(tmp_path / "worse.csv"), on=("request_id",))
     assert alerts(worse) == {(worse.report.windows[0].name, "metric", "rmse")}
+
+
+def test_outcomes_are_written_as_people_write_numbers(made: Scorecard, tmp_path: Path) -> None:
+    folder, table = tmp_path / "log", rows(200, 0)
+    ids = recorded.log(folder, table, made, name="made")
+    truth = 1000 * made.predict(table)
+    for name, written in {"comma": "{:,.3f}", "point": "{:.3f}", "english": "{:,.3f}"}.items():
+        texts = [written.format(value) for value in truth]
+        if name == "comma":
+            texts = [text.translate(str.maketrans(",.", ".,")) for text in texts]
+        frame = pd.DataFrame({"request_id": ids, "target": [*texts[:-1], "n/a yet"]})
+        frame.to_csv(tmp_path / f"{name}.csv", index=False, sep=";")
+        found = monitor(folder, outcomes=str(tmp_path / f"{name}.csv"), on=("request_id",))
+        metrics = found.report.windows[0].outcomes
+        assert metrics is not None
+        assert metrics.answers.target == pytest.approx(truth[:-1], abs=0.001), name
+
+
+def test_rows_of_the_future_are_told_and_in_no_window(made: Scorecard, tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    recorded.log(folder, rows(300, 0), made, name="made")
+    recorded.log(folder, rows(200, 1), made, name="made", day=100_000)
+    found = monitor(folder, since="2020-11-01", window="1d")
+    assert [(window.name, window.rows) for window in found.report.windows] == [("2020-11-20", 300)]
+    assert "200 rows are of the future, and left out: a clock was wrong" in found.report.notes
+
+
+def test_a_damaged_file_of_a_log_is_left_out_and_one_of_a_table_refused(made: Scorecard, tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    recorded.log(folder, rows(300, 0), made, name="made")
+    for name in ("cut", "empty"):
+        damaged = folder / "model=made" / "date=2020-11-20" / f"{name}.parquet"
+        damaged.write_bytes((folder / damaged.parent / "1.parquet").read_bytes()[:-50] if name == "cut" else b"")
+    found = monitor(folder)
+    assert found.report.rows == 300
+    (note,) = [note for note in found.report.notes if "cannot be read" in note]
+    assert note.endswith("cut.parquet' and 1 more")
+    with pytest.raises(PipelineError, match=r"expected Parquet files, found one that is damaged: .*cut\.parquet"):
+        monitor(folder, reference=str(folder))
+
+    (tmp_path / "tables").mkdir()
+    rows(300, 0).to_parquet(tmp_path / "tables" / "good.parquet")
+    (tmp_path / "tables" / "bad.parquet").write_bytes(b"PAR1")
+    with pytest.raises(PipelineError, match=r"found one that is damaged: 'bad\.parquet'; write it anew, or move it"):
+        monitor(tmp_path / "tables")
 
 
 def test_a_classifier_expects_its_accuracy(tracking: str, tmp_path: Path) -> None:

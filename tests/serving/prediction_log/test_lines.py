@@ -106,6 +106,13 @@ def test_lines_are_found_in_what_clouds_make_of_them(tmp_path: Path):
     assert (found.rows, found.broken) == (3, 2)
 
 
+def test_rows_none_of_which_can_be_read_are_a_failure(tmp_path: Path):
+    for line, told in (("prediction_log", "0 rows added; 1 lines could not be read\n"), ("x", "0 rows added\n")):
+        (tmp_path / "lines").write_text(line)
+        done = CliRunner().invoke(cli, ["collect", str(tmp_path / "lines"), "--output", str(tmp_path / "log")])
+        assert (done.exit_code, done.output) == (int(line != "x"), told)
+
+
 def test_reading_the_same_lines_again_adds_nothing(tmp_path: Path):
     asked, lines = function()
     ask(asked, {"dataframe_records": [servers.MIXED] * 3})
