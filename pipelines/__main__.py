@@ -12,7 +12,19 @@ from functools import partial, reduce
 
 import click
 
-from registry.cli.commands import Group, Names, Option, Switch, merged, option, pairs, policy_option, run, switch
+from registry.cli.commands import (
+    Group,
+    Memory,
+    Names,
+    Option,
+    Switch,
+    merged,
+    option,
+    pairs,
+    policy_option,
+    run,
+    switch,
+)
 
 _SEED = option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed for folds, bootstrap and estimator.")
 _EXPERIMENT = option("--experiment", help="MLflow experiment. [default: the model's name]")
@@ -108,10 +120,14 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
     """
 )
 @_table
-@option("--estimator", default="auto", help="linear, ridge, lasso, elastic-net, huber, poisson, linear-svr, logistic, "
-        "linear-svm or mlp. [auto: linear or logistic]")  # fmt: skip
+@option("--estimator", default="auto", help="linear, ridge, lasso, elastic-net, huber, poisson, gamma, tweedie, "
+        "linear-svr, logistic, linear-svm or mlp. [auto: linear or logistic]")  # fmt: skip
 @option("--pipeline", metavar="MODULE:FUNCTION", help="Your own pipeline: a function in the working folder that "
         "returns an unfitted scikit-learn pipeline. It may take numeric, categorical, task and seed.")  # fmt: skip
+@option("--engine", type=click.Choice(["auto", "memory", "stream"]), default="auto",
+        help="memory loads the table; stream reads it in parts, a few times. [auto: stream for a folder, and for a "
+        "file that would take more than a third of the memory]")  # fmt: skip
+@option("--memory", type=Memory(), help="Memory that the table may take, such as 8G. [default: this machine's]")
 @_training
 @_JSON
 def train(as_json: bool, **given) -> None:

@@ -1,6 +1,6 @@
 """What a training inherits from the earlier versions of its name, and which of them saw the rows it holds out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -116,15 +116,26 @@ def notes(known: OtherVersions, rows: int) -> list[str]:
     return told
 
 
-def known(earlier: Sequence[EarlierVersion], dataset: Dataset, split: Split) -> OtherVersions:
-    """Which of the earlier versions may have been trained on the rows that are held out now."""
+def known(
+    earlier: Sequence[EarlierVersion],
+    dataset: Dataset,
+    split: Split,
+    counts: Mapping[HoldoutRule, int] | None = None,
+) -> OtherVersions:
+    """Which of the earlier versions may have been trained on the rows that are held out now.
+
+    Parameters
+    ----------
+    counts : of the rules that :func:`to_count` names, how many of the held-out rows they do not hold out; None to
+        count those of the dataset.
+    """
     unseen, seen, unknown = [], {}, []
-    counts: dict[HoldoutRule, int | None] = {}
+    missed: dict[HoldoutRule, int | None] = {}
     for version in sorted(earlier, key=lambda one: int(one.number)):
         rule = version.rule
-        if rule is not None and rule not in counts:
-            counts[rule] = _not_held(rule, dataset, split)
-        count = counts[rule] if rule is not None else None
+        if rule is not None and rule not in missed:
+            missed[rule] = _not_held(rule, dataset, split, counts)
+        count = missed[rule] if rule is not None else None
         if count is None:
             unknown.append(version.number)
         elif count:
@@ -134,12 +145,30 @@ def known(earlier: Sequence[EarlierVersion], dataset: Dataset, split: Split) -> 
     return OtherVersions(unseen, seen, unknown)
 
 
-def _not_held(rule: HoldoutRule, dataset: Dataset, split: Split) -> int | None:
+def to_count(earlier: Sequence[EarlierVersion], dataset: Dataset, split: Split) -> list[HoldoutRule]:
+    """The rules of earlier versions of which only the rows tell whether they hold out what is held out now."""
+    rules = {version.rule for version in earlier if version.rule is not None}
+    return [rule for rule in rules if _is_countable(rule, dataset) and not _holds_as_much(rule, split)]
+
+
+def _is_countable(rule: HoldoutRule, dataset: Dataset) -> bool:
+    return rule.applies and set(rule.needed) <= set(dataset.order)
+
+
+def _holds_as_much(rule: HoldoutRule, split: Split) -> bool:
+    return rule.by != TIME and rule.digest == split.rule.digest and rule.share >= split.rule.share
+
+
+def _not_held(
+    rule: HoldoutRule, dataset: Dataset, split: Split, counts: Mapping[HoldoutRule, int] | None
+) -> int | None:
     """How many of the held-out rows a rule would not hold out; None where that cannot be said."""
-    if not rule.applies or not set(rule.needed) <= set(dataset.order):
+    if not _is_countable(rule, dataset):
         return None
-    if rule.by != TIME and rule.digest == split.rule.digest and rule.share >= split.rule.share:
+    if _holds_as_much(rule, split):
         return 0
+    if counts is not None:
+        return counts.get(rule)
     try:
         held = splitting.held_out_as(rule, dataset.key_column)[1]
     except PipelineError:  # the column of its times holds something else by now

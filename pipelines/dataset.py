@@ -83,6 +83,11 @@ class Dataset:
         """The labels in order, as Python values; empty for a regression."""
         return [] if self.task == REGRESSION else sorted(self.target.unique().tolist())
 
+    @cached_property
+    def levels(self) -> dict[str, int]:
+        """How many values each category has."""
+        return {one.name: int(self.features[one.name].nunique()) for one in self.inputs if one.type == CATEGORY}
+
     def column(self, name: str) -> pd.Series:
         """A column by name: a feature, another one, or the target; shape (n_rows,)."""
         if name == self.target_name:
@@ -146,7 +151,7 @@ def prepare(table: Table, roles: Roles, *, task_of_estimator: str | None = None)
         role = name in (*roles.id, roles.group, roles.time)
         if role:
             notes += _role_notes(column, time=name == roles.time)
-        reason = selection.reason(column, role=role, kept=name in roles.keep, rows=len(known))
+        reason = selection.reason(column, role=role, kept=name in roles.keep, rows=table.height)
         if not reason:
             key_columns.append(name)
         if name in roles.drop:

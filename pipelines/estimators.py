@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: Parameters up to which Newton's method, with a matrix of their square, takes less time than steps by gradients.
+MANY_PARAMETERS = 500
+
+
 @dataclass(frozen=True)
 class EstimatorEntry:
     """One estimator of the catalogue.
@@ -23,7 +27,8 @@ class EstimatorEntry:
     path : the scikit-learn class, ``module.Class``.
     task : ``"regression"`` or ``"classification"``.
     defaults : parameters that differ from scikit-learn's.
-    target : what a target must be, beyond its task: ``""`` or ``"non-negative"``.
+    wide : the same for more than ``MANY_PARAMETERS`` coefficients, where other ones are better; None where not.
+    target : what a target must be, beyond its task: ``""``, ``"non-negative"`` or ``"positive"``.
     calibrated : its decision function becomes probabilities by a sigmoid (Platt scaling).
     """
 
@@ -31,12 +36,27 @@ class EstimatorEntry:
     path: str
     task: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    wide: Mapping[str, Any] | None = None
     target: str = ""
     calibrated: bool = False
 
     @property
     def class_name(self) -> str:
         return self.path.rpartition(".")[2]
+
+    def completed(self, values: Mapping[str, Any], *, size: int = 0) -> dict[str, Any]:
+        """A user's parameters and the defaults of those not given.
+
+        A tolerance is meant for its solver: it is left to scikit-learn where the user chose another.
+
+        Parameters
+        ----------
+        size : coefficients that the estimator will have at most; 0 where it is not known.
+        """
+        defaults = dict(self.wide if self.wide is not None and size > MANY_PARAMETERS else self.defaults)
+        if values.get("solver", defaults.get("solver")) != defaults.get("solver"):
+            defaults.pop("tol", None)
+        return {**defaults, **values}
 
     def load(self) -> type:
         """The scikit-learn class."""
@@ -45,12 +65,24 @@ class EstimatorEntry:
 
     def check_target(self, target: "pd.Series", name: str) -> None:
         """Raise PipelineError where the estimator cannot learn a target, shape (n_rows,), because of its values."""
-        if self.target == "non-negative" and (target < 0).any():
-            raise PipelineError(
-                f"--estimator {self.name} needs a target of 0 or more, found negative values in {name!r}; "
-                "choose another estimator"
-            )
+        self.check_least(float(target.min()) if self.target else 0.0, name)
 
+    def check_least(self, least: float, name: str) -> None:
+        """Raise PipelineError where the estimator cannot learn a target whose smallest value is this one."""
+        if self.target == "non-negative" and least < 0:
+            needed, found = "of 0 or more", "negative values"
+        elif self.target == "positive" and least <= 0:
+            needed, found = "above 0", "0 or less"
+        else:
+            return
+        raise PipelineError(
+            f"--estimator {self.name} needs a target {needed}, found {found} in {name!r}; choose another estimator"
+        )
+
+
+# To the optimum, also where columns are correlated: lbfgs at scikit-learn's tolerance stops far from it.
+_NEWTON = {"solver": "newton-cholesky", "tol": 1e-8, "max_iter": 1000}
+_GRADIENTS = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 10_000}
 
 # A line adds an estimator; the scorecard's compiler says whether it can be served without scikit-learn.
 CATALOGUE = (
@@ -60,11 +92,22 @@ CATALOGUE = (
     EstimatorEntry("elastic-net", "sklearn.linear_model.ElasticNet", "regression"),
     EstimatorEntry("huber", "sklearn.linear_model.HuberRegressor", "regression", {"max_iter": 1000}),
     EstimatorEntry(
-        "poisson", "sklearn.linear_model.PoissonRegressor", "regression", {"max_iter": 1000}, target="non-negative"
+        "poisson", "sklearn.linear_model.PoissonRegressor", "regression", _NEWTON, _GRADIENTS, target="non-negative"
+    ),
+    EstimatorEntry(
+        "gamma", "sklearn.linear_model.GammaRegressor", "regression", _NEWTON, _GRADIENTS, target="positive"
+    ),
+    EstimatorEntry(
+        "tweedie",
+        "sklearn.linear_model.TweedieRegressor",
+        "regression",
+        {"power": 1.5, "link": "log", **_NEWTON},
+        {"power": 1.5, "link": "log", **_GRADIENTS},
+        target="non-negative",
     ),
     EstimatorEntry("linear-svr", "sklearn.svm.LinearSVR", "regression", {"max_iter": 10_000}),
     EstimatorEntry("mlp-regressor", "sklearn.neural_network.MLPRegressor", "regression", {"max_iter": 1000}),
-    EstimatorEntry("logistic", "sklearn.linear_model.LogisticRegression", "classification", {"max_iter": 1000}),
+    EstimatorEntry("logistic", "sklearn.linear_model.LogisticRegression", "classification", _NEWTON, _GRADIENTS),
     EstimatorEntry("linear-svm", "sklearn.svm.LinearSVC", "classification", {"max_iter": 10_000}, calibrated=True),
     EstimatorEntry("mlp-classifier", "sklearn.neural_network.MLPClassifier", "classification", {"max_iter": 1000}),
 )
@@ -143,7 +186,7 @@ def parameters(entry: EstimatorEntry, given: Mapping[str, str]) -> dict[str, Any
     if isinstance(values.get("class_weight"), Mapping):
         raise PipelineError("--param class_weight: write weights of classes as --class-weight bad=5,good=1")
     try:
-        entry.load()(**{**entry.defaults, **values})._validate_params()
+        entry.load()(**entry.completed(values))._validate_params()
     except InvalidParameterError as error:
         raise PipelineError(f"--param: {one_line(error)}") from None
     return values
@@ -154,6 +197,7 @@ def build(
     values: Mapping[str, Any],
     *,
     seed: int,
+    size: int = 0,
     class_weight: Any = None,
     threshold: tuple | None = None,
 ):
@@ -163,6 +207,7 @@ def build(
     ----------
     values : the user's parameters, as :func:`parameters` gives them.
     seed : for estimators that draw random numbers.
+    size : coefficients that the estimator will have at most; 0 where it is not known.
     class_weight : ``None``, ``"balanced"`` or a dict of class -> weight.
     threshold : ``(value, positive label)``: predict the positive label where its probability is at least the value.
 
@@ -171,7 +216,7 @@ def build(
     PipelineError
         where class weights do not apply to the estimator.
     """
-    chosen = {**entry.defaults, **values}
+    chosen = entry.completed(values, size=size)
     names = entry.load()().get_params()
     if "random_state" in names:
         chosen["random_state"] = seed

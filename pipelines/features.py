@@ -3,7 +3,7 @@
 The pipeline loads where this project is not installed, so its functions are pandas' own methods, called by their names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import methodcaller
 
 import numpy as np
@@ -35,6 +35,12 @@ def build(inputs: Sequence[Input]) -> ColumnTransformer:
     if categories:
         parts.append(("categories", _categories(), categories))
     return ColumnTransformer(parts, verbose_feature_names_out=True)
+
+
+def most_columns(inputs: Sequence[Input], levels: Mapping[str, int]) -> int:
+    """How many columns the transformer of these inputs makes at most, where a category has so many levels."""
+    encoded = [min(levels[column.name], round(1 / RARE)) + 2 for column in inputs if column.type == CATEGORY]
+    return 2 * (len(inputs) - len(encoded)) + sum(encoded)
 
 
 def _numbers() -> Pipeline:

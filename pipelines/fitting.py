@@ -7,12 +7,11 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from pipelines import features
-from pipelines.dataset import REGRESSION, Dataset
+from pipelines.dataset import Dataset
 from pipelines.errors import PipelineError
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
@@ -53,7 +52,7 @@ class CrossValidation:
 
     def with_threshold(self, threshold: float) -> "CrossValidation":
         """The same answers, each row called positive where its probability is at least the threshold."""
-        return CrossValidation(self.kind, tuple(_at_threshold(answers, threshold) for answers in self.folds))
+        return CrossValidation(self.kind, tuple(at_threshold(answers, threshold) for answers in self.folds))
 
 
 def _finite(summary: Callable, values: list[float]) -> float | None:
@@ -63,7 +62,7 @@ def _finite(summary: Callable, values: list[float]) -> float | None:
     return result if np.isfinite(result) else None
 
 
-def _at_threshold(answers: Answers, threshold: float) -> Answers:
+def at_threshold(answers: Answers, threshold: float) -> Answers:
     """Answers of two classes with the labels that a threshold gives."""
     positive = answers.classes.index(answers.positive)
     labels = np.array([answers.classes[1 - positive], answers.positive], dtype=answers.predicted.dtype)
@@ -139,13 +138,3 @@ def cross_validate(
         truth = target.iloc[judged_on].to_numpy()
         by_fold.append(answer(model, table.iloc[judged_on], truth, classes=dataset.classes, positive=positive))
     return CrossValidation(kind, tuple(by_fold))
-
-
-def baseline(dataset: Dataset, training: np.ndarray, holdout: np.ndarray, *, positive=None) -> tuple[str, dict]:
-    """The dummy that knows the target alone: its strategy, and its metrics on the held-out rows."""
-    strategy = "mean" if dataset.task == REGRESSION else "prior"
-    dummy = DummyRegressor(strategy=strategy) if dataset.task == REGRESSION else DummyClassifier(strategy=strategy)
-    dummy.fit(np.zeros((len(training), 1)), dataset.target.iloc[training].to_numpy())
-    truth = dataset.target.iloc[holdout].to_numpy()
-    answers = answer(dummy, np.zeros((len(holdout), 1)), truth, classes=dataset.classes, positive=positive)
-    return strategy, metrics.measure(answers)

@@ -9,10 +9,10 @@ from sklearn.pipeline import Pipeline
 from pipelines import fitting, thresholds
 from pipelines.errors import PipelineError
 from pipelines.evaluation.metrics import Answers
-from pipelines.fitting import CrossValidation
 from pipelines.folds import make_folds
 from pipelines.planning import TrainingPlan
 from registry import logs
+from registry.evidence.document import CrossValidationSummary
 
 _log = logs.get_logger(__name__)
 
@@ -22,10 +22,15 @@ _THRESHOLD_FOLDS = 5
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted pipeline and what is known of it before it is judged."""
+    """A fitted pipeline and what is known of it before it is judged.
+
+    Parameters
+    ----------
+    cross_validation : None if none was asked for.
+    """
 
     pipeline: Pipeline
-    folds: CrossValidation | None
+    cross_validation: CrossValidationSummary | None
     threshold: float | None
     notes: tuple[str, ...]
 
@@ -57,7 +62,7 @@ def _fit(plan: TrainingPlan) -> FittedModel:
     settings, dataset, training = plan.settings, plan.dataset, plan.split.training
     chosen_here = plan.rule is not None and plan.rule.value is None
     folds = None
-    if count := settings.folds or (_THRESHOLD_FOLDS if chosen_here else 0):
+    if count := folds_needed(plan):
         pairs = make_folds(dataset, plan.split, count=count, seed=settings.seed)
         folds = fitting.cross_validate(plan.pipeline, dataset, training, pairs, positive=plan.positive)
     threshold, notes = None, []
@@ -65,13 +70,26 @@ def _fit(plan: TrainingPlan) -> FittedModel:
         threshold = threshold_of(plan, folds.folds if folds else ())
         folds = folds and folds.with_threshold(threshold)
         if chosen_here:
-            notes.append(f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows")
+            notes.append(threshold_note(plan, threshold))
             _log.info(notes[-1])
     pipeline = plan.pipeline(threshold)
     for shortfall in fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training]):
         notes.append(shortfall)
         _log.warning(shortfall)
-    return FittedModel(pipeline, folds, threshold, tuple(notes))
+    summary = folds.summary() if folds and settings.folds else None
+    return FittedModel(pipeline, summary, threshold, tuple(notes))
+
+
+def folds_needed(plan: TrainingPlan) -> int:
+    """How many folds cross-validation has: as many as were asked for, or as a threshold is chosen on; 0 for none."""
+    chosen_here = plan.rule is not None and plan.rule.value is None
+    return plan.settings.folds or (_THRESHOLD_FOLDS if chosen_here else 0)
+
+
+def threshold_note(plan: TrainingPlan, threshold: float) -> str:
+    """What a person should know of a threshold that was chosen by cross-validation."""
+    assert plan.rule is not None
+    return f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows"
 
 
 def _fitted(plan: TrainingPlan, threshold: float | None) -> Pipeline:

@@ -1,21 +1,22 @@
 """The settings of a training run, and the plan that is made of them before anything is fitted."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines import ancestry, estimators, fitting, lineage, own_pipeline, splitting, targets, thresholds
+from pipelines import ancestry, estimators, features, fitting, lineage, own_pipeline, splitting, targets, thresholds
 from pipelines.ancestry import Inheritance
 from pipelines.dataset import CLASSIFICATION, Dataset, Roles, check, prepare
 from pipelines.errors import PipelineError
 from pipelines.names import model_name
 from pipelines.own_pipeline import OwnPipeline
-from pipelines.sources import FIND, Origin, ReadOptions, read
+from pipelines.sources import FIND, Origin, ReadOptions, Table, read
 from pipelines.splitting import Split
 from pipelines.validation import suite_lookup
 from pipelines.validation.suite_lookup import SuiteCheck
 from registry import logs, redaction
-from registry.earlier_versions import earlier_versions
+from registry.earlier_versions import EarlierVersion, earlier_versions
 from registry.evidence.document import OtherVersions
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Settings:
     class_weight: str | None = None
     threshold: str | None = None
     pictures: bool = True
+    engine: str = "auto"
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,15 @@ class TrainingPlan:
             self.entry,
             self.values,
             seed=self.settings.seed,
+            size=self._most_coefficients(),
             class_weight=self.class_weight,
             threshold=self._decision(threshold),
         )
+
+    def _most_coefficients(self) -> int:
+        """How many coefficients a linear model will have at most."""
+        sets = len(self.dataset.classes) if len(self.dataset.classes) > 2 else 1
+        return sets * features.most_columns(self.dataset.inputs, self.dataset.levels)
 
     def with_estimator(self, name: str, parameters: Mapping[str, str]) -> "TrainingPlan":
         """Return the plan with another estimator of the same task and its parameters, as a user types them.
@@ -144,7 +153,9 @@ class TrainingPlan:
             roles=self.inherited.roles,
             client=client,
         )
-        _log.info("%s (%s)", checked.result.summary(), checked.origin)
+        looked = len(self.dataset.features)
+        some = f"; on {looked:,} of the rows" if looked + self.dataset.dropped_rows < self.origin.rows else ""
+        _log.info("%s (%s%s)", checked.result.summary(), checked.origin, some)
         return replace(self, checked=checked)
 
 
@@ -165,38 +176,84 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
         if the registry does not answer.
     """
     _log.info("reading %s", redaction.url(settings.data))
+    check_settings(settings)
+    table = read(settings.data, query=settings.query, options=settings.options)
+    for note in table.notes:
+        _log.info(note)
+    return plan_table(settings, table, earlier_of(settings, table.name, connect), set(table.notes))
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise PipelineError for what is wrong with the settings whatever the table is."""
     if not 0 < settings.test_size < 1:
         raise PipelineError(f"--test-size is between 0 and 1, found {settings.test_size:g}")
     if settings.folds < 0 or settings.folds == 1:
         raise PipelineError(f"--folds: expected 0, or at least 2, found {settings.folds}")
-    rule = thresholds.parse(settings.threshold) if settings.threshold else None
-    own = _own(settings)
-    asked = estimators.task_of(settings.estimator)
+    if settings.threshold:
+        thresholds.parse(settings.threshold)
+    _own(settings)
+    estimators.task_of(settings.estimator)
     if settings.roles.task != "auto":
         estimators.choose(settings.estimator, settings.roles.task)
-    table = read(settings.data, query=settings.query, options=settings.options)
-    for note in table.notes:
-        _log.info(note)
-    name = model_name(settings.name, table.name)
+
+
+def earlier_of(
+    settings: Settings, table: str, connect: "Callable[[], MlflowClient] | None"
+) -> Sequence[EarlierVersion]:
+    """The earlier versions of the model that a table's name and the settings give; none without a registry."""
+    name = model_name(settings.name, table)
     lineage.warn_without_commit(name)
+    return earlier_versions(connect(), name) if connect else []
+
+
+def plan_table(
+    settings: Settings, table: Table, earlier: Sequence[EarlierVersion], told: set[str] | None = None
+) -> TrainingPlan:
+    """The plan of a table that was read; of a sample, what its rows tell.
+
+    Parameters
+    ----------
+    earlier : the versions of the model.
+    told : what was logged already, and is not logged again.
+
+    Raises
+    ------
+    PipelineError
+        if the settings or the table are refused.
+    """
+    told = set() if told is None else told
+
+    def tell(level: int, note: str) -> None:
+        if note not in told:
+            told.add(note)
+            _log.log(level, "%s", note)
+
+    for note in table.notes:
+        tell(logging.INFO, note)
+    own = _own(settings)
     target = check(table, settings.roles)
-    earlier = earlier_versions(connect(), name) if connect else []
     inherited = ancestry.take_over(earlier, settings.roles, target=target, columns=table.columns.column_names)
     roles = inherited.roles
-    dataset = prepare(table, roles, task_of_estimator=asked)
+    dataset = prepare(table, roles, task_of_estimator=estimators.task_of(settings.estimator))
     for note in (*dataset.notes, *inherited.notes):
-        _log.info(note)
+        tell(logging.INFO, note)
     for column, reason in dataset.left_out.items():
-        _log.info("left out: %r: %s", column, reason)
+        tell(logging.INFO, f"left out: {column!r}: {reason}")
     entry = own.entry(dataset, settings.seed) if own else _entry(settings.estimator, dataset)
+    sample = table.total_rows is not None
     split = splitting.split(
-        dataset, roles, test_size=settings.test_size, key_columns=inherited.key_columns, before=inherited.rule
+        dataset,
+        roles,
+        test_size=settings.test_size,
+        key_columns=inherited.key_columns,
+        before=inherited.rule,
+        sample=sample,
     )
     for note in split.notes:
-        _log.warning(note)
-    known = ancestry.known(earlier, dataset, split)
+        tell(logging.WARNING, note)
+    known = OtherVersions() if sample else ancestry.known(earlier, dataset, split)
     for note in ancestry.notes(known, len(split.holdout)):
-        _log.info(note)
+        tell(logging.INFO, note)
     return TrainingPlan(
         settings=settings,
         origin=table.origin,
@@ -206,10 +263,10 @@ def plan_training(settings: Settings, *, connect: "Callable[[], MlflowClient] | 
         known=known,
         entry=entry,
         values={} if own else estimators.parameters(entry, settings.parameters),
-        name=name,
+        name=model_name(settings.name, table.name),
         positive=_positive(settings.positive, dataset),
         class_weight=_class_weight(settings.class_weight, dataset),
-        rule=_applicable(rule, dataset),
+        rule=_applicable(thresholds.parse(settings.threshold) if settings.threshold else None, dataset),
         own=own,
     )
 

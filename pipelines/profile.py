@@ -29,20 +29,46 @@ def of(table: pd.DataFrame) -> dict[str, NumberProfile | CategoryProfile]:
 def _numbers(values: pd.Series) -> NumberProfile:
     numbers = values.to_numpy()
     known = numbers[~np.isnan(numbers)]
-    count, missing = len(numbers), len(numbers) - len(known)
+    missing = len(numbers) - len(known)
     if not len(known):
+        return of_numbers(len(numbers), missing, known)
+    ends = float(known.min()), float(known.max())
+    return of_numbers(len(numbers), missing, known[:: step(len(known))], float(known.mean()), float(known.std()), ends)
+
+
+def step(known: int) -> int:
+    """Of so many values, every how many-th is looked at."""
+    return -(-known // _ROWS)
+
+
+def of_numbers(
+    count: int,
+    missing: int,
+    sample: np.ndarray,
+    mean: float | None = None,
+    std: float | None = None,
+    ends: tuple[float | None, float | None] = (None, None),
+) -> NumberProfile:
+    """The profile of a column of numbers.
+
+    Parameters
+    ----------
+    count, missing : rows, and those without a value.
+    sample : values, evenly spread over those that are there; none where none is.
+    mean, std, ends : of all values; None where there is none.
+    """
+    if not len(sample):
         return NumberProfile(count, missing, mean=None, std=None, min=None, max=None, quantiles={}, histogram=None)
-    sample = known[:: -(-len(known) // _ROWS)]
     edges = _edges(sample)
     counts = np.histogram(sample, edges)[0].tolist() if len(edges) > 1 else [len(sample)]
     quantiles = np.quantile(sample, _QUANTILES).tolist()
     return NumberProfile(
         count,
         missing,
-        mean=float(known.mean()),
-        std=float(known.std()),
-        min=float(known.min()),
-        max=float(known.max()),
+        mean=mean,
+        std=std,
+        min=ends[0],
+        max=ends[1],
         quantiles={f"{share:g}": value for share, value in zip(_QUANTILES, quantiles, strict=True)},
         histogram=Histogram(edges.tolist(), counts),
     )
@@ -59,13 +85,23 @@ def _edges(sample: np.ndarray) -> np.ndarray:
 
 
 def _texts(values: pd.Series) -> CategoryProfile:
-    counts = values.value_counts()
+    return of_texts(len(values), int(values.isna().sum()), values.value_counts())
+
+
+def of_texts(count: int, missing: int, counts: pd.Series) -> CategoryProfile:
+    """The profile of a column of texts.
+
+    Parameters
+    ----------
+    count, missing : rows, and those without a text.
+    counts : by text, how many rows have it, the most frequent first.
+    """
     # Of texts that are equally frequent the first by name: the same profile whatever the order of the rows.
     least = counts.iloc[min(_TOP, len(counts)) - 1] if len(counts) else 0
     top = sorted(counts[counts >= least].items(), key=lambda pair: (-pair[1], str(pair[0])))[:_TOP]
     return CategoryProfile(
-        count=len(values),
-        missing=int(values.isna().sum()),
+        count=count,
+        missing=missing,
         distinct=len(counts),
-        top={str(text): int(count) for text, count in top},
+        top={str(text): int(rows) for text, rows in top},
     )

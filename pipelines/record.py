@@ -1,38 +1,61 @@
 """What a training run records: its evidence and its parameters."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from msgspec import UNSET
 
-from pipelines import fitting, lineage, score_sums, tracking
+from pipelines import lineage, tracking
 from pipelines.dataset import Dataset
-from pipelines.evaluation import metrics, sections
+from pipelines.evaluation import sections
 from pipelines.evaluation.metrics import Answers
 from pipelines.modelling import FittedModel
 from pipelines.planning import TrainingPlan
 from pipelines.validation import SuiteResult
 from registry.evidence import Evidence
-from registry.evidence.document import Baseline, ModelDescription, Parity
-from serving.scorecard import Scorecard
+from registry.evidence.document import (
+    Baseline,
+    CategoryProfile,
+    Fairness,
+    MetricValue,
+    ModelDescription,
+    NumberProfile,
+    Parity,
+    ScoreProfile,
+)
 
 
-def document(
-    plan: TrainingPlan,
-    fitted: FittedModel,
-    answers: Answers,
-    *,
-    suite: SuiteResult | None,
-    parity: Parity | None,
-    card: Scorecard | None,
-) -> Evidence:
-    """The training evidence of a version.
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a fitted model and the rows that it was fitted and judged on.
 
     Parameters
     ----------
-    card : its scorecard; None if it has none.
+    answers : to held-out rows: to all of them, or to some that are evenly spread over them.
+    rows, training_rows, dropped_rows : how many are held out, trained on, and without a target.
+    metrics, training : on the held-out rows and on the training rows.
+    baseline : of a dummy model, on the held-out rows.
+    scores : of the training rows; empty if the score is no sum of terms.
+    gaps : the features that have missing values.
     """
+
+    answers: Answers
+    rows: int
+    training_rows: int
+    dropped_rows: int
+    metrics: dict[str, MetricValue]
+    training: Mapping[str, float | None]
+    baseline: Baseline
+    fairness: list[Fairness]
+    scores: list[ScoreProfile]
+    profile: dict[str, NumberProfile | CategoryProfile]
+    parity: Parity | None
+    gaps: frozenset[str]
+
+
+def document(plan: TrainingPlan, fitted: FittedModel, measured: Measured, *, suite: SuiteResult | None) -> Evidence:
+    """The training evidence of a version."""
     settings, dataset, split = plan.settings, plan.dataset, plan.split
-    strategy, dummy = fitting.baseline(dataset, split.training, split.holdout, positive=plan.positive)
-    held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
-    groups = [values.reset_index(drop=True).rename(name) for name, values in held]
     named = bool(dataset.classes) and {*map(str, dataset.classes)} <= plan.origin.class_names.keys()
     return Evidence(
         model=ModelDescription(
@@ -46,26 +69,26 @@ def document(
             threshold=fitted.threshold,
             threshold_rule=plan.rule.text if plan.rule else None,
             class_names=dict(plan.origin.class_names) if named else UNSET,
-            scores=score_sums.measured(card, dataset.features.iloc[split.training]) or UNSET,
+            scores=measured.scores or UNSET,
         ),
-        metrics=sections.metrics_section(answers, resamples=settings.resamples, seed=settings.seed),
-        baseline=Baseline(strategy, dummy),
-        cross_validation=fitted.folds.summary() if fitted.folds and settings.folds else None,
+        metrics=measured.metrics,
+        baseline=measured.baseline,
+        cross_validation=fitted.cross_validation,
         holdout=sections.holdout_section(
             split.rule,
-            rows=len(split.holdout),
-            training_rows=len(split.training),
+            rows=measured.rows,
+            training_rows=measured.training_rows,
             earlier=plan.known,
             resamples=settings.resamples,
             like=plan.inherited.version if split.rule.key_columns == plan.inherited.key_columns else None,
             notes=plan.split.notes,
         ),
         suite=suite.section() if suite else None,
-        fairness=[metrics.by_group(answers, group) for group in groups],
-        parity=parity,
+        fairness=measured.fairness,
+        parity=measured.parity,
         schema=sections.schema_section(dataset),
-        lineage=lineage.of(plan.origin, dropped_rows=dataset.dropped_rows, seed=settings.seed, pipeline=plan.own),
-        profile=sections.profile_section(dataset, split.training),
+        lineage=lineage.of(plan.origin, dropped_rows=measured.dropped_rows, seed=settings.seed, pipeline=plan.own),
+        profile=measured.profile,
     )
 
 
@@ -78,17 +101,24 @@ def columns(dataset: Dataset) -> dict[str, bool]:
     return {name: tracking.is_numeric(dataset.column(name)) for name in dataset.order if name}
 
 
-def parameters(plan: TrainingPlan) -> dict[str, object]:
-    """What MLflow's run comparison shows; the names differ from the project's own parameters, which it logs itself."""
+def parameters(plan: TrainingPlan, *, rows: int, engine: str) -> dict[str, object]:
+    """What MLflow's run comparison shows; the names differ from the project's own parameters, which it logs itself.
+
+    Parameters
+    ----------
+    rows : how many rows have a target.
+    engine : the name of what fits them.
+    """
     settings = plan.settings
     given = {f"estimator.{name}": value for name, value in plan.pipeline()[-1].get_params(deep=False).items()}
     return {
         "estimator.class": plan.entry.class_name,
+        "fit.engine": engine,
         **({"pipeline": plan.own.spec} if plan.own else {}),
         **{name: value for name, value in given.items() if name != "estimator.estimator"},
         "data.name": plan.origin.name,
         "data.source": plan.origin.source,
-        "data.rows": len(plan.dataset.features),
+        "data.rows": rows,
         "data.features": len(plan.dataset.inputs),
         "data.target": plan.dataset.target_name,
         "data.task": plan.dataset.task,

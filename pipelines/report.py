@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from pipelines import card, coefficients, pictures
@@ -26,9 +27,17 @@ def draw(
     *,
     threshold: float | None,
     seed: int,
+    training_rows: int | None,
+    covariance: np.ndarray | None,
     folder: Path,
 ) -> tuple[list[Coefficient], dict[str, bytes]]:
     """Draw the pictures of held-out answers, and of what the model learned, into a folder.
+
+    Parameters
+    ----------
+    dataset, split : of the table, or of a sample of it.
+    training_rows : how many rows the pipeline was fitted on; None if they are the split's.
+    covariance : of the fitted intercept and weights; None to find it by the rows.
 
     Returns
     -------
@@ -41,7 +50,9 @@ def draw(
     else:
         figures = pictures.regression(answers.target, answers.predicted, target=dataset.target_name)
     table, target = dataset.features.iloc[split.training], dataset.target.iloc[split.training]
-    learned = coefficients.table(pipeline, table, target, seed=seed, positive=answers.positive)
+    learned = coefficients.table(
+        pipeline, table, target, seed=seed, positive=answers.positive, total_rows=training_rows, covariance=covariance
+    )
     score = coefficients.score_name(pipeline, dataset.target_name)
     if learned:
         figures |= pictures.coefficients(learned, score=score)

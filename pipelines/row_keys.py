@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,10 +25,15 @@ def hash_rows(frame: pd.DataFrame) -> np.ndarray:
     BLAKE2b; all missing values alike. The columns' hashes are mixed by the finaliser of SplitMix64 (Steele, Lea and
     Flood 2014) and added modulo 2**64. Whoever changes this raises ``registry.holdout.SCHEME``.
     """
-    total = np.zeros(len(frame), dtype="uint64")
-    for name in frame.columns:
-        total += _mixed(_mixed(_bits(frame[name])) ^ np.uint64(_text_hash(str(name))))
-    return _mixed(total)
+    return combined({str(name): bits(frame[name]) for name in frame.columns}, len(frame))
+
+
+def combined(bits_of: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+    """The hash of each row, shape (n_rows,), uint64, from what :func:`bits` gives of each column."""
+    total = np.zeros(rows, dtype="uint64")
+    for name, values in bits_of.items():
+        total += mixed(mixed(values) ^ np.uint64(_text_hash(name)))
+    return mixed(total)
 
 
 def hash_columns(column: Callable[[str], pd.Series], names: Sequence[str]) -> np.ndarray:
@@ -46,8 +51,8 @@ def share(keys: np.ndarray) -> np.ndarray:
     return (keys >> np.uint64(11)) * 2.0**-53
 
 
-def _bits(values: pd.Series) -> np.ndarray:
-    """Each value as 64 bits."""
+def bits(values: pd.Series) -> np.ndarray:
+    """Each value as 64 bits, see :func:`hash_rows`."""
     if values.dtype.kind in "fiub":
         return _number_bits(values.to_numpy(dtype="float64"))
     codes, distinct = pd.factorize(values)
@@ -89,8 +94,9 @@ def _text_hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def _mixed(bits: np.ndarray) -> np.ndarray:
-    bits = bits + _MIX[2]
-    bits = (bits ^ (bits >> np.uint64(30))) * _MIX[0]
-    bits = (bits ^ (bits >> np.uint64(27))) * _MIX[1]
-    return bits ^ (bits >> np.uint64(31))
+def mixed(values: np.ndarray) -> np.ndarray:
+    """The finaliser of SplitMix64 of each number, see :func:`hash_rows`."""
+    values = values + _MIX[2]
+    values = (values ^ (values >> np.uint64(30))) * _MIX[0]
+    values = (values ^ (values >> np.uint64(27))) * _MIX[1]
+    return values ^ (values >> np.uint64(31))

@@ -44,6 +44,7 @@ def split(
     test_size: float,
     key_columns: Sequence[str] = (),
     before: HoldoutRule | None = None,
+    sample: bool = False,
 ) -> Split:
     """Hold rows out by the hash of their key, or those after a moment.
 
@@ -57,6 +58,7 @@ def split(
         are features, or would be if none were dropped.
     before : the rule of an earlier version. A cut in time never moves back behind its own, unless a larger share is
         asked for, or too few rows would be left.
+    sample : whether these rows are a sample of the table, in which a class may be on one side only.
 
     Raises
     ------
@@ -68,8 +70,10 @@ def split(
     rule = HoldoutRule(ROW, keyed, named=bool(roles.id), columns=keyed, test_size=test_size)
     if roles.time:
         moments = dates.moments(dataset.column(roles.time), roles.time)
-        held, cut = _after_cut(moments, test_size, _least_cut(before, roles.time, test_size, moments))
-        rule, units = msgspec.structs.replace(rule, by=TIME, columns=(roles.time,), cut=cut), moments
+        distinct = np.unique(moments, return_counts=True)
+        cut = cut_of(*distinct, name=roles.time, test_size=test_size, before=before)
+        held, units = moments > cut, moments
+        rule = msgspec.structs.replace(rule, by=TIME, columns=(roles.time,), cut=dates.shown(cut))
     elif roles.group:
         rule = msgspec.structs.replace(rule, by=GROUP, columns=(roles.group,))
         units = row_keys.hash_columns(dataset.key_column, rule.columns)
@@ -80,27 +84,36 @@ def split(
     share = HoldoutShare.of(rule, units, held)
     notes = (share.note(dataset.row_names),) if share.doubtful else ()
     result = Split(np.flatnonzero(~held), np.flatnonzero(held), keys, rule, notes)
-    _check(result, dataset)
+    if not sample:
+        _check(result, dataset)
     return result
-
-
-def _after_cut(moments: np.ndarray, test_size: float, least: np.generic | None) -> tuple[np.ndarray, str]:
-    """Which rows come after the cut, and the cut: the last training moment. Rows of one moment stay together."""
-    ordered = np.sort(moments)
-    cut = ordered[max(int(np.ceil(len(ordered) * (1 - test_size))) - 1, 0)]
-    if cut == ordered[-1] and ordered[0] < cut:
-        cut = ordered[np.searchsorted(ordered, cut) - 1]
-    if (
-        least is not None
-        and cut < least
-        and (moments > least).sum() >= max(_ENOUGH_AFTER_CUT * (moments > cut).sum(), _FEWEST_HELD_OUT)
-    ):
-        cut = least
-    return moments > cut, dates.shown(cut)
 
 
 # Of the rows that a share would hold out, those that a later cut has to leave.
 _ENOUGH_AFTER_CUT = 0.5
+
+
+def cut_of(
+    moments: np.ndarray, counts: np.ndarray, *, name: str, test_size: float, before: HoldoutRule | None
+) -> np.generic:
+    """The last training moment: rows after it are held out. Rows of one moment stay together.
+
+    Parameters
+    ----------
+    moments, counts : shape (n_moments,): different ones, ascending, and how many rows each has.
+    name : of the column of times.
+    before : the rule of an earlier version, see :func:`split`.
+    """
+    ends = np.cumsum(counts)
+    place = int(np.searchsorted(ends, max(int(np.ceil(ends[-1] * (1 - test_size))), 1)))
+    if place == len(moments) - 1 and place > 0:
+        place -= 1
+    cut, least = moments[place], _least_cut(before, name, test_size, moments)
+    if least is not None and cut < least:
+        later, asked = (int(counts[moments > each].sum()) for each in (least, cut))
+        if later >= max(_ENOUGH_AFTER_CUT * asked, _FEWEST_HELD_OUT):
+            cut = least
+    return cut
 
 
 def _least_cut(before: HoldoutRule | None, name: str, test_size: float, moments: np.ndarray) -> np.generic | None:
@@ -132,25 +145,50 @@ def _moment(rule: HoldoutRule, moments: np.ndarray) -> np.generic:
     return np.float64(cut) if cut is not None else np.datetime64(rule.cut).astype(moments.dtype)
 
 
+def as_held(rule: HoldoutRule, dataset: Dataset) -> Split:
+    """The split that a rule makes of a table."""
+    keys, held = held_out_as(rule, dataset.key_column)
+    return Split(np.flatnonzero(~held), np.flatnonzero(held), keys, rule)
+
+
 def _check(result: Split, dataset: Dataset) -> None:
-    rows, held = len(dataset.features), len(result.holdout)
+    sides = [dataset.target.iloc[positions] for positions in (result.training, result.holdout)]
+    labels = None
+    if dataset.task == CLASSIFICATION:
+        labels = np.array([side.value_counts().reindex(dataset.classes, fill_value=0) for side in sides])
+    check_sides(
+        result, dataset.classes, (len(result.training), len(result.holdout)), labels, varies=sides[0].nunique() > 1
+    )
+
+
+def check_sides(
+    split: Split, classes: Sequence, sizes: tuple[int, int], labels: np.ndarray | None, *, varies: bool
+) -> None:
+    """Raise PipelineError if too few rows are on a side, or nothing can be learned from those that are there.
+
+    Parameters
+    ----------
+    sizes : how many rows are trained on, and how many are held out.
+    labels : shape (2, n_classes), how many of them each class has; None of a regression.
+    varies : whether the target of the training rows has two values.
+    """
+    training, held = sizes
     # Few different rows are split badly however many rows there are.
-    by, note = f"held out by {result.rule.by}", "; ".join(result.notes)
-    if len(result.training) < _FEWEST_TRAINING or held < _FEWEST_HELD_OUT:
+    by, note = f"held out by {split.rule.by}", "; ".join(split.notes)
+    if training < _FEWEST_TRAINING or held < _FEWEST_HELD_OUT:
         raise PipelineError(
             f"expected at least {_FEWEST_TRAINING} training and {_FEWEST_HELD_OUT} held-out rows, found "
-            f"{len(result.training)} and {held} of {rows} ({by}); {note or 'add rows or change --test-size'}"
+            f"{training} and {held} of {training + held} ({by}); {note or 'add rows or change --test-size'}"
         )
-    if dataset.task != CLASSIFICATION:
-        if dataset.target.iloc[result.training].nunique() < 2:
+    if labels is None:
+        if not varies:
             remedy = note or "add rows or change --test-size"
             raise PipelineError(f"the target is constant in the training rows; {remedy}")
         return
-    classes = set(dataset.classes)
-    for side, positions in (("training", result.training), ("held-out", result.holdout)):
-        if absent := classes - set(dataset.target.iloc[positions].unique().tolist()):
+    for side, counts in zip(("training", "held-out"), labels, strict=True):
+        if absent := [label for label, count in zip(classes, counts, strict=True) if not count]:
             remedy = note or "add rows of it, merge it with another, or change --test-size"
-            raise PipelineError(f"class {listed(sorted(absent))} is absent from the {side} rows ({by}); {remedy}")
+            raise PipelineError(f"class {listed(absent)} is absent from the {side} rows ({by}); {remedy}")
 
 
 def held_out_as(rule: HoldoutRule, column: Callable[[str], pd.Series]) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ TASKS = (REGRESSION, CLASSIFICATION)
 _FEW = 20
 _TOO_MANY = 0.5
 # Beyond this the sums of squares in a scaler or a metric leave float64.
-_LARGEST = 1e150
+LARGEST = 1e150
 _WEIGHTS = 'expected balanced, or weights: bad=5,good=1 (a class with a comma in double quotes: "a, b"=5)'
 
 
@@ -232,7 +232,7 @@ def check_size(column: TypedColumn, remedy: str) -> None:
     """Raise where a column of numbers holds infinite ones, or such as cannot be squared and summed up."""
     numbers = column.values.to_numpy()
     low, high = np.fmin.reduce(numbers, initial=np.inf), np.fmax.reduce(numbers, initial=-np.inf)
-    if max(high, -low) <= _LARGEST:
+    if max(high, -low) <= LARGEST:
         return
     if infinite := int(np.isinf(numbers).sum()):
         raise PipelineError(
@@ -240,5 +240,5 @@ def check_size(column: TypedColumn, remedy: str) -> None:
             f"expected finite numbers; {remedy}"
         )
     raise PipelineError(
-        f"column {column.name!r} holds numbers beyond {_LARGEST:g}, whose squares float64 cannot hold; {remedy}"
+        f"column {column.name!r} holds numbers beyond {LARGEST:g}, whose squares float64 cannot hold; {remedy}"
     )

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from sklearn.pipeline import Pipeline
 
-from pipelines import example, experiments, modelling, notes, record, report, runs, tracking, validation
+from pipelines import engines, example, experiments, modelling, notes, record, report, runs, tracking, validation
 from pipelines.coefficients import Coefficient, score_name
-from pipelines.evaluation import comparison, metrics, sections
+from pipelines.engines import Engine
+from pipelines.evaluation import comparison
 from pipelines.evaluation.metrics import Answers
-from pipelines.planning import Settings, TrainingPlan, plan_training
+from pipelines.planning import Settings, TrainingPlan
 from pipelines.validation import suite_lookup
 from registry import client as registry_client
 from registry import evidence, logs
 from registry.client import speaking
-from registry.evidence.document import MetricValue, Parity
+from registry.evidence.document import MetricValue
 from registry.evidence.files import read_holdout
 from serving import flavor, scorecard
 from serving.scorecard import Scorecard, ScorecardError, Unsupported
@@ -70,8 +71,12 @@ def train(what: Settings | TrainingPlan, *, tags: Mapping[str, str] | None = Non
     registry_client.settle()
     registry_client.probe()
     connect = cache(registry_client.connect)
-    plan = what.renewed(connect()) if isinstance(what, TrainingPlan) else plan_training(what, connect=connect)
-    client = connect()
+    with engines.prepared(what, connect) as engine:
+        return _train(engine, connect(), tags or {})
+
+
+def _train(engine: Engine, client: "MlflowClient", tags: Mapping[str, str]) -> Trained:
+    plan = engine.plan
     with (
         runs.interruptible(),
         runs.run(
@@ -81,59 +86,61 @@ def train(what: Settings | TrainingPlan, *, tags: Mapping[str, str] | None = Non
         # What a user's own steps print is no part of the result.
         contextlib.redirect_stdout(sys.stderr) if plan.own else contextlib.nullcontext(),
     ):
-        return _run(_TrainingRun(plan.with_check(client), client, run.info.run_id, folder), tags or {})
+        engine.plan = plan.with_check(client)
+        return _run(_TrainingRun(engine, client, run.info.run_id, folder), tags)
 
 
 @dataclass(frozen=True)
 class _TrainingRun:
-    """A training run in progress: its plan, and where its results go."""
+    """A training run in progress: what fits its plan, and where its results go."""
 
-    plan: TrainingPlan
+    engine: Engine
     client: "MlflowClient"
     run_id: str
     folder: Path
 
+    @property
+    def plan(self) -> TrainingPlan:
+        """What is trained."""
+        return self.engine.plan
+
 
 def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
-    plan, split = run.plan, run.plan.split
+    plan, engine = run.plan, run.engine
     dataset = plan.dataset
-    tracking.log_parameters(record.parameters(plan))
+    rows, held = engine.sizes
+    tracking.log_parameters(record.parameters(plan, rows=rows + held, engine=engine.name))
     tracking.log_dataset(plan.origin, record.columns(dataset), context="training")
     docs = _keep_check(run)
 
-    rows, held = len(split.training), len(split.holdout)
     _log.info("fitting %s on %d rows, %d are held out", plan.entry.class_name, rows, held)
-    fitted = modelling.fit(plan)
-    answers = modelling.answer(fitted, plan, split.holdout)
-    card, agreed = _portable(plan, fitted.pipeline)
-    document = record.document(
-        plan, fitted, answers, suite=plan.checked.result if plan.checked else None, parity=agreed, card=card
-    )
+    fitted = engine.fit()
+    card = _portable(plan, fitted.pipeline)
     training = run.folder / evidence.TRAINING
-    sections.write_holdout(answers, split.keys[split.holdout], training)
+    measured = engine.measure(fitted, card, training)
+    document = record.document(plan, fitted, measured, suite=plan.checked.result if plan.checked else None)
     evidence.write(document, training)
     for sentence in notes.not_better(document):
         _log.warning("%s", sentence)
 
     _log.info("logging")
-    tracking.log_metrics(document, metrics.measure(modelling.answer(fitted, plan, split.training)))
-    inputs, features = plan.dataset.inputs, plan.dataset.features
-    gaps = frozenset(features.columns[features.isna().any()])
+    tracking.log_metrics(document, measured.training)
+    inputs, gaps = dataset.inputs, measured.gaps
     unknown = {item.name for item in inputs if item.type == BOOLEAN and item.name in gaps}
-    row = example.make(plan.dataset, split.training)
+    row = example.make(dataset, plan.split.training)
     model = flavor.log_model(
         fitted.pipeline,
         card,
         inputs=inputs,
-        classes=plan.dataset.classes,
+        classes=dataset.classes,
         example=example.frame(row, inputs, gaps=unknown),
         gaps=gaps,
-        scalars=plan.dataset.scalars,
+        scalars=dataset.scalars,
         code=plan.own.code.carried if plan.own else flavor.CarriedCode(),
     )
     # In a DataFrame true would make a column of booleans, where MLflow wants text.
     row |= {name: str(row[name]).lower() for name in unknown if row[name] is not None}
-    _report(run, fitted, answers, document, docs, model.model_uri, row)
+    _report(run, fitted, measured.answers, document, docs, model.model_uri, row)
     tracking.log_files(run.folder)
     version = tracking.register(
         run.client,
@@ -151,13 +158,13 @@ def _run(run: _TrainingRun, tags: Mapping[str, str]) -> Trained:
         version=version,
         run_id=run.run_id,
         model_uri=f"models:/{plan.name}/{version}",
-        task=plan.dataset.task,
+        task=dataset.task,
         estimator=plan.entry.class_name,
-        target=plan.dataset.target_name,
-        rows=len(split.holdout),
+        target=dataset.target_name,
+        rows=held,
         metrics=document.metrics,
         baseline=document.baseline.metrics,
-        notes=(*split.notes, *fitted.notes),
+        notes=(*plan.split.notes, *fitted.notes),
     )
 
 
@@ -174,17 +181,16 @@ def _keep_check(run: _TrainingRun) -> str | None:
     return f"{suite_lookup.ARTIFACTS}/{page.name}"
 
 
-def _portable(plan: TrainingPlan, pipeline: Pipeline) -> tuple[Scorecard | None, Parity | None]:
-    """Return the pipeline's scorecard and its parity on the held-out rows; None and None if it has none."""
+def _portable(plan: TrainingPlan, pipeline: Pipeline) -> Scorecard | None:
+    """Return the pipeline's scorecard; None if it has none."""
     dataset = plan.dataset
     try:
-        card = scorecard.compile(pipeline, dataset.inputs, cleaning=dataset.cleaning)
+        return scorecard.compile(pipeline, dataset.inputs, cleaning=dataset.cleaning)
     except ScorecardError as error:
         if plan.own is None and not isinstance(error, Unsupported):
             raise
         _log.warning("no scorecard, the model runs where scikit-learn does: %s", error)
-        return None, None
-    return card, sections.parity_section(pipeline, card, dataset.features.iloc[plan.split.holdout])
+        return None
 
 
 def _report(
@@ -212,6 +218,8 @@ def _report(
             answers,
             threshold=fitted.threshold,
             seed=plan.settings.seed,
+            training_rows=run.engine.sizes[0] if run.engine.sampled else None,
+            covariance=run.engine.covariance,
             folder=run.folder,
         )
     report.write_card(

@@ -8,11 +8,10 @@ if __name__ == "__main__":  # importing takes a moment
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from registry.cli.commands import Group, Names, Switch, option, policy_option, switch
+from registry.cli.commands import Group, Memory, Names, Switch, option, policy_option, switch
 from registry.cli.commands import run as run_program
 from serving.server.guard.keys_command import keys
 
@@ -95,20 +94,6 @@ def record_options(make: Callable, of: str) -> Callable:
 
 
 _SIZE = click.IntRange(1)
-
-
-class Memory(click.ParamType):
-    """A size of memory, as Docker and Kubernetes write it."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from serving.server.memory import parse_size
-
-        try:
-            return value if isinstance(value, int) else parse_size(value)
-        except ValueError:
-            self.fail(f"expected a size such as 256MiB or 1G, found {value!r}", param, ctx)
 
 
 @cli.command(

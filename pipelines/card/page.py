@@ -77,6 +77,7 @@ def render(
         "caveats": caveats(evidence),
         "pictures": gallery(pictures or {}),
         "coefficients": list(coefficients),
+        "with_errors": any(one.error is not None for one in coefficients),
         "score": score,
         "importance": "importances" in (pictures or {}),
         "data_docs": data_docs_link,

@@ -19,13 +19,16 @@ _NANOSECONDS = {
     "ElasticNet": 15,
     "HuberRegressor": 30,
     "PoissonRegressor": 15,
+    "GammaRegressor": 15,
+    "TweedieRegressor": 15,
     "LogisticRegression": 20,
     "LinearSVC": 60,
     "LinearSVR": 500,
 }
 _UNKNOWN_NANOSECONDS = 500
-#: The same for solvers of a logistic regression that take longer.
+#: The same for solvers of these that take longer.
 _SLOW_SOLVERS = {"saga": 350, "sag": 350, "liblinear": 50, "newton-cholesky": 60}
+_WITH_SOLVERS = {"LogisticRegression", "PoissonRegressor"}
 #: A stored value of a sparse matrix costs this much more.
 _SPARSE = 2.5
 #: Solvers whose steps are single rows come this close, from the estimate, in so many passes over the rows.
@@ -50,14 +53,17 @@ class Refits:
     shrink: float
 
 
-def refit(estimator, matrix, target: np.ndarray, *, seed: int, resamples: int, max_rows: int) -> Refits | None:
+def refit(
+    estimator, matrix, target: np.ndarray, *, seed: int, resamples: int, max_rows: int, total_rows: int
+) -> Refits | None:
     """Refit an estimator on resampled rows; None where that would take too long or most refits fail.
 
     Parameters
     ----------
     estimator : a fitted linear estimator, which is left as it is.
-    matrix : (n, columns) what it was fitted on, dense or sparse.
+    matrix : (n, columns) what it was fitted on, or a sample of that, dense or sparse.
     target : (n,)
+    total_rows : how many rows it was fitted on.
     """
     n = matrix.shape[0]
     wanted, rows = _plan(estimator, matrix, resamples, max_rows)
@@ -67,8 +73,8 @@ def refit(estimator, matrix, target: np.ndarray, *, seed: int, resamples: int, m
     strata = _strata(estimator, target)
     sizes = [max(1, round(len(stratum) * rows / n)) for stratum in strata]
     model = _from_the_estimate(estimator, seed)
-    # A penalty that is weighed against a sum over rows must see as much weight as all n rows have.
-    heavier = {"sample_weight": np.full(sum(sizes), n / rows)} if rows < n else {}
+    # A penalty that is weighed against a sum over rows must see as much weight as all rows have.
+    heavier = {"sample_weight": np.full(sum(sizes), total_rows / rows)} if rows < total_rows else {}
     matrix = matrix.tocsr() if hasattr(matrix, "tocsr") else np.asarray(matrix)
     fits = []
     # Threads of a BLAS that spin cost up to a hundred times the work itself on matrices of this size.
@@ -83,7 +89,7 @@ def refit(estimator, matrix, target: np.ndarray, *, seed: int, resamples: int, m
                 continue
             by_score, intercepts = weights(model)
             fits.append((by_score.copy(), intercepts.copy()))
-    return Refits(fits, float(np.sqrt(rows / n))) if len(fits) > wanted / 2 else None
+    return Refits(fits, float(np.sqrt(rows / total_rows))) if len(fits) > wanted / 2 else None
 
 
 def _from_the_estimate(estimator, seed: int):
@@ -94,6 +100,9 @@ def _from_the_estimate(estimator, seed: int):
     changed: dict[str, Any] = {"warm_start": True, "random_state": seed}
     if passes := _PASSES.get(known.get("solver") or type(model).__name__):
         changed["max_iter"] = min(known["max_iter"], passes)
+    if known.get("solver") == "newton-cholesky":
+        # Two steps from the estimate are as near as the resampling's noise asks for.
+        changed["tol"] = max(known["tol"], 1e-4)
     return model.set_params(**{name: value for name, value in changed.items() if name in known})
 
 
@@ -119,7 +128,7 @@ def _nanoseconds_a_row(estimator, matrix) -> float:
     n, columns = matrix.shape
     kind = type(estimator).__name__
     a_cell: float = _NANOSECONDS.get(kind, _UNKNOWN_NANOSECONDS)
-    if kind == "LogisticRegression":
+    if kind in _WITH_SOLVERS:
         a_cell = _SLOW_SOLVERS.get(estimator.solver, a_cell)
     if kind == "LinearRegression":
         a_cell += columns / 10  # its singular value decomposition is quadratic in the columns
@@ -128,10 +137,12 @@ def _nanoseconds_a_row(estimator, matrix) -> float:
 
 
 def _strata(estimator, target: np.ndarray) -> Sequence[np.ndarray]:
-    """Row numbers by class; for a Poisson regressor zeros and others, since it cannot be fitted to zeros alone."""
+    """Row numbers by class; where zeros are counts or amounts, zeros and others: it cannot be fitted to zeros
+    alone.
+    """
     if hasattr(estimator, "classes_"):
         groups = np.unique(target, return_inverse=True)[1]
-    elif type(estimator).__name__ == "PoissonRegressor":
+    elif type(estimator).__name__ in ("PoissonRegressor", "TweedieRegressor"):
         groups = (target > 0).astype(int)
     else:
         groups = np.zeros(len(target), dtype=int)

@@ -24,6 +24,7 @@ class Coefficient:
     low, high : 95 % interval, low <= value <= high; None where there is none.
     column : the raw column behind it; None for the intercept.
     deviation : standard deviation of the feature over the rows given, in the units of the raw column.
+    error : standard error of the value; None where none is known.
     """
 
     class_label: object | None
@@ -33,6 +34,17 @@ class Coefficient:
     high: float | None
     column: str | None
     deviation: float
+    error: float | None = None
+
+    @property
+    def z(self) -> float | None:
+        """The value in standard errors; None where none is known."""
+        return self.value / self.error if self.error else None
+
+    @property
+    def p(self) -> float | None:
+        """The two-sided p of the value by the normal distribution (Wald 1943); None where no error is known."""
+        return None if self.z is None else math.erfc(abs(self.z) / math.sqrt(2))
 
     @property
     def effect(self) -> float:
@@ -43,3 +55,8 @@ class Coefficient:
 def ends(low: float, high: float) -> tuple[float | None, float | None]:
     """Both ends of an interval; None and None where one of them is not finite."""
     return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else (None, None)
+
+
+def known(number: float) -> float | None:
+    """The number; None where it is not finite."""
+    return float(number) if math.isfinite(number) else None

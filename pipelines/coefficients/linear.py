@@ -41,4 +41,12 @@ def score_name(pipeline, target: str) -> str:
         return "log-odds"
     if is_classifier(estimator):
         return "margin"
-    return f"log of the mean of {target}" if type(estimator).__name__ == "PoissonRegressor" else target
+    return f"log of the mean of {target}" if has_log_link(estimator) else target
+
+
+def has_log_link(estimator) -> bool:
+    """Whether the score of a fitted linear regressor is the logarithm of what it predicts."""
+    name = type(estimator).__name__
+    if name == "TweedieRegressor":
+        return estimator.link == "log" or (estimator.link == "auto" and estimator.power > 0)
+    return name in ("PoissonRegressor", "GammaRegressor")

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from pipelines.coefficients import bootstrap, layout
-from pipelines.coefficients.coefficient import INTERCEPT, TAILS, Coefficient, ends
+from pipelines.coefficients import bootstrap, inference, layout
+from pipelines.coefficients.coefficient import INTERCEPT, TAILS, Coefficient, ends, known
 from pipelines.coefficients.linear import linear_estimator, score_classes, weights
 
 
@@ -20,6 +20,8 @@ def table(
     resamples: int = 500,
     max_rows: int = 10_000,
     positive: object = None,
+    total_rows: int | None = None,
+    covariance: np.ndarray | None = None,
 ) -> list[Coefficient]:
     """The coefficients of a fitted linear model in the units of the raw columns, each with a 95 % interval.
 
@@ -47,6 +49,8 @@ def table(
     resamples : how many refits at most; 0 for no intervals.
     max_rows : how many rows a refit sees at most.
     positive : of two classes, the one whose score is meant; the second in ``classes_`` where it is None.
+    total_rows : how many rows the pipeline was fitted on, of which `frame` is a sample; None where these are all.
+    covariance : of intercept and weights, shape (1 + columns, 1 + columns); None to find it by the rows.
 
     Returns
     -------
@@ -63,11 +67,24 @@ def table(
     scale = np.array([feature.scale for feature in features])
 
     estimates = _raw(*weights(estimator), centre, scale)
-    refits = bootstrap.refit(estimator, matrix, np.asarray(target), seed=seed, resamples=resamples, max_rows=max_rows)
+    refits = bootstrap.refit(
+        estimator,
+        matrix,
+        np.asarray(target),
+        seed=seed,
+        resamples=resamples,
+        max_rows=max_rows,
+        total_rows=total_rows or len(frame),
+    )
     if refits is None:
         low = high = np.full_like(estimates, np.nan)
     else:
         low, high = _interval(estimates, [_raw(w, b, centre, scale) for w, b in refits.fits], refits.shrink)
+    if covariance is None and total_rows is None:
+        covariance = inference.covariance(estimator, matrix, np.asarray(target))
+    errors = np.full_like(estimates, np.nan)
+    if covariance is not None and len(estimates) == 1:
+        errors[0] = inference.errors(covariance, centre, scale)
     labels = score_classes(estimator)
     if positive is not None and len(labels) == 1 and labels[0] != positive:
         labels, estimates, low, high = [positive], -estimates, -high, -low
@@ -76,9 +93,9 @@ def table(
     names: list[tuple[str, str | None, float]] = [(INTERCEPT, None, 0.0)]
     names += [(one.label, one.column, float(spread)) for one, spread in zip(features, deviations, strict=True)]
     return [
-        Coefficient(label, name, float(value), *ends(lower, upper), column, deviation)
-        for label, *row in zip(labels, estimates, low, high, strict=True)
-        for (name, column, deviation), value, lower, upper in zip(names, *row, strict=True)
+        Coefficient(label, name, float(value), *ends(lower, upper), column, deviation, known(error))
+        for label, *row in zip(labels, estimates, low, high, errors, strict=True)
+        for (name, column, deviation), value, lower, upper, error in zip(names, *row, strict=True)
         if np.isfinite(value)
     ]
 

@@ -14,7 +14,7 @@ from pipelines import lineage, profile, runs, score_sums, targets
 from pipelines import versions as registered
 from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
-from pipelines.evaluation import asking, judged_rows, keeping, metrics, sections, unseen
+from pipelines.evaluation import asking, baseline, judged_rows, keeping, metrics, sections, unseen
 from pipelines.evaluation.asking import Version
 from pipelines.evaluation.judged_rows import JudgedRows
 from pipelines.evaluation.metrics import Answers
@@ -306,17 +306,13 @@ def _baseline(version: Version, answers: Answers) -> Baseline:
     target = version.document.profile.get(version.document.model.target) if version.document else None
     if not answers.classes:
         known = target.mean if isinstance(target, NumberProfile) else None
-        mean = float(np.mean(answers.target)) if known is None else known
-        return Baseline("mean", metrics.measure(Answers(answers.target, np.full(len(answers), mean))))
+        return baseline.of_mean(answers.target, float(np.mean(answers.target)) if known is None else known)
     if isinstance(target, CategoryProfile):
         counts = target.top
     else:
         counts = pd.Series(answers.target).map(str).value_counts().to_dict()
     weights = np.array([counts.get(str(label), 0) for label in answers.classes], dtype="float64")
-    shares = np.tile(weights / weights.sum(), (len(answers), 1))
-    label = np.array([answers.classes[int(weights.argmax())]], dtype=answers.target.dtype)
-    dummy = Answers(answers.target, np.repeat(label, len(answers)), shares, answers.classes, answers.positive)
-    return Baseline("prior", metrics.measure(dummy))
+    return baseline.of_counts(answers.target, answers.classes, weights, answers.positive)
 
 
 def _model(version: Version, rows: JudgedRows, frame: pd.DataFrame) -> ModelDescription:

@@ -1,6 +1,7 @@
 """Answers on held-out rows -> the sections of evidence, and the table of the answers."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,24 @@ def profile_section(dataset: Dataset, rows: np.ndarray) -> dict[str, NumberProfi
 
 def write_holdout(answers: Answers, keys: np.ndarray, folder: Path) -> Path:
     """Write ``holdout.parquet``: key (16 hex digits), target, prediction and a probability for each class."""
+    return write_holdout_parts([(answers, keys)], folder)
+
+
+def write_holdout_parts(parts: Iterable[tuple[Answers, np.ndarray]], folder: Path) -> Path:
+    """Write ``holdout.parquet`` from answers that come in parts, each with the keys of its rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / evidence.HOLDOUT
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for answers, keys in parts:
+            table = _holdout(answers, keys)
+            if writer is None:
+                writer = stack.enter_context(pa.parquet.ParquetWriter(path, table.schema))
+            writer.write_table(table)
+    return path
+
+
+def _holdout(answers: Answers, keys: np.ndarray) -> pa.Table:
     columns = {
         "key": pa.array([f"{key:016x}" for key in keys.tolist()]),
         "target": _plain(answers.target),
@@ -95,10 +114,7 @@ def write_holdout(answers: Answers, keys: np.ndarray, folder: Path) -> Path:
     if answers.probabilities is not None:
         for place, label in enumerate(answers.classes):
             columns[f"probability_{label}"] = pa.array(answers.probabilities[:, place])
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / evidence.HOLDOUT
-    pa.parquet.write_table(pa.table(columns), path)
-    return path
+    return pa.table(columns)
 
 
 def _plain(values: np.ndarray) -> pa.Array:

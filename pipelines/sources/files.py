@@ -54,7 +54,9 @@ def read(path: Path, options: ReadOptions = FIND) -> Table:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            raise PipelineError(f"--data takes a file, found the folder {path}; name the file in it")
+            raise PipelineError(
+                f"--data takes a file, found the folder {path}; name the file in it, or --engine stream"
+            )
         if not stat.S_ISREG(mode):  # a pipe can be read once only
             return parse(path.read_bytes(), path.name, str(path), options)
         with open(path, "rb"):  # its errors carry a reason, Arrow's do not

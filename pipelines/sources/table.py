@@ -34,6 +34,7 @@ class Table:
     scalars : the columns of text that held numbers or booleans, too.
     cleaning : how text is read: which words mean a missing value.
     class_names : label, as text -> what it means, where the labels of the target are codes of known meaning.
+    total_rows : how many rows the table has of which these are a sample; None where these are all.
     """
 
     columns: pa.Table
@@ -47,6 +48,12 @@ class Table:
     scalars: frozenset[str] = frozenset()
     cleaning: Cleaning = USUAL
     class_names: Mapping[str, str] = field(default_factory=dict)
+    total_rows: int | None = None
+
+    @property
+    def height(self) -> int:
+        """How many rows the whole table has."""
+        return self.columns.num_rows if self.total_rows is None else self.total_rows
 
     def marks_of(self, name: str) -> Marks:
         """The marks of the numbers in a column of text."""
@@ -75,8 +82,9 @@ class Table:
     @property
     def origin(self) -> "Origin":
         """What is worth keeping of the table when its values are no longer."""
-        size = self.columns.num_rows, self.columns.num_columns
-        return Origin(self.name, self.source, self.digest, *size, class_names=self.class_names)
+        return Origin(
+            self.name, self.source, self.digest, self.height, self.columns.num_columns, class_names=self.class_names
+        )
 
 
 @dataclass(frozen=True)

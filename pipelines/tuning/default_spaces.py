@@ -54,6 +54,9 @@ def sensible(entry: EstimatorEntry, scale: Scale) -> dict[str, Range | Choices]:
         "huber": {"epsilon": Range(1.05, 3.0), "alpha": _log(1e-6 * rows / spread, rows / spread)},
         # Against a mean deviance, which grows as the counts do.
         "poisson": {"alpha": _log(1e-5 * level, 10 * level)},
+        "gamma": {"alpha": _log(1e-5, 10)},
+        # Its deviance grows with the target to the power of 2 - 1.5.
+        "tweedie": {"alpha": _log(1e-5 * level**0.5, 10 * level**0.5)},
         # A sum of absolute errors against squares of coefficients.
         "linear-svr": {
             "C": _log(1e-2 * spread / rows, 1e3 * spread / rows),

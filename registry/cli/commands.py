@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from registry.cli import interrupts, log_output
+from registry.cli.sizes import parse_size
 from registry.cli.text import escaped, parts, truth, unquoted
 from registry.redaction import explained, words
 
@@ -58,6 +59,18 @@ class Switch(click.ParamType):
         if found is None:
             self.fail(f"expected yes, no, or nothing where no other word follows, found {value!r}", param, ctx)
         return found
+
+
+class Memory(click.ParamType):
+    """A size of memory, as Docker and Kubernetes write it."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if isinstance(value, int) else parse_size(value)
+        except ValueError:
+            self.fail(f"expected a size such as 256MiB or 1G, found {value!r}", param, ctx)
 
 
 class Command(click.Command):

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from registry.cli.sizes import parse_size
 from serving.errors import ServingError
-from serving.server.memory import BESIDE, LEAST, MAX_MEMORY, parse_size
+from serving.server.memory import BESIDE, LEAST, MAX_MEMORY
 
 from . import images
 from .docker import PORT, USER

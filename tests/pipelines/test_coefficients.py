@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as statsmodels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -12,6 +13,7 @@ from sklearn.preprocessing import PolynomialFeatures
 
 from pipelines import estimators, features
 from pipelines.coefficients import INTERCEPT, importances, score_name, table
+from pipelines.coefficients.linear import has_log_link
 from serving.scorecard.inputs import CATEGORY, NUMBER, Input
 from tests.effort import times
 
@@ -50,7 +52,10 @@ def fitted(entry: estimators.EstimatorEntry, frame: pd.DataFrame, *, classes: in
     rng = np.random.default_rng(1)
     z = linear_score(frame)
     if entry.task == "regression":
-        target = rng.poisson(np.exp(z / 3)) * 1.0 if entry.target else 20 + 5 * z + rng.normal(size=len(z))
+        if entry.target == "positive":
+            target = np.exp(z / 3) * rng.gamma(2, size=len(z))
+        else:
+            target = rng.poisson(np.exp(z / 3)) * 1.0 if entry.target else 20 + 5 * z + rng.normal(size=len(z))
     else:
         cuts = np.quantile(z, np.linspace(0, 1, classes + 1)[1:-1])
         target = np.array(["low", "high", "top"])[np.digitize(z + rng.logistic(size=len(z)), cuts)]
@@ -67,7 +72,7 @@ def model_scores(model: Pipeline, frame: pd.DataFrame) -> np.ndarray:
         scores = estimator.decision_function(matrix)
     else:
         scores = estimator.predict(matrix)
-        scores = np.log(scores) if type(estimator).__name__ == "PoissonRegressor" else scores
+        scores = np.log(scores) if has_log_link(estimator) else scores
     return scores.reshape(len(frame), -1)
 
 
@@ -323,3 +328,19 @@ def test_the_score_is_named():
     assert names["logistic"] == "log-odds"
     assert names["linear-svm"] == "margin"
     assert names["poisson"] == "log of the mean of price"
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression(), LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)])
+def test_standard_errors_are_those_of_a_regression_on_the_raw_columns(estimator) -> None:
+    draw = np.random.default_rng(5)
+    frame = pd.DataFrame({"a": draw.normal(1e3, 7, 400), "b": draw.exponential(3, 400)})
+    score, matrix = 0.1 * (frame.a - 1e3) - 0.2 * frame.b, np.column_stack([np.ones(400), frame])
+    if isinstance(estimator, LinearRegression):
+        target = (score + draw.normal(size=400)).to_numpy()
+        expected = statsmodels.OLS(target, matrix).fit()
+    else:
+        target = (score + draw.logistic(size=400) > 0).astype(int).to_numpy()
+        expected = statsmodels.Logit(target, matrix).fit(disp=False, tol=1e-12)
+    found = table(pipeline(frame, estimator).fit(frame, target), frame, target, seed=0, resamples=0)
+    np.testing.assert_allclose([one.error for one in found], expected.bse, rtol=1e-6)
+    np.testing.assert_allclose([one.z for one in found], expected.tvalues, rtol=1e-4)

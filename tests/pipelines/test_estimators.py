@@ -37,6 +37,31 @@ def test_every_entry_fits_its_task_and_the_seed_decides(entry):
     np.testing.assert_array_equal(*answers)
 
 
+@pytest.mark.parametrize(("name", "values"), [("logistic", {}), ("poisson", {"alpha": 1e-6})])
+@pytest.mark.parametrize("size", [0, 501])
+def test_correlated_columns_are_fitted_to_the_optimum(name, values, size):
+    """Where scikit-learn's own default stops a hundredth of a coefficient and more away from it."""
+    draw = np.random.default_rng(0)
+    table = draw.normal(size=(10_000, 20)) @ draw.normal(size=(20, 20))
+    table /= table.std(axis=0)
+    eta = table @ draw.normal(size=20) / 4
+    target = draw.uniform(size=10_000) < 1 / (1 + np.exp(-eta)) if name == "logistic" else draw.poisson(np.exp(eta))
+    entry = estimators.find(name)
+    optimum = entry.load()(solver="newton-cholesky", tol=1e-12, **values).fit(table, target).coef_
+    assert np.abs(entry.load()(**values).fit(table, target).coef_ - optimum).max() > 0.01
+    found = estimators.build(entry, values, seed=0, size=size)
+    assert found.solver == ("lbfgs" if size else "newton-cholesky")
+    assert found.fit(table, target).coef_ == pytest.approx(optimum, abs=1e-5 if not size else 2e-3)
+
+
+def test_a_users_solver_keeps_its_own_tolerance():
+    entry = estimators.find("logistic")
+    assert estimators.build(entry, {"solver": "saga"}, seed=0).tol == entry.load()().tol
+    assert estimators.build(entry, {"solver": "saga", "tol": 1e-3}, seed=0).tol == 1e-3
+    assert estimators.build(entry, {"tol": 1e-3}, seed=0).tol == 1e-3
+    assert estimators.build(entry, {"solver": "newton-cholesky"}, seed=0).tol == 1e-8
+
+
 @pytest.mark.parametrize(
     ("asked", "name"),
     [

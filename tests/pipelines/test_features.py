@@ -49,6 +49,17 @@ def test_categories_rare_unknown_and_missing():
     np.testing.assert_array_equal(found, [[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 0]])
 
 
+def test_the_number_of_columns_is_bounded_by_the_levels_of_categories():
+    draw = np.random.default_rng(0)
+    few, many = ([*np.char.mod("v%d", draw.integers(0, high, 999)), None] for high in (3, 400))
+    found = table(a=[*range(999), np.nan], b=range(1000), c=few, d=many)
+    inputs = [Input("a", NUMBER), Input("b", NUMBER), Input("c", CATEGORY), Input("d", CATEGORY)]
+    levels = {name: found[name].nunique() for name in ("c", "d")}
+    made = features.build(inputs).fit_transform(found)
+    most = features.most_columns(inputs, levels)
+    assert made.shape[1] <= most == 4 + 5 + 102
+
+
 def test_missing_is_a_category_where_it_is_frequent():
     made = features.build([Input("c", CATEGORY)]).fit(table(c=["x", "y", None] * 10))
     assert f"categories__c_{features.MISSING}" in made.get_feature_names_out()

@@ -166,9 +166,9 @@ def test_every_estimator_of_the_catalogue_trains_with_a_scorecard(
     entry: estimators.EstimatorEntry, tracking: str, tmp_path: Path
 ) -> None:
     path = tables.hostile(tmp_path / "t.csv", task=entry.task)
-    if entry.target == "non-negative":
+    if entry.target:
         table = pd.read_csv(path, dtype=str)
-        table["outcome"] = pd.to_numeric(table["outcome"]).clip(lower=0).round()
+        table["outcome"] = pd.to_numeric(table["outcome"]).clip(lower=int(entry.target == "positive")).round()
         table.to_csv(path, index=False)
     parameters = {"max_iter": "60"} if "mlp" in entry.name else {}
 
@@ -366,6 +366,14 @@ def test_a_drafted_suite_that_fails_for_few_different_rows_names_id(tracking: st
 def test_one_fold_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="--folds: expected 0, or at least 2, found 1"):
         plan_training(Settings(str(tmp_path / "is not even read.csv"), folds=1))
+
+
+@pytest.mark.parametrize(("columns", "solver"), [(2, "newton-cholesky"), (5, "lbfgs")])
+def test_the_solver_is_one_for_as_many_coefficients_as_the_table_may_have(tmp_path, columns, solver):
+    draw = np.random.default_rng(0)
+    made = pd.DataFrame({f"c{place}": np.char.mod("v%d", draw.integers(0, 120, 600)) for place in range(columns)})
+    made.assign(y=draw.choice(["no", "yes"], 600)).to_csv(tmp_path / "wide.csv", index=False)
+    assert plan_training(Settings(str(tmp_path / "wide.csv"), roles=Roles(target="y"))).build().solver == solver
 
 
 def test_a_drafted_suite_lets_time_go_on_and_ids_and_groups_be_others(

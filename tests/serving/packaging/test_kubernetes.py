@@ -7,9 +7,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from registry.cli.sizes import parse_size
 from serving.errors import ServingError
 from serving.packaging import PackagePlan
-from serving.server.memory import BESIDE, parse_size
+from serving.server.memory import BESIDE
 from serving.server.settings import ServerSettings
 from tests.serving.packaging import made
 from tests.serving.packaging.test_docker import instructions

@@ -21,13 +21,14 @@ import pyarrow.parquet as parquet
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from registry.cli.sizes import parse_size
 from serving.contract import Limits, RequestError
 from serving.scorecard import Input
 from serving.scorecard import compile as compile_pipeline
 from serving.server.cache import Cache, CachedModel, CachedVersion, StateDocument
 from serving.server.cache_reader import CacheReader
 from serving.server.guard.admission import Admission
-from serving.server.memory import LEAST, RESERVED, Pool, Shares, parse_size
+from serving.server.memory import LEAST, RESERVED, Pool, Shares
 from serving.server.settings import ServerSettings
 from tests.serving.server import cards
 from tests.serving.server.running import running

@@ -1,0 +1,114 @@
+"""What fits and measures a training: in memory, or on a table that is read in parts."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pipelines import planning
+from pipelines.errors import PipelineError
+from pipelines.in_memory import InMemory
+from pipelines.modelling import FittedModel
+from pipelines.planning import Settings, TrainingPlan
+from pipelines.record import Measured
+from pipelines.sources import BUNDLED
+from registry import logs, redaction
+from serving.batch.scratch import scratch
+from serving.scorecard import Scorecard
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mlflow import MlflowClient
+
+_log = logs.get_logger(__name__)
+
+AUTO, MEMORY, STREAM = "auto", "memory", "stream"
+ENGINES = (AUTO, MEMORY, STREAM)
+
+# A table in memory takes so many times the bytes of its file: Parquet is packed, and text is parsed into copies.
+_PARQUET, _TEXT = 8, 4
+# From this share of the memory on a table is read in parts.
+_SHARE = 1 / 3
+
+
+class Engine(Protocol):
+    """Fits a plan, and measures what was fitted.
+
+    Attributes
+    ----------
+    name : ``memory`` or ``stream``.
+    sampled : whether the plan's dataset is a sample.
+    covariance : of the fitted intercept and weights, once they are; None where it is not known.
+    plan : what is trained. The dataset and the split of a table that is read in parts are those of a sample.
+    """
+
+    name: str
+    sampled: bool
+    covariance: "np.ndarray | None"
+    plan: TrainingPlan
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many rows are trained on, and how many are held out."""
+
+    def fit(self) -> FittedModel:
+        """The fitted pipeline."""
+
+    def measure(self, fitted: FittedModel, card: Scorecard | None, folder: Path) -> Measured:
+        """Measure a fitted pipeline, and write its answers to the held-out rows into a folder."""
+
+
+@contextlib.contextmanager
+def prepared(what: Settings | TrainingPlan, connect: "Callable[[], MlflowClient]") -> Iterator[Engine]:
+    """The engine of the settings, or of a plan whose table is in memory, with everything planned.
+
+    Raises
+    ------
+    PipelineError, RegistryError
+        if anything is refused.
+    """
+    if isinstance(what, TrainingPlan):
+        yield InMemory(what.renewed(connect()))
+        return
+    if choose(what) == MEMORY:
+        yield InMemory(planning.plan_training(what, connect=connect))
+        return
+    from pipelines.streaming import planning as streaming
+    from pipelines.streaming import raw
+
+    with scratch() as folder:
+        _log.info("reading %s in parts", redaction.url(what.data))
+        memory = what.memory or memory_of_machine() // 4
+        table = raw.opened(what.data, query=what.query, options=what.options, memory=memory, folder=folder)
+        yield streaming.prepared(what, table, folder, connect)
+
+
+def choose(settings: Settings) -> str:
+    """The engine of the settings: the one asked for, else the one that the size of the table asks for.
+
+    Raises
+    ------
+    PipelineError
+        if there is no such engine.
+    """
+    if settings.engine not in ENGINES:
+        raise PipelineError(f"--engine: expected one of {', '.join(ENGINES)}, found {settings.engine!r}")
+    if settings.engine != AUTO:
+        return settings.engine
+    if settings.data.lower().replace("-", "_") in BUNDLED or "://" in settings.data:
+        return MEMORY
+    path = Path(settings.data).expanduser()
+    if path.is_dir() or not path.exists():
+        return STREAM if path.is_dir() or set("*?[") & set(settings.data) else MEMORY
+    factor = _PARQUET if path.suffix.lower() in (".parquet", ".pq") else _TEXT
+    return STREAM if path.stat().st_size * factor > _SHARE * (settings.memory or memory_of_machine()) else MEMORY
+
+
+def memory_of_machine() -> int:
+    """The memory of this machine, or of the container that this process is in, in bytes."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            whole = min(whole, int(Path(file).read_text()))
+    return whole

@@ -1,0 +1,1 @@
+"""Exact training on tables larger than memory: the table is read in parts, a few times."""
