@@ -45,7 +45,10 @@ _PARTS = (
             "waiting",
         )
     ),
-    *(f"registry/cli/{name}.py" for name in ("__init__", "commands", "interrupts", "log_output", "text")),
+    *(
+        f"registry/cli/{name}.py"
+        for name in ("__init__", "commands", "early", "interrupts", "log_output", "sizes", "text")
+    ),
     *(f"serving/{name}.py" for name in ("__init__", "__main__", "errors")),
     *("serving/contract", "serving/models", "serving/prediction_log", "serving/scorecard", "serving/server"),
     *(
