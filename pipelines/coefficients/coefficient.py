@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 #: The name of the coefficient that belongs to no column.
 INTERCEPT = "(intercept)"
@@ -10,6 +11,8 @@ INTERCEPT = "(intercept)"
 LEVEL = 0.95
 #: The quantiles at its ends.
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+#: The same of a normal distribution, in standard deviations.
+NORMAL = NormalDist().inv_cdf(TAILS[1])
 
 
 @dataclass(frozen=True)

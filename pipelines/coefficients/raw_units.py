@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from pipelines.coefficients import bootstrap, inference, layout
-from pipelines.coefficients.coefficient import INTERCEPT, TAILS, Coefficient, ends, known
+from pipelines.coefficients.coefficient import INTERCEPT, NORMAL, TAILS, Coefficient, ends, known
 from pipelines.coefficients.linear import linear_estimator, score_classes, weights
 
 
@@ -50,7 +50,8 @@ def table(
     max_rows : how many rows a refit sees at most.
     positive : of two classes, the one whose score is meant; the second in ``classes_`` where it is None.
     total_rows : how many rows the pipeline was fitted on, of which `frame` is a sample; None where these are all.
-    covariance : of intercept and weights, shape (1 + columns, 1 + columns); None to find it by the rows.
+    covariance : of intercept and weights, shape (1 + columns, 1 + columns), of all rows: intervals are then 1.96
+        standard errors to both sides (Wald 1943). None to find it by the rows.
 
     Returns
     -------
@@ -67,24 +68,28 @@ def table(
     scale = np.array([feature.scale for feature in features])
 
     estimates = _raw(*weights(estimator), centre, scale)
-    refits = bootstrap.refit(
-        estimator,
-        matrix,
-        np.asarray(target),
-        seed=seed,
-        resamples=resamples,
-        max_rows=max_rows,
-        total_rows=total_rows or len(frame),
-    )
-    if refits is None:
-        low = high = np.full_like(estimates, np.nan)
-    else:
-        low, high = _interval(estimates, [_raw(w, b, centre, scale) for w, b in refits.fits], refits.shrink)
+    exact = covariance is not None
     if covariance is None and total_rows is None:
         covariance = inference.covariance(estimator, matrix, np.asarray(target))
     errors = np.full_like(estimates, np.nan)
     if covariance is not None and len(estimates) == 1:
         errors[0] = inference.errors(covariance, centre, scale)
+    if exact:
+        low, high = estimates - NORMAL * errors, estimates + NORMAL * errors
+    else:
+        refits = bootstrap.refit(
+            estimator,
+            matrix,
+            np.asarray(target),
+            seed=seed,
+            resamples=resamples,
+            max_rows=max_rows,
+            total_rows=total_rows or len(frame),
+        )
+        if refits is None:
+            low = high = np.full_like(estimates, np.nan)
+        else:
+            low, high = _interval(estimates, [_raw(w, b, centre, scale) for w, b in refits.fits], refits.shrink)
     labels = score_classes(estimator)
     if positive is not None and len(labels) == 1 and labels[0] != positive:
         labels, estimates, low, high = [positive], -estimates, -high, -low

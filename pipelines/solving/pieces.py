@@ -62,9 +62,10 @@ def pieces(block: Block, centre: np.ndarray, *, ones: bool, folds: int = 0, widt
             if block.folds is None:
                 raise SolvingError(f"expected a fold for each row to fit {folds} folds, found blocks without")
             judged = block.folds[part]
-            order = np.argsort(judged, kind="stable")
-            judged, matrix, target = judged[order], matrix[order], target[order]
-            weights = None if weights is None else weights[order]
+            if (judged[1:] < judged[:-1]).any():
+                order = np.argsort(judged, kind="stable")
+                judged, matrix, target = judged[order], matrix[order], target[order]
+                weights = None if weights is None else weights[order]
             if len(judged) and not 0 <= judged[0] <= judged[-1] < folds:
                 raise SolvingError(f"folds of rows must be 0 to {folds - 1}, found {judged[0]} to {judged[-1]}")
             ends = np.searchsorted(judged, np.arange(folds + 1)).tolist()

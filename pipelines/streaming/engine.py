@@ -1,15 +1,13 @@
 """A training on a table that is read in parts: fit, and measure what was fitted."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from pipelines import columns, fitting, modelling, profile, score_sums, solving
+from pipelines import fitting, modelling, score_sums, solving
 from pipelines.errors import PipelineError
 from pipelines.evaluation import baseline, metrics, sections
 from pipelines.evaluation.metrics import Answers
@@ -19,15 +17,15 @@ from pipelines.planning import TrainingPlan
 from pipelines.record import Measured
 from pipelines.solving import Block, Fit, SolvingError, objectives
 from pipelines.streaming import fitted_estimator, preprocessing
+from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SampledRows, SensitiveGroups
 from pipelines.streaming.prefetch import prefetched
 from pipelines.streaming.preprocessing import Design
-from pipelines.streaming.scan import HELD, Scan, StreamedTable
+from pipelines.streaming.scan import DROPPED, HELD, Scan, StreamedTable
 from pipelines.streaming.typed import Part
 from registry import logs
 from registry.cli.text import listed
-from registry.evidence.document import Baseline, CategoryProfile, Fairness, NumberProfile
+from registry.evidence.document import Baseline
 from serving.scorecard import Scorecard
-from serving.scorecard.inputs import Input
 
 _log = logs.get_logger(__name__)
 
@@ -35,29 +33,6 @@ _log = logs.get_logger(__name__)
 MOST_ANSWERS = 2_000_000
 #: Pictures are of at most so many held-out rows, and parity is measured on as many, evenly spread.
 MOST_SHOWN = 200_000
-
-
-@dataclass
-class _Collected:
-    """Answers that come in parts, of every ``step``-th row."""
-
-    step: int = 1
-    truth: list[np.ndarray] = field(default_factory=list)
-    numbers: list[np.ndarray] = field(default_factory=list)
-    rows: int = 0
-
-    def add(self, truth: np.ndarray, numbers: np.ndarray) -> None:
-        """Add the truth of some rows, shape (n,), and predictions or probabilities, shape (n,) or (n, n_classes)."""
-        first = -self.rows % self.step
-        self.rows += len(truth)
-        self.truth.append(truth[first :: self.step])
-        self.numbers.append(numbers[first :: self.step])
-
-    def joined(self) -> tuple[np.ndarray, np.ndarray]:
-        """All of them; what was collected is gone then."""
-        truth, numbers = np.concatenate(self.truth), np.concatenate(self.numbers)
-        self.truth, self.numbers = [], []
-        return truth, numbers
 
 
 class Streamed:
@@ -118,9 +93,9 @@ class Streamed:
 
     def _blocks(self) -> Iterator[Block]:
         weights = self._class_weights()
-        for _, part, side in self._table.parts(training=True, label="fitting"):
+        for part, folds in self._table.training(label="fitting"):
             of_rows = None if weights is None else weights[part.target.astype("intp")]
-            yield Block(self._design.matrix(part), part.target, of_rows, side)
+            yield Block(self._design.matrix(part), part.target, of_rows, folds)
 
     def _class_weights(self) -> np.ndarray | None:
         """The weight of each class; None where all are 1."""
@@ -130,16 +105,18 @@ class Streamed:
 
     def _cross_validated(self, fit: Fit) -> CrossValidation:
         """The answers on each fold's rows, by the fit without them."""
-        models = [self._estimator(each) for each in fit.folds]
-        step = -(-self._scan.training // MOST_ANSWERS)
-        found = [_Collected(step) for _ in models]
-        for _, part, side in self._table.parts(training=True, label="cross-validating"):
+        judged = [
+            (fold, self._estimator(each), CollectedAnswers(rows, MOST_ANSWERS // len(fit.folds)))
+            for fold, (each, rows) in enumerate(zip(fit.folds, self._scan.folds, strict=True))
+            if rows
+        ]
+        for part, folds in self._table.training(label="cross-validating"):
             matrix = self._design.matrix(part)
-            for fold, (model, collected) in enumerate(zip(models, found, strict=True)):
-                rows = side == fold
+            for fold, model, collected in judged:
+                rows = folds == fold
                 if rows.any():
                     collected.add(part.target[rows], self._numbers(model, matrix[rows]))
-        return CrossValidation("key hash", tuple(self._answers(*each.joined(), None) for each in found))
+        return CrossValidation("key hash", tuple(self._answers(*each.joined(), None) for _, _, each in judged))
 
     def _numbers(self, model, matrix: np.ndarray) -> np.ndarray:
         """Predictions, shape (n,), or probabilities, shape (n, n_classes)."""
@@ -163,36 +140,35 @@ class Streamed:
         """
         plan, scan, threshold = self.plan, self._scan, fitted.threshold
         estimator, inputs = fitted.pipeline[-1], plan.dataset.inputs
-        training = _Collected(-(-scan.training // MOST_ANSWERS))
-        held, keys = _Collected(), self._table.keys()
+        training, held = CollectedAnswers(scan.training, MOST_ANSWERS), CollectedAnswers(scan.held)
+        keys = self._table.keys()
         terms = score_sums.terms_of(card)
         sums = score_sums.ScoreSums(terms) if terms else None
-        samples = _Samples(self._table, scan)
-        shown = _Shown(-(-scan.held // MOST_SHOWN))
-        groups = _Groups(plan, self._table)
+        samples = ProfileSamples(self._table, scan)
+        shown = SampledRows(-(-scan.held // MOST_SHOWN))
+        groups = SensitiveGroups(plan, self._table)
         gaps: set[str] = set()
 
         def answered() -> Iterator[tuple[Answers, np.ndarray]]:
             written = 0
             for raw, part, side in self._table.parts(label="evaluating", more=groups.columns):
-                gaps.update(self._gaps(part))
-                matrix = self._design.matrix(part)
-                numbers = self._numbers(estimator, matrix)
-                out = side == HELD
-                training.add(part.target[~out], numbers[~out])
-                seen = part.of(~out)
-                samples.add(seen)
+                seen, out = part.of(side < HELD), side == HELD
+                gaps.update(self._gaps(part, side != DROPPED))
+                if len(seen):
+                    training.add(seen.target, self._numbers(estimator, self._design.matrix(seen)))
+                    samples.add(seen)
                 if sums is not None and len(seen):
                     with np.errstate(all="ignore"):
                         sums.add(self._design.frame(seen, inputs))
                 if out.any():
                     held_part = part.of(out)
-                    held.add(held_part.target, numbers[out])
+                    numbers = self._numbers(estimator, self._design.matrix(held_part))
+                    held.add(held_part.target, numbers)
                     shown.add(held_part)
                     groups.add(raw, out)
                     own = keys[written : written + len(held_part)]
                     written += len(own)
-                    yield self._answers(held_part.target, numbers[out], threshold), own
+                    yield self._answers(held_part.target, numbers, threshold), own
 
         sections.write_holdout_parts(answered(), folder)
         answers = self._answers(*held.joined(), threshold)
@@ -214,13 +190,14 @@ class Streamed:
             gaps=frozenset(gaps),
         )
 
-    def _gaps(self, part: Part) -> Iterator[str]:
+    def _gaps(self, part: Part, rows: np.ndarray) -> Iterator[str]:
+        """The inputs that have missing values in some rows, by a mask."""
         reader = self._table.reader
-        for item, missing in zip(reader.numbers, np.isnan(part.numbers).any(axis=1), strict=True):
+        for item, missing in zip(reader.numbers, (np.isnan(part.numbers) & rows).any(axis=1), strict=True):
             if missing:
                 yield item.name
-        for item, places in zip(reader.categories, part.categories, strict=True):
-            if (places == 0).any():
+        for item, missing in zip(reader.categories, ((part.categories == 0) & rows).any(axis=1), strict=True):
+            if missing:
                 yield item.name
 
     def _baseline(self, answers: Answers) -> Baseline:
@@ -228,101 +205,6 @@ class Streamed:
             assert self._scan.target is not None
             return baseline.of_mean(answers.target, self._scan.target.mean)
         return baseline.of_counts(answers.target, answers.classes, self._scan.labels[0], answers.positive)
-
-
-class _Samples:
-    """Values of the training rows for their profile: as many, and the same, as are taken of a table in memory."""
-
-    def __init__(self, table: StreamedTable, scan: Scan) -> None:
-        self._table, self._scan = table, scan
-        self._summaries = [*scan.numbers, *([scan.target] if scan.target else [])]
-        self._steps = [max(profile.step(each.count), 1) for each in self._summaries]
-        self._seen = [0] * len(self._steps)
-        self._found: list[list[np.ndarray]] = [[] for _ in self._steps]
-
-    def add(self, part: Part) -> None:
-        """Add training rows."""
-        values = [*part.numbers, *([part.target] if self._scan.target else [])]
-        for place, (column, step) in enumerate(zip(values, self._steps, strict=True)):
-            known = column[~np.isnan(column)]
-            self._found[place].append(known[-self._seen[place] % step :: step].copy())
-            self._seen[place] += len(known)
-
-    def profiles(self, plan: TrainingPlan) -> dict[str, NumberProfile | CategoryProfile]:
-        """The profile of each input, and of the target."""
-        reader, scan = self._table.reader, self._scan
-        found: dict[str, NumberProfile | CategoryProfile] = {}
-        names = [item.name for item in reader.numbers] + ([plan.dataset.target_name] if scan.target else [])
-        for name, summary, values in zip(names, self._summaries, self._found, strict=True):
-            known = summary.count > 0
-            found[name] = profile.of_numbers(
-                summary.count + summary.missing,
-                summary.missing,
-                np.concatenate(values) if values else np.zeros(0),
-                summary.mean if known else None,
-                math.sqrt(summary.variance) if known else None,
-                (summary.least, summary.most) if known else (None, None),
-            )
-        for item, levels, counts in zip(reader.categories, reader.levels, scan.counts, strict=True):
-            texts = pd.Series(counts[1:], index=levels.texts[1 : len(counts)])
-            found[item.name] = profile.of_texts(
-                int(counts.sum()), int(counts[0]), texts[texts > 0].sort_values(ascending=False)
-            )
-        if scan.labels is not None:
-            labels = pd.Series(plan.dataset.classes).map(str)
-            counts = pd.Series(scan.labels[0], index=labels).sort_values(ascending=False)
-            found[plan.dataset.target_name] = profile.of_texts(scan.training, 0, counts)
-        order = [*(item.name for item in plan.dataset.inputs), plan.dataset.target_name]
-        return {name: found[name] for name in order}
-
-
-class _Shown:
-    """Every so many-th of the held-out rows."""
-
-    def __init__(self, step: int) -> None:
-        self._step, self._rows = max(step, 1), 0
-        self._parts: list[Part] = []
-
-    def add(self, part: Part) -> None:
-        """Add held-out rows."""
-        chosen = np.zeros(len(part), dtype=bool)
-        chosen[-self._rows % self._step :: self._step] = True
-        self._rows += len(part)
-        self._parts.append(part.of(chosen))
-
-    def joined(self) -> Part:
-        """All of them."""
-        return Part(
-            np.concatenate([part.numbers for part in self._parts], axis=1),
-            np.concatenate([part.categories for part in self._parts], axis=1),
-            np.concatenate([part.target for part in self._parts]),
-        )
-
-
-class _Groups:
-    """The values of sensitive columns of the held-out rows."""
-
-    def __init__(self, plan: TrainingPlan, table: StreamedTable) -> None:
-        sample = table.sample
-        self.columns = list(dict.fromkeys(plan.settings.roles.sensitive))
-        self._inputs: dict[str, Input] = {
-            name: columns.infer(name, sample.columns[name], sample.cleaning, sample.marks_of(name)).as_input()
-            for name in self.columns
-        }
-        self._cleaning = sample.cleaning
-        self._found: dict[str, list[pd.Series]] = {name: [] for name in self.columns}
-
-    def add(self, raw, rows: np.ndarray) -> None:
-        """Add held-out rows of a raw part, by a mask."""
-        for name, item in self._inputs.items():
-            self._found[name].append(columns.convert(raw[name], item, self._cleaning)[rows])
-
-    def fairness(self, answers: Answers) -> list[Fairness]:
-        """The metrics of each group."""
-        return [
-            metrics.by_group(answers, pd.concat(parts, ignore_index=True).rename(name))
-            for name, parts in self._found.items()
-        ]
 
 
 def _few(target: pd.Series) -> np.ndarray:

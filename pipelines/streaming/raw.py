@@ -41,6 +41,7 @@ class RawFile:
     address : what messages call it.
     rows : how many it has.
     names : its columns as it calls them.
+    identity : its size in bytes, and when it was changed last, in nanoseconds.
     partitions : column -> the value that its folders tell.
     """
 
@@ -48,6 +49,7 @@ class RawFile:
     address: str
     rows: int
     names: tuple[str, ...]
+    identity: tuple[int, int]
     partitions: tuple[tuple[str, str], ...] = ()
 
 
@@ -91,6 +93,8 @@ class RawTable:
         told = dict(file.partitions)
         asked = [own[name] for name in wanted if name in own]
         try:
+            if _identity(file.path) != file.identity:
+                raise PipelineError(f"{file.address} has changed since the training began; start again")
             # A file that is buffered beforehand is in memory as a whole in the end.
             with pq.ParquetFile(file.path, pre_buffer=False) as opened:
                 for batch in opened.iter_batches(ROWS, columns=asked):
@@ -206,6 +210,11 @@ def opened(data: str, *, query: str | None, options: ReadOptions, memory: int, f
     )
 
 
+def full(folder: Path) -> PipelineError:
+    """What is said where a temporary folder has no room left."""
+    return PipelineError(f"no space left in {folder.parent}; free some, or set TMPDIR to a folder with more")
+
+
 def _names(files: Sequence[RawFile]) -> tuple[str, ...]:
     """The columns of the files, which have the same."""
 
@@ -262,7 +271,13 @@ def _parquet(file: SourceFile, address: str, partitions: tuple[tuple[str, str], 
     except (pa.ArrowException, OSError) as error:
         raise PipelineError(f"{address} cannot be read as Parquet: {str(error).splitlines()[0][:200]}") from None
     # A folder's value goes where the file has no column of that name.
-    return RawFile(file.path, address, rows, names, tuple((n, v) for n, v in partitions if n not in names))
+    told = tuple((name, value) for name, value in partitions if name not in names)
+    return RawFile(file.path, address, rows, names, _identity(file.path), told)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    known = path.stat()
+    return known.st_size, known.st_mtime_ns
 
 
 def _digest(path: Path) -> str:

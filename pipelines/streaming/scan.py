@@ -1,5 +1,7 @@
 """The first pass over all rows: are they of the types that a sample has, which are held out, and what do they hold."""
 
+import contextlib
+import errno
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from pipelines.sources.table import USUAL
 from pipelines.splitting import Split
-from pipelines.streaming.raw import RawTable
+from pipelines.streaming.raw import RawTable, full
 from pipelines.streaming.summaries import Median, NumberSummary, NumberSums
 from pipelines.streaming.times import Times
 from pipelines.streaming.typed import KeyReader, Part, TypedReader
@@ -26,7 +28,7 @@ from registry.logs import Progress
 _log = logs.get_logger(__name__)
 
 #: What the file of sides says of a row: that it has no target, or is held out; of another row, the fold that judges it.
-DROPPED, HELD = 255, 254
+DROPPED, HELD = 255, 254  # above all folds
 # Folds are drawn by the key of a row, mixed with this number, so that they have nothing to do with the holdout.
 _FOLDS = np.uint64(0x9E3779B97F4A7C15)
 
@@ -38,6 +40,7 @@ class Scan:
     Parameters
     ----------
     dropped, training, held : how many rows have no target, are trained on, and are held out.
+    folds : how many training rows each fold judges; empty without cross-validation.
     numbers, medians : of each input of numbers, its training rows.
     counts : of each category, how many training rows have each of its levels.
     labels : shape (2, n_classes): how many training rows, and held-out ones, each class has; None of a regression.
@@ -49,6 +52,7 @@ class Scan:
     dropped: int
     training: int
     held: int
+    folds: tuple[int, ...]
     numbers: tuple[NumberSummary, ...]
     medians: tuple[float, ...]
     counts: tuple[np.ndarray, ...]
@@ -114,7 +118,8 @@ class StreamedTable:
         counts = [np.zeros(0, dtype="int64") for _ in reader.categories]
         seen: list[int | None] = [0] * len(earlier)
         dropped = trained = held_out = 0
-        with self._sides.open("wb") as sides, self._keys.open("wb") as keys_of_held:
+        by_fold = np.zeros(folds, dtype="int64")
+        with _room(self._sides), self._sides.open("wb") as sides, self._keys.open("wb") as keys_of_held:
             for raw in _told("scanning", self.raw.parts(), self.raw.rows):
                 reader.check(raw)
                 part = reader.read(raw)
@@ -136,6 +141,7 @@ class StreamedTable:
                 dropped += len(part) - int(np.count_nonzero(known))
                 held_out += int(np.count_nonzero(held))
                 trained += int(np.count_nonzero(training))
+                by_fold += np.bincount(fold[training], minlength=max(folds, 1))[:folds]
                 for place, (column, median) in enumerate(zip(sums, medians, strict=True)):
                     values = part.numbers[place][training]
                     values, missing = _without_gaps(values)
@@ -154,6 +160,7 @@ class StreamedTable:
             dropped,
             trained,
             held_out,
+            tuple(by_fold.tolist()),
             tuple(column.summary() for column in sums),
             self._medians(medians),
             tuple(counts),
@@ -179,41 +186,48 @@ class StreamedTable:
         while missing := [place for place, value in enumerate(found) if value is None]:
             for place in missing:
                 medians[place].again()
-            for _, part, _ in self.parts(training=True):
+            for part, _ in self.training():
                 for place in missing:
                     medians[place].add(_without_gaps(part.numbers[place])[0])
             for place in missing:
                 found[place] = medians[place].value()
         return tuple(math.nan if value is None else value for value in found)
 
-    def parts(
-        self, *, training: bool | None = None, label: str = "", more: Sequence[str] = ()
-    ) -> Iterator[tuple[pa.Table, Part, np.ndarray]]:
-        """The rows with a target, part by part, raw and typed, with their sides; after :meth:`scanned`.
+    def parts(self, *, label: str = "", more: Sequence[str] = ()) -> Iterator[tuple[pa.Table, Part, np.ndarray]]:
+        """The rows, part by part, raw and typed, with their sides; after :meth:`scanned`.
 
         Parameters
         ----------
-        training : whether the training rows are wanted, or the held-out ones; both if it is None.
         label : what is done with them, for the progress bar; none without one.
         more : names of further raw columns.
         """
         parts = self.raw.parts(list(dict.fromkeys([*self.reader.columns, *more])))
         with self._sides.open("rb") as sides:
             for raw in _told(label, parts, self.raw.rows) if label else parts:
-                side = np.frombuffer(sides.read(raw.num_rows), dtype="uint8")
-                wanted = side != DROPPED
-                if training is not None:
-                    wanted &= (side != HELD) == training
-                if wanted.all():
-                    yield raw, self.reader.read(raw), side
-                elif wanted.any():
-                    # The order of the rows stays, so that what is told of them by position is true of both.
-                    kept = raw.filter(pa.array(wanted)) if more else raw
-                    yield kept, self.reader.read(raw).of(wanted), side[wanted]
+                yield raw, self.reader.read(raw), np.frombuffer(sides.read(raw.num_rows), dtype="uint8")
+
+    def training(self, *, label: str = "") -> Iterator[tuple[Part, np.ndarray]]:
+        """The training rows, part by part, with the folds that judge them, which are ascending in each part."""
+        for _, part, side in self.parts(label=label):
+            rows = np.flatnonzero(side < HELD)
+            if len(rows):
+                rows = rows[np.argsort(side[rows], kind="stable")]
+                yield part.take(rows), side[rows]
 
     def keys(self) -> np.ndarray:
         """The keys of the held-out rows, in order, shape (n_held,), uint64."""
         return np.fromfile(self._keys, dtype="uint64")
+
+
+@contextlib.contextmanager
+def _room(file: Path) -> Iterator[None]:
+    """What a full disk means, as one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise full(file.parent) from None
 
 
 def _told(label: str, parts: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

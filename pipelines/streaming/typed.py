@@ -13,7 +13,9 @@ from pipelines.dataset import Dataset
 from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from pipelines.sources.table import USUAL
-from serving.scorecard.inputs import CATEGORY, Cleaning, Input, InputError
+from serving.scorecard.errors import InputError, kind
+from serving.scorecard.inputs import CATEGORY, Cleaning, Input
+from serving.scorecard.scalars import scalar_text
 
 #: More different texts than these are no categories of a linear model, and do not fit into memory.
 MOST_LEVELS = 2_000_000
@@ -58,7 +60,7 @@ class Levels:
         PipelineError
             if there are too many.
         """
-        raw = raw_values.decoded(raw)
+        raw = _as_text(raw_values.decoded(raw), self._input)
         found = self._known(raw)
         if found.null_count > raw.null_count:
             self._learn(raw.filter(pc.and_(pc.is_null(found), pc.is_valid(raw))), raw)
@@ -87,7 +89,7 @@ class Levels:
             raise PipelineError(
                 f"column {self._input.name!r} has more than {MOST_LEVELS:,} different texts; leave it out with --drop"
             )
-        self._raw = new if self._raw is None else pa.concat_arrays([self._raw, new.cast(self._raw.type)])
+        self._raw = new if self._raw is None else pa.concat_arrays([self._raw, new])
         # The last place is that of a null.
         self._of_raw = np.concatenate([self._of_raw[:-1], np.array(places, dtype="int32"), np.zeros(1, "int32")])
 
@@ -123,10 +125,11 @@ class Part:
 
     def of(self, rows: np.ndarray) -> "Part":
         """The part of some rows, by a mask of shape (n_rows,)."""
-        if rows.all():
-            return self
-        kept = np.flatnonzero(rows)
-        return Part(self.numbers.take(kept, axis=1), self.categories.take(kept, axis=1), self.target[kept])
+        return self if rows.all() else self.take(np.flatnonzero(rows))
+
+    def take(self, places: np.ndarray) -> "Part":
+        """The rows at these places, in this order."""
+        return Part(self.numbers.take(places, axis=1), self.categories.take(places, axis=1), self.target[places])
 
 
 class TypedReader:
@@ -150,7 +153,7 @@ class TypedReader:
         self._classes = np.array(dataset.classes) if dataset.classes else None
         self._target_levels = Levels(self._target, dataset.cleaning) if target.type == CATEGORY else None
         self._watched = {
-            name: pc.unique(sample.columns[name])
+            name: set(pc.unique(sample.columns[name]).to_pylist())
             for name, why in dataset.left_out.items()
             if why.startswith(("constant", "one number", "missing throughout"))
         }
@@ -183,12 +186,10 @@ class TypedReader:
     def check(self, raw: pa.Table) -> None:
         """Raise Contradiction if a column that was left out as constant is not."""
         for name, known in self._watched.items():
-            column = raw[name]
-            values = pc.unique(column)
-            other = values.filter(pc.invert(pc.is_in(values.cast(known.type), value_set=known)))
-            if len(other):
-                row = pc.index(column, pa.scalar(other[0].as_py(), column.type)).as_py()
-                raise Contradiction(raw.slice(max(row, 0), 1))
+            for value in pc.unique(raw[name]).to_pylist():
+                # Where files write a column differently, the sample has it as text.
+                if value == value and value not in known and str(value) not in known:
+                    raise Contradiction(raw.slice(raw[name].to_pylist().index(value), 1))
 
     @staticmethod
     def _tried(bad: list[int], read: Callable[..., np.ndarray], *given: object) -> np.ndarray | None:
@@ -220,6 +221,25 @@ class TypedReader:
         return _known_labels(
             np.where(np.isnan(values), np.nan, np.where(labels[places] == values, places, -1)), self._target
         )
+
+
+def _as_text(raw: pa.ChunkedArray, item: Input) -> pa.ChunkedArray:
+    """A column of categories as one type of text; other scalars as the text that they have where they are scored.
+
+    Raises
+    ------
+    InputError
+        if it holds lists or objects.
+    """
+    if raw_values.is_text(raw.type) or pa.types.is_null(raw.type):
+        return raw.cast(pa.large_string())
+    texts = []
+    for row, value in enumerate(raw.to_pylist()):
+        try:
+            texts.append(None if value is None or value != value else scalar_text(value))
+        except TypeError:
+            raise InputError(item.name, f"expected text, found {kind(value)}").at(row) from None
+    return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
 def _known_labels(places: np.ndarray, target: Input) -> np.ndarray:

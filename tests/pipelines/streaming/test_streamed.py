@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines import engines, solving
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
 from pipelines.planning import Settings
@@ -238,3 +239,68 @@ def test_rows_are_held_out_by_time(tracking: str, tmp_path: Path, written_as: st
             alike(one[name], other[name], f"{later}.{name}")
         assert answers.key.tolist() == streamed.key.tolist()
         roles = {}
+
+
+def test_a_file_that_changes_during_the_training_is_told(
+    tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.parquet"
+    table().to_parquet(path)
+    fit = solving.fit
+
+    def slow(*given: Any, **more: Any) -> solving.Fit:
+        table(800).to_parquet(path)
+        return fit(*given, **more)
+
+    monkeypatch.setattr(solving, "fit", slow)
+    with pytest.raises(PipelineError, match=r"t\.parquet has changed since the training began; start again"):
+        train(Settings(str(path), roles=Roles(target="churn"), engine="stream", **QUICK))
+
+
+def test_a_folder_is_one_table_with_the_columns_that_its_folders_tell(tracking: str, tmp_path: Path) -> None:
+    frame, folder = table(), tmp_path / "sales"
+    for region, part in frame.groupby(np.arange(len(frame)) % 3):
+        (folder / f"region=r{region}").mkdir(parents=True)
+        # Each form of a file has its own type of text.
+        if region:
+            part.to_parquet(folder / f"region=r{region}" / "part.parquet", index=False)
+        else:
+            part.to_csv(folder / "region=r0" / "part.csv", index=False)
+    trained = train(Settings(str(folder), roles=Roles(target="churn", drop=TARGETS[1:]), **QUICK))
+    document, answers = written(trained, tmp_path)
+    assert (trained.name, len(answers)) == ("sales", document.holdout.rows)
+    assert document.lineage is not None
+    assert document.lineage.data.rows == len(frame)
+    assert "region" in [column.name for column in document.schema.inputs]
+    assert mlflow.get_run(trained.run_id).data.params["fit.engine"] == "stream"
+
+
+def test_files_of_other_columns_are_no_table(tracking: str, tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    table().to_parquet(tmp_path / "t" / "a.parquet")
+    table().drop(columns="age").to_csv(tmp_path / "t" / "b.csv", index=False)
+    with pytest.raises(PipelineError, match=r"b\.csv lacks the column 'age', which \S*a\.parquet has"):
+        train(Settings(str(tmp_path / "t"), roles=Roles(target="churn"), **QUICK))
+
+
+def test_a_file_is_streamed_where_it_would_take_a_third_of_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    table().to_csv(path, index=False)
+    size = path.stat().st_size
+    assert engines.choose(Settings(str(path), memory=10 * size)) == engines.STREAM
+    assert engines.choose(Settings(str(path), memory=20 * size)) == engines.MEMORY
+    assert (
+        engines.choose(Settings(str(tmp_path / "*.csv"))) == engines.choose(Settings(str(tmp_path))) == engines.STREAM
+    )
+    assert engines.choose(Settings("diabetes", memory=1)) == engines.MEMORY
+
+
+def test_a_small_table_may_have_a_fold_without_rows(tracking: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    table(40).to_csv(path, index=False)
+    roles = Roles(target="amount", drop=("churn", "grade", "claims"))
+    trained = train(Settings(str(path), roles=roles, estimator="ridge", engine="stream", **{**QUICK, "folds": 30}))
+    document, _ = written(trained, tmp_path)
+    assert document.cross_validation is not None
+    assert 2 <= document.cross_validation.folds <= 30
+    assert all(fold.mean is not None for fold in document.cross_validation.metrics.values())
