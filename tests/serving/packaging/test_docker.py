@@ -1,5 +1,6 @@
 """The docker target: its build context, run as the Dockerfile says by a Python that has what the image has."""
 
+import ast
 import importlib.metadata
 import importlib.util
 import json
@@ -16,8 +17,9 @@ import pytest
 
 from serving.contract import reply
 from serving.errors import ServingError
-from serving.packaging.docker import requirements
+from serving.packaging.docker import requirements, sources
 from tests import stores
+from tests.command import ROOT
 from tests.serving.contract import cases
 from tests.serving.contract.cases import NAMES, ROWS
 from tests.serving.functions.clouds import Answer, Request, over_http
@@ -33,6 +35,30 @@ def instructions(dockerfile: str) -> list[tuple[str, str]]:
     """The instructions of a Dockerfile with their words, comments left out."""
     joined = "\n".join(line for line in dockerfile.splitlines() if not line.startswith("#")).replace("\\\n", " ")
     return [tuple(line.split(None, 1)) for line in joined.splitlines() if line.strip()]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The files of this project that a module imports as soon as it is imported itself."""
+    body = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while body:
+        node = body.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) != "TYPE_CHECKING":
+            body += node.body
+        names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = [f"{node.module}.{one.name}" for one in node.names]
+        for name in names:
+            place = ROOT.joinpath(*name.split("."))
+            for file in (place / "__init__.py", place.with_suffix(".py"), place.parent.with_suffix(".py")):
+                if file.is_file():
+                    yield file.relative_to(ROOT).as_posix()
+                    break
+
+
+def test_what_its_modules_import_is_in_it() -> None:
+    carried = set(sources())
+    missing = {name: set(imported(ROOT / name)) - carried for name in carried if name.endswith(".py")}
+    assert {name: files for name, files in missing.items() if files} == {}
 
 
 @pytest.fixture(scope="module")
