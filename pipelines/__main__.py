@@ -127,7 +127,8 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
 @option("--engine", type=click.Choice(["auto", "memory", "stream"]), default="auto",
         help="memory loads the table; stream reads it in parts, a few times. [auto: stream for a folder, and for a "
         "file that would take more than a third of the memory]")  # fmt: skip
-@option("--memory", type=Memory(), help="Memory that the table may take, such as 8G. [default: this machine's]")
+@option("--memory", type=Memory(), help="Memory that --engine auto reckons with, such as 8G; a quarter of it is for "
+        "converting text files. [default: this machine's]")  # fmt: skip
 @_training
 @_JSON
 def train(as_json: bool, **given) -> None:

@@ -11,7 +11,7 @@ from pipelines.errors import PipelineError
 from pipelines.in_memory import InMemory
 from pipelines.modelling import FittedModel
 from pipelines.planning import Settings, TrainingPlan
-from pipelines.record import Measured
+from pipelines.record import Measurements
 from pipelines.sources import BUNDLED
 from registry import logs, redaction
 from serving.batch.scratch import scratch
@@ -32,7 +32,7 @@ _PARQUET, _TEXT = 8, 4
 _SHARE = 1 / 3
 
 
-class Engine(Protocol):
+class TrainingEngine(Protocol):
     """Fits a plan, and measures what was fitted.
 
     Attributes
@@ -55,12 +55,12 @@ class Engine(Protocol):
     def fit(self) -> FittedModel:
         """The fitted pipeline."""
 
-    def measure(self, fitted: FittedModel, card: Scorecard | None, folder: Path) -> Measured:
+    def measure(self, fitted: FittedModel, card: Scorecard | None, folder: Path) -> Measurements:
         """Measure a fitted pipeline, and write its answers to the held-out rows into a folder."""
 
 
 @contextlib.contextmanager
-def prepared(what: Settings | TrainingPlan, connect: "Callable[[], MlflowClient]") -> Iterator[Engine]:
+def prepared(what: Settings | TrainingPlan, connect: "Callable[[], MlflowClient]") -> Iterator[TrainingEngine]:
     """The engine of the settings, or of a plan whose table is in memory, with everything planned.
 
     Raises
@@ -79,7 +79,7 @@ def prepared(what: Settings | TrainingPlan, connect: "Callable[[], MlflowClient]
 
     with scratch() as folder:
         _log.info("reading %s in parts", redaction.url(what.data))
-        memory = what.memory or memory_of_machine() // 4
+        memory = (what.memory or memory_of_machine()) // 4
         table = raw.opened(what.data, query=what.query, options=what.options, memory=memory, folder=folder)
         yield streaming.prepared(what, table, folder, connect)
 

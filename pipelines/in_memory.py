@@ -10,7 +10,7 @@ from pipelines.evaluation import baseline, metrics, sections
 from pipelines.evaluation.metrics import Answers
 from pipelines.modelling import FittedModel
 from pipelines.planning import TrainingPlan
-from pipelines.record import Measured
+from pipelines.record import Measurements
 from registry.evidence.document import Baseline, Parity
 from serving.scorecard import Scorecard
 
@@ -33,7 +33,7 @@ class InMemory:
         """The fitted pipeline; see :func:`modelling.fit`."""
         return modelling.fit(self.plan)
 
-    def measure(self, fitted: FittedModel, card: Scorecard | None, folder: Path) -> Measured:
+    def measure(self, fitted: FittedModel, card: Scorecard | None, folder: Path) -> Measurements:
         """Measure a fitted pipeline, and write its answers to the held-out rows.
 
         Parameters
@@ -48,7 +48,7 @@ class InMemory:
         held = ((name, dataset.column(name).iloc[split.holdout]) for name in settings.roles.sensitive)
         groups = [values.reset_index(drop=True).rename(name) for name, values in held]
         features = dataset.features
-        return Measured(
+        return Measurements(
             answers=answers,
             rows=len(split.holdout),
             training_rows=len(split.training),

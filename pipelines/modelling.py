@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from pipelines import fitting, thresholds
 from pipelines.errors import PipelineError
 from pipelines.evaluation.metrics import Answers
+from pipelines.fitting import CrossValidation
 from pipelines.folds import make_folds
 from pipelines.planning import TrainingPlan
 from registry import logs
@@ -60,18 +61,11 @@ def fit(plan: TrainingPlan) -> FittedModel:
 
 def _fit(plan: TrainingPlan) -> FittedModel:
     settings, dataset, training = plan.settings, plan.dataset, plan.split.training
-    chosen_here = plan.rule is not None and plan.rule.value is None
     folds = None
     if count := folds_needed(plan):
         pairs = make_folds(dataset, plan.split, count=count, seed=settings.seed)
         folds = fitting.cross_validate(plan.pipeline, dataset, training, pairs, positive=plan.positive)
-    threshold, notes = None, []
-    if plan.rule:
-        threshold = threshold_of(plan, folds.folds if folds else ())
-        folds = folds and folds.with_threshold(threshold)
-        if chosen_here:
-            notes.append(threshold_note(plan, threshold))
-            _log.info(notes[-1])
+    threshold, folds, notes = decided(plan, folds)
     pipeline = plan.pipeline(threshold)
     for shortfall in fitting.fit(pipeline, dataset.features.iloc[training], dataset.target.iloc[training]):
         notes.append(shortfall)
@@ -82,14 +76,21 @@ def _fit(plan: TrainingPlan) -> FittedModel:
 
 def folds_needed(plan: TrainingPlan) -> int:
     """How many folds cross-validation has: as many as were asked for, or as a threshold is chosen on; 0 for none."""
-    chosen_here = plan.rule is not None and plan.rule.value is None
-    return plan.settings.folds or (_THRESHOLD_FOLDS if chosen_here else 0)
+    return plan.settings.folds or (_THRESHOLD_FOLDS if plan.chooses_threshold else 0)
 
 
-def threshold_note(plan: TrainingPlan, threshold: float) -> str:
-    """What a person should know of a threshold that was chosen by cross-validation."""
-    assert plan.rule is not None
-    return f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows"
+def decided(
+    plan: TrainingPlan, folds: CrossValidation | None
+) -> tuple[float | None, CrossValidation | None, list[str]]:
+    """The decision threshold of a plan, cross-validation with the labels that it gives, and what to say of it."""
+    if plan.rule is None:
+        return None, folds, []
+    threshold = threshold_of(plan, folds.folds if folds else ())
+    notes = []
+    if plan.chooses_threshold:
+        notes.append(f"decision threshold {threshold:.4g}, for {plan.rule.text} on cross-validated rows")
+        _log.info(notes[-1])
+    return threshold, folds and folds.with_threshold(threshold), notes
 
 
 def _fitted(plan: TrainingPlan, threshold: float | None) -> Pipeline:

@@ -83,6 +83,11 @@ class TrainingPlan:
     own: OwnPipeline | None = None
     checked: SuiteCheck | None = None
 
+    @property
+    def chooses_threshold(self) -> bool:
+        """Whether the decision threshold is chosen by cross-validation."""
+        return self.rule is not None and self.rule.value is None
+
     def pipeline(self, threshold: float | None = None) -> "Pipeline":
         """Return the whole pipeline, unfitted, see :meth:`build`: the user's own, or the platform's features first."""
         if self.own:

@@ -26,7 +26,7 @@ from registry.evidence.document import (
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurements:
     """What was measured of a fitted model and the rows that it was fitted and judged on.
 
     Parameters
@@ -53,7 +53,7 @@ class Measured:
     gaps: frozenset[str]
 
 
-def document(plan: TrainingPlan, fitted: FittedModel, measured: Measured, *, suite: SuiteResult | None) -> Evidence:
+def document(plan: TrainingPlan, fitted: FittedModel, measured: Measurements, *, suite: SuiteResult | None) -> Evidence:
     """The training evidence of a version."""
     settings, dataset, split = plan.settings, plan.dataset, plan.split
     named = bool(dataset.classes) and {*map(str, dataset.classes)} <= plan.origin.class_names.keys()

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from pipelines import engines, example, experiments, modelling, notes, record, report, runs, tracking, validation
 from pipelines.coefficients import Coefficient, score_name
-from pipelines.engines import Engine
+from pipelines.engines import TrainingEngine
 from pipelines.evaluation import comparison
 from pipelines.evaluation.metrics import Answers
 from pipelines.planning import Settings, TrainingPlan
@@ -75,7 +75,7 @@ def train(what: Settings | TrainingPlan, *, tags: Mapping[str, str] | None = Non
         return _train(engine, connect(), tags or {})
 
 
-def _train(engine: Engine, client: "MlflowClient", tags: Mapping[str, str]) -> Trained:
+def _train(engine: TrainingEngine, client: "MlflowClient", tags: Mapping[str, str]) -> Trained:
     plan = engine.plan
     with (
         runs.interruptible(),
@@ -94,7 +94,7 @@ def _train(engine: Engine, client: "MlflowClient", tags: Mapping[str, str]) -> T
 class _TrainingRun:
     """A training run in progress: what fits its plan, and where its results go."""
 
-    engine: Engine
+    engine: TrainingEngine
     client: "MlflowClient"
     run_id: str
     folder: Path

@@ -9,6 +9,8 @@ Half unit deviances with a log link, mu = exp(eta), as in scikit-learn's ``_loss
 Source: Jorgensen (1997), The Theory of Dispersion Models; McCullagh and Nelder (1989), Generalized Linear Models.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +40,7 @@ class Constant:
     curvature: np.ndarray
 
 
-class Family:
+class Family(ABC):
     """A loss of one linear predictor."""
 
     #: Columns of the target in the moments.
@@ -70,9 +72,9 @@ class Family:
         """The target as columns of the moments, shape (n, k)."""
         return target[:, None]
 
+    @abstractmethod
     def null(self, mean: np.ndarray) -> "Constant":
         """The best constant predictor for a target of a mean, shape (k,)."""
-        raise NotImplementedError
 
     def origin(self) -> "Constant":
         """The constant predictor 0."""
@@ -83,9 +85,9 @@ class Family:
         losses = self.derivatives(np.full(2, constant.eta[0]), np.array([0.0, 1.0]))[0]
         return float(losses[0] + mean[0] * (losses[1] - losses[0]))
 
+    @abstractmethod
     def derivatives(self, eta: np.ndarray, target: np.ndarray) -> Derivatives:
         """Of the loss by eta, shape (n,)."""
-        raise NotImplementedError
 
     def parameters(self, columns: int) -> int:
         """Numbers that make up a point, for so many columns of the matrix."""
@@ -110,7 +112,7 @@ class Family:
 
     def slack(self, target: np.ndarray, change: np.ndarray) -> np.ndarray:
         """For a change of eta, shape (n,): 0 or more where no step in its direction, however far, raises the loss."""
-        raise NotImplementedError
+        return np.full(len(target), -np.inf)
 
     def pearson(self, eta: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Squared Pearson residuals, shape (n,)."""
@@ -314,7 +316,12 @@ def family(objective: Objective) -> Family:
     """The family of an objective's loss."""
     if objective.loss == "tweedie" and 1 < objective.power < 2:
         return Tweedie(objective.power)
-    named = {"squared": Squared, "logistic": Logistic, "poisson": Poisson, "gamma": Gamma}
+    named: dict[str, Callable[[], Family]] = {
+        "squared": Squared,
+        "logistic": Logistic,
+        "poisson": Poisson,
+        "gamma": Gamma,
+    }
     if objective.loss == "tweedie":
         return Poisson() if objective.power == 1 else Gamma()
     if objective.loss == "multinomial":

@@ -14,7 +14,7 @@ from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
 from pipelines.modelling import FittedModel
 from pipelines.planning import TrainingPlan
-from pipelines.record import Measured
+from pipelines.record import Measurements
 from pipelines.solving import Block, Fit, SolvingError, objectives
 from pipelines.streaming import fitted_estimator, preprocessing
 from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SampledRows, SensitiveGroups
@@ -64,7 +64,6 @@ class Streamed:
         """
         plan, settings = self.plan, self.plan.settings
         objective = objectives.of(plan.build(), len(self._labels))
-        chosen_here = plan.rule is not None and plan.rule.value is None
         folds = modelling.folds_needed(plan)
         try:
             # What makes the matrices works beside what multiplies them.
@@ -74,19 +73,13 @@ class Streamed:
             about = f" ({listed([names[place] for place in error.columns])})" if error.columns else ""
             raise PipelineError(f"the model cannot be fitted: {error}{about}") from None
         judged = self._cross_validated(fit) if folds else None
-        threshold, told = None, list(fit.notes)
-        for note in told:
+        for note in fit.notes:
             _log.warning(note)
-        if plan.rule:
-            threshold = modelling.threshold_of(plan, judged.folds if judged else ())
-            judged = judged and judged.with_threshold(threshold)
-            if chosen_here:
-                told.append(modelling.threshold_note(plan, threshold))
-                _log.info(told[-1])
+        threshold, judged, told = modelling.decided(plan, judged)
         pipeline = Pipeline([("features", self._transformer), ("estimator", self._estimator(fit, threshold))])
         self.covariance = fit.covariance
         summary = judged.summary() if judged and settings.folds else None
-        return FittedModel(pipeline, summary, threshold, tuple(told))
+        return FittedModel(pipeline, summary, threshold, (*fit.notes, *told))
 
     def _estimator(self, fit: Fit, threshold: float | None = None):
         return fitted_estimator.fitted(self.plan.build(threshold), fit, self._few)
@@ -130,7 +123,7 @@ class Streamed:
         plain = Answers(labels, self._labels[numbers.argmax(axis=1)], numbers, classes, self.plan.positive)
         return plain if threshold is None else fitting.at_threshold(plain, threshold)
 
-    def measure(self, fitted: FittedModel, card: Scorecard | None, folder: Path) -> Measured:
+    def measure(self, fitted: FittedModel, card: Scorecard | None, folder: Path) -> Measurements:
         """Measure a fitted pipeline in one pass, and write its answers to the held-out rows.
 
         Parameters
@@ -175,7 +168,7 @@ class Streamed:
         parity = None
         if card is not None:
             parity = sections.parity_section(fitted.pipeline, card, self._design.frame(shown.joined(), inputs))
-        return Measured(
+        return Measurements(
             answers=answers[np.arange(0, len(answers), -(-len(answers) // MOST_SHOWN))],
             rows=scan.held,
             training_rows=scan.training,

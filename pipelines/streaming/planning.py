@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import ancestry, planning, splitting
+from pipelines import ancestry, modelling, planning, splitting
 from pipelines.errors import PipelineError
 from pipelines.planning import Settings, TrainingPlan
 from pipelines.solving import objectives
@@ -74,12 +74,7 @@ def _check_covered(plan: TrainingPlan) -> None:
 def _scanned(
     plan: TrainingPlan, raw: RawTable, sample: Table, earlier: Sequence[EarlierVersion], folder: Path
 ) -> Streamed:
-    from pipelines import estimators, modelling
-
-    task_asked = plan.settings.roles.task
-    of_estimator = estimators.task_of(plan.settings.estimator)
-    asked = of_estimator if task_asked == "auto" and of_estimator else task_asked
-    table = StreamedTable(raw, sample, plan.dataset, plan.split, asked, folder)
+    table = StreamedTable(raw, sample, plan.dataset, plan.split, folder)
     if plan.split.rule.by == TIME:
         table.cut(plan.split.rule.columns[0], test_size=plan.settings.test_size, before=plan.inherited.rule)
         plan = replace(_without_folds(plan), split=table.split)
@@ -95,7 +90,7 @@ def _scanned(
 
 def _without_folds(plan: TrainingPlan) -> TrainingPlan:
     """The plan without cross-validation, whose folds of times are no parts of one sum."""
-    if plan.rule is not None and plan.rule.value is None:
+    if plan.rule is not None and plan.chooses_threshold:
         raise PipelineError(
             f"--threshold {plan.rule.text} is chosen by cross-validation, which --engine stream does not make where "
             "rows are held out by time; give the threshold as a number, or use --engine memory"

@@ -210,11 +210,6 @@ def opened(data: str, *, query: str | None, options: ReadOptions, memory: int, f
     )
 
 
-def full(folder: Path) -> PipelineError:
-    """What is said where a temporary folder has no room left."""
-    return PipelineError(f"no space left in {folder.parent}; free some, or set TMPDIR to a folder with more")
-
-
 def _names(files: Sequence[RawFile]) -> tuple[str, ...]:
     """The columns of the files, which have the same."""
 

@@ -1,7 +1,5 @@
 """The first pass over all rows: are they of the types that a sample has, which are held out, and what do they hold."""
 
-import contextlib
-import errno
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from pipelines.sources.table import USUAL
 from pipelines.splitting import Split
-from pipelines.streaming.raw import RawTable, full
+from pipelines.streaming.raw import RawTable
 from pipelines.streaming.summaries import Median, NumberSummary, NumberSums
 from pipelines.streaming.times import Times
 from pipelines.streaming.typed import KeyReader, Part, TypedReader
@@ -69,12 +67,13 @@ class StreamedTable:
     folder : for what is noted of each row.
     """
 
-    def __init__(self, raw: RawTable, sample: Table, dataset: Dataset, split: Split, task: str, folder: Path) -> None:
+    def __init__(self, raw: RawTable, sample: Table, dataset: Dataset, split: Split, folder: Path) -> None:
         self.raw, self.dataset, self.split = raw, dataset, split
-        self.reader = TypedReader(sample, dataset, task)
+        self.reader = TypedReader(sample, dataset)
         self.sample = sample
         self._sides, self._keys = folder / "sides", folder / "keys"
         self._times: Times | None = None
+        self._cut: np.generic | None = None
 
     def cut(self, name: str, *, test_size: float, before: HoldoutRule | None) -> None:
         """Hold rows out by a column of times: read it once, and find the moment after which they are held out.
@@ -119,7 +118,7 @@ class StreamedTable:
         seen: list[int | None] = [0] * len(earlier)
         dropped = trained = held_out = 0
         by_fold = np.zeros(folds, dtype="int64")
-        with _room(self._sides), self._sides.open("wb") as sides, self._keys.open("wb") as keys_of_held:
+        with self._sides.open("wb") as sides, self._keys.open("wb") as keys_of_held:
             for raw in _told("scanning", self.raw.parts(), self.raw.rows):
                 reader.check(raw)
                 part = reader.read(raw)
@@ -217,17 +216,6 @@ class StreamedTable:
     def keys(self) -> np.ndarray:
         """The keys of the held-out rows, in order, shape (n_held,), uint64."""
         return np.fromfile(self._keys, dtype="uint64")
-
-
-@contextlib.contextmanager
-def _room(file: Path) -> Iterator[None]:
-    """What a full disk means, as one line."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise full(file.parent) from None
 
 
 def _told(label: str, parts: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

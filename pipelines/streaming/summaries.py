@@ -76,9 +76,10 @@ class Median:
             self._high = float(ordered[min(math.ceil(middle + reach), len(ordered) - 1)])
         else:
             self._low = self._high = 0.0
-        self._begin()
+        self.again()
 
-    def _begin(self) -> None:
+    def again(self) -> None:
+        """Begin another pass, after :meth:`value` was None."""
         self._count = self._below = 0
         self._kept: list[np.ndarray] = []
         self._times: list[np.ndarray] = []
@@ -107,7 +108,8 @@ class Median:
         """The median; None if it lies outside of what was kept, and another pass is needed."""
         if not self._count:
             return math.nan
-        self._merge() if self._kept else None
+        if self._kept:
+            self._merge()
         ends = np.cumsum(self._times[0]) + self._below if self._kept else np.array([self._below])
         found = []
         for rank in ((self._count - 1) // 2, self._count // 2):
@@ -119,7 +121,3 @@ class Median:
                 return None
             found.append(float(self._kept[0][np.searchsorted(ends, rank, side="right")]))
         return sum(found) / 2 if found[0] != found[1] else found[0]
-
-    def again(self) -> None:
-        """Begin another pass, after :meth:`value` was None."""
-        self._begin()

@@ -30,7 +30,6 @@ class Times:
         PipelineError
             if a row has no time, a value is none, or there are too many different ones.
         """
-        self._name = name
         seen: pa.Table | None = None
         for raw in parts:
             found = raw_values.decoded(raw).value_counts()

@@ -142,13 +142,13 @@ class TypedReader:
     levels : of each category.
     """
 
-    def __init__(self, sample: Table, dataset: Dataset, asked_task: str) -> None:
-        self._dataset, self._sample = dataset, sample
+    def __init__(self, sample: Table, dataset: Dataset) -> None:
+        self._dataset = dataset
         self.numbers = [item for item in dataset.inputs if item.type != CATEGORY]
         self.categories = [item for item in dataset.inputs if item.type == CATEGORY]
         self.levels = [Levels(item, dataset.cleaning) for item in self.categories]
         self.columns = [*(item.name for item in dataset.inputs), dataset.target_name]
-        target = targets.read(dataset.target_name, sample, asked_task)
+        target = targets.read(dataset.target_name, sample, dataset.task)
         self._target = target.as_input()
         self._classes = np.array(dataset.classes) if dataset.classes else None
         self._target_levels = Levels(self._target, dataset.cleaning) if target.type == CATEGORY else None
@@ -256,23 +256,15 @@ def _check_size(values: np.ndarray, item: Input) -> None:
 
 
 class KeyReader:
-    """The hash of each row's key, part by part, as it is for whole tables.
-
-    Attributes
-    ----------
-    columns : the names of the raw columns that it needs beside the inputs'.
-    """
+    """The hash of each row's key, part by part, as it is for whole tables."""
 
     def __init__(self, names: Sequence[str], sample: Table, reader: TypedReader) -> None:
         self._names, self._sample = tuple(names), sample
+        # Words that are missing values for the model alone tell rows apart all the same: then the raw values count.
         plain = sample.cleaning == USUAL
-        self._numbers = {item.name: place for place, item in enumerate(reader.numbers)}
-        self._categories = {item.name: place for place, item in enumerate(reader.categories)} if plain else {}
-        if not plain:
-            # Words that are missing values for the model tell rows apart all the same.
-            self._numbers = {}
+        self._numbers = {item.name: place for place, item in enumerate(reader.numbers) if plain}
+        self._categories = {item.name: place for place, item in enumerate(reader.categories) if plain}
         self._levels = reader.levels
-        self.columns = [name for name in names if name not in {**self._numbers, **self._categories}]
 
     def keys(self, raw: pa.Table, part: Part) -> np.ndarray:
         """The hashes of a part's rows, shape (n_rows,), uint64."""
