@@ -14,7 +14,7 @@ from registry.redaction import url
 from serving.batch import outputs, scratch, sources
 from serving.batch.spark import source
 from serving.batch.spark.errors import speaking
-from serving.batch.spark.session import apart
+from serving.batch.spark.session import Worker, apart
 from serving.errors import ServingError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: How the names of folders end that are written aside, and of those that are replaced.
 _SCORING, _OLD = "scoring", "old"
-#: Seconds to wait for tasks that are told to stop, and so many looks in a row that find nothing of theirs.
-_PATIENCE, _QUIET = 8.0, 5
+#: Seconds between looks at tasks that are told to stop.
+_PAUSE = 0.05
 #: File systems in which a folder is renamed at once; elsewhere Spark's committer writes in place, ``_SUCCESS`` last.
 _RENAMING = ("", "file", "hdfs", "viewfs", "abfs", "abfss")
 _CSV = {"header": "true", "escape": '"', "ignoreLeadingWhiteSpace": "false", "ignoreTrailingWhiteSpace": "false"}
@@ -137,26 +137,24 @@ class RenamedFolder(CommittedFolder):
     @contextlib.contextmanager
     def writing(self) -> Iterator["Write"]:
         """Write beside the folder."""
-        aside = self._beside(_SCORING)
+        aside, job = self._beside(_SCORING), Worker()
         with speaking(self.address):
             self._clean()
         try:
-            yield lambda frame: self._write(frame, aside)
+            yield lambda frame: job.do(lambda: self._write(frame, aside))
             with interrupts.held(), speaking(self.address):
                 self._replace(aside)
         except BaseException:
-            apart(lambda: self._forget(aside))
+            apart(lambda: self._forget(aside, job))
             raise
 
-    def _forget(self, aside: str) -> None:
-        """Remove what was written; tasks that are told to stop may still write for a moment."""
-        self._session.interruptAll()
-        running = self._session.sparkContext.statusTracker()
-        system, place = self._file_system, self._hadoop(aside)
-        until, quiet = time.monotonic() + _PATIENCE, 0
-        while quiet < _QUIET and time.monotonic() < until:
-            quiet = 0 if running.getActiveJobsIds() or system.delete(place, True) else quiet + 1
-            time.sleep(0.05)
+    def _forget(self, aside: str, job: Worker) -> None:
+        """Remove what was written, once nothing writes: neither the job nor tasks that are told to stop."""
+        status = self._session.sparkContext._jsc.sc().statusTracker()
+        while job.is_busy() or any(executor.numRunningTasks() for executor in status.getExecutorInfos()):
+            self._session.interruptAll()
+            time.sleep(_PAUSE)
+        self._file_system.delete(self._hadoop(aside), True)
 
     def _replace(self, aside: str) -> None:
         system, place, old = self._file_system, self._hadoop(self._path), self._beside(_OLD)

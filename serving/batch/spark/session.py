@@ -28,6 +28,8 @@ _INSTALL = "pip install 'model-lifecycle[spark]'"
 #: Where Spark Connect listens unless told otherwise.
 _CONNECT_PORT = 15002
 _PATIENCE = 10.0
+#: Seconds that an interrupted job has to stop and to be removed.
+_LAST = 60.0
 #: What this work needs of a session: folder names are texts, times are as other engines write them, and arithmetic that
 #: fails gives NULL, which is a rejected row.
 _NEEDED = {
@@ -93,7 +95,34 @@ def apart(work: Callable[[], object]) -> None:
 
     thread = threading.Thread(target=quietly, daemon=True)
     thread.start()
-    thread.join(_PATIENCE)
+    thread.join(_LAST)
+
+
+class Worker:
+    """A thread that waits for Spark: after an interrupt one can still see when Spark has ended the call."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Do something in the thread, and wait for it; what it raises is raised here."""
+        raised: list[BaseException] = []
+
+        def doing() -> None:
+            try:
+                work()
+            except BaseException as error:  # told by the thread that waits
+                raised.append(error)
+
+        self._thread = threading.Thread(target=doing, daemon=True)
+        self._thread.start()
+        self._thread.join()
+        if raised:
+            raise raised[0]
+
+    def is_busy(self) -> bool:
+        """Whether it still waits."""
+        return self._thread is not None and self._thread.is_alive()
 
 
 def _check(settings: SparkSettings) -> None:
