@@ -86,8 +86,8 @@ def intervals(
         size = min(_CHUNK, resamples - start)
         picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
         weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
-        for name in names or sample.metrics:
-            drawn.setdefault(name, []).append(weighted(name, sample, weights))
+        for name, values_of in weighted(sample, weights, names).items():
+            drawn.setdefault(name, []).append(values_of)
     tail = 100 * (1 - LEVEL) / 2
     ends: dict[str, tuple[float, float] | None] = {}
     for name, parts in drawn.items():

@@ -89,17 +89,21 @@ def difference(shared: Shared, metric: str, *, level: float) -> Difference:
     if len(shared) > ROWS:
         chosen = np.sort(draw.choice(len(shared), ROWS, replace=False))
         candidate, champion = candidate[chosen], champion[chosen]
+
+    def measured(answers: CodedAnswers, weights: np.ndarray) -> np.ndarray:
+        return weighted(answers, weights, [metric])[metric]
+
     rows = len(candidate)
     all_rows = np.ones((1, rows))
     with np.errstate(invalid="ignore"):
-        ours, theirs = weighted(metric, candidate, all_rows)[0], weighted(metric, champion, all_rows)[0]
+        ours, theirs = measured(candidate, all_rows)[0], measured(champion, all_rows)[0]
         value = ours - theirs
         found = []
         for start in range(0, RESAMPLES, _CHUNK):
             size = min(_CHUNK, RESAMPLES - start)
             picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
             weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
-            found.append(weighted(metric, candidate, weights) - weighted(metric, champion, weights))
+            found.append(measured(candidate, weights) - measured(champion, weights))
     values = np.concatenate(found)
     # A resample without one of the classes has no area under the curve.
     values = values[~np.isnan(values)]

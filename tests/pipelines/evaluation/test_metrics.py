@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
-from registry.metrics import weighted
+from registry.metrics import MetricSums, measure, weighted
 from tests.effort import times
 
 LABELS = {"str": ("no", "or", "yes"), "int": (3, 5, 9), "bool": (False, True)}
@@ -166,16 +166,15 @@ def test_numbers_whose_squares_are_too_large_as_scikit_learn_measures_them(truth
     answers = Answers(truth, np.arange(float(len(truth))))
     with np.errstate(over="ignore", invalid="ignore"):
         expected = by_sklearn(answers)
-    found = {name: float(weighted(name, answers.coded(), np.ones((1, len(truth))))[0]) for name in expected}
+    found = {name: float(value[0]) for name, value in weighted(answers.coded(), np.ones((1, len(truth)))).items()}
     assert found == pytest.approx(expected, rel=1e-10, nan_ok=True)
     assert metrics.measure(answers)["mse"] is None
     # A row that a resample leaves out does not make that resample's metric infinite.
     calm = weighted(
-        "mse",
         Answers(np.r_[truth, 5.0], np.r_[truth, 4.0] * [*[0.0] * len(truth), 1.0]).coded(),
         np.array([[0.0] * len(truth) + [1.0]]),
     )
-    assert calm == [1.0]
+    assert calm["mse"] == [1.0]
 
 
 def test_one_row_far_out_does_not_spoil_the_others():
@@ -187,6 +186,23 @@ def test_one_row_far_out_does_not_spoil_the_others():
 def test_certainty_that_was_wrong_costs_no_infinity():
     answers = Answers(np.array([0, 1]), np.array([1, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), (0, 1), 1)
     assert metrics.measure(answers)["log_loss"] == pytest.approx(-np.log(np.finfo(float).eps) / 2)
+
+
+@settings(max_examples=times(30))
+@given(st.integers(0, 2**32), st.integers(4, 60), st.sampled_from(["number", "two", "three"]), st.integers(1, 7))
+def test_rows_in_parts_as_all_at_once(seed, rows, kind, size):
+    answers = {
+        "number": lambda: regressed(seed, rows),
+        "two": lambda: classified(seed, rows, LABELS["str"][:2], ties=True, positive="or"),
+        "three": lambda: classified(seed, rows, LABELS["int"], ties=True),
+    }[kind]().coded()
+    sums = MetricSums(float(answers.truth[0]))
+    for start in range(0, rows, size):
+        sums.add(answers[start : start + size])
+    assert sums.rows == rows
+    close(sums.values(), measure(answers))
+    ones = {name: float(value[0]) for name, value in weighted(answers, np.ones((1, rows))).items()}
+    close(ones, measure(answers))
 
 
 # --- by group
