@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import solving
-from pipelines.solving import Block, SolvingError, objectives
+from pipelines.solving import Block, IteratedBlocks, SolvingError, objectives
 from pipelines.solving.problem import MOST_PARAMETERS
 
 # More numbers than these take seconds, or do not fit into memory a second time.
@@ -42,7 +42,7 @@ def covariance(estimator: Any, matrix: Any, target: np.ndarray) -> np.ndarray | 
         objective = objectives.of(estimator, 0 if classes is None else 2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return solving.fit(lambda: iter([block]), objective).covariance
+            return solving.fit(IteratedBlocks(lambda: iter([block])), objective).covariance
     except (objectives.NotCovered, SolvingError):
         return None
 

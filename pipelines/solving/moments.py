@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -59,14 +60,8 @@ def collect(blocks: Blocks, family: Family, folds: int = 0) -> list[Moments]:
         where there are no rows, or values that the objective cannot be fitted to.
     """
     found: list[Moments] = []
-    for block in blocks():
-        _check(block, family)
-        width = block.matrix.shape[1] + family.columns
-        if not found:
-            found = [Moments(0, 0.0, np.zeros(width), np.zeros((width, width))) for _ in range(max(1, folds))]
-        if len(block.target):
-            fresh = _of_block(block, family, folds)
-            found = [merge([before, now]) for before, now in zip(found, fresh, strict=True)]
+    for fresh in blocks.map(partial(_of_block, family=family, folds=folds)):
+        found = [merge([before, now]) for before, now in zip(found, fresh, strict=True)] if found else fresh
     if not found or not sum(part.weight for part in found):
         raise SolvingError("expected rows with a weight above 0 to fit to, found none")
     wrong = np.unique(np.concatenate([np.flatnonzero(~np.isfinite(np.diag(part.products))) for part in found]))
@@ -78,8 +73,11 @@ def collect(blocks: Blocks, family: Family, folds: int = 0) -> list[Moments]:
 
 
 def _of_block(block: Block, family: Family, folds: int) -> list[Moments]:
+    _check(block, family)
     columns = block.matrix.shape[1]
     width = columns + family.columns
+    if not len(block.target):
+        return [Moments(0, 0.0, np.zeros(width), np.zeros((width, width))) for _ in range(max(1, folds))]
     # Any point among the rows will do as a centre: what is left of the mean is corrected below.
     centre = block.matrix[: 1 << 12].mean(axis=0)
     middle = family.indicators(block.target[: 1 << 12]).mean(axis=0)

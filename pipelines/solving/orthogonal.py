@@ -5,8 +5,9 @@ Fukaya et al. (2020), Shifted Cholesky QR for computing the QR factorization of 
 reach what Householder's QR, or a singular value decomposition, of the whole matrix does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy import linalg
@@ -16,7 +17,7 @@ from pipelines.solving.algebra import NearlyDependent
 from pipelines.solving.families import Squared
 from pipelines.solving.moments import collect, merge
 from pipelines.solving.newton import Solution
-from pipelines.solving.problem import Block, Blocks, Objective
+from pipelines.solving.problem import Block, Objective, Result
 from pipelines.solving.rows import FitRows, choose
 from pipelines.solving.sweeps import Sweeper
 
@@ -95,7 +96,7 @@ def turn(whole: FitRows, sweeper: Sweeper, objective: Objective, folds: int) -> 
     first = np.zeros((columns, len(inner)))
     first[inner] = vectors / spread / norms[inner, None]
 
-    nearly = merge(collect(_turned(sweeper, first), sweeper.family))
+    nearly = merge(collect(_TurnedBlocks(sweeper, first), sweeper.family))
     sweeper.made(float("nan"))
     again = (nearly.products if ones else nearly.about(np.zeros_like(nearly.mean)))[: len(inner), : len(inner)]
     values, turned = linalg.eigh(again)
@@ -109,7 +110,7 @@ def turn(whole: FitRows, sweeper: Sweeper, objective: Objective, folds: int) -> 
     final = np.zeros((columns, space.rank))
     final[inner] = right[:, ~null] / singular[~null] / norms[inner, None]
 
-    blocks = _turned(sweeper, final)
+    blocks = _TurnedBlocks(sweeper, final)
     parts = collect(blocks, sweeper.family, folds)
     sweeper.made(float("nan"))
     centre = merge(parts).mean[: space.rank] if ones else np.zeros(space.rank)
@@ -118,9 +119,17 @@ def turn(whole: FitRows, sweeper: Sweeper, objective: Objective, folds: int) -> 
     return Turned(final, space, inside, tuple(fits))
 
 
-def _turned(sweeper: Sweeper, turn: np.ndarray) -> Blocks:
-    def blocks() -> Iterator[Block]:
-        for block in sweeper.blocks():
-            yield replace(block, matrix=(block.matrix - sweeper.centre) @ turn)
+@dataclass(frozen=True)
+class _TurnedBlocks:
+    """The blocks of a sweeper in other columns."""
 
-    return blocks
+    sweeper: Sweeper
+    turn: np.ndarray
+
+    def map(self, work: Callable[[Block], Result]) -> Iterator[Result]:
+        """One pass over the blocks."""
+        return self.sweeper.blocks.map(partial(_work_turned, work, self.sweeper.centre, self.turn))
+
+
+def _work_turned(work: Callable[[Block], Result], centre: np.ndarray, turn: np.ndarray, block: Block) -> Result:
+    return work(replace(block, matrix=(block.matrix - centre) @ turn))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -43,8 +43,31 @@ class Block:
     folds: np.ndarray | None = None
 
 
-#: Each call is one pass over the table: the same blocks in the same order.
-Blocks = Callable[[], Iterator[Block]]
+Result = TypeVar("Result")
+
+
+class Blocks(Protocol):
+    """A table in blocks of rows."""
+
+    def map(self, work: Callable[[Block], Result]) -> Iterator[Result]:
+        """One pass: what is made of each block, always of the same blocks, in the same order.
+
+        Parameters
+        ----------
+        work : may run in several threads, or be pickled and run elsewhere.
+        """
+
+
+class IteratedBlocks:
+    """Blocks that come one by one; each call of ``make`` begins anew."""
+
+    def __init__(self, make: Callable[[], Iterator[Block]]) -> None:
+        self._make = make
+
+    def map(self, work: Callable[[Block], Result]) -> Iterator[Result]:
+        """One pass, block after block."""
+        return map(work, self._make())
+
 
 #: Told after each pass: how many were made, and the relative gradient (NaN where it is not known yet).
 Progress = Callable[[int, float], None]

@@ -1,13 +1,14 @@
 """Passes over the table: the objective, its gradient and its second derivatives at points."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from pipelines.solving.families import Family
 from pipelines.solving.pieces import Piece, pieces
-from pipelines.solving.problem import Blocks, Progress
+from pipelines.solving.problem import Block, Blocks, Progress
 
 
 class Total:
@@ -93,54 +94,27 @@ class Sweeper:
 
     def at(self, theta: np.ndarray, *, folds: int = 0, direction: np.ndarray | None = None) -> Sums:
         """All sums at one point, shape (q,)."""
-        count, q, family = max(1, folds), self.parameters, self.family
+        count, q = max(1, folds), self.parameters
         losses, gradients = Total((count,)), Total((count, q))
         # Plainly added: their rounding changes the steps, not where they end.
-        hessians = np.zeros((count, q, q))
-        pearson = np.zeros(count)
+        hessians, pearson = np.zeros((count, q, q)), np.zeros(count)
         slack, reach, margin = np.full(count, np.inf), np.zeros(count), np.full(count, np.inf)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for block in self.blocks():
-                some = np.zeros(count), np.zeros((count, q))
-                for piece in pieces(block, self.centre, ones=self.ones, folds=folds, width=family.width(q)):
-                    eta = family.predictor(piece.matrix, theta)
-                    loss, residual, curvature = family.derivatives(eta, piece.target)
-                    if family.dispersed:
-                        squares = piece.weighted(family.pearson(eta, piece.target))
-                    if direction is not None:
-                        change = family.predictor(piece.matrix, direction)
-                        worst, own = family.slack(piece.target, change), family.slack(piece.target, eta)
-                        if piece.weights is not None:
-                            worst[piece.weights == 0] = own[piece.weights == 0] = np.inf
-                    for values in (loss, residual, curvature):
-                        piece.weighted(values)
-                    for fold, part in piece.cuts:
-                        some[0][fold] += loss[part].sum()
-                        some[1][fold] += family.gradient(piece.matrix[part], residual[part])
-                        hessians[fold] += family.hessian(piece.matrix[part], curvature[part])
-                        if family.dispersed:
-                            pearson[fold] += squares[part].sum()
-                        if direction is not None:
-                            slack[fold] = min(slack[fold], worst[part].min())
-                            margin[fold] = min(margin[fold], own[part].min())
-                            reach[fold] = max(reach[fold], np.abs(change[part]).max())
-                losses.add(some[0])
-                gradients.add(some[1])
+        for some in self.blocks.map(partial(_sums_at, self._cut(folds), theta, direction)):
+            losses.add(some.losses)
+            gradients.add(some.gradients)
+            with np.errstate(over="ignore", invalid="ignore"):
+                hessians += some.hessians
+                pearson += some.pearson
+            np.minimum(slack, some.slack, out=slack)
+            np.minimum(margin, some.margin, out=margin)
+            np.maximum(reach, some.reach, out=reach)
         return Sums(losses.value, gradients.value, hessians, pearson, slack, reach, margin)
 
     def line(self, theta: np.ndarray, step: np.ndarray, lengths: np.ndarray, without: int | None, folds: int):
         """The loss, shape (k,), at ``theta + length * step`` for each length, shape (k,)."""
         total = Total(lengths.shape)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for block in self.blocks():
-                some = np.zeros(lengths.shape)
-                for piece in pieces(block, self.centre, ones=self.ones, folds=folds, width=self.family.width(0)):
-                    eta = self.family.predictor(piece.matrix, theta)
-                    change = self.family.predictor(piece.matrix, step)
-                    for place, length in enumerate(lengths.tolist()):
-                        loss = piece.weighted(self.family.derivatives(eta + length * change, piece.target)[0])
-                        some[place] += loss.sum() - _of_fold(loss, piece, without)
-                total.add(some)
+        for some in self.blocks.map(partial(_losses_along, self._cut(folds), theta, step, lengths, without)):
+            total.add(some)
         return total.value
 
     def gradients(
@@ -156,28 +130,108 @@ class Sweeper:
         ----------
         directions : shape (d, r), whose length in the rows is measured, too.
         """
-        family, count = self.family, len(points)
-        lengths = np.zeros(0 if directions is None else directions.shape[1])
-        found, pearson = Total((count, self.parameters)), np.zeros(count)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for block in self.blocks():
-                some = np.zeros((count, self.parameters))
-                for piece in pieces(block, self.centre, ones=self.ones, folds=folds, width=family.width(0)):
-                    if directions is not None:
-                        reached = piece.weighted((piece.matrix[:, self.ones :] @ directions) ** 2)
-                        lengths += reached.sum(axis=0)
-                    for place, (theta, left_out) in enumerate(zip(points, without, strict=True)):
-                        eta = family.predictor(piece.matrix, theta)
-                        residual = piece.weighted(family.derivatives(eta, piece.target)[1])
-                        for fold, part in piece.cuts:
-                            if left_out is not None and fold == left_out:
-                                residual[part] = 0
-                        some[place] += family.gradient(piece.matrix, residual)
-                        if family.dispersed:
-                            squares = piece.weighted(family.pearson(eta, piece.target))
-                            pearson[place] += squares.sum() - _of_fold(squares, piece, left_out)
-                found.add(some)
-        return Gradients(found.value, pearson, np.sqrt(lengths))
+        found, pearson = Total((len(points), self.parameters)), np.zeros(len(points))
+        squares = np.zeros(0 if directions is None else directions.shape[1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            for some in self.blocks.map(partial(_gradients_at, self._cut(folds), points, without, directions)):
+                found.add(some.values)
+                pearson += some.pearson
+                squares += some.lengths**2
+        return Gradients(found.value, pearson, np.sqrt(squares))
+
+    def _cut(self, folds: int) -> "_Cut":
+        return _Cut(self.family, self.centre, self.ones, folds, self.parameters)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How blocks are cut into pieces."""
+
+    family: Family
+    centre: np.ndarray
+    ones: bool
+    folds: int
+    parameters: int
+
+    def pieces(self, block: Block, *, parameters: int = 0) -> Iterator[Piece]:
+        """The pieces of a block, for so many numbers a row beside what the derivatives need."""
+        width = self.family.width(parameters)
+        return pieces(block, self.centre, ones=self.ones, folds=self.folds, width=width)
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def _sums_at(cut: _Cut, theta: np.ndarray, direction: np.ndarray | None, block: Block) -> Sums:
+    """The sums over a block at a point."""
+    family, count, q = cut.family, max(1, cut.folds), cut.parameters
+    losses, gradients, hessians = np.zeros(count), np.zeros((count, q)), np.zeros((count, q, q))
+    pearson, reach = np.zeros(count), np.zeros(count)
+    slack, margin = np.full(count, np.inf), np.full(count, np.inf)
+    for piece in cut.pieces(block, parameters=q):
+        eta = family.predictor(piece.matrix, theta)
+        loss, residual, curvature = family.derivatives(eta, piece.target)
+        if family.dispersed:
+            squares = piece.weighted(family.pearson(eta, piece.target))
+        if direction is not None:
+            change = family.predictor(piece.matrix, direction)
+            worst, own = family.slack(piece.target, change), family.slack(piece.target, eta)
+            if piece.weights is not None:
+                worst[piece.weights == 0] = own[piece.weights == 0] = np.inf
+        for values in (loss, residual, curvature):
+            piece.weighted(values)
+        for fold, part in piece.cuts:
+            losses[fold] += loss[part].sum()
+            gradients[fold] += family.gradient(piece.matrix[part], residual[part])
+            hessians[fold] += family.hessian(piece.matrix[part], curvature[part])
+            if family.dispersed:
+                pearson[fold] += squares[part].sum()
+            if direction is not None:
+                slack[fold] = min(slack[fold], worst[part].min())
+                margin[fold] = min(margin[fold], own[part].min())
+                reach[fold] = max(reach[fold], np.abs(change[part]).max())
+    return Sums(losses, gradients, hessians, pearson, slack, reach, margin)
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def _losses_along(
+    cut: _Cut, theta: np.ndarray, step: np.ndarray, lengths: np.ndarray, without: int | None, block: Block
+) -> np.ndarray:
+    """The loss of a block, shape (k,), at each length of a step."""
+    found = np.zeros(lengths.shape)
+    for piece in cut.pieces(block):
+        eta, change = cut.family.predictor(piece.matrix, theta), cut.family.predictor(piece.matrix, step)
+        for place, length in enumerate(lengths.tolist()):
+            loss = piece.weighted(cut.family.derivatives(eta + length * change, piece.target)[0])
+            found[place] += loss.sum() - _of_fold(loss, piece, without)
+    return found
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def _gradients_at(
+    cut: _Cut,
+    points: Sequence[np.ndarray],
+    without: Sequence[int | None],
+    directions: np.ndarray | None,
+    block: Block,
+) -> "Gradients":
+    """The gradients of a block, see :meth:`Sweeper.gradients`."""
+    family = cut.family
+    found, pearson = np.zeros((len(points), cut.parameters)), np.zeros(len(points))
+    lengths = np.zeros(0 if directions is None else directions.shape[1])
+    for piece in cut.pieces(block):
+        if directions is not None:
+            reached = piece.weighted((piece.matrix[:, cut.ones :] @ directions) ** 2)
+            lengths += reached.sum(axis=0)
+        for place, (theta, left_out) in enumerate(zip(points, without, strict=True)):
+            eta = family.predictor(piece.matrix, theta)
+            residual = piece.weighted(family.derivatives(eta, piece.target)[1])
+            for fold, part in piece.cuts:
+                if left_out is not None and fold == left_out:
+                    residual[part] = 0
+            found[place] += family.gradient(piece.matrix, residual)
+            if family.dispersed:
+                squares = piece.weighted(family.pearson(eta, piece.target))
+                pearson[place] += squares.sum() - _of_fold(squares, piece, left_out)
+    return Gradients(found, pearson, np.sqrt(lengths))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
 from pipelines import fitting, modelling, score_sums, solving
@@ -15,12 +16,12 @@ from pipelines.fitting import CrossValidation
 from pipelines.modelling import FittedModel
 from pipelines.planning import TrainingPlan
 from pipelines.record import Measurements
-from pipelines.solving import Block, Fit, SolvingError, objectives
+from pipelines.solving import Fit, SolvingError, objectives
 from pipelines.streaming import fitted_estimator, preprocessing
+from pipelines.streaming.blocks import TrainingBlocks
 from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SampledRows, SensitiveGroups
-from pipelines.streaming.prefetch import prefetched
 from pipelines.streaming.preprocessing import Design
-from pipelines.streaming.scan import DROPPED, HELD, Scan, StreamedTable
+from pipelines.streaming.scan import DROPPED, HELD, Scan, StreamedTable, training_of
 from pipelines.streaming.typed import Part
 from registry import logs
 from registry.cli.text import listed
@@ -66,8 +67,8 @@ class Streamed:
         objective = objectives.of(plan.build(), len(self._labels))
         folds = modelling.folds_needed(plan)
         try:
-            # What makes the matrices works beside what multiplies them.
-            fit = solving.fit(lambda: prefetched(self._blocks()), objective, folds=folds)
+            blocks = TrainingBlocks(self._table, self._design, self._class_weights())
+            fit = solving.fit(blocks, objective, folds=folds)
         except SolvingError as error:
             names = self._transformer.get_feature_names_out()
             about = f" ({listed([names[place] for place in error.columns])})" if error.columns else ""
@@ -84,12 +85,6 @@ class Streamed:
     def _estimator(self, fit: Fit, threshold: float | None = None):
         return fitted_estimator.fitted(self.plan.build(threshold), fit, self._few)
 
-    def _blocks(self) -> Iterator[Block]:
-        weights = self._class_weights()
-        for part, folds in self._table.training(label="fitting"):
-            of_rows = None if weights is None else weights[part.target.astype("intp")]
-            yield Block(self._design.matrix(part), part.target, of_rows, folds)
-
     def _class_weights(self) -> np.ndarray | None:
         """The weight of each class; None where all are 1."""
         if self._scan.labels is None:
@@ -103,12 +98,21 @@ class Streamed:
             for fold, (each, rows) in enumerate(zip(fit.folds, self._scan.folds, strict=True))
             if rows
         ]
-        for part, folds in self._table.training(label="cross-validating"):
-            matrix = self._design.matrix(part)
-            for fold, model, collected in judged:
-                rows = folds == fold
-                if rows.any():
-                    collected.add(part.target[rows], self._numbers(model, matrix[rows]))
+
+        def answered(raw: pa.Table, part: Part, side: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+            rows, folds = training_of(part, side)
+            matrix = self._design.matrix(rows)
+            found = []
+            for fold, model, _ in judged:
+                own = slice(*np.searchsorted(folds, [fold, fold + 1]))
+                numbers = self._numbers(model, matrix[own]) if own.start < own.stop else np.empty((0, 0))
+                found.append((rows.target[own], numbers))
+            return found
+
+        for found in self._table.mapped(answered, label="cross-validating"):
+            for (_, _, collected), (truth, numbers) in zip(judged, found, strict=True):
+                if len(truth):
+                    collected.add(truth, numbers)
         return CrossValidation("key hash", tuple(self._answers(*each.joined(), None) for _, _, each in judged))
 
     def _numbers(self, model, matrix: np.ndarray) -> np.ndarray:
@@ -144,7 +148,7 @@ class Streamed:
 
         def answered() -> Iterator[tuple[Answers, np.ndarray]]:
             written = 0
-            for raw, part, side in self._table.parts(label="evaluating", more=groups.columns):
+            for raw, part, side in self._table.mapped(lambda *given: given, label="evaluating", more=groups.columns):
                 seen, out = part.of(side < HELD), side == HELD
                 gaps.update(self._gaps(part, side != DROPPED))
                 if len(seen):

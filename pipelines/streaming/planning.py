@@ -10,6 +10,7 @@ from pipelines.errors import PipelineError
 from pipelines.planning import Settings, TrainingPlan
 from pipelines.solving import objectives
 from pipelines.sources import Table
+from pipelines.streaming import parallel
 from pipelines.streaming.engine import Streamed
 from pipelines.streaming.raw import RawTable, joined
 from pipelines.streaming.scan import Scan, StreamedTable
@@ -74,7 +75,7 @@ def _check_covered(plan: TrainingPlan) -> None:
 def _scanned(
     plan: TrainingPlan, raw: RawTable, sample: Table, earlier: Sequence[EarlierVersion], folder: Path
 ) -> Streamed:
-    table = StreamedTable(raw, sample, plan.dataset, plan.split, folder)
+    table = StreamedTable(raw, sample, plan.dataset, plan.split, folder, workers=parallel.processors())
     if plan.split.rule.by == TIME:
         table.cut(plan.split.rule.columns[0], test_size=plan.settings.test_size, before=plan.inherited.rule)
         plan = replace(_without_folds(plan), split=table.split)

@@ -1,9 +1,10 @@
 """The first pass over all rows: are they of the types that a sample has, which are held out, and what do they hold."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -15,6 +16,8 @@ from pipelines.errors import PipelineError
 from pipelines.sources import Table
 from pipelines.sources.table import USUAL
 from pipelines.splitting import Split
+from pipelines.streaming.parallel import mapped
+from pipelines.streaming.prefetch import prefetched
 from pipelines.streaming.raw import RawTable
 from pipelines.streaming.summaries import Median, NumberSummary, NumberSums
 from pipelines.streaming.times import Times
@@ -24,6 +27,8 @@ from registry.holdout import GROUP, HoldoutRule
 from registry.logs import Progress
 
 _log = logs.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 #: What the file of sides says of a row: that it has no target, or is held out; of another row, the fold that judges it.
 DROPPED, HELD = 255, 254  # above all folds
@@ -65,10 +70,13 @@ class StreamedTable:
     Parameters
     ----------
     folder : for what is noted of each row.
+    workers : threads that work on parts.
     """
 
-    def __init__(self, raw: RawTable, sample: Table, dataset: Dataset, split: Split, folder: Path) -> None:
-        self.raw, self.dataset, self.split = raw, dataset, split
+    def __init__(
+        self, raw: RawTable, sample: Table, dataset: Dataset, split: Split, folder: Path, *, workers: int = 1
+    ) -> None:
+        self.raw, self.dataset, self.split, self.workers = raw, dataset, split, workers
         self.reader = TypedReader(sample, dataset)
         self.sample = sample
         self._sides, self._keys = folder / "sides", folder / "keys"
@@ -119,9 +127,7 @@ class StreamedTable:
         dropped = trained = held_out = 0
         by_fold = np.zeros(folds, dtype="int64")
         with self._sides.open("wb") as sides, self._keys.open("wb") as keys_of_held:
-            for raw in _told("scanning", self.raw.parts(), self.raw.rows):
-                reader.check(raw)
-                part = reader.read(raw)
+            for raw, part in prefetched(self._checked()):
                 keys = row_names.keys(raw, part)
                 units = keys if unit_names is row_names else unit_names.keys(raw, part)
                 known = ~np.isnan(part.target)
@@ -168,6 +174,11 @@ class StreamedTable:
             tuple(seen),
         )
 
+    def _checked(self) -> Iterator[tuple[pa.Table, Part]]:
+        for raw in _told("scanning", self.raw.parts(), self.raw.rows):
+            self.reader.check(raw)
+            yield raw, self.reader.read(raw)
+
     def _missed(self, rule: HoldoutRule, raw: pa.Table, held: np.ndarray) -> int | None:
         """How many of the held-out rows a rule does not hold out; None if its times cannot be compared."""
 
@@ -185,37 +196,47 @@ class StreamedTable:
         while missing := [place for place, value in enumerate(found) if value is None]:
             for place in missing:
                 medians[place].again()
-            for part, _ in self.training():
+            for part, _ in self.mapped(lambda raw, part, side: training_of(part, side)):
                 for place in missing:
                     medians[place].add(_without_gaps(part.numbers[place])[0])
             for place in missing:
                 found[place] = medians[place].value()
         return tuple(math.nan if value is None else value for value in found)
 
-    def parts(self, *, label: str = "", more: Sequence[str] = ()) -> Iterator[tuple[pa.Table, Part, np.ndarray]]:
-        """The rows, part by part, raw and typed, with their sides; after :meth:`scanned`.
+    def mapped(
+        self, work: Callable[[pa.Table, Part, np.ndarray], Result], *, label: str = "", more: Sequence[str] = ()
+    ) -> Iterator[Result]:
+        """What is made of each part, in order, by several threads; after :meth:`scanned`.
 
         Parameters
         ----------
+        work : is given the rows raw and typed, and their sides.
         label : what is done with them, for the progress bar; none without one.
         more : names of further raw columns.
         """
+
+        def of(given: tuple[pa.Table, np.ndarray]) -> Result:
+            raw, side = given
+            return work(raw, self.reader.read(raw), side)
+
+        yield from mapped(of, self._raws(label, more), self.workers)
+
+    def _raws(self, label: str, more: Sequence[str]) -> Iterator[tuple[pa.Table, np.ndarray]]:
         parts = self.raw.parts(list(dict.fromkeys([*self.reader.columns, *more])))
         with self._sides.open("rb") as sides:
             for raw in _told(label, parts, self.raw.rows) if label else parts:
-                yield raw, self.reader.read(raw), np.frombuffer(sides.read(raw.num_rows), dtype="uint8")
-
-    def training(self, *, label: str = "") -> Iterator[tuple[Part, np.ndarray]]:
-        """The training rows, part by part, with the folds that judge them, which are ascending in each part."""
-        for _, part, side in self.parts(label=label):
-            rows = np.flatnonzero(side < HELD)
-            if len(rows):
-                rows = rows[np.argsort(side[rows], kind="stable")]
-                yield part.take(rows), side[rows]
+                yield raw, np.frombuffer(sides.read(raw.num_rows), dtype="uint8")
 
     def keys(self) -> np.ndarray:
         """The keys of the held-out rows, in order, shape (n_held,), uint64."""
         return np.fromfile(self._keys, dtype="uint64")
+
+
+def training_of(part: Part, side: np.ndarray) -> tuple[Part, np.ndarray]:
+    """The training rows of a part with the folds that judge them, which are ascending."""
+    rows = np.flatnonzero(side < HELD)
+    rows = rows[np.argsort(side[rows], kind="stable")]
+    return part.take(rows), side[rows]
 
 
 def _told(label: str, parts: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

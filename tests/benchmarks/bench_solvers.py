@@ -46,7 +46,7 @@ def load(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(folder: Path, folds: int = 0) -> Answer:
-    from pipelines.solving import Block, Objective, fit
+    from pipelines.solving import Block, IteratedBlocks, Objective, fit
 
     def blocks() -> Iterator[Block]:
         with (folder / "matrix").open("rb") as matrix, (folder / "target").open("rb") as target:
@@ -56,7 +56,7 @@ def ours(folder: Path, folds: int = 0) -> Answer:
                 yield Block(rows, np.fromfile(target, count=len(rows)), folds=judged)
                 place += len(rows)
 
-    found = fit(blocks, Objective.logistic(1.0), folds=folds)
+    found = fit(IteratedBlocks(blocks), Objective.logistic(1.0), folds=folds)
     return found.coefficients[0], float(found.intercepts[0]), found.passes
 
 

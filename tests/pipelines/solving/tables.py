@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipelines.solving import Block, Blocks
+from pipelines.solving import Block, Blocks, IteratedBlocks
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Rows:
                     None if self.folds is None else self.folds[part],
                 )
 
-        return go
+        return IteratedBlocks(go)
 
     def where(self, chosen: np.ndarray) -> "Rows":
         """Some of the rows, without their folds."""
