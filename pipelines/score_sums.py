@@ -21,10 +21,11 @@ class ScoreSums:
     Attributes
     ----------
     refused : how many rows have no score.
+    part_rows : how many rows to add at a time.
     """
 
     def __init__(self, terms: Contributions) -> None:
-        self._terms = terms
+        self._terms, self.part_rows = terms, part_rows(terms)
         shape = len(terms.labels), 1 + len(terms.inputs)
         self._rows = self.refused = 0
         self._centre: np.ndarray | None = None
@@ -106,8 +107,8 @@ def measured(card: Scorecard | None, table: Any) -> list[ScoreProfile]:
     terms = terms_of(card)
     if terms is None:
         return []
-    sums, step = ScoreSums(terms), part_rows(terms)
+    sums = ScoreSums(terms)
     with np.errstate(all="ignore"):
-        for start in range(0, len(table), step):
-            sums.add(table.iloc[start : start + step])
+        for start in range(0, len(table), sums.part_rows):
+            sums.add(table.iloc[start : start + sums.part_rows])
     return sums.profiles()

@@ -1,7 +1,7 @@
 """What is measured of answers: the metrics, their bootstrap intervals, the same by group."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,54 @@ def measure(answers: Answers) -> dict[str, float | None]:
     return registry_metrics.measure(answers.coded())
 
 
+class Resampling:
+    """The rows that are resampled of so many: all, or a random sample of ``BOOTSTRAP_ROWS`` of more.
+
+    Attributes
+    ----------
+    rows : how many rows there are.
+    chosen : their positions, ascending; None if all are resampled.
+    """
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows = rows
+        self._draw = np.random.default_rng(seed)
+        self.chosen: np.ndarray | None = None
+        if rows > BOOTSTRAP_ROWS:
+            self.chosen = np.sort(self._draw.choice(rows, BOOTSTRAP_ROWS, replace=False))
+
+    def intervals(
+        self,
+        sample: CodedAnswers,
+        whole: Mapping[str, float | None],
+        *,
+        resamples: int,
+        names: Sequence[str] | None = None,
+    ) -> dict[str, tuple[float, float] | None]:
+        """The intervals, see :func:`intervals`; asked once.
+
+        Parameters
+        ----------
+        sample : the answers to the chosen rows.
+        whole : the metrics of all rows.
+        """
+        rows = len(sample)
+        drawn: dict[str, list[np.ndarray]] = {}
+        for start in range(0, resamples, _CHUNK):
+            size = min(_CHUNK, resamples - start)
+            picks = self._draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
+            weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
+            for name, values_of in weighted(sample, weights, names).items():
+                drawn.setdefault(name, []).append(values_of)
+        tail = 100 * (1 - LEVEL) / 2
+        ends: dict[str, tuple[float, float] | None] = {}
+        for name, parts in drawn.items():
+            values = np.concatenate(parts)
+            values = values[np.isfinite(values)]
+            ends[name] = tuple(np.percentile(values, [tail, 100 - tail]).tolist()) if len(values) else None
+        return ends if self.chosen is None else _around(ends, whole, sample, self.rows)
+
+
 def intervals(
     answers: Answers, *, resamples: int, seed: int, names: Sequence[str] | None = None
 ) -> dict[str, tuple[float, float] | None]:
@@ -76,33 +124,20 @@ def intervals(
     ----------
     names : of the metrics; all by default.
     """
-    draw = np.random.default_rng(seed)
-    whole = sample = answers.coded()
-    if len(whole) > BOOTSTRAP_ROWS:
-        sample = whole[np.sort(draw.choice(len(whole), BOOTSTRAP_ROWS, replace=False))]
-    rows = len(sample)
-    drawn: dict[str, list[np.ndarray]] = {}
-    for start in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - start)
-        picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
-        weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
-        for name, values_of in weighted(sample, weights, names).items():
-            drawn.setdefault(name, []).append(values_of)
-    tail = 100 * (1 - LEVEL) / 2
-    ends: dict[str, tuple[float, float] | None] = {}
-    for name, parts in drawn.items():
-        values = np.concatenate(parts)
-        values = values[np.isfinite(values)]
-        ends[name] = tuple(np.percentile(values, [tail, 100 - tail]).tolist()) if len(values) else None
-    return ends if sample is whole else _around(ends, whole, sample)
+    resampling, coded = Resampling(len(answers), seed), answers.coded()
+    if resampling.chosen is None:
+        return resampling.intervals(coded, {}, resamples=resamples, names=names)
+    return resampling.intervals(
+        coded[resampling.chosen], registry_metrics.measure(coded), resamples=resamples, names=names
+    )
 
 
 def _around(
-    ends: Mapping[str, tuple[float, float] | None], whole: CodedAnswers, sample: CodedAnswers
+    ends: Mapping[str, tuple[float, float] | None], of_all: Mapping[str, float | None], sample: CodedAnswers, rows: int
 ) -> dict[str, tuple[float, float] | None]:
     """The intervals of all rows, of those of a sample of them."""
-    of_all, of_sample = registry_metrics.measure(whole), registry_metrics.measure(sample)
-    shrink = math.sqrt(len(sample) / len(whole))
+    of_sample = registry_metrics.measure(sample)
+    shrink = math.sqrt(len(sample) / rows)
     found: dict[str, tuple[float, float] | None] = {}
     for name, interval in ends.items():
         value, centre = of_all[name], of_sample[name]
@@ -121,24 +156,56 @@ def by_group(answers: Answers, groups: pd.Series) -> Fairness:
     ----------
     groups : shape (n_rows,): texts, or numbers, which are cut into quarters where they are many.
     """
-    groups_of_rows = group_names(groups)
-    found = []
-    for name in sorted(groups_of_rows.unique()):
-        chosen = answers[(groups_of_rows == name).to_numpy()]
-        found.append(GroupMetrics(name, len(chosen), measure(chosen)))
+    names = GroupNames.of(groups)(groups)
+    measured = {}
+    for name in names.unique():
+        chosen = answers[(names == name).to_numpy()]
+        measured[name] = GroupMetrics(name, len(chosen), measure(chosen))
+    return fairness(str(groups.name), measured.values())
+
+
+def fairness(column: str, groups: Iterable[GroupMetrics]) -> Fairness:
+    """The metrics of groups by name and, of each metric, the widest gap between two groups."""
+    found = sorted(groups, key=lambda group: group.group)
     gaps: dict[str, float | None] = {}
     for metric in found[0].metrics if found else ():
         values = [value for group in found if (value := group.metrics[metric]) is not None]
         gaps[metric] = max(values) - min(values) if len(values) > 1 else None
-    return Fairness(str(groups.name), found, gaps)
+    return Fairness(column, found, gaps)
 
 
-def group_names(groups: pd.Series) -> pd.Series:
-    """The group of each row, by name: a text, or the quarter that a number is in; the rare ones are ``other``."""
-    if groups.dtype.kind == "f" and groups.nunique() > _BINS * 2:
-        groups = pd.qcut(groups, _BINS, duplicates="drop").astype("str")
-    elif groups.dtype.kind == "f":
-        groups = groups.map(lambda value: value if value != value else f"{value:g}")
-    names = groups.astype(object).where(groups.notna(), "missing").astype("str")
-    common = names.value_counts().index[:_MOST_GROUPS]
-    return names.where(names.isin(common), "other")
+class GroupNames:
+    """The names of the groups of a column: its texts, or the quarters of its numbers; the rare ones are ``other``.
+
+    Parameters
+    ----------
+    counts : value -> how many rows have it, missing ones among them.
+    quarters : the ends of the quarters of numbers; None where each value is a group.
+    """
+
+    def __init__(self, counts: pd.Series, quarters: np.ndarray | None = None) -> None:
+        self._quarters = quarters
+        names = counts.groupby(self._plain(pd.Series(counts.index)).to_numpy(), sort=False).sum()
+        self._common = names.sort_values(ascending=False, kind="stable").index[:_MOST_GROUPS]
+
+    @classmethod
+    def of(cls, values: pd.Series) -> "GroupNames":
+        """The names of all rows' values."""
+        counts = values.value_counts(dropna=False)
+        if values.dtype.kind == "f" and counts.index.notna().sum() > _BINS * 2:
+            return cls(counts, pd.qcut(values, _BINS, duplicates="drop", retbins=True)[1])
+        return cls(counts)
+
+    def __call__(self, values: pd.Series) -> pd.Series:
+        """The name of each row's group."""
+        names = self._plain(values)
+        return names.where(names.isin(self._common), "other")
+
+    def _plain(self, values: pd.Series) -> pd.Series:
+        if self._quarters is not None:
+            groups = pd.cut(values, self._quarters, include_lowest=True).astype("str")
+        elif values.dtype.kind == "f":
+            groups = values.map(lambda value: value if value != value else f"{value:g}")
+        else:
+            groups = values
+        return groups.astype(object).where(groups.notna(), "missing").astype("str")

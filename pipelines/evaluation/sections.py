@@ -1,7 +1,7 @@
 """Answers on held-out rows -> the sections of evidence, and the table of the answers."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from pipelines import profile
+from pipelines import profile, row_keys
 from pipelines.dataset import Dataset
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
@@ -32,11 +32,21 @@ from registry.evidence.document import (
 from registry.holdout import HoldoutRule
 from serving.scorecard import Scorecard, parity
 
+#: Held-out answers that are kept with the evidence: for comparisons, which resample 10,000 of them.
+MOST_WRITTEN = 1_000_000
+
 
 def metrics_section(answers: Answers, *, resamples: int, seed: int) -> dict[str, MetricValue]:
     """The ``metrics`` section of evidence, with bootstrap intervals unless ``resamples`` is 0."""
     ends = metrics.intervals(answers, resamples=resamples, seed=seed) if resamples else {}
-    return {name: MetricValue(value, *(ends.get(name) or ())) for name, value in metrics.measure(answers).items()}
+    return with_intervals(metrics.measure(answers), ends)
+
+
+def with_intervals(
+    values: Mapping[str, float | None], ends: Mapping[str, tuple[float, float] | None]
+) -> dict[str, MetricValue]:
+    """The ``metrics`` section of evidence, of values and the ends of their intervals, as far as there are any."""
+    return {name: MetricValue(value, *(ends.get(name) or ())) for name, value in values.items()}
 
 
 def holdout_section(
@@ -88,21 +98,38 @@ def profile_section(dataset: Dataset, rows: np.ndarray) -> dict[str, NumberProfi
 
 def write_holdout(answers: Answers, keys: np.ndarray, folder: Path) -> Path:
     """Write ``holdout.parquet``: key (16 hex digits), target, prediction and a probability for each class."""
-    return write_holdout_parts([(answers, keys)], folder)
+    return write_holdout_parts([(answers, keys)], len(answers), folder)
 
 
-def write_holdout_parts(parts: Iterable[tuple[Answers, np.ndarray]], folder: Path) -> Path:
-    """Write ``holdout.parquet`` from answers that come in parts, each with the keys of its rows."""
+def write_holdout_parts(parts: Iterable[tuple[Answers, np.ndarray]], rows: int, folder: Path) -> Path:
+    """Write ``holdout.parquet`` from answers that come in parts, each with the keys of its rows.
+
+    Of more than ``MOST_WRITTEN`` rows about so many are written, chosen by their keys: other versions' files have the
+    same ones.
+
+    Parameters
+    ----------
+    rows : how many there are in all parts.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / evidence.HOLDOUT
     with contextlib.ExitStack() as stack:
         writer = None
         for answers, keys in parts:
-            table = _holdout(answers, keys)
+            table = _holdout(*_written(answers, keys, rows))
             if writer is None:
                 writer = stack.enter_context(pa.parquet.ParquetWriter(path, table.schema))
             writer.write_table(table)
     return path
+
+
+def _written(answers: Answers, keys: np.ndarray, rows: int) -> tuple[Answers, np.ndarray]:
+    """The rows that are written of a part, of so many rows in all."""
+    if rows <= MOST_WRITTEN:
+        return answers, keys
+    # Mixed once more, as the keys themselves say which rows are held out.
+    chosen = row_keys.share(row_keys.mixed(keys)) < MOST_WRITTEN / rows
+    return answers[chosen], keys[chosen]
 
 
 def _holdout(answers: Answers, keys: np.ndarray) -> pa.Table:

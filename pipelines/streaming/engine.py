@@ -1,6 +1,7 @@
 """A training on a table that is read in parts: fit, and measure what was fitted."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +20,21 @@ from pipelines.record import Measurements
 from pipelines.solving import Fit, SolvingError, objectives
 from pipelines.streaming import fitted_estimator, preprocessing
 from pipelines.streaming.blocks import TrainingBlocks
-from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SampledRows, SensitiveGroups
+from pipelines.streaming.judging import ChosenAnswers, CollectedAnswers, GroupSums, ProfileSamples, SampledRows, Spread
 from pipelines.streaming.preprocessing import Design
 from pipelines.streaming.scan import DROPPED, HELD, Scan, StreamedTable, training_of
 from pipelines.streaming.typed import Part
 from registry import logs
 from registry.cli.text import listed
 from registry.evidence.document import Baseline
+from registry.metrics import CodedAnswers, MetricSums
 from serving.scorecard import Scorecard
 
 _log = logs.get_logger(__name__)
 
-#: Of more training rows, the metrics on training rows and of cross-validation are those of so many, evenly spread.
-MOST_ANSWERS = 2_000_000
+#: Of more training rows, the metrics on training rows and of cross-validation are those of rows, evenly spread, that
+#: have so many numbers: a prediction, or a probability of each class.
+MOST_ANSWERS = 4_000_000
 #: Pictures are of at most so many held-out rows, and parity is measured on as many, evenly spread.
 MOST_SHOWN = 200_000
 
@@ -94,7 +97,7 @@ class Streamed:
     def _cross_validated(self, fit: Fit) -> CrossValidation:
         """The answers on each fold's rows, by the fit without them."""
         judged = [
-            (fold, self._estimator(each), CollectedAnswers(rows, MOST_ANSWERS // len(fit.folds)))
+            (fold, self._estimator(each), CollectedAnswers(rows, self._most_answers // len(fit.folds)))
             for fold, (each, rows) in enumerate(zip(fit.folds, self._scan.folds, strict=True))
             if rows
         ]
@@ -105,18 +108,25 @@ class Streamed:
             found = []
             for fold, model, _ in judged:
                 own = slice(*np.searchsorted(folds, [fold, fold + 1]))
-                numbers = self._numbers(model, matrix[own]) if own.start < own.stop else np.empty((0, 0))
-                found.append((rows.target[own], numbers))
+                found.append((rows.target[own], self._numbers_of(model, matrix[own])))
             return found
 
         for found in self._table.mapped(answered, label="cross-validating"):
             for (_, _, collected), (truth, numbers) in zip(judged, found, strict=True):
-                if len(truth):
-                    collected.add(truth, numbers)
+                collected.add(truth, numbers)
         return CrossValidation("key hash", tuple(self._answers(*each.joined(), None) for _, _, each in judged))
 
-    def _numbers(self, model, matrix: np.ndarray) -> np.ndarray:
+    @property
+    def _most_answers(self) -> int:
+        return MOST_ANSWERS // max(2, len(self._labels))
+
+    def _numbers(self, fitted: FittedModel, part: Part) -> np.ndarray:
+        return self._numbers_of(fitted.pipeline[-1], self._design.matrix(part))
+
+    def _numbers_of(self, model, matrix: np.ndarray) -> np.ndarray:
         """Predictions, shape (n,), or probabilities, shape (n, n_classes)."""
+        if not len(matrix):
+            return np.empty((0, len(self._labels)) if len(self._labels) else 0)
         return model.predict_proba(matrix) if len(self._labels) else np.asarray(model.predict(matrix), dtype="float64")
 
     def _answers(self, truth: np.ndarray, numbers: np.ndarray, threshold: float | None) -> Answers:
@@ -135,57 +145,75 @@ class Streamed:
         card : its scorecard; None if it has none.
         folder : of the evidence.
         """
-        plan, scan, threshold = self.plan, self._scan, fitted.threshold
-        estimator, inputs = fitted.pipeline[-1], plan.dataset.inputs
-        training, held = CollectedAnswers(scan.training, MOST_ANSWERS), CollectedAnswers(scan.held)
-        keys = self._table.keys()
+        plan, scan = self.plan, self._scan
+        settings, middle = plan.settings, scan.target.mean if scan.target else 0.0
+        resampling = metrics.Resampling(scan.held, settings.seed)
+        training, held, resampled = MetricSums(middle), MetricSums(middle), ChosenAnswers(resampling.chosen)
+        of_training = Spread(scan.training, self._most_answers)
+        constant = MetricSums(middle)
+        groups = GroupSums(plan, self._table, middle)
         terms = score_sums.terms_of(card)
         sums = score_sums.ScoreSums(terms) if terms else None
         samples = ProfileSamples(self._table, scan)
-        shown = SampledRows(-(-scan.held // MOST_SHOWN))
-        groups = SensitiveGroups(plan, self._table)
+        shown, shown_answers = SampledRows(scan.held, MOST_SHOWN), CollectedAnswers(scan.held, MOST_SHOWN)
         gaps: set[str] = set()
 
-        def answered() -> Iterator[tuple[Answers, np.ndarray]]:
-            written = 0
-            for raw, part, side in self._table.mapped(lambda *given: given, label="evaluating", more=groups.columns):
-                seen, out = part.of(side < HELD), side == HELD
-                gaps.update(self._gaps(part, side != DROPPED))
-                if len(seen):
-                    training.add(seen.target, self._numbers(estimator, self._design.matrix(seen)))
-                    samples.add(seen)
-                if sums is not None and len(seen):
-                    with np.errstate(all="ignore"):
-                        sums.add(self._design.frame(seen, inputs))
-                if out.any():
-                    held_part = part.of(out)
-                    numbers = self._numbers(estimator, self._design.matrix(held_part))
-                    held.add(held_part.target, numbers)
-                    shown.add(held_part)
-                    groups.add(raw, out)
-                    own = keys[written : written + len(held_part)]
-                    written += len(own)
-                    yield self._answers(held_part.target, numbers, threshold), own
+        def answered(raw: pa.Table, part: Part, side: np.ndarray) -> _Answered:
+            seen, rows = part.of(side < HELD), side == HELD
+            out = part.of(rows)
+            chosen = self._numbers(fitted, seen), self._numbers(fitted, out)
+            return _Answered(raw, seen, out, rows, *chosen, set(self._gaps(part, side != DROPPED)))
 
-        sections.write_holdout_parts(answered(), folder)
-        answers = self._answers(*held.joined(), threshold)
+        def judged() -> Iterator[tuple[Answers, np.ndarray]]:
+            parts = self._table.mapped(answered, label="evaluating", more=groups.columns)
+            with self._table.keys() as keys:
+                for one in parts:
+                    gaps.update(one.gaps)
+                    chosen = of_training.next(len(one.seen))
+                    answers = self._answers(one.seen.target[chosen], one.of_seen[chosen], fitted.threshold)
+                    training.add(answers.coded())
+                    samples.add(one.seen)
+                    if sums is not None:
+                        self._add_scores(sums, one.seen)
+                    answers = self._answers(one.out.target, one.of_out, fitted.threshold)
+                    coded = answers.coded()
+                    held.add(coded)
+                    resampled.add(coded)
+                    if scan.target:
+                        constant.add(CodedAnswers(coded.truth, np.full(len(coded), middle)))
+                    groups.add(one.raw, one.rows, coded)
+                    shown.add(one.out)
+                    shown_answers.add(one.out.target, one.of_out)
+                    yield answers, keys(len(answers))
+
+        sections.write_holdout_parts(judged(), scan.held, folder)
+        values, ends = held.values(), {}
+        if settings.resamples:
+            ends = resampling.intervals(resampled.joined(), values, resamples=settings.resamples)
         parity = None
         if card is not None:
-            parity = sections.parity_section(fitted.pipeline, card, self._design.frame(shown.joined(), inputs))
+            frame = self._design.frame(shown.joined(), plan.dataset.inputs)
+            parity = sections.parity_section(fitted.pipeline, card, frame)
         return Measurements(
-            answers=answers[np.arange(0, len(answers), -(-len(answers) // MOST_SHOWN))],
+            answers=self._answers(*shown_answers.joined(), fitted.threshold),
             rows=scan.held,
             training_rows=scan.training,
             dropped_rows=scan.dropped,
-            metrics=sections.metrics_section(answers, resamples=plan.settings.resamples, seed=plan.settings.seed),
-            training=metrics.measure(self._answers(*training.joined(), threshold)),
-            baseline=self._baseline(answers),
-            fairness=groups.fairness(answers),
+            metrics=sections.with_intervals(values, ends),
+            training=training.values(),
+            baseline=self._baseline(constant),
+            fairness=groups.fairness(),
             scores=sums.profiles() if sums else [],
             profile=samples.profiles(plan),
             parity=parity,
             gaps=frozenset(gaps),
         )
+
+    def _add_scores(self, sums: score_sums.ScoreSums, part: Part) -> None:
+        with np.errstate(all="ignore"):
+            for start in range(0, len(part), sums.part_rows):
+                rows = np.arange(start, min(start + sums.part_rows, len(part)))
+                sums.add(self._design.frame(part.take(rows), self.plan.dataset.inputs))
 
     def _gaps(self, part: Part, rows: np.ndarray) -> Iterator[str]:
         """The inputs that have missing values in some rows, by a mask."""
@@ -197,11 +225,32 @@ class Streamed:
             if missing:
                 yield item.name
 
-    def _baseline(self, answers: Answers) -> Baseline:
+    def _baseline(self, constant: MetricSums) -> Baseline:
         if self._scan.labels is None:
-            assert self._scan.target is not None
-            return baseline.of_mean(answers.target, self._scan.target.mean)
-        return baseline.of_counts(answers.target, answers.classes, self._scan.labels[0], answers.positive)
+            return Baseline("mean", constant.values())
+        training, held = self._scan.labels
+        return baseline.of_class_counts(held, self.plan.dataset.classes, training, self.plan.positive)
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A part with the answers to its rows.
+
+    Parameters
+    ----------
+    seen, out : its training rows, and those that are held out.
+    rows : a mask of these.
+    of_seen, of_out : predictions, shape (n,), or probabilities, shape (n, n_classes).
+    gaps : the inputs that have missing values.
+    """
+
+    raw: pa.Table
+    seen: Part
+    out: Part
+    rows: np.ndarray
+    of_seen: np.ndarray
+    of_out: np.ndarray
+    gaps: set[str]
 
 
 def _few(target: pd.Series) -> np.ndarray:

@@ -8,12 +8,38 @@ import pyarrow as pa
 
 from pipelines import columns, profile
 from pipelines.evaluation import metrics
-from pipelines.evaluation.metrics import Answers
+from pipelines.evaluation.metrics import GroupNames
 from pipelines.planning import TrainingPlan
-from pipelines.streaming.scan import Scan, StreamedTable
+from pipelines.streaming.scan import HELD, Scan, StreamedTable
 from pipelines.streaming.typed import Part
-from registry.evidence.document import CategoryProfile, Fairness, NumberProfile
+from registry.evidence.document import CategoryProfile, Fairness, GroupMetrics, NumberProfile
+from registry.metrics import CodedAnswers, MetricSums
 from serving.scorecard.inputs import Input
+
+
+class Spread:
+    """Every so many-th of rows that come in parts: evenly spread over all of them.
+
+    Parameters
+    ----------
+    rows : how many there will be.
+    most : how many are chosen of more.
+
+    Attributes
+    ----------
+    count : how many will be chosen.
+    """
+
+    def __init__(self, rows: int, most: int) -> None:
+        self._step = max(-(-rows // most), 1)
+        self.count = -(-rows // self._step)
+        self._seen = 0
+
+    def next(self, rows: int) -> slice:
+        """Those of the next rows, a part of so many."""
+        chosen = slice(-self._seen % self._step, None, self._step)
+        self._seen += rows
+        return chosen
 
 
 class CollectedAnswers:
@@ -25,19 +51,17 @@ class CollectedAnswers:
     most : how many are kept of more.
     """
 
-    def __init__(self, rows: int, most: int | None = None) -> None:
-        self._step = 1 if most is None else max(-(-rows // most), 1)
-        self._kept = -(-rows // self._step)
-        self._seen = self._filled = 0
-        self._truth = np.empty(self._kept)
+    def __init__(self, rows: int, most: int) -> None:
+        self._spread = Spread(rows, most)
+        self._filled = 0
+        self._truth = np.empty(self._spread.count)
         self._numbers: np.ndarray | None = None
 
     def add(self, truth: np.ndarray, numbers: np.ndarray) -> None:
         """Add the truth of some rows, shape (n,), and predictions or probabilities, shape (n,) or (n, n_classes)."""
-        chosen = slice(-self._seen % self._step, None, self._step)
-        self._seen += len(truth)
+        chosen = self._spread.next(len(truth))
         if self._numbers is None:
-            self._numbers = np.empty((self._kept, *numbers.shape[1:]))
+            self._numbers = np.empty((self._spread.count, *numbers.shape[1:]))
         rows = slice(self._filled, self._filled + len(truth[chosen]))
         self._truth[rows], self._numbers[rows] = truth[chosen], numbers[chosen]
         self._filled = rows.stop
@@ -46,6 +70,39 @@ class CollectedAnswers:
         """The truth and the numbers of those that were kept."""
         assert self._numbers is not None
         return self._truth[: self._filled], self._numbers[: self._filled]
+
+
+class ChosenAnswers:
+    """The answers to rows that were chosen beforehand, by their positions among all that come in parts.
+
+    Parameters
+    ----------
+    positions : ascending, shape (n_chosen,); None chooses all.
+    """
+
+    def __init__(self, positions: np.ndarray | None) -> None:
+        self._positions, self._seen = positions, 0
+        self._parts: list[CodedAnswers] = []
+
+    def add(self, answers: CodedAnswers) -> None:
+        """Add the answers to some rows."""
+        rows = slice(self._seen, self._seen + len(answers))
+        self._seen = rows.stop
+        if self._positions is None:
+            self._parts.append(answers)
+            return
+        inside = slice(*np.searchsorted(self._positions, [rows.start, rows.stop]))
+        self._parts.append(answers[self._positions[inside] - rows.start])
+
+    def joined(self) -> CodedAnswers:
+        """All that were chosen."""
+        first = self._parts[0]
+        return CodedAnswers(
+            np.concatenate([part.truth for part in self._parts]),
+            np.concatenate([part.predicted for part in self._parts]),
+            None if first.probabilities is None else np.concatenate([part.probabilities for part in self._parts]),
+            first.positive,
+        )
 
 
 class ProfileSamples:
@@ -95,18 +152,21 @@ class ProfileSamples:
 
 
 class SampledRows:
-    """Every so many-th of the held-out rows."""
+    """Held-out rows, evenly spread over all of them.
 
-    def __init__(self, step: int) -> None:
-        self._step, self._rows = max(step, 1), 0
+    Parameters
+    ----------
+    rows : how many there will be.
+    most : how many are kept of more.
+    """
+
+    def __init__(self, rows: int, most: int) -> None:
+        self._spread = Spread(rows, most)
         self._parts: list[Part] = []
 
     def add(self, part: Part) -> None:
         """Add held-out rows."""
-        chosen = np.zeros(len(part), dtype=bool)
-        chosen[-self._rows % self._step :: self._step] = True
-        self._rows += len(part)
-        self._parts.append(part.of(chosen))
+        self._parts.append(part.take(np.arange(len(part))[self._spread.next(len(part))]))
 
     def joined(self) -> Part:
         """All of them."""
@@ -117,27 +177,65 @@ class SampledRows:
         )
 
 
-class SensitiveGroups:
-    """The values of sensitive columns of the held-out rows."""
+class GroupSums:
+    """The metrics of the groups of sensitive columns.
 
-    def __init__(self, plan: TrainingPlan, table: StreamedTable) -> None:
+    The names of the groups are found in a pass over these columns alone, in which a column of numbers is kept in
+    memory: its quarters are those of all rows.
+
+    Parameters
+    ----------
+    centre : see :class:`registry.metrics.MetricSums`.
+
+    Attributes
+    ----------
+    columns : the names of the sensitive columns.
+    """
+
+    def __init__(self, plan: TrainingPlan, table: StreamedTable, centre: float) -> None:
         sample = table.sample
         self.columns = list(dict.fromkeys(plan.settings.roles.sensitive))
+        self._centre, self._cleaning = centre, sample.cleaning
         self._inputs: dict[str, Input] = {
             name: columns.infer(name, sample.columns[name], sample.cleaning, sample.marks_of(name)).as_input()
             for name in self.columns
         }
-        self._cleaning = sample.cleaning
-        self._found: dict[str, list[pd.Series]] = {name: [] for name in self.columns}
+        self._names = self._named(table) if self.columns else {}
+        self._sums: dict[str, dict[str, MetricSums]] = {name: {} for name in self.columns}
 
-    def add(self, raw: pa.Table, rows: np.ndarray) -> None:
-        """Add held-out rows of a raw part, by a mask."""
-        for name, item in self._inputs.items():
-            self._found[name].append(columns.convert(raw[name], item, self._cleaning)[rows])
+    def _named(self, table: StreamedTable) -> dict[str, GroupNames]:
+        found: dict[str, list[pd.Series]] = {name: [] for name in self.columns}
 
-    def fairness(self, answers: Answers) -> list[Fairness]:
+        def of(raw: pa.Table, part: Part, side: np.ndarray) -> dict[str, pd.Series]:
+            return {name: self._values(name, raw, side == HELD) for name in self.columns}
+
+        for values in table.mapped(of, label="looking at groups", more=self.columns):
+            for name, each in values.items():
+                found[name].append(each if each.dtype.kind == "f" else each.value_counts(dropna=False))
+        return {name: _names_of(parts) for name, parts in found.items()}
+
+    def _values(self, name: str, raw: pa.Table, rows: np.ndarray) -> pd.Series:
+        return columns.convert(raw[name], self._inputs[name], self._cleaning)[rows]
+
+    def add(self, raw: pa.Table, rows: np.ndarray, answers: CodedAnswers) -> None:
+        """Add the answers to held-out rows of a raw part, by a mask."""
+        for column in self.columns:
+            names = self._names[column](self._values(column, raw, rows))
+            for name in names.unique():
+                sums = self._sums[column].setdefault(name, MetricSums(self._centre))
+                sums.add(answers[(names == name).to_numpy()])
+
+    def fairness(self) -> list[Fairness]:
         """The metrics of each group."""
         return [
-            metrics.by_group(answers, pd.concat(parts, ignore_index=True).rename(name))
-            for name, parts in self._found.items()
+            metrics.fairness(column, [GroupMetrics(name, sums.rows, sums.values()) for name, sums in found.items()])
+            for column, found in self._sums.items()
         ]
+
+
+def _names_of(parts: list[pd.Series]) -> GroupNames:
+    """The names of groups, by the numbers of a column, or by the counts of its texts."""
+    together = pd.concat(parts)
+    if together.dtype.kind == "f":
+        return GroupNames.of(together)
+    return GroupNames(together.groupby(level=0, sort=False, dropna=False).sum())

@@ -1,5 +1,6 @@
 """The first pass over all rows: are they of the types that a sample has, which are held out, and what do they hold."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -227,9 +228,11 @@ class StreamedTable:
             for raw in _told(label, parts, self.raw.rows) if label else parts:
                 yield raw, np.frombuffer(sides.read(raw.num_rows), dtype="uint8")
 
-    def keys(self) -> np.ndarray:
-        """The keys of the held-out rows, in order, shape (n_held,), uint64."""
-        return np.fromfile(self._keys, dtype="uint64")
+    @contextlib.contextmanager
+    def keys(self) -> Iterator[Callable[[int], np.ndarray]]:
+        """What reads the keys of the next so many held-out rows, in order, shape (n,), uint64."""
+        with self._keys.open("rb") as file:
+            yield lambda rows: np.fromfile(file, "uint64", rows)
 
 
 def training_of(part: Part, side: np.ndarray) -> tuple[Part, np.ndarray]:
