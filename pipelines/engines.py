@@ -74,14 +74,15 @@ def prepared(what: Settings | TrainingPlan, connect: "Callable[[], MlflowClient]
     if choose(what) == MEMORY:
         yield InMemory(planning.plan_training(what, connect=connect))
         return
+    from pipelines.streaming import journal, raw
     from pipelines.streaming import planning as streaming
-    from pipelines.streaming import raw
 
     with scratch() as folder:
         _log.info("reading %s in parts", redaction.url(what.data))
         memory = (what.memory or memory_of_machine()) // 4
         table = raw.opened(what.data, query=what.query, options=what.options, memory=memory, folder=folder)
-        yield streaming.prepared(what, table, folder, connect)
+        with journal.opened(table.origin.digest, repr(what)) as found:
+            yield streaming.prepared(what, table, found, connect)
 
 
 def choose(settings: Settings) -> str:

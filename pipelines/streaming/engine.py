@@ -20,6 +20,7 @@ from pipelines.record import Measurements
 from pipelines.solving import Fit, SolvingError, objectives
 from pipelines.streaming import fitted_estimator, preprocessing
 from pipelines.streaming.blocks import TrainingBlocks
+from pipelines.streaming.journal import Journal
 from pipelines.streaming.judging import ChosenAnswers, CollectedAnswers, GroupSums, ProfileSamples, SampledRows, Spread
 from pipelines.streaming.preprocessing import Design
 from pipelines.streaming.scan import DROPPED, HELD, Scan, StreamedTable, training_of
@@ -44,8 +45,8 @@ class Streamed:
 
     name, sampled = "stream", True
 
-    def __init__(self, plan: TrainingPlan, table: StreamedTable, scan: Scan) -> None:
-        self.plan, self._table, self._scan = plan, table, scan
+    def __init__(self, plan: TrainingPlan, table: StreamedTable, scan: Scan, journal: Journal) -> None:
+        self.plan, self._table, self._scan, self._journal = plan, table, scan, journal
         inputs, levels = plan.dataset.inputs, table.reader.levels
         self._transformer = preprocessing.fitted(inputs, scan, levels)
         self._design = Design(self._transformer, inputs, levels)
@@ -71,7 +72,7 @@ class Streamed:
         folds = modelling.folds_needed(plan)
         try:
             blocks = TrainingBlocks(self._table, self._design, self._class_weights())
-            fit = solving.fit(blocks, objective, folds=folds)
+            fit = solving.fit(blocks, objective, folds=folds, remember=self._journal.remember)
         except SolvingError as error:
             names = self._transformer.get_feature_names_out()
             about = f" ({listed([names[place] for place in error.columns])})" if error.columns else ""
@@ -96,6 +97,12 @@ class Streamed:
 
     def _cross_validated(self, fit: Fit) -> CrossValidation:
         """The answers on each fold's rows, by the fit without them."""
+        asked = ("folds", [(each.coefficients, each.intercepts) for each in fit.folds], self._most_answers)
+        found = self._journal.remember(asked, lambda: self._fold_answers(fit))
+        return CrossValidation("key hash", tuple(self._answers(*each, None) for each in found))
+
+    def _fold_answers(self, fit: Fit) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The truth of each fold's rows, and the numbers that the fit without them gives: of rows that were chosen."""
         judged = [
             (fold, self._estimator(each), CollectedAnswers(rows, self._most_answers // len(fit.folds)))
             for fold, (each, rows) in enumerate(zip(fit.folds, self._scan.folds, strict=True))
@@ -114,7 +121,7 @@ class Streamed:
         for found in self._table.mapped(answered, label="cross-validating"):
             for (_, _, collected), (truth, numbers) in zip(judged, found, strict=True):
                 collected.add(truth, numbers)
-        return CrossValidation("key hash", tuple(self._answers(*each.joined(), None) for _, _, each in judged))
+        return [collected.joined() for _, _, collected in judged]
 
     @property
     def _most_answers(self) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import ancestry, modelling, planning, splitting
@@ -12,6 +11,7 @@ from pipelines.solving import objectives
 from pipelines.sources import Table
 from pipelines.streaming import parallel
 from pipelines.streaming.engine import Streamed
+from pipelines.streaming.journal import Journal
 from pipelines.streaming.raw import RawTable, joined
 from pipelines.streaming.scan import Scan, StreamedTable
 from pipelines.streaming.typed import Contradiction
@@ -30,12 +30,14 @@ SAMPLE = 200_000
 _MOST_SCANS = 50
 
 
-def prepared(settings: Settings, raw: RawTable, folder: Path, connect: "Callable[[], MlflowClient] | None") -> Streamed:
+def prepared(
+    settings: Settings, raw: RawTable, journal: Journal, connect: "Callable[[], MlflowClient] | None"
+) -> Streamed:
     """A training on a raw table, ready to be fitted.
 
     Parameters
     ----------
-    folder : for what is noted of each row.
+    journal : keeps what is noted of each row, and what each pass finds.
 
     Raises
     ------
@@ -48,13 +50,13 @@ def prepared(settings: Settings, raw: RawTable, folder: Path, connect: "Callable
         raise PipelineError("--pipeline: --engine stream fits the platform's own pipeline alone; use --engine memory")
     planning.check_settings(settings)
     earlier = planning.earlier_of(settings, raw.origin.name, connect)
-    rows, told = raw.sample(SAMPLE), set[str]()
-    for _ in range(_MOST_SCANS):
+    rows, told = journal.remember(("sample", SAMPLE), lambda: raw.sample(SAMPLE)), set[str]()
+    for number in range(_MOST_SCANS):
         sample = raw.table(rows)
         plan = planning.plan_table(settings, sample, earlier, told)
         _check_covered(plan)
         try:
-            return _scanned(plan, raw, sample, earlier, folder)
+            return _scanned(plan, raw, sample, earlier, journal.inside("scan", number))
         except Contradiction as found:
             # Twice: so that a label that is new does not look like one that a single row has.
             rows = joined([rows, found.rows, found.rows])
@@ -73,20 +75,24 @@ def _check_covered(plan: TrainingPlan) -> None:
 
 
 def _scanned(
-    plan: TrainingPlan, raw: RawTable, sample: Table, earlier: Sequence[EarlierVersion], folder: Path
+    plan: TrainingPlan, raw: RawTable, sample: Table, earlier: Sequence[EarlierVersion], journal: Journal
 ) -> Streamed:
-    table = StreamedTable(raw, sample, plan.dataset, plan.split, folder, workers=parallel.processors())
+    table = StreamedTable(raw, sample, plan.dataset, plan.split, journal.folder, workers=parallel.processors())
     if plan.split.rule.by == TIME:
         table.cut(plan.split.rule.columns[0], test_size=plan.settings.test_size, before=plan.inherited.rule)
         plan = replace(_without_folds(plan), split=table.split)
     rules = ancestry.to_count(earlier, plan.dataset, plan.split)
-    scan = table.scanned(folds=modelling.folds_needed(plan), earlier=rules)
+    folds = modelling.folds_needed(plan)
+    # Files of sides are those of this scan alone: what is found on them hangs on all that it hangs on.
+    journal = journal.inside(folds, plan.split.rule, rules, plan.dataset.inputs, plan.dataset.classes)
+    scan, learned = journal.remember("scan", lambda: (table.scanned(folds=folds, earlier=rules), table.reader.learned))
+    table.reader.learn(learned)
     _check(plan, scan)
     counts = {rule: count for rule, count in zip(rules, scan.seen, strict=True) if count is not None}
     known = ancestry.known(earlier, plan.dataset, plan.split, counts)
     for note in ancestry.notes(known, scan.held):
         _log.info(note)
-    return Streamed(replace(plan, known=known), table, scan)
+    return Streamed(replace(plan, known=known), table, scan, journal)
 
 
 def _without_folds(plan: TrainingPlan) -> TrainingPlan:
