@@ -1,7 +1,10 @@
 """A training on a table that is read in parts: fit, and measure what was fitted."""
 
-from collections.abc import Iterator
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,17 +18,22 @@ from pipelines.fitting import CrossValidation
 from pipelines.modelling import FittedModel
 from pipelines.planning import TrainingPlan
 from pipelines.record import Measurements
-from pipelines.solving import Block, Fit, SolvingError, objectives
+from pipelines.solving import Block, Fit, Objective, SolvingError, objectives
 from pipelines.streaming import fitted_estimator, preprocessing
 from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SampledRows, SensitiveGroups
 from pipelines.streaming.prefetch import prefetched
 from pipelines.streaming.preprocessing import Design
 from pipelines.streaming.scan import DROPPED, HELD, Scan, StreamedTable
+from pipelines.streaming.summaries import NumberSummary
 from pipelines.streaming.typed import Part
 from registry import logs
 from registry.cli.text import listed
 from registry.evidence.document import Baseline
+from registry.holdout import HoldoutRule
 from serving.scorecard import Scorecard
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _log = logs.get_logger(__name__)
 
@@ -36,12 +44,17 @@ MOST_SHOWN = 200_000
 
 
 class Streamed:
-    """A plan whose table is read in parts; its dataset and its split are those of a sample."""
+    """A plan whose table is read in parts; its dataset and its split are those of a sample.
+
+    Parameters
+    ----------
+    counts : of rules of earlier versions, how many of the held-out rows they do not hold out.
+    """
 
     name, sampled = "stream", True
 
-    def __init__(self, plan: TrainingPlan, table: StreamedTable, scan: Scan) -> None:
-        self.plan, self._table, self._scan = plan, table, scan
+    def __init__(self, plan: TrainingPlan, table: StreamedTable, scan: Scan, counts: Mapping[HoldoutRule, int]) -> None:
+        self.plan, self._table, self._scan, self._counts = plan, table, scan, counts
         inputs, levels = plan.dataset.inputs, table.reader.levels
         self._transformer = preprocessing.fitted(inputs, scan, levels)
         self._design = Design(self._transformer, inputs, levels)
@@ -54,6 +67,29 @@ class Streamed:
         """How many rows are trained on, and how many are held out."""
         return self._scan.training, self._scan.held
 
+    @property
+    def target(self) -> NumberSummary | None:
+        """Of a regression, the target of the training rows."""
+        return self._scan.target
+
+    @property
+    def objective(self) -> Objective:
+        """What the plan's estimator minimises."""
+        return objectives.of(self.plan.build(), len(self._labels))
+
+    def with_plan(self, plan: TrainingPlan) -> "Streamed":
+        """The engine of another plan on the same rows; the table is not scanned again."""
+        other = copy.copy(self)
+        other.plan, other.covariance = plan, None
+        return other
+
+    def renewed(self, client: "MlflowClient") -> "Streamed":
+        """The engine, with versions taken into account that were registered since its plan was made.
+
+        Of a version whose rule was not counted in the scan it is not known what it held out.
+        """
+        return self.with_plan(self.plan.renewed(client, held=self._scan.held, counts=self._counts))
+
     def fit(self) -> FittedModel:
         """The fitted pipeline: cross-validation, threshold and fit, as far as each is asked for.
 
@@ -63,16 +99,10 @@ class Streamed:
             if there is no such fit.
         """
         plan, settings = self.plan, self.plan.settings
-        objective = objectives.of(plan.build(), len(self._labels))
         folds = modelling.folds_needed(plan)
-        try:
-            # What makes the matrices works beside what multiplies them.
-            fit = solving.fit(lambda: prefetched(self._blocks()), objective, folds=folds)
-        except SolvingError as error:
-            names = self._transformer.get_feature_names_out()
-            about = f" ({listed([names[place] for place in error.columns])})" if error.columns else ""
-            raise PipelineError(f"the model cannot be fitted: {error}{about}") from None
-        judged = self._cross_validated(fit) if folds else None
+        with self.solving():
+            fit = solving.fit(self.blocks, self.objective, folds=folds)
+        judged = self.cross_validated(fit) if folds else None
         for note in fit.notes:
             _log.warning(note)
         threshold, judged, told = modelling.decided(plan, judged)
@@ -84,26 +114,52 @@ class Streamed:
     def _estimator(self, fit: Fit, threshold: float | None = None):
         return fitted_estimator.fitted(self.plan.build(threshold), fit, self._few)
 
-    def _blocks(self) -> Iterator[Block]:
-        weights = self._class_weights()
-        for part, folds in self._table.training(label="fitting"):
+    @contextlib.contextmanager
+    def solving(self) -> Iterator[None]:
+        """What the solvers raise in the block is raised as a PipelineError that names the columns."""
+        try:
+            yield
+        except SolvingError as error:
+            names = self._transformer.get_feature_names_out()
+            about = f" ({listed([names[place] for place in error.columns])})" if error.columns else ""
+            raise PipelineError(f"the model cannot be fitted: {error}{about}") from None
+
+    def blocks(self, label: str = "fitting") -> Iterator[Block]:
+        """The training rows, for one pass of the solvers.
+
+        Parameters
+        ----------
+        label : what is done with them, for the progress bar.
+        """
+        # What makes the matrices works beside what multiplies them.
+        return prefetched(self._blocks(label))
+
+    def _blocks(self, label: str) -> Iterator[Block]:
+        weights = self.class_weights()
+        for part, folds in self._table.training(label=label):
             of_rows = None if weights is None else weights[part.target.astype("intp")]
             yield Block(self._design.matrix(part), part.target, of_rows, folds)
 
-    def _class_weights(self) -> np.ndarray | None:
-        """The weight of each class; None where all are 1."""
+    def class_weights(self) -> np.ndarray | None:
+        """The weight of each class, shape (n_classes,); None where all are 1."""
         if self._scan.labels is None:
             return None
-        return objectives.class_weights(self.plan.class_weight, self._labels, self._scan.labels[0])
+        asked = self.plan.build().get_params(deep=False).get("class_weight")
+        return objectives.class_weights(asked, self._labels, self._scan.labels[0])
 
-    def _cross_validated(self, fit: Fit) -> CrossValidation:
-        """The answers on each fold's rows, by the fit without them."""
+    def cross_validated(self, fit: Fit, label: str = "cross-validating") -> CrossValidation:
+        """The answers on each fold's rows, by the fit without them; one pass.
+
+        Parameters
+        ----------
+        label : see :meth:`blocks`.
+        """
         judged = [
             (fold, self._estimator(each), CollectedAnswers(rows, MOST_ANSWERS // len(fit.folds)))
             for fold, (each, rows) in enumerate(zip(fit.folds, self._scan.folds, strict=True))
             if rows
         ]
-        for part, folds in self._table.training(label="cross-validating"):
+        for part, folds in self._table.training(label=label):
             matrix = self._design.matrix(part)
             for fold, model, collected in judged:
                 rows = folds == fold

@@ -12,7 +12,7 @@ from pipelines.solving import objectives
 from pipelines.sources import Table
 from pipelines.streaming.engine import Streamed
 from pipelines.streaming.raw import RawTable, joined
-from pipelines.streaming.scan import Scan, StreamedTable
+from pipelines.streaming.scan import HELD, Scan, StreamedTable
 from pipelines.streaming.typed import Contradiction
 from registry import logs
 from registry.earlier_versions import EarlierVersion
@@ -29,12 +29,19 @@ SAMPLE = 200_000
 _MOST_SCANS = 50
 
 
-def prepared(settings: Settings, raw: RawTable, folder: Path, connect: "Callable[[], MlflowClient] | None") -> Streamed:
+def prepared(
+    settings: Settings,
+    raw: RawTable,
+    folder: Path,
+    connect: "Callable[[], MlflowClient] | None",
+    check: Callable[[TrainingPlan], None] | None = None,
+) -> Streamed:
     """A training on a raw table, ready to be fitted.
 
     Parameters
     ----------
     folder : for what is noted of each row.
+    check : refuses the plan of a sample before the whole table is read.
 
     Raises
     ------
@@ -46,12 +53,16 @@ def prepared(settings: Settings, raw: RawTable, folder: Path, connect: "Callable
     if settings.pipeline is not None:
         raise PipelineError("--pipeline: --engine stream fits the platform's own pipeline alone; use --engine memory")
     planning.check_settings(settings)
+    if settings.folds > HELD:
+        raise PipelineError(f"--folds: --engine stream makes {HELD} at most, found {settings.folds}; give fewer")
     earlier = planning.earlier_of(settings, raw.origin.name, connect)
     rows, told = raw.sample(SAMPLE), set[str]()
     for _ in range(_MOST_SCANS):
         sample = raw.table(rows)
         plan = planning.plan_table(settings, sample, earlier, told)
         _check_covered(plan)
+        if check is not None:
+            check(plan)
         try:
             return _scanned(plan, raw, sample, earlier, folder)
         except Contradiction as found:
@@ -85,7 +96,7 @@ def _scanned(
     known = ancestry.known(earlier, plan.dataset, plan.split, counts)
     for note in ancestry.notes(known, scan.held):
         _log.info(note)
-    return Streamed(replace(plan, known=known), table, scan)
+    return Streamed(replace(plan, known=known), table, scan, counts)
 
 
 def _without_folds(plan: TrainingPlan) -> TrainingPlan:
