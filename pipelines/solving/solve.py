@@ -104,12 +104,14 @@ class Solver:
             )
         self._sweeper.made(float("nan"))
 
-    def fit(self, objective: Objective, *, start: Fit | None = None) -> Fit:
+    def fit(self, objective: Objective, *, start: Fit | None = None, predictions: bool = False) -> Fit:
         """The minimum over all rows, and without each fold's rows.
 
         Parameters
         ----------
         start : a fit to begin with, of another penalty.
+        predictions : of least squares with a penalty, the predictions alone have to be exact: coefficients of columns
+            that depend on each other are known less well then, and mostly no pass is needed.
 
         Raises
         ------
@@ -124,10 +126,10 @@ class Solver:
         try:
             orthogonal.check(every[0], sweeper)
             theta = None if start is None else _point(start, sweeper)
-            pairs = list(zip(_solutions(every, sweeper, folds, theta), every, strict=True))
+            pairs = list(zip(_solutions(every, sweeper, folds, theta, predictions), every, strict=True))
         except NearlyDependent:
             turned = orthogonal.turn(every[0], sweeper, objective, folds)
-            solved = _solutions(turned.fits, turned.sweeper, folds, None)
+            solved = _solutions(turned.fits, turned.sweeper, folds, None, predictions)
             pairs = [turned.back(*one, sweeper) for one in zip(solved, turned.fits, every, strict=True)]
         fits = [_fit(rows, one, sweeper) for one, rows in pairs]
         return replace(fits[0], folds=tuple(fits[1:]))
@@ -141,10 +143,13 @@ class Solver:
         return tuple(residuals.squares(part, one) for part, one in pairs if part.rows)
 
 
-def _solutions(every: Sequence[FitRows], sweeper: Sweeper, folds: int, start: np.ndarray | None) -> list[Solution]:
+def _solutions(
+    every: Sequence[FitRows], sweeper: Sweeper, folds: int, start: np.ndarray | None, predictions: bool
+) -> list[Solution]:
     """The minima over all rows, and over all but each fold's."""
     if isinstance(sweeper.family, families.Squared):
-        return squared.solutions(every, sweeper, folds, None if start is None else start[sweeper.ones :])
+        begin = None if start is None else start[sweeper.ones :]
+        return squared.solutions(every, sweeper, folds, begin, predictions=predictions)
     solved = [newton.minimise(every[0], sweeper, folds=folds, start=start)]
     if folds:
         solved += newton.fold_solutions(solved[0], every[1:], sweeper, folds)

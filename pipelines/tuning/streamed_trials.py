@@ -86,7 +86,7 @@ class StreamedFolds:
     def _fitted(self, solver: Solver, objective: Objective) -> Fit:
         fits = self._fits.setdefault(solver, [])
         nearest = min(fits, key=lambda one: abs(_size(one[0]) - _size(objective)), default=None)
-        fit = solver.fit(objective, start=nearest[1] if nearest else None)
+        fit = solver.fit(objective, start=nearest[1] if nearest else None, predictions=True)
         if fit.converged:
             fits.append((objective, replace(fit, covariance=None, folds=())))
         return fit
