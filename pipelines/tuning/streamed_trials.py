@@ -7,7 +7,7 @@ from dataclasses import replace
 from pipelines.engines import TrainingEngine
 from pipelines.estimators import EstimatorEntry
 from pipelines.planning import TrainingPlan
-from pipelines.solving import Fit, Objective, Solver, Squares, objectives
+from pipelines.solving import Fit, Objective, Solver, SolvingError, Squares, objectives
 from pipelines.streaming.engine import Streamed
 from pipelines.tuning import trials
 from pipelines.tuning.default_spaces import Scale
@@ -52,7 +52,7 @@ class StreamedFolds:
         self._by_squares = plan.metric in _OF_SQUARES and all(
             _is_squared(plan.training.with_estimator(one.entry.name, one.fixed)) for one in plan.space.candidates
         )
-        self._solvers: dict[tuple[Objective, tuple[float, ...] | None], Solver] = {}
+        self._solvers: dict[tuple[Objective, tuple[float, ...] | None], Solver | SolvingError] = {}
         self._fits: dict[Solver, list[tuple[Objective, Fit]]] = {}
         self._name = ""
 
@@ -80,8 +80,15 @@ class StreamedFolds:
         like = replace(objective, l1=0, l2=0, average=False)
         key = like, None if weights is None else tuple(weights.tolist())
         if key not in self._solvers:
-            self._solvers[key] = Solver(lambda: engine.blocks(f"{self._name}, fitting"), objective, folds=len(self))
-        return self._solvers[key]
+            try:
+                self._solvers[key] = Solver(lambda: engine.blocks(f"{self._name}, fitting"), objective, folds=len(self))
+            except SolvingError as error:
+                # No other penalty helps: the pass is not made again.
+                self._solvers[key] = error
+        found = self._solvers[key]
+        if isinstance(found, SolvingError):
+            raise found
+        return found
 
     def _fitted(self, solver: Solver, objective: Objective) -> Fit:
         fits = self._fits.setdefault(solver, [])

@@ -314,6 +314,21 @@ def test_a_trial_that_has_no_minimum_fails_by_itself(tracking: str, tmp_path: Pa
     assert tuned.search.parameters == {"C": "1"}
 
 
+def test_what_no_penalty_helps_is_looked_at_once(tracking: str, tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    frame = pd.DataFrame(draw.normal(size=(90, 1001)), columns=[f"x{place}" for place in range(1001)])
+    frame.assign(churn=np.where(draw.random(90) < 0.5, "yes", "no")).to_parquet(tmp_path / "t.parquet")
+    asked = search(tmp_path / "t.parquet", "churn", roles=Roles(target="churn"))
+
+    told: list[str] = []
+    with (
+        heard(lambda record: told.append(record.getMessage())),
+        pytest.raises(PipelineError, match=r"none of the 3 trials .*: the model cannot be fitted: expected 1000 param"),
+    ):
+        tune(asked)
+    assert [line for line in told if "fitting: all" in line] == ["trial 0, fitting: all 90 rows"]
+
+
 def test_a_table_that_changes_ends_the_search_and_no_trial_is_counted(tracking: str, tmp_path: Path) -> None:
     data = made(tmp_path / "t.parquet")
 
