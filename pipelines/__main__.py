@@ -68,6 +68,13 @@ _table = _all(
     option("--test-size", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.2,
            help="Share of rows to hold out."),
 )  # fmt: skip
+_engine = _all(
+    option("--engine", type=click.Choice(["auto", "memory", "stream"]), default="auto",
+           help="memory loads the table; stream reads it in parts, a few times. [auto: stream for a folder, and for a "
+           "file that would take more than a third of the memory]"),
+    option("--memory", type=Memory(), help="Memory that --engine auto reckons with, such as 8G; a quarter of it is for "
+           "converting text files. [default: this machine's]"),
+)  # fmt: skip
 _intervals = option("--intervals", "resamples", type=click.IntRange(0), default=1000,
                     help="Bootstrap resamples for the confidence intervals; 0 for none.")  # fmt: skip
 _sensitive = _names("--sensitive", help="Columns to break the metrics down by.")
@@ -124,11 +131,7 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
         "linear-svr, logistic, linear-svm or mlp. [auto: linear or logistic]")  # fmt: skip
 @option("--pipeline", metavar="MODULE:FUNCTION", help="Your own pipeline: a function in the working folder that "
         "returns an unfitted scikit-learn pipeline. It may take numeric, categorical, task and seed.")  # fmt: skip
-@option("--engine", type=click.Choice(["auto", "memory", "stream"]), default="auto",
-        help="memory loads the table; stream reads it in parts, a few times. [auto: stream for a folder, and for a "
-        "file that would take more than a third of the memory]")  # fmt: skip
-@option("--memory", type=Memory(), help="Memory that --engine auto reckons with, such as 8G; a quarter of it is for "
-        "converting text files. [default: this machine's]")  # fmt: skip
+@_engine
 @_training
 @_JSON
 def train(as_json: bool, **given) -> None:
@@ -149,6 +152,7 @@ def train(as_json: bool, **given) -> None:
 @_table
 @option("--estimator", default="auto", help="Estimator to tune, or several to choose from: ridge,lasso. "
         "[auto: ridge and elastic-net, or logistic]")  # fmt: skip
+@_engine
 @option("--trials", type=click.IntRange(1), default=30, help="Trials, including those of an interrupted search.")
 @option("--timeout", type=click.FloatRange(0), help="Seconds after which no new trial starts.")
 @option("--metric", help="Cross-validated metric to optimise. [default: rmse or log_loss]")

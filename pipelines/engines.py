@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from pipelines import planning
 from pipelines.errors import PipelineError
@@ -52,6 +52,12 @@ class TrainingEngine(Protocol):
     def sizes(self) -> tuple[int, int]:
         """How many rows are trained on, and how many are held out."""
 
+    def with_plan(self, plan: TrainingPlan) -> Self:
+        """The engine of another plan on the same rows: of another estimator, say."""
+
+    def renewed(self, client: "MlflowClient") -> Self:
+        """The engine, with versions taken into account that were registered since its plan was made."""
+
     def fit(self) -> FittedModel:
         """The fitted pipeline."""
 
@@ -60,16 +66,27 @@ class TrainingEngine(Protocol):
 
 
 @contextlib.contextmanager
-def prepared(what: Settings | TrainingPlan, connect: "Callable[[], MlflowClient]") -> Iterator[TrainingEngine]:
+def prepared(
+    what: Settings | TrainingPlan | TrainingEngine,
+    connect: "Callable[[], MlflowClient] | None",
+    check: Callable[[TrainingPlan], None] | None = None,
+) -> Iterator[TrainingEngine]:
     """The engine of the settings, or of a plan whose table is in memory, with everything planned.
+
+    Parameters
+    ----------
+    what : an engine is renewed.
+    connect : see :func:`pipelines.planning.plan_training`.
+    check : of a table that is read in parts, refuses the plan of a sample before the whole table is read.
 
     Raises
     ------
     PipelineError, RegistryError
         if anything is refused.
     """
-    if isinstance(what, TrainingPlan):
-        yield InMemory(what.renewed(connect()))
+    if not isinstance(what, Settings):
+        engine = InMemory(what) if isinstance(what, TrainingPlan) else what
+        yield engine.renewed(connect()) if connect else engine
         return
     if choose(what) == MEMORY:
         yield InMemory(planning.plan_training(what, connect=connect))
@@ -82,7 +99,7 @@ def prepared(what: Settings | TrainingPlan, connect: "Callable[[], MlflowClient]
         memory = (what.memory or memory_of_machine()) // 4
         table = raw.opened(what.data, query=what.query, options=what.options, memory=memory, folder=folder)
         with journal.opened(table.origin.digest, repr(what)) as found:
-            yield streaming.prepared(what, table, found, connect)
+            yield streaming.prepared(what, table, found, connect, check)
 
 
 def choose(settings: Settings) -> str:

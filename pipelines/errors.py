@@ -7,6 +7,10 @@ class PipelineError(Explained):
     """Anything a pipeline refuses or cannot do; a command prints it on one line and exits with 2."""
 
 
+class TableChanged(PipelineError):
+    """A table that is read several times cannot be read again as it was."""
+
+
 class TargetNeeded(PipelineError):
     """Nobody named the column to predict.
 

@@ -1,7 +1,7 @@
 """Fit a pipeline, let it answer, cross-validate it: scikit-learn's work, with its failures in one line."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -29,7 +29,7 @@ class CrossValidation:
 
     Parameters
     ----------
-    kind : ``"k-fold"``, ``"stratified"``, ``"group"`` or ``"time"``.
+    kind : ``"k-fold"``, ``"stratified"``, ``"group"``, ``"time"`` or ``"key hash"``.
     folds : the answers on each fold's rows, by a model that did not see them.
     """
 
@@ -39,20 +39,25 @@ class CrossValidation:
     def summary(self) -> CrossValidationSummary:
         """Each metric's values by fold, their mean and their standard deviation (over folds, ddof 1)."""
         by_fold = [metrics.measure(answers) for answers in self.folds]
-        summary = {}
-        for name in by_fold[0]:
-            values = [fold[name] for fold in by_fold]
-            known = [value for value in values if value is not None]
-            summary[name] = FoldMetric(
-                mean=_finite(np.mean, known) if known else None,
-                std=_finite(partial(np.std, ddof=1), known) if len(known) > 1 else None,
-                folds=values,
-            )
-        return CrossValidationSummary(self.kind, len(self.folds), summary)
+        return CrossValidationSummary(self.kind, len(self.folds), over_folds(by_fold))
 
     def with_threshold(self, threshold: float) -> "CrossValidation":
         """The same answers, each row called positive where its probability is at least the threshold."""
         return CrossValidation(self.kind, tuple(at_threshold(answers, threshold) for answers in self.folds))
+
+
+def over_folds(by_fold: Sequence[Mapping[str, float | None]]) -> dict[str, FoldMetric]:
+    """Each metric over the folds, from its values in each."""
+    summary = {}
+    for name in by_fold[0]:
+        values = [fold[name] for fold in by_fold]
+        known = [value for value in values if value is not None]
+        summary[name] = FoldMetric(
+            mean=_finite(np.mean, known) if known else None,
+            std=_finite(partial(np.std, ddof=1), known) if len(known) > 1 else None,
+            folds=values,
+        )
+    return summary
 
 
 def _finite(summary: Callable, values: list[float]) -> float | None:

@@ -1,6 +1,7 @@
 """A training on a table that is in memory: fit, and measure what was fitted."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -13,6 +14,9 @@ from pipelines.planning import TrainingPlan
 from pipelines.record import Measurements
 from registry.evidence.document import Baseline, Parity
 from serving.scorecard import Scorecard
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 class InMemory:
@@ -28,6 +32,14 @@ class InMemory:
     def sizes(self) -> tuple[int, int]:
         """How many rows are trained on, and how many are held out."""
         return len(self.plan.split.training), len(self.plan.split.holdout)
+
+    def with_plan(self, plan: TrainingPlan) -> "InMemory":
+        """The engine of another plan on the same rows."""
+        return InMemory(plan)
+
+    def renewed(self, client: "MlflowClient") -> "InMemory":
+        """The engine, with versions taken into account that were registered since its plan was made."""
+        return InMemory(self.plan.renewed(client, held=len(self.plan.split.holdout)))
 
     def fit(self) -> FittedModel:
         """The fitted pipeline; see :func:`modelling.fit`."""

@@ -18,6 +18,7 @@ from pipelines.validation.suite_lookup import SuiteCheck
 from registry import logs, redaction
 from registry.earlier_versions import EarlierVersion, earlier_versions
 from registry.evidence.document import OtherVersions
+from registry.holdout import HoldoutRule
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -130,12 +131,19 @@ class TrainingPlan:
         entry = _entry(name, self.dataset)
         return replace(self, settings=settings, entry=entry, values=estimators.parameters(entry, parameters))
 
-    def renewed(self, client: "MlflowClient") -> "TrainingPlan":
-        """Return the plan, with versions taken into account that were registered since it was made."""
-        known = ancestry.known(earlier_versions(client, self.name), self.dataset, self.split)
-        rows = len(self.split.holdout)
-        for note in ancestry.notes(known, rows):
-            if note not in ancestry.notes(self.known, rows):
+    def renewed(
+        self, client: "MlflowClient", *, held: int, counts: Mapping[HoldoutRule, int] | None = None
+    ) -> "TrainingPlan":
+        """Return the plan, with versions taken into account that were registered since it was made.
+
+        Parameters
+        ----------
+        held : how many rows are held out.
+        counts : see :func:`ancestry.known`.
+        """
+        known = ancestry.known(earlier_versions(client, self.name), self.dataset, self.split, counts)
+        for note in ancestry.notes(known, held):
+            if note not in ancestry.notes(self.known, held):
                 _log.info(note)
         return replace(self, known=known)
 

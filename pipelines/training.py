@@ -55,12 +55,12 @@ class Trained:
     notes: tuple[str, ...]
 
 
-def train(what: Settings | TrainingPlan, *, tags: Mapping[str, str] | None = None) -> Trained:
+def train(what: Settings | TrainingPlan | TrainingEngine, *, tags: Mapping[str, str] | None = None) -> Trained:
     """Train, evaluate, log and register one version.
 
     Parameters
     ----------
-    what : the settings; or a plan made from them, whose table is not read again.
+    what : the settings; or a plan made from them, or an engine with its plan, whose table is not prepared again.
     tags : additional tags of the version.
 
     Raises

@@ -86,7 +86,7 @@ _OBJECTIVES: Mapping[str, Callable[[Mapping[str, Any], int], Objective]] = {
 _NEAREST = {
     "HuberRegressor": "ridge",
     "LinearSVR": "ridge",
-    "MLPRegressor": "linear",
+    "MLPRegressor": "ridge",
     "CalibratedClassifierCV": "logistic",
     "MLPClassifier": "logistic",
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines.solving import algebra, families, newton, orthogonal, squared
+from pipelines.solving import algebra, families, newton, orthogonal, residuals, squared
 from pipelines.solving.algebra import NearlyDependent
 from pipelines.solving.moments import collect, merge
 from pipelines.solving.newton import Solution
@@ -20,6 +20,7 @@ from pipelines.solving.problem import (
     SolvingError,
     forget,
 )
+from pipelines.solving.residuals import Squares
 from pipelines.solving.rows import FitRows, choose, expanded
 from pipelines.solving.sweeps import Sweeper
 
@@ -67,46 +68,100 @@ def fit_path(
 
     The first pass is made once, and each fit begins at the one before. Parameters and errors as of :func:`fit`.
     """
-    first = objectives[0]
-    if any(replace(one, l1=0, l2=0) != replace(first, l1=0, l2=0) for one in objectives):
-        raise SolvingError("objectives of a path must differ in their penalties alone, found others")
-    if folds == 1:
-        raise SolvingError("expected 0 folds, or 2 and more, found 1")
-    family, ones = families.family(first), first.fit_intercept
-    parts = remember(("moments", replace(first, l1=0, l2=0), folds), lambda: collect(blocks, family, folds))
-    whole = merge(parts)
-    columns = len(whole.mean) - family.columns
-    centre = whole.mean[:columns] if ones else np.zeros(columns)
-    sweeper = Sweeper(blocks, family, centre, ones=ones, progress=progress, remember=remember)
-    most = MOST_COLUMNS if first.loss == "squared" else MOST_PARAMETERS
-    if sweeper.parameters > most:
-        raise SolvingError(
-            f"expected {most} parameters at most, found {sweeper.parameters}: a step needs a matrix of their square; "
-            "leave columns out, or fit a sample in memory"
-        )
-    sweeper.made(float("nan"))
+    solver = Solver(blocks, objectives[0], folds=folds, progress=progress, remember=remember)
     found: list[Fit] = []
     for objective in objectives:
-        begin = found[-1] if found else start
-        without = [None, *range(folds)]
-        every = [choose(parts, objective, family, without=place, ones=ones) for place in without]
-        try:
-            orthogonal.check(every[0], sweeper)
-            theta = None if begin is None else _point(begin, sweeper)
-            pairs = list(zip(_solutions(every, sweeper, folds, theta), every, strict=True))
-        except NearlyDependent:
-            turned = orthogonal.turn(every[0], sweeper, objective, folds)
-            solved = _solutions(turned.fits, turned.sweeper, folds, None)
-            pairs = [turned.back(*one, sweeper) for one in zip(solved, turned.fits, every, strict=True)]
-        fits = [_fit(rows, one, sweeper) for one, rows in pairs]
-        found.append(replace(fits[0], folds=tuple(fits[1:])))
+        found.append(solver.fit(objective, start=found[-1] if found else start))
     return tuple(found)
 
 
-def _solutions(every: Sequence[FitRows], sweeper: Sweeper, folds: int, start: np.ndarray | None) -> list[Solution]:
+class Solver:
+    """Fits objectives that differ in their penalties alone; the first pass is made once for all of them.
+
+    Parameters
+    ----------
+    objective : one of them; its penalties do not count.
+    folds, progress, remember : see :func:`fit`.
+
+    Raises
+    ------
+    SolvingError
+        where blocks are not what the objectives need.
+    """
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        objective: Objective,
+        *,
+        folds: int = 0,
+        progress: Progress | None = None,
+        remember: Remember = forget,
+    ) -> None:
+        if folds == 1:
+            raise SolvingError("expected 0 folds, or 2 and more, found 1")
+        self._like, self._folds = objective, folds
+        family, ones = families.family(objective), objective.fit_intercept
+        like = replace(objective, l1=0, l2=0, average=False)
+        self._parts = remember(("moments", like, folds), lambda: collect(blocks, family, folds))
+        whole = merge(self._parts)
+        columns = len(whole.mean) - family.columns
+        centre = whole.mean[:columns] if ones else np.zeros(columns)
+        self._sweeper = Sweeper(blocks, family, centre, ones=ones, progress=progress, remember=remember)
+        most = MOST_COLUMNS if objective.loss == "squared" else MOST_PARAMETERS
+        if self._sweeper.parameters > most:
+            raise SolvingError(
+                f"expected {most} parameters at most, found {self._sweeper.parameters}: a step needs a matrix of their "
+                "square; leave columns out, or fit a sample in memory"
+            )
+        self._sweeper.made(float("nan"))
+
+    def fit(self, objective: Objective, *, start: Fit | None = None, predictions: bool = False) -> Fit:
+        """The minimum over all rows, and without each fold's rows.
+
+        Parameters
+        ----------
+        start : a fit to begin with, of another penalty.
+        predictions : of least squares with a penalty, the predictions alone have to be exact: coefficients of columns
+            that depend on each other are known less well then, and mostly no pass is needed.
+
+        Raises
+        ------
+        SolvingError
+            where the minimum does not exist, or the objective differs in more than its penalties.
+        """
+        if replace(objective, l1=0, l2=0, average=False) != replace(self._like, l1=0, l2=0, average=False):
+            raise SolvingError("objectives must differ in their penalties alone, found others")
+        parts, sweeper, folds = self._parts, self._sweeper, self._folds
+        without = [None, *range(folds)]
+        every = [choose(parts, objective, sweeper.family, without=place, ones=sweeper.ones) for place in without]
+        try:
+            orthogonal.check(every[0], sweeper)
+            theta = None if start is None else _point(start, sweeper)
+            pairs = list(zip(_solutions(every, sweeper, folds, theta, predictions), every, strict=True))
+        except NearlyDependent:
+            turned = orthogonal.turn(every[0], sweeper, objective, folds)
+            solved = _solutions(turned.fits, turned.sweeper, folds, None, predictions)
+            pairs = [turned.back(*one, sweeper) for one in zip(solved, turned.fits, every, strict=True)]
+        fits = [_fit(rows, one, sweeper) for one, rows in pairs]
+        return replace(fits[0], folds=tuple(fits[1:]))
+
+    def squares(self, fit: Fit) -> tuple[Squares | None, ...]:
+        """The squared residuals on the rows of each fold that has some, by the fit without them; no pass is needed.
+
+        Of a regression. None of a fold whose residuals the sums do not tell to 1e-10.
+        """
+        pairs = zip(self._parts, fit.folds, strict=True)
+        return tuple(residuals.squares(part, one) for part, one in pairs if part.rows)
+
+
+def _solutions(
+    every: Sequence[FitRows], sweeper: Sweeper, folds: int, start: np.ndarray | None, predictions: bool
+) -> list[Solution]:
     """The minima over all rows, and over all but each fold's."""
     if isinstance(sweeper.family, families.Squared):
-        return squared.solutions(every, sweeper, folds, None if start is None else start[sweeper.ones :])
+        begin = None if start is None else start[sweeper.ones :]
+        return squared.solutions(every, sweeper, folds, begin, predictions=predictions)
     solved = [newton.minimise(every[0], sweeper, folds=folds, start=start)]
     if folds:
         solved += newton.fold_solutions(solved[0], every[1:], sweeper, folds)

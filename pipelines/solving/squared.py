@@ -12,6 +12,9 @@ from pipelines.solving.sweeps import Sweeper
 #: Up to this condition number of the columns (scaled to norm 1) the products alone give coefficients to about 1e-11.
 _SURE = 300.0
 
+#: Up to this one, directions aside in which the rows do not vary, they give predictions to about 1e-11 of the target.
+_SURE_OF_PREDICTIONS = 1e4
+
 #: A residual sum of squares below this share of the target's is lost in the rounding of the products.
 _PERFECT = 1e-6
 
@@ -31,12 +34,15 @@ def information(rows: FitRows, sweeper: Sweeper) -> np.ndarray:
     return found
 
 
-def solutions(every: Sequence[FitRows], sweeper: Sweeper, folds: int, start: np.ndarray | None) -> list[Solution]:
+def solutions(
+    every: Sequence[FitRows], sweeper: Sweeper, folds: int, start: np.ndarray | None, *, predictions: bool = False
+) -> list[Solution]:
     """The minima over some sets of rows, all mended in the same passes.
 
     Parameters
     ----------
     start : shape (d,), coefficients for the coordinate descent to begin with.
+    predictions : with a penalty the predictions alone have to be exact.
 
     Raises
     ------
@@ -44,7 +50,7 @@ def solutions(every: Sequence[FitRows], sweeper: Sweeper, folds: int, start: np.
         where columns that seemed to depend on each other exactly do not.
     """
     whole = every[0]
-    begun = [_from_products(rows, sweeper, start) for rows in every]
+    begun = [_from_products(rows, sweeper, start, predictions) for rows in every]
     if whole.l1:
         return _mended(begun, every, sweeper, folds)
     null, longest = None, 0.0
@@ -68,7 +74,7 @@ def _point(weights: np.ndarray, rows: FitRows, sweeper: Sweeper) -> np.ndarray:
     return np.concatenate([[mean[-1] - weights @ (mean[:-1] - sweeper.centre)], weights])
 
 
-def _from_products(rows: FitRows, sweeper: Sweeper, start: np.ndarray | None) -> Solution:
+def _from_products(rows: FitRows, sweeper: Sweeper, start: np.ndarray | None, predictions: bool) -> Solution:
     gram, cross, square = _products(rows, sweeper)
     scale = rows.scale[sweeper.ones :]
     if rows.l1:
@@ -80,7 +86,10 @@ def _from_products(rows: FitRows, sweeper: Sweeper, start: np.ndarray | None) ->
         worst = np.abs(gram @ weights - cross + rows.l2 * weights)
     relative = float((worst[scale > 0] / scale[scale > 0]).max(initial=0.0))
     left = square - 2 * float(weights @ cross) + float(weights @ gram @ weights)
-    sure = _condition(gram + rows.l2 * np.eye(len(cross)), rows) <= _SURE and not rows.space.collinear
+    if predictions and (rows.l1 or rows.l2):
+        sure = rows.space.condition <= _SURE_OF_PREDICTIONS
+    else:
+        sure = _condition(gram + rows.l2 * np.eye(len(cross)), rows) <= _SURE and not rows.space.collinear
     sure = sure and left > _PERFECT * square and relative <= TOLERANCE
     begun = relative if sure else np.inf
     return Solution(_point(weights, rows, sweeper), information(rows, sweeper), begun, sure, left)

@@ -17,10 +17,13 @@ class TrainingBlocks:
     Parameters
     ----------
     class_weights : by the place of the class; None where all are 1.
+    label : what is done with them in a pass, for the progress bar.
     """
 
-    def __init__(self, table: StreamedTable, design: Design, class_weights: np.ndarray | None) -> None:
-        self._table, self._design, self._weights = table, design, class_weights
+    def __init__(
+        self, table: StreamedTable, design: Design, class_weights: np.ndarray | None, label: Callable[[], str]
+    ) -> None:
+        self._table, self._design, self._weights, self._label = table, design, class_weights, label
 
     def map(self, work: Callable[[Block], Result]) -> Iterator[Result]:
         """One pass: what is made of each block, in order, by several threads."""
@@ -30,4 +33,4 @@ class TrainingBlocks:
             weights = None if self._weights is None else self._weights[rows.target.astype("intp")]
             return work(Block(self._design.matrix(rows), rows.target, weights, folds))
 
-        return self._table.mapped(of, label="fitting")
+        return self._table.mapped(of, label=self._label())

@@ -1,8 +1,11 @@
 """A training on a table that is read in parts: fit, and measure what was fitted."""
 
-from collections.abc import Iterator
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,19 +20,24 @@ from pipelines.fitting import CrossValidation
 from pipelines.modelling import FittedModel
 from pipelines.planning import TrainingPlan
 from pipelines.record import Measurements
-from pipelines.solving import Fit, SolvingError, objectives
+from pipelines.solving import Blocks, Fit, Objective, SolvingError, objectives
 from pipelines.streaming import fitted_estimator, preprocessing
 from pipelines.streaming.blocks import TrainingBlocks
 from pipelines.streaming.journal import Journal
 from pipelines.streaming.judging import ChosenAnswers, CollectedAnswers, GroupSums, ProfileSamples, SampledRows, Spread
 from pipelines.streaming.preprocessing import Design
 from pipelines.streaming.scan import DROPPED, HELD, Scan, StreamedTable, training_of
+from pipelines.streaming.summaries import NumberSummary
 from pipelines.streaming.typed import Part
 from registry import logs
 from registry.cli.text import listed
 from registry.evidence.document import Baseline
+from registry.holdout import HoldoutRule
 from registry.metrics import CodedAnswers, MetricSums
 from serving.scorecard import Scorecard
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _log = logs.get_logger(__name__)
 
@@ -41,12 +49,24 @@ MOST_SHOWN = 200_000
 
 
 class Streamed:
-    """A plan whose table is read in parts; its dataset and its split are those of a sample."""
+    """A plan whose table is read in parts; its dataset and its split are those of a sample.
+
+    Parameters
+    ----------
+    counts : of rules of earlier versions, how many of the held-out rows they do not hold out.
+    """
 
     name, sampled = "stream", True
 
-    def __init__(self, plan: TrainingPlan, table: StreamedTable, scan: Scan, journal: Journal) -> None:
-        self.plan, self._table, self._scan, self._journal = plan, table, scan, journal
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        table: StreamedTable,
+        scan: Scan,
+        counts: Mapping[HoldoutRule, int],
+        journal: Journal,
+    ) -> None:
+        self.plan, self._table, self._scan, self._counts, self._journal = plan, table, scan, counts, journal
         inputs, levels = plan.dataset.inputs, table.reader.levels
         self._transformer = preprocessing.fitted(inputs, scan, levels)
         self._design = Design(self._transformer, inputs, levels)
@@ -59,6 +79,29 @@ class Streamed:
         """How many rows are trained on, and how many are held out."""
         return self._scan.training, self._scan.held
 
+    @property
+    def target(self) -> NumberSummary | None:
+        """Of a regression, the target of the training rows."""
+        return self._scan.target
+
+    @property
+    def objective(self) -> Objective:
+        """What the plan's estimator minimises."""
+        return objectives.of(self.plan.build(), len(self._labels))
+
+    def with_plan(self, plan: TrainingPlan) -> "Streamed":
+        """The engine of another plan on the same rows; the table is not scanned again."""
+        other = copy.copy(self)
+        other.plan, other.covariance = plan, None
+        return other
+
+    def renewed(self, client: "MlflowClient") -> "Streamed":
+        """The engine, with versions taken into account that were registered since its plan was made.
+
+        Of a version whose rule was not counted in the scan it is not known what it held out.
+        """
+        return self.with_plan(self.plan.renewed(client, held=self._scan.held, counts=self._counts))
+
     def fit(self) -> FittedModel:
         """The fitted pipeline: cross-validation, threshold and fit, as far as each is asked for.
 
@@ -68,16 +111,15 @@ class Streamed:
             if there is no such fit.
         """
         plan, settings = self.plan, self.plan.settings
-        objective = objectives.of(plan.build(), len(self._labels))
         folds = modelling.folds_needed(plan)
-        try:
-            blocks = TrainingBlocks(self._table, self._design, self._class_weights())
-            fit = solving.fit(blocks, objective, folds=folds, remember=self._journal.remember)
-        except SolvingError as error:
-            names = self._transformer.get_feature_names_out()
-            about = f" ({listed([names[place] for place in error.columns])})" if error.columns else ""
-            raise PipelineError(f"the model cannot be fitted: {error}{about}") from None
-        judged = self._cross_validated(fit) if folds else None
+        weights = self.class_weights()
+        journal = self._journal.inside(None if weights is None else weights.tolist())
+        with self.solving():
+            fit = solving.fit(self.blocks(), self.objective, folds=folds, remember=journal.remember)
+        judged = None
+        if folds:
+            asked = ("folds", [(each.coefficients, each.intercepts) for each in fit.folds], self._most_answers)
+            judged = journal.remember(asked, lambda: self.cross_validated(fit))
         for note in fit.notes:
             _log.warning(note)
         threshold, judged, told = modelling.decided(plan, judged)
@@ -89,20 +131,39 @@ class Streamed:
     def _estimator(self, fit: Fit, threshold: float | None = None):
         return fitted_estimator.fitted(self.plan.build(threshold), fit, self._few)
 
-    def _class_weights(self) -> np.ndarray | None:
-        """The weight of each class; None where all are 1."""
+    @contextlib.contextmanager
+    def solving(self) -> Iterator[None]:
+        """What the solvers raise in the block is raised as a PipelineError that names the columns."""
+        try:
+            yield
+        except SolvingError as error:
+            names = self._transformer.get_feature_names_out()
+            about = f" ({listed([names[place] for place in error.columns])})" if error.columns else ""
+            raise PipelineError(f"the model cannot be fitted: {error}{about}") from None
+
+    def blocks(self, label: Callable[[], str] = lambda: "fitting") -> Blocks:
+        """The training rows, for the passes of the solvers.
+
+        Parameters
+        ----------
+        label : what is done with them in a pass, for the progress bar.
+        """
+        return TrainingBlocks(self._table, self._design, self.class_weights(), label)
+
+    def class_weights(self) -> np.ndarray | None:
+        """The weight of each class, shape (n_classes,); None where all are 1."""
         if self._scan.labels is None:
             return None
-        return objectives.class_weights(self.plan.class_weight, self._labels, self._scan.labels[0])
+        asked = self.plan.build().get_params(deep=False).get("class_weight")
+        return objectives.class_weights(asked, self._labels, self._scan.labels[0])
 
-    def _cross_validated(self, fit: Fit) -> CrossValidation:
-        """The answers on each fold's rows, by the fit without them."""
-        asked = ("folds", [(each.coefficients, each.intercepts) for each in fit.folds], self._most_answers)
-        found = self._journal.remember(asked, lambda: self._fold_answers(fit))
-        return CrossValidation("key hash", tuple(self._answers(*each, None) for each in found))
+    def cross_validated(self, fit: Fit, label: str = "cross-validating") -> CrossValidation:
+        """The answers on each fold's rows, by the fit without them; one pass.
 
-    def _fold_answers(self, fit: Fit) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The truth of each fold's rows, and the numbers that the fit without them gives: of rows that were chosen."""
+        Parameters
+        ----------
+        label : what is done, for the progress bar.
+        """
         judged = [
             (fold, self._estimator(each), CollectedAnswers(rows, self._most_answers // len(fit.folds)))
             for fold, (each, rows) in enumerate(zip(fit.folds, self._scan.folds, strict=True))
@@ -118,10 +179,10 @@ class Streamed:
                 found.append((rows.target[own], self._numbers_of(model, matrix[own])))
             return found
 
-        for found in self._table.mapped(answered, label="cross-validating"):
+        for found in self._table.mapped(answered, label=label):
             for (_, _, collected), (truth, numbers) in zip(judged, found, strict=True):
                 collected.add(truth, numbers)
-        return [collected.joined() for _, _, collected in judged]
+        return CrossValidation("key hash", tuple(self._answers(*each.joined(), None) for _, _, each in judged))
 
     @property
     def _most_answers(self) -> int:

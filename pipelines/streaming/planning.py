@@ -13,7 +13,7 @@ from pipelines.streaming import parallel
 from pipelines.streaming.engine import Streamed
 from pipelines.streaming.journal import Journal
 from pipelines.streaming.raw import RawTable, joined
-from pipelines.streaming.scan import Scan, StreamedTable
+from pipelines.streaming.scan import HELD, Scan, StreamedTable
 from pipelines.streaming.typed import Contradiction
 from registry import logs
 from registry.earlier_versions import EarlierVersion
@@ -31,13 +31,18 @@ _MOST_SCANS = 50
 
 
 def prepared(
-    settings: Settings, raw: RawTable, journal: Journal, connect: "Callable[[], MlflowClient] | None"
+    settings: Settings,
+    raw: RawTable,
+    journal: Journal,
+    connect: "Callable[[], MlflowClient] | None",
+    check: Callable[[TrainingPlan], None] | None = None,
 ) -> Streamed:
     """A training on a raw table, ready to be fitted.
 
     Parameters
     ----------
     journal : keeps what is noted of each row, and what each pass finds.
+    check : refuses the plan of a sample before the whole table is read.
 
     Raises
     ------
@@ -49,12 +54,16 @@ def prepared(
     if settings.pipeline is not None:
         raise PipelineError("--pipeline: --engine stream fits the platform's own pipeline alone; use --engine memory")
     planning.check_settings(settings)
+    if settings.folds > HELD:
+        raise PipelineError(f"--folds: --engine stream makes {HELD} at most, found {settings.folds}; give fewer")
     earlier = planning.earlier_of(settings, raw.origin.name, connect)
     rows, told = journal.remember(("sample", SAMPLE), lambda: raw.sample(SAMPLE)), set[str]()
     for number in range(_MOST_SCANS):
         sample = raw.table(rows)
         plan = planning.plan_table(settings, sample, earlier, told)
         _check_covered(plan)
+        if check is not None:
+            check(plan)
         try:
             return _scanned(plan, raw, sample, earlier, journal.inside("scan", number))
         except Contradiction as found:
@@ -92,7 +101,7 @@ def _scanned(
     known = ancestry.known(earlier, plan.dataset, plan.split, counts)
     for note in ancestry.notes(known, scan.held):
         _log.info(note)
-    return Streamed(replace(plan, known=known), table, scan, journal)
+    return Streamed(replace(plan, known=known), table, scan, counts, journal)
 
 
 def _without_folds(plan: TrainingPlan) -> TrainingPlan:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import marks
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, TableChanged
 from pipelines.sources.options import ReadOptions
 from pipelines.sources.table import Origin, Table, named
 from pipelines.streaming.prefetch import prefetched
@@ -94,7 +94,7 @@ class RawTable:
         asked = [own[name] for name in wanted if name in own]
         try:
             if _identity(file.path) != file.identity:
-                raise PipelineError(f"{file.address} has changed since the training began; start again")
+                raise TableChanged(f"{file.address} has changed since the training began; start again")
             # A file that is buffered beforehand is in memory as a whole in the end.
             with pq.ParquetFile(file.path, pre_buffer=False) as opened:
                 for batch in opened.iter_batches(ROWS, columns=asked):
@@ -107,7 +107,7 @@ class RawTable:
                     )
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0][:200]
-            raise PipelineError(f"{file.address} cannot be read any more: {reason}; start again") from None
+            raise TableChanged(f"{file.address} cannot be read any more: {reason}; start again") from None
 
     def sample(self, most: int) -> pa.Table:
         """Rows that are evenly spread over the table, at most so many; all, if there are no more."""

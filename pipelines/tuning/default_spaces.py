@@ -33,8 +33,12 @@ class Scale:
         """The scale of a numeric target, shape (n_rows,)."""
         import numpy as np
 
-        spread, level = float(np.std(target)), float(np.mean(np.abs(target)))
-        return cls(len(target), *(value if 1e-100 < value < 1e100 else 1.0 for value in (spread, level)))
+        return cls.bounded(len(target), float(np.std(target)), float(np.mean(np.abs(target))))
+
+    @classmethod
+    def bounded(cls, rows: int, spread: float, level: float) -> "Scale":
+        """The scale of a target; a spread or level that is zero, or beyond measure, counts as 1."""
+        return cls(rows, *(value if 1e-100 < value < 1e100 else 1.0 for value in (spread, level)))
 
 
 def sensible(entry: EstimatorEntry, scale: Scale) -> dict[str, Range | Choices]:

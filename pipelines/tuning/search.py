@@ -6,18 +6,18 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import notes, record, report, run_metrics, runs, tracking, training
+from pipelines import engines, notes, record, report, run_metrics, runs, tracking, training
 from pipelines.errors import PipelineError
 from pipelines.markdown import code, page, table
 from pipelines.training import Trained
 from pipelines.tuning import pictures, studies, trials
-from pipelines.tuning.search_plan import Search, SearchPlan, plan_search
-from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG
+from pipelines.tuning.search_plan import Search, SearchPlan, prepared
+from pipelines.tuning.trials import CONTINUES_TAG, SEARCH_TAG, STUDY_TAG, TrialFolds
 from registry import client as registry_client
 from registry import logs, redaction
 from registry.cli import interrupts
@@ -107,7 +107,8 @@ def tune(search: Search) -> Tuned:
     """Search by cross-validation on the training rows, then train, evaluate and register the winner.
 
     The held-out rows are used only to evaluate the winner. An interrupted search resumes: with one process at a time
-    and the same releases of all packages, it tries the same points and gets the same values as without interruption.
+    and the same releases of all packages, it tries the same points and gets the same values as without interruption;
+    on a table that is read in parts, the values to the tolerance of the fits, which begin at those made before.
 
     Raises
     ------
@@ -119,9 +120,13 @@ def tune(search: Search) -> Tuned:
     registry_client.settle()
     registry_client.probe()
     connect = cache(registry_client.connect)
-    plan = plan_search(search, connect=connect)
+    with prepared(search, connect) as plan:
+        return _tune(plan, connect())
+
+
+def _tune(plan: SearchPlan, client: "MlflowClient") -> Tuned:
+    search = plan.search
     storage = studies.connect(search.storage)
-    client = connect()
     searched = plan.searched()
     name = search.study or f"{plan.training.name}-{_digest(searched)[:8]}"
     with studies.storing(search.storage):
@@ -129,7 +134,7 @@ def tune(search: Search) -> Tuned:
         before = study.user_attrs.get(studies.SEARCH_RUN)
     if before:
         _refuse_busy(client, name, before)
-    plan = replace(plan, training=plan.training.with_check(client))
+    plan.engine.plan = plan.training.with_check(client)
     if plan.training.checked:
         plan.training.checked.raise_for_critical()
     tags = {**runs.tags(), STUDY_TAG: name, **({CONTINUES_TAG: before} if before else {})}
@@ -172,7 +177,7 @@ def _run(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: str) 
 
     winner = plan.training.with_estimator(result.estimator, result.parameters)
     tags = {SEARCH_TAG: run_id, STUDY_TAG: study.study_name}
-    trained = training.train(winner, tags=tags)
+    trained = training.train(plan.engine.with_plan(winner), tags=tags)
     tracking.describe(client, run_id, result.to_markdown(trained, plan.training.origin.source))
     return Tuned(trained, result)
 
@@ -202,9 +207,9 @@ def _search(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: st
     seed, timeout = plan.search.settings.seed, plan.search.timeout
     planned = plan.space.planned(seed)
     began = time.monotonic()
-    folds = trials.Folds(plan)
+    folds = _folds(plan)
     with studies.storing(plan.search.storage):
-        study.pruner = trials.pruner(plan)
+        study.pruner = trials.pruner(folds)
         done = len(studies.done(study))
         best = studies.best_value(study)
         _log_best(client, run_id, plan, best, done)
@@ -218,6 +223,14 @@ def _search(plan: SearchPlan, study: "Study", client: "MlflowClient", run_id: st
             before, best = best, studies.best_value(study)
             _log_best(client, run_id, plan, best, done)
             _tell(done, plan.total, best, better=best != before)
+
+
+def _folds(plan: SearchPlan) -> TrialFolds:
+    if plan.engine.name == engines.MEMORY:
+        return trials.Folds(plan)
+    from pipelines.tuning.streamed_trials import StreamedFolds
+
+    return StreamedFolds(plan)
 
 
 def _log_best(client: "MlflowClient", run_id: str, plan: SearchPlan, best: float | None, done: int) -> None:

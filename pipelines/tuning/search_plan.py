@@ -1,15 +1,17 @@
 """The settings of a search, and the plan that is made of them before the first trial."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pipelines import estimators
+from pipelines import engines, estimators
 from pipelines.dataset import REGRESSION
+from pipelines.engines import TrainingEngine
 from pipelines.errors import PipelineError
 from pipelines.folds import Pairs, make_folds
-from pipelines.planning import Settings, TrainingPlan, plan_training
-from pipelines.tuning import space_options
+from pipelines.planning import Settings, TrainingPlan
+from pipelines.tuning import coverage, space_options
 from pipelines.tuning.default_spaces import AUTO, Scale
 from pipelines.tuning.spaces import SearchSpace
 from registry import logs
@@ -52,18 +54,23 @@ class SearchPlan:
 
     Parameters
     ----------
-    training : the plan for training the winner, with one of the estimators that are searched.
-    folds : their kind, and the rows of each.
+    engine : trains the winner; its plan has one of the estimators that are searched.
+    folds : their kind, and the rows of each; None where the engine has made them.
     metric : the metric to optimise.
     total : how many trials there will be.
     """
 
     search: Search
-    training: TrainingPlan
+    engine: TrainingEngine
     space: SearchSpace
-    folds: tuple[str, Pairs]
+    folds: tuple[str, Pairs] | None
     metric: str
     total: int
+
+    @property
+    def training(self) -> TrainingPlan:
+        """The plan for training."""
+        return self.engine.plan
 
     @property
     def maximized(self) -> bool:
@@ -80,6 +87,7 @@ class SearchPlan:
             "task": plan.dataset.task,
             **self.space.described(),
             "metric": self.metric,
+            "engine": self.engine.name if self.folds is None else None,
             "folds": settings.folds,
             "seed": settings.seed,
             "test size": settings.test_size,
@@ -98,7 +106,8 @@ class SearchPlan:
         return {name: str(value) for name, value in parts.items() if value not in (None, "", ())}
 
 
-def plan_search(search: Search, *, connect: "Callable[[], MlflowClient] | None" = None) -> SearchPlan:
+@contextlib.contextmanager
+def prepared(search: Search, connect: "Callable[[], MlflowClient] | None" = None) -> Iterator[SearchPlan]:
     """Read the table and define the search space, the folds and the metric.
 
     Parameters
@@ -122,28 +131,52 @@ def plan_search(search: Search, *, connect: "Callable[[], MlflowClient] | None" 
         raise PipelineError(f"--estimator: expected estimators of one task, found that {told}")
     deciding = next((name for name in names if tasks[name]), names[0])
 
-    plan = plan_training(replace(settings, estimator=deciding, parameters={}), connect=connect)
-    task = plan.dataset.task
-    entries = [estimators.choose(name, task) for name in (AUTO[task] if names == ["auto"] else names)]
-    space = _space(search, plan, entries)
+    def check(plan: TrainingPlan) -> None:
+        """Refuse what a sample of a table that is read in parts tells already."""
+        _metric(search.metric, plan.dataset.task)
+        coverage.check_folds(plan)
+        coverage.covered(_space(search, plan, names, _scale(plan)), plan, drop=names == ["auto"])
+
+    with engines.prepared(replace(settings, estimator=deciding, parameters={}), connect, check) as engine:
+        yield _planned(search, engine, names)
+
+
+def _planned(search: Search, engine: TrainingEngine, names: Sequence[str]) -> SearchPlan:
+    plan, settings = engine.plan, search.settings
+    if engine.name == engines.STREAM:
+        from pipelines.tuning import streamed_trials
+
+        space = _space(search, plan, names, streamed_trials.scale(engine, _entries(names, plan)))
+        space, left_out = coverage.covered(space, plan, drop=names == ["auto"])
+        for note in left_out:
+            _log.info(note)
+        folds = None
+    else:
+        space = _space(search, plan, names, _scale(plan))
+        folds = make_folds(plan.dataset, plan.split, count=settings.folds, seed=settings.seed)
     total = min(search.trials, space.size() or search.trials)
     if total < search.trials:
         _log.info("there are %d points to try: %d trials are all", total, total)
-    folds = make_folds(plan.dataset, plan.split, count=settings.folds, seed=settings.seed)
-    return SearchPlan(search, plan, space, folds, _metric(search.metric, task), total)
+    return SearchPlan(search, engine, space, folds, _metric(search.metric, plan.dataset.task), total)
 
 
-def _space(search: Search, plan: TrainingPlan, entries: Sequence[estimators.EstimatorEntry]) -> SearchSpace:
+def _entries(names: Sequence[str], plan: TrainingPlan) -> list[estimators.EstimatorEntry]:
+    """The estimators that are searched."""
+    task = plan.dataset.task
+    return [estimators.choose(name, task) for name in (AUTO[task] if names == ["auto"] else names)]
+
+
+def _scale(plan: TrainingPlan) -> Scale:
+    """The scale of the target, of the training rows that are in memory."""
     target = plan.dataset.target.iloc[plan.split.training].to_numpy()
-    regression = plan.dataset.task == REGRESSION
+    return Scale.of(target) if plan.dataset.task == REGRESSION else Scale(len(target))
+
+
+def _space(search: Search, plan: TrainingPlan, names: Sequence[str], scale: Scale) -> SearchSpace:
+    entries = _entries(names, plan)
     for entry in entries:
         entry.check_target(plan.dataset.target, plan.dataset.target_name)
-    space = space_options.build(
-        entries,
-        scale=Scale.of(target) if regression else Scale(len(target)),
-        fixed=search.settings.parameters,
-        narrowed=search.space,
-    )
+    space = space_options.build(entries, scale=scale, fixed=search.settings.parameters, narrowed=search.space)
     for candidate in space.candidates:
         if plan.class_weight is not None and "class_weight" in {**candidate.fixed, **candidate.space}:
             raise PipelineError("class_weight is given by --class-weight and searched or fixed; give one of them")

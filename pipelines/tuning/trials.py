@@ -1,18 +1,18 @@
 """One trial of a search: a point of the space, cross-validated on the training rows, as an MLflow run of its own."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from pipelines import features, fitting, modelling, run_metrics, runs, tracking
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, TableChanged
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
-from pipelines.fitting import CrossValidation
+from pipelines.planning import TrainingPlan
 from pipelines.tuning import studies
 from pipelines.tuning.search_plan import SearchPlan
 from registry.cli.text import one_line
@@ -41,6 +41,46 @@ _PRUNE_AFTER_FOLDS = 1
 
 
 @dataclass(frozen=True)
+class JudgedFold:
+    """What was measured of a fold's rows, by the model without them.
+
+    Parameters
+    ----------
+    varies : whether their target has more than one value.
+    """
+
+    metrics: Mapping[str, float | None]
+    varies: bool
+
+
+class TrialFolds(Protocol):
+    """Fits and judges the folds of trials.
+
+    Attributes
+    ----------
+    stepwise : folds are fitted one after the other, and each is judged alone: a trial may be given up in between.
+    """
+
+    stepwise: bool
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def judged(self, tried: TrainingPlan, name: str) -> Iterator[list[JudgedFold]]:
+        """The folds that have been judged, whenever these are more; all in the end.
+
+        Parameters
+        ----------
+        name : of the trial, for the progress bar.
+
+        Raises
+        ------
+        Failed, PipelineError, ValueError, ArithmeticError, LinAlgError
+            where there is no such model.
+        """
+
+
+@dataclass(frozen=True)
 class Fold:
     """What one fit needs: rows to fit on and rows to judge by, as tables, or as features where `ready`."""
 
@@ -62,7 +102,10 @@ class Folds:
     """
 
     def __init__(self, plan: SearchPlan, *, most: int = MOST_BYTES) -> None:
+        assert plan.folds is not None
         rows, dataset = plan.training.split.training, plan.training.dataset
+        self.stepwise = _by_fold(plan)
+        self._dataset = dataset
         self._table, self._target = dataset.features.iloc[rows], dataset.target.iloc[rows]
         self._inputs, self._pairs = dataset.inputs, plan.folds[1]
         self._made: list[Fold] = []
@@ -77,6 +120,23 @@ class Folds:
 
     def __iter__(self) -> Iterator[Fold]:
         return iter(self._made) if self._made else (self._raw(*pair) for pair in self._pairs)
+
+    def judged(self, tried: TrainingPlan, name: str) -> Iterator[list[JudgedFold]]:
+        """See :class:`TrialFolds`."""
+        stochastic = "n_iter_no_change" in tried.entry.load()().get_params()
+        answers: list[Answers] = []
+        for fold in self:
+            model = tried.build()
+            if not fold.ready:
+                model = fitting.pipeline(self._dataset, model)
+            notes = fitting.fit(model, fold.table, fold.target)
+            # Short of its optimum a linear model is not the one its parameters name; a network always stops short.
+            if notes and not stochastic:
+                raise Failed(notes[0])
+            classes, positive = self._dataset.classes, tried.positive
+            answers.append(fitting.answer(model, fold.judged, fold.truth, classes=classes, positive=positive))
+            if self.stepwise or len(answers) == len(self):
+                yield measured(tried, answers)
 
     def _raw(self, fitted_on: np.ndarray, judged_on: np.ndarray) -> Fold:
         table, target = self._table, self._target
@@ -100,11 +160,11 @@ class _Pruned(Exception):
     """The folds so far are worse than those of half the trials."""
 
 
-class _Failed(Exception):
+class Failed(Exception):
     """A trial cannot be measured; the message is the reason."""
 
 
-def run(plan: SearchPlan, folds: Folds, study: "Study", trial: "Trial", client: "MlflowClient") -> None:
+def run(plan: SearchPlan, folds: TrialFolds, study: "Study", trial: "Trial", client: "MlflowClient") -> None:
     """Measure one point, as a run of its own, and tell the study."""
     import mlflow
     from optuna.trial import TrialState
@@ -117,25 +177,25 @@ def run(plan: SearchPlan, folds: Folds, study: "Study", trial: "Trial", client: 
             trial.set_user_attr(studies.RUN, run.info.run_id)
             chosen = {f"estimator.{name}": text for name, text in texts.items()}
             tracking.log_parameters({"estimator.class": candidate.entry.class_name, **chosen})
-            answers: list[Answers] = []
+            judged: list[JudgedFold] = []
             told = "complete"
             try:
                 if same := _same(study, trial):
-                    value, measured, told = same.value, same.user_attrs[studies.METRICS], f"as trial {same.number}"
+                    value, means, told = same.value, same.user_attrs[studies.METRICS], f"as trial {same.number}"
                 else:
-                    value = _measure(plan, trial, folds, answers)
-                    measured = _means(plan, answers)
+                    value = _measure(plan, trial, folds, judged)
+                    means = _means(judged)
             except _Pruned:
-                state, told, measured = TrialState.PRUNED, f"pruned after {len(answers)} folds", _means(plan, answers)
-            except _Failed as error:
+                state, told, means = TrialState.PRUNED, f"pruned after {len(judged)} folds", _means(judged)
+            except Failed as error:
                 with speaking():
                     mlflow.set_tags({STATE_TAG: "failed", REASON_TAG: str(error)})
                 raise
-            trial.set_user_attr(studies.METRICS, measured)
+            trial.set_user_attr(studies.METRICS, means)
             with speaking():
                 mlflow.set_tag(STATE_TAG, told)
-                mlflow.log_metrics(measured)
-    except _Failed as error:
+                mlflow.log_metrics(means)
+    except Failed as error:
         state = TrialState.FAIL
         trial.set_user_attr(studies.REASON, str(error))
     study.tell(trial, value, state=state)
@@ -146,30 +206,22 @@ def _same(study: "Study", trial: "Trial") -> "FrozenTrial | None":
     return next((other for other in studies.measured(study) if other.params == trial.params), None)
 
 
-def _measure(plan: SearchPlan, trial: "Trial", folds: Folds, answers: list[Answers]) -> float:
-    """The mean of the metric over the folds; the answers of each fold are added to ``answers``."""
-    dataset = plan.training.dataset
+def _measure(plan: SearchPlan, trial: "Trial", folds: TrialFolds, judged: list[JudgedFold]) -> float:
+    """The mean of the metric over the folds; ``judged`` becomes the folds that were judged."""
     candidate, texts = plan.space.read(trial.params)
     try:
         tried = plan.training.with_estimator(candidate.entry.name, texts)
-        stochastic = "n_iter_no_change" in candidate.entry.load()().get_params()
-        for step, fold in enumerate(folds):
-            model = tried.build()
-            if not fold.ready:
-                model = fitting.pipeline(dataset, model)
-            notes = fitting.fit(model, fold.table, fold.target)
-            # Short of its optimum a linear model is not the one its parameters name; a network always stops short.
-            if notes and not stochastic:
-                raise _Failed(notes[0])
-            classes, positive = dataset.classes, plan.training.positive
-            answers.append(fitting.answer(model, fold.judged, fold.truth, classes=classes, positive=positive))
-            if _by_fold(plan) and step + 1 < len(folds):
-                trial.report(_mean(plan, answers), step)
+        for found in folds.judged(tried, f"trial {trial.number}"):
+            judged[:] = found
+            if folds.stepwise and len(judged) < len(folds):
+                trial.report(_mean(plan, judged), len(judged) - 1)
                 if trial.should_prune():
                     raise _Pruned
-        return _mean(plan, answers)
+        return _mean(plan, judged)
+    except TableChanged:
+        raise
     except (PipelineError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-        raise _Failed(one_line(error)) from error
+        raise Failed(one_line(error)) from error
 
 
 def _by_fold(plan: SearchPlan) -> bool:
@@ -178,35 +230,38 @@ def _by_fold(plan: SearchPlan) -> bool:
     return rule is None or rule.value is not None or plan.metric in _UNTHRESHOLDED
 
 
-def _judged(plan: SearchPlan, folds: Sequence[Answers]) -> CrossValidation:
-    """The folds' answers, with the decision threshold that training would choose by them."""
-    whole = CrossValidation(plan.folds[0], tuple(folds))
-    return whole.with_threshold(modelling.threshold_of(plan.training, folds)) if plan.training.rule else whole
+def measured(plan: TrainingPlan, folds: Sequence[Answers]) -> list[JudgedFold]:
+    """The metrics of the folds' answers, with the decision threshold that training would choose by them."""
+    if plan.rule:
+        threshold = modelling.threshold_of(plan, folds)
+        folds = [fitting.at_threshold(answers, threshold) for answers in folds]
+    found = [(metrics.measure(answers), answers.target) for answers in folds]
+    return [JudgedFold(by_name, None not in by_name.values() or len(np.unique(y)) > 1) for by_name, y in found]
 
 
-def _mean(plan: SearchPlan, folds: Sequence[Answers]) -> float:
+def _mean(plan: SearchPlan, folds: Sequence[JudgedFold]) -> float:
     values = []
-    for number, answers in enumerate(_judged(plan, folds).folds, start=1):
-        value = metrics.measure(answers)[plan.metric]
+    for number, fold in enumerate(folds, start=1):
+        value = fold.metrics[plan.metric]
         if value is not None:
             values.append(value)
-        elif plan.metric not in _NEEDS_TWO_VALUES or len(np.unique(answers.target)) > 1:
-            raise _Failed(f"{plan.metric} is no finite number in fold {number}")
+        elif plan.metric not in _NEEDS_TWO_VALUES or fold.varies:
+            raise Failed(f"{plan.metric} is no finite number in fold {number}")
     if not values:
-        raise _Failed(f"{plan.metric} is not defined: the target is constant in every fold")
+        raise Failed(f"{plan.metric} is not defined: the target is constant in every fold")
     return float(np.mean(values))
 
 
-def _means(plan: SearchPlan, folds: Sequence[Answers]) -> dict[str, float]:
+def _means(folds: Sequence[JudgedFold]) -> dict[str, float]:
     """All metrics of the folds, by the names that training gives them."""
-    means = run_metrics.cross_validated(_judged(plan, folds).summary().metrics)
+    means = run_metrics.cross_validated(fitting.over_folds([fold.metrics for fold in folds]))
     return {name: value for name, value in means.items() if value is not None}
 
 
-def pruner(plan: SearchPlan):
+def pruner(folds: TrialFolds):
     """Give a trial up where its folds so far are worse than those of half the trials (the median stopping rule)."""
     import optuna
 
-    if not _by_fold(plan):
+    if not folds.stepwise:
         return optuna.pruners.NopPruner()
     return optuna.pruners.MedianPruner(n_startup_trials=_PRUNE_AFTER_TRIALS, n_warmup_steps=_PRUNE_AFTER_FOLDS)

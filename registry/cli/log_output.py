@@ -19,6 +19,7 @@ class _Terminal(logging.Handler):
         super().__init__()
         self._line = line
         self._bar: Any = None
+        self._of: tuple[str, int] | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         progress = Progress.of(record)
@@ -32,6 +33,10 @@ class _Terminal(logging.Handler):
         from tqdm import tqdm
 
         what, done, total, note = progress
+        # A piece of work within another has a bar of its own.
+        if self._of != (what, total):
+            self.close_bar()
+            self._of = what, total
         if self._bar is None:
             self._bar = tqdm(total=total, initial=done, desc=f"  {what}", unit="", leave=False, file=sys.stderr)
         self._bar.set_postfix_str(note, refresh=False)

@@ -28,10 +28,10 @@ from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
 from pipelines.estimators import CATALOGUE, EstimatorEntry
 from pipelines.planning import Settings
-from pipelines.tuning import space_options, studies, trials
+from pipelines.tuning import search_plan, space_options, studies, trials
 from pipelines.tuning.default_spaces import Scale
 from pipelines.tuning.search import Tuned, tune
-from pipelines.tuning.search_plan import Search, plan_search
+from pipelines.tuning.search_plan import Search
 from pipelines.tuning.spaces import Choices, Range, SearchSpace
 from registry import evidence
 from tests import command
@@ -325,15 +325,14 @@ def test_the_held_out_rows_are_never_looked_at(tracking: str, tmp_path: Path) ->
 
 def test_features_made_once_a_fold_are_those_of_the_whole_pipeline(tracking: str, tmp_path: Path) -> None:
     settings = quick(tables.hostile(tmp_path / "made.csv"), roles=Roles(target="outcome"), estimator="logistic")
-    plan = plan_search(Search(settings))
-
-    for once, each in zip(trials.Folds(plan), trials.Folds(plan, most=0), strict=True):
-        assert (once.ready, each.ready) == (True, False)
-        build = estimators.build(plan.training.entry, {}, seed=0)
-        whole = fitting.pipeline(plan.training.dataset, estimators.build(plan.training.entry, {}, seed=0))
-        fitting.fit(build, once.table, once.target)
-        fitting.fit(whole, each.table, each.target)
-        assert np.array_equal(build.predict_proba(once.judged), whole.predict_proba(each.judged))
+    with search_plan.prepared(Search(settings)) as plan:
+        for once, each in zip(trials.Folds(plan), trials.Folds(plan, most=0), strict=True):
+            assert (once.ready, each.ready) == (True, False)
+            build = estimators.build(plan.training.entry, {}, seed=0)
+            whole = fitting.pipeline(plan.training.dataset, estimators.build(plan.training.entry, {}, seed=0))
+            fitting.fit(build, once.table, once.target)
+            fitting.fit(whole, each.table, each.target)
+            assert np.array_equal(build.predict_proba(once.judged), whole.predict_proba(each.judged))
 
 
 def words(data: Path, *more: str) -> list[str]:

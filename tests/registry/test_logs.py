@@ -86,6 +86,8 @@ def test_progress_is_a_bar_at_a_terminal_and_lines_elsewhere(monkeypatch: pytest
                 better = logging.INFO if done == 1 else logging.DEBUG
                 note = Progress("trials", done, 2, f"best {done}")
                 LOGGER.log(better, "trial %d of 2", done, extra=note.extra())
+                # Work within it has a bar of its own.
+                LOGGER.debug("fitting", extra=Progress("fitting", 0, 7).extra())
             LOGGER.info("over")
 
     monkeypatch.setattr(sys, "stderr", io.StringIO())
@@ -105,4 +107,6 @@ def test_progress_is_a_bar_at_a_terminal_and_lines_elsewhere(monkeypatch: pytest
         monkeypatch.undo()
     assert "  trials" in shown
     assert "0/2" in shown
+    assert "1/2" in shown
+    assert shown.count("  fitting") == shown.count("0/7") == 3
     assert "trial 1 of 2" not in shown

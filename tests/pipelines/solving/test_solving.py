@@ -20,7 +20,7 @@ from sklearn.linear_model import (
     TweedieRegressor,
 )
 
-from pipelines.solving import Fit, Objective, SolvingError, fit, fit_path
+from pipelines.solving import Fit, Objective, Solver, SolvingError, fit, fit_path
 from tests.effort import times
 from tests.pipelines.solving.tables import Rows, made
 
@@ -287,6 +287,38 @@ def test_a_path_is_the_fits_of_its_objectives_from_one_first_pass():
     assert path[-1].passes == 1
     with pytest.raises(SolvingError, match="differ in their penalties alone"):
         fit_path(rows.blocks(), [Objective.linear(), Objective.linear(fit_intercept=False)])
+
+
+@pytest.mark.parametrize("far", [0.0, 1e4])
+def test_the_squares_of_each_folds_residuals_are_known_from_the_first_pass(far: float):
+    rows = replace(made("squared", seed=12), weights=None)
+    # The fourth indicator: columns that depend on each other.
+    matrix = np.hstack([rows.matrix + far, 1 - rows.matrix[:, -3:].sum(axis=1, keepdims=True)])
+    rows = replace(rows, matrix=matrix, target=rows.target + 7 * far, folds=np.where(rows.folds == 2, 3, rows.folds))
+    told: list[float] = []
+    solver = Solver(rows.blocks(250), Objective.ridge(), folds=4, progress=lambda made, gradient: told.append(gradient))
+    for objective in (Objective.ridge(0.01), Objective.ridge(100), Objective.lasso(0.1), Objective.elastic_net(0.01)):
+        found = solver.fit(objective, predictions=True)
+        exact = fit(rows.blocks(), objective, folds=4)
+        squares = solver.squares(found)
+        # The third fold has no rows.
+        for fold, one in zip((0, 1, 3), squares, strict=True):
+            judged, each = rows.where(rows.folds == fold), exact.folds[fold]
+            residuals = judged.target - judged.matrix @ each.coefficients[0] - each.intercepts[0]
+            assert one is not None
+            assert one.rows == len(residuals)
+            assert one.residual == pytest.approx(residuals @ residuals, rel=1e-9)
+            assert one.total == pytest.approx(len(residuals) * judged.target.var(), rel=1e-9)
+    assert len(told) == 1
+
+
+def test_squares_that_rounding_hides_are_not_told():
+    rows = replace(made("squared", seed=13), weights=None)
+    perfect = replace(rows, target=rows.matrix @ np.arange(8) + 1)
+    constant = replace(rows, target=np.full(900, 0.1))
+    for table in (perfect, constant):
+        solver = Solver(table.blocks(250), Objective.ridge(), folds=3)
+        assert solver.squares(solver.fit(Objective.ridge(1e-9), predictions=True)) == (None, None, None)
 
 
 def test_a_start_saves_passes():

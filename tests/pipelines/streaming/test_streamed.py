@@ -110,6 +110,7 @@ OWN = ("lineage", "parity")
         ("amount", "elastic-net", {"alpha": "0.1", "tol": "1e-14", "max_iter": "100000"}),
         ("churn", "logistic", EXACT),
         ("churn", "logistic", {**EXACT, "C": "0.01"}),
+        ("churn", "logistic", {**EXACT, "class_weight": "balanced"}),
         ("grade", "logistic", EXACT),
         ("claims", "poisson", EXACT),
     ],
