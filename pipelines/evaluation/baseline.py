@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
 from registry.evidence.document import Baseline
+from registry.metrics import CodedAnswers, weighted
 
 
 def of_mean(truth: np.ndarray, mean: float) -> Baseline:
@@ -22,7 +24,24 @@ def of_counts(truth: np.ndarray, classes: Sequence, counts: np.ndarray, positive
     truth : labels, shape (n_rows,).
     counts : rows of each class, shape (n_classes,).
     """
-    shares = np.tile(counts / counts.sum(), (len(truth), 1))
-    label = np.array([classes[int(np.argmax(counts))]], dtype=truth.dtype)
-    dummy = Answers(truth, np.repeat(label, len(truth)), shares, tuple(classes), positive)
-    return Baseline("prior", metrics.measure(dummy))
+    places = pd.Index(list(classes)).get_indexer(pd.Index(truth))
+    judged = np.bincount(places, minlength=len(classes))
+    return of_label_counts(judged, counts, list(classes).index(positive) if positive is not None else None)
+
+
+def of_label_counts(judged: np.ndarray, training: np.ndarray, positive: int | None) -> Baseline:
+    """As :func:`of_counts`, of how many judged rows each class has.
+
+    Parameters
+    ----------
+    judged, training : rows of each class, shape (n_classes,).
+    positive : see :class:`CodedAnswers`.
+    """
+    classes = len(judged)
+    shares = np.tile(training / training.sum(), (classes, 1))
+    # Rows of one class are answered alike, and so are one row, as often as it occurs.
+    dummy = CodedAnswers(np.arange(classes), np.full(classes, np.argmax(training)), shares, positive)
+    with np.errstate(invalid="ignore"):
+        found = weighted(dummy, judged[None, :].astype("float64"))
+    values = {name: float(value[0]) for name, value in found.items()}
+    return Baseline("prior", {name: value if np.isfinite(value) else None for name, value in values.items()})

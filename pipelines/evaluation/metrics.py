@@ -7,17 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipelines.evaluation.groups import GroupNames, GroupSums
 from registry import metrics as registry_metrics
-from registry.evidence.document import Fairness, GroupMetrics
-from registry.metrics import BY_NAME, CodedAnswers, weighted
+from registry.evidence.document import Fairness
+from registry.metrics import BY_NAME, CodedAnswers, middle, weighted
 
 #: The share of bootstrap resamples inside an interval.
 LEVEL = 0.95
 #: At most this many rows are resampled.
 BOOTSTRAP_ROWS = 10_000
 _CHUNK = 50
-_BINS = 4
-_MOST_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -66,52 +65,87 @@ def measure(answers: Answers) -> dict[str, float | None]:
 def intervals(
     answers: Answers, *, resamples: int, seed: int, names: Sequence[str] | None = None
 ) -> dict[str, tuple[float, float] | None]:
-    """The percentile bootstrap interval of each metric (Efron and Tibshirani 1993, chapter 13).
+    """The interval of each metric, see :meth:`BootstrapSample.intervals`."""
+    whole = answers.coded()
+    sample = BootstrapSample(len(whole), seed=seed)
+    sample.add(whole)
+    of_all = registry_metrics.measure(whole) if len(whole) > BOOTSTRAP_ROWS else {}
+    return sample.intervals(of_all, resamples=resamples, names=names)
 
-    On more than ``BOOTSTRAP_ROWS`` rows an m-out-of-n bootstrap (Bickel, Gotze and van Zwet 1997): a random sample of
-    that many rows is resampled, and the distances from its own metric, shrunk by the root of its share of the rows, are
-    those from the metric of all rows. None for a metric that is not defined.
+
+class BootstrapSample:
+    """The rows that are resampled, of rows that come in parts: all of them, or a random sample of ``BOOTSTRAP_ROWS``.
 
     Parameters
     ----------
-    names : of the metrics; all by default.
+    rows : how many there will be.
     """
-    draw = np.random.default_rng(seed)
-    whole = sample = answers.coded()
-    if len(whole) > BOOTSTRAP_ROWS:
-        sample = whole[np.sort(draw.choice(len(whole), BOOTSTRAP_ROWS, replace=False))]
-    rows = len(sample)
-    drawn: dict[str, list[np.ndarray]] = {}
-    for start in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - start)
-        picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
-        weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
-        for name, values_of in weighted(sample, weights, names).items():
-            drawn.setdefault(name, []).append(values_of)
-    tail = 100 * (1 - LEVEL) / 2
-    ends: dict[str, tuple[float, float] | None] = {}
-    for name, parts in drawn.items():
-        values = np.concatenate(parts)
-        values = values[np.isfinite(values)]
-        ends[name] = tuple(np.percentile(values, [tail, 100 - tail]).tolist()) if len(values) else None
-    return ends if sample is whole else _around(ends, whole, sample)
 
+    def __init__(self, rows: int, *, seed: int) -> None:
+        self._draw = np.random.default_rng(seed)
+        self._rows, self._seen = rows, 0
+        self._chosen: np.ndarray | None = None
+        if rows > BOOTSTRAP_ROWS:
+            self._chosen = np.sort(self._draw.choice(rows, BOOTSTRAP_ROWS, replace=False))
+        self._parts: list[CodedAnswers] = []
 
-def _around(
-    ends: Mapping[str, tuple[float, float] | None], whole: CodedAnswers, sample: CodedAnswers
-) -> dict[str, tuple[float, float] | None]:
-    """The intervals of all rows, of those of a sample of them."""
-    of_all, of_sample = registry_metrics.measure(whole), registry_metrics.measure(sample)
-    shrink = math.sqrt(len(sample) / len(whole))
-    found: dict[str, tuple[float, float] | None] = {}
-    for name, interval in ends.items():
-        value, centre = of_all[name], of_sample[name]
-        if interval is None or value is None or centre is None:
-            found[name] = None
-            continue
-        low, high = (BY_NAME[name].possible(value + (end - centre) * shrink) for end in interval)
-        found[name] = (low, high)
-    return found
+    def add(self, answers: CodedAnswers) -> None:
+        """Add a part."""
+        if self._chosen is None:
+            self._parts.append(answers)
+        else:
+            first, last = np.searchsorted(self._chosen, [self._seen, self._seen + len(answers)])
+            self._parts.append(answers[self._chosen[first:last] - self._seen])
+        self._seen += len(answers)
+
+    def intervals(
+        self, of_all: Mapping[str, float | None], *, resamples: int, names: Sequence[str] | None = None
+    ) -> dict[str, tuple[float, float] | None]:
+        """The percentile bootstrap interval of each metric (Efron and Tibshirani 1993, chapter 13).
+
+        On more than ``BOOTSTRAP_ROWS`` rows an m-out-of-n bootstrap (Bickel, Gotze and van Zwet 1997): a random sample
+        of that many rows is resampled, and the distances from its own metric, shrunk by the root of its share of the
+        rows, are those from the metric of all rows. None for a metric that is not defined.
+
+        Parameters
+        ----------
+        of_all : the metrics of all rows, which are needed if there are more than ``BOOTSTRAP_ROWS``.
+        names : of the metrics; all by default.
+        """
+        sample, draw = registry_metrics.joined(self._parts), self._draw
+        rows = len(sample)
+        drawn: dict[str, list[np.ndarray]] = {}
+        for start in range(0, resamples, _CHUNK):
+            size = min(_CHUNK, resamples - start)
+            picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
+            weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
+            for name, values_of in weighted(sample, weights, names).items():
+                drawn.setdefault(name, []).append(values_of)
+        tail = 100 * (1 - LEVEL) / 2
+        ends: dict[str, tuple[float, float] | None] = {}
+        for name, parts in drawn.items():
+            values = np.concatenate(parts)
+            values = values[np.isfinite(values)]
+            ends[name] = tuple(np.percentile(values, [tail, 100 - tail]).tolist()) if len(values) else None
+        return ends if self._chosen is None else self._around(ends, of_all, registry_metrics.measure(sample))
+
+    def _around(
+        self,
+        ends: Mapping[str, tuple[float, float] | None],
+        of_all: Mapping[str, float | None],
+        of_sample: Mapping[str, float | None],
+    ) -> dict[str, tuple[float, float] | None]:
+        """The intervals of all rows, of those of a sample of them."""
+        shrink = math.sqrt(BOOTSTRAP_ROWS / self._rows)
+        found: dict[str, tuple[float, float] | None] = {}
+        for name, interval in ends.items():
+            value, centre = of_all[name], of_sample[name]
+            if interval is None or value is None or centre is None:
+                found[name] = None
+                continue
+            low, high = (BY_NAME[name].possible(value + (end - centre) * shrink) for end in interval)
+            found[name] = (low, high)
+        return found
 
 
 def by_group(answers: Answers, groups: pd.Series) -> Fairness:
@@ -121,24 +155,12 @@ def by_group(answers: Answers, groups: pd.Series) -> Fairness:
     ----------
     groups : shape (n_rows,): texts, or numbers, which are cut into quarters where they are many.
     """
-    groups_of_rows = group_names(groups)
-    found = []
-    for name in sorted(groups_of_rows.unique()):
-        chosen = answers[(groups_of_rows == name).to_numpy()]
-        found.append(GroupMetrics(name, len(chosen), measure(chosen)))
-    gaps: dict[str, float | None] = {}
-    for metric in found[0].metrics if found else ():
-        values = [value for group in found if (value := group.metrics[metric]) is not None]
-        gaps[metric] = max(values) - min(values) if len(values) > 1 else None
-    return Fairness(str(groups.name), found, gaps)
+    coded = answers.coded()
+    sums = GroupSums(str(groups.name), GroupNames.of_all([groups]), middle(coded))
+    sums.add(coded, groups)
+    return sums.fairness()
 
 
 def group_names(groups: pd.Series) -> pd.Series:
     """The group of each row, by name: a text, or the quarter that a number is in; the rare ones are ``other``."""
-    if groups.dtype.kind == "f" and groups.nunique() > _BINS * 2:
-        groups = pd.qcut(groups, _BINS, duplicates="drop").astype("str")
-    elif groups.dtype.kind == "f":
-        groups = groups.map(lambda value: value if value != value else f"{value:g}")
-    names = groups.astype(object).where(groups.notna(), "missing").astype("str")
-    common = names.value_counts().index[:_MOST_GROUPS]
-    return names.where(names.isin(common), "other")
+    return GroupNames.of_all([groups]).of(groups)

@@ -1,9 +1,8 @@
 """Answers on held-out rows -> the sections of evidence, and the table of the answers."""
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow.parquet
 from pipelines import profile
 from pipelines.dataset import Dataset
 from pipelines.evaluation import metrics
-from pipelines.evaluation.metrics import Answers
+from pipelines.evaluation.metrics import Answers, BootstrapSample
 from registry import evidence
 from registry.evidence.document import (
     Bootstrap,
@@ -30,13 +29,44 @@ from registry.evidence.document import (
     Schema,
 )
 from registry.holdout import HoldoutRule
+from registry.metrics import CodedAnswers, MetricSums, middle
 from serving.scorecard import Scorecard, parity
 
 
 def metrics_section(answers: Answers, *, resamples: int, seed: int) -> dict[str, MetricValue]:
     """The ``metrics`` section of evidence, with bootstrap intervals unless ``resamples`` is 0."""
-    ends = metrics.intervals(answers, resamples=resamples, seed=seed) if resamples else {}
-    return {name: MetricValue(value, *(ends.get(name) or ())) for name, value in metrics.measure(answers).items()}
+    coded = answers.coded()
+    measured = MeasuredAnswers(len(coded), middle(coded), resamples=resamples, seed=seed)
+    measured.add(coded)
+    return measured.section()
+
+
+class MeasuredAnswers:
+    """The ``metrics`` section of evidence, of answers that come in parts.
+
+    Parameters
+    ----------
+    rows : how many there will be.
+    centre : see :class:`MetricSums`.
+    resamples : of the bootstrap; 0 for no intervals.
+    """
+
+    def __init__(self, rows: int, centre: float, *, resamples: int, seed: int) -> None:
+        self._sums = MetricSums(centre)
+        self._sample = BootstrapSample(rows, seed=seed) if resamples else None
+        self._resamples = resamples
+
+    def add(self, answers: CodedAnswers) -> None:
+        """Add a part."""
+        self._sums.add(answers)
+        if self._sample is not None:
+            self._sample.add(answers)
+
+    def section(self) -> dict[str, MetricValue]:
+        """The metrics of all rows, each with its interval."""
+        found = self._sums.values()
+        ends = self._sample.intervals(found, resamples=self._resamples) if self._sample is not None else {}
+        return {name: MetricValue(value, *(ends.get(name) or ())) for name, value in found.items()}
 
 
 def holdout_section(
@@ -93,16 +123,33 @@ def write_holdout(answers: Answers, keys: np.ndarray, folder: Path) -> Path:
 
 def write_holdout_parts(parts: Iterable[tuple[Answers, np.ndarray]], folder: Path) -> Path:
     """Write ``holdout.parquet`` from answers that come in parts, each with the keys of its rows."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / evidence.HOLDOUT
-    with contextlib.ExitStack() as stack:
-        writer = None
+    with HoldoutWriter(folder) as writer:
         for answers, keys in parts:
-            table = _holdout(answers, keys)
-            if writer is None:
-                writer = stack.enter_context(pa.parquet.ParquetWriter(path, table.schema))
-            writer.write_table(table)
-    return path
+            writer.add(answers, keys)
+    return writer.path
+
+
+class HoldoutWriter:
+    """Writes ``holdout.parquet`` into a folder part by part, until the block ends; no file without a part."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / evidence.HOLDOUT
+        self._writer: pa.parquet.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def add(self, answers: Answers, keys: np.ndarray) -> None:
+        """Write answers, and the keys of their rows, shape (n_rows,)."""
+        table = _holdout(answers, keys)
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pa.parquet.ParquetWriter(self.path, table.schema)
+        self._writer.write_table(table)
 
 
 def _holdout(answers: Answers, keys: np.ndarray) -> pa.Table:

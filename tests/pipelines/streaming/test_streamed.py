@@ -253,7 +253,7 @@ def test_a_file_that_changes_during_the_training_is_told(
         return fit(*given, **more)
 
     monkeypatch.setattr(solving, "fit", slow)
-    with pytest.raises(PipelineError, match=r"t\.parquet has changed since the training began; start again"):
+    with pytest.raises(PipelineError, match=r"t\.parquet has changed since it was first read; start again"):
         train(Settings(str(path), roles=Roles(target="churn"), engine="stream", **QUICK))
 
 
