@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pipelines import columns, row_keys, splitting
 from pipelines.errors import PipelineError
@@ -27,6 +28,9 @@ ROWS = ("auto", "all", "holdout")
 # out. What is true of rows is true of all that have the same side.
 _KNOWN, _OURS, _THEIRS = 1, 2, 4
 _SIDES = np.arange(8)
+
+_NO_KEYS = np.zeros(0, dtype="uint64")
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -206,8 +210,7 @@ class _Split:
     ) -> None:
         self.version, self.bit, self.rule, self.tells, self.here = version, bit, rule, tells, here
         self._times = times
-        known = version.registered.held_out.to_pylist() if tells and not here else []
-        self._held_out = np.sort(np.array([int(key, 16) for key in known], dtype="uint64"))
+        self._held_out = np.sort(_key_numbers(version.registered.held_out)) if tells and not here else _NO_KEYS
 
     @classmethod
     def of(cls, table: JudgedTable, version: Version, bit: int) -> "_Split":
@@ -258,6 +261,15 @@ class _Split:
             places = np.minimum(np.searchsorted(self._held_out, keys), len(self._held_out) - 1)
             self.here = bool((self._held_out[places] == keys).any())
         return keys, held
+
+
+def _key_numbers(keys: pa.Array) -> np.ndarray:
+    """Keys of 16 hex digits as numbers, shape (n_keys,); some at a time, for there may be millions."""
+    found = np.empty(len(keys), dtype="uint64")
+    for start in range(0, len(keys), _CHUNK):
+        some = keys.slice(start, _CHUNK).to_pylist()
+        found[start : start + len(some)] = [int(key, 16) for key in some]
+    return found
 
 
 def _times(table: JudgedTable, rule: HoldoutRule) -> Times:

@@ -1,6 +1,6 @@
 """Answers on held-out rows -> the sections of evidence, and the table of the answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,6 +31,8 @@ from registry.evidence.document import (
 from registry.holdout import HoldoutRule
 from registry.metrics import CodedAnswers, MetricSums, middle
 from serving.scorecard import Scorecard, parity
+
+_CHUNK = 1 << 20
 
 
 def metrics_section(answers: Answers, *, resamples: int, seed: int) -> dict[str, MetricValue]:
@@ -154,7 +156,7 @@ class HoldoutWriter:
 
 def _holdout(answers: Answers, keys: np.ndarray) -> pa.Table:
     columns = {
-        "key": pa.array([f"{key:016x}" for key in keys.tolist()]),
+        "key": pa.chunked_array(list(_hexadecimal(keys)), pa.string()),
         "target": _plain(answers.target),
         "prediction": _plain(answers.predicted),
     }
@@ -162,6 +164,15 @@ def _holdout(answers: Answers, keys: np.ndarray) -> pa.Table:
         for place, label in enumerate(answers.classes):
             columns[f"probability_{label}"] = pa.array(answers.probabilities[:, place])
     return pa.table(columns)
+
+
+def _hexadecimal(keys: np.ndarray) -> Iterator[pa.Array]:
+    """Keys as texts of 16 digits, some at a time: as many as the offsets of Arrow's text can be of."""
+    for start in range(0, len(keys), _CHUNK):
+        some = keys[start : start + _CHUNK]
+        text = some.astype(">u8").tobytes().hex().encode()
+        ends = np.arange(0, len(text) + 1, 16, dtype="int32")
+        yield pa.StringArray.from_buffers(len(some), pa.py_buffer(ends), pa.py_buffer(text))
 
 
 def _plain(values: np.ndarray) -> pa.Array:
