@@ -15,7 +15,7 @@ from pipelines.evaluation import asking, judged_rows, keeping, measurement, sect
 from pipelines.evaluation.asking import Version
 from pipelines.evaluation.judged_rows import JudgedRows
 from pipelines.evaluation.judged_table import JudgedTable
-from pipelines.evaluation.measurement import Judges, Measured
+from pipelines.evaluation.measurement import JudgedVersions, Measured
 from pipelines.sources import FIND, ReadOptions, Table
 from pipelines.streaming.typed import Contradiction
 from pipelines.versions import RegisteredVersion
@@ -262,7 +262,7 @@ class _Judging:
             if note not in self._told:
                 self._told.add(note)
                 _log.info(note)
-        judges = Judges(version, beside, request.positive, request.sensitive, request.resamples, request.seed)
+        judges = JudgedVersions(version, beside, request.positive, request.sensitive, request.resamples, request.seed)
         return _Judged(version, rows, measurement.measure(judges, rows, self.folder / _ANSWERS), notes)
 
 

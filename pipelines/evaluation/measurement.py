@@ -58,7 +58,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Judges:
+class JudgedVersions:
     """The versions that are judged, and what is asked about them.
 
     Parameters
@@ -77,7 +77,7 @@ class Judges:
     seed: int
 
 
-def measure(judges: Judges, rows: JudgedRows, folder: Path) -> Measured:
+def measure(asked: JudgedVersions, rows: JudgedRows, folder: Path) -> Measured:
     """Ask the versions about the rows, measure their answers, and write these into a folder.
 
     ``holdout.parquet`` holds the answers of the version; ``beside/NUMBER`` those of both to the rows that neither was
@@ -90,21 +90,21 @@ def measure(judges: Judges, rows: JudgedRows, folder: Path) -> Measured:
     PipelineError, ServingError, InputError
         if a row cannot be read or answered.
     """
-    return _Measuring(judges, rows).measure(folder)
+    return _Measuring(asked, rows).measure(folder)
 
 
 class _Measuring:
     """What is measured part by part."""
 
-    def __init__(self, judges: Judges, rows: JudgedRows) -> None:
-        self._judges, self._rows = judges, rows
-        version, truth = judges.version, rows.truth
-        self._positive = _positive(judges, truth.classes)
-        self._measured = MeasuredAnswers(rows.count, truth.middle, resamples=judges.resamples, seed=judges.seed)
+    def __init__(self, asked: JudgedVersions, rows: JudgedRows) -> None:
+        self._asked, self._rows = asked, rows
+        version, truth = asked.version, rows.truth
+        self._positive = _positive(asked, truth.classes)
+        self._measured = MeasuredAnswers(rows.count, truth.middle, resamples=asked.resamples, seed=asked.seed)
         self._others = MetricSums(truth.middle)
         self._dummy, self._dummy_mean = MetricSums(truth.middle), _dummy_mean(version, rows)
         self._groups = {
-            name: GroupSums(name, GroupNames.of_all(self._values(name)), truth.middle) for name in judges.sensitive
+            name: GroupSums(name, GroupNames.of_all(self._values(name)), truth.middle) for name in asked.sensitive
         }
         self._profiles = ColumnProfiles(rows.count)
         terms = None if version.registered.trained_here else score_sums.terms_of(version.scorecard)
@@ -116,32 +116,32 @@ class _Measuring:
         self._seen = 0
 
     def measure(self, folder: Path) -> Measured:
-        judges, rows = self._judges, self._rows
-        versions = [version for version in (judges.version, judges.other) if version]
+        asked, rows = self._asked, self._rows
+        versions = [version for version in (asked.version, asked.other) if version]
         sample = rows.table.sample
         inputs = [sample.known_as(item.name) or item.name for each in versions for item in each.inputs_in(sample)]
         with ExitStack() as stack:
             writer = stack.enter_context(HoldoutWriter(folder))
-            beside = folder / files.BESIDE / (judges.other.registered.number if judges.other else "")
+            beside = folder / files.BESIDE / (asked.other.registered.number if asked.other else "")
             pair = [
                 stack.enter_context(HoldoutWriter(beside / who))
                 for who in (files.BESIDE_CANDIDATE, files.BESIDE_CHAMPION)
             ]
-            for part in rows.parts([*inputs, *judges.sensitive], "judging"):
-                frame = self._read(judges.version, part)
-                answers = self._answers(judges.version, frame, part)
+            for part in rows.parts([*inputs, *asked.sensitive], "judging"):
+                frame = self._read(asked.version, part)
+                answers = self._answers(asked.version, frame, part)
                 self._add(part, frame, answers)
                 writer.add(answers, part.keys)
-                if judges.other is None:
+                if asked.other is None:
                     continue
-                others = self._answers(judges.other, self._read(judges.other, part), part)
+                others = self._answers(asked.other, self._read(asked.other, part), part)
                 self._others.add(others.coded())
                 if part.unseen.any():
                     for each, found in zip(pair, (answers, others), strict=True):
                         each.add(found[part.unseen], part.keys[part.unseen])
         return Measured(
             metrics=self._measured.section(),
-            other=self._others.values() if judges.other else {},
+            other=self._others.values() if asked.other else {},
             baseline=self._baseline(),
             fairness=[groups.fairness() for groups in self._groups.values()],
             profile=self._profiles.profiles(),
@@ -199,7 +199,7 @@ class _Measuring:
             with np.errstate(all="ignore"):
                 for start in range(0, len(frame), self._scored):
                     self._scores.add(frame.iloc[start : start + self._scored])
-        if self._judges.version.measure is not None:
+        if self._asked.version.measure is not None:
             every = slice(-self._seen % self._step, None, self._step)
             self._compared.append(frame if self._step == 1 else frame.iloc[every].copy())
         self._seen += len(frame)
@@ -209,7 +209,7 @@ class _Measuring:
         if self._dummy_mean is not None:
             return Baseline("mean", self._dummy.values())
         classes = self._rows.truth.classes
-        target = _trained_target(self._judges.version)
+        target = _trained_target(self._asked.version)
         weights = self._rows.labels
         if isinstance(target, CategoryProfile):
             weights = np.array([target.top.get(str(label), 0) for label in classes], dtype="float64")
@@ -217,7 +217,7 @@ class _Measuring:
         return baseline.of_label_counts(self._rows.labels, weights, place)
 
     def _parity(self) -> Parity | None:
-        measure = self._judges.version.measure
+        measure = self._asked.version.measure
         if measure is None:
             return None
         frames = self._compared
@@ -231,12 +231,12 @@ def _labels(predictions: np.ndarray, classes: tuple) -> np.ndarray:
     return predictions.astype(type(classes[0]))
 
 
-def _positive(judges: Judges, classes: tuple) -> object:
+def _positive(asked: JudgedVersions, classes: tuple) -> object:
     if len(classes) != 2:
         return None
-    if judges.positive is not None:
-        return targets.label(judges.positive, classes, "--positive")
-    document = judges.version.document
+    if asked.positive is not None:
+        return targets.label(asked.positive, classes, "--positive")
+    document = asked.version.document
     known = document.model.positive if document else None
     return known if known in classes else classes[1]
 

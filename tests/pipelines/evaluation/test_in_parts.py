@@ -276,10 +276,10 @@ def test_the_memory_does_not_grow_with_the_table(tracking: str, tmp_path: Path) 
     frame["amount"] = frame.sum(axis=1) + draw.normal(size=rows)
     small, large = tmp_path / "small.parquet", tmp_path / "large.parquet"
     frame.head(2000).to_parquet(small)
-    frame.to_parquet(large, row_group_size=40_000, index=False, compression="none")
+    frame.to_parquet(large, row_group_size=20_000, index=False, compression="none")
     train(Settings(str(small), name="m", roles=Roles(target="amount"), **QUICK))
 
-    words = [sys.executable, "-c", LIMITED, str(small), str(large), str(rows * columns * 8 // 2)]
+    words = [sys.executable, "-c", LIMITED, str(small), str(large), str(rows * columns * 6)]
     done = subprocess.run(
         words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
