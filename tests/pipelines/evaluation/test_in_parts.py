@@ -205,6 +205,27 @@ def test_a_version_without_a_scorecard_and_a_signature_whose_columns_a_sample_mi
     assert memory.document["profile"]["same"]["distinct"] == 2
 
 
+class Sign(mlflow.pyfunc.PythonModel):
+    """Tells neither its columns nor its classes."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
+        return (model_input["a"] > 0).astype(int).to_numpy()
+
+
+def test_a_label_that_the_sample_lacks_is_a_class_of_a_version_that_tells_none(tracking: str, tmp_path: Path) -> None:
+    path, numbers = tmp_path / "t.csv", np.random.default_rng(0).normal(size=900)
+    mlflow.pyfunc.log_model(python_model=Sign(), name="model", registered_model_name="m", pip_requirements=["mlflow"])
+    truth = np.where(numbers + np.random.default_rng(1).normal(size=900) > 0, 1, 0)
+    truth[555] = 2
+    pd.DataFrame({"a": numbers, "y": truth}).to_csv(path, index=False)
+
+    found = written(evaluate(EvaluationRequest("m", str(path), target="y", engine="stream", resamples=0)), tmp_path)
+
+    assert found.document["model"]["classes"] == [0, 1, 2]
+    assert found.evaluation.rows == 900
+    assert found.evaluation.metrics["accuracy"].value == pytest.approx((truth == (numbers > 0)).mean())
+
+
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
