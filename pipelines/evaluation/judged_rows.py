@@ -1,23 +1,18 @@
 """The rows of a table that a version is judged on, and what is true of them."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from pipelines import columns, row_keys, splitting
 from pipelines.errors import PipelineError
 from pipelines.evaluation.asking import Version
 from pipelines.evaluation.judged_table import JudgedTable
 from pipelines.evaluation.truth import UNKNOWN, Truth
+from pipelines.evaluation.version_split import VersionSplit, key_columns
 from pipelines.sources import Table
-from pipelines.sources.table import USUAL
-from pipelines.streaming.times import Times
 from registry.holdout import GIVEN, TIME, HoldoutRule
 from serving.scorecard.inputs import InputError
 
@@ -28,9 +23,6 @@ ROWS = ("auto", "all", "holdout")
 # out. What is true of rows is true of all that have the same side.
 _KNOWN, _OURS, _THEIRS = 1, 2, 4
 _SIDES = np.arange(8)
-
-_NO_KEYS = np.zeros(0, dtype="uint64")
-_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -137,8 +129,8 @@ def choose(
     truth = Truth.find(table.sample, target, version)
     if not truth.text:
         table = table.typed_by_sample([*table.sample.types, target])
-    ours = _Split.of(table, version, _OURS)
-    theirs = _Split.of(table, other, _THEIRS) if other else None
+    ours = VersionSplit.of(table, version, _OURS)
+    theirs = VersionSplit.of(table, other, _THEIRS) if other else None
     for split in (ours, theirs):
         if split and which == "holdout" and not split.tells:
             raise PipelineError(
@@ -191,96 +183,6 @@ def _keys(folder: Path) -> Path:
     return folder / "keys"
 
 
-class _Split:
-    """The rows of a table as one version's training would have split them.
-
-    Parameters
-    ----------
-    bit : what is noted of a row that it held out.
-    times : of a rule by time, the moments of its column.
-
-    Attributes
-    ----------
-    tells : whether it can be told which rows it would have held out.
-    here : whether it was trained on rows of this table.
-    """
-
-    def __init__(
-        self, version: Version, bit: int, rule: HoldoutRule, *, tells: bool, here: bool, times: Times | None = None
-    ) -> None:
-        self.version, self.bit, self.rule, self.tells, self.here = version, bit, rule, tells, here
-        self._times = times
-        self._held_out = np.sort(_key_numbers(version.registered.held_out)) if tells and not here else _NO_KEYS
-
-    @classmethod
-    def of(cls, table: JudgedTable, version: Version, bit: int) -> "_Split":
-        """The split that a version's rule makes; of one without a rule that applies, its inputs name the rows."""
-        registered, sample = version.registered, table.sample
-        lineage = registered.document.lineage if registered.document and registered.trained_here else None
-        same = lineage is not None and lineage.data.digest == table.origin.digest
-        rule = registered.rule
-        if rule is not None and rule.applies and all(map(sample.known_as, rule.needed)):
-            # Rows of which the column of times tells nothing that can be compared with the cut are as any other rows.
-            with contextlib.suppress(PipelineError):
-                times = _times(table, rule) if rule.by == TIME else None
-                return cls(version, bit, rule, tells=True, here=same, times=times)
-        inputs = tuple(item.name for item in version.inputs_in(sample))
-        return cls(version, bit, HoldoutRule(GIVEN, inputs), tells=False, here=same)
-
-    @property
-    def title(self) -> str:
-        """The version's."""
-        return self.version.title
-
-    @property
-    def held(self) -> np.ndarray:
-        """Which rows, by their side, it would have held out."""
-        return _SIDES & self.bit > 0
-
-    def needed(self, sample: Table) -> list[str]:
-        """The columns of the table that tell how its rows are split."""
-        return [sample.known_as(name) or name for name in self.rule.needed]
-
-    def held_out(self, part: Table, column: Callable[[str], pd.Series]) -> tuple[np.ndarray, np.ndarray | None]:
-        """The keys of some rows, and which it would have held out; None if that cannot be told.
-
-        Parameters
-        ----------
-        column : name -> that column of the part, typed as one that names rows.
-        """
-        if not self.tells:
-            return row_keys.hash_columns(column, self.rule.key_columns), None
-        if self._times is None:
-            keys, held = splitting.held_out_as(self.rule, column)
-        else:
-            keys = row_keys.hash_columns(column, self.rule.key_columns)
-            name = self.rule.columns[0]
-            held = splitting.after_cut(self.rule, self._times.of(part.columns[part.known_as(name) or name]))
-        # Of the rows it knew a share is held out: where none of those is here, the others are not either.
-        if not self.here and len(self._held_out):
-            places = np.minimum(np.searchsorted(self._held_out, keys), len(self._held_out) - 1)
-            self.here = bool((self._held_out[places] == keys).any())
-        return keys, held
-
-
-def _key_numbers(keys: pa.Array) -> np.ndarray:
-    """Keys of 16 hex digits as numbers, shape (n_keys,); some at a time, for there may be millions."""
-    found = np.empty(len(keys), dtype="uint64")
-    for start in range(0, len(keys), _CHUNK):
-        some = keys.slice(start, _CHUNK).to_pylist()
-        found[start : start + len(some)] = [int(key, 16) for key in some]
-    return found
-
-
-def _times(table: JudgedTable, rule: HoldoutRule) -> Times:
-    """The moments of a rule's column; raises PipelineError if they cannot be compared with its cut."""
-    name = rule.columns[0]
-    own = table.sample.known_as(name) or name
-    times = Times(own, (part.columns[own] for part in table.parts([own], "looking at times")), table.sample)
-    splitting.after_cut(rule, times.moments)
-    return times
-
-
 class _Counts:
     """What is counted of all rows of a table.
 
@@ -293,7 +195,7 @@ class _Counts:
     unknown : each label that the version does not know, with the sides of its rows.
     """
 
-    def __init__(self, table: JudgedTable, truth: Truth, ours: _Split, theirs: _Split | None) -> None:
+    def __init__(self, table: JudgedTable, truth: Truth, ours: VersionSplit, theirs: VersionSplit | None) -> None:
         self._table, self._truth, self._ours, self._theirs = table, truth, ours, theirs
         # A version that has no names of its own for rows can be compared by those of the other.
         self.named = theirs if theirs and theirs.tells and ours.version.registered.rule is None else ours
@@ -311,7 +213,7 @@ class _Counts:
             for part in self._table.parts(names, "choosing"):
                 values = self._values(part)
                 side = np.where(values.notna(), np.uint8(_KNOWN), np.uint8(0))
-                column = _key_columns(part)
+                column = key_columns(part)
                 for split in splits:
                     key, held = split.held_out(part, column)
                     if held is not None:
@@ -352,23 +254,17 @@ class _Counts:
         self.labels += found.reshape(len(_SIDES), classes)
 
 
-def _key_columns(part: Table) -> Callable[[str], pd.Series]:
-    """Name -> the column of a part, typed as one that names rows."""
-
-    @cache
-    def column(name: str) -> pd.Series:
-        own = part.known_as(name) or name
-        return columns.infer_key(name, part.columns[own], USUAL, part.marks_of(own)).values
-
-    return column
+def _held(split: VersionSplit) -> np.ndarray:
+    """Which rows, by their side, a version would have held out."""
+    return _SIDES & split.bit > 0
 
 
-def _unseen(split: _Split, declared: bool) -> np.ndarray:
+def _unseen(split: VersionSplit, declared: bool) -> np.ndarray:
     """Which rows, by their side, a version was not trained on, as far as that is known or declared."""
-    return split.held if split.tells else np.full(len(_SIDES), declared)
+    return _held(split) if split.tells else np.full(len(_SIDES), declared)
 
 
-def _check_declared(splits: Sequence[_Split]) -> None:
+def _check_declared(splits: Sequence[VersionSplit]) -> None:
     """Raise if a declaration that these rows are unseen is known to be wrong, or tells nothing that is not known."""
     for split in splits:
         if split.here and not split.tells:
@@ -378,13 +274,13 @@ def _check_declared(splits: Sequence[_Split]) -> None:
         raise PipelineError(f"--unseen yes: of {known} it is known which rows were held out; leave it out")
 
 
-def _allowed(split: _Split, counts: _Counts, rows: str, notes: list[str], *, declared: bool) -> np.ndarray:
+def _allowed(split: VersionSplit, counts: _Counts, rows: str, notes: list[str], *, declared: bool) -> np.ndarray:
     """Which rows, by their side, may be judged by: all, or those that the version's training held out."""
     title, total = split.title, int(counts.sides.sum())
-    held_out = int(counts.sides[split.held].sum())
+    held_out = int(counts.sides[_held(split)].sum())
     if split.tells and (rows == "holdout" or (rows == "auto" and split.here)):
         notes.append(f"{title} held out {held_out} of these {total} rows; the others are not judged")
-        return split.held
+        return _held(split)
     if split.here:
         which = "" if split.tells else ", and which of them it held out is not known"
         notes.append(f"{title} was trained on rows of this table{which}: its metrics flatter it")
