@@ -77,6 +77,13 @@ _engine = _all(
 )  # fmt: skip
 _intervals = option("--intervals", "resamples", type=click.IntRange(0), default=1000,
                     help="Bootstrap resamples for the confidence intervals; 0 for none.")  # fmt: skip
+_engine = _all(
+    option("--engine", type=click.Choice(["auto", "memory", "stream"]), default="auto",
+           help="memory loads the table; stream reads it in parts, a few times. [auto: stream for a folder, and for a "
+           "file that would take more than a third of the memory]"),
+    option("--memory", type=Memory(), help="Memory that --engine auto reckons with, such as 8G; a quarter of it is for "
+           "converting text files. [default: this machine's]"),
+)  # fmt: skip
 _sensitive = _names("--sensitive", help="Columns to break the metrics down by.")
 _training = _all(
     option("--param", "parameters", multiple=True, callback=lambda ctx, param, value: pairs(value, "--param"),
@@ -179,6 +186,7 @@ def tune(as_json: bool, **given) -> None:
     examples="""
     lifecycle evaluate --model models:/churn/3 --data customers.csv
     lifecycle evaluate --model models:/plain/1 --data table.csv --target y --unseen yes
+    lifecycle evaluate --model churn --data 'sales/*.parquet' --sensitive region
     """
 )
 @option(
@@ -187,6 +195,7 @@ def tune(as_json: bool, **given) -> None:
 @option("--data", required=True, help="The table to evaluate on; see `train`.")
 @option("--query", help="For a database: a table's name, or a SELECT, which is stored with the run.")
 @_read
+@_engine
 @option("--target", help="Target column. [default: as in training]")
 @option("--rows", type=click.Choice(["auto", "all", "holdout"]), default="auto",
         help="Rows to evaluate on. [auto: those held out if any row was trained on, else all]")  # fmt: skip

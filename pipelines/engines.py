@@ -1,4 +1,4 @@
-"""What fits and measures a training: in memory, or on a table that is read in parts."""
+"""Whether a table is read into memory or in parts; and what fits and measures a training in either case."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from pipelines.in_memory import InMemory
 from pipelines.modelling import FittedModel
 from pipelines.planning import Settings, TrainingPlan
 from pipelines.record import Measurements
-from pipelines.sources import BUNDLED
+from pipelines.sources import BUNDLED, ReadOptions
 from registry import logs, redaction
 from serving.batch.scratch import scratch
 from serving.scorecard import Scorecard
@@ -20,6 +20,8 @@ from serving.scorecard import Scorecard
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
+
+    from pipelines.streaming.raw import RawTable
 
 _log = logs.get_logger(__name__)
 
@@ -91,18 +93,50 @@ def prepared(
     if choose(what) == MEMORY:
         yield InMemory(planning.plan_training(what, connect=connect))
         return
-    from pipelines.streaming import journal, raw
+    from pipelines.streaming import journal
     from pipelines.streaming import planning as streaming
 
     with scratch() as folder:
-        _log.info("reading %s in parts", redaction.url(what.data))
-        memory = (what.memory or memory_of_machine()) // 4
-        table = raw.opened(what.data, query=what.query, options=what.options, memory=memory, folder=folder)
+        table = opened(what, folder)
         with journal.opened(table.origin.digest, repr(what)) as found:
             yield streaming.prepared(what, table, found, connect, check)
 
 
-def choose(settings: Settings) -> str:
+class ReadingSettings(Protocol):
+    """What says which table is read, and how; see ``planning.Settings``."""
+
+    @property
+    def data(self) -> str: ...
+    @property
+    def query(self) -> str | None: ...
+    @property
+    def options(self) -> ReadOptions: ...
+    @property
+    def engine(self) -> str: ...
+    @property
+    def memory(self) -> int | None: ...
+
+
+def opened(settings: ReadingSettings, folder: Path) -> "RawTable":
+    """The table of the settings, to be read in parts.
+
+    Parameters
+    ----------
+    folder : for files that are made of it, which are needed as long as the table is.
+
+    Raises
+    ------
+    PipelineError
+        if there is nothing to read, or it cannot be read as a table.
+    """
+    from pipelines.streaming import raw
+
+    _log.info("reading %s in parts", redaction.url(settings.data))
+    memory = (settings.memory or memory_of_machine()) // 4
+    return raw.opened(settings.data, query=settings.query, options=settings.options, memory=memory, folder=folder)
+
+
+def choose(settings: ReadingSettings) -> str:
     """The engine of the settings: the one asked for, else the one that the size of the table asks for.
 
     Raises

@@ -34,6 +34,11 @@ class TableColumns:
     before: Mapping[str, Input] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def by_table(self) -> frozenset[str]:
+        """The columns whose type the table's values tell, for the model has none, or none of a scorecard's."""
+        return self.taken.as_found if self.taken.kinds else frozenset(self.taken.names)
+
     def completed(self, card: Scorecard, table: Table, target: str) -> tuple[Input, ...]:
         """The inputs of a scorecard without the target.
 
@@ -75,7 +80,8 @@ def find(native: NativeModel, table: Table, target: str, known: Evidence | None)
         names = taken.names
         if taken.layout.whole_names and not any(map(table.known_as, names)) and names == _numbers(len(names)):
             places = _places(native, table, target, len(names), "numbers its columns and takes")
-            table, notes = _also_named(table, names, places), (_numbered(native, places),)
+            table = table.also_named(dict(zip(names, places, strict=True)))
+            notes = (_numbered(native, places),)
         return TableColumns(taken, tuple(logged.inputs or ()), notes=notes), table
     if taken is not None:
         before = {one.name: Input(**msgspec.to_builtins(one)) for one in known.schema.inputs} if known else {}
@@ -97,7 +103,7 @@ def _places(
     native: NativeModel, table: Table, target: str, width: int | None, how: str = "names no columns and takes"
 ) -> Sequence[str]:
     """The columns of a table without the target: those that a model takes by their position."""
-    places = [name for name in table.columns.column_names if name != target]
+    places = [name for name in table.columns.column_names if name != target and name not in table.aliases]
     if width is not None and len(places) != width:
         constant = native.loaded.constant
         ones = "" if constant is None else f"; column {constant + 1} of them is its constant, a column of ones"
@@ -120,15 +126,6 @@ def _numbered(native: NativeModel, places: Sequence[str]) -> str:
         f"the columns of {native.called} are numbered, from 0 to {len(places) - 1}: these of the table, by position: "
         f"{listed(places)}; requests name them '0', '1', ..."
     )
-
-
-def _also_named(table: Table, names: Sequence[str], places: Sequence[str]) -> Table:
-    """The table with its columns under further names, too."""
-    whole, marks = table.columns, dict(table.marks)
-    for name, place in zip(names, places, strict=True):
-        whole = whole.append_column(name, whole[place])
-        marks |= {name: marks[place]} if place in marks else {}
-    return replace(table, columns=whole, marks=marks)
 
 
 def _input(table: Table, name: str, taken: ModelColumns) -> Input:

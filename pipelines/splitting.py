@@ -211,8 +211,18 @@ def held_out_as(rule: HoldoutRule, column: Callable[[str], pd.Series]) -> tuple[
     keys = row_keys.hash_columns(column, rule.key_columns)
     if rule.by == TIME:
         name = rule.columns[0]
-        moments = dates.moments(column(name), name)
-        return keys, moments > _moment(rule, moments)
+        return keys, after_cut(rule, dates.moments(column(name), name))
     if rule.by == GROUP:
         return keys, row_keys.share(row_keys.hash_columns(column, rule.columns)) < rule.share
     return keys, row_keys.share(keys) < rule.share
+
+
+def after_cut(rule: HoldoutRule, moments: np.ndarray) -> np.ndarray:
+    """Which moments, shape (n_rows,), a rule by time holds out.
+
+    Raises
+    ------
+    PipelineError
+        where they cannot be compared with its cut.
+    """
+    return moments > _moment(rule, moments)

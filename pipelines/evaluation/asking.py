@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipelines import columns, model_columns, raw_values
 from pipelines.errors import PipelineError
+from pipelines.evaluation.typed_columns import typed
 from pipelines.marks import PLAIN, Marks
 from pipelines.sources import Table
 from pipelines.versions import RegisteredVersion
@@ -26,6 +27,20 @@ from serving.models.native.messages import Layout
 from serving.scorecard import Scorecard
 from serving.scorecard.frames import Refusals
 from serving.scorecard.inputs import CATEGORY, NUMBER, Cleaning, Input, InputError
+
+
+class Unreadable(PipelineError):
+    """A value of a table is not of the type that a version takes.
+
+    Parameters
+    ----------
+    column : the version's input.
+    row : where the value is among the rows that were read.
+    """
+
+    def __init__(self, message: str, column: str, row: int) -> None:
+        super().__init__(message)
+        self.column, self.row = column, row
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,7 @@ class Version:
     constant : the name of a column of ones that the model was fitted with; None without one.
     as_found : names of columns that are handed to its code as the table has them, or as dates and times.
     moments : those that are dates and times by its signature.
+    by_table : names of columns whose type is that of the table's values, for the version tells none.
     notes : what a person should know, a sentence each.
     """
 
@@ -60,6 +76,7 @@ class Version:
     constant: str | None = None
     as_found: frozenset[str] = frozenset()
     moments: frozenset[str] = frozenset()
+    by_table: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     @property
@@ -72,15 +89,21 @@ class Version:
         """Its evidence; None if it has none."""
         return self.registered.document
 
-    def read(self, table: Table) -> pd.DataFrame:
+    def read(self, table: Table, places: np.ndarray | None = None) -> pd.DataFrame:
         """The table's rows as this version's inputs; without optional ones that the table lacks.
+
+        Parameters
+        ----------
+        places : of the rows in the table that messages speak of, shape (n_rows,); they are all of it by default.
 
         Raises
         ------
+        Unreadable
+            if a value is not of its input's type.
         PipelineError
-            if a column is missing, or a value is not of its input's type.
+            if a column is missing.
         """
-        return pd.DataFrame({item.name: self.column(table, item) for item in self.inputs_in(table)}, copy=False)
+        return pd.DataFrame({item.name: self.column(table, item, places) for item in self.inputs_in(table)}, copy=False)
 
     def inputs_in(self, table: Table) -> list[Input]:
         """This version's inputs without optional ones that a table lacks.
@@ -99,42 +122,57 @@ class Version:
             )
         return there
 
-    def column(self, table: Table, wanted: Input) -> pd.Series:
+    def column(self, table: Table, wanted: Input, places: np.ndarray | None = None) -> pd.Series:
         """A column of a table as one of this version's inputs, read by the version's own rules.
 
         A version that was logged without this platform has no rule for the marks of numbers, and without a scorecard
         none for the words for a missing value; those of the table apply.
 
+        Parameters
+        ----------
+        places : see :meth:`read`.
+
         Raises
         ------
-        PipelineError
+        Unreadable
             if a value is not of the input's type.
         """
         name = table.known_as(wanted.name) or wanted.name
-        raw = table.columns[name]
-        if wanted.name in self.moments:
-            return _moments(raw, wanted, self.title, table.cleaning)
-        if wanted.name in self.as_found:
-            return columns.infer(name, raw, table.cleaning, table.marks_of(name)).values
         if wanted.type == NUMBER and not self.registered.trained_here:
             marks = table.marks_of(name)
             wanted = Input(wanted.name, NUMBER, wanted.integer, wanted.null, marks.decimal, marks.thousands)
+        try:
+            return self._converted(table, name, wanted)
+        except InputError as error:
+            row = error.row or 0
+            told = error if places is None else error.at(int(places[row]))
+            raise Unreadable(f"{told}; {self._expected(wanted)}", wanted.name, row) from None
+
+    def _converted(self, table: Table, name: str, wanted: Input) -> pd.Series:
+        raw = table.columns[name]
+        if wanted.name in self.moments:
+            return _moments(raw, wanted, table.cleaning)
+        if wanted.name in self.as_found:
+            return typed(table, name)
         if wanted.type == CATEGORY:
             raw = reading.as_text(raw)
-        try:
-            return columns.convert(raw, wanted, self.cleaning if self.scorecard else table.cleaning)
-        except InputError as error:
-            marks = Marks(wanted.decimal, wanted.thousands)
-            how = f" (it reads numbers with {marks})" if marks != PLAIN else ""
-            raise PipelineError(f"{error}; {self.title} was not trained on such values{how}") from None
+        return columns.convert(raw, wanted, self.cleaning if self.scorecard else table.cleaning)
+
+    def _expected(self, wanted: Input) -> str:
+        """Why a value that is not of an input's type is refused."""
+        if wanted.name in self.moments:
+            return f"{self.title} takes no other"
+        marks = Marks(wanted.decimal, wanted.thousands)
+        how = f" (it reads numbers with {marks})" if marks != PLAIN else ""
+        return f"{self.title} was not trained on such values{how}"
 
 
-def _moments(raw: pa.ChunkedArray, wanted: Input, title: str, cleaning: Cleaning) -> pd.Series:
-    """A column of dates and times; raises PipelineError if a value is none."""
+def _moments(raw: pa.ChunkedArray, wanted: Input, cleaning: Cleaning) -> pd.Series:
+    """A column of dates and times; raises InputError if a value is none."""
     refusals = Refusals()
     found = reading.moments(wanted, raw_values.decoded(raw), cleaning, refusals)
     if error := refusals.first():
-        raise PipelineError(f"{error}; {title} takes no other")
+        raise error
     return found.to_pandas()
 
 
@@ -204,7 +242,7 @@ def _by_code(version: RegisteredVersion, process: NativeModel, table: Table, tar
             return _parity(process, card, frame, taken.beside_scorecard(list(frame)))
 
         ours = replace(ours, estimator=loaded.estimator, measure=measure)
-        return replace(ours, constant=taken.constant, notes=notes), table
+        return replace(ours, constant=taken.constant, by_table=found.by_table, notes=notes), table
 
     def answer(frame: pd.DataFrame) -> Answers:
         return process.answer(frame, taken.layout_of(list(frame)))
@@ -222,6 +260,7 @@ def _by_code(version: RegisteredVersion, process: NativeModel, table: Table, tar
         constant=taken.constant,
         as_found=taken.as_found,
         moments=taken.moments,
+        by_table=found.by_table,
         notes=notes,
     ), table
 

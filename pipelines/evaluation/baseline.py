@@ -8,7 +8,7 @@ import pandas as pd
 from pipelines.evaluation import metrics
 from pipelines.evaluation.metrics import Answers
 from registry.evidence.document import Baseline
-from registry.metrics import weighted
+from registry.metrics import CodedAnswers, weighted
 
 
 def of_mean(truth: np.ndarray, mean: float) -> Baseline:
@@ -24,20 +24,24 @@ def of_counts(truth: np.ndarray, classes: Sequence, counts: np.ndarray, positive
     truth : labels, shape (n_rows,).
     counts : rows of each class, shape (n_classes,).
     """
-    held = pd.Index(list(classes)).get_indexer(pd.Index(truth))
-    return of_class_counts(np.bincount(held, minlength=len(classes)), classes, counts, positive)
+    places = pd.Index(list(classes)).get_indexer(pd.Index(truth))
+    judged = np.bincount(places, minlength=len(classes))
+    return of_label_counts(judged, counts, list(classes).index(positive) if positive is not None else None)
 
 
-def of_class_counts(held: np.ndarray, classes: Sequence, counts: np.ndarray, positive: object) -> Baseline:
-    """The same, by how many of the rows have each class, shape (n_classes,)."""
-    labels = np.array(classes)
-    dummy = Answers(
-        labels,
-        np.repeat(labels[[int(np.argmax(counts))]], len(labels)),
-        np.tile(counts / counts.sum(), (len(labels), 1)),
-        tuple(classes),
-        positive,
-    )
-    # The rows of a class are alike: each is measured once, and counts as often as there are of it.
-    found = weighted(dummy.coded(), held[None].astype("float64"))
-    return Baseline("prior", {name: float(one[0]) if np.isfinite(one[0]) else None for name, one in found.items()})
+def of_label_counts(judged: np.ndarray, training: np.ndarray, positive: int | None) -> Baseline:
+    """As :func:`of_counts`, of how many judged rows each class has.
+
+    Parameters
+    ----------
+    judged, training : rows of each class, shape (n_classes,).
+    positive : see :class:`CodedAnswers`.
+    """
+    classes = len(judged)
+    shares = np.tile(training / training.sum(), (classes, 1))
+    # Rows of one class are answered alike, and so are one row, as often as it occurs.
+    dummy = CodedAnswers(np.arange(classes), np.full(classes, np.argmax(training)), shares, positive)
+    with np.errstate(invalid="ignore"):
+        found = weighted(dummy, judged[None, :].astype("float64"))
+    values = {name: float(value[0]) for name, value in found.items()}
+    return Baseline("prior", {name: value if np.isfinite(value) else None for name, value in values.items()})

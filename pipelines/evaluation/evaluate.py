@@ -2,43 +2,39 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-import pandas as pd
 
-from pipelines import lineage, profile, runs, score_sums, targets
+from pipelines import lineage, runs
 from pipelines import versions as registered
-from pipelines.dataset import REGRESSION
 from pipelines.errors import PipelineError
-from pipelines.evaluation import asking, baseline, judged_rows, keeping, metrics, sections, unseen
+from pipelines.evaluation import asking, judged_rows, keeping, measurement, sections, unseen
 from pipelines.evaluation.asking import Version
 from pipelines.evaluation.judged_rows import JudgedRows
-from pipelines.evaluation.metrics import Answers
-from pipelines.sources import FIND, ReadOptions, Table, read
+from pipelines.evaluation.judged_table import JudgedTable
+from pipelines.evaluation.measurement import JudgedVersions, Measured
+from pipelines.sources import FIND, ReadOptions, Table
+from pipelines.streaming.typed import Contradiction
 from pipelines.versions import RegisteredVersion
 from registry import client as registry_client
 from registry import logs, stages
 from registry.cli.text import listed
 from registry.evidence import Evidence, adoption
-from registry.evidence.document import (
-    Baseline,
-    CategoryProfile,
-    InputColumn,
-    MetricValue,
-    ModelDescription,
-    NumberProfile,
-    Parity,
-    Schema,
-)
+from registry.evidence.document import InputColumn, MetricValue, ModelDescription, Schema
+from serving.batch.scratch import scratch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _log = logs.get_logger(__name__)
+
+# Each time that rows contradict the sample of a table that is read in parts, they are added to it, and all begins anew.
+_MOST_LOOKS = 50
+# The folder of the answers, until they are kept.
+_ANSWERS = "answers"
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,7 @@ class EvaluationRequest:
 
     Parameters
     ----------
+    engine, memory : see ``planning.Settings``.
     unseen : declares that a model logged without this platform was not trained on these rows.
     replace : replaces the evidence by which the gates judge a model logged without this platform.
     """
@@ -64,6 +61,8 @@ class EvaluationRequest:
     seed: int = 0
     unseen: bool = False
     replace: bool = False
+    engine: str = "auto"
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,60 +105,48 @@ def evaluate(request: EvaluationRequest) -> Evaluation:
     """
     registry_client.settle()
     registry_client.probe()
-    table = read(request.data, query=request.query, options=request.options)
-    for note in table.notes:
-        _log.info(note)
-    client = registry_client.connect()
-    runs.tidy(client)
-    with runs.interruptible(), runs.folder() as folder, ExitStack() as running:
-        found = registered.fetch(client, request.model, folder / "candidate")
-        target = registered.target_of(found, table, request.target)
-        known = _known_of_rows(client, found, table, target, declared=request.unseen)
-        other = _other(client, request.against, found, folder / "other")
-        _check_named(request.sensitive, table)
-        version, table = asking.judged(found, table, target, running)
-        beside = None
-        if other:
-            beside, table = asking.beside(other, table, target, running)
-            _check_alike(version, beside)
-        table = table.written_as(version.inputs, version.cleaning)
-        _log.info("judging %s%s on %s", version.title, f" beside version {other.number}" if other else "", table.source)
-        rows = judged_rows.choose(table, version, beside, which=request.rows, target=target, declared=request.unseen)
-        judged = _Judged(request, table.rows(rows.positions), table, rows)
-        notes = [*version.notes, *rows.notes, *known]
-        for note in notes:
+    with scratch() as place:
+        table = JudgedTable.opened(request, place)
+        for note in table.sample.notes:
             _log.info(note)
-        frame = version.read(judged.part)
-        answers = judged.answers(version, frame)
-        others = judged.answers(beside, beside.read(judged.part)) if beside else None
-        parity = version.measure(frame) if version.measure else None
-        document = _document(judged, version, frame, answers, parity, notes)
-        number = other.number if other else None
-        judgement = keeping.Judgement(version, document, answers, rows, table, number, others)
-        kept = keeping.keep(client, judgement, folder / "written", replace=request.replace)
+        client = registry_client.connect()
+        runs.tidy(client)
+        with runs.interruptible(), runs.folder() as folder:
+            found = registered.fetch(client, request.model, folder / "candidate")
+            target = registered.target_of(found, table.sample, request.target)
+            known = _known_of_rows(client, found, table, target, declared=request.unseen)
+            other = _other(client, request.against, found, folder / "other")
+            _check_named(request.sensitive, table.sample)
+            _log.info(
+                "judging %s%s on %s", found.title, f" beside version {other.number}" if other else "", table.source
+            )
+            judged = _Judging(request, found, other, target, known, place).judged(table)
+            version, document = judged.version, _document(judged, request)
+            judgement = keeping.Judgement(version, document, table.origin, place / _ANSWERS)
+            kept = keeping.keep(client, judgement, folder / "written", replace=request.replace)
     for warning in _warnings(version, document):
         _log.warning(warning)
     return Evaluation(
         name=found.name,
         version=found.number,
         task=document.model.task,
-        rows=len(answers),
+        rows=document.holdout.rows,
         metrics=document.metrics,
         baseline=document.baseline.metrics,
         other=other.number if other else None,
-        other_metrics=metrics.measure(others) if others else {},
+        other_metrics=judged.measured.other,
         artifacts=kept,
-        notes=tuple(notes),
+        notes=judged.notes,
         caveat="" if found.trained_here else adoption.caveat(document.holdout),
         scorecard=version.scorecard.digest if version.scorecard else None,
     )
 
 
 def _known_of_rows(
-    client: "MlflowClient", version: RegisteredVersion, table: Table, target: str, *, declared: bool
+    client: "MlflowClient", version: RegisteredVersion, table: JudgedTable, target: str, *, declared: bool
 ) -> list[str]:
     """What the version's own run tells of the table, a sentence each; raises if the user declares the contrary."""
-    name = None if version.trained_here else unseen.logged_as_training(client, version, table, target)
+    name = None if version.trained_here else unseen.logged_as_training(client, version, table.sample, target)
     if name is None:
         return []
     told = f"the run of {version.title} logged this very table as its training data ({name!r})"
@@ -209,90 +196,108 @@ def _warnings(version: Version, document: Evidence) -> list[str]:
 
 @dataclass(frozen=True)
 class _Judged:
-    """The rows that are judged, and what a user asked about them.
+    """What an evaluation found.
 
     Parameters
     ----------
-    part : the table of these rows alone; ``table`` is the whole.
+    notes : what a person should know, a sentence each.
+    """
+
+    version: Version
+    rows: JudgedRows
+    measured: Measured
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """What is judged, by what a user asked about it.
+
+    Parameters
+    ----------
+    known : what is known of the rows beforehand, a sentence each.
+    folder : for what is noted of each row, and for the answers.
     """
 
     request: EvaluationRequest
-    part: Table
-    table: Table
-    rows: JudgedRows
+    found: RegisteredVersion
+    other: RegisteredVersion | None
+    target: str
+    known: Sequence[str]
+    folder: Path
+    _told: set[str] = field(default_factory=set)
 
-    def answers(self, version: Version, frame: pd.DataFrame) -> Answers:
-        """What a version answers; ``frame`` holds the rows as its inputs."""
-        rows, found = self.rows, version.answer(frame)
-        if rows.task == REGRESSION:
-            if found.predictions.dtype.kind not in "fiub":
-                raise PipelineError(f"{version.title} predicts text, and {rows.target!r} holds numbers")
-            return Answers(rows.truth, found.predictions.astype("float64"))
-        likely = found.probabilities
-        if likely is None:
-            # Of labels alone: no probability is known of any class.
-            likely = np.full((len(rows.truth), len(rows.classes)), np.nan)
-        return Answers(
-            rows.truth,
-            _labels(found.predictions, rows.classes),
-            likely,
-            rows.classes,
-            _positive(version, rows, self.request),
+    def judged(self, table: JudgedTable) -> _Judged:
+        """Judge; where rows of a table that is read in parts contradict its sample, with these in the sample."""
+        refused: set[str] = set()
+        for _ in range(_MOST_LOOKS):
+            try:
+                with ExitStack() as running:
+                    return self._once(table, running)
+            except Contradiction as contradiction:
+                why = contradiction.__cause__
+                if why is not None and str(why) in refused:
+                    raise why from None
+                refused.add(str(why))
+                table = table.with_rows(contradiction.rows)
+        raise PipelineError(
+            f"the columns of {table.source} go on changing their types after {_MOST_LOOKS} looks at it; write each "
+            "column alike throughout, or use --engine memory"
         )
 
+    def _once(self, table: JudgedTable, running: ExitStack) -> _Judged:
+        request, target = self.request, self.target
+        version, sample = asking.judged(self.found, table.sample, target, running)
+        beside = None
+        if self.other:
+            beside, sample = asking.beside(self.other, sample, target, running)
+            _check_alike(version, beside)
+        table = replace(table, sample=sample.written_as(version.inputs, version.cleaning))
+        table = table.typed_by_sample([*request.sensitive, *_as_found(table, version, beside)])
+        rows = judged_rows.choose(
+            table, version, beside, which=request.rows, target=target, folder=self.folder, declared=request.unseen
+        )
+        notes = (*version.notes, *rows.notes, *self.known)
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                _log.info(note)
+        judges = JudgedVersions(version, beside, request.positive, request.sensitive, request.resamples, request.seed)
+        return _Judged(version, rows, measurement.measure(judges, rows, self.folder / _ANSWERS), notes)
 
-def _labels(predictions: np.ndarray, classes: tuple) -> np.ndarray:
-    """Predicted labels in the classes' own type: a model may answer 1 for true."""
-    if isinstance(classes[0], str) or predictions.dtype.kind not in "fiub":
-        return predictions.astype(object)
-    return predictions.astype(type(classes[0]))
+
+def _as_found(table: JudgedTable, *versions: Version | None) -> list[str]:
+    """The columns of a table that versions are given as it has them."""
+    names = [name for version in versions if version for name in sorted(version.as_found)]
+    return [own for name in names if (own := table.sample.known_as(name)) is not None]
 
 
-def _positive(version: Version, rows: JudgedRows, request: EvaluationRequest) -> object:
-    if len(rows.classes) != 2:
-        return None
-    if request.positive is not None:
-        return targets.label(request.positive, rows.classes, "--positive")
-    known = version.document.model.positive if version.document else None
-    return known if known in rows.classes else rows.classes[1]
-
-
-def _document(
-    judged: _Judged,
-    version: Version,
-    frame: pd.DataFrame,
-    answers: Answers,
-    parity: Parity | None,
-    notes: Sequence[str],
-) -> Evidence:
+def _document(judged: _Judged, request: EvaluationRequest) -> Evidence:
     """Evidence of the shape that training writes; what only training knows is None, or taken from its evidence."""
-    request, table, rows = judged.request, judged.table, judged.rows
-    groups = [judged_rows.typed(judged.part, name).rename(name) for name in request.sensitive]
+    version, rows, measured = judged.version, judged.rows, judged.measured
     trained = version.document if version.registered.trained_here else None
-    model = trained.model if trained else _model(version, rows, frame)
+    model = trained.model if trained else _model(version, rows, measured)
     return Evidence(
-        model=msgspec.structs.replace(model, positive=answers.positive),
-        metrics=sections.metrics_section(answers, resamples=request.resamples, seed=request.seed),
-        baseline=_baseline(version, answers),
+        model=msgspec.structs.replace(model, positive=measured.positive),
+        metrics=measured.metrics,
+        baseline=measured.baseline,
         cross_validation=None,
         holdout=sections.holdout_section(
             rows.rule,
-            rows=len(rows.positions),
+            rows=rows.count,
             training_rows=trained.holdout.training_rows if trained else None,
             earlier=None,
             resamples=request.resamples,
-            notes=() if trained else notes,
+            notes=() if trained else judged.notes,
             declared_unseen=unseen.declaration() if rows.declared else None,
         ),
         suite=None,
-        fairness=[metrics.by_group(answers, group) for group in groups],
-        parity=parity,
+        fairness=measured.fairness,
+        parity=measured.parity,
         schema=trained.schema if trained else _schema(version, rows),
         lineage=trained.lineage if trained else None,
-        evaluation=lineage.of(
-            table.origin, dropped_rows=table.columns.num_rows - len(rows.positions), seed=request.seed
-        ),
-        profile=profile.of(frame),
+        evaluation=lineage.of(rows.table.origin, dropped_rows=rows.table.rows - rows.count, seed=request.seed),
+        profile=measured.profile,
     )
 
 
@@ -301,34 +306,21 @@ def _check_named(names: Sequence[str], table: Table) -> None:
         raise PipelineError(f"--sensitive: no column {listed(missing)}; found {listed(table.columns.column_names)}")
 
 
-def _baseline(version: Version, answers: Answers) -> Baseline:
-    """The dummy that answers what the training rows' target was like; these rows' own if that is not known."""
-    target = version.document.profile.get(version.document.model.target) if version.document else None
-    if not answers.classes:
-        known = target.mean if isinstance(target, NumberProfile) else None
-        return baseline.of_mean(answers.target, float(np.mean(answers.target)) if known is None else known)
-    if isinstance(target, CategoryProfile):
-        counts = target.top
-    else:
-        counts = pd.Series(answers.target).map(str).value_counts().to_dict()
-    weights = np.array([counts.get(str(label), 0) for label in answers.classes], dtype="float64")
-    return baseline.of_counts(answers.target, answers.classes, weights, answers.positive)
-
-
-def _model(version: Version, rows: JudgedRows, frame: pd.DataFrame) -> ModelDescription:
+def _model(version: Version, rows: JudgedRows, measured: Measured) -> ModelDescription:
     return ModelDescription(
         name=version.registered.name,
-        task=rows.task,
+        task=rows.truth.task,
         estimator=version.estimator,
         parameters={},
-        target=rows.target,
-        classes=list(rows.classes) or None,
+        target=rows.truth.target,
+        classes=list(rows.truth.classes) or None,
         positive=None,
         threshold=None,
         threshold_rule=None,
-        scores=score_sums.measured(version.scorecard, frame) or msgspec.UNSET,
+        scores=measured.scores or msgspec.UNSET,
     )
 
 
 def _schema(version: Version, rows: JudgedRows) -> Schema:
-    return Schema([InputColumn(**column.to_dict()) for column in version.inputs], left_out=[], target=rows.target)
+    inputs = [InputColumn(**column.to_dict()) for column in version.inputs]
+    return Schema(inputs, left_out=[], target=rows.truth.target)

@@ -1,28 +1,47 @@
 """The rows of a table that a version is judged on, and what is true of them."""
 
-import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipelines import columns, row_keys, splitting
-from pipelines.dataset import CLASSIFICATION, REGRESSION
 from pipelines.errors import PipelineError
 from pipelines.evaluation.asking import Version
+from pipelines.evaluation.judged_table import JudgedTable
+from pipelines.evaluation.truth import UNKNOWN, Truth
+from pipelines.evaluation.version_split import VersionSplit, key_columns
 from pipelines.sources import Table
-from pipelines.sources.table import USUAL
-from registry.cli.text import listed
 from registry.holdout import GIVEN, TIME, HoldoutRule
-from serving.scorecard.inputs import BOOLEAN, CATEGORY, NUMBER
-
-# A model that shows no classes is asked about so many rows; and whole numbers up to so many are classes.
-_ASKED = 20
-_FEW = 20
+from serving.scorecard.inputs import InputError
 
 #: Which rows of a table are judged: ``auto`` is ``holdout`` where the version was trained on rows of it, else ``all``.
 ROWS = ("auto", "all", "holdout")
+
+# What is noted of each row, as bits of a byte: it has a value of the target; this version and the other one held it
+# out. What is true of rows is true of all that have the same side.
+_KNOWN, _OURS, _THEIRS = 1, 2, 4
+_SIDES = np.arange(8)
+
+
+@dataclass(frozen=True)
+class JudgedPart:
+    """Some of the rows that are judged.
+
+    Parameters
+    ----------
+    table : the rows.
+    places : shape (n_rows,): of each row in the whole table.
+    keys, truth : shape (n_rows,): each row's key, and its number or label.
+    unseen : shape (n_rows,): which of them neither version was trained on, as far as that is known or declared.
+    """
+
+    table: Table
+    places: np.ndarray
+    keys: np.ndarray
+    truth: np.ndarray
+    unseen: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -31,226 +50,247 @@ class JudgedRows:
 
     Parameters
     ----------
-    positions, keys, truth : of each row; its place in the table, its key, its target.
+    count : how many there are.
     rule : what the keys are made of: the candidate's own rule where it has one.
-    unseen : which of them neither version was trained on, as far as that is known or declared.
+    labels : of a classification, how many of them each class has; shape (n_classes,).
+    mean : of a regression, the mean of their truth.
     declared : that the version was not trained on these rows is declared by the user, and nothing else tells.
     notes : what a person should know.
     """
 
-    positions: np.ndarray
-    keys: np.ndarray
+    table: JudgedTable
+    truth: Truth
+    count: int
     rule: HoldoutRule
-    unseen: np.ndarray
-    truth: np.ndarray
-    target: str
-    task: str
-    classes: tuple
+    labels: np.ndarray
+    mean: float
     declared: bool
     notes: tuple[str, ...]
+    _judged: np.ndarray
+    _unseen: np.ndarray
+    _folder: Path
+
+    def parts(self, names: Sequence[str], label: str) -> Iterator[JudgedPart]:
+        """The rows, part by part.
+
+        Parameters
+        ----------
+        names : of further columns that are wanted.
+        label : what is done with them, for the progress bar.
+        """
+        first = 0
+        with _sides(self._folder).open("rb") as sides, _keys(self._folder).open("rb") as keys:
+            for part in self.table.parts([self.truth.target, *names], label):
+                rows = part.columns.num_rows
+                side = np.frombuffer(sides.read(rows), dtype="uint8")
+                key = np.frombuffer(keys.read(8 * rows), dtype="uint64")
+                chosen = np.flatnonzero(self._judged[side])
+                if len(chosen):
+                    if len(chosen) < rows:
+                        part, side, key = part.rows(chosen), side[chosen], key[chosen]
+                    yield JudgedPart(part, first + chosen, key, self._truth_of(part), self._unseen[side])
+                first += rows
+
+    def _truth_of(self, part: Table) -> np.ndarray:
+        values = self.truth.values(part)
+        if self.truth.classes:
+            return self.truth.labels(self.truth.codes(values)[0])
+        return values.to_numpy(dtype="float64")
 
 
 def choose(
-    table: Table, version: Version, other: Version | None, *, which: str, target: str, declared: bool = False
+    table: JudgedTable,
+    version: Version,
+    other: Version | None,
+    *,
+    which: str,
+    target: str,
+    folder: Path,
+    declared: bool = False,
 ) -> JudgedRows:
-    """Choose the rows.
+    """Choose the rows: read each of them once.
 
     Parameters
     ----------
     other : the version that is judged beside, on the same rows.
     which : one of ``ROWS``.
     target : the column that holds the truth.
+    folder : for what is noted of each row.
     declared : the user declares that no version was trained on these rows of which that cannot be told.
 
     Raises
     ------
+    Contradiction
+        if rows are not of the types that the sample of a table has.
     PipelineError
         where there are none, the truth is nothing that the version could answer, or the declaration is known to be
         wrong or needless.
     """
-    column, task, classes = _truth(table, target, version)
-    known = column.values.notna().to_numpy()
-    notes = [f"{(~known).sum()} rows without a value of {target!r} are left out"] if not known.all() else []
-    ours = _seen(table, version)
-    theirs = _seen(table, other) if other else None
+    truth = Truth.find(table.sample, target, version)
+    if not truth.text:
+        table = table.typed_by_sample([*table.sample.types, target])
+    ours = VersionSplit.of(table, version, _OURS)
+    theirs = VersionSplit.of(table, other, _THEIRS) if other else None
+    for split in (ours, theirs):
+        if split and which == "holdout" and not split.tells:
+            raise PipelineError(
+                f"--rows holdout: {split.title} does not tell which of them it held out; use --rows all"
+            )
+    counts = _Counts(table, truth, ours, theirs)
+    counts.count(folder)
+    seen = counts.sides
+    notes = []
+    if absent := int(seen[_SIDES & _KNOWN == 0].sum()):
+        notes.append(f"{absent} rows without a value of {target!r} are left out")
     if declared:
-        _check_declared([(version, ours), *([(other, theirs)] if other and theirs else [])])
-    chosen = known & _allowed(table, version, ours, which, notes, declared=declared)
-    unseen = np.zeros(len(known), dtype=bool)
-    if other and theirs:
-        chosen &= _allowed(table, other, theirs, which, notes, declared=declared)
+        _check_declared([ours, theirs] if theirs else [ours])
+    judged = (_SIDES & _KNOWN > 0) & _allowed(ours, counts, which, notes, declared=declared)
+    unseen, named = np.zeros(len(_SIDES), dtype=bool), counts.named
+    if theirs:
+        judged &= _allowed(theirs, counts, which, notes, declared=declared)
         unseen = _unseen(ours, declared) & _unseen(theirs, declared)
-        if version.registered.rule is None and theirs.held is not None:
-            # It has no names of its own for rows: with the other's the two can be compared.
-            ours = theirs
-    positions = np.flatnonzero(chosen)
-    if len(positions) < 2:
+    count = int(seen[judged].sum())
+    if count < 2:
         raise PipelineError(
-            f"expected rows to judge, found {len(positions)} of {len(known)} "
+            f"expected rows to judge, found {count} of {table.rows} "
             f"({'; '.join(notes) or 'none is held out'}); give more rows, or --rows all"
         )
-    if task == REGRESSION and column.type not in (NUMBER, BOOLEAN):
-        raise PipelineError(f"target {target!r} holds {column.type} values, {version.title} predicts numbers")
-    truth = column.values.iloc[positions]
-    labels = _labels(truth, classes, target, version) if task == CLASSIFICATION else truth.to_numpy(dtype="float64")
-    keys, rule = ours.keys[positions], ours.rule
+    if unknown := sorted(label for label, sides in counts.unknown.items() if judged[list(sides)].any()):
+        raise truth.unknown(unknown, version)
+    rule = named.rule
     if version.registered.rule is None:
         rule = HoldoutRule(GIVEN, rule.key_columns, scheme=rule.scheme)
     return JudgedRows(
-        positions=positions,
-        keys=keys,
+        table=table,
+        truth=truth,
+        count=count,
         rule=rule,
-        unseen=unseen[positions],
-        truth=labels,
-        target=target,
-        task=task,
-        classes=classes,
-        declared=declared and ours.held is None,
+        labels=counts.labels[judged].sum(axis=0),
+        mean=truth.middle + float(counts.sums[judged].sum()) / count,
+        declared=declared and not named.tells,
         notes=tuple(notes),
+        _judged=judged,
+        _unseen=unseen,
+        _folder=folder,
     )
 
 
-def _truth(table: Table, target: str, version: Version) -> tuple[columns.TypedColumn, str, tuple]:
-    """The target by its type, the task, and the classes: those of the table if neither model nor evidence tells."""
-    known = version.document.model if version.document else None
-    classes = version.classes
-    if classes is None and known and known.target == target:
-        classes = tuple(known.classes or ())
-    if classes is None:
-        return _asked_truth(table, target, version)
-    column = _text(table, target) if classes and isinstance(classes[0], str) else _typed(table, target)
-    return column, CLASSIFICATION if classes else REGRESSION, classes
+def _sides(folder: Path) -> Path:
+    return folder / "sides"
 
 
-def _asked_truth(table: Table, target: str, version: Version) -> tuple[columns.TypedColumn, str, tuple]:
-    """The same for a model that shows no classes: by its answers to a few rows.
-
-    Texts and booleans are labels, and so are whole numbers if the target has few values.
-    """
-    column = _typed(table, target)
-    rows = table.rows(np.flatnonzero(column.values.notna())[:_ASKED])
-    kind = version.answer(version.read(rows)).predictions.dtype.kind
-    if kind in "UO":
-        column = _text(table, target)
-    values = sorted(column.values.dropna().unique().tolist())
-    if kind == "f":
-        return column, REGRESSION, ()
-    if column.type == CATEGORY:
-        return column, CLASSIFICATION, tuple(values)
-    if kind == "b" or column.type == BOOLEAN:
-        return column, CLASSIFICATION, (False, True)
-    if len(values) <= _FEW and all(value == int(value) for value in values):
-        return column, CLASSIFICATION, tuple(map(int, values))
-    return column, REGRESSION, ()
+def _keys(folder: Path) -> Path:
+    return folder / "keys"
 
 
-def _text(table: Table, target: str) -> columns.TypedColumn:
-    """A target as text, though all that is here may look like numbers."""
-    return columns.text(target, table.columns[target], table.cleaning)
+class _Counts:
+    """What is counted of all rows of a table.
 
-
-def _typed(table: Table, target: str) -> columns.TypedColumn:
-    try:
-        return columns.infer(target, table.columns[target], table.cleaning, table.marks_of(target))
-    except PipelineError as error:
-        raise PipelineError(f"target: {str(error).partition(', or leave')[0]}") from None
-
-
-def typed(table: Table, name: str) -> pd.Series:
-    """A column of a table by its type."""
-    return columns.infer(name, table.columns[name], table.cleaning, table.marks_of(name)).values
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """The rows of a table as one version's training would have split them.
-
-    Parameters
+    Attributes
     ----------
-    held : which it would have held out; None where that cannot be told.
-    here : whether it was trained on rows of this table.
+    named : the split whose keys name the rows.
+    sides : how many rows have each side, shape (n_sides,).
+    labels, sums : of each side, how many rows each class has, shape (n_sides, n_classes), and the sum of a regression's
+        truth beyond its middle, shape (n_sides,).
+    unknown : each label that the version does not know, with the sides of its rows.
     """
 
-    rule: HoldoutRule
-    keys: np.ndarray
-    held: np.ndarray | None
-    here: bool
+    def __init__(self, table: JudgedTable, truth: Truth, ours: VersionSplit, theirs: VersionSplit | None) -> None:
+        self._table, self._truth, self._ours, self._theirs = table, truth, ours, theirs
+        # A version that has no names of its own for rows can be compared by those of the other.
+        self.named = theirs if theirs and theirs.tells and ours.version.registered.rule is None else ours
+        self.sides = np.zeros(len(_SIDES), dtype="int64")
+        self.labels = np.zeros((len(_SIDES), len(truth.classes)), dtype="int64")
+        self.sums = np.zeros(len(_SIDES))
+        self.unknown: dict[str, set[int]] = {}
+
+    def count(self, folder: Path) -> None:
+        """Read all rows, and note the side and the key of each in a folder."""
+        sample = self._table.sample
+        splits = [split for split in (self._ours, self._theirs) if split and (split.tells or split is self.named)]
+        names = [self._truth.target, *(name for split in splits for name in split.needed(sample))]
+        with _sides(folder).open("wb") as sides, _keys(folder).open("wb") as keys:
+            for part in self._table.parts(names, "choosing"):
+                values = self._values(part)
+                side = np.where(values.notna(), np.uint8(_KNOWN), np.uint8(0))
+                column = key_columns(part)
+                for split in splits:
+                    key, held = split.held_out(part, column)
+                    if held is not None:
+                        side |= np.where(held, np.uint8(split.bit), np.uint8(0))
+                    if split is self.named:
+                        keys.write(key.tobytes())
+                sides.write(side.tobytes())
+                self.sides += np.bincount(side, minlength=len(_SIDES))
+                if self._truth.classes:
+                    self._count_labels(part, values, side)
+                else:
+                    beyond = values.to_numpy(dtype="float64") - self._truth.middle
+                    for each in np.unique(side[side & _KNOWN > 0]):
+                        self.sums[each] += beyond[side == each].sum()
+
+    def _values(self, part: Table) -> pd.Series:
+        try:
+            return self._truth.values(part)
+        except InputError as error:
+            row = error.row or 0
+            # As many rows were counted as there are before this part.
+            told = error.at(int(self.sides.sum()) + row)
+            raise self._table.disagreement(part.columns.slice(row, 1), told) from None
+
+    def _count_labels(self, part: Table, values: pd.Series, side: np.ndarray) -> None:
+        codes, unknown = self._truth.codes(values)
+        if unknown:
+            rows = np.flatnonzero(codes == UNKNOWN)
+            texts = values.iloc[rows].map(str)
+            if self._truth.by_table:
+                new = rows[~texts.duplicated().to_numpy()]
+                raise self._table.disagreement(part.columns.take(new), self._truth.unknown(unknown, self._ours.version))
+            for label, sides in pd.Series(side[rows]).groupby(texts.to_numpy()):
+                self.unknown.setdefault(str(label), set()).update(sides.unique().tolist())
+        classes = len(self._truth.classes)
+        there = codes >= 0
+        found = np.bincount(side[there].astype("intp") * classes + codes[there], minlength=len(_SIDES) * classes)
+        self.labels += found.reshape(len(_SIDES), classes)
 
 
-def _unseen(seen: _Seen, declared: bool) -> np.ndarray:
-    """Which rows a version was not trained on, as far as that is known or declared."""
-    if seen.held is not None:
-        return seen.held
-    return np.full(len(seen.keys), declared)
+def _held(split: VersionSplit) -> np.ndarray:
+    """Which rows, by their side, a version would have held out."""
+    return _SIDES & split.bit > 0
 
 
-def _check_declared(versions: list[tuple[Version, _Seen]]) -> None:
+def _unseen(split: VersionSplit, declared: bool) -> np.ndarray:
+    """Which rows, by their side, a version was not trained on, as far as that is known or declared."""
+    return _held(split) if split.tells else np.full(len(_SIDES), declared)
+
+
+def _check_declared(splits: Sequence[VersionSplit]) -> None:
     """Raise if a declaration that these rows are unseen is known to be wrong, or tells nothing that is not known."""
-    for version, seen in versions:
-        if seen.here and seen.held is None:
-            raise PipelineError(f"--unseen yes: {version.title} was trained on rows of this table; leave it out")
-    if all(seen.held is not None for _, seen in versions):
-        known = " and ".join(version.title for version, _ in versions)
+    for split in splits:
+        if split.here and not split.tells:
+            raise PipelineError(f"--unseen yes: {split.title} was trained on rows of this table; leave it out")
+    if all(split.tells for split in splits):
+        known = " and ".join(split.title for split in splits)
         raise PipelineError(f"--unseen yes: of {known} it is known which rows were held out; leave it out")
 
 
-def _seen(table: Table, version: Version) -> _Seen:
-    registered = version.registered
-    lineage = registered.document.lineage if registered.document and registered.trained_here else None
-    same = lineage is not None and lineage.data.digest == table.digest
-    rule = registered.rule
-
-    @cache
-    def column(name: str) -> pd.Series:
-        own = table.known_as(name) or name
-        return columns.infer_key(name, table.columns[own], USUAL, table.marks_of(own)).values
-
-    if rule is not None and rule.applies and all(map(table.known_as, rule.needed)):
-        # Rows of which the column of times tells nothing that can be compared with the cut are as any other rows.
-        with contextlib.suppress(PipelineError):
-            keys, held = splitting.held_out_as(rule, column)
-            # Of the rows it knew a share is held out: where none of those is here, the others are not either.
-            known = np.array([int(key, 16) for key in registered.held_out.to_pylist()], dtype="uint64")
-            return _Seen(rule, keys, held, same or bool(np.isin(keys, known).any()))
-    inputs = tuple(item.name for item in version.inputs_in(table))
-    keys = row_keys.hash_columns(column, inputs)
-    return _Seen(HoldoutRule(GIVEN, inputs), keys, None, same)
-
-
-def _allowed(table: Table, version: Version, seen: _Seen, rows: str, notes: list[str], *, declared: bool) -> np.ndarray:
-    """Which rows may be judged by: all, or those that the version's training held out."""
-    every = np.ones(table.columns.num_rows, dtype=bool)
-    if rows == "holdout" and seen.held is None:
-        raise PipelineError(f"--rows holdout: {version.title} does not tell which of them it held out; use --rows all")
-    if seen.held is not None and (rows == "holdout" or (rows == "auto" and seen.here)):
+def _allowed(split: VersionSplit, counts: _Counts, rows: str, notes: list[str], *, declared: bool) -> np.ndarray:
+    """Which rows, by their side, may be judged by: all, or those that the version's training held out."""
+    title, total = split.title, int(counts.sides.sum())
+    held_out = int(counts.sides[_held(split)].sum())
+    if split.tells and (rows == "holdout" or (rows == "auto" and split.here)):
+        notes.append(f"{title} held out {held_out} of these {total} rows; the others are not judged")
+        return _held(split)
+    if split.here:
+        which = "" if split.tells else ", and which of them it held out is not known"
+        notes.append(f"{title} was trained on rows of this table{which}: its metrics flatter it")
+    elif not split.tells and declared:
+        notes.append(f"these rows are declared to be unseen by {title}")
+    elif not split.tells:
+        notes.append(f"{title} does not tell what it was trained on: these rows may be among it")
+    elif split.rule.by == TIME and held_out < total:
         notes.append(
-            f"{version.title} held out {seen.held.sum()} of these {len(every)} rows; the others are not judged"
+            f"{total - held_out} of these {total} rows are not later than {split.rule.cut}, up to where "
+            f"{title} was trained: they may be among it"
         )
-        return seen.held
-    if seen.here:
-        which = "" if seen.held is not None else ", and which of them it held out is not known"
-        notes.append(f"{version.title} was trained on rows of this table{which}: its metrics flatter it")
-    elif seen.held is None and declared:
-        notes.append(f"these rows are declared to be unseen by {version.title}")
-    elif seen.held is None:
-        notes.append(f"{version.title} does not tell what it was trained on: these rows may be among it")
-    elif seen.rule.by == TIME and not seen.held.all():
-        notes.append(
-            f"{(~seen.held).sum()} of these {len(every)} rows are not later than {seen.rule.cut}, up to where "
-            f"{version.title} was trained: they may be among it"
-        )
-    return every
-
-
-def _labels(truth: pd.Series, classes: tuple, target: str, version: Version) -> np.ndarray:
-    """The truth as labels of the version's own type."""
-    by_text = {str(label): label for label in classes}
-    by_text |= {str(float(label)): label for label in classes if isinstance(label, (int, float))}
-    texts = truth.map(str)
-    if unknown := sorted(set(texts.unique()) - by_text.keys()):
-        raise PipelineError(
-            f"target {target!r} holds classes that {version.title} does not know: {listed(unknown)}; "
-            f"it knows {listed(classes)}"
-        )
-    labels = texts.map(by_text)
-    return labels.to_numpy(dtype=object if isinstance(classes[0], str) else np.asarray(classes).dtype)
+    return np.ones(len(_SIDES), dtype=bool)

@@ -7,17 +7,15 @@ first on rows that are declared unseen, or if the scorecard that is compiled has
 """
 
 import contextlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import notes, report, runs, tracking
-from pipelines.evaluation import sections
 from pipelines.evaluation.asking import Version
-from pipelines.evaluation.judged_rows import JudgedRows
-from pipelines.evaluation.metrics import Answers
-from pipelines.sources import Table
+from pipelines.sources import Origin
 from registry import evidence, logs
 from registry.cli import interrupts
 from registry.client import speaking
@@ -39,16 +37,14 @@ class Judgement:
 
     Parameters
     ----------
-    other, others : the number of the version that was judged beside, and its answers; None if there was none.
+    table : which it was judged on.
+    answers : a folder with its answers, see :func:`measurement.measure`; they are moved away from there.
     """
 
     version: Version
     document: Evidence
-    answers: Answers
-    rows: JudgedRows
-    table: Table
-    other: str | None = None
-    others: Answers | None = None
+    table: Origin
+    answers: Path
 
     @property
     def evaluations(self) -> str:
@@ -57,17 +53,14 @@ class Judgement:
 
     def write_beside(self, folder: Path) -> None:
         """Write both versions' answers to the rows that neither was trained on, for the gate that compares them."""
-        rows = self.rows
-        if self.other is None or self.others is None or not rows.unseen.any():
-            return
-        beside, keys = folder / files.BESIDE / self.other, rows.keys[rows.unseen]
-        sections.write_holdout(self.answers[rows.unseen], keys, beside / files.BESIDE_CANDIDATE)
-        sections.write_holdout(self.others[rows.unseen], keys, beside / files.BESIDE_CHAMPION)
+        if (self.answers / files.BESIDE).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.move(self.answers / files.BESIDE, folder / files.BESIDE)
 
     def write(self, folder: Path) -> None:
         """Write the document and the answers."""
-        sections.write_holdout(self.answers, self.rows.keys, folder)
         evidence.write(self.document, folder)
+        shutil.move(self.answers / evidence.HOLDOUT, folder / evidence.HOLDOUT)
 
 
 def keep(client: "MlflowClient", judgement: Judgement, folder: Path, *, replace: bool) -> str:
@@ -143,7 +136,7 @@ def _adopt(client: "MlflowClient", judgement: Judgement, folder: Path) -> str:
                 "data.target": document.model.target,
             }
         )
-        tracking.log_dataset(judgement.table.origin, _kinds(document), context="evaluation")
+        tracking.log_dataset(judgement.table, _kinds(document), context="evaluation")
         tracking.log_metrics(document, {})
         tracking.log_files(folder)
         told = notes.of_adoption(document, judgement.table.source, registered.name, registered.number)

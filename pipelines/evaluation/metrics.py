@@ -1,23 +1,22 @@
 """What is measured of answers: the metrics, their bootstrap intervals, the same by group."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from pipelines.evaluation.groups import GroupNames, GroupSums
 from registry import metrics as registry_metrics
-from registry.evidence.document import Fairness, GroupMetrics
-from registry.metrics import BY_NAME, CodedAnswers, weighted
+from registry.evidence.document import Fairness
+from registry.metrics import BY_NAME, CodedAnswers, middle, weighted
 
 #: The share of bootstrap resamples inside an interval.
 LEVEL = 0.95
 #: At most this many rows are resampled.
 BOOTSTRAP_ROWS = 10_000
 _CHUNK = 50
-_BINS = 4
-_MOST_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -63,42 +62,62 @@ def measure(answers: Answers) -> dict[str, float | None]:
     return registry_metrics.measure(answers.coded())
 
 
-class Resampling:
-    """The rows that are resampled of so many: all, or a random sample of ``BOOTSTRAP_ROWS`` of more.
+def intervals(
+    answers: Answers, *, resamples: int, seed: int, names: Sequence[str] | None = None
+) -> dict[str, tuple[float, float] | None]:
+    """The interval of each metric, see :meth:`BootstrapSample.intervals`."""
+    whole = answers.coded()
+    sample = BootstrapSample(len(whole), seed=seed)
+    sample.add(whole)
+    of_all = registry_metrics.measure(whole) if len(whole) > BOOTSTRAP_ROWS else {}
+    return sample.intervals(of_all, resamples=resamples, names=names)
 
-    Attributes
+
+class BootstrapSample:
+    """The rows that are resampled, of rows that come in parts: all of them, or a random sample of ``BOOTSTRAP_ROWS``.
+
+    Parameters
     ----------
-    rows : how many rows there are.
-    chosen : their positions, ascending; None if all are resampled.
+    rows : how many there will be.
     """
 
-    def __init__(self, rows: int, seed: int) -> None:
-        self.rows = rows
+    def __init__(self, rows: int, *, seed: int) -> None:
         self._draw = np.random.default_rng(seed)
-        self.chosen: np.ndarray | None = None
+        self._rows, self._seen = rows, 0
+        self._chosen: np.ndarray | None = None
         if rows > BOOTSTRAP_ROWS:
-            self.chosen = np.sort(self._draw.choice(rows, BOOTSTRAP_ROWS, replace=False))
+            self._chosen = np.sort(self._draw.choice(rows, BOOTSTRAP_ROWS, replace=False))
+        self._parts: list[CodedAnswers] = []
+
+    def add(self, answers: CodedAnswers) -> None:
+        """Add a part."""
+        if self._chosen is None:
+            self._parts.append(answers)
+        else:
+            first, last = np.searchsorted(self._chosen, [self._seen, self._seen + len(answers)])
+            self._parts.append(answers[self._chosen[first:last] - self._seen])
+        self._seen += len(answers)
 
     def intervals(
-        self,
-        sample: CodedAnswers,
-        whole: Mapping[str, float | None],
-        *,
-        resamples: int,
-        names: Sequence[str] | None = None,
+        self, of_all: Mapping[str, float | None], *, resamples: int, names: Sequence[str] | None = None
     ) -> dict[str, tuple[float, float] | None]:
-        """The intervals, see :func:`intervals`; asked once.
+        """The percentile bootstrap interval of each metric (Efron and Tibshirani 1993, chapter 13).
+
+        On more than ``BOOTSTRAP_ROWS`` rows an m-out-of-n bootstrap (Bickel, Gotze and van Zwet 1997): a random sample
+        of that many rows is resampled, and the distances from its own metric, shrunk by the root of its share of the
+        rows, are those from the metric of all rows. None for a metric that is not defined.
 
         Parameters
         ----------
-        sample : the answers to the chosen rows.
-        whole : the metrics of all rows.
+        of_all : the metrics of all rows, which are needed if there are more than ``BOOTSTRAP_ROWS``.
+        names : of the metrics; all by default.
         """
+        sample, draw = registry_metrics.joined(self._parts), self._draw
         rows = len(sample)
         drawn: dict[str, list[np.ndarray]] = {}
         for start in range(0, resamples, _CHUNK):
             size = min(_CHUNK, resamples - start)
-            picks = self._draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
+            picks = draw.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
             weights = np.bincount(picks.ravel(), minlength=size * rows).reshape(size, rows).astype("float64")
             for name, values_of in weighted(sample, weights, names).items():
                 drawn.setdefault(name, []).append(values_of)
@@ -108,45 +127,25 @@ class Resampling:
             values = np.concatenate(parts)
             values = values[np.isfinite(values)]
             ends[name] = tuple(np.percentile(values, [tail, 100 - tail]).tolist()) if len(values) else None
-        return ends if self.chosen is None else _around(ends, whole, sample, self.rows)
+        return ends if self._chosen is None else self._around(ends, of_all, registry_metrics.measure(sample))
 
-
-def intervals(
-    answers: Answers, *, resamples: int, seed: int, names: Sequence[str] | None = None
-) -> dict[str, tuple[float, float] | None]:
-    """The percentile bootstrap interval of each metric (Efron and Tibshirani 1993, chapter 13).
-
-    On more than ``BOOTSTRAP_ROWS`` rows an m-out-of-n bootstrap (Bickel, Gotze and van Zwet 1997): a random sample of
-    that many rows is resampled, and the distances from its own metric, shrunk by the root of its share of the rows, are
-    those from the metric of all rows. None for a metric that is not defined.
-
-    Parameters
-    ----------
-    names : of the metrics; all by default.
-    """
-    resampling, coded = Resampling(len(answers), seed), answers.coded()
-    if resampling.chosen is None:
-        return resampling.intervals(coded, {}, resamples=resamples, names=names)
-    return resampling.intervals(
-        coded[resampling.chosen], registry_metrics.measure(coded), resamples=resamples, names=names
-    )
-
-
-def _around(
-    ends: Mapping[str, tuple[float, float] | None], of_all: Mapping[str, float | None], sample: CodedAnswers, rows: int
-) -> dict[str, tuple[float, float] | None]:
-    """The intervals of all rows, of those of a sample of them."""
-    of_sample = registry_metrics.measure(sample)
-    shrink = math.sqrt(len(sample) / rows)
-    found: dict[str, tuple[float, float] | None] = {}
-    for name, interval in ends.items():
-        value, centre = of_all[name], of_sample[name]
-        if interval is None or value is None or centre is None:
-            found[name] = None
-            continue
-        low, high = (BY_NAME[name].possible(value + (end - centre) * shrink) for end in interval)
-        found[name] = (low, high)
-    return found
+    def _around(
+        self,
+        ends: Mapping[str, tuple[float, float] | None],
+        of_all: Mapping[str, float | None],
+        of_sample: Mapping[str, float | None],
+    ) -> dict[str, tuple[float, float] | None]:
+        """The intervals of all rows, of those of a sample of them."""
+        shrink = math.sqrt(BOOTSTRAP_ROWS / self._rows)
+        found: dict[str, tuple[float, float] | None] = {}
+        for name, interval in ends.items():
+            value, centre = of_all[name], of_sample[name]
+            if interval is None or value is None or centre is None:
+                found[name] = None
+                continue
+            low, high = (BY_NAME[name].possible(value + (end - centre) * shrink) for end in interval)
+            found[name] = (low, high)
+        return found
 
 
 def by_group(answers: Answers, groups: pd.Series) -> Fairness:
@@ -156,56 +155,12 @@ def by_group(answers: Answers, groups: pd.Series) -> Fairness:
     ----------
     groups : shape (n_rows,): texts, or numbers, which are cut into quarters where they are many.
     """
-    names = GroupNames.of(groups)(groups)
-    measured = {}
-    for name in names.unique():
-        chosen = answers[(names == name).to_numpy()]
-        measured[name] = GroupMetrics(name, len(chosen), measure(chosen))
-    return fairness(str(groups.name), measured.values())
+    coded = answers.coded()
+    sums = GroupSums(str(groups.name), GroupNames.of_all([groups]), middle(coded))
+    sums.add(coded, groups)
+    return sums.fairness()
 
 
-def fairness(column: str, groups: Iterable[GroupMetrics]) -> Fairness:
-    """The metrics of groups by name and, of each metric, the widest gap between two groups."""
-    found = sorted(groups, key=lambda group: group.group)
-    gaps: dict[str, float | None] = {}
-    for metric in found[0].metrics if found else ():
-        values = [value for group in found if (value := group.metrics[metric]) is not None]
-        gaps[metric] = max(values) - min(values) if len(values) > 1 else None
-    return Fairness(column, found, gaps)
-
-
-class GroupNames:
-    """The names of the groups of a column: its texts, or the quarters of its numbers; the rare ones are ``other``.
-
-    Parameters
-    ----------
-    counts : value -> how many rows have it, missing ones among them.
-    quarters : the ends of the quarters of numbers; None where each value is a group.
-    """
-
-    def __init__(self, counts: pd.Series, quarters: np.ndarray | None = None) -> None:
-        self._quarters = quarters
-        names = counts.groupby(self._plain(pd.Series(counts.index)).to_numpy(), sort=False).sum()
-        self._common = names.sort_values(ascending=False, kind="stable").index[:_MOST_GROUPS]
-
-    @classmethod
-    def of(cls, values: pd.Series) -> "GroupNames":
-        """The names of all rows' values."""
-        counts = values.value_counts(dropna=False)
-        if values.dtype.kind == "f" and counts.index.notna().sum() > _BINS * 2:
-            return cls(counts, pd.qcut(values, _BINS, duplicates="drop", retbins=True)[1])
-        return cls(counts)
-
-    def __call__(self, values: pd.Series) -> pd.Series:
-        """The name of each row's group."""
-        names = self._plain(values)
-        return names.where(names.isin(self._common), "other")
-
-    def _plain(self, values: pd.Series) -> pd.Series:
-        if self._quarters is not None:
-            groups = pd.cut(values, self._quarters, include_lowest=True).astype("str")
-        elif values.dtype.kind == "f":
-            groups = values.map(lambda value: value if value != value else f"{value:g}")
-        else:
-            groups = values
-        return groups.astype(object).where(groups.notna(), "missing").astype("str")
+def group_names(groups: pd.Series) -> pd.Series:
+    """The group of each row, by name: a text, or the quarter that a number is in; the rare ones are ``other``."""
+    return GroupNames.of_all([groups]).of(groups)

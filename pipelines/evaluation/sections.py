@@ -1,9 +1,8 @@
 """Answers on held-out rows -> the sections of evidence, and the table of the answers."""
 
-import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow.parquet
 from pipelines import profile, row_keys
 from pipelines.dataset import Dataset
 from pipelines.evaluation import metrics
-from pipelines.evaluation.metrics import Answers
+from pipelines.evaluation.metrics import Answers, BootstrapSample
 from registry import evidence
 from registry.evidence.document import (
     Bootstrap,
@@ -30,23 +29,48 @@ from registry.evidence.document import (
     Schema,
 )
 from registry.holdout import HoldoutRule
+from registry.metrics import CodedAnswers, MetricSums, middle
 from serving.scorecard import Scorecard, parity
 
 #: Held-out answers that are kept with the evidence: for comparisons, which resample 10,000 of them.
 MOST_WRITTEN = 1_000_000
+_CHUNK = 1 << 20
 
 
 def metrics_section(answers: Answers, *, resamples: int, seed: int) -> dict[str, MetricValue]:
     """The ``metrics`` section of evidence, with bootstrap intervals unless ``resamples`` is 0."""
-    ends = metrics.intervals(answers, resamples=resamples, seed=seed) if resamples else {}
-    return with_intervals(metrics.measure(answers), ends)
+    coded = answers.coded()
+    measured = MeasuredAnswers(len(coded), middle(coded), resamples=resamples, seed=seed)
+    measured.add(coded)
+    return measured.section()
 
 
-def with_intervals(
-    values: Mapping[str, float | None], ends: Mapping[str, tuple[float, float] | None]
-) -> dict[str, MetricValue]:
-    """The ``metrics`` section of evidence, of values and the ends of their intervals, as far as there are any."""
-    return {name: MetricValue(value, *(ends.get(name) or ())) for name, value in values.items()}
+class MeasuredAnswers:
+    """The ``metrics`` section of evidence, of answers that come in parts.
+
+    Parameters
+    ----------
+    rows : how many there will be.
+    centre : see :class:`MetricSums`.
+    resamples : of the bootstrap; 0 for no intervals.
+    """
+
+    def __init__(self, rows: int, centre: float, *, resamples: int, seed: int) -> None:
+        self._sums = MetricSums(centre)
+        self._sample = BootstrapSample(rows, seed=seed) if resamples else None
+        self._resamples = resamples
+
+    def add(self, answers: CodedAnswers) -> None:
+        """Add a part."""
+        self._sums.add(answers)
+        if self._sample is not None:
+            self._sample.add(answers)
+
+    def section(self) -> dict[str, MetricValue]:
+        """The metrics of all rows, each with its interval."""
+        found = self._sums.values()
+        ends = self._sample.intervals(found, resamples=self._resamples) if self._sample is not None else {}
+        return {name: MetricValue(value, *(ends.get(name) or ())) for name, value in found.items()}
 
 
 def holdout_section(
@@ -98,45 +122,52 @@ def profile_section(dataset: Dataset, rows: np.ndarray) -> dict[str, NumberProfi
 
 def write_holdout(answers: Answers, keys: np.ndarray, folder: Path) -> Path:
     """Write ``holdout.parquet``: key (16 hex digits), target, prediction and a probability for each class."""
-    return write_holdout_parts([(answers, keys)], len(answers), folder)
+    with HoldoutWriter(folder, len(answers)) as writer:
+        writer.add(answers, keys)
+    return writer.path
 
 
-def write_holdout_parts(parts: Iterable[tuple[Answers, np.ndarray]], rows: int, folder: Path) -> Path:
-    """Write ``holdout.parquet`` from answers that come in parts, each with the keys of its rows.
+class HoldoutWriter:
+    """Writes ``holdout.parquet`` into a folder part by part, until the block ends; no file without a row.
 
     Of more than ``MOST_WRITTEN`` rows about so many are written, chosen by their keys: other versions' files have the
     same ones.
 
     Parameters
     ----------
-    rows : how many there are in all parts.
+    rows : how many there will be at most.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / evidence.HOLDOUT
-    with contextlib.ExitStack() as stack:
-        writer = None
-        for answers, keys in (_written(*part, rows) for part in parts):
-            if not len(answers):
-                continue
-            table = _holdout(answers, keys)
-            if writer is None:
-                writer = stack.enter_context(pa.parquet.ParquetWriter(path, table.schema))
-            writer.write_table(table)
-    return path
 
+    def __init__(self, folder: Path, rows: int) -> None:
+        self.path = folder / evidence.HOLDOUT
+        self._share = MOST_WRITTEN / max(rows, MOST_WRITTEN)
+        self._writer: pa.parquet.ParquetWriter | None = None
 
-def _written(answers: Answers, keys: np.ndarray, rows: int) -> tuple[Answers, np.ndarray]:
-    """The rows that are written of a part, of so many rows in all."""
-    if rows <= MOST_WRITTEN:
-        return answers, keys
-    # Mixed once more, as the keys themselves say which rows are held out.
-    chosen = row_keys.share(row_keys.mixed(keys)) < MOST_WRITTEN / rows
-    return answers[chosen], keys[chosen]
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def add(self, answers: Answers, keys: np.ndarray) -> None:
+        """Write answers, and the keys of their rows, shape (n_rows,)."""
+        if self._share < 1:
+            # Mixed once more, as the keys themselves say which rows are held out.
+            chosen = row_keys.share(row_keys.mixed(keys)) < self._share
+            answers, keys = answers[chosen], keys[chosen]
+        if not len(answers):
+            return
+        table = _holdout(answers, keys)
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pa.parquet.ParquetWriter(self.path, table.schema)
+        self._writer.write_table(table)
 
 
 def _holdout(answers: Answers, keys: np.ndarray) -> pa.Table:
     columns = {
-        "key": pa.array([f"{key:016x}" for key in keys.tolist()]),
+        "key": pa.chunked_array(list(_hexadecimal(keys)), pa.string()),
         "target": _plain(answers.target),
         "prediction": _plain(answers.predicted),
     }
@@ -144,6 +175,15 @@ def _holdout(answers: Answers, keys: np.ndarray) -> pa.Table:
         for place, label in enumerate(answers.classes):
             columns[f"probability_{label}"] = pa.array(answers.probabilities[:, place])
     return pa.table(columns)
+
+
+def _hexadecimal(keys: np.ndarray) -> Iterator[pa.Array]:
+    """Keys as texts of 16 digits, some at a time: as many as the offsets of Arrow's text can be of."""
+    for start in range(0, len(keys), _CHUNK):
+        some = keys[start : start + _CHUNK]
+        text = some.astype(">u8").tobytes().hex().encode()
+        ends = np.arange(0, len(text) + 1, 16, dtype="int32")
+        yield pa.StringArray.from_buffers(len(some), pa.py_buffer(ends), pa.py_buffer(text))
 
 
 def _plain(values: np.ndarray) -> pa.Array:

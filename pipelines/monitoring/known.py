@@ -90,7 +90,9 @@ class KnownOutcomes:
         self.held = outcomes.measured(0, version.answers).metrics
         self._answers, self._metric = answers, metric
         self._windows = joined["outcome_window"].to_numpy()
-        self._groups = {column: _groups(_series(joined[place], column)) for column, place in groups.items()}
+        self._groups = {
+            column: metrics.group_names(_series(joined[place], column)).to_numpy() for column, place in groups.items()
+        }
         self._delays: np.ndarray | None = None
         self._newest = None
         if table.timed:
@@ -264,11 +266,6 @@ def _place(column: str, rows: LiveRows, table: Outcomes) -> str:
     raise PipelineError(
         f"--group: no column {column!r} in the data, which have {listed(rows.features)}, nor in the outcomes"
     )
-
-
-def _groups(values: pd.Series) -> np.ndarray:
-    """The name of each row's group, shape (n_rows,)."""
-    return metrics.GroupNames.of(values)(values).to_numpy()
 
 
 def _series(values: pa.ChunkedArray, name: str) -> pd.Series:

@@ -35,6 +35,8 @@ class Table:
     cleaning : how text is read: which words mean a missing value.
     class_names : label, as text -> what it means, where the labels of the target are codes of known meaning.
     total_rows : how many rows the table has of which these are a sample; None where these are all.
+    aliases : further name of a column -> the name that the table has for it.
+    types : columns that are read by these types, whatever the rows that are here tell.
     """
 
     columns: pa.Table
@@ -49,6 +51,8 @@ class Table:
     cleaning: Cleaning = USUAL
     class_names: Mapping[str, str] = field(default_factory=dict)
     total_rows: int | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, Input] = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -79,12 +83,24 @@ class Table:
         """The table of these rows alone, in this order."""
         return replace(self, columns=self.columns.take(positions))
 
+    def of(self, columns: pa.Table) -> "Table":
+        """Other rows of the same table, and no others of its columns."""
+        for alias, name in self.aliases.items():
+            if name in columns.column_names and alias not in columns.column_names:
+                columns = columns.append_column(alias, columns[name])
+        return replace(self, columns=columns)
+
+    def also_named(self, aliases: Mapping[str, str]) -> "Table":
+        """The table with some of its columns under further names, too."""
+        marks = {alias: self.marks[name] for alias, name in aliases.items() if name in self.marks}
+        named = replace(self, marks={**self.marks, **marks}, aliases={**self.aliases, **aliases})
+        return named.of(self.columns)
+
     @property
     def origin(self) -> "Origin":
         """What is worth keeping of the table when its values are no longer."""
-        return Origin(
-            self.name, self.source, self.digest, self.height, self.columns.num_columns, class_names=self.class_names
-        )
+        width = self.columns.num_columns - len(self.aliases)
+        return Origin(self.name, self.source, self.digest, self.height, width, class_names=self.class_names)
 
 
 @dataclass(frozen=True)

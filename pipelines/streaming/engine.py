@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from pipelines import fitting, modelling, score_sums, solving
 from pipelines.errors import PipelineError
-from pipelines.evaluation import baseline, metrics, sections
+from pipelines.evaluation import baseline, sections
 from pipelines.evaluation.metrics import Answers
 from pipelines.fitting import CrossValidation
 from pipelines.modelling import FittedModel
@@ -24,7 +24,7 @@ from pipelines.solving import Blocks, Fit, Objective, SolvingError, objectives
 from pipelines.streaming import fitted_estimator, preprocessing
 from pipelines.streaming.blocks import TrainingBlocks
 from pipelines.streaming.journal import Journal
-from pipelines.streaming.judging import ChosenAnswers, CollectedAnswers, GroupSums, ProfileSamples, SampledRows, Spread
+from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SampledRows, SensitiveGroups, Spread
 from pipelines.streaming.preprocessing import Design
 from pipelines.streaming.scan import DROPPED, HELD, Scan, StreamedTable, training_of
 from pipelines.streaming.summaries import NumberSummary
@@ -215,11 +215,11 @@ class Streamed:
         """
         plan, scan = self.plan, self._scan
         settings, middle = plan.settings, scan.target.mean if scan.target else 0.0
-        resampling = metrics.Resampling(scan.held, settings.seed)
-        training, held, resampled = MetricSums(middle), MetricSums(middle), ChosenAnswers(resampling.chosen)
+        held = sections.MeasuredAnswers(scan.held, middle, resamples=settings.resamples, seed=settings.seed)
+        training = MetricSums(middle)
         of_training = Spread(scan.training, self._most_answers)
         constant = MetricSums(middle)
-        groups = GroupSums(plan, self._table, middle)
+        groups = SensitiveGroups(plan, self._table, middle)
         terms = score_sums.terms_of(card)
         sums = score_sums.ScoreSums(terms) if terms else None
         samples = ProfileSamples(self._table, scan)
@@ -232,32 +232,24 @@ class Streamed:
             chosen = self._numbers(fitted, seen), self._numbers(fitted, out)
             return _Answered(raw, seen, out, rows, *chosen, set(self._gaps(part, side != DROPPED)))
 
-        def judged() -> Iterator[tuple[Answers, np.ndarray]]:
-            parts = self._table.mapped(answered, label="evaluating", more=groups.columns)
-            with self._table.keys() as keys:
-                for one in parts:
-                    gaps.update(one.gaps)
-                    chosen = of_training.next(len(one.seen))
-                    answers = self._answers(one.seen.target[chosen], one.of_seen[chosen], fitted.threshold)
-                    training.add(answers.coded())
-                    samples.add(one.seen)
-                    if sums is not None:
-                        self._add_scores(sums, one.seen)
-                    answers = self._answers(one.out.target, one.of_out, fitted.threshold)
-                    coded = answers.coded()
-                    held.add(coded)
-                    resampled.add(coded)
-                    if scan.target:
-                        constant.add(CodedAnswers(coded.truth, np.full(len(coded), middle)))
-                    groups.add(one.raw, one.rows, coded)
-                    shown.add(one.out)
-                    shown_answers.add(one.out.target, one.of_out)
-                    yield answers, keys(len(answers))
-
-        sections.write_holdout_parts(judged(), scan.held, folder)
-        values, ends = held.values(), {}
-        if settings.resamples:
-            ends = resampling.intervals(resampled.joined(), values, resamples=settings.resamples)
+        parts = self._table.mapped(answered, label="evaluating", more=groups.columns)
+        with self._table.keys() as keys, sections.HoldoutWriter(folder, scan.held) as writer:
+            for one in parts:
+                gaps.update(one.gaps)
+                chosen = of_training.next(len(one.seen))
+                training.add(self._answers(one.seen.target[chosen], one.of_seen[chosen], fitted.threshold).coded())
+                samples.add(one.seen)
+                if sums is not None:
+                    self._add_scores(sums, one.seen)
+                answers = self._answers(one.out.target, one.of_out, fitted.threshold)
+                coded = answers.coded()
+                held.add(coded)
+                if scan.target:
+                    constant.add(CodedAnswers(coded.truth, np.full(len(coded), middle)))
+                groups.add(one.raw, one.rows, coded)
+                shown.add(one.out)
+                shown_answers.add(one.out.target, one.of_out)
+                writer.add(answers, keys(len(answers)))
         parity = None
         if card is not None:
             frame = self._design.frame(shown.joined(), plan.dataset.inputs)
@@ -267,7 +259,7 @@ class Streamed:
             rows=scan.held,
             training_rows=scan.training,
             dropped_rows=scan.dropped,
-            metrics=sections.with_intervals(values, ends),
+            metrics=held.section(),
             training=training.values(),
             baseline=self._baseline(constant),
             fairness=groups.fairness(),
@@ -297,7 +289,8 @@ class Streamed:
         if self._scan.labels is None:
             return Baseline("mean", constant.values())
         training, held = self._scan.labels
-        return baseline.of_class_counts(held, self.plan.dataset.classes, training, self.plan.positive)
+        place = None if self.plan.positive is None else self.plan.dataset.classes.index(self.plan.positive)
+        return baseline.of_label_counts(held, training, place)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,19 @@
 """What is measured of the rows of a table as they come in parts: answers, samples for profiles and pictures, groups."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from pipelines import columns, profile
-from pipelines.evaluation import metrics
-from pipelines.evaluation.metrics import GroupNames
+from pipelines.evaluation.groups import GroupNames, GroupSums
 from pipelines.planning import TrainingPlan
 from pipelines.streaming.scan import HELD, Scan, StreamedTable
 from pipelines.streaming.typed import Part
-from registry.evidence.document import CategoryProfile, Fairness, GroupMetrics, NumberProfile
-from registry.metrics import CodedAnswers, MetricSums
+from registry.evidence.document import CategoryProfile, Fairness, NumberProfile
+from registry.metrics import CodedAnswers
 from serving.scorecard.inputs import Input
 
 
@@ -70,39 +70,6 @@ class CollectedAnswers:
         """The truth and the numbers of those that were kept."""
         assert self._numbers is not None
         return self._truth[: self._filled], self._numbers[: self._filled]
-
-
-class ChosenAnswers:
-    """The answers to rows that were chosen beforehand, by their positions among all that come in parts.
-
-    Parameters
-    ----------
-    positions : ascending, shape (n_chosen,); None chooses all.
-    """
-
-    def __init__(self, positions: np.ndarray | None) -> None:
-        self._positions, self._seen = positions, 0
-        self._parts: list[CodedAnswers] = []
-
-    def add(self, answers: CodedAnswers) -> None:
-        """Add the answers to some rows."""
-        rows = slice(self._seen, self._seen + len(answers))
-        self._seen = rows.stop
-        if self._positions is None:
-            self._parts.append(answers)
-            return
-        inside = slice(*np.searchsorted(self._positions, [rows.start, rows.stop]))
-        self._parts.append(answers[self._positions[inside] - rows.start])
-
-    def joined(self) -> CodedAnswers:
-        """All that were chosen."""
-        first = self._parts[0]
-        return CodedAnswers(
-            np.concatenate([part.truth for part in self._parts]),
-            np.concatenate([part.predicted for part in self._parts]),
-            None if first.probabilities is None else np.concatenate([part.probabilities for part in self._parts]),
-            first.positive,
-        )
 
 
 class ProfileSamples:
@@ -177,11 +144,8 @@ class SampledRows:
         )
 
 
-class GroupSums:
-    """The metrics of the groups of sensitive columns.
-
-    The names of the groups are found in a pass over these columns alone, in which a column of numbers is kept in
-    memory: its quarters are those of all rows.
+class SensitiveGroups:
+    """The metrics of the groups of sensitive columns, whose names are found in a pass over these columns alone.
 
     Parameters
     ----------
@@ -195,47 +159,28 @@ class GroupSums:
     def __init__(self, plan: TrainingPlan, table: StreamedTable, centre: float) -> None:
         sample = table.sample
         self.columns = list(dict.fromkeys(plan.settings.roles.sensitive))
-        self._centre, self._cleaning = centre, sample.cleaning
+        self._cleaning = sample.cleaning
         self._inputs: dict[str, Input] = {
             name: columns.infer(name, sample.columns[name], sample.cleaning, sample.marks_of(name)).as_input()
             for name in self.columns
         }
-        self._names = self._named(table) if self.columns else {}
-        self._sums: dict[str, dict[str, MetricSums]] = {name: {} for name in self.columns}
+        self._sums = {
+            name: GroupSums(name, GroupNames.of_all(self._held(name, table)), centre) for name in self.columns
+        }
 
-    def _named(self, table: StreamedTable) -> dict[str, GroupNames]:
-        found: dict[str, list[pd.Series]] = {name: [] for name in self.columns}
-
-        def of(raw: pa.Table, part: Part, side: np.ndarray) -> dict[str, pd.Series]:
-            return {name: self._values(name, raw, side == HELD) for name in self.columns}
-
-        for values in table.mapped(of, label="looking at groups", more=self.columns):
-            for name, each in values.items():
-                found[name].append(each if each.dtype.kind == "f" else each.value_counts(dropna=False))
-        return {name: _names_of(parts) for name, parts in found.items()}
+    def _held(self, name: str, table: StreamedTable) -> Iterator[pd.Series]:
+        return table.mapped(
+            lambda raw, part, side: self._values(name, raw, side == HELD), label="looking at groups", more=[name]
+        )
 
     def _values(self, name: str, raw: pa.Table, rows: np.ndarray) -> pd.Series:
         return columns.convert(raw[name], self._inputs[name], self._cleaning)[rows]
 
     def add(self, raw: pa.Table, rows: np.ndarray, answers: CodedAnswers) -> None:
         """Add the answers to held-out rows of a raw part, by a mask."""
-        for column in self.columns:
-            names = self._names[column](self._values(column, raw, rows))
-            for name in names.unique():
-                sums = self._sums[column].setdefault(name, MetricSums(self._centre))
-                sums.add(answers[(names == name).to_numpy()])
+        for name, sums in self._sums.items():
+            sums.add(answers, self._values(name, raw, rows))
 
     def fairness(self) -> list[Fairness]:
         """The metrics of each group."""
-        return [
-            metrics.fairness(column, [GroupMetrics(name, sums.rows, sums.values()) for name, sums in found.items()])
-            for column, found in self._sums.items()
-        ]
-
-
-def _names_of(parts: list[pd.Series]) -> GroupNames:
-    """The names of groups, by the numbers of a column, or by the counts of its texts."""
-    together = pd.concat(parts)
-    if together.dtype.kind == "f":
-        return GroupNames.of(together)
-    return GroupNames(together.groupby(level=0, sort=False, dropna=False).sum())
+        return [sums.fairness() for sums in self._sums.values()]

@@ -94,7 +94,7 @@ class RawTable:
         asked = [own[name] for name in wanted if name in own]
         try:
             if _identity(file.path) != file.identity:
-                raise TableChanged(f"{file.address} has changed since the training began; start again")
+                raise TableChanged(f"{file.address} has changed since it was first read; start again")
             # A file that is buffered beforehand is in memory as a whole in the end.
             with pq.ParquetFile(file.path, pre_buffer=False) as opened:
                 for batch in opened.iter_batches(ROWS, columns=asked):

@@ -3,8 +3,8 @@
 Every metric that is shown, compared or kept in evidence is computed here, and agrees with scikit-learn's of that name.
 """
 
-from registry.metrics.answers import CodedAnswers
-from registry.metrics.measuring import MetricSums, measure, weighted
+from registry.metrics.answers import CodedAnswers, joined
+from registry.metrics.measuring import MetricSums, measure, middle, weighted
 from registry.metrics.names import (
     BY_NAME,
     CLASSIFICATION,
@@ -26,7 +26,9 @@ __all__ = [
     "MetricSums",
     "headlines",
     "is_error",
+    "joined",
     "measure",
+    "middle",
     "names",
     "weighted",
 ]

@@ -44,3 +44,16 @@ class CodedAnswers:
         """The places of the classes that precision, recall, f1 and roc_auc are of."""
         assert self.probabilities is not None
         return range(self.probabilities.shape[1]) if self.positive is None else [self.positive]
+
+
+def joined(parts: Sequence[CodedAnswers]) -> CodedAnswers:
+    """Answers of one task and the same classes that came in parts, one at least."""
+    if len(parts) == 1:
+        return parts[0]
+    likely = [part.probabilities for part in parts if part.probabilities is not None]
+    return CodedAnswers(
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.predicted for part in parts]),
+        np.concatenate(likely) if likely else None,
+        parts[0].positive,
+    )

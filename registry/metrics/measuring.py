@@ -64,7 +64,7 @@ class MetricSums:
 
 def measure(answers: CodedAnswers) -> dict[str, float | None]:
     """The metrics of the task, see :meth:`MetricSums.values`."""
-    found = MetricSums(_middle(answers))
+    found = MetricSums(middle(answers))
     found.add(answers)
     return found.values()
 
@@ -85,14 +85,14 @@ def weighted(answers: CodedAnswers, weights: np.ndarray, names: Sequence[str] | 
     found: dict[str, np.ndarray] = {}
     if {*wanted} - {_AUC}:
         with np.errstate(over="ignore"):
-            found = sums.values(answers, weights @ sums.of_rows(answers, _middle(answers)))
+            found = sums.values(answers, weights @ sums.of_rows(answers, middle(answers)))
     if _AUC in wanted:
         found[_AUC] = ranks.weighted_auc(answers, weights)
     return {name: found[name] for name in wanted}
 
 
-def _middle(answers: CodedAnswers) -> float:
-    """The median of a regression's truth: one row far out leaves it where it is."""
+def middle(answers: CodedAnswers) -> float:
+    """The median of a regression's truth, 0 of a classification: one row far out leaves it where it is."""
     if answers.probabilities is not None or not len(answers):
         return 0.0
     return float(np.median(answers.truth))

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipelines import sources
 from pipelines.dataset import Roles
-from pipelines.evaluation import judged_rows
+from pipelines.evaluation import typed_columns
 from pipelines.planning import Settings
 from pipelines.training import train
 from registry.client import connect
@@ -87,7 +87,7 @@ def test_the_python_file_answers_alone_as_the_version_does(store: Path, tmp_path
     )  # fmt: skip
     answers, imported = json.loads(alone.stdout)
 
-    typed = pd.DataFrame({name: judged_rows.typed(raw, name) for name in names})
+    typed = pd.DataFrame({name: typed_columns.typed(raw, name) for name in names})
     native = mlflow.sklearn.load_model("models:/made/1")
     loaded = mlflow.pyfunc.load_model("models:/made/1")
     served = typed.astype({"owns.car": bool})
@@ -119,7 +119,7 @@ def test_the_sql_answers_in_a_database_as_the_version_does(store: Path, tmp_path
     loaded = mlflow.pyfunc.load_model("models:/made/1")
     raw = sources.parse((store / "raw.csv").read_bytes(), "raw.csv", "raw.csv")
     names = [column.name for column in models.find("models:/made/1").portable().inputs]
-    served = pd.DataFrame({name: judged_rows.typed(raw, name) for name in names}).astype({"owns.car": bool})
+    served = pd.DataFrame({name: typed_columns.typed(raw, name) for name in names}).astype({"owns.car": bool})
     for how in ("all_varchar = true", "auto_detect = true"):
         with duckdb.connect() as database:
             database.execute(f"CREATE TABLE raw AS SELECT * FROM read_csv('{store / 'raw.csv'}', header = true, {how})")

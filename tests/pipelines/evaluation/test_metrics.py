@@ -7,7 +7,7 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.evaluation import metrics
+from pipelines.evaluation import metrics, sections
 from pipelines.evaluation.metrics import Answers
 from registry.metrics import MetricSums, measure, weighted
 from tests.effort import times
@@ -249,3 +249,20 @@ def test_numbers_are_cut_into_quarters_and_many_texts_into_the_common_ones():
 def test_a_gap_needs_two_groups():
     gaps = metrics.by_group(regressed(0, 9), pd.Series(["a"] * 9, name="g")).gaps
     assert set(gaps.values()) == {None}
+
+
+@pytest.mark.parametrize("rows", [500, 25_000])
+@pytest.mark.parametrize("kind", ["numbers", "labels"])
+def test_answers_in_parts_have_the_metrics_and_the_intervals_of_all(rows: int, kind: str) -> None:
+    answers = regressed(1, rows) if kind == "numbers" else classified(1, rows, LABELS["str"])
+    measured = sections.MeasuredAnswers(
+        rows, float(np.mean(answers.target)) if kind == "numbers" else 0.0, resamples=30, seed=5
+    )
+    for places in np.array_split(np.arange(rows), 7):
+        measured.add(answers[places].coded())
+
+    found = measured.section()
+
+    for name, expected in sections.metrics_section(answers, resamples=30, seed=5).items():
+        assert found[name].value == pytest.approx(expected.value, rel=1e-10)
+        assert (found[name].low, found[name].high) == pytest.approx((expected.low, expected.high), rel=1e-10)

@@ -1,9 +1,11 @@
 """What the run of a model tells of the rows that it was trained on: only what equal digests show."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import mlflow.data
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -33,6 +35,20 @@ def test_the_table_that_was_logged_as_training_data_is_known_again(
     assert unseen.logged_as_training(client, made, read(str(path)), "target") == "mine"
     other = tables.linear(tmp_path / "other.csv", rows=301)
     assert unseen.logged_as_training(client, made, read(str(other)), "target") is None
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_table_that_is_read_in_parts_is_known_by_its_beginning(tracking: str, tmp_path: Path, ending: str) -> None:
+    rows, path = 10_500, tmp_path / f"t.{ending}"
+    frame = pd.read_csv(tables.linear(tmp_path / "t.csv", rows=rows))
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path, row_group_size=4_000)
+    with mlflow.start_run() as run:
+        mlflow.log_input(from_pandas(frame, source=str(path), name="mine"), context="training")
+    client, made = mlflow.MlflowClient(), version(run.info.run_id)
+
+    sample = replace(read(str(path)).rows(np.arange(0, rows, 100)), total_rows=rows)
+    assert unseen.logged_as_training(client, made, sample, "target") == "mine"
+    assert unseen.logged_as_training(client, made, replace(sample, total_rows=rows + 1), "target") is None
 
 
 def test_nothing_is_told_of_a_table_that_was_logged_for_something_else(tracking: str, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """A training in parts is the training in memory: the same rows, features, coefficients and evidence."""
 
-import math
 import os
 import signal
 import tempfile
@@ -25,6 +24,7 @@ from pipelines.streaming import planning, raw
 from pipelines.training import Trained, train
 from registry import evidence
 from tests import forked
+from tests.pipelines.alike import alike
 from tests.registry.killing import PATIENCE
 
 QUICK: dict[str, Any] = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False}
@@ -79,23 +79,8 @@ def written(trained: Trained, tmp_path: Path) -> tuple[evidence.Evidence, pd.Dat
     return evidence.read(folder), pd.read_parquet(folder / evidence.HOLDOUT)
 
 
-def alike(one: Any, other: Any, where: str = "") -> None:
-    """Two documents are equal, their numbers to 1e-10."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        assert one.keys() == other.keys(), where
-        for name in one:
-            alike(one[name], other[name], f"{where}.{name}")
-    elif isinstance(one, list) and isinstance(other, list):
-        assert len(one) == len(other), where
-        for place, pair in enumerate(zip(one, other, strict=True)):
-            alike(*pair, f"{where}[{place}]")
-    elif isinstance(one, float) or isinstance(other, float):
-        # A score is a sum of coefficients, which scikit-learn's own solver leaves a little off.
-        tolerance = 1e-7 if where.startswith(".model.scores") else 1e-10
-        assert math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance), (where, one, other)
-    else:
-        assert one == other, (where, one, other)
-
+#: A score is a sum of coefficients, which scikit-learn's own solver leaves a little off.
+SCORES = {".model.scores": 1e-7}
 
 #: What of the evidence tells of the run, or of rounding.
 OWN = ("lineage", "parity")
@@ -126,7 +111,7 @@ def test_the_evidence_is_that_of_a_training_in_memory(
     for name in OWN:
         one.pop(name), other.pop(name)
     one["model"].pop("name"), other["model"].pop("name")
-    alike(one, other)
+    alike(one, other, apart=SCORES)
     assert stream.parity is not None
     assert stream.parity.passed
     assert answers.key.tolist() == streamed.key.tolist()
@@ -280,7 +265,7 @@ def test_a_file_that_changes_during_the_training_is_told(
         return fit(*given, **more)
 
     monkeypatch.setattr(solving, "fit", slow)
-    with pytest.raises(PipelineError, match=r"t\.parquet has changed since the training began; start again"):
+    with pytest.raises(PipelineError, match=r"t\.parquet has changed since it was first read; start again"):
         train(Settings(str(path), roles=Roles(target="churn"), engine="stream", **QUICK))
 
 
