@@ -117,6 +117,7 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
     lifecycle train --data s3://bucket/prices.parquet --target price --estimator ridge --param alpha=0.1
     lifecycle train --data postgresql://db/shop --query "SELECT * FROM orders" --target returned
     lifecycle train --data customers.csv --target churn --pipeline features:build
+    lifecycle train --data table:sales.orders --target returned --engine spark --spark-remote sc://spark.example
     """
 )
 @_table
@@ -124,18 +125,23 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
         "linear-svr, logistic, linear-svm or mlp. [auto: linear or logistic]")  # fmt: skip
 @option("--pipeline", metavar="MODULE:FUNCTION", help="Your own pipeline: a function in the working folder that "
         "returns an unfitted scikit-learn pipeline. It may take numeric, categorical, task and seed.")  # fmt: skip
-@option("--engine", type=click.Choice(["auto", "memory", "stream"]), default="auto",
-        help="memory loads the table; stream reads it in parts, a few times. [auto: stream for a folder, and for a "
-        "file that would take more than a third of the memory]")  # fmt: skip
+@option("--engine", type=click.Choice(["auto", "memory", "stream", "spark"]), default="auto",
+        help="memory loads the table; stream reads it in parts, a few times; spark has a cluster read it, --data being "
+        "an address of Spark's or table:NAME. [auto: stream for a folder, and for a file that would take more than a "
+        "third of the memory]")  # fmt: skip
 @option("--memory", type=Memory(), help="Memory that --engine auto reckons with, such as 8G; a quarter of it is for "
         "converting text files. [default: this machine's]")  # fmt: skip
+@option("--spark-conf", multiple=True, help="Setting of Spark: spark.master=yarn; may be given several times.")
+@option("--spark-remote", help="Spark Connect server to train on: sc://HOST:15002.")
 @_training
 @_JSON
-def train(as_json: bool, **given) -> None:
+def train(as_json: bool, spark_conf: tuple[str, ...], spark_remote: str | None, **given) -> None:
     """Train a model on a table, evaluate it on held-out rows, and register the version."""
     from pipelines import terminal
     from pipelines.training import train as train_one
+    from serving.batch.spark.settings import SparkSettings
 
+    given["spark"] = SparkSettings.read(spark_conf, spark_remote)
     with _target_named():
         terminal.show([train_one(_settings(given))], as_json=as_json)
 

@@ -1,8 +1,9 @@
-"""What fits and measures a training: in memory, or on a table that is read in parts."""
+"""What fits and measures a training: in memory, or on a table that is read in parts, here or by Spark."""
 
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,7 @@ from pipelines.record import Measurements
 from pipelines.sources import BUNDLED
 from registry import logs, redaction
 from serving.batch.scratch import scratch
+from serving.errors import ServingError
 from serving.scorecard import Scorecard
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
 _log = logs.get_logger(__name__)
 
-AUTO, MEMORY, STREAM = "auto", "memory", "stream"
-ENGINES = (AUTO, MEMORY, STREAM)
+AUTO, MEMORY, STREAM, SPARK = "auto", "memory", "stream", "spark"
+ENGINES = (AUTO, MEMORY, STREAM, SPARK)
 
 # A table in memory takes so many times the bytes of its file: Parquet is packed, and text is parsed into copies.
 _PARQUET, _TEXT = 8, 4
@@ -37,7 +39,7 @@ class TrainingEngine(Protocol):
 
     Attributes
     ----------
-    name : ``memory`` or ``stream``.
+    name : ``memory``, ``stream`` or ``spark``.
     sampled : whether the plan's dataset is a sample.
     covariance : of the fitted intercept and weights, once they are; None where it is not known.
     plan : what is trained. The dataset and the split of a table that is read in parts are those of a sample.
@@ -71,17 +73,44 @@ def prepared(what: Settings | TrainingPlan, connect: "Callable[[], MlflowClient]
     if isinstance(what, TrainingPlan):
         yield InMemory(what.renewed(connect()))
         return
-    if choose(what) == MEMORY:
+    engine = choose(what)
+    if engine == MEMORY:
         yield InMemory(planning.plan_training(what, connect=connect))
         return
-    from pipelines.streaming import planning as streaming
-    from pipelines.streaming import raw
+    with scratch() as folder, (_on_spark if engine == SPARK else _streamed)(what, connect, folder) as made:
+        yield made
 
-    with scratch() as folder:
-        _log.info("reading %s in parts", redaction.url(what.data))
-        memory = (what.memory or memory_of_machine()) // 4
-        table = raw.opened(what.data, query=what.query, options=what.options, memory=memory, folder=folder)
-        yield streaming.prepared(what, table, folder, connect)
+
+@contextlib.contextmanager
+def _streamed(settings: Settings, connect: "Callable[[], MlflowClient]", folder: Path) -> Iterator[TrainingEngine]:
+    from pipelines.streaming import parallel, raw
+    from pipelines.streaming import planning as streaming
+    from pipelines.streaming.scan import StreamedTable
+
+    _log.info("reading %s in parts", redaction.url(settings.data))
+    memory = (settings.memory or memory_of_machine()) // 4
+    rows = raw.opened(settings.data, query=settings.query, options=settings.options, memory=memory, folder=folder)
+    typing = partial(StreamedTable, rows, folder=folder, workers=parallel.processors())
+    yield streaming.prepared(settings, rows, typing, connect, name=STREAM)
+
+
+@contextlib.contextmanager
+def _on_spark(settings: Settings, connect: "Callable[[], MlflowClient]", folder: Path) -> Iterator[TrainingEngine]:
+    from pipelines.streaming import planning as streaming
+    from pipelines.streaming.spark import package, raw
+    from pipelines.streaming.spark.table import ClusterTable
+    from serving.batch.spark.session import connected
+
+    if settings.query is not None:
+        raise PipelineError("--query is for databases; name a table or a view of Spark's catalog: --data table:NAME")
+    try:
+        with connected(settings.spark) as session:
+            _log.info("reading %s by Spark", redaction.url(settings.data))
+            package.ship(session, folder, remote=settings.spark.remote is not None)
+            rows = raw.opened(session, settings.data, settings.options)
+            yield streaming.prepared(settings, rows, partial(ClusterTable, rows), connect, name=SPARK)
+    except ServingError as error:
+        raise PipelineError(str(error)) from None
 
 
 def choose(settings: Settings) -> str:
@@ -94,6 +123,8 @@ def choose(settings: Settings) -> str:
     """
     if settings.engine not in ENGINES:
         raise PipelineError(f"--engine: expected one of {', '.join(ENGINES)}, found {settings.engine!r}")
+    if settings.engine != SPARK and not settings.spark.is_default:
+        raise PipelineError("--spark-conf and --spark-remote are for --engine spark")
     if settings.engine != AUTO:
         return settings.engine
     if settings.data.lower().replace("-", "_") in BUNDLED or "://" in settings.data:

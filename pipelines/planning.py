@@ -18,6 +18,7 @@ from pipelines.validation.suite_lookup import SuiteCheck
 from registry import logs, redaction
 from registry.earlier_versions import EarlierVersion, earlier_versions
 from registry.evidence.document import OtherVersions
+from serving.batch.spark.settings import SparkSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,6 +51,7 @@ class Settings:
     pictures: bool = True
     engine: str = "auto"
     memory: int | None = None
+    spark: SparkSettings = field(default_factory=SparkSettings)
 
 
 @dataclass(frozen=True)

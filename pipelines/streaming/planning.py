@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import ancestry, modelling, planning, splitting
 from pipelines.errors import PipelineError
 from pipelines.planning import Settings, TrainingPlan
 from pipelines.solving import objectives
-from pipelines.sources import Table
-from pipelines.streaming import parallel
 from pipelines.streaming.engine import Streamed
-from pipelines.streaming.raw import RawTable, joined
-from pipelines.streaming.scan import Scan, StreamedTable
+from pipelines.streaming.raw import joined
+from pipelines.streaming.scan_sums import Scan
+from pipelines.streaming.tables import RawRows, TableInParts, Typing
 from pipelines.streaming.typed import Contradiction
 from registry import logs
 from registry.earlier_versions import EarlierVersion
@@ -30,12 +28,15 @@ SAMPLE = 200_000
 _MOST_SCANS = 50
 
 
-def prepared(settings: Settings, raw: RawTable, folder: Path, connect: "Callable[[], MlflowClient] | None") -> Streamed:
+def prepared(
+    settings: Settings, raw: RawRows, typing: Typing, connect: "Callable[[], MlflowClient] | None", *, name: str
+) -> Streamed:
     """A training on a raw table, ready to be fitted.
 
     Parameters
     ----------
-    folder : for what is noted of each row.
+    typing : makes a table with types of the raw one.
+    name : of the engine.
 
     Raises
     ------
@@ -45,16 +46,16 @@ def prepared(settings: Settings, raw: RawTable, folder: Path, connect: "Callable
         if the registry does not answer.
     """
     if settings.pipeline is not None:
-        raise PipelineError("--pipeline: --engine stream fits the platform's own pipeline alone; use --engine memory")
+        raise PipelineError(f"--pipeline: --engine {name} fits the platform's own pipeline alone; use --engine memory")
     planning.check_settings(settings)
     earlier = planning.earlier_of(settings, raw.origin.name, connect)
     rows, told = raw.sample(SAMPLE), set[str]()
     for _ in range(_MOST_SCANS):
         sample = raw.table(rows)
         plan = planning.plan_table(settings, sample, earlier, told)
-        _check_covered(plan)
+        _check_covered(plan, name)
         try:
-            return _scanned(plan, raw, sample, earlier, folder)
+            return _scanned(plan, typing(sample, plan.dataset, plan.split), earlier, name)
         except Contradiction as found:
             # Twice: so that a label that is new does not look like one that a single row has.
             rows = joined([rows, found.rows, found.rows])
@@ -64,18 +65,15 @@ def prepared(settings: Settings, raw: RawTable, folder: Path, connect: "Callable
     )
 
 
-def _check_covered(plan: TrainingPlan) -> None:
+def _check_covered(plan: TrainingPlan, name: str) -> None:
     """Raise PipelineError if the estimator is none that is fitted in parts."""
     try:
         objectives.of(plan.build(), len(plan.dataset.classes))
     except objectives.NotCovered as error:
-        raise PipelineError(f"--engine stream {error}, or use --engine memory") from None
+        raise PipelineError(f"--engine {name} {error}, or use --engine memory") from None
 
 
-def _scanned(
-    plan: TrainingPlan, raw: RawTable, sample: Table, earlier: Sequence[EarlierVersion], folder: Path
-) -> Streamed:
-    table = StreamedTable(raw, sample, plan.dataset, plan.split, folder, workers=parallel.processors())
+def _scanned(plan: TrainingPlan, table: TableInParts, earlier: Sequence[EarlierVersion], name: str) -> Streamed:
     if plan.split.rule.by == TIME:
         table.cut(plan.split.rule.columns[0], test_size=plan.settings.test_size, before=plan.inherited.rule)
         plan = replace(_without_folds(plan), split=table.split)
@@ -86,7 +84,7 @@ def _scanned(
     known = ancestry.known(earlier, plan.dataset, plan.split, counts)
     for note in ancestry.notes(known, scan.held):
         _log.info(note)
-    return Streamed(replace(plan, known=known), table, scan)
+    return Streamed(replace(plan, known=known), table, scan, name)
 
 
 def _without_folds(plan: TrainingPlan) -> TrainingPlan:
