@@ -1,6 +1,7 @@
 """This project's own packages, for the workers of a cluster, which have those of others."""
 
 import hashlib
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ def ship(session: "SparkSession", folder: Path, *, remote: bool) -> None:
     folder : for the archive, which is needed as long as the session is.
     remote : whether the session is one of Spark Connect.
     """
-    if not remote and (session.conf.get("spark.master", None) or "").startswith("local"):
+    if not remote and re.match(r"local(\[|$)", session.conf.get("spark.master", None) or ""):
         return
     made = folder / "package.zip"
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
