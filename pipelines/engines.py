@@ -104,7 +104,7 @@ def _on_spark(settings: Settings, connect: "Callable[[], MlflowClient]", folder:
     if settings.query is not None:
         raise PipelineError("--query is for databases; name a table or a view of Spark's catalog: --data table:NAME")
     try:
-        with connected(settings.spark) as session:
+        with connected(settings.spark) as session, raw.partitioned_alike(session):
             _log.info("reading %s by Spark", redaction.url(settings.data))
             package.ship(session, folder, remote=settings.spark.remote is not None)
             rows = raw.opened(session, settings.data, settings.options)

@@ -1,8 +1,9 @@
 """A raw table as Spark reads it: how many rows it has, their digest, and a sample of them."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,13 +18,18 @@ from pipelines.streaming.spark.partitions import Done, Sampling
 from pipelines.streaming.spark.passes import Passes
 from serving.batch.sources import FORMS, endings, stem
 from serving.batch.spark import source
+from serving.batch.spark.errors import speaking
 from serving.batch.spark.expression import quoted
+from serving.batch.spark.session import apart
 from serving.batch.spark.source import SparkTable
 from serving.batch.texts import ReadSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+# Into how many partitions files are cut at least; unless it is set, as many as there are cores by now.
+_CUT = "spark.sql.files.minPartitionNum"
+_PROBE = 100_000
 # Types that Spark makes no hash of.
 _UNHASHED = ("map<", "variant", "interval")
 
@@ -61,6 +67,23 @@ class RawFrame:
     def table(self, columns: pa.Table) -> Table:
         """Some of the rows, with what is known of the whole."""
         return sample_table(columns, self.origin, self.options, self.separator, self.notes)
+
+
+@contextlib.contextmanager
+def partitioned_alike(session: "SparkSession") -> Iterator[None]:
+    """Files are cut into the same partitions throughout, also where the cluster grows or shrinks meanwhile."""
+    from pyspark.sql import functions as f
+
+    with speaking("Spark"):
+        before = session.conf.get(_CUT, None)
+        if before is None:
+            tasks = session.range(_PROBE).select(f.spark_partition_id().alias("partition")).distinct().count()
+            session.conf.set(_CUT, str(tasks))
+    try:
+        yield
+    finally:
+        if before is None:
+            apart(lambda: session.conf.unset(_CUT))
 
 
 def opened(session: "SparkSession", data: str, options: ReadOptions) -> RawFrame:

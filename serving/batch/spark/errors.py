@@ -99,6 +99,8 @@ def told(error: Exception) -> str | None:
         return "the Spark Connect server does not answer any more; run the command again"
     if isinstance(error, (ConnectionError, EOFError)) or type(error).__name__ in ("Py4JNetworkError", "Py4JError"):
         return _GONE
+    if condition == "PYTHON_EXCEPTION":
+        return f"Spark failed ({_cause(text)} in Python)"
     # What is found out before a row is read quotes names and types alone.
     analysed = {"AnalysisException", "ParseException"} & {one.__name__ for one in type(error).__mro__}
     return _first(text) if analysed else f"Spark failed ({condition or _cause(text) or type(error).__name__})"
