@@ -16,12 +16,11 @@ from pipelines.sources.table import Origin, Table, named
 from pipelines.streaming.raw import joined, sample_table
 from pipelines.streaming.spark.partitions import Done, Sampling
 from pipelines.streaming.spark.passes import Passes
-from serving.batch.sources import FORMS, endings, stem
+from serving.batch.sources import form_of, stem
 from serving.batch.spark import source
 from serving.batch.spark.errors import speaking
 from serving.batch.spark.expression import quoted
 from serving.batch.spark.session import apart
-from serving.batch.spark.source import SparkTable
 from serving.batch.texts import ReadSettings
 
 if TYPE_CHECKING:
@@ -114,18 +113,18 @@ def opened(session: "SparkSession", data: str, options: ReadOptions) -> RawFrame
     for partition in sorted(counts):
         before[partition] = rows
         rows += counts[partition]
-    origin = Origin(_name(data, table), table.address, digest, rows, len(names))
+    origin = Origin(_name(data), table.address, digest, rows, len(names))
     notes = (f"read as {table.layout.told()}", *table.layout.notes) if table.layout else ()
     return RawFrame(passes, names, origin, before, options, separator, notes)
 
 
-def _name(data: str, table: SparkTable) -> str:
+def _name(data: str) -> str:
     """What a model of the table is called unless told otherwise."""
     name = source.table_name(data)
     if name is not None:
         return name.rpartition(".")[2]
     last = PurePosixPath(data.rstrip("/")).name
-    return stem(last) if endings(PurePosixPath(last.lower())).split(".gz")[0] in FORMS else last
+    return last if form_of(PurePosixPath(last)) is None else stem(last)
 
 
 def _counted(passes: Passes, frame: "DataFrame") -> tuple[dict[int, int], str]:
