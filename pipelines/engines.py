@@ -83,20 +83,22 @@ def prepared(what: Settings | TrainingPlan, connect: "Callable[[], MlflowClient]
 
 @contextlib.contextmanager
 def _streamed(settings: Settings, connect: "Callable[[], MlflowClient]", folder: Path) -> Iterator[TrainingEngine]:
-    from pipelines.streaming import parallel, raw
+    from pipelines.streaming import journal, parallel, raw
     from pipelines.streaming import planning as streaming
     from pipelines.streaming.scan import StreamedTable
 
     _log.info("reading %s in parts", redaction.url(settings.data))
     memory = (settings.memory or memory_of_machine()) // 4
     rows = raw.opened(settings.data, query=settings.query, options=settings.options, memory=memory, folder=folder)
-    typing = partial(StreamedTable, rows, folder=folder, workers=parallel.processors())
-    yield streaming.prepared(settings, rows, typing, connect, name=STREAM)
+    with journal.opened(rows.origin.digest, repr(settings)) as found:
+        typing = partial(StreamedTable, rows, folder=found.folder, workers=parallel.processors())
+        yield streaming.prepared(settings, rows, typing, found, connect, name=STREAM)
 
 
 @contextlib.contextmanager
 def _on_spark(settings: Settings, connect: "Callable[[], MlflowClient]", folder: Path) -> Iterator[TrainingEngine]:
     from pipelines.streaming import planning as streaming
+    from pipelines.streaming.journal import Journal
     from pipelines.streaming.spark import package, raw
     from pipelines.streaming.spark.table import ClusterTable
     from serving.batch.spark.session import connected
@@ -108,7 +110,8 @@ def _on_spark(settings: Settings, connect: "Callable[[], MlflowClient]", folder:
             _log.info("reading %s by Spark", redaction.url(settings.data))
             package.ship(session, folder, remote=settings.spark.remote is not None)
             rows = raw.opened(session, settings.data, settings.options)
-            yield streaming.prepared(settings, rows, partial(ClusterTable, rows), connect, name=SPARK)
+            # Its folder is removed: a training that was stopped begins anew.
+            yield streaming.prepared(settings, rows, partial(ClusterTable, rows), Journal(folder), connect, name=SPARK)
     except ServingError as error:
         raise PipelineError(str(error)) from None
 

@@ -40,7 +40,8 @@ EVIDENCE = """
 `evidence.json` holds what was measured about a version. Training writes it to `evidence/training/` of
 the version's run and never changes it; later evaluations are in `evidence/evaluations/`. Its JSON schema
 is `registry/evidence/schema.json`. Beside it, `holdout.parquet` holds each judged row: `key`, `target`,
-`prediction` and, for a classifier, `probability_<class>`.
+`prediction` and, for a classifier, `probability_<class>`. Of more than 1,000,000 judged rows it holds about
+so many, chosen by their keys, so that two versions' files have the same ones; the metrics are those of all.
 """
 
 SCORECARD = """

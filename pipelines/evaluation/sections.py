@@ -115,8 +115,10 @@ def write_holdout_parts(parts: Iterable[tuple[Answers, np.ndarray]], rows: int, 
     path = folder / evidence.HOLDOUT
     with contextlib.ExitStack() as stack:
         writer = None
-        for answers, keys in parts:
-            table = _holdout(*_written(answers, keys, rows))
+        for answers, keys in (_written(*part, rows) for part in parts):
+            if not len(answers):
+                continue
+            table = _holdout(answers, keys)
             if writer is None:
                 writer = stack.enter_context(pa.parquet.ParquetWriter(path, table.schema))
             writer.write_table(table)

@@ -96,7 +96,7 @@ def turn(whole: FitRows, sweeper: Sweeper, objective: Objective, folds: int) -> 
     first = np.zeros((columns, len(inner)))
     first[inner] = vectors / spread / norms[inner, None]
 
-    nearly = merge(collect(_TurnedBlocks(sweeper, first), sweeper.family))
+    nearly = merge(sweeper.remember(first, lambda: collect(_TurnedBlocks(sweeper, first), sweeper.family)))
     sweeper.made(float("nan"))
     again = (nearly.products if ones else nearly.about(np.zeros_like(nearly.mean)))[: len(inner), : len(inner)]
     values, turned = linalg.eigh(again)
@@ -111,10 +111,17 @@ def turn(whole: FitRows, sweeper: Sweeper, objective: Objective, folds: int) -> 
     final[inner] = right[:, ~null] / singular[~null] / norms[inner, None]
 
     blocks = _TurnedBlocks(sweeper, final)
-    parts = collect(blocks, sweeper.family, folds)
+    parts = sweeper.remember((final, folds), lambda: collect(blocks, sweeper.family, folds))
     sweeper.made(float("nan"))
     centre = merge(parts).mean[: space.rank] if ones else np.zeros(space.rank)
-    inside = Sweeper(blocks, sweeper.family, centre, ones=ones, turned=(sweeper, final * norms[:, None]))
+    inside = Sweeper(
+        blocks,
+        sweeper.family,
+        centre,
+        ones=ones,
+        remember=lambda asked, find: sweeper.remember((final, asked), find),
+        turned=(sweeper, final * norms[:, None]),
+    )
     fits = [choose(parts, objective, sweeper.family, without=place, ones=ones) for place in (None, *range(folds))]
     return Turned(final, space, inside, tuple(fits))
 

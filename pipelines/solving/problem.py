@@ -71,6 +71,15 @@ class IteratedBlocks:
         return map(work, self._make())
 
 
+#: Gives what was found when the same was asked before, or finds it now: ``(asked, find) -> found``, both pickled.
+Remember = Callable[[object, Callable[[], Result]], Result]
+
+
+def forget(asked: object, find: Callable[[], Result]) -> Result:
+    """Find it now."""
+    return find()
+
+
 #: Told after each pass: how many were made, and the relative gradient (NaN where it is not known yet).
 Progress = Callable[[int, float], None]
 

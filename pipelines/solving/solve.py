@@ -16,7 +16,9 @@ from pipelines.solving.problem import (
     Fit,
     Objective,
     Progress,
+    Remember,
     SolvingError,
+    forget,
 )
 from pipelines.solving.rows import FitRows, choose, expanded
 from pipelines.solving.sweeps import Sweeper
@@ -29,6 +31,7 @@ def fit(
     folds: int = 0,
     progress: Progress | None = None,
     start: Fit | None = None,
+    remember: Remember = forget,
 ) -> Fit:
     """The minimum of an objective over all rows, and without each fold's rows.
 
@@ -41,13 +44,14 @@ def fit(
     folds : how many the rows' ``folds`` name, 0 to ``folds - 1``; 0 is none.
     progress : called after each pass.
     start : a fit to begin with, of another penalty say.
+    remember : is asked for what each pass finds, so that a fit which was stopped can go on where it was.
 
     Raises
     ------
     SolvingError
         where blocks are not what the objective needs, or the minimum does not exist: its message says what to do.
     """
-    return fit_path(blocks, [objective], folds=folds, progress=progress, start=start)[0]
+    return fit_path(blocks, [objective], folds=folds, progress=progress, start=start, remember=remember)[0]
 
 
 def fit_path(
@@ -57,6 +61,7 @@ def fit_path(
     folds: int = 0,
     progress: Progress | None = None,
     start: Fit | None = None,
+    remember: Remember = forget,
 ) -> tuple[Fit, ...]:
     """The fits of objectives that differ in their penalties alone, best from the largest to the smallest.
 
@@ -68,11 +73,11 @@ def fit_path(
     if folds == 1:
         raise SolvingError("expected 0 folds, or 2 and more, found 1")
     family, ones = families.family(first), first.fit_intercept
-    parts = collect(blocks, family, folds)
+    parts = remember(("moments", replace(first, l1=0, l2=0), folds), lambda: collect(blocks, family, folds))
     whole = merge(parts)
     columns = len(whole.mean) - family.columns
     centre = whole.mean[:columns] if ones else np.zeros(columns)
-    sweeper = Sweeper(blocks, family, centre, ones=ones, progress=progress)
+    sweeper = Sweeper(blocks, family, centre, ones=ones, progress=progress, remember=remember)
     most = MOST_COLUMNS if first.loss == "squared" else MOST_PARAMETERS
     if sweeper.parameters > most:
         raise SolvingError(

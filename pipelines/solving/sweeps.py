@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.solving.families import Family
 from pipelines.solving.pieces import Piece, pieces
-from pipelines.solving.problem import Block, Blocks, Progress
+from pipelines.solving.problem import Block, Blocks, Progress, Remember, forget
 
 
 class Total:
@@ -72,6 +72,7 @@ class Sweeper:
     ----------
     centre : shape (d,).
     ones : the parameters are an intercept, then a coefficient for each column; without, the coefficients alone.
+    remember : is asked for what each pass finds.
     turned : where the blocks' columns are combinations of others: the sweeper over those, which counts the passes, and
         what each combination is made of, shape (other columns, d), in standard deviations.
     """
@@ -84,12 +85,13 @@ class Sweeper:
         *,
         ones: bool,
         progress: Progress | None = None,
+        remember: Remember = forget,
         turned: "tuple[Sweeper, np.ndarray] | None" = None,
     ) -> None:
         self.blocks, self.family, self.centre, self.ones = blocks, family, centre, ones
         self.parameters = family.parameters(len(centre) + ones)
         self.passes = 0
-        self._progress, self._turned = progress, turned
+        self.remember, self._progress, self._turned = remember, progress, turned
 
     def made(self, gradient: float) -> None:
         """Count a pass, and tell of it."""
@@ -107,6 +109,9 @@ class Sweeper:
 
     def at(self, theta: np.ndarray, *, folds: int = 0, direction: np.ndarray | None = None) -> Sums:
         """All sums at one point, shape (q,)."""
+        return self.remember(("at", theta, folds, direction), lambda: self._at(theta, folds, direction))
+
+    def _at(self, theta: np.ndarray, folds: int, direction: np.ndarray | None) -> Sums:
         count, q = max(1, folds), self.parameters
         losses, gradients = Total((count,)), Total((count, q))
         # Plainly added: their rounding changes the steps, not where they end.
@@ -125,10 +130,15 @@ class Sweeper:
 
     def line(self, theta: np.ndarray, step: np.ndarray, lengths: np.ndarray, without: int | None, folds: int):
         """The loss, shape (k,), at ``theta + length * step`` for each length, shape (k,)."""
-        total = Total(lengths.shape)
-        for some in self.blocks.map(partial(_losses_along, self._cut(folds), theta, step, lengths, without), np.add):
-            total.add(some)
-        return total.value
+
+        def find() -> np.ndarray:
+            total = Total(lengths.shape)
+            work = partial(_losses_along, self._cut(folds), theta, step, lengths, without)
+            for some in self.blocks.map(work, np.add):
+                total.add(some)
+            return total.value
+
+        return self.remember(("line", theta, step, lengths, without, folds), find)
 
     def gradients(
         self,
@@ -143,6 +153,16 @@ class Sweeper:
         ----------
         directions : shape (d, r), whose length in the rows is measured, too.
         """
+        asked = ("gradients", list(points), list(without), folds, directions)
+        return self.remember(asked, lambda: self._gradients(points, without, folds, directions))
+
+    def _gradients(
+        self,
+        points: Sequence[np.ndarray],
+        without: Sequence[int | None],
+        folds: int,
+        directions: np.ndarray | None,
+    ) -> "Gradients":
         found, pearson = Total((len(points), self.parameters)), np.zeros(len(points))
         squares = np.zeros(0 if directions is None else directions.shape[1])
         with np.errstate(over="ignore", invalid="ignore"):

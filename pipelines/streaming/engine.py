@@ -19,6 +19,7 @@ from pipelines.solving import Fit, SolvingError, objectives
 from pipelines.streaming import fitted_estimator, judging, preprocessing
 from pipelines.streaming.answering import Answering, FoldAnswers, FoldSpreads, Judge, Measuring
 from pipelines.streaming.blocks import TrainingBlocks
+from pipelines.streaming.journal import Journal
 from pipelines.streaming.judging import (
     ChosenAnswers,
     CollectedAnswers,
@@ -51,8 +52,8 @@ class Streamed:
 
     sampled = True
 
-    def __init__(self, plan: TrainingPlan, table: TableInParts, scan: Scan, name: str) -> None:
-        self.plan, self._table, self._scan, self.name = plan, table, scan, name
+    def __init__(self, plan: TrainingPlan, table: TableInParts, scan: Scan, journal: Journal, name: str) -> None:
+        self.plan, self._table, self._scan, self._journal, self.name = plan, table, scan, journal, name
         inputs, levels = plan.dataset.inputs, table.reader.levels
         self._transformer = preprocessing.fitted(inputs, scan, levels)
         self._design = Design(self._transformer, inputs, levels)
@@ -78,7 +79,7 @@ class Streamed:
         folds = modelling.folds_needed(plan)
         try:
             blocks = TrainingBlocks(self._table, self._design, self._class_weights())
-            fit = solving.fit(blocks, objective, folds=folds)
+            fit = solving.fit(blocks, objective, folds=folds, remember=self._journal.remember)
         except SolvingError as error:
             names = self._transformer.get_feature_names_out()
             about = f" ({listed([names[place] for place in error.columns])})" if error.columns else ""
@@ -103,6 +104,12 @@ class Streamed:
 
     def _cross_validated(self, fit: Fit) -> CrossValidation:
         """The answers on each fold's rows, by the fit without them."""
+        asked = ("folds", [(each.coefficients, each.intercepts) for each in fit.folds], self._most_answers)
+        found = self._journal.remember(asked, lambda: self._fold_answers(fit))
+        return CrossValidation("key hash", tuple(self._answers(*each, None) for each in found))
+
+    def _fold_answers(self, fit: Fit) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The truth of each fold's rows, and the numbers that the fit without them gives: of rows that were chosen."""
         judged = {fold: rows for fold, rows in enumerate(self._scan.folds) if rows}
         spreads = {fold: Spread(rows, self._most_answers // len(fit.folds)) for fold, rows in judged.items()}
         models = {fold: self._estimator(fit.folds[fold]) for fold in judged}
@@ -111,7 +118,7 @@ class Streamed:
         for found in self._table.followed(work, FoldSpreads(spreads), label="cross-validating"):
             for answers, (truth, numbers) in zip(collected, found, strict=True):
                 answers.add(truth, numbers)
-        return CrossValidation("key hash", tuple(self._answers(*answers.joined(), None) for answers in collected))
+        return [answers.joined() for answers in collected]
 
     @property
     def _most_answers(self) -> int:

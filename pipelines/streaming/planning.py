@@ -9,6 +9,7 @@ from pipelines.errors import PipelineError
 from pipelines.planning import Settings, TrainingPlan
 from pipelines.solving import objectives
 from pipelines.streaming.engine import Streamed
+from pipelines.streaming.journal import Journal
 from pipelines.streaming.raw import joined
 from pipelines.streaming.scan_sums import Scan
 from pipelines.streaming.tables import RawRows, TableInParts, Typing
@@ -29,13 +30,20 @@ _MOST_SCANS = 50
 
 
 def prepared(
-    settings: Settings, raw: RawRows, typing: Typing, connect: "Callable[[], MlflowClient] | None", *, name: str
+    settings: Settings,
+    raw: RawRows,
+    typing: Typing,
+    journal: Journal,
+    connect: "Callable[[], MlflowClient] | None",
+    *,
+    name: str,
 ) -> Streamed:
     """A training on a raw table, ready to be fitted.
 
     Parameters
     ----------
     typing : makes a table with types of the raw one.
+    journal : keeps what each pass finds.
     name : of the engine.
 
     Raises
@@ -49,13 +57,14 @@ def prepared(
         raise PipelineError(f"--pipeline: --engine {name} fits the platform's own pipeline alone; use --engine memory")
     planning.check_settings(settings)
     earlier = planning.earlier_of(settings, raw.origin.name, connect)
-    rows, told = raw.sample(SAMPLE), set[str]()
-    for _ in range(_MOST_SCANS):
+    rows, told = journal.remember(("sample", SAMPLE), lambda: raw.sample(SAMPLE)), set[str]()
+    for number in range(_MOST_SCANS):
         sample = raw.table(rows)
         plan = planning.plan_table(settings, sample, earlier, told)
         _check_covered(plan, name)
         try:
-            return _scanned(plan, typing(sample, plan.dataset, plan.split), earlier, name)
+            table = typing(sample, plan.dataset, plan.split)
+            return _scanned(plan, table, earlier, journal.inside("scan", number), name)
         except Contradiction as found:
             # Twice: so that a label that is new does not look like one that a single row has.
             rows = joined([rows, found.rows, found.rows])
@@ -73,18 +82,24 @@ def _check_covered(plan: TrainingPlan, name: str) -> None:
         raise PipelineError(f"--engine {name} {error}, or use --engine memory") from None
 
 
-def _scanned(plan: TrainingPlan, table: TableInParts, earlier: Sequence[EarlierVersion], name: str) -> Streamed:
+def _scanned(
+    plan: TrainingPlan, table: TableInParts, earlier: Sequence[EarlierVersion], journal: Journal, name: str
+) -> Streamed:
     if plan.split.rule.by == TIME:
         table.cut(plan.split.rule.columns[0], test_size=plan.settings.test_size, before=plan.inherited.rule)
         plan = replace(_without_folds(plan), split=table.split)
     rules = ancestry.to_count(earlier, plan.dataset, plan.split)
-    scan = table.scanned(folds=modelling.folds_needed(plan), earlier=rules)
+    folds = modelling.folds_needed(plan)
+    # Files of sides are those of this scan alone: what is found on them hangs on all that it hangs on.
+    journal = journal.inside(folds, plan.split.rule, rules, plan.dataset.inputs, plan.dataset.classes)
+    scan, learned = journal.remember("scan", lambda: (table.scanned(folds=folds, earlier=rules), table.reader.learned))
+    table.reader.learn(learned)
     _check(plan, scan)
     counts = {rule: count for rule, count in zip(rules, scan.seen, strict=True) if count is not None}
     known = ancestry.known(earlier, plan.dataset, plan.split, counts)
     for note in ancestry.notes(known, scan.held):
         _log.info(note)
-    return Streamed(replace(plan, known=known), table, scan, name)
+    return Streamed(replace(plan, known=known), table, scan, journal, name)
 
 
 def _without_folds(plan: TrainingPlan) -> TrainingPlan:

@@ -165,6 +165,17 @@ class TypedReader:
             if why.startswith(("constant", "one number", "missing throughout"))
         }
 
+    @property
+    def learned(self) -> list[Levels]:
+        """The levels of all columns of categories, the target among them, as they were found so far."""
+        return [*self.levels, *([self._target_levels] if self._target_levels else [])]
+
+    def learn(self, found: Sequence[Levels]) -> None:
+        """Take over what another reader of the same columns has learned."""
+        self.levels[:] = found[: len(self.levels)]
+        if self._target_levels:
+            self._target_levels = found[-1]
+
     def read(self, raw: pa.Table) -> Part:
         """The rows of a part; raises Contradiction if some are not of these types."""
         bad: list[int] = []

@@ -1,6 +1,10 @@
 """A training in parts is the training in memory: the same rows, features, coefficients and evidence."""
 
 import math
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +13,19 @@ import mlflow
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from pipelines import engines, solving
 from pipelines.dataset import Roles
 from pipelines.errors import PipelineError
+from pipelines.evaluation import metrics, sections
 from pipelines.planning import Settings
 from pipelines.streaming import planning, raw
 from pipelines.training import Trained, train
 from registry import evidence
+from tests import forked
+from tests.registry.killing import PATIENCE
 
 QUICK: dict[str, Any] = {"folds": 0, "resamples": 0, "suite": "none", "pictures": False}
 EXACT = {"solver": "newton-cholesky", "tol": "1e-12"}
@@ -134,6 +142,24 @@ def test_the_evidence_is_that_of_a_training_in_memory(
         np.testing.assert_allclose(found, expected, rtol=1e-10)
     else:
         assert list(found) == list(expected)
+
+
+@pytest.mark.parametrize(("target", "estimator"), [("amount", "linear"), ("churn", "logistic")])
+def test_of_many_held_out_rows_the_same_are_resampled_and_kept(
+    tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, estimator: str
+) -> None:
+    monkeypatch.setattr(metrics, "BOOTSTRAP_ROWS", 60)
+    monkeypatch.setattr(sections, "MOST_WRITTEN", 50)
+    path = tmp_path / "t.parquet"
+    table().to_parquet(path)
+    parameters = EXACT if target == "churn" else {}
+    pair = both(path, target, estimator=estimator, parameters=parameters, resamples=50, roles={"sensitive": ["age"]})
+    (memory, answers), (stream, streamed) = (written(trained, tmp_path) for trained in pair)
+    for section in ("metrics", "baseline", "fairness"):
+        alike(*(msgspec.to_builtins(getattr(document, section)) for document in (memory, stream)))
+    assert stream.holdout.rows == memory.holdout.rows > 150
+    assert 30 < len(answers) < 70
+    assert answers.key.tolist() == streamed.key.tolist()
 
 
 def _rare(place: int, value: object, column: str = "age", *, times: int = 1):
@@ -304,3 +330,55 @@ def test_a_small_table_may_have_a_fold_without_rows(tracking: str, tmp_path: Pat
     assert document.cross_validation is not None
     assert 2 <= document.cross_validation.folds <= 30
     assert all(fold.mean is not None for fold in document.cross_validation.metrics.values())
+
+
+def _dies(settings: Settings, passes: int, tracking: str, temporary: str) -> None:
+    """Train in this process, which is killed once so many passes are done and the next is under way."""
+    made = 0
+    parts = raw.RawTable.parts
+
+    def counted(self: raw.RawTable, columns: Any = None) -> Iterator[pa.Table]:
+        nonlocal made
+        made += 1
+        for place, part in enumerate(parts(self, columns)):
+            if made > passes and place == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield part
+
+    raw.ROWS, raw.RawTable.parts = 97, counted  # type: ignore[method-assign]
+    tempfile.tempdir = temporary
+    mlflow.set_tracking_uri(tracking)
+    train(settings)
+
+
+@pytest.mark.parametrize("passes", [1, 2, 5])
+def test_a_training_that_was_killed_goes_on_where_it_was(
+    tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passes: int
+) -> None:
+    """After so many passes: the sample, the scan, steps of the fit, and cross-validation."""
+    path, temporary = tmp_path / "t.parquet", tmp_path / "temporary"
+    temporary.mkdir()
+    table().to_parquet(path)
+    roles = Roles(target="churn", drop=["grade", "amount", "claims"])
+    settings = Settings(
+        str(path), roles=roles, estimator="logistic", **{**QUICK, "folds": 3, "resamples": 20, "engine": "stream"}
+    )
+    process = forked.context().Process(target=_dies, args=(settings, passes, tracking, str(temporary)))
+    process.start()
+    process.join(PATIENCE)
+    assert process.exitcode == -signal.SIGKILL
+    made: list[int] = []
+    parts = raw.RawTable.parts
+    monkeypatch.setattr(raw.RawTable, "parts", lambda *given: made.append(1) or parts(*given))
+    with monkeypatch.context() as there:
+        there.setattr(tempfile, "tempdir", str(temporary))
+        went_on, other_answers = written(train(settings), tmp_path / "went on")
+    left = len(made)
+    made.clear()
+    again, answers = written(train(settings), tmp_path / "alone")
+    assert left == len(made) - passes
+    one, other = msgspec.to_builtins(again), msgspec.to_builtins(went_on)
+    for name in ("metrics", "cross_validation", "baseline", "profile", "model", "parity"):
+        assert one[name] == other[name], name
+    pd.testing.assert_frame_equal(answers, other_answers)
+    assert not list(temporary.glob("lifecycle-training-*/*/"))
