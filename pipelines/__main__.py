@@ -68,12 +68,13 @@ _table = _all(
     option("--test-size", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.2,
            help="Share of rows to hold out."),
 )  # fmt: skip
+_memory = option("--memory", type=Memory(), help="Memory that --engine auto reckons with, such as 8G; a quarter of it "
+                 "is for converting text files. [default: this machine's]")  # fmt: skip
 _engine = _all(
     option("--engine", type=click.Choice(["auto", "memory", "stream"]), default="auto",
            help="memory loads the table; stream reads it in parts, a few times. [auto: stream for a folder, and for a "
            "file that would take more than a third of the memory]"),
-    option("--memory", type=Memory(), help="Memory that --engine auto reckons with, such as 8G; a quarter of it is for "
-           "converting text files. [default: this machine's]"),
+    _memory,
 )  # fmt: skip
 _intervals = option("--intervals", "resamples", type=click.IntRange(0), default=1000,
                     help="Bootstrap resamples for the confidence intervals; 0 for none.")  # fmt: skip
@@ -131,6 +132,7 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
     lifecycle train --data s3://bucket/prices.parquet --target price --estimator ridge --param alpha=0.1
     lifecycle train --data postgresql://db/shop --query "SELECT * FROM orders" --target returned
     lifecycle train --data customers.csv --target churn --pipeline features:build
+    lifecycle train --data table:sales.orders --target returned --engine spark --spark-remote sc://spark.example
     """
 )
 @_table
@@ -138,14 +140,22 @@ def main(seed: int, experiment: str | None, as_json: bool) -> None:
         "linear-svr, logistic, linear-svm or mlp. [auto: linear or logistic]")  # fmt: skip
 @option("--pipeline", metavar="MODULE:FUNCTION", help="Your own pipeline: a function in the working folder that "
         "returns an unfitted scikit-learn pipeline. It may take numeric, categorical, task and seed.")  # fmt: skip
-@_engine
+@option("--engine", type=click.Choice(["auto", "memory", "stream", "spark"]), default="auto",
+        help="memory loads the table; stream reads it in parts, a few times; spark has a cluster read it, --data being "
+        "an address of Spark's or table:NAME. [auto: stream for a folder, and for a file that would take more than a "
+        "third of the memory]")  # fmt: skip
+@_memory
+@option("--spark-conf", multiple=True, help="Setting of Spark: spark.master=yarn; may be given several times.")
+@option("--spark-remote", help="Spark Connect server to train on: sc://HOST:15002.")
 @_training
 @_JSON
-def train(as_json: bool, **given) -> None:
+def train(as_json: bool, spark_conf: tuple[str, ...], spark_remote: str | None, **given) -> None:
     """Train a model on a table, evaluate it on held-out rows, and register the version."""
     from pipelines import terminal
     from pipelines.training import train as train_one
+    from serving.batch.spark.settings import SparkSettings
 
+    given["spark"] = SparkSettings.read(spark_conf, spark_remote)
     with _target_named():
         terminal.show([train_one(_settings(given))], as_json=as_json)
 

@@ -1,10 +1,11 @@
-"""Whether a table is read into memory or in parts; and what fits and measures a training in either case."""
+"""Whether a table is read into memory, in parts, or by Spark; and what fits and measures a training in each case."""
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 from pipelines import planning
 from pipelines.errors import PipelineError
@@ -15,6 +16,7 @@ from pipelines.record import Measurements
 from pipelines.sources import BUNDLED, ReadOptions
 from registry import logs, redaction
 from serving.batch.scratch import scratch
+from serving.errors import ServingError
 from serving.scorecard import Scorecard
 
 if TYPE_CHECKING:
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
 
     from pipelines.streaming.raw import RawTable
 
+Connect: TypeAlias = "Callable[[], MlflowClient] | None"
+Check: TypeAlias = Callable[[TrainingPlan], None] | None
+
 _log = logs.get_logger(__name__)
 
-AUTO, MEMORY, STREAM = "auto", "memory", "stream"
-ENGINES = (AUTO, MEMORY, STREAM)
+AUTO, MEMORY, STREAM, SPARK = "auto", "memory", "stream", "spark"
+ENGINES = (AUTO, MEMORY, STREAM, SPARK)
 
 # A table in memory takes so many times the bytes of its file: Parquet is packed, and text is parsed into copies.
 _PARQUET, _TEXT = 8, 4
@@ -39,7 +44,7 @@ class TrainingEngine(Protocol):
 
     Attributes
     ----------
-    name : ``memory`` or ``stream``.
+    name : ``memory``, ``stream`` or ``spark``.
     sampled : whether the plan's dataset is a sample.
     covariance : of the fitted intercept and weights, once they are; None where it is not known.
     plan : what is trained. The dataset and the split of a table that is read in parts are those of a sample.
@@ -69,9 +74,7 @@ class TrainingEngine(Protocol):
 
 @contextlib.contextmanager
 def prepared(
-    what: Settings | TrainingPlan | TrainingEngine,
-    connect: "Callable[[], MlflowClient] | None",
-    check: Callable[[TrainingPlan], None] | None = None,
+    what: Settings | TrainingPlan | TrainingEngine, connect: Connect, check: Check = None
 ) -> Iterator[TrainingEngine]:
     """The engine of the settings, or of a plan whose table is in memory, with everything planned.
 
@@ -90,16 +93,48 @@ def prepared(
         engine = InMemory(what) if isinstance(what, TrainingPlan) else what
         yield engine.renewed(connect()) if connect else engine
         return
-    if choose(what) == MEMORY:
+    name = choose(what, ENGINES)
+    if name != SPARK and not what.spark.is_default:
+        raise PipelineError("--spark-conf and --spark-remote are for --engine spark")
+    if name == MEMORY:
         yield InMemory(planning.plan_training(what, connect=connect))
         return
-    from pipelines.streaming import journal
-    from pipelines.streaming import planning as streaming
+    with scratch() as folder, (_on_spark if name == SPARK else _streamed)(what, connect, folder, check) as made:
+        yield made
 
-    with scratch() as folder:
-        table = opened(what, folder)
-        with journal.opened(table.origin.digest, repr(what)) as found:
-            yield streaming.prepared(what, table, found, connect, check)
+
+@contextlib.contextmanager
+def _streamed(settings: Settings, connect: Connect, folder: Path, check: Check) -> Iterator[TrainingEngine]:
+    from pipelines.streaming import journal, parallel
+    from pipelines.streaming import planning as streaming
+    from pipelines.streaming.scan import StreamedTable
+
+    rows = opened(settings, folder)
+    with journal.opened(rows.origin.digest, repr(settings)) as found:
+        typing = partial(StreamedTable, rows, folder=found.folder, workers=parallel.processors())
+        yield streaming.prepared(settings, rows, typing, found, connect, check, name=STREAM)
+
+
+@contextlib.contextmanager
+def _on_spark(settings: Settings, connect: Connect, folder: Path, check: Check) -> Iterator[TrainingEngine]:
+    from pipelines.streaming import planning as streaming
+    from pipelines.streaming.journal import Journal
+    from pipelines.streaming.spark import package, raw
+    from pipelines.streaming.spark.table import ClusterTable
+    from serving.batch.spark.session import connected
+
+    if settings.query is not None:
+        raise PipelineError("--query is for databases; name a table or a view of Spark's catalog: --data table:NAME")
+    try:
+        with connected(settings.spark) as session, raw.partitioned_alike(session):
+            _log.info("reading %s by Spark", redaction.url(settings.data))
+            package.ship(session, folder, remote=settings.spark.remote is not None)
+            rows = raw.opened(session, settings.data, settings.options)
+            # Its folder is removed: a training that was stopped begins anew.
+            typing = partial(ClusterTable, rows)
+            yield streaming.prepared(settings, rows, typing, Journal(folder), connect, check, name=SPARK)
+    except ServingError as error:
+        raise PipelineError(str(error)) from None
 
 
 class ReadingSettings(Protocol):
@@ -136,16 +171,20 @@ def opened(settings: ReadingSettings, folder: Path) -> "RawTable":
     return raw.opened(settings.data, query=settings.query, options=settings.options, memory=memory, folder=folder)
 
 
-def choose(settings: ReadingSettings) -> str:
+def choose(settings: ReadingSettings, among: Sequence[str] = (AUTO, MEMORY, STREAM)) -> str:
     """The engine of the settings: the one asked for, else the one that the size of the table asks for.
+
+    Parameters
+    ----------
+    among : the engines that there are.
 
     Raises
     ------
     PipelineError
         if there is no such engine.
     """
-    if settings.engine not in ENGINES:
-        raise PipelineError(f"--engine: expected one of {', '.join(ENGINES)}, found {settings.engine!r}")
+    if settings.engine not in among:
+        raise PipelineError(f"--engine: expected one of {', '.join(among)}, found {settings.engine!r}")
     if settings.engine != AUTO:
         return settings.engine
     if settings.data.lower().replace("-", "_") in BUNDLED or "://" in settings.data:

@@ -19,6 +19,7 @@ from registry import logs, redaction
 from registry.earlier_versions import EarlierVersion, earlier_versions
 from registry.evidence.document import OtherVersions
 from registry.holdout import HoldoutRule
+from serving.batch.spark.settings import SparkSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,6 +52,7 @@ class Settings:
     pictures: bool = True
     engine: str = "auto"
     memory: int | None = None
+    spark: SparkSettings = field(default_factory=SparkSettings)
 
 
 @dataclass(frozen=True)

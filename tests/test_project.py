@@ -160,6 +160,7 @@ def test_the_scorecard_loads_under_another_name_on_bare_python(tmp_path: Path):
 #: Imported late, and brought by an extra; or imported in a cloud alone, where the package's own requirements bring it.
 ELSEWHERE = {
     "serving/scorecard/exports/onnx": ("onnx",),
+    "pipelines/streaming/spark": ("pyspark",),
     "serving/batch/spark": ("pyspark",),
     "serving/batch/tables.py": ("deltalake", "pyiceberg"),
     "serving/functions/azure_entry.py": ("azure",),

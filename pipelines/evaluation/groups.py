@@ -39,7 +39,11 @@ class GroupNames:
         seen = ValueCounts()
         for values in parts:
             seen.add(values)
-        counts = seen.counts()
+        return cls.of_counts(seen.counts())
+
+    @classmethod
+    def of_counts(cls, counts: pd.Series) -> "GroupNames":
+        """The same, of how many rows have each value, by the value."""
         known = counts[counts.index.notna()].sort_index()
         edges = None
         if known.index.dtype.kind == "f" and len(known) > _BINS * 2:

@@ -15,7 +15,11 @@ class ValueCounts:
 
     def add(self, values: pd.Series) -> None:
         """Add a part, shape (n_rows,)."""
-        self._waiting.append(values.value_counts(dropna=False, sort=False))
+        self.add_counts(values.value_counts(dropna=False, sort=False))
+
+    def add_counts(self, counts: pd.Series) -> None:
+        """Add how many rows of a part have each value, by the value."""
+        self._waiting.append(counts)
         if sum(map(len, self._waiting)) > max(len(self._merged), _FEWEST):
             self._merge()
 

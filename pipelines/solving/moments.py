@@ -60,8 +60,8 @@ def collect(blocks: Blocks, family: Family, folds: int = 0) -> list[Moments]:
         where there are no rows, or values that the objective cannot be fitted to.
     """
     found: list[Moments] = []
-    for fresh in blocks.map(partial(_of_block, family=family, folds=folds)):
-        found = [merge([before, now]) for before, now in zip(found, fresh, strict=True)] if found else fresh
+    for fresh in blocks.map(partial(_of_block, family=family, folds=folds), _merged):
+        found = _merged(found, fresh) if found else fresh
     if not found or not sum(part.weight for part in found):
         raise SolvingError("expected rows with a weight above 0 to fit to, found none")
     wrong = np.unique(np.concatenate([np.flatnonzero(~np.isfinite(np.diag(part.products))) for part in found]))
@@ -70,6 +70,11 @@ def collect(blocks: Blocks, family: Family, folds: int = 0) -> list[Moments]:
         what = f"in columns {', '.join(map(str, columns))}" if columns else "in the target"
         raise SolvingError(f"expected finite numbers, found values {what} that are not, or are too large", columns)
     return found
+
+
+def _merged(one: list[Moments], other: list[Moments]) -> list[Moments]:
+    """The moments of each fold, of those of some rows and of others."""
+    return [merge(pair) for pair in zip(one, other, strict=True)]
 
 
 def _of_block(block: Block, family: Family, folds: int) -> list[Moments]:

@@ -133,9 +133,9 @@ class _TurnedBlocks:
     sweeper: Sweeper
     turn: np.ndarray
 
-    def map(self, work: Callable[[Block], Result]) -> Iterator[Result]:
+    def map(self, work: Callable[[Block], Result], merged: Callable[[Result, Result], Result]) -> Iterator[Result]:
         """One pass over the blocks."""
-        return self.sweeper.blocks.map(partial(_work_turned, work, self.sweeper.centre, self.turn))
+        return self.sweeper.blocks.map(partial(_work_turned, work, self.sweeper.centre, self.turn), merged)
 
 
 def _work_turned(work: Callable[[Block], Result], centre: np.ndarray, turn: np.ndarray, block: Block) -> Result:

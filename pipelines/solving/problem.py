@@ -49,12 +49,14 @@ Result = TypeVar("Result")
 class Blocks(Protocol):
     """A table in blocks of rows."""
 
-    def map(self, work: Callable[[Block], Result]) -> Iterator[Result]:
+    def map(self, work: Callable[[Block], Result], merged: Callable[[Result, Result], Result]) -> Iterator[Result]:
         """One pass: what is made of each block, always of the same blocks, in the same order.
 
         Parameters
         ----------
         work : may run in several threads, or be pickled and run elsewhere.
+        merged : what is made of two blocks, of what is made of each; where it saves sending both, blocks that follow
+            each other are merged.
         """
 
 
@@ -64,7 +66,7 @@ class IteratedBlocks:
     def __init__(self, make: Callable[[], Iterator[Block]]) -> None:
         self._make = make
 
-    def map(self, work: Callable[[Block], Result]) -> Iterator[Result]:
+    def map(self, work: Callable[[Block], Result], merged: Callable[[Result, Result], Result]) -> Iterator[Result]:
         """One pass, block after block."""
         return map(work, self._make())
 

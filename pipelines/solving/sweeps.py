@@ -51,6 +51,19 @@ class Sums:
     reach: np.ndarray
     margin: np.ndarray
 
+    def merged(self, other: "Sums") -> "Sums":
+        """The sums over these rows and others."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return Sums(
+                self.losses + other.losses,
+                self.gradients + other.gradients,
+                self.hessians + other.hessians,
+                self.pearson + other.pearson,
+                np.minimum(self.slack, other.slack),
+                np.maximum(self.reach, other.reach),
+                np.minimum(self.margin, other.margin),
+            )
+
 
 class Sweeper:
     """Makes passes over centred blocks, and counts them.
@@ -104,7 +117,7 @@ class Sweeper:
         # Plainly added: their rounding changes the steps, not where they end.
         hessians, pearson = np.zeros((count, q, q)), np.zeros(count)
         slack, reach, margin = np.full(count, np.inf), np.zeros(count), np.full(count, np.inf)
-        for some in self.blocks.map(partial(_sums_at, self._cut(folds), theta, direction)):
+        for some in self.blocks.map(partial(_sums_at, self._cut(folds), theta, direction), Sums.merged):
             losses.add(some.losses)
             gradients.add(some.gradients)
             with np.errstate(over="ignore", invalid="ignore"):
@@ -120,7 +133,8 @@ class Sweeper:
 
         def find() -> np.ndarray:
             total = Total(lengths.shape)
-            for some in self.blocks.map(partial(_losses_along, self._cut(folds), theta, step, lengths, without)):
+            work = partial(_losses_along, self._cut(folds), theta, step, lengths, without)
+            for some in self.blocks.map(work, np.add):
                 total.add(some)
             return total.value
 
@@ -152,7 +166,9 @@ class Sweeper:
         found, pearson = Total((len(points), self.parameters)), np.zeros(len(points))
         squares = np.zeros(0 if directions is None else directions.shape[1])
         with np.errstate(over="ignore", invalid="ignore"):
-            for some in self.blocks.map(partial(_gradients_at, self._cut(folds), points, without, directions)):
+            for some in self.blocks.map(
+                partial(_gradients_at, self._cut(folds), points, without, directions), Gradients.merged
+            ):
                 found.add(some.values)
                 pearson += some.pearson
                 squares += some.lengths**2
@@ -260,6 +276,12 @@ class Gradients:
     values: np.ndarray
     pearson: np.ndarray
     lengths: np.ndarray
+
+    def merged(self, other: "Gradients") -> "Gradients":
+        """Those over these rows and others."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.hypot(self.lengths, other.lengths)
+            return Gradients(self.values + other.values, self.pearson + other.pearson, lengths)
 
 
 def _of_fold(values: np.ndarray, piece: Piece, fold: int | None) -> float:

@@ -1,14 +1,15 @@
 """The training rows as blocks that the exact solvers read."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
-import pyarrow as pa
 
 from pipelines.solving import Block
 from pipelines.streaming.preprocessing import Design
-from pipelines.streaming.scan import Result, StreamedTable, training_of
-from pipelines.streaming.typed import Part
+from pipelines.streaming.scan import Result
+from pipelines.streaming.sides import Rows
+from pipelines.streaming.tables import TableInParts
 
 
 class TrainingBlocks:
@@ -21,16 +22,16 @@ class TrainingBlocks:
     """
 
     def __init__(
-        self, table: StreamedTable, design: Design, class_weights: np.ndarray | None, label: Callable[[], str]
+        self, table: TableInParts, design: Design, class_weights: np.ndarray | None, label: Callable[[], str]
     ) -> None:
         self._table, self._design, self._weights, self._label = table, design, class_weights, label
 
-    def map(self, work: Callable[[Block], Result]) -> Iterator[Result]:
-        """One pass: what is made of each block, in order, by several threads."""
+    def map(self, work: Callable[[Block], Result], merged: Callable[[Result, Result], Result]) -> Iterator[Result]:
+        """One pass: what is made of each block, in order."""
+        return self._table.mapped(partial(_work, work, self._design, self._weights), merged, label=self._label())
 
-        def of(raw: pa.Table, part: Part, side: np.ndarray) -> Result:
-            rows, folds = training_of(part, side)
-            weights = None if self._weights is None else self._weights[rows.target.astype("intp")]
-            return work(Block(self._design.matrix(rows), rows.target, weights, folds))
 
-        return self._table.mapped(of, label=self._label())
+def _work(work: Callable[[Block], Result], design: Design, class_weights: np.ndarray | None, rows: Rows) -> Result:
+    part, folds = rows.training()
+    weights = None if class_weights is None else class_weights[part.target.astype("intp")]
+    return work(Block(design.matrix(part), part.target, weights, folds))

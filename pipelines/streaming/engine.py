@@ -3,13 +3,11 @@
 import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
 from pipelines import fitting, modelling, score_sums, solving
@@ -21,13 +19,15 @@ from pipelines.modelling import FittedModel
 from pipelines.planning import TrainingPlan
 from pipelines.record import Measurements
 from pipelines.solving import Blocks, Fit, Objective, SolvingError, objectives
-from pipelines.streaming import fitted_estimator, preprocessing
+from pipelines.streaming import fitted_estimator, judging, preprocessing
+from pipelines.streaming.answering import Answering, FoldAnswers, FoldSpreads, Judge, Measuring
 from pipelines.streaming.blocks import TrainingBlocks
 from pipelines.streaming.journal import Journal
-from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SampledRows, SensitiveGroups, Spread
+from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SensitiveColumns, SensitiveGroups, Spread
 from pipelines.streaming.preprocessing import Design
-from pipelines.streaming.scan import DROPPED, HELD, Scan, StreamedTable, training_of
+from pipelines.streaming.scan_sums import Scan
 from pipelines.streaming.summaries import NumberSummary
+from pipelines.streaming.tables import TableInParts
 from pipelines.streaming.typed import Part
 from registry import logs
 from registry.cli.text import listed
@@ -56,17 +56,19 @@ class Streamed:
     counts : of rules of earlier versions, how many of the held-out rows they do not hold out.
     """
 
-    name, sampled = "stream", True
+    sampled = True
 
     def __init__(
         self,
         plan: TrainingPlan,
-        table: StreamedTable,
+        table: TableInParts,
         scan: Scan,
         counts: Mapping[HoldoutRule, int],
         journal: Journal,
+        name: str,
     ) -> None:
-        self.plan, self._table, self._scan, self._counts, self._journal = plan, table, scan, counts, journal
+        self.plan, self.name, self._table, self._scan = plan, name, table, scan
+        self._counts, self._journal = counts, journal
         inputs, levels = plan.dataset.inputs, table.reader.levels
         self._transformer = preprocessing.fitted(inputs, scan, levels)
         self._design = Design(self._transformer, inputs, levels)
@@ -164,38 +166,19 @@ class Streamed:
         ----------
         label : what is done, for the progress bar.
         """
-        judged = [
-            (fold, self._estimator(each), CollectedAnswers(rows, self._most_answers // len(fit.folds)))
-            for fold, (each, rows) in enumerate(zip(fit.folds, self._scan.folds, strict=True))
-            if rows
-        ]
-
-        def answered(raw: pa.Table, part: Part, side: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-            rows, folds = training_of(part, side)
-            matrix = self._design.matrix(rows)
-            found = []
-            for fold, model, _ in judged:
-                own = slice(*np.searchsorted(folds, [fold, fold + 1]))
-                found.append((rows.target[own], self._numbers_of(model, matrix[own])))
-            return found
-
-        for found in self._table.mapped(answered, label=label):
-            for (_, _, collected), (truth, numbers) in zip(judged, found, strict=True):
-                collected.add(truth, numbers)
-        return CrossValidation("key hash", tuple(self._answers(*each.joined(), None) for _, _, each in judged))
+        judged = {fold: rows for fold, rows in enumerate(self._scan.folds) if rows}
+        spreads = {fold: Spread(rows, self._most_answers // len(fit.folds)) for fold, rows in judged.items()}
+        models = {fold: self._estimator(fit.folds[fold]) for fold in judged}
+        collected = [CollectedAnswers(spread.count) for spread in spreads.values()]
+        work = FoldAnswers(self._design, models, len(self._labels))
+        for found in self._table.followed(work, FoldSpreads(spreads), label=label):
+            for answers, (truth, numbers) in zip(collected, found, strict=True):
+                answers.add(truth, numbers)
+        return CrossValidation("key hash", tuple(self._answers(*answers.joined(), None) for answers in collected))
 
     @property
     def _most_answers(self) -> int:
         return MOST_ANSWERS // max(2, len(self._labels))
-
-    def _numbers(self, fitted: FittedModel, part: Part) -> np.ndarray:
-        return self._numbers_of(fitted.pipeline[-1], self._design.matrix(part))
-
-    def _numbers_of(self, model, matrix: np.ndarray) -> np.ndarray:
-        """Predictions, shape (n,), or probabilities, shape (n, n_classes)."""
-        if not len(matrix):
-            return np.empty((0, len(self._labels)) if len(self._labels) else 0)
-        return model.predict_proba(matrix) if len(self._labels) else np.asarray(model.predict(matrix), dtype="float64")
 
     def _answers(self, truth: np.ndarray, numbers: np.ndarray, threshold: float | None) -> Answers:
         if not len(self._labels):
@@ -216,43 +199,31 @@ class Streamed:
         plan, scan = self.plan, self._scan
         settings, middle = plan.settings, scan.target.mean if scan.target else 0.0
         held = sections.MeasuredAnswers(scan.held, middle, resamples=settings.resamples, seed=settings.seed)
-        training = MetricSums(middle)
-        of_training = Spread(scan.training, self._most_answers)
         constant = MetricSums(middle)
-        groups = SensitiveGroups(plan, self._table, middle)
-        terms = score_sums.terms_of(card)
-        sums = score_sums.ScoreSums(terms) if terms else None
-        samples = ProfileSamples(self._table, scan)
-        shown, shown_answers = SampledRows(scan.held, MOST_SHOWN), CollectedAnswers(scan.held, MOST_SHOWN)
-        gaps: set[str] = set()
+        sensitive = SensitiveColumns.of(plan, self._table)
+        groups = SensitiveGroups(sensitive, self._table, middle)
+        measuring = self._measuring(card)
+        shown: list[Part] = []
+        shown_answers = CollectedAnswers(measuring.shown.count)
 
-        def answered(raw: pa.Table, part: Part, side: np.ndarray) -> _Answered:
-            seen, rows = part.of(side < HELD), side == HELD
-            out = part.of(rows)
-            chosen = self._numbers(fitted, seen), self._numbers(fitted, out)
-            return _Answered(raw, seen, out, rows, *chosen, set(self._gaps(part, side != DROPPED)))
-
-        parts = self._table.mapped(answered, label="evaluating", more=groups.columns)
-        with self._table.keys() as keys, sections.HoldoutWriter(folder, scan.held) as writer:
-            for one in parts:
-                gaps.update(one.gaps)
-                chosen = of_training.next(len(one.seen))
-                training.add(self._answers(one.seen.target[chosen], one.of_seen[chosen], fitted.threshold).coded())
-                samples.add(one.seen)
-                if sums is not None:
-                    self._add_scores(sums, one.seen)
-                answers = self._answers(one.out.target, one.of_out, fitted.threshold)
+        with sections.HoldoutWriter(folder, scan.held) as writer:
+            work = self._judge(fitted, sensitive)
+            for one in self._table.followed(work, measuring, label="evaluating", more=sensitive.names):
+                answers = self._answers(*one.answers, fitted.threshold)
                 coded = answers.coded()
                 held.add(coded)
                 if scan.target:
                     constant.add(CodedAnswers(coded.truth, np.full(len(coded), middle)))
-                groups.add(one.raw, one.rows, coded)
-                shown.add(one.out)
-                shown_answers.add(one.out.target, one.of_out)
-                writer.add(answers, keys(len(answers)))
+                groups.add(one.groups, coded)
+                shown.append(one.shown)
+                shown_answers.add(*one.answers_shown)
+                writer.add(answers, one.keys)
+        measured, training = measuring.seen(), MetricSums(middle)
+        for kept in measured.answers:
+            training.add(self._answers(*kept, fitted.threshold).coded())
         parity = None
         if card is not None:
-            frame = self._design.frame(shown.joined(), plan.dataset.inputs)
+            frame = self._design.frame(judging.joined(shown), plan.dataset.inputs)
             parity = sections.parity_section(fitted.pipeline, card, frame)
         return Measurements(
             answers=self._answers(*shown_answers.joined(), fitted.threshold),
@@ -263,27 +234,27 @@ class Streamed:
             training=training.values(),
             baseline=self._baseline(constant),
             fairness=groups.fairness(),
-            scores=sums.profiles() if sums else [],
-            profile=samples.profiles(plan),
+            scores=measured.scores,
+            profile=measured.samples.profiles(plan, self._table.reader, scan),
             parity=parity,
-            gaps=frozenset(gaps),
+            gaps=frozenset(measured.gaps),
         )
 
-    def _add_scores(self, sums: score_sums.ScoreSums, part: Part) -> None:
-        with np.errstate(all="ignore"):
-            for start in range(0, len(part), sums.part_rows):
-                rows = np.arange(start, min(start + sums.part_rows, len(part)))
-                sums.add(self._design.frame(part.take(rows), self.plan.dataset.inputs))
+    def _judge(self, fitted: FittedModel, sensitive: SensitiveColumns) -> Judge:
+        reader, answering = self._table.reader, Answering(self._design, fitted.pipeline[-1], len(self._labels))
+        names = ([item.name for item in kind] for kind in (reader.numbers, reader.categories))
+        return Judge(answering, sensitive, *names)
 
-    def _gaps(self, part: Part, rows: np.ndarray) -> Iterator[str]:
-        """The inputs that have missing values in some rows, by a mask."""
-        reader = self._table.reader
-        for item, missing in zip(reader.numbers, (np.isnan(part.numbers) & rows).any(axis=1), strict=True):
-            if missing:
-                yield item.name
-        for item, missing in zip(reader.categories, ((part.categories == 0) & rows).any(axis=1), strict=True):
-            if missing:
-                yield item.name
+    def _measuring(self, card: Scorecard | None) -> Measuring:
+        scan = self._scan
+        return Measuring(
+            self._design,
+            self.plan.dataset.inputs,
+            Spread(scan.training, self._most_answers),
+            Spread(scan.held, MOST_SHOWN),
+            ProfileSamples(scan),
+            score_sums.terms_of(card),
+        )
 
     def _baseline(self, constant: MetricSums) -> Baseline:
         if self._scan.labels is None:
@@ -291,27 +262,6 @@ class Streamed:
         training, held = self._scan.labels
         place = None if self.plan.positive is None else self.plan.dataset.classes.index(self.plan.positive)
         return baseline.of_label_counts(held, training, place)
-
-
-@dataclass(frozen=True)
-class _Answered:
-    """A part with the answers to its rows.
-
-    Parameters
-    ----------
-    seen, out : its training rows, and those that are held out.
-    rows : a mask of these.
-    of_seen, of_out : predictions, shape (n,), or probabilities, shape (n, n_classes).
-    gaps : the inputs that have missing values.
-    """
-
-    raw: pa.Table
-    seen: Part
-    out: Part
-    rows: np.ndarray
-    of_seen: np.ndarray
-    of_out: np.ndarray
-    gaps: set[str]
 
 
 def _few(target: pd.Series) -> np.ndarray:

@@ -1,20 +1,23 @@
 """What is measured of the rows of a table as they come in parts: answers, samples for profiles and pictures, groups."""
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from pipelines import columns, profile
 from pipelines.evaluation.groups import GroupNames, GroupSums
+from pipelines.evaluation.value_counts import ValueCounts
 from pipelines.planning import TrainingPlan
-from pipelines.streaming.scan import HELD, Scan, StreamedTable
-from pipelines.streaming.typed import Part
+from pipelines.streaming.scan_sums import Scan
+from pipelines.streaming.sides import HELD, RowCounts, Rows
+from pipelines.streaming.tables import TableInParts
+from pipelines.streaming.typed import Part, TypedReader
 from registry.evidence.document import CategoryProfile, Fairness, NumberProfile
 from registry.metrics import CodedAnswers
-from serving.scorecard.inputs import Input
+from serving.scorecard.inputs import Cleaning, Input
 
 
 class Spread:
@@ -35,6 +38,12 @@ class Spread:
         self.count = -(-rows // self._step)
         self._seen = 0
 
+    def begun(self, seen: int) -> "Spread":
+        """The same choice, of rows that begin behind so many."""
+        other = copy.copy(self)
+        other._seen = seen
+        return other
+
     def next(self, rows: int) -> slice:
         """Those of the next rows, a part of so many."""
         chosen = slice(-self._seen % self._step, None, self._step)
@@ -43,31 +52,28 @@ class Spread:
 
 
 class CollectedAnswers:
-    """Answers that come in parts, evenly spread over all of them.
+    """Answers that come in parts.
 
     Parameters
     ----------
     rows : how many there will be.
-    most : how many are kept of more.
     """
 
-    def __init__(self, rows: int, most: int) -> None:
-        self._spread = Spread(rows, most)
-        self._filled = 0
-        self._truth = np.empty(self._spread.count)
+    def __init__(self, rows: int) -> None:
+        self._filled, self._rows = 0, rows
+        self._truth = np.empty(rows)
         self._numbers: np.ndarray | None = None
 
     def add(self, truth: np.ndarray, numbers: np.ndarray) -> None:
         """Add the truth of some rows, shape (n,), and predictions or probabilities, shape (n,) or (n, n_classes)."""
-        chosen = self._spread.next(len(truth))
         if self._numbers is None:
-            self._numbers = np.empty((self._spread.count, *numbers.shape[1:]))
-        rows = slice(self._filled, self._filled + len(truth[chosen]))
-        self._truth[rows], self._numbers[rows] = truth[chosen], numbers[chosen]
+            self._numbers = np.empty((self._rows, *numbers.shape[1:]))
+        rows = slice(self._filled, self._filled + len(truth))
+        self._truth[rows], self._numbers[rows] = truth, numbers
         self._filled = rows.stop
 
     def joined(self) -> tuple[np.ndarray, np.ndarray]:
-        """The truth and the numbers of those that were kept."""
+        """The truth and the numbers of all."""
         assert self._numbers is not None
         return self._truth[: self._filled], self._numbers[: self._filled]
 
@@ -75,24 +81,36 @@ class CollectedAnswers:
 class ProfileSamples:
     """Values of the training rows for their profile: as many, and the same, as are taken of a table in memory."""
 
-    def __init__(self, table: StreamedTable, scan: Scan) -> None:
-        self._table, self._scan = table, scan
+    def __init__(self, scan: Scan) -> None:
         self._summaries = [*scan.numbers, *([scan.target] if scan.target else [])]
         self._steps = [max(profile.step(each.count), 1) for each in self._summaries]
         self._seen = [0] * len(self._steps)
         self._found: list[list[np.ndarray]] = [[] for _ in self._steps]
 
+    def begun(self, before: RowCounts) -> "ProfileSamples":
+        """Fresh ones, of rows that begin behind so many."""
+        other = copy.copy(self)
+        other._seen = [*before.known, before.training][: len(self._steps)]
+        other._found = [[] for _ in self._steps]
+        return other
+
+    def merge(self, other: "ProfileSamples") -> None:
+        """Add those of rows further on."""
+        for own, theirs in zip(self._found, other._found, strict=True):
+            own += theirs
+
     def add(self, part: Part) -> None:
         """Add training rows."""
-        values = [*part.numbers, *([part.target] if self._scan.target else [])]
+        values = [*part.numbers, part.target][: len(self._steps)]
         for place, (column, step) in enumerate(zip(values, self._steps, strict=True)):
             known = column[~np.isnan(column)]
             self._found[place].append(known[-self._seen[place] % step :: step].copy())
             self._seen[place] += len(known)
 
-    def profiles(self, plan: TrainingPlan) -> dict[str, NumberProfile | CategoryProfile]:
+    def profiles(
+        self, plan: TrainingPlan, reader: TypedReader, scan: Scan
+    ) -> dict[str, NumberProfile | CategoryProfile]:
         """The profile of each input, and of the target."""
-        reader, scan = self._table.reader, self._scan
         found: dict[str, NumberProfile | CategoryProfile] = {}
         names = [item.name for item in reader.numbers] + ([plan.dataset.target_name] if scan.target else [])
         for name, summary, values in zip(names, self._summaries, self._found, strict=True):
@@ -118,30 +136,44 @@ class ProfileSamples:
         return {name: found[name] for name in order}
 
 
-class SampledRows:
-    """Held-out rows, evenly spread over all of them.
+def joined(parts: list[Part]) -> Part:
+    """The rows of all parts."""
+    return Part(
+        np.concatenate([part.numbers for part in parts], axis=1),
+        np.concatenate([part.categories for part in parts], axis=1),
+        np.concatenate([part.target for part in parts]),
+    )
 
-    Parameters
+
+class SensitiveColumns:
+    """The columns by which the metrics are broken down.
+
+    Attributes
     ----------
-    rows : how many there will be.
-    most : how many are kept of more.
+    names : theirs.
     """
 
-    def __init__(self, rows: int, most: int) -> None:
-        self._spread = Spread(rows, most)
-        self._parts: list[Part] = []
+    def __init__(self, names: list[str], inputs: Mapping[str, Input], cleaning: Cleaning) -> None:
+        self.names, self._inputs, self._cleaning = names, inputs, cleaning
 
-    def add(self, part: Part) -> None:
-        """Add held-out rows."""
-        self._parts.append(part.take(np.arange(len(part))[self._spread.next(len(part))]))
+    @classmethod
+    def of(cls, plan: TrainingPlan, table: TableInParts) -> "SensitiveColumns":
+        """Those of a plan, by the types that they have in the sample."""
+        sample, names = table.sample, list(dict.fromkeys(plan.settings.roles.sensitive))
+        inputs = {
+            name: columns.infer(name, sample.columns[name], sample.cleaning, sample.marks_of(name)).as_input()
+            for name in names
+        }
+        return cls(names, inputs, sample.cleaning)
 
-    def joined(self) -> Part:
-        """All of them."""
-        return Part(
-            np.concatenate([part.numbers for part in self._parts], axis=1),
-            np.concatenate([part.categories for part in self._parts], axis=1),
-            np.concatenate([part.target for part in self._parts]),
-        )
+    def values(self, rows: Rows) -> dict[str, pd.Series]:
+        """Of the held-out rows, by column."""
+        held = rows.side == HELD
+        return {name: columns.convert(rows.raw[name], self._inputs[name], self._cleaning)[held] for name in self.names}
+
+    def counted(self, rows: Rows) -> dict[str, pd.Series]:
+        """How many of the held-out rows have each value, by column."""
+        return {name: values.value_counts(dropna=False, sort=False) for name, values in self.values(rows).items()}
 
 
 class SensitiveGroups:
@@ -151,35 +183,22 @@ class SensitiveGroups:
     ----------
     centre : see :class:`registry.metrics.MetricSums`.
 
-    Attributes
-    ----------
-    columns : the names of the sensitive columns.
     """
 
-    def __init__(self, plan: TrainingPlan, table: StreamedTable, centre: float) -> None:
-        sample = table.sample
-        self.columns = list(dict.fromkeys(plan.settings.roles.sensitive))
-        self._cleaning = sample.cleaning
-        self._inputs: dict[str, Input] = {
-            name: columns.infer(name, sample.columns[name], sample.cleaning, sample.marks_of(name)).as_input()
-            for name in self.columns
-        }
+    def __init__(self, sensitive: SensitiveColumns, table: TableInParts, centre: float) -> None:
+        counts = {name: ValueCounts() for name in sensitive.names}
+        if counts:
+            for found in table.mapped(sensitive.counted, label="looking at groups", more=sensitive.names):
+                for name, each in found.items():
+                    counts[name].add_counts(each)
         self._sums = {
-            name: GroupSums(name, GroupNames.of_all(self._held(name, table)), centre) for name in self.columns
+            name: GroupSums(name, GroupNames.of_counts(seen.counts()), centre) for name, seen in counts.items()
         }
 
-    def _held(self, name: str, table: StreamedTable) -> Iterator[pd.Series]:
-        return table.mapped(
-            lambda raw, part, side: self._values(name, raw, side == HELD), label="looking at groups", more=[name]
-        )
-
-    def _values(self, name: str, raw: pa.Table, rows: np.ndarray) -> pd.Series:
-        return columns.convert(raw[name], self._inputs[name], self._cleaning)[rows]
-
-    def add(self, raw: pa.Table, rows: np.ndarray, answers: CodedAnswers) -> None:
-        """Add the answers to held-out rows of a raw part, by a mask."""
-        for name, sums in self._sums.items():
-            sums.add(answers, self._values(name, raw, rows))
+    def add(self, values: Mapping[str, pd.Series], answers: CodedAnswers) -> None:
+        """Add the answers to held-out rows with their values of the sensitive columns."""
+        for name, each in values.items():
+            self._sums[name].add(answers, each)
 
     def fairness(self) -> list[Fairness]:
         """The metrics of each group."""

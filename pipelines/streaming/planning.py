@@ -8,12 +8,12 @@ from pipelines import ancestry, modelling, planning, splitting
 from pipelines.errors import PipelineError
 from pipelines.planning import Settings, TrainingPlan
 from pipelines.solving import objectives
-from pipelines.sources import Table
-from pipelines.streaming import parallel
 from pipelines.streaming.engine import Streamed
 from pipelines.streaming.journal import Journal
-from pipelines.streaming.raw import RawTable, joined
-from pipelines.streaming.scan import HELD, Scan, StreamedTable
+from pipelines.streaming.raw import joined
+from pipelines.streaming.scan_sums import Scan
+from pipelines.streaming.sides import HELD
+from pipelines.streaming.tables import RawRows, TableInParts, Typing
 from pipelines.streaming.typed import Contradiction
 from registry import logs
 from registry.earlier_versions import EarlierVersion
@@ -32,17 +32,22 @@ _MOST_SCANS = 50
 
 def prepared(
     settings: Settings,
-    raw: RawTable,
+    raw: RawRows,
+    typing: Typing,
     journal: Journal,
     connect: "Callable[[], MlflowClient] | None",
     check: Callable[[TrainingPlan], None] | None = None,
+    *,
+    name: str,
 ) -> Streamed:
     """A training on a raw table, ready to be fitted.
 
     Parameters
     ----------
-    journal : keeps what is noted of each row, and what each pass finds.
+    typing : makes a table with types of the raw one.
+    journal : keeps what each pass finds.
     check : refuses the plan of a sample before the whole table is read.
+    name : of the engine.
 
     Raises
     ------
@@ -52,20 +57,21 @@ def prepared(
         if the registry does not answer.
     """
     if settings.pipeline is not None:
-        raise PipelineError("--pipeline: --engine stream fits the platform's own pipeline alone; use --engine memory")
+        raise PipelineError(f"--pipeline: --engine {name} fits the platform's own pipeline alone; use --engine memory")
     planning.check_settings(settings)
     if settings.folds > HELD:
-        raise PipelineError(f"--folds: --engine stream makes {HELD} at most, found {settings.folds}; give fewer")
+        raise PipelineError(f"--folds: --engine {name} makes {HELD} at most, found {settings.folds}; give fewer")
     earlier = planning.earlier_of(settings, raw.origin.name, connect)
     rows, told = journal.remember(("sample", SAMPLE), lambda: raw.sample(SAMPLE)), set[str]()
     for number in range(_MOST_SCANS):
         sample = raw.table(rows)
         plan = planning.plan_table(settings, sample, earlier, told)
-        _check_covered(plan)
+        _check_covered(plan, name)
         if check is not None:
             check(plan)
         try:
-            return _scanned(plan, raw, sample, earlier, journal.inside("scan", number))
+            table = typing(sample, plan.dataset, plan.split)
+            return _scanned(plan, table, earlier, journal.inside("scan", number), name)
         except Contradiction as found:
             # Twice: so that a label that is new does not look like one that a single row has.
             rows = joined([rows, found.rows, found.rows])
@@ -75,18 +81,17 @@ def prepared(
     )
 
 
-def _check_covered(plan: TrainingPlan) -> None:
+def _check_covered(plan: TrainingPlan, name: str) -> None:
     """Raise PipelineError if the estimator is none that is fitted in parts."""
     try:
         objectives.of(plan.build(), len(plan.dataset.classes))
     except objectives.NotCovered as error:
-        raise PipelineError(f"--engine stream {error}, or use --engine memory") from None
+        raise PipelineError(f"--engine {name} {error}, or use --engine memory") from None
 
 
 def _scanned(
-    plan: TrainingPlan, raw: RawTable, sample: Table, earlier: Sequence[EarlierVersion], journal: Journal
+    plan: TrainingPlan, table: TableInParts, earlier: Sequence[EarlierVersion], journal: Journal, name: str
 ) -> Streamed:
-    table = StreamedTable(raw, sample, plan.dataset, plan.split, journal.folder, workers=parallel.processors())
     if plan.split.rule.by == TIME:
         table.cut(plan.split.rule.columns[0], test_size=plan.settings.test_size, before=plan.inherited.rule)
         plan = replace(_without_folds(plan), split=table.split)
@@ -101,7 +106,7 @@ def _scanned(
     known = ancestry.known(earlier, plan.dataset, plan.split, counts)
     for note in ancestry.notes(known, scan.held):
         _log.info(note)
-    return Streamed(replace(plan, known=known), table, scan, counts, journal)
+    return Streamed(replace(plan, known=known), table, scan, counts, journal, name)
 
 
 def _without_folds(plan: TrainingPlan) -> TrainingPlan:

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 
 from pipelines import features
-from pipelines.streaming.scan import Scan
+from pipelines.streaming.scan_sums import Scan
 from pipelines.streaming.summaries import NumberSummary
 from pipelines.streaming.typed import Levels, Part
 from serving.scorecard.inputs import CATEGORY, Input

@@ -124,20 +124,27 @@ class RawTable:
 
     def table(self, columns: pa.Table) -> Table:
         """Some of the rows, with what is known of the whole."""
-        if self.separator is not None and self.options.decimal is None and self.options.thousands is None:
-            marked = marks.find(columns, self.separator, self.options.cleaning)
-        else:
-            marked = marks.given(columns, self.options.decimal, self.options.thousands, self.options.cleaning)
-        return Table(
-            columns,
-            self.origin.name,
-            self.origin.source,
-            self.origin.digest,
-            marks=marked.by_column,
-            notes=(*self.notes, *marked.notes),
-            cleaning=self.options.cleaning,
-            total_rows=self.rows,
-        )
+        return sample_table(columns, self.origin, self.options, self.separator, self.notes)
+
+
+def sample_table(
+    columns: pa.Table, origin: Origin, options: ReadOptions, separator: str | None, notes: Sequence[str]
+) -> Table:
+    """Some rows of a table, with what is known of the whole; see :class:`RawTable`."""
+    if separator is not None and options.decimal is None and options.thousands is None:
+        marked = marks.find(columns, separator, options.cleaning)
+    else:
+        marked = marks.given(columns, options.decimal, options.thousands, options.cleaning)
+    return Table(
+        columns,
+        origin.name,
+        origin.source,
+        origin.digest,
+        marks=marked.by_column,
+        notes=(*notes, *marked.notes),
+        cleaning=options.cleaning,
+        total_rows=origin.rows,
+    )
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:

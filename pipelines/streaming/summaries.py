@@ -1,5 +1,6 @@
 """Sums over a column of numbers that comes in parts: mean, variance, extremes, and the exact median."""
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -50,6 +51,14 @@ class NumberSums:
         self._least = min(self._least, float(known.min()))
         self._most = max(self._most, float(known.max()))
 
+    def merge(self, other: "NumberSums") -> None:
+        """Add what another, about the same centre, has seen."""
+        self._count += other._count
+        self._missing += other._missing
+        self._sum += other._sum
+        self._squares += other._squares
+        self._least, self._most = min(self._least, other._least), max(self._most, other._most)
+
     def summary(self) -> NumberSummary:
         """The column."""
         if not self._count:
@@ -78,6 +87,12 @@ class Median:
             self._low = self._high = 0.0
         self.again()
 
+    def fresh(self) -> "Median":
+        """One that looks for the same median, and has seen no value yet."""
+        other = copy.copy(self)
+        other.again()
+        return other
+
     def again(self) -> None:
         """Begin another pass, after :meth:`value` was None."""
         self._count = self._below = 0
@@ -96,9 +111,19 @@ class Median:
             self._times.append(times)
             self._waiting += len(values)
             if self._waiting > _MOST_KEPT:
-                self._merge()
+                self._together()
 
-    def _merge(self) -> None:
+    def merge(self, other: "Median") -> None:
+        """Add what another, of the same sample and as many passes, has seen."""
+        self._count += other._count
+        self._below += other._below
+        self._kept += other._kept
+        self._times += other._times
+        self._waiting += other._waiting
+        if self._waiting > _MOST_KEPT:
+            self._together()
+
+    def _together(self) -> None:
         values, places = np.unique(np.concatenate(self._kept), return_inverse=True)
         times = np.bincount(places, np.concatenate(self._times)).astype("int64")
         self._kept, self._times = [values], [times]
@@ -109,7 +134,7 @@ class Median:
         if not self._count:
             return math.nan
         if self._kept:
-            self._merge()
+            self._together()
         ends = np.cumsum(self._times[0]) + self._below if self._kept else np.array([self._below])
         found = []
         for rank in ((self._count - 1) // 2, self._count // 2):

@@ -93,6 +93,13 @@ class Levels:
         # The last place is that of a null.
         self._of_raw = np.concatenate([self._of_raw[:-1], np.array(places, dtype="int32"), np.zeros(1, "int32")])
 
+    def merge(self, other: "Levels") -> np.ndarray:
+        """Learn the texts of another of the same column, and return the place here of each of its places."""
+        places = np.zeros(len(other.texts), dtype="int32")
+        if other._raw is not None:
+            places[other._of_raw[:-1]] = self.places(pa.chunked_array([other._raw]))
+        return places
+
     def key_bits(self, places: np.ndarray) -> np.ndarray:
         """What :func:`row_keys.bits` gives of the texts at these places."""
         if len(self._bits) < len(self.texts):
@@ -143,7 +150,7 @@ class TypedReader:
     """
 
     def __init__(self, sample: Table, dataset: Dataset) -> None:
-        self._dataset = dataset
+        self._cleaning, self._target_name = dataset.cleaning, dataset.target_name
         self.numbers = [item for item in dataset.inputs if item.type != CATEGORY]
         self.categories = [item for item in dataset.inputs if item.type == CATEGORY]
         self.levels = [Levels(item, dataset.cleaning) for item in self.categories]
@@ -182,7 +189,7 @@ class TypedReader:
             places = self._tried(bad, levels.places, raw[item.name])
             if places is not None:
                 categories[place] = places
-        target = self._tried(bad, self._target_of, raw[self._dataset.target_name])
+        target = self._tried(bad, self._target_of, raw[self._target_name])
         if bad or target is None:
             raise Contradiction(raw.take(sorted(set(bad))))
         return Part(numbers, categories, target)
@@ -211,7 +218,7 @@ class TypedReader:
             return None
 
     def _numbers(self, raw: pa.ChunkedArray, item: Input) -> np.ndarray:
-        values = columns.convert(raw, item, self._dataset.cleaning).to_numpy()
+        values = columns.convert(raw, item, self._cleaning).to_numpy()
         _check_size(values, item)
         return values
 
@@ -223,7 +230,7 @@ class TypedReader:
             known = {label: place for place, label in enumerate(self._classes.tolist())}
             of_place = np.array([np.nan if text is None else known.get(text, -1) for text in texts])
             return _known_labels(of_place[places], self._target)
-        values = columns.convert(raw, self._target, self._dataset.cleaning).to_numpy()
+        values = columns.convert(raw, self._target, self._cleaning).to_numpy()
         if self._classes is None:
             _check_size(values, self._target)
             return values
@@ -270,7 +277,8 @@ class KeyReader:
     """The hash of each row's key, part by part, as it is for whole tables."""
 
     def __init__(self, names: Sequence[str], sample: Table, reader: TypedReader) -> None:
-        self._names, self._sample = tuple(names), sample
+        self._names = tuple(names)
+        self._marks = {name: sample.marks_of(name) for name in names}
         # Words that are missing values for the model alone tell rows apart all the same: then the raw values count.
         plain = sample.cleaning == USUAL
         self._numbers = {item.name: place for place, item in enumerate(reader.numbers) if plain}
@@ -287,4 +295,4 @@ class KeyReader:
         if name in self._categories:
             place = self._categories[name]
             return self._levels[place].key_bits(part.categories[place])
-        return row_keys.bits(columns.infer_key(name, raw[name], USUAL, self._sample.marks_of(name)).values)
+        return row_keys.bits(columns.infer_key(name, raw[name], USUAL, self._marks[name]).values)

@@ -137,6 +137,7 @@ def prepared(search: Search, connect: "Callable[[], MlflowClient] | None" = None
         coverage.check_folds(plan)
         coverage.covered(_space(search, plan, names, _scale(plan)), plan, drop=names == ["auto"])
 
+    engines.choose(settings)  # refuses those that train alone has
     with engines.prepared(replace(settings, estimator=deciding, parameters={}), connect, check) as engine:
         yield _planned(search, engine, names)
 

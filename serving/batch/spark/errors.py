@@ -21,7 +21,7 @@ _CONDITIONS = {
     "CANNOT_READ_FILE_FOOTER": "Spark cannot read a file of it, which is damaged or no Parquet",
 }
 _QUOTED = "a line cannot be read: text follows a closing quotation mark; correct the line"
-_HEADERS = "the files have different headers; score them one by one"
+_HEADERS = "the files have different headers; take them one by one, or give them one header"
 #: What the text of a failure holds, and what to say of it.
 _TEXTS = (
     (r"No space left on device|Disk quota exceeded", "no space left to write the answers; free some"),
@@ -34,6 +34,9 @@ _TEXTS = (
      _HEADERS),
     (r"CANNOT_READ_FILE_FOOTER|FAILED_READ_FILE|is not a Parquet file|Could not read footer",
      _CONDITIONS["CANNOT_READ_FILE_FOOTER"]),
+    (r"maxResultSize", "its sums are larger than the driver takes; --spark-conf spark.driver.maxResultSize=4g"),
+    (r"PYTHON_VERSION_MISMATCH", "the workers have another version of Python; set PYSPARK_PYTHON to one like this "
+     "machine's"),
     (r"ExecutorLostFailure|executor .* exited|Master removed our application|SparkContext (was|has been) shut ?down|"
      r"stopped SparkContext", "the cluster lost the job or what ran it; run the command again"),
     (r"DATA_SOURCE_NOT_FOUND|Failed to find data source|ClassNotFoundException: \w*\.?(delta|iceberg)",
@@ -87,6 +90,8 @@ def told(error: Exception) -> str | None:
     text = str(error)
     if ours := re.search(rf"{UNFIT} (the column .{{1,200}} has a value that is no \w+)", text):
         return ours[1]
+    if package := re.search(r"ModuleNotFoundError: No module named '(\w+)", text):
+        return f"the workers lack the Python package {package[1]!r}; install 'model-lifecycle[spark]' there"
     for pattern, words in _TEXTS:
         if re.search(pattern, text):
             return words
@@ -94,6 +99,8 @@ def told(error: Exception) -> str | None:
         return "the Spark Connect server does not answer any more; run the command again"
     if isinstance(error, (ConnectionError, EOFError)) or type(error).__name__ in ("Py4JNetworkError", "Py4JError"):
         return _GONE
+    if condition == "PYTHON_EXCEPTION":
+        return f"Spark failed ({_cause(text)} in Python)"
     # What is found out before a row is read quotes names and types alone.
     analysed = {"AnalysisException", "ParseException"} & {one.__name__ for one in type(error).__mro__}
     return _first(text) if analysed else f"Spark failed ({condition or _cause(text) or type(error).__name__})"

@@ -168,7 +168,7 @@ def _started(settings: SparkSettings) -> "SparkSession":
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
 
-    conf = SparkConf().setAppName("lifecycle score")
+    conf = SparkConf().setAppName("lifecycle")
     for name, value in settings.conf:
         conf.set(name, value)
     if conf.get("spark.master", "local").startswith("local"):

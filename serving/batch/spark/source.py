@@ -35,12 +35,14 @@ class SparkTable:
     address : what messages call it.
     form : of its files; ``CATALOG`` for a table.
     partitions : the columns that its folders tell.
+    layout : how its lines are cut; None where it is no CSV.
     """
 
     frame: "DataFrame"
     address: str
     form: str
     partitions: tuple[str, ...] = ()
+    layout: Layout | None = None
 
 
 def table_name(address: str) -> str | None:
@@ -79,6 +81,7 @@ def read(session: "SparkSession", address: str, settings: ReadSettings) -> Spark
             return SparkTable(session.read.format(form.lower()).load(address), url(address), form)
         folder = _folder(address, found)
         partitions = _partitions(folder, found)
+        layout = None
         reader = session.read.option("mode", "FAILFAST")
         if partitions and folder != address:
             reader = reader.option("basePath", folder)
@@ -102,7 +105,7 @@ def read(session: "SparkSession", address: str, settings: ReadSettings) -> Spark
                 names = [name for name in frame.columns if name not in partitions]
                 frame = frame.withColumnsRenamed({name: str(place) for place, name in enumerate(names)})
         known = {column for column in frame.columns if column in partitions}
-        return SparkTable(frame, url(address), form, tuple(one for one in partitions if one in known))
+        return SparkTable(frame, url(address), form, tuple(one for one in partitions if one in known), layout)
 
 
 def _form(session: "SparkSession", address: str, found: list[str]) -> str:

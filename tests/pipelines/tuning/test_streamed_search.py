@@ -98,7 +98,7 @@ def heard(hear: Callable[[logging.LogRecord], None]) -> Iterator[None]:
 
 def directly(plan: SearchPlan, model: Any, metric: Callable[[np.ndarray, Any], float]) -> float:
     """The mean of a metric over the plan's folds, by scikit-learn."""
-    blocks = list(plan.engine.blocks().map(lambda block: block))  # type: ignore[attr-defined]
+    blocks = list(plan.engine.blocks().map(lambda block: block, lambda *_: None))  # type: ignore[attr-defined]
     matrix, target, folds = (np.concatenate([getattr(b, n) for b in blocks]) for n in ("matrix", "target", "folds"))
     assert len(target) == plan.engine.sizes[0]
     values = []
@@ -295,7 +295,7 @@ def test_classes_may_be_weighed_anew_in_each_trial(tracking: str, tmp_path: Path
 
     values = {trial.params["class_weight"]: trial.value for trial in studies.measured(study_of(tuned))}
     with search_plan.prepared(asked) as plan:
-        target = np.concatenate([block.target for block in plan.engine.blocks().map(lambda one: one)])  # type: ignore[attr-defined]
+        target = np.concatenate([block.target for block in plan.engine.blocks().map(lambda one: one, lambda *_: None)])  # type: ignore[attr-defined]
         weights = dict(enumerate(len(target) / (2 * np.bincount(target.astype(int)))))
         for name, given in (("none", None), ("balanced", weights)):
             expected = directly(plan, LogisticRegression(class_weight=given, **NEWTON), log_loss)
