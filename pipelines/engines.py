@@ -105,13 +105,14 @@ def prepared(
 
 @contextlib.contextmanager
 def _streamed(settings: Settings, connect: Connect, folder: Path, check: Check) -> Iterator[TrainingEngine]:
-    from pipelines.streaming import journal, parallel
+    from pipelines.streaming import journal
     from pipelines.streaming import planning as streaming
     from pipelines.streaming.scan import StreamedTable
 
     rows = opened(settings, folder)
     with journal.opened(rows.origin.digest, repr(settings)) as found:
-        typing = partial(StreamedTable, rows, folder=found.folder, workers=parallel.processors())
+        memory = (settings.memory or memory_of_machine()) // 4
+        typing = partial(StreamedTable, rows, folder=found.folder, memory=memory)
         yield streaming.prepared(settings, rows, typing, found, connect, check, name=STREAM)
 
 

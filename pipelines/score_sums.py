@@ -33,7 +33,10 @@ class ScoreSums:
 
     def add(self, table: Any) -> None:
         """Add the rows of a table; raises InputError if it lacks a column."""
-        scores, shares, refused = self._terms.of(table)
+        self.add_shares(*self._terms.of(table))
+
+    def add_shares(self, scores: np.ndarray, shares: np.ndarray, refused: np.ndarray) -> None:
+        """Add rows whose scores are known, see :meth:`Contributions.of`."""
         values = np.concatenate([scores[:, None], shares], axis=1)
         if refused.any():
             values = values[:, :, ~refused]

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from pipelines import score_sums
-from pipelines.score_sums import ScoreSums
 from pipelines.streaming.judging import ProfileSamples, SensitiveColumns, Spread
 from pipelines.streaming.preprocessing import Design
 from pipelines.streaming.sides import DROPPED, HELD, RowCounts, Rows
@@ -57,6 +56,7 @@ class Answered:
     of_seen, of_out : the answers to them.
     keys, groups : of those that are held out: their keys, and their values of the sensitive columns.
     gaps : the inputs that have missing values.
+    scores : of the training rows, some at a time, see :meth:`Contributions.of`.
     """
 
     seen: Part
@@ -66,6 +66,7 @@ class Answered:
     keys: np.ndarray
     groups: dict[str, pd.Series]
     gaps: frozenset[str]
+    scores: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -74,20 +75,33 @@ class Judge:
 
     Parameters
     ----------
+    inputs : of the model, in order.
     numbers, categories : the names of the inputs of each kind, in order.
+    terms : of the score; None without a scorecard whose score is a sum.
     """
 
     answering: Answering
     sensitive: SensitiveColumns
+    inputs: Sequence[Input]
     numbers: Sequence[str]
     categories: Sequence[str]
+    terms: Contributions | None
 
     def __call__(self, rows: Rows) -> Answered:
         part = rows.part
         seen, out = part.of(rows.side < HELD), part.of(rows.side == HELD)
         answers = self.answering.numbers(seen), self.answering.numbers(out)
         groups, gaps = self.sensitive.values(rows), frozenset(self._gaps(part, rows.side != DROPPED))
-        return Answered(seen, out, *answers, rows.keys, groups, gaps)
+        return Answered(seen, out, *answers, rows.keys, groups, gaps, list(self._scores(seen)))
+
+    def _scores(self, part: Part) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        if self.terms is None:
+            return
+        step = score_sums.part_rows(self.terms)
+        with np.errstate(all="ignore"):
+            for start in range(0, len(part), step):
+                rows = np.arange(start, min(start + step, len(part)))
+                yield self.terms.of(self.answering.design.frame(part.take(rows), self.inputs))
 
     def _gaps(self, part: Part, rows: np.ndarray) -> Iterator[str]:
         """The inputs that have missing values in some rows, by a mask."""
@@ -150,14 +164,12 @@ class Measuring:
 
     def __init__(
         self,
-        design: Design,
-        inputs: Sequence[Input],
         chosen: Spread,
         shown: Spread,
         samples: ProfileSamples,
         terms: Contributions | None,
     ) -> None:
-        self._design, self._inputs, self._terms = design, inputs, terms
+        self._terms = terms
         self.chosen, self.shown = chosen, shown
         self._scores = score_sums.ScoreSums(terms) if terms else None
         self._measured = Measured(samples)
@@ -166,7 +178,7 @@ class Measuring:
         """A fresh one that begins behind so many rows."""
         chosen, shown = self.chosen.begun(before.training), self.shown.begun(before.held)
         samples = self._measured.samples.begun(before)
-        return Measuring(self._design, self._inputs, chosen, shown, samples, self._terms)
+        return Measuring(chosen, shown, samples, self._terms)
 
     def seen(self) -> Measured:
         """What it has measured."""
@@ -185,17 +197,12 @@ class Measuring:
         measured.gaps |= part.gaps
         measured.samples.add(seen)
         if self._scores is not None:
-            self._add_scores(self._scores, seen)
+            for found in part.scores:
+                self._scores.add_shares(*found)
         shown = self.shown.next(len(out))
         truth, numbers = out.target, part.of_out
         some = out.take(np.arange(len(out))[shown])
         return HeldOut((truth, numbers), part.keys, part.groups, some, (truth[shown], numbers[shown]))
-
-    def _add_scores(self, sums: ScoreSums, part: Part) -> None:
-        with np.errstate(all="ignore"):
-            for start in range(0, len(part), sums.part_rows):
-                rows = np.arange(start, min(start + sums.part_rows, len(part)))
-                sums.add(self._design.frame(part.take(rows), self._inputs))
 
 
 @dataclass(frozen=True)

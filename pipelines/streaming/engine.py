@@ -35,6 +35,7 @@ from registry.evidence.document import Baseline
 from registry.holdout import HoldoutRule
 from registry.metrics import CodedAnswers, MetricSums
 from serving.scorecard import Scorecard
+from serving.scorecard.contributions import Contributions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -72,6 +73,8 @@ class Streamed:
         inputs, levels = plan.dataset.inputs, table.reader.levels
         self._transformer = preprocessing.fitted(inputs, scan, levels)
         self._design = Design(self._transformer, inputs, levels)
+        sets = max(1, len(plan.dataset.classes) - 1)
+        table.expect(columns=self._design.width, sums=max(1, plan.settings.folds) * (sets * self._design.width) ** 2)
         self._labels = np.array(plan.dataset.classes, dtype=plan.dataset.target.dtype)
         self._few = _few(plan.dataset.target)
         self.covariance: np.ndarray | None = None
@@ -202,12 +205,13 @@ class Streamed:
         constant = MetricSums(middle)
         sensitive = SensitiveColumns.of(plan, self._table)
         groups = SensitiveGroups(sensitive, self._table, middle)
-        measuring = self._measuring(card)
+        terms = score_sums.terms_of(card)
+        measuring = self._measuring(terms)
         shown: list[Part] = []
         shown_answers = CollectedAnswers(measuring.shown.count)
 
         with sections.HoldoutWriter(folder, scan.held) as writer:
-            work = self._judge(fitted, sensitive)
+            work = self._judge(fitted, sensitive, terms)
             for one in self._table.followed(work, measuring, label="evaluating", more=sensitive.names):
                 answers = self._answers(*one.answers, fitted.threshold)
                 coded = answers.coded()
@@ -240,20 +244,18 @@ class Streamed:
             gaps=frozenset(measured.gaps),
         )
 
-    def _judge(self, fitted: FittedModel, sensitive: SensitiveColumns) -> Judge:
+    def _judge(self, fitted: FittedModel, sensitive: SensitiveColumns, terms: Contributions | None) -> Judge:
         reader, answering = self._table.reader, Answering(self._design, fitted.pipeline[-1], len(self._labels))
         names = ([item.name for item in kind] for kind in (reader.numbers, reader.categories))
-        return Judge(answering, sensitive, *names)
+        return Judge(answering, sensitive, self.plan.dataset.inputs, *names, terms)
 
-    def _measuring(self, card: Scorecard | None) -> Measuring:
+    def _measuring(self, terms: Contributions | None) -> Measuring:
         scan = self._scan
         return Measuring(
-            self._design,
-            self.plan.dataset.inputs,
             Spread(scan.training, self._most_answers),
             Spread(scan.held, MOST_SHOWN),
             ProfileSamples(scan),
-            score_sums.terms_of(card),
+            terms,
         )
 
     def _baseline(self, constant: MetricSums) -> Baseline:

@@ -14,7 +14,7 @@ from pipelines.dataset import Dataset
 from pipelines.sources import Table
 from pipelines.splitting import Split
 from pipelines.streaming import scan_sums
-from pipelines.streaming.parallel import mapped
+from pipelines.streaming.parallel import mapped, processors
 from pipelines.streaming.prefetch import prefetched
 from pipelines.streaming.raw import RawTable
 from pipelines.streaming.scan_sums import Scan, ScanSums
@@ -28,6 +28,9 @@ from registry.logs import Progress
 
 _log = logs.get_logger(__name__)
 
+# A part's matrix takes at most so many bytes, unless it has these few rows.
+_MOST_BYTES, _FEWEST_ROWS = 64 << 20, 1024
+
 Result = TypeVar("Result")
 Out = TypeVar("Out")
 
@@ -38,13 +41,15 @@ class StreamedTable:
     Parameters
     ----------
     folder : for what is noted of each row.
-    workers : threads that work on parts.
+    memory : for parts that are worked on, in bytes.
     """
 
     def __init__(
-        self, raw: RawTable, sample: Table, dataset: Dataset, split: Split, folder: Path, *, workers: int = 1
+        self, raw: RawTable, sample: Table, dataset: Dataset, split: Split, folder: Path, *, memory: int
     ) -> None:
-        self.raw, self.dataset, self.split, self.workers = raw, dataset, split, workers
+        self.raw, self.dataset, self.split, self._memory = raw, dataset, split, memory
+        self._workers = self._most_rows = 1
+        self.expect(columns=len(raw.names), sums=0)
         self.reader = TypedReader(sample, dataset)
         self.sample = sample
         self._sides, self._keys = folder / "sides", folder / "keys"
@@ -65,13 +70,20 @@ class StreamedTable:
         self.split = splitting.as_held(msgspec.structs.replace(self.split.rule, cut=dates.shown(cut)), self.dataset)
         self._cut = cut
 
+    def expect(self, *, columns: int, sums: int) -> None:
+        """See :meth:`pipelines.streaming.tables.TableInParts.expect`."""
+        self._most_rows = max(_FEWEST_ROWS, _MOST_BYTES // (8 * columns))
+        # Raw, typed and as a matrix.
+        each = 3 * 8 * self._most_rows * columns + 8 * sums
+        self._workers = max(1, min(processors(), self._memory // each))
+
     def scanned(self, *, folds: int, earlier: Sequence[HoldoutRule] = ()) -> Scan:
         """Read all rows once; see :meth:`pipelines.streaming.tables.TableInParts.scanned`."""
         sides = RowSides(self.split.rule, self.sample, self.reader, folds, self._times, self._cut)
         sums = ScanSums(self.reader, self.dataset, self.split, folds=folds, earlier=earlier, marks=self.sample.marks)
         with self._sides.open("wb") as sides_of_all, self._keys.open("wb") as keys_of_held:
-            for raw, part in prefetched(self._checked()):
-                rows = sides.of(raw, part)
+            # Types are learned in the order of the rows, by one thread.
+            for rows in mapped(lambda given: sides.of(*given), prefetched(self._checked()), self._workers):
                 sides_of_all.write(rows.side.tobytes())
                 keys_of_held.write(rows.keys.tobytes())
                 sums.add(rows)
@@ -99,7 +111,7 @@ class StreamedTable:
             raw, side, keys = given
             return work(Rows(raw, self.reader.read(raw), side, keys))
 
-        yield from mapped(of, self._raws(label, more), self.workers)
+        yield from mapped(of, self._raws(label, more), self._workers)
 
     def followed(
         self,
@@ -116,9 +128,15 @@ class StreamedTable:
         parts = self.raw.parts(list(dict.fromkeys([*self.reader.columns, *more])))
         with contextlib.ExitStack() as stack:
             sides, keys = (stack.enter_context(path.open("rb")) for path in (self._sides, self._keys))
-            for raw in _told(label, parts, self.raw.rows) if label else parts:
+            for raw in self._cut_into(_told(label, parts, self.raw.rows) if label else parts):
                 side = np.frombuffer(sides.read(raw.num_rows), dtype="uint8")
                 yield raw, side, np.fromfile(keys, "uint64", int(np.count_nonzero(side == HELD)))
+
+    def _cut_into(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Parts of no more rows than make a matrix of their size."""
+        for part in parts:
+            for start in range(0, part.num_rows, self._most_rows):
+                yield part.slice(start, self._most_rows)
 
 
 def _told(label: str, parts: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -77,6 +77,15 @@ class TableInParts(Protocol):
             if that cannot be done with such a table.
         """
 
+    def expect(self, *, columns: int, sums: int) -> None:
+        """Cut the table so that parts fit into memory, several at a time, in passes from now on.
+
+        Parameters
+        ----------
+        columns : of the matrix that is made of a part.
+        sums : numbers that are made of a part.
+        """
+
     def scanned(self, *, folds: int, earlier: Sequence[HoldoutRule] = ()) -> Scan:
         """Read all rows once.
 

@@ -102,10 +102,11 @@ class Levels:
 
     def key_bits(self, places: np.ndarray) -> np.ndarray:
         """What :func:`row_keys.bits` gives of the texts at these places."""
-        if len(self._bits) < len(self.texts):
-            new = pd.Series(self.texts[len(self._bits) :], dtype="str")
-            self._bits = np.concatenate([self._bits, row_keys.bits(new)])
-        return self._bits[places]
+        known = self._bits  # several threads may ask
+        if len(known) < len(self.texts):
+            new = pd.Series(self.texts[len(known) :], dtype="str")
+            self._bits = known = np.concatenate([known, row_keys.bits(new)])
+        return known[places]
 
     def series(self, places: np.ndarray) -> pd.Series:
         """The texts at these places, as a feature's."""

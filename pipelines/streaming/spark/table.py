@@ -37,6 +37,9 @@ class ClusterTable:
             "--name if an earlier version has it), or use --engine stream"
         )
 
+    def expect(self, *, columns: int, sums: int) -> None:
+        """Nothing: a worker holds one part at a time, whose size is set beforehand."""
+
     def scanned(self, *, folds: int, earlier: Sequence[HoldoutRule] = ()) -> Scan:
         """Read all rows once; see :meth:`pipelines.streaming.tables.TableInParts.scanned`."""
         raw, reader = self._raw, self.reader

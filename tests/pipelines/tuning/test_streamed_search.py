@@ -338,7 +338,7 @@ def test_a_table_that_changes_ends_the_search_and_no_trial_is_counted(tracking: 
 
     with (
         heard(hear),
-        pytest.raises(PipelineError, match=r"t\.parquet has changed since the training began; start again"),
+        pytest.raises(PipelineError, match=r"t\.parquet has changed since it was first read; start again"),
     ):
         tune(search(data, "churn", trials=9))
 
