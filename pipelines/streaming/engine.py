@@ -246,8 +246,8 @@ class Streamed:
 
     def _judge(self, fitted: FittedModel, sensitive: SensitiveColumns, terms: Contributions | None) -> Judge:
         reader, answering = self._table.reader, Answering(self._design, fitted.pipeline[-1], len(self._labels))
-        names = ([item.name for item in kind] for kind in (reader.numbers, reader.categories))
-        return Judge(answering, sensitive, self.plan.dataset.inputs, *names, terms)
+        numbers, categories = ([item.name for item in kind] for kind in (reader.numbers, reader.categories))
+        return Judge(answering, sensitive, self.plan.dataset.inputs, numbers, categories, terms)
 
     def _measuring(self, terms: Contributions | None) -> Measuring:
         scan = self._scan
