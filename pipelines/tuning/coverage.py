@@ -1,10 +1,14 @@
-"""What of a search is fitted on a table that is read in parts."""
+"""What of a search is fitted on a table that is read in parts, and the scale of its target."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
+from pipelines.engines import TrainingEngine
 from pipelines.errors import PipelineError
+from pipelines.estimators import EstimatorEntry
 from pipelines.planning import TrainingPlan
 from pipelines.solving import objectives
+from pipelines.tuning.default_spaces import Scale
 from pipelines.tuning.spaces import Candidate, Choices, SearchSpace
 from registry.holdout import TIME
 
@@ -63,3 +67,23 @@ def _ends(candidate: Candidate) -> Iterator[dict[str, object]]:
     for name, values in ends.items():
         for value in values[1:]:
             yield first | {name: value}
+
+
+def scale(engine: TrainingEngine, entries: Sequence[EstimatorEntry]) -> Scale:
+    """The scale of a target that is not in memory.
+
+    Raises
+    ------
+    PipelineError
+        where an estimator cannot learn it because of its values.
+    """
+    from pipelines.streaming.engine import Streamed
+
+    assert isinstance(engine, Streamed)
+    rows, target = engine.sizes[0], engine.target
+    if target is None:
+        return Scale(rows)
+    for entry in entries:
+        entry.check_least(target.least, engine.plan.dataset.target_name)
+    # Where the level counts, no target is below zero.
+    return Scale.bounded(rows, math.sqrt(target.variance), abs(target.mean))

@@ -145,9 +145,7 @@ def prepared(search: Search, connect: "Callable[[], MlflowClient] | None" = None
 def _planned(search: Search, engine: TrainingEngine, names: Sequence[str]) -> SearchPlan:
     plan, settings = engine.plan, search.settings
     if engine.name == engines.STREAM:
-        from pipelines.tuning import streamed_trials
-
-        space = _space(search, plan, names, streamed_trials.scale(engine, _entries(names, plan)))
+        space = _space(search, plan, names, coverage.scale(engine, _entries(names, plan)))
         space, left_out = coverage.covered(space, plan, drop=names == ["auto"])
         for note in left_out:
             _log.info(note)

@@ -1,39 +1,18 @@
 """Trials on a table that is read in parts: all folds of a trial are fitted exactly, and judged, in the same passes."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
-from pipelines.engines import TrainingEngine
-from pipelines.estimators import EstimatorEntry
 from pipelines.planning import TrainingPlan
 from pipelines.solving import Fit, Objective, Solver, SolvingError, Squares, objectives
 from pipelines.streaming.engine import Streamed
 from pipelines.tuning import trials
-from pipelines.tuning.default_spaces import Scale
 from pipelines.tuning.search_plan import SearchPlan
 from pipelines.tuning.trials import Failed, JudgedFold
 
 #: Metrics that the squares of the residuals give.
 _OF_SQUARES = ("mse", "rmse", "r2")
-
-
-def scale(engine: TrainingEngine, entries: Sequence[EstimatorEntry]) -> Scale:
-    """The scale of a target that is not in memory.
-
-    Raises
-    ------
-    PipelineError
-        where an estimator cannot learn it because of its values.
-    """
-    assert isinstance(engine, Streamed)
-    rows, target = engine.sizes[0], engine.target
-    if target is None:
-        return Scale(rows)
-    for entry in entries:
-        entry.check_least(target.least, engine.plan.dataset.target_name)
-    # Where the level counts, no target is below zero.
-    return Scale.bounded(rows, math.sqrt(target.variance), abs(target.mean))
 
 
 class StreamedFolds:
