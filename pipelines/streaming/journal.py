@@ -101,11 +101,15 @@ def _private(folder: Path) -> Path:
 
 
 def _clean(parent: Path) -> None:
-    """Remove journals that nobody came back to."""
-    for folder in parent.iterdir():
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > _KEPT:
-            with contextlib.suppress(filelock.Held), filelock.held(folder, wait=0):
-                shutil.rmtree(folder, ignore_errors=True)
+    """Remove journals that nobody came back to, and their locks."""
+    for path in parent.iterdir():
+        if time.time() - path.stat().st_mtime < _KEPT:
+            continue
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(filelock.Held), filelock.held(path, wait=0):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _digest(within: str, asked: object) -> str:
