@@ -69,7 +69,7 @@ _table = _all(
            help="Share of rows to hold out."),
 )  # fmt: skip
 _memory = option("--memory", type=Memory(), help="Memory that --engine auto reckons with, such as 8G; a quarter of it "
-                 "is for converting text files and for parts that are worked on. [default: this machine's]")  # fmt: skip
+                 "is for converting text files and for parts in work. [default: this machine's]")  # fmt: skip
 _engine = _all(
     option("--engine", type=click.Choice(["auto", "memory", "stream"]), default="auto",
            help="memory loads the table; stream reads it in parts, a few times. [auto: stream for a folder, and for a "

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from pipelines.spread import Spread
 from registry.evidence.document import CategoryProfile, Histogram, NumberProfile
 
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -33,12 +34,13 @@ def _numbers(values: pd.Series) -> NumberProfile:
     if not len(known):
         return of_numbers(len(numbers), missing, known)
     ends = float(known.min()), float(known.max())
-    return of_numbers(len(numbers), missing, known[:: step(len(known))], float(known.mean()), float(known.std()), ends)
+    sample = known[spread(len(known)).next(len(known))]
+    return of_numbers(len(numbers), missing, sample, float(known.mean()), float(known.std()), ends)
 
 
-def step(known: int) -> int:
-    """Of so many values, every how many-th is looked at."""
-    return -(-known // _ROWS)
+def spread(known: int) -> Spread:
+    """Those of so many values that are looked at."""
+    return Spread(known, _ROWS)
 
 
 def of_numbers(

@@ -8,6 +8,7 @@ import pandas as pd
 from pipelines import profile
 from pipelines.errors import PipelineError
 from pipelines.evaluation.value_counts import ValueCounts
+from pipelines.spread import Spread
 from pipelines.streaming.summaries import NumberSums
 from pipelines.streaming.typed import MOST_LEVELS
 from registry.evidence.document import CategoryProfile, NumberProfile
@@ -22,7 +23,7 @@ class ColumnProfiles:
     """
 
     def __init__(self, rows: int) -> None:
-        self._step = max(profile.step(rows), 1)
+        self._rows = rows
         self._columns: dict[str, _Numbers | _Texts] = {}
 
     def add(self, frame: pd.DataFrame) -> None:
@@ -36,7 +37,7 @@ class ColumnProfiles:
         for name, values in frame.items():
             known = self._columns.get(str(name))
             if known is None:
-                known = _Numbers(values, self._step) if values.dtype.kind == "f" else _Texts(str(name))
+                known = _Numbers(values, profile.spread(self._rows)) if values.dtype.kind == "f" else _Texts(str(name))
                 self._columns[str(name)] = known
             known.add(values)
 
@@ -46,10 +47,10 @@ class ColumnProfiles:
 
 
 class _Numbers:
-    def __init__(self, first: pd.Series, step: int) -> None:
+    def __init__(self, first: pd.Series, spread: Spread) -> None:
         centre = first.mean()
         self._sums = NumberSums(0.0 if pd.isna(centre) else float(centre))
-        self._step, self._seen = step, 0
+        self._spread = spread
         self._sample: list[np.ndarray] = []
 
     def add(self, values: pd.Series) -> None:
@@ -57,8 +58,7 @@ class _Numbers:
         known = numbers[~np.isnan(numbers)]
         with np.errstate(over="ignore", invalid="ignore"):
             self._sums.add(known, len(numbers) - len(known))
-        self._sample.append(known[-self._seen % self._step :: self._step].copy())
-        self._seen += len(known)
+        self._sample.append(known[self._spread.next(len(known))].copy())
 
     def profile(self) -> NumberProfile:
         found = self._sums.summary()

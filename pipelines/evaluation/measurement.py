@@ -19,6 +19,7 @@ from pipelines.evaluation.judged_rows import JudgedPart, JudgedRows
 from pipelines.evaluation.metrics import Answers
 from pipelines.evaluation.sections import HoldoutWriter, MeasuredAnswers
 from pipelines.evaluation.typed_columns import typed
+from pipelines.spread import Spread
 from registry.evidence import files
 from registry.evidence.document import (
     Baseline,
@@ -110,10 +111,8 @@ class _Measuring:
         terms = None if version.registered.trained_here else score_sums.terms_of(version.scorecard)
         self._scores = score_sums.ScoreSums(terms) if terms else None
         self._scored = score_sums.part_rows(terms) if terms else 0
-        # Every so many-th row is compared.
-        self._step = -(-rows.count // MOST_COMPARED) if rows.table.in_parts else 1
+        self._spread = Spread(rows.count, MOST_COMPARED if rows.table.in_parts else rows.count)
         self._compared: list[pd.DataFrame] = []
-        self._seen = 0
 
     def measure(self, folder: Path) -> Measured:
         asked, rows = self._asked, self._rows
@@ -200,9 +199,7 @@ class _Measuring:
                 for start in range(0, len(frame), self._scored):
                     self._scores.add(frame.iloc[start : start + self._scored])
         if self._asked.version.measure is not None:
-            every = slice(-self._seen % self._step, None, self._step)
-            self._compared.append(frame if self._step == 1 else frame.iloc[every].copy())
-        self._seen += len(frame)
+            self._compared.append(frame.iloc[self._spread.next(len(frame))].copy())
 
     def _baseline(self) -> Baseline:
         """The dummy that answers what the training rows' target was like; these rows' own if that is not known."""

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines import score_sums
-from pipelines.streaming.judging import ProfileSamples, SensitiveColumns, Spread
+from pipelines.spread import Spread
+from pipelines.streaming.judging import ProfileSamples, SensitiveColumns
 from pipelines.streaming.preprocessing import Design
 from pipelines.streaming.sides import DROPPED, HELD, RowCounts, Rows
 from pipelines.streaming.typed import Part

@@ -19,11 +19,12 @@ from pipelines.modelling import FittedModel
 from pipelines.planning import TrainingPlan
 from pipelines.record import Measurements
 from pipelines.solving import Blocks, Fit, Objective, SolvingError, objectives
+from pipelines.spread import Spread
 from pipelines.streaming import fitted_estimator, judging, preprocessing
 from pipelines.streaming.answering import Answering, FoldAnswers, FoldSpreads, Judge, Measuring
 from pipelines.streaming.blocks import TrainingBlocks
 from pipelines.streaming.journal import Journal
-from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SensitiveColumns, SensitiveGroups, Spread
+from pipelines.streaming.judging import CollectedAnswers, ProfileSamples, SensitiveColumns, SensitiveGroups
 from pipelines.streaming.preprocessing import Design
 from pipelines.streaming.scan_sums import Scan
 from pipelines.streaming.summaries import NumberSummary

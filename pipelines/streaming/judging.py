@@ -20,37 +20,6 @@ from registry.metrics import CodedAnswers
 from serving.scorecard.inputs import Cleaning, Input
 
 
-class Spread:
-    """Every so many-th of rows that come in parts: evenly spread over all of them.
-
-    Parameters
-    ----------
-    rows : how many there will be.
-    most : how many are chosen of more.
-
-    Attributes
-    ----------
-    count : how many will be chosen.
-    """
-
-    def __init__(self, rows: int, most: int) -> None:
-        self._step = max(-(-rows // most), 1)
-        self.count = -(-rows // self._step)
-        self._seen = 0
-
-    def begun(self, seen: int) -> "Spread":
-        """The same choice, of rows that begin behind so many."""
-        other = copy.copy(self)
-        other._seen = seen
-        return other
-
-    def next(self, rows: int) -> slice:
-        """Those of the next rows, a part of so many."""
-        chosen = slice(-self._seen % self._step, None, self._step)
-        self._seen += rows
-        return chosen
-
-
 class CollectedAnswers:
     """Answers that come in parts.
 
@@ -83,15 +52,15 @@ class ProfileSamples:
 
     def __init__(self, scan: Scan) -> None:
         self._summaries = [*scan.numbers, *([scan.target] if scan.target else [])]
-        self._steps = [max(profile.step(each.count), 1) for each in self._summaries]
-        self._seen = [0] * len(self._steps)
-        self._found: list[list[np.ndarray]] = [[] for _ in self._steps]
+        self._spreads = [profile.spread(each.count) for each in self._summaries]
+        self._found: list[list[np.ndarray]] = [[] for _ in self._spreads]
 
     def begun(self, before: RowCounts) -> "ProfileSamples":
         """Fresh ones, of rows that begin behind so many."""
         other = copy.copy(self)
-        other._seen = [*before.known, before.training][: len(self._steps)]
-        other._found = [[] for _ in self._steps]
+        seen = [*before.known, before.training][: len(self._spreads)]
+        other._spreads = [spread.begun(rows) for spread, rows in zip(self._spreads, seen, strict=True)]
+        other._found = [[] for _ in self._spreads]
         return other
 
     def merge(self, other: "ProfileSamples") -> None:
@@ -101,11 +70,10 @@ class ProfileSamples:
 
     def add(self, part: Part) -> None:
         """Add training rows."""
-        values = [*part.numbers, part.target][: len(self._steps)]
-        for place, (column, step) in enumerate(zip(values, self._steps, strict=True)):
+        values = [*part.numbers, part.target][: len(self._spreads)]
+        for column, spread, found in zip(values, self._spreads, self._found, strict=True):
             known = column[~np.isnan(column)]
-            self._found[place].append(known[-self._seen[place] % step :: step].copy())
-            self._seen[place] += len(known)
+            found.append(known[spread.next(len(known))].copy())
 
     def profiles(
         self, plan: TrainingPlan, reader: TypedReader, scan: Scan

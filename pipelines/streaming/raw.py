@@ -13,6 +13,7 @@ from pipelines import marks
 from pipelines.errors import PipelineError, TableChanged
 from pipelines.sources.options import ReadOptions
 from pipelines.sources.table import Origin, Table, named
+from pipelines.spread import Spread
 from pipelines.streaming.prefetch import prefetched
 from registry import logs, redaction
 from registry.cli.text import listed
@@ -111,16 +112,8 @@ class RawTable:
 
     def sample(self, most: int) -> pa.Table:
         """Rows that are evenly spread over the table, at most so many; all, if there are no more."""
-        step = -(-self.rows // most)
-        found, at = [], 0
-        for part in self.parts():
-            first = -at % step
-            if step == 1:
-                found.append(part)
-            elif first < part.num_rows:
-                found.append(part.take(pa.array(range(first, part.num_rows, step))))
-            at += part.num_rows
-        return joined(found)
+        spread = Spread(self.rows, most)
+        return joined([part.take(range(part.num_rows)[spread.next(part.num_rows)]) for part in self.parts()])
 
     def table(self, columns: pa.Table) -> Table:
         """Some of the rows, with what is known of the whole."""
