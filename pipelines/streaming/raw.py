@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -113,7 +114,7 @@ class RawTable:
     def sample(self, most: int) -> pa.Table:
         """Rows that are evenly spread over the table, at most so many; all, if there are no more."""
         spread = Spread(self.rows, most)
-        return joined([part.take(range(part.num_rows)[spread.next(part.num_rows)]) for part in self.parts()])
+        return joined([part.take(np.arange(part.num_rows)[spread.next(part.num_rows)]) for part in self.parts()])
 
     def table(self, columns: pa.Table) -> Table:
         """Some of the rows, with what is known of the whole."""
