@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines import marks
 from pipelines.errors import PipelineError, TableChanged
+from pipelines.raw_values import decoded
 from pipelines.sources.options import ReadOptions
 from pipelines.sources.table import Origin, Table, named
 from pipelines.spread import Spread
@@ -114,7 +115,9 @@ class RawTable:
     def sample(self, most: int) -> pa.Table:
         """Rows that are evenly spread over the table, at most so many; all, if there are no more."""
         spread = Spread(self.rows, most)
-        return joined([part.take(np.arange(part.num_rows)[spread.next(part.num_rows)]) for part in self.parts()])
+        found = (part.take(np.arange(part.num_rows)[spread.next(part.num_rows)]) for part in self.parts())
+        # Each part has a dictionary of its own, of all texts of a row group.
+        return joined([pa.table({name: decoded(part[name]) for name in part.column_names}) for part in found])
 
     def table(self, columns: pa.Table) -> Table:
         """Some of the rows, with what is known of the whole."""
