@@ -11,7 +11,7 @@ from pipelines import score_sums
 from pipelines.spread import Spread
 from pipelines.streaming.judging import ProfileSamples, SensitiveColumns
 from pipelines.streaming.preprocessing import Design
-from pipelines.streaming.sides import DROPPED, HELD, RowCounts, Rows
+from pipelines.streaming.sides import DROPPED, HELD, Rows, SideCounts
 from pipelines.streaming.typed import Part
 from registry.evidence.document import ScoreProfile
 from serving.scorecard.contributions import Contributions
@@ -48,7 +48,7 @@ def numbers_of(model: Any, matrix: np.ndarray, classes: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredPart:
     """A part with the answers to its rows.
 
     Parameters
@@ -88,12 +88,12 @@ class Judge:
     categories: Sequence[str]
     terms: Contributions | None
 
-    def __call__(self, rows: Rows) -> Answered:
+    def __call__(self, rows: Rows) -> AnsweredPart:
         part = rows.part
         seen, out = part.of(rows.side < HELD), part.of(rows.side == HELD)
         answers = self.answering.numbers(seen), self.answering.numbers(out)
         groups, gaps = self.sensitive.values(rows), frozenset(self._gaps(part, rows.side != DROPPED))
-        return Answered(seen, out, *answers, rows.keys, groups, gaps, list(self._scores(seen)))
+        return AnsweredPart(seen, out, *answers, rows.keys, groups, gaps, list(self._scores(seen)))
 
     def _scores(self, part: Part) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         if self.terms is None:
@@ -118,7 +118,7 @@ class HeldOut:
 
     Parameters
     ----------
-    keys, groups : see :class:`Answered`.
+    keys, groups : see :class:`AnsweredPart`.
     shown : some of the rows, and ``answers_shown`` to them.
     """
 
@@ -130,7 +130,7 @@ class HeldOut:
 
 
 @dataclass
-class Measured:
+class MeasuredRows:
     """What is measured of rows.
 
     Parameters
@@ -146,7 +146,7 @@ class Measured:
     gaps: set[str] = field(default_factory=set)
     scores: list[ScoreProfile] = field(default_factory=list)
 
-    def merge(self, other: "Measured") -> None:
+    def merge(self, other: "MeasuredRows") -> None:
         """Add what was measured of rows further on."""
         self.answers += other.answers
         self.gaps |= other.gaps
@@ -173,24 +173,24 @@ class Measuring:
         self._terms = terms
         self.chosen, self.shown = chosen, shown
         self._scores = score_sums.ScoreSums(terms) if terms else None
-        self._measured = Measured(samples)
+        self._measured = MeasuredRows(samples)
 
-    def begun(self, before: RowCounts) -> "Measuring":
+    def begun(self, before: SideCounts) -> "Measuring":
         """A fresh one that begins behind so many rows."""
         chosen, shown = self.chosen.begun(before.training), self.shown.begun(before.held)
         samples = self._measured.samples.begun(before)
         return Measuring(chosen, shown, samples, self._terms)
 
-    def seen(self) -> Measured:
+    def seen(self) -> MeasuredRows:
         """What it has measured."""
         own = self._scores.profiles() if self._scores is not None else []
         return replace(self._measured, scores=score_sums.pooled(own, self._measured.scores))
 
-    def merge(self, seen: Measured) -> None:
+    def merge(self, seen: MeasuredRows) -> None:
         """Add what another one has measured, of rows further on."""
         self._measured.merge(seen)
 
-    def next(self, part: Answered) -> HeldOut:
+    def next(self, part: AnsweredPart) -> HeldOut:
         """Add a part, and pass on its held-out rows."""
         seen, out, measured = part.seen, part.out, self._measured
         chosen = self.chosen.next(len(seen))
@@ -239,7 +239,7 @@ class FoldSpreads:
 
     spreads: dict[int, Spread]
 
-    def begun(self, before: RowCounts) -> "FoldSpreads":
+    def begun(self, before: SideCounts) -> "FoldSpreads":
         """The same choice, behind so many rows."""
         return FoldSpreads({fold: spread.begun(before.folds[fold]) for fold, spread in self.spreads.items()})
 

@@ -75,7 +75,9 @@ class Streamed:
         self._transformer = preprocessing.fitted(inputs, scan, levels)
         self._design = Design(self._transformer, inputs, levels)
         sets = max(1, len(plan.dataset.classes) - 1)
-        table.expect(columns=self._design.width, sums=max(1, plan.settings.folds) * (sets * self._design.width) ** 2)
+        table.expect(
+            columns=self._design.width, sums=max(1, modelling.folds_needed(plan)) * (sets * self._design.width) ** 2
+        )
         self._labels = np.array(plan.dataset.classes, dtype=plan.dataset.target.dtype)
         self._few = _few(plan.dataset.target)
         self.covariance: np.ndarray | None = None

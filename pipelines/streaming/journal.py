@@ -58,6 +58,16 @@ class Journal:
         aside.replace(path)
         return found
 
+    def remember_files(self, asked: object, find: Callable[[], Found]) -> Found:
+        """As :meth:`remember`, of what writes files, too: what was found counts as long as the files are its own."""
+        last, key = self.folder / "last", _digest(self.within, asked)
+        if not last.exists() or last.read_text() != key:
+            last.unlink(missing_ok=True)
+            (self.folder / f"{key}.found").unlink(missing_ok=True)
+        found = self.remember(asked, find)
+        last.write_text(key)
+        return found
+
 
 @contextlib.contextmanager
 def opened(*facts: object) -> Iterator[Journal]:

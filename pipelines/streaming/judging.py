@@ -12,7 +12,7 @@ from pipelines.evaluation.groups import GroupNames, GroupSums
 from pipelines.evaluation.value_counts import ValueCounts
 from pipelines.planning import TrainingPlan
 from pipelines.streaming.scan_sums import Scan
-from pipelines.streaming.sides import HELD, RowCounts, Rows
+from pipelines.streaming.sides import HELD, Rows, SideCounts
 from pipelines.streaming.tables import TableInParts
 from pipelines.streaming.typed import Part, TypedReader
 from registry.evidence.document import CategoryProfile, Fairness, NumberProfile
@@ -55,7 +55,7 @@ class ProfileSamples:
         self._spreads = [profile.spread(each.count) for each in self._summaries]
         self._found: list[list[np.ndarray]] = [[] for _ in self._spreads]
 
-    def begun(self, before: RowCounts) -> "ProfileSamples":
+    def begun(self, before: SideCounts) -> "ProfileSamples":
         """Fresh ones, of rows that begin behind so many."""
         other = copy.copy(self)
         seen = [*before.known, before.training][: len(self._spreads)]

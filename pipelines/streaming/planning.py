@@ -97,9 +97,11 @@ def _scanned(
         plan = replace(_without_folds(plan), split=table.split)
     rules = ancestry.to_count(earlier, plan.dataset, plan.split)
     folds = modelling.folds_needed(plan)
-    # Files of sides are those of this scan alone: what is found on them hangs on all that it hangs on.
+    # What later passes find hangs on all that the scan hangs on.
     journal = journal.inside(folds, plan.split.rule, rules, plan.dataset.inputs, plan.dataset.classes)
-    scan, learned = journal.remember("scan", lambda: (table.scanned(folds=folds, earlier=rules), table.reader.learned))
+    scan, learned = journal.remember_files(
+        "scan", lambda: (table.scanned(folds=folds, earlier=rules), table.reader.learned)
+    )
     table.reader.learn(learned)
     _check(plan, scan)
     counts = {rule: count for rule, count in zip(rules, scan.seen, strict=True) if count is not None}

@@ -15,7 +15,7 @@ from pipelines.errors import PipelineError
 from pipelines.marks import PLAIN, Marks
 from pipelines.sources.table import USUAL
 from pipelines.splitting import Split
-from pipelines.streaming.sides import HELD, RowCounts, Rows
+from pipelines.streaming.sides import HELD, Rows, SideCounts
 from pipelines.streaming.summaries import Median, NumberSummary, NumberSums
 from pipelines.streaming.typed import TypedReader
 from registry.holdout import HoldoutRule
@@ -142,10 +142,10 @@ class ScanSums:
         ]
 
     @property
-    def rows(self) -> RowCounts:
+    def rows(self) -> SideCounts:
         """How many rows were added."""
         known = tuple(sums.summary().count for sums in self._sums)
-        return RowCounts(self._training, self._held, tuple(self._folds.tolist()), known)
+        return SideCounts(self._training, self._held, tuple(self._folds.tolist()), known)
 
     def scan(self, medians: Sequence[float]) -> Scan:
         """What was found, with the medians."""

@@ -43,7 +43,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class RowCounts:
+class SideCounts:
     """How many rows there are of each kind.
 
     Parameters
@@ -58,8 +58,8 @@ class RowCounts:
     folds: tuple[int, ...]
     known: tuple[int, ...]
 
-    def __add__(self, other: "RowCounts") -> "RowCounts":
-        return RowCounts(
+    def __add__(self, other: "SideCounts") -> "SideCounts":
+        return SideCounts(
             self.training + other.training,
             self.held + other.held,
             tuple(map(sum, zip(self.folds, other.folds, strict=True))),

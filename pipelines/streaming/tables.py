@@ -9,7 +9,7 @@ from pipelines.dataset import Dataset
 from pipelines.sources import Origin, Table
 from pipelines.splitting import Split
 from pipelines.streaming.scan_sums import Scan
-from pipelines.streaming.sides import RowCounts, Rows
+from pipelines.streaming.sides import Rows, SideCounts
 from pipelines.streaming.typed import TypedReader
 from registry.holdout import HoldoutRule
 
@@ -36,7 +36,7 @@ class RawRows(Protocol):
 class InOrder(Protocol[Made, Out]):
     """A state that follows the rows of a table in their order; it may be pickled."""
 
-    def begun(self, before: RowCounts) -> Self:
+    def begun(self, before: SideCounts) -> Self:
         """A fresh one that begins behind so many rows."""
 
     def next(self, made: Made) -> Out:

@@ -10,7 +10,7 @@ from pipelines.errors import PipelineError
 from pipelines.solving import SolvingError
 from pipelines.streaming.raw import ROWS
 from pipelines.streaming.scan_sums import ScanSums
-from pipelines.streaming.sides import RowCounts, Rows, RowSides
+from pipelines.streaming.sides import Rows, RowSides, SideCounts
 from pipelines.streaming.tables import InOrder
 from pipelines.streaming.typed import Contradiction, TypedReader
 from serving.scorecard.errors import InputError
@@ -53,7 +53,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedPartition:
     """A partition that cannot be worked on.
 
     Parameters
@@ -166,7 +166,7 @@ class Following(_LaterPass):
 
     work: Callable[[Rows], Any]
     state: InOrder[Any, Any]
-    before: Mapping[int, RowCounts]
+    before: Mapping[int, SideCounts]
 
     def __call__(self, partition: int, tables: Iterator[pa.Table]) -> Iterator[object]:
         state, count = None, 0

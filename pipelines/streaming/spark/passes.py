@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from pipelines.errors import PipelineError
 from pipelines.streaming.raw import joined
-from pipelines.streaming.spark.partitions import TOLD, Done, Failed, Job, TableDiffers, parts
+from pipelines.streaming.spark.partitions import TOLD, Done, FailedPartition, Job, TableDiffers, parts
 from pipelines.streaming.typed import Contradiction
 from registry import logs
 from registry.logs import Progress
 from serving.batch.spark.errors import speaking
 from serving.batch.spark.expression import quoted
-from serving.batch.spark.session import Worker, apart
+from serving.batch.spark.session import SparkCall, apart
 from serving.errors import ServingError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Passes:
             finally:
                 self._session.removeTag(self._tag)
 
-        worker = Worker()
+        worker = SparkCall()
         with _speaking(self.address):
             try:
                 worker.do(tagged)
@@ -120,7 +120,7 @@ class Passes:
                     apart(lambda: self._stop(worker))
                 raise
 
-    def _stop(self, worker: Worker) -> None:
+    def _stop(self, worker: SparkCall) -> None:
         while worker.is_busy():
             self._session.interruptTag(self._tag)
             time.sleep(_PAUSE)
@@ -131,7 +131,7 @@ class Passes:
 
     def _check(self, results: Sequence[Any], rows: int | None) -> None:
         """Raise what partitions failed by, or that there are other rows than expected."""
-        errors = [result.error for result in results if isinstance(result, Failed)]
+        errors = [result.error for result in results if isinstance(result, FailedPartition)]
         if contradictions := [error for error in errors if isinstance(error, Contradiction)]:
             raise Contradiction(joined([error.rows for error in contradictions]))
         for error in errors:
@@ -164,7 +164,7 @@ class _InPartition:
         try:
             yield from self.job(partition, parts(batches))
         except (*TOLD, TableDiffers) as error:
-            yield Failed(error)
+            yield FailedPartition(error)
 
 
 @contextlib.contextmanager

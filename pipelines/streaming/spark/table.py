@@ -9,7 +9,7 @@ from pipelines.sources import Table
 from pipelines.splitting import Split
 from pipelines.streaming import scan_sums
 from pipelines.streaming.scan_sums import Scan, ScanSums
-from pipelines.streaming.sides import RowCounts, Rows, RowSides
+from pipelines.streaming.sides import Rows, RowSides, SideCounts
 from pipelines.streaming.spark.partitions import Done, Following, Making, Scanning
 from pipelines.streaming.spark.raw import RawFrame
 from pipelines.streaming.tables import InOrder
@@ -28,7 +28,7 @@ class ClusterTable:
         self.sample, self.split = sample, split
         self.reader = TypedReader(sample, dataset)
         self._sides: RowSides | None = None
-        self._before: dict[int, RowCounts] = {}
+        self._before: dict[int, SideCounts] = {}
 
     def cut(self, name: str, *, test_size: float, before: HoldoutRule | None) -> None:
         """Raise PipelineError: rows are held out by their keys alone."""

@@ -14,7 +14,7 @@ from registry.redaction import url
 from serving.batch import outputs, scratch, sources
 from serving.batch.spark import source
 from serving.batch.spark.errors import speaking
-from serving.batch.spark.session import Worker, apart
+from serving.batch.spark.session import SparkCall, apart
 from serving.errors import ServingError
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class RenamedFolder(CommittedFolder):
     @contextlib.contextmanager
     def writing(self) -> Iterator["Write"]:
         """Write beside the folder."""
-        aside, job = self._beside(_SCORING), Worker()
+        aside, job = self._beside(_SCORING), SparkCall()
         with speaking(self.address):
             self._clean()
         try:
@@ -148,7 +148,7 @@ class RenamedFolder(CommittedFolder):
             apart(lambda: self._forget(aside, job))
             raise
 
-    def _forget(self, aside: str, job: Worker) -> None:
+    def _forget(self, aside: str, job: SparkCall) -> None:
         """Remove what was written, once nothing writes: neither the job nor tasks that are told to stop."""
         status = self._session.sparkContext._jsc.sc().statusTracker()
         while job.is_busy() or any(executor.numRunningTasks() for executor in status.getExecutorInfos()):

@@ -98,7 +98,7 @@ def apart(work: Callable[[], object]) -> None:
     thread.join(_LAST)
 
 
-class Worker:
+class SparkCall:
     """A thread that waits for Spark: after an interrupt one can still see when Spark has ended the call."""
 
     def __init__(self) -> None:
