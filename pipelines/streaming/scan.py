@@ -16,7 +16,7 @@ from pipelines.splitting import Split
 from pipelines.streaming import scan_sums
 from pipelines.streaming.parallel import mapped, processors
 from pipelines.streaming.prefetch import prefetched
-from pipelines.streaming.raw import RawTable
+from pipelines.streaming.raw import ROWS, RawTable
 from pipelines.streaming.scan_sums import Scan, ScanSums
 from pipelines.streaming.sides import HELD, Rows, RowSides
 from pipelines.streaming.tables import InOrder
@@ -72,7 +72,7 @@ class StreamedTable:
 
     def expect(self, *, columns: int, sums: int) -> None:
         """See :meth:`pipelines.streaming.tables.TableInParts.expect`."""
-        self._most_rows = max(_FEWEST_ROWS, _MOST_BYTES // (8 * columns))
+        self._most_rows = min(ROWS, max(_FEWEST_ROWS, _MOST_BYTES // (8 * columns)))
         # Raw, typed and as a matrix.
         each = 3 * 8 * self._most_rows * columns + 8 * sums
         self._workers = max(1, min(processors(), self._memory // each))

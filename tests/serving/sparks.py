@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -59,3 +60,20 @@ def session(folder: Path, **more: str) -> Iterator:
             yield made
         finally:
             made.stop()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def server(folder: Path, port: int) -> Iterator:
+    """A session that is a Spark Connect server as well, and says nothing."""
+    plugin = {"spark_plugins": "org.apache.spark.sql.connect.SparkConnectPlugin"}
+    address = {"spark_connect_grpc_binding_port": str(port), "spark_connect_grpc_binding_address": "127.0.0.1"}
+    with session(folder, **plugin, **address) as made:
+        made.sparkContext.setLogLevel("OFF")
+        yield made

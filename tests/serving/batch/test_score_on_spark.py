@@ -33,18 +33,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully suppo
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return sparks.free_port()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def spark(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator:
-    """A session that is a Spark Connect server as well."""
-    plugin = {"spark_plugins": "org.apache.spark.sql.connect.SparkConnectPlugin"}
-    address = {"spark_connect_grpc_binding_port": str(port), "spark_connect_grpc_binding_address": "127.0.0.1"}
-    with sparks.session(tmp_path_factory.mktemp("spark"), **plugin, **address) as session:
-        session.sparkContext.setLogLevel("OFF")
+    with sparks.server(tmp_path_factory.mktemp("spark"), port) as session:
         yield session
 
 
